@@ -1,0 +1,265 @@
+"""The declared cluster: one pydantic class a table of `cluster.toml`.
+
+Invariant: a `ClusterSpec` that exists obeys every rule of a single key (types, ranges, name patterns); the rules that
+tie keys together are in `rules.py`, and `source.load` applies both. Every field has a default and a description:
+`docs/configuration.md` is generated from them. Not promised: that the machine can run it; that is preflight's matter.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+# Service names become container names, DNS names, Patroni members and replication slots: the intersection of the four
+# grammars (slots allow only a-z, 0-9 and _, at most 63 characters).
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+HostPort = Annotated[int, Field(ge=1, le=65535)]
+Setting = str | int | float | bool
+
+
+class Table(BaseModel):
+    """A table of the file: frozen, and a key that it does not know is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(Table):
+    """The private network of the containers, and the host address that published ports bind to."""
+
+    subnet: IPv4Network = Field(IPv4Network("10.8.0.0/24"), description="The cluster's private network.")
+    bind_address: IPv4Address = Field(
+        IPv4Address("127.0.0.1"), description="Host address that every published port binds to; 0.0.0.0 is the world."
+    )
+
+
+class Node(Table):
+    """One PostgreSQL node."""
+
+    name: ServiceName = Field(description="Service, container, Patroni member and slot name.")
+    address: IPv4Address = Field(description="Its address in the network.")
+    port: HostPort = Field(description="Host port that leads straight to this node's PostgreSQL.")
+
+
+class EtcdMember(Table):
+    """One etcd member."""
+
+    name: ServiceName = Field(description="Service, container and etcd member name.")
+    address: IPv4Address = Field(description="Its address in the network.")
+
+
+class Etcd(Table):
+    """Patroni's store."""
+
+    members: tuple[EtcdMember, ...] = Field(
+        tuple(EtcdMember(name=f"etcd{i}", address=IPv4Address(f"10.8.0.3{i}")) for i in (1, 2, 3)),
+        description="The members; an odd number, so that a split always leaves at most one majority.",
+    )
+    heartbeat_ms: int = Field(100, ge=10, le=5000, description="Raft heartbeat, in milliseconds.")
+    election_ms: int = Field(1000, ge=50, le=50000, description="Raft election timeout, ms; at least 5 heartbeats.")
+
+
+class Patroni(Table):
+    """The lease and the election. Patroni clamps ttl below 20, loop_wait below 1 and retry_timeout below 3."""
+
+    ttl: int = Field(20, ge=20, le=3600, description="Life of the leader lease, in seconds.")
+    loop_wait: int = Field(2, ge=1, le=60, description="Pause between two rounds of Patroni, in seconds.")
+    retry_timeout: int = Field(
+        8, ge=3, le=600, description="How long etcd or PostgreSQL may fail before the leader steps down, in seconds."
+    )
+    maximum_lag_on_failover: int = Field(
+        1_048_576, ge=0, description="A standby further behind than this may not become primary, in bytes."
+    )
+
+
+class Replication(Table):
+    """Who must have a commit before it is acknowledged, and how far a reader may be behind."""
+
+    synchronous_mode: Literal["quorum", "on", "off"] = Field(
+        "quorum", description="quorum: any standbys may acknowledge; on: named standbys; off: asynchronous."
+    )
+    synchronous_mode_strict: bool = Field(
+        True, description="Without enough standbys, writes wait (true) or are acknowledged by the primary alone (false)."
+    )
+    quorum_acknowledgements: int = Field(
+        1, ge=1, le=16, description="Standbys that must have flushed a commit; at most the number of standbys."
+    )
+    max_read_lag_bytes: int = Field(
+        16_777_216, ge=0, description="The read-only lane leaves out a standby further behind than this, in bytes."
+    )
+
+
+class Postgresql(Table):
+    """The server, the same on every node. Parameters that Patroni or Poolkeeper owns have keys of their own."""
+
+    version: Literal[17] = Field(17, description="Major version.")
+    max_connections: int = Field(420, ge=20, le=10000, description="Must hold the connection budget of all lanes.")
+    superuser_reserved_connections: int = Field(3, ge=0, le=100, description="Slots kept for a superuser.")
+    admin_connections: int = Field(
+        20, ge=5, le=1000, description="Connections kept out of the lanes' budget: Patroni, checks, people on 561x."
+    )
+    max_wal_senders: int = Field(10, ge=2, le=100, description="Standbys, base backups and pg_rewind together.")
+    max_replication_slots: int = Field(10, ge=2, le=100, description="One a standby, and your own.")
+    shared_memory_mb: int = Field(256, ge=64, description="/dev/shm of the container, for parallel query, in MiB.")
+    parameters: dict[str, Setting] = Field(
+        {
+            "shared_buffers": "128MB",
+            "checkpoint_timeout": "5min",
+            "max_wal_size": "1GB",
+            "wal_keep_size": "128MB",
+            "max_slot_wal_keep_size": "4GB",
+            "log_min_duration_statement": "1s",
+        },
+        description="Any other parameter of postgresql.conf.",
+    )
+
+
+class Pgpool(Table):
+    """What the Pgpool-II instances of all lanes share."""
+
+    connection_cache: bool = Field(True, description="Keep server connections for the next session.")
+    child_life_time: int = Field(300, ge=0, description="An idle child ends after this many seconds; 0 is never.")
+    health_check_period: int = Field(10, ge=0, description="Seconds between health checks of a node; 0 is off.")
+    health_check_timeout: int = Field(5, ge=1, description="A health check fails after this many seconds.")
+    health_check_max_retries: int = Field(1, ge=0, description="Retries before a node is marked down.")
+    sr_check_period: int = Field(5, ge=0, description="Seconds between replication checks; 0 is off.")
+    delay_threshold_bytes: int = Field(
+        1_048_576, ge=0, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
+    )
+    connect_timeout_ms: int = Field(2000, ge=100, description="Limit of one connection attempt to a node, in ms.")
+    search_primary_node_timeout: int = Field(
+        60, ge=1, description="How long Pgpool looks for a new primary after it lost one; above patroni.ttl, in seconds."
+    )
+    pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
+    parameters: dict[str, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
+
+
+class Lane(Table):
+    """A door, the Pgpool-II instance behind it, and the size of its pool."""
+
+    service: ServiceName = Field(description="Service and container name of the lane's Pgpool-II.")
+    address: IPv4Address = Field(description="Its address in the network.")
+    port: HostPort = Field(description="The lane's host port.")
+    num_init_children: int = Field(32, ge=4, le=2000, description="Sessions that the lane serves at once.")
+    max_pool: int = Field(4, ge=1, le=100, description="Cached server connections a child (one a user and database).")
+
+
+class Lanes(Table):
+    """The three lanes; each is a promise (docs/architecture.md)."""
+
+    rw: Lane = Field(
+        Lane(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100),
+        description="Read-write: everything on the primary, exactly PostgreSQL's semantics.",
+    )
+    ro: Lane = Field(
+        Lane(service="pgpool_ro", address=IPv4Address("10.8.0.22"), port=5101),
+        description="Read-only: standbys only, writes refused by the server.",
+    )
+    pool: Lane = Field(
+        Lane(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
+        description="Balanced: reads spread over all nodes, a session reads what it wrote.",
+    )
+
+
+class Haproxy(Table):
+    """The door, and the two inner ports that follow the roles."""
+
+    service: ServiceName = Field("haproxy_pgpool", description="Service and container name.")
+    address: IPv4Address = Field(IPv4Address("10.8.0.100"), description="Its address in the network.")
+    stats_port: HostPort = Field(8406, description="Host port of the dashboard and /metrics.")
+    stats_user: RoleName = Field("poolkeeper", description="User of the dashboard.")
+    primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
+    standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
+    connect_timeout_ms: int = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
+    queue_timeout_ms: int = Field(30_000, ge=100, description="How long a client waits for a free child, in ms.")
+    session_timeout_ms: int = Field(86_400_000, ge=1000, description="A session silent this long is closed, in ms.")
+    check_interval_ms: int = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
+    check_timeout_ms: int = Field(2000, ge=100, description="A check fails after this long, in ms.")
+    check_fall: int = Field(2, ge=1, le=20, description="Failed checks in a row that mark a server down.")
+    check_rise: int = Field(1, ge=1, le=20, description="Good checks in a row that mark it up.")
+
+
+class Roles(Table):
+    """Database roles that the first start makes; their passwords are generated."""
+
+    superuser: RoleName = Field("postgres", description="Superuser of PostgreSQL.")
+    replication: RoleName = Field("replicator", description="Role of the standbys.")
+    rewind: RoleName = Field("rewinder", description="Role of pg_rewind; no superuser.")
+    check: RoleName = Field("poolkeeper_check", description="Role of health and replication checks; pg_monitor only.")
+    app: RoleName = Field("app", description="Role for your application.")
+    app_database: RoleName = Field("app", description="Its database, which it owns.")
+    pcp: RoleName = Field("pcp", description="User of Pgpool's control port.")
+    rest: RoleName = Field("patroni", description="User of Patroni's REST API, for calls that change something.")
+
+
+class Images(Table):
+    """Where the containers come from."""
+
+    base: str = Field("debian:trixie-slim", min_length=1, description="Base image; bootstrapped where it can't be had.")
+    suite: Literal["trixie"] = Field("trixie", description="Debian suite of the bootstrapped base.")
+    prefix: str = Field("poolkeeper", pattern=r"^[a-z0-9][a-z0-9._/-]*$", description="Images are named PREFIX/ROLE.")
+
+
+class Timeouts(Table):
+    """Deadlines of Poolkeeper's own waits, in seconds."""
+
+    up: int = Field(120, ge=10, description="From the start of the containers until everything is green.")
+    query: int = Field(5, ge=1, description="One connection or query of status and the validation suite.")
+    stop: int = Field(30, ge=1, description="A container may take this long to end by itself.")
+
+
+def _default_nodes() -> tuple[Node, ...]:
+    return tuple(
+        Node(name=f"pg_node{i}", address=IPv4Address(f"10.8.0.1{i}"), port=5610 + i) for i in (1, 2, 3)
+    )
+
+
+class ClusterSpec(Table):
+    """The whole of `cluster.toml`."""
+
+    name: ClusterName = Field("poolkeeper", description="Names of another cluster's containers get it as a prefix.")
+    network: Network = Field(Network(), description="")
+    nodes: tuple[Node, ...] = Field(
+        default_factory=_default_nodes, description="The nodes; the first is the first primary."
+    )
+    etcd: Etcd = Field(Etcd(), description="")
+    patroni: Patroni = Field(Patroni(), description="")
+    replication: Replication = Field(Replication(), description="")
+    postgresql: Postgresql = Field(Postgresql(), description="")
+    pgpool: Pgpool = Field(Pgpool(), description="")
+    lanes: Lanes = Field(Lanes(), description="")
+    haproxy: Haproxy = Field(Haproxy(), description="")
+    roles: Roles = Field(Roles(), description="")
+    images: Images = Field(Images(), description="")
+    timeouts: Timeouts = Field(Timeouts(), description="")
+
+    @property
+    def standby_count(self) -> int:
+        """How many nodes are standbys when all is well."""
+        return len(self.nodes) - 1
+
+    def container_name(self, service: str) -> str:
+        """The container of a service: the bare name for the default cluster, `NAME_service` for any other."""
+        return service if self.name == "poolkeeper" else f"{self.name}_{service}"
+
+    def lane_by_service(self) -> dict[str, Lane]:
+        """The three lanes by their service name."""
+        return {lane.service: lane for lane in (self.lanes.rw, self.lanes.ro, self.lanes.pool)}
+
+    def addresses(self) -> dict[str, IPv4Address]:
+        """Each service's address in the network, in the order of the Compose file."""
+        members = [(m.name, m.address) for m in self.etcd.members]
+        nodes = [(n.name, n.address) for n in self.nodes]
+        lanes = [(name, lane.address) for name, lane in self.lane_by_service().items()]
+        return dict([*members, *nodes, *lanes, (self.haproxy.service, self.haproxy.address)])
+
+    def published_ports(self) -> dict[str, dict[int, int]]:
+        """By service: host port → container port."""
+        ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
+        ports[self.lanes.pool.service] = {self.lanes.pool.port: 9999}
+        rw, ro, stats = self.lanes.rw.port, self.lanes.ro.port, self.haproxy.stats_port
+        ports[self.haproxy.service] = {rw: rw, ro: ro, stats: stats}
+        return ports

@@ -1,0 +1,106 @@
+"""Running other programs.
+
+Invariant: a password is never in an argument list; it travels by standard input or by a file of mode 0600.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper import errors
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended: its exit code and what it printed."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        """Did it end with 0?"""
+        return self.code == 0
+
+    @property
+    def said(self) -> str:
+        """What it printed, the errors last."""
+        return "\n".join(part.strip() for part in (self.stdout, self.stderr) if part.strip())
+
+
+def find(program: str) -> str | None:
+    """The path of a program, or None."""
+    return shutil.which(program)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 600,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Finished:
+    """Run a program to its end, whatever its exit code. `timeout` in seconds.
+
+    Raises EngineFailed if the program does not exist or does not end in time.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            check=False,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+        )
+    except FileNotFoundError as e:
+        raise errors.EngineFailed(f"the program {argv[0]} is not installed") from e
+    except subprocess.TimeoutExpired as e:
+        raise errors.EngineFailed(f"{' '.join(argv[:4])} … did not end within {timeout:.0f} s") from e
+    return Finished(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def check(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 600, what: str = "") -> str:
+    """Run a program that must succeed; its standard output. Raises EngineFailed with what it printed."""
+    done = run(argv, stdin=stdin, timeout=timeout)
+    if not done.ok:
+        name = what or " ".join(argv[:4])
+        raise errors.EngineFailed(f"{name} ended with {done.code}", detail=_tail(done.said))
+    return done.stdout
+
+
+def stream(argv: Sequence[str]) -> Iterator[str]:
+    """Run a program and yield each line it prints (both channels) as it comes; ends it when the reader stops."""
+    with subprocess.Popen(
+        list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1
+    ) as child:
+        assert child.stdout is not None
+        try:
+            yield from (line.rstrip("\n") for line in child.stdout)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+
+
+def start_detached(argv: Sequence[str], log: Path) -> int:
+    """Start a program in a session of its own with its output in `log`; its process id."""
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
+        )
+    return child.pid
+
+
+def _tail(text: str, lines: int = 25) -> str:
+    return "\n".join(text.splitlines()[-lines:])
