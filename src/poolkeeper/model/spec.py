@@ -8,30 +8,40 @@ tie keys together are in `rules.py`, and `source.load` applies both. Every field
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-# Service names become container names, DNS names, Patroni members and replication slots: the intersection of the four
-# grammars (slots allow only a-z, 0-9 and _, at most 63 characters).
-ServiceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-ClusterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
-HostPort = Annotated[int, Field(ge=1, le=65535)]
-Setting = str | int | float | bool
+from poolkeeper.model.grammar import (
+    Address,
+    BindAddress,
+    ByteCount,
+    ClusterName,
+    HostPort,
+    ImageName,
+    ImagePrefix,
+    Milliseconds,
+    PgpoolParameter,
+    PostgresqlParameter,
+    RoleName,
+    Seconds,
+    ServiceName,
+    Setting,
+    Subnet,
+)
 
 
 class Table(BaseModel):
-    """A table of the file: frozen, and a key that it does not know is refused."""
+    """A table of the file: frozen; a key that it does not know, or a value of another type, is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Network(Table):
     """The private network of the containers, and the host address that published ports bind to."""
 
-    subnet: IPv4Network = Field(IPv4Network("10.8.0.0/24"), description="The cluster's private network.")
-    bind_address: IPv4Address = Field(
+    subnet: Subnet = Field(IPv4Network("10.8.0.0/24"), description="The cluster's private network.")
+    bind_address: BindAddress = Field(
         IPv4Address("127.0.0.1"), description="Host address that every published port binds to; 0.0.0.0 is the world."
     )
 
@@ -40,7 +50,7 @@ class Node(Table):
     """One PostgreSQL node."""
 
     name: ServiceName = Field(description="Service, container, Patroni member and slot name.")
-    address: IPv4Address = Field(description="Its address in the network.")
+    address: Address = Field(description="Its address in the network.")
     port: HostPort = Field(description="Host port that leads straight to this node's PostgreSQL.")
 
 
@@ -48,13 +58,13 @@ class EtcdMember(Table):
     """One etcd member."""
 
     name: ServiceName = Field(description="Service, container and etcd member name.")
-    address: IPv4Address = Field(description="Its address in the network.")
+    address: Address = Field(description="Its address in the network.")
 
 
 class Etcd(Table):
     """Patroni's store."""
 
-    members: tuple[EtcdMember, ...] = Field(
+    members: Annotated[tuple[EtcdMember, ...], Strict(False)] = Field(
         tuple(EtcdMember(name=f"etcd{i}", address=IPv4Address(f"10.8.0.3{i}")) for i in (1, 2, 3)),
         description="The members; an odd number, so that a split always leaves at most one majority.",
     )
@@ -70,8 +80,8 @@ class Patroni(Table):
     retry_timeout: int = Field(
         8, ge=3, le=600, description="How long etcd or PostgreSQL may fail before the leader steps down, in seconds."
     )
-    maximum_lag_on_failover: int = Field(
-        1_048_576, ge=0, description="A standby further behind than this may not become primary, in bytes."
+    maximum_lag_on_failover: ByteCount = Field(
+        1_048_576, description="A standby further behind than this may not become primary, in bytes."
     )
 
 
@@ -79,16 +89,16 @@ class Replication(Table):
     """Who must have a commit before it is acknowledged, and how far a reader may be behind."""
 
     synchronous_mode: Literal["quorum", "on", "off"] = Field(
-        "quorum", description="quorum: any standbys may acknowledge; on: named standbys; off: asynchronous."
+        "quorum", description="quorum: any standbys acknowledge; on: standbys named in advance do; off: none does."
     )
     synchronous_mode_strict: bool = Field(
-        True, description="Without enough standbys, writes wait (true) or are acknowledged by the primary alone (false)."
+        True, description="Without enough standbys, writes wait (true) or the primary acknowledges alone (false)."
     )
     quorum_acknowledgements: int = Field(
-        1, ge=1, le=16, description="Standbys that must have flushed a commit; at most the number of standbys."
+        1, ge=1, le=16, description="How many standbys must have flushed a commit; without meaning in mode off."
     )
-    max_read_lag_bytes: int = Field(
-        16_777_216, ge=0, description="The read-only lane leaves out a standby further behind than this, in bytes."
+    max_read_lag_bytes: ByteCount = Field(
+        16_777_216, description="The read-only lane leaves out a standby further behind than this, in bytes."
     )
 
 
@@ -103,8 +113,10 @@ class Postgresql(Table):
     )
     max_wal_senders: int = Field(10, ge=2, le=100, description="Standbys, base backups and pg_rewind together.")
     max_replication_slots: int = Field(10, ge=2, le=100, description="One a standby, and your own.")
-    shared_memory_mb: int = Field(256, ge=64, description="/dev/shm of the container, for parallel query, in MiB.")
-    parameters: dict[str, Setting] = Field(
+    shared_memory_mb: int = Field(
+        256, ge=64, le=1_048_576, description="/dev/shm of the container, for parallel query, in MiB."
+    )
+    parameters: dict[PostgresqlParameter, Setting] = Field(
         {
             "shared_buffers": "128MB",
             "checkpoint_timeout": "5min",
@@ -121,27 +133,27 @@ class Pgpool(Table):
     """What the Pgpool-II instances of all lanes share."""
 
     connection_cache: bool = Field(True, description="Keep server connections for the next session.")
-    child_life_time: int = Field(300, ge=0, description="An idle child ends after this many seconds; 0 is never.")
-    health_check_period: int = Field(10, ge=0, description="Seconds between health checks of a node; 0 is off.")
-    health_check_timeout: int = Field(5, ge=1, description="A health check fails after this many seconds.")
-    health_check_max_retries: int = Field(1, ge=0, description="Retries before a node is marked down.")
-    sr_check_period: int = Field(5, ge=0, description="Seconds between replication checks; 0 is off.")
-    delay_threshold_bytes: int = Field(
-        1_048_576, ge=0, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
+    child_life_time: Seconds = Field(300, ge=0, description="An idle child ends after this many seconds; 0 is never.")
+    health_check_period: Seconds = Field(10, ge=0, description="Seconds between health checks of a node; 0 is off.")
+    health_check_timeout: Seconds = Field(5, ge=1, description="A health check fails after this many seconds.")
+    health_check_max_retries: int = Field(1, ge=0, le=1000, description="Retries before a node is marked down.")
+    sr_check_period: Seconds = Field(5, ge=0, description="Seconds between replication checks; 0 is off.")
+    delay_threshold_bytes: ByteCount = Field(
+        1_048_576, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
     )
-    connect_timeout_ms: int = Field(2000, ge=100, description="Limit of one connection attempt to a node, in ms.")
-    search_primary_node_timeout: int = Field(
-        60, ge=1, description="How long Pgpool looks for a new primary after it lost one; above patroni.ttl, in seconds."
+    connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt to a node, in ms.")
+    search_primary_node_timeout: Seconds = Field(
+        60, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
     )
     pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
-    parameters: dict[str, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
+    parameters: dict[PgpoolParameter, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
 
 
 class Lane(Table):
     """A door, the Pgpool-II instance behind it, and the size of its pool."""
 
     service: ServiceName = Field(description="Service and container name of the lane's Pgpool-II.")
-    address: IPv4Address = Field(description="Its address in the network.")
+    address: Address = Field(description="Its address in the network.")
     port: HostPort = Field(description="The lane's host port.")
     num_init_children: int = Field(32, ge=4, le=2000, description="Sessions that the lane serves at once.")
     max_pool: int = Field(4, ge=1, le=100, description="Cached server connections a child (one a user and database).")
@@ -163,21 +175,31 @@ class Lanes(Table):
         description="Balanced: reads spread over all nodes, a session reads what it wrote.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, lanes: Any) -> Any:
+        """A lane's table may be partial, as any other table may: what it leaves out keeps that lane's default."""
+        if not isinstance(lanes, dict):
+            return lanes
+        defaults = {key: field.default.model_dump() for key, field in cls.model_fields.items()}
+        partial = {key: lane for key, lane in lanes.items() if key in defaults and isinstance(lane, dict)}
+        return {**lanes, **{key: {**defaults[key], **lane} for key, lane in partial.items()}}
+
 
 class Haproxy(Table):
     """The door, and the two inner ports that follow the roles."""
 
     service: ServiceName = Field("haproxy_pgpool", description="Service and container name.")
-    address: IPv4Address = Field(IPv4Address("10.8.0.100"), description="Its address in the network.")
+    address: Address = Field(IPv4Address("10.8.0.100"), description="Its address in the network.")
     stats_port: HostPort = Field(8406, description="Host port of the dashboard and /metrics.")
     stats_user: RoleName = Field("poolkeeper", description="User of the dashboard.")
     primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
     standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
-    connect_timeout_ms: int = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
-    queue_timeout_ms: int = Field(30_000, ge=100, description="How long a client waits for a free child, in ms.")
-    session_timeout_ms: int = Field(86_400_000, ge=1000, description="A session silent this long is closed, in ms.")
-    check_interval_ms: int = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
-    check_timeout_ms: int = Field(2000, ge=100, description="A check fails after this long, in ms.")
+    connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
+    queue_timeout_ms: Milliseconds = Field(30_000, ge=100, description="A client waits this long for a free child, in ms.")
+    session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long is closed, in ms.")
+    check_interval_ms: Milliseconds = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
+    check_timeout_ms: Milliseconds = Field(2000, ge=100, description="A check fails after this long, in ms.")
     check_fall: int = Field(2, ge=1, le=20, description="Failed checks in a row that mark a server down.")
     check_rise: int = Field(1, ge=1, le=20, description="Good checks in a row that mark it up.")
 
@@ -198,23 +220,21 @@ class Roles(Table):
 class Images(Table):
     """Where the containers come from."""
 
-    base: str = Field("debian:trixie-slim", min_length=1, description="Base image; bootstrapped where it can't be had.")
+    base: ImageName = Field("debian:trixie-slim", description="Base image; bootstrapped where it can't be had.")
     suite: Literal["trixie"] = Field("trixie", description="Debian suite of the bootstrapped base.")
-    prefix: str = Field("poolkeeper", pattern=r"^[a-z0-9][a-z0-9._/-]*$", description="Images are named PREFIX/ROLE.")
+    prefix: ImagePrefix = Field("poolkeeper", description="Images are named PREFIX/ROLE.")
 
 
 class Timeouts(Table):
     """Deadlines of Poolkeeper's own waits, in seconds."""
 
-    up: int = Field(120, ge=10, description="From the start of the containers until everything is green.")
-    query: int = Field(5, ge=1, description="One connection or query of status and the validation suite.")
-    stop: int = Field(30, ge=1, description="A container may take this long to end by itself.")
+    up: Seconds = Field(120, ge=10, description="From the start of the containers until everything is green.")
+    query: Seconds = Field(5, ge=1, description="One connection or query of status and the validation suite.")
+    stop: Seconds = Field(30, ge=1, description="A container may take this long to end by itself.")
 
 
 def _default_nodes() -> tuple[Node, ...]:
-    return tuple(
-        Node(name=f"pg_node{i}", address=IPv4Address(f"10.8.0.1{i}"), port=5610 + i) for i in (1, 2, 3)
-    )
+    return tuple(Node(name=f"pg_node{i}", address=IPv4Address(f"10.8.0.1{i}"), port=5610 + i) for i in (1, 2, 3))
 
 
 class ClusterSpec(Table):
@@ -222,7 +242,7 @@ class ClusterSpec(Table):
 
     name: ClusterName = Field("poolkeeper", description="Names of another cluster's containers get it as a prefix.")
     network: Network = Field(Network(), description="")
-    nodes: tuple[Node, ...] = Field(
+    nodes: Annotated[tuple[Node, ...], Strict(False)] = Field(
         default_factory=_default_nodes, description="The nodes; the first is the first primary."
     )
     etcd: Etcd = Field(Etcd(), description="")

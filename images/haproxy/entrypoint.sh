@@ -1,0 +1,13 @@
+#!/bin/sh
+# Takes the dashboard's password as root, then becomes HAProxy (master and worker) as the user haproxy. A reload is
+# SIGUSR2 to process 1: the worker in place keeps its sessions, a new one takes the new ones.
+set -eu
+
+install -d -o haproxy -g haproxy -m 0750 /run/haproxy
+POOLKEEPER_STATS_PASSWORD=$(cat /run/secrets/stats)
+export POOLKEEPER_STATS_PASSWORD
+
+if [ "${1:-}" = validate ]; then
+    exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -c -f /etc/poolkeeper/haproxy.cfg
+fi
+exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -W -f /etc/poolkeeper/haproxy.cfg

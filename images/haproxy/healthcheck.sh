@@ -1,0 +1,7 @@
+#!/bin/sh
+# Healthy: the statistics are served, and they hold a row of the read-write door.
+set -eu
+
+port=$POOLKEEPER_STATS_PORT
+{ printf 'user = "%s:' "$POOLKEEPER_STATS_USER"; tr -d '\n' < /run/secrets/stats; printf '"\n'; } \
+    | curl -fsS --max-time 4 --config - "http://127.0.0.1:$port/;csv" | grep -q '^rw,FRONTEND,'

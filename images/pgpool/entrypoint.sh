@@ -1,0 +1,12 @@
+#!/bin/sh
+# Takes configuration and secrets as root, then becomes Pgpool-II as the user postgres, with its memory of node states
+# discarded (-D): what the nodes say now is what counts.
+set -eu
+
+take_config.sh
+install -d -o postgres -g postgres -m 0775 /var/run/postgresql
+rm -f /run/pgpool/pgpool.pid /run/pgpool/.s.PGSQL.* /run/pgpool/.s.PGPOOL*
+PGPOOLKEYFILE=/run/pgpool/pool_key
+export PGPOOLKEYFILE
+exec setpriv --reuid=postgres --regid=postgres --init-groups \
+    pgpool -n -D -f /run/pgpool/pgpool.conf -a /run/pgpool/pool_hba.conf -F /run/pgpool/pcp.conf

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Takes the secrets as root, then becomes Patroni as the user postgres. Patroni removes the PATRONI_* variables from its
+# environment before it starts PostgreSQL.
+set -eu
+
+data=/var/lib/postgresql/data
+install -d -o postgres -g postgres -m 0700 "$data"
+install -d -o postgres -g postgres -m 0775 /var/run/postgresql
+
+secret() { cat "/run/secrets/$1"; }
+PATRONI_SUPERUSER_PASSWORD=$(secret superuser)
+PATRONI_REPLICATION_PASSWORD=$(secret replication)
+PATRONI_REWIND_PASSWORD=$(secret rewind)
+PATRONI_RESTAPI_PASSWORD=$(secret rest)
+export PATRONI_SUPERUSER_PASSWORD PATRONI_REPLICATION_PASSWORD PATRONI_REWIND_PASSWORD PATRONI_RESTAPI_PASSWORD
+# post_bootstrap.sh runs as postgres; these three it needs once, on the first primary.
+install -d -o postgres -g postgres -m 0700 /run/poolkeeper
+for name in check app rewind; do
+    install -o postgres -g postgres -m 0400 "/run/secrets/$name" "/run/poolkeeper/$name"
+done
+
+if [ "${1:-}" = validate ]; then
+    exec setpriv --reuid=postgres --regid=postgres --init-groups patroni --validate-config /etc/poolkeeper/patroni.yml
+fi
+exec setpriv --reuid=postgres --regid=postgres --init-groups patroni /etc/poolkeeper/patroni.yml

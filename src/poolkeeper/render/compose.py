@@ -1,0 +1,140 @@
+"""The Compose file: dumped from data, never templated.
+
+Each service carries the label `poolkeeper.definition`, a digest of its own definition: `up` compares it with the
+running container to know what must be made anew. Paths are relative to the file, so the folder can be read anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from poolkeeper.model.spec import ClusterSpec, Lane
+
+CLUSTER_LABEL = "poolkeeper.cluster"
+SERVICE_LABEL = "poolkeeper.service"
+DEFINITION_LABEL = "poolkeeper.definition"
+ROLES = ("postgres", "etcd", "pgpool", "haproxy")  # the folders of images/
+
+
+def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
+    """The Compose file as data. `images` maps each of ROLES to an image reference."""
+    services: dict[str, Any] = {}
+    for member in spec.etcd.members:
+        services[member.name] = _etcd(spec, images["etcd"], member.name)
+    for node in spec.nodes:
+        services[node.name] = _postgres(spec, images["postgres"], node.name)
+    for key in ("rw", "ro", "pool"):
+        lane: Lane = getattr(spec.lanes, key)
+        services[lane.service] = _pgpool(spec, images["pgpool"], lane.service)
+    services[spec.haproxy.service] = _haproxy(spec, images["haproxy"])
+    for name, service in services.items():
+        services[name] = {**_common(spec, name), **service}
+        services[name]["labels"][DEFINITION_LABEL] = digest(services[name])
+    label = {CLUSTER_LABEL: spec.name}
+    volumes = [*(m.name for m in spec.etcd.members), *(n.name for n in spec.nodes)]
+    secrets = sorted({secret for service in services.values() for secret in service.get("secrets", [])})
+    return {
+        "name": project(spec),
+        "services": services,
+        "networks": {"cluster": _network(spec, label)},
+        "volumes": {name: {"name": volume_name(spec, name), "labels": label} for name in volumes},
+        "secrets": {name: {"file": f"../secrets/{name}"} for name in secrets},
+    }
+
+
+def text(spec: ClusterSpec, images: Mapping[str, str]) -> str:
+    """The Compose file as text."""
+    head = f'# Rendered by Poolkeeper for the cluster "{spec.name}" from cluster.toml; edit that, then `poolkeeper up`.\n'
+    return head + yaml.safe_dump(document(spec, images), sort_keys=False, width=120)
+
+
+def project(spec: ClusterSpec) -> str:
+    """The Compose project's name."""
+    return spec.name if spec.name == "poolkeeper" else f"poolkeeper-{spec.name}"
+
+
+def volume_name(spec: ClusterSpec, service: str) -> str:
+    """The volume of a service."""
+    return f"{project(spec)}_{service}"
+
+
+def digest(value: Any) -> str:
+    """A short, stable digest of plain data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _network(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
+    subnet = spec.network.subnet
+    return {
+        "name": project(spec),
+        "driver": "bridge",
+        "ipam": {"config": [{"subnet": str(subnet), "gateway": str(subnet.network_address + 1)}]},
+        "labels": label,
+    }
+
+
+def _common(spec: ClusterSpec, name: str) -> dict[str, Any]:
+    """What every service has: its name, its address, its ports, a bounded log and a restart after a crash."""
+    bind = spec.network.bind_address
+    ports = [f"{bind}:{host}:{inner}" for host, inner in spec.published_ports().get(name, {}).items()]
+    service: dict[str, Any] = {
+        "container_name": spec.container_name(name),
+        "hostname": name,
+        "labels": {CLUSTER_LABEL: spec.name, SERVICE_LABEL: name},
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{spec.timeouts.stop}s",
+        "networks": {"cluster": {"ipv4_address": str(spec.addresses()[name])}},
+        "logging": {"driver": "json-file", "options": {"max-size": "20m", "max-file": "3"}},
+    }
+    return {**service, "ports": ports} if ports else service
+
+
+def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
+    return {
+        "image": image,
+        "shm_size": f"{spec.postgresql.shared_memory_mb}m",
+        "environment": {
+            "POOLKEEPER_CHECK_ROLE": spec.roles.check,
+            "POOLKEEPER_REWIND_ROLE": spec.roles.rewind,
+            "POOLKEEPER_APP_ROLE": spec.roles.app,
+            "POOLKEEPER_APP_DATABASE": spec.roles.app_database,
+        },
+        "secrets": ["superuser", "replication", "rewind", "rest", "check", "app"],
+        "volumes": [f"./patroni/{name}:/etc/poolkeeper:ro", f"{name}:/var/lib/postgresql/data"],
+        # Patroni turns SIGTERM into a fast, clean shutdown.
+        "stop_signal": "SIGTERM",
+    }
+
+
+def _etcd(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
+    return {"image": image, "volumes": [f"./etcd/{name}:/etc/poolkeeper:ro", f"{name}:/var/lib/etcd"]}
+
+
+def _pgpool(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
+    return {
+        "image": image,
+        "environment": {"POOLKEEPER_CHECK_ROLE": spec.roles.check, "POOLKEEPER_PCP_USER": spec.roles.pcp},
+        "secrets": ["check", "pcp"],
+        "volumes": [f"./pgpool/{name}:/etc/poolkeeper:ro", "../secrets/pool:/run/pool:ro"],
+        "tmpfs": ["/run/pgpool:mode=0755"],
+        # Pgpool's fast shutdown: ends the sessions, then itself.
+        "stop_signal": "SIGINT",
+    }
+
+
+def _haproxy(spec: ClusterSpec, image: str) -> dict[str, Any]:
+    return {
+        "image": image,
+        "environment": {
+            "POOLKEEPER_STATS_USER": spec.haproxy.stats_user,
+            "POOLKEEPER_STATS_PORT": str(spec.haproxy.stats_port),
+        },
+        "secrets": ["stats"],
+        "volumes": ["./haproxy:/etc/poolkeeper:ro"],
+        "stop_signal": "SIGTERM",
+    }

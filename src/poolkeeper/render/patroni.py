@@ -1,0 +1,105 @@
+"""Patroni's configuration: the shared part that lives in etcd, and one file a node. No password is in either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from poolkeeper.model.spec import ClusterSpec, Node
+from poolkeeper.render import etcd
+
+REST_PORT = 8008
+DATA_DIRECTORY = "/var/lib/postgresql/data/pgdata"
+
+
+def dynamic_config(spec: ClusterSpec) -> dict[str, Any]:
+    """What all members share. Patroni keeps it in etcd; `up` patches it there when `cluster.toml` changes."""
+    mode = {"quorum": "quorum", "on": True, "off": False}[spec.replication.synchronous_mode]
+    return {
+        "ttl": spec.patroni.ttl,
+        "loop_wait": spec.patroni.loop_wait,
+        "retry_timeout": spec.patroni.retry_timeout,
+        "maximum_lag_on_failover": spec.patroni.maximum_lag_on_failover,
+        "synchronous_mode": mode,
+        "synchronous_mode_strict": spec.replication.synchronous_mode_strict,
+        "synchronous_node_count": spec.replication.quorum_acknowledgements,
+        "postgresql": {
+            "use_pg_rewind": True,
+            "use_slots": True,
+            "remove_data_directory_on_rewind_failure": True,
+            "remove_data_directory_on_diverged_timelines": True,
+            "parameters": _parameters(spec),
+            "pg_hba": _host_rules(spec),
+        },
+    }
+
+
+def _parameters(spec: ClusterSpec) -> dict[str, Any]:
+    server = spec.postgresql
+    return {
+        **server.parameters,
+        "max_connections": server.max_connections,
+        "superuser_reserved_connections": server.superuser_reserved_connections,
+        "max_wal_senders": server.max_wal_senders,
+        "max_replication_slots": server.max_replication_slots,
+        "password_encryption": "scram-sha-256",
+        "wal_level": "replica",
+        "hot_standby": "on",
+    }
+
+
+def _host_rules(spec: ClusterSpec) -> list[str]:
+    """SCRAM on every hop, the local socket included; replication only from inside the network."""
+    return [
+        "local all all scram-sha-256",
+        f"local replication {spec.roles.replication} scram-sha-256",
+        f"host replication {spec.roles.replication} 127.0.0.1/32 scram-sha-256",
+        f"host replication {spec.roles.replication} {spec.network.subnet} scram-sha-256",
+        "host all all all scram-sha-256",
+    ]
+
+
+def node_config(spec: ClusterSpec, node: Node) -> str:
+    """The file of one node, `patroni.yml`."""
+    return yaml.safe_dump(
+        {
+            "scope": spec.name,
+            "name": node.name,
+            "log": {"level": "INFO", "format": "%(asctime)s %(levelname)s: %(message)s"},
+            "restapi": {
+                "listen": f"0.0.0.0:{REST_PORT}",
+                "connect_address": f"{node.name}:{REST_PORT}",
+                "authentication": {"username": spec.roles.rest},
+            },
+            "etcd3": {"hosts": [f"{m.name}:{etcd.CLIENT_PORT}" for m in spec.etcd.members]},
+            "bootstrap": {
+                "dcs": dynamic_config(spec),
+                "initdb": ["data-checksums", {"encoding": "UTF8"}, {"locale": "C.UTF-8"}],
+                "post_bootstrap": "/usr/local/bin/post_bootstrap.sh",
+            },
+            "postgresql": _local_server(spec, node),
+            "tags": {"nofailover": False, "noloadbalance": False, "clonefrom": False},
+        },
+        sort_keys=False,
+        width=120,
+    )
+
+
+def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
+    return {
+        "listen": "0.0.0.0:5432",
+        "connect_address": f"{node.name}:5432",
+        "data_dir": DATA_DIRECTORY,
+        "bin_dir": f"/usr/lib/postgresql/{spec.postgresql.version}/bin",
+        "pgpass": "/run/poolkeeper/patroni.pgpass",
+        "use_unix_socket": True,
+        "use_unix_socket_repl": True,
+        "parameters": {"unix_socket_directories": "/var/run/postgresql"},
+        "authentication": {
+            "superuser": {"username": spec.roles.superuser},
+            "replication": {"username": spec.roles.replication},
+            "rewind": {"username": spec.roles.rewind},
+        },
+        "basebackup": [{"checkpoint": "fast"}],
+    }

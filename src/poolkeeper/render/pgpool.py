@@ -1,0 +1,149 @@
+"""Pgpool-II's configuration, one a lane. No password is in it: an empty one is looked up in `pool_passwd`.
+
+The balanced lane (`pool`) sees all nodes. The other two see one server each, an inner port of HAProxy that follows the
+primary or spreads over the standbys by Patroni's own word; so their view cannot go stale, and no session of theirs
+opens a connection to a node that it does not use (docs/architecture.md, "Lanes").
+"""
+
+from __future__ import annotations
+
+import jinja2
+
+from poolkeeper.model.spec import ClusterSpec, Lane, Setting
+
+RUN = "/run/pgpool"
+
+# Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6: "can only be set at server start").
+NEEDS_RESTART = frozenset(
+    "backend_clustering_mode listen_addresses port num_init_children max_pool pcp_listen_addresses pcp_port "
+    "unix_socket_directories pcp_socket_dir listen_backlog_multiplier serialize_accept reserved_connections "
+    "process_management_mode connection_cache memory_cache_enabled logging_collector log_directory ssl enable_pool_hba "
+    "pool_passwd max_spare_children min_spare_children enable_shared_relcache relcache_query_target use_watchdog "
+    "pid_file_name logdir backend_weight health_check_test".split()
+)
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("poolkeeper.render"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701 - a configuration file, not HTML
+)
+
+
+def literal(value: Setting) -> str:
+    """A value as pgpool.conf writes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return str(value)
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def host_rules() -> str:
+    """`pool_hba.conf`: SCRAM from everywhere, as in PostgreSQL's own rules."""
+    return "# type  database  user  address    method\nlocal   all       all              scram-sha-256\n" + (
+        "host    all       all   0.0.0.0/0  scram-sha-256\n"
+    )
+
+
+def config(spec: ClusterSpec, lane_key: str) -> str:
+    """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
+    lane: Lane = getattr(spec.lanes, lane_key)
+    promise = type(spec.lanes).model_fields[lane_key].description
+    sections = {name: _literals(values) for name, values in settings(spec, lane_key).items()}
+    template = _TEMPLATES.get_template("pgpool.conf.j2")
+    return template.render(cluster=spec.name, lane=lane, promise=promise, sections=sections)
+
+
+def _literals(values: dict[str, Setting]) -> dict[str, str]:
+    return {key: literal(value) for key, value in values.items()}
+
+
+def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
+    """Every setting of a lane, by section, in the order of the file."""
+    lane: Lane = getattr(spec.lanes, lane_key)
+    return {
+        "Servers": _servers(spec, lane_key),
+        "Connections": {
+            "listen_addresses": "*",
+            "port": 9999,
+            "pcp_listen_addresses": "*",
+            "pcp_port": spec.pgpool.pcp_port,
+            "unix_socket_directories": RUN,
+            "pcp_socket_dir": RUN,
+            "pid_file_name": f"{RUN}/pgpool.pid",
+            "logdir": RUN,
+            "enable_pool_hba": True,
+            "pool_passwd": "pool_passwd",
+            "connect_timeout": spec.pgpool.connect_timeout_ms,
+        },
+        "Pool": {
+            "num_init_children": lane.num_init_children,
+            "max_pool": lane.max_pool,
+            "connection_cache": spec.pgpool.connection_cache,
+            "child_life_time": spec.pgpool.child_life_time,
+        },
+        "Balancing": _balancing(lane_key),
+        "Checks": _checks(spec, lane_key),
+        "Failover: Patroni alone decides who is primary, so no command is run here": {
+            "failover_command": "",
+            "follow_primary_command": "",
+            "failover_on_backend_error": False,
+            "auto_failback": lane_key == "pool",
+            "auto_failback_interval": 5,
+            "search_primary_node_timeout": spec.pgpool.search_primary_node_timeout,
+        },
+        "Log": {"log_destination": "stderr", "log_line_prefix": "%m %a[%p]: "},
+        "From cluster.toml": dict(spec.pgpool.parameters),
+    }
+
+
+def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
+    if lane_key == "pool":
+        servers: dict[str, Setting] = {"backend_clustering_mode": "streaming_replication"}
+        for i, node in enumerate(spec.nodes):
+            servers[f"backend_hostname{i}"] = node.name
+            servers[f"backend_port{i}"] = 5432
+            servers[f"backend_weight{i}"] = 1
+            servers[f"backend_flag{i}"] = "ALLOW_TO_FAILOVER"
+            servers[f"backend_application_name{i}"] = node.name
+        return servers
+    inner = spec.haproxy.primary_port if lane_key == "rw" else spec.haproxy.standby_port
+    return {
+        "backend_clustering_mode": "streaming_replication",
+        "backend_hostname0": spec.haproxy.service,
+        "backend_port0": inner,
+        "backend_weight0": 1,
+        "backend_flag0": "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER",
+    }
+
+
+def _balancing(lane_key: str) -> dict[str, Setting]:
+    if lane_key != "pool":
+        return {"load_balance_mode": False}
+    return {
+        "load_balance_mode": True,
+        "disable_load_balance_on_write": "always",
+        "statement_level_load_balance": False,
+        "check_temp_table": "trace",
+    }
+
+
+def _checks(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
+    """The one-server lanes check nothing: HAProxy follows the roles for them, and their server is never detached."""
+    balanced = lane_key == "pool"
+    return {
+        "health_check_period": spec.pgpool.health_check_period if balanced else 0,
+        "health_check_timeout": spec.pgpool.health_check_timeout,
+        "health_check_max_retries": spec.pgpool.health_check_max_retries,
+        "health_check_user": spec.roles.check,
+        "health_check_password": "",
+        "health_check_database": "postgres",
+        "sr_check_period": spec.pgpool.sr_check_period if balanced else 0,
+        "sr_check_user": spec.roles.check,
+        "sr_check_password": "",
+        "sr_check_database": "postgres",
+        "delay_threshold": spec.pgpool.delay_threshold_bytes if balanced else 0,
+    }

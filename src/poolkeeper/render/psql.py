@@ -1,0 +1,41 @@
+"""What a client reads: `pg_service.conf` and `pgpass`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from poolkeeper.model.spec import ClusterSpec
+
+
+def client_host(spec: ClusterSpec) -> str:
+    """The host name that this machine's clients use."""
+    bind = str(spec.network.bind_address)
+    return "127.0.0.1" if bind == "0.0.0.0" else bind
+
+
+def doors(spec: ClusterSpec) -> dict[str, int]:
+    """Each service of `pg_service.conf`: rw, ro, pool, and one a node (node1, node2, …) → host port."""
+    lanes = {"rw": spec.lanes.rw.port, "ro": spec.lanes.ro.port, "pool": spec.lanes.pool.port}
+    return {**lanes, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
+
+
+def service_file(spec: ClusterSpec) -> str:
+    """`pg_service.conf`: one section a door, each as the application's role in its database."""
+    head = "# PGSERVICEFILE=.poolkeeper/pg_service.conf PGPASSFILE=.poolkeeper/pgpass psql service=rw\n"
+    return head + "".join(
+        f"\n[{name}]\nhost={client_host(spec)}\nport={port}\nuser={spec.roles.app}\ndbname={spec.roles.app_database}\n"
+        for name, port in doors(spec).items()
+    )
+
+
+def password_file(spec: ClusterSpec, passwords: Mapping[str, str]) -> str:
+    """`pgpass`: every door, for each role of `passwords` (role → password)."""
+    return "".join(
+        f"{client_host(spec)}:{port}:*:{_escape(role)}:{_escape(password)}\n"
+        for role, password in passwords.items()
+        for port in doors(spec).values()
+    )
+
+
+def _escape(part: str) -> str:
+    return part.replace("\\", "\\\\").replace(":", "\\:")
