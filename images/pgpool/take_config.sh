@@ -14,3 +14,4 @@ pcp_hash=$(tr -d '\n' < /run/secrets/pcp | md5sum | cut -d' ' -f1)
 umask 077
 printf '%s:%s\n' "$POOLKEEPER_PCP_USER" "$pcp_hash" > "$run/pcp.conf"
 chown postgres:postgres "$run/pcp.conf"
+{ printf '*:*:%s:' "$POOLKEEPER_PCP_USER"; tr -d '\n' < /run/secrets/pcp; echo; } > "$run/pcppass"

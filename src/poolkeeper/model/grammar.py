@@ -20,7 +20,7 @@ SERVICE = r"^[a-z][a-z0-9_]{1,39}$"
 CLUSTER = r"^[a-z][a-z0-9-]{0,30}$"
 ROLE = r"^[a-z_][a-z0-9_]{0,62}$"
 POSTGRESQL_PARAMETER = r"^[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?$"
-PGPOOL_PARAMETER = r"^[a-z_][a-z0-9_]{0,62}$"
+PGPOOL_PARAMETER = r"^[a-z][a-z0-9_]{0,62}$"
 _PATH = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
 IMAGE_PREFIX = rf"^{_PATH}(/{_PATH}){{0,7}}$"
 IMAGE = (
@@ -32,7 +32,7 @@ IN_WORDS = {
     CLUSTER: "a name of a-z, 0-9 and -, beginning with a letter, of 1 to 31 characters",
     ROLE: "a name of a-z, 0-9 and _, beginning with a letter or _, of 1 to 63 characters",
     POSTGRESQL_PARAMETER: "a parameter's name: letters, digits and _, with at most one dot",
-    PGPOOL_PARAMETER: "a parameter's name: a-z, 0-9 and _",
+    PGPOOL_PARAMETER: "a parameter's name: a-z, 0-9 and _, beginning with a letter",
     IMAGE_PREFIX: "the first part of an image's name, in small letters, such as poolkeeper or team/poolkeeper",
     IMAGE: "an image reference such as debian:trixie-slim",
 }

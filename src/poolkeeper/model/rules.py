@@ -1,36 +1,57 @@
 """The rules that tie keys of `cluster.toml` together.
 
 Each rule is a generator of (location, sentence); the location is the path of the key to blame, as pydantic writes it.
-Invariant: a spec for which `broken_rules` yields nothing renders to files that the real binaries accept.
+Invariant: a spec for which `broken_rules` yields nothing renders to files that the real binaries accept, but for the
+free-form parameters, whose values only the servers can judge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec, Lane, Pgpool, Postgresql
 
 Location = tuple[str | int, ...]
 Broken = tuple[Location, str]
 
-# Parameters that Patroni or Poolkeeper sets itself; a second value in [postgresql.parameters] would lose silently.
+# Parameters that Patroni or Poolkeeper answers for; a second value in [postgresql.parameters] would lose silently, or
+# break what other keys promise.
 OWNED_POSTGRESQL = frozenset(
-    "archive_recovery_conninfo cluster_name data_checksums data_directory hba_file hot_standby ident_file "
-    "listen_addresses max_connections max_replication_slots max_wal_senders password_encryption port primary_conninfo "
-    "primary_slot_name superuser_reserved_connections synchronous_standby_names unix_socket_directories wal_level "
-    "wal_log_hints".split()
+    """
+    archive_recovery_conninfo cluster_name config_file data_checksums data_directory hba_file hot_standby ident_file
+    include include_dir include_if_exists listen_addresses max_connections max_replication_slots max_wal_senders
+    password_encryption port primary_conninfo primary_slot_name reserved_connections superuser_reserved_connections
+    synchronous_standby_names unix_socket_directories wal_level wal_log_hints
+    """.split()
 )
 OWNED_PGPOOL = frozenset(
-    "auto_failback backend_clustering_mode connect_timeout connection_cache child_life_time delay_threshold "
-    "disable_load_balance_on_write enable_pool_hba failover_command failover_on_backend_error follow_primary_command "
-    "health_check_max_retries health_check_password health_check_period health_check_timeout health_check_user "
-    "listen_addresses load_balance_mode max_pool num_init_children pcp_listen_addresses pcp_port pid_file_name "
-    "pool_passwd port search_primary_node_timeout sr_check_password sr_check_period sr_check_user "
-    "unix_socket_directories".split()
+    """
+    auto_failback backend_clustering_mode child_life_time connect_timeout connection_cache delay_threshold
+    detach_false_primary disable_load_balance_on_write enable_pool_hba failback_command failover_command
+    failover_on_backend_error follow_primary_command health_check_max_retries health_check_password
+    health_check_period health_check_timeout health_check_user include listen_addresses load_balance_mode logdir
+    max_pool num_init_children pcp_listen_addresses pcp_port pcp_socket_dir pid_file_name pool_passwd port
+    search_primary_node_timeout sr_check_password sr_check_period sr_check_user unix_socket_directories use_watchdog
+    """.split()
 )
 # Ports inside the network that containers already listen on.
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
+LANES = ("rw", "ro", "pool")
+# Pgpool-II's MAX_NUM_BACKENDS.
+MAX_NODES = 128
+# A label of a DNS name.
+MAX_CONTAINER_NAME = 63
+# Names that CREATE ROLE or pg_hba.conf takes for something else, and databases that exist already or are keywords.
+RESERVED_ROLES = frozenset({"public", "none", "all"})
+RESERVED_DATABASES = frozenset(
+    {"postgres", "template0", "template1", "all", "sameuser", "samerole", "samegroup", "replication"}
+)
+
+
+def _lanes(spec: ClusterSpec) -> Iterator[tuple[str, Lane]]:
+    for key in LANES:
+        yield key, getattr(spec.lanes, key)
 
 
 def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
@@ -39,24 +60,39 @@ def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
         yield ("nodes", i), node.name, node.address
     for i, member in enumerate(spec.etcd.members):
         yield ("etcd", "members", i), member.name, member.address
-    for key in ("rw", "ro", "pool"):
-        lane: Lane = getattr(spec.lanes, key)
+    for key, lane in _lanes(spec):
         yield ("lanes", key), lane.service, lane.address
     yield ("haproxy",), spec.haproxy.service, spec.haproxy.address
 
 
 def unique_names(spec: ClusterSpec) -> Iterator[Broken]:
-    """A service name stands once."""
+    """A service name (`nodes`, `etcd.members`, `lanes`, `haproxy`) stands once."""
     seen: set[str] = set()
     for location, name, _ in _services(spec):
-        field = "name" if location[0] in ("nodes", "etcd") else "service"
         if name in seen:
-            yield (*location, field), f"the name {name!r} is used twice"
+            yield _name_key(location), f"the name {name!r} is used twice"
         seen.add(name)
 
 
+def container_names_fit(spec: ClusterSpec) -> Iterator[Broken]:
+    """A container's name, which for any cluster but `poolkeeper` is NAME_SERVICE, has at most 63 characters."""
+    for location, name, _ in _services(spec):
+        container = spec.container_name(name)
+        if len(container) > MAX_CONTAINER_NAME:
+            yield (
+                _name_key(location),
+                f"the container {container!r} would have a name of {len(container)} characters; at most "
+                f"{MAX_CONTAINER_NAME} are possible",
+            )
+
+
+def _name_key(location: Location) -> Location:
+    return (*location, "name" if location[0] in ("nodes", "etcd") else "service")
+
+
 def addresses_fit(spec: ClusterSpec) -> Iterator[Broken]:
-    """Each address is inside the network, is not the gateway, network or broadcast address, and stands once."""
+    """Each address is inside `network.subnet` (/8 to /29), is not its first (network), second (gateway) or last
+    (broadcast) address, and stands once."""
     subnet = spec.network.subnet
     if subnet.prefixlen > 29 or subnet.prefixlen < 8:
         yield ("network", "subnet"), f"{subnet} must be between /8 and /29"
@@ -76,26 +112,22 @@ def addresses_fit(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
-    """A host port is published once; the inner ports of HAProxy differ from its doors and from each other."""
-    doors = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
-    doors += [(("lanes", k, "port"), getattr(spec.lanes, k).port, f"lanes.{k}") for k in ("rw", "ro", "pool")]
-    doors += [(("haproxy", "stats_port"), spec.haproxy.stats_port, "haproxy.stats_port")]
+    """A host port is published once; the inner ports of HAProxy differ from its doors and from each other; the control
+    port of Pgpool-II is none of 5432, 8008 and 9999."""
+    haproxy = spec.haproxy
+    doors: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
+    doors += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
+    doors += [(("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
     yield from _used_twice(doors)
-    inner: list[tuple[Location, int, str]] = [
-        (("lanes", "rw", "port"), spec.lanes.rw.port, "lanes.rw"),
-        (("lanes", "ro", "port"), spec.lanes.ro.port, "lanes.ro"),
-        (("haproxy", "stats_port"), spec.haproxy.stats_port, "haproxy.stats_port"),
-        (("haproxy", "primary_port"), spec.haproxy.primary_port, "haproxy.primary_port"),
-        (("haproxy", "standby_port"), spec.haproxy.standby_port, "haproxy.standby_port"),
-    ]
-    for broken in _used_twice(inner):
-        if broken[0][1] in ("primary_port", "standby_port"):
-            yield broken
+    inside = [door for door in doors if door[0][0] == "haproxy" or door[0][1] in ("rw", "ro")]
+    for key, port in (("primary_port", haproxy.primary_port), ("standby_port", haproxy.standby_port)):
+        inside.append((("haproxy", key), port, f"haproxy.{key}"))
+    yield from (broken for broken in _used_twice(inside) if broken[0][1] in ("primary_port", "standby_port"))
     if spec.pgpool.pcp_port in INNER_PORTS:
         yield ("pgpool", "pcp_port"), f"{spec.pgpool.pcp_port} is {INNER_PORTS[spec.pgpool.pcp_port]}'s own port"
 
 
-def _used_twice(entries: list[tuple[Location, int, str]]) -> Iterator[Broken]:
+def _used_twice(entries: Iterable[tuple[Location, int, str]]) -> Iterator[Broken]:
     owner: dict[int, str] = {}
     for location, port, name in entries:
         if port in owner:
@@ -104,22 +136,34 @@ def _used_twice(entries: list[tuple[Location, int, str]]) -> Iterator[Broken]:
 
 
 def counts_make_sense(spec: ClusterSpec) -> Iterator[Broken]:
-    """Enough nodes, an odd number of etcd members, no more acknowledgements than standbys."""
-    if len(spec.nodes) < 2:
-        yield ("nodes",), f"a cluster is one primary and at least one standby; {len(spec.nodes)} node(s) declared"
-    if len(spec.etcd.members) % 2 == 0:
-        yield ("etcd", "members"), f"an odd number of members is needed, {len(spec.etcd.members)} are declared"
+    """Two to 128 nodes; an odd number of etcd members; no more `replication.quorum_acknowledgements` than standbys
+    (unless the mode is `off`); a WAL sender and a replication slot for each node and one to spare."""
+    count, members = len(spec.nodes), len(spec.etcd.members)
+    if count < 2:
+        yield ("nodes",), f"a cluster is one primary and at least one standby; {_declared(count)}"
+    if count > MAX_NODES:
+        yield ("nodes",), f"Pgpool-II serves at most {MAX_NODES} nodes; {_declared(count)}"
+    if members % 2 == 0:
+        yield ("etcd", "members"), f"an odd number of members is needed; {_declared(members)}"
     asked, have = spec.replication.quorum_acknowledgements, spec.standby_count
     if spec.replication.synchronous_mode != "off" and asked > have > 0:
-        yield ("replication", "quorum_acknowledgements"), f"{asked} acknowledgements need as many standbys; {have} exist"
+        yield (
+            ("replication", "quorum_acknowledgements"),
+            f"{asked} acknowledgements need as many standbys; {_declared(have)}",
+        )
     for key in ("max_wal_senders", "max_replication_slots"):
-        value, least = getattr(spec.postgresql, key), len(spec.nodes) + 1
+        value, least = getattr(spec.postgresql, key), count + 1
         if value < least:
-            yield ("postgresql", key), f"{value} is too few: {len(spec.nodes)} nodes need at least {least}"
+            yield ("postgresql", key), f"{value} is too few: {count} nodes need at least {least}"
+
+
+def _declared(count: int) -> str:
+    return "1 is declared" if count == 1 else f"{count} are declared"
 
 
 def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
-    """Patroni's inequality, etcd's, and Pgpool's patience against the lease."""
+    """`patroni.loop_wait + 2 × patroni.retry_timeout ≤ patroni.ttl`; `etcd.election_ms` is at least 5 heartbeats;
+    `pgpool.search_primary_node_timeout` is above `patroni.ttl`."""
     p = spec.patroni
     if p.loop_wait + 2 * p.retry_timeout > p.ttl:
         total = p.loop_wait + 2 * p.retry_timeout
@@ -131,11 +175,12 @@ def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
-    """The lanes, the administrators' share and the superuser's reserve fit `max_connections`.
+    """`num_init_children × max_pool` of all three lanes, `postgresql.admin_connections` and
+    `postgresql.superuser_reserved_connections` together fit `postgresql.max_connections`.
 
     Worst case, and the one counted: after role changes one node may be asked by every lane at once.
     """
-    lanes = spec.lane_by_service().values()
+    lanes = [lane for _, lane in _lanes(spec)]
     pooled = sum(lane.num_init_children * lane.max_pool for lane in lanes)
     server = spec.postgresql
     needed = pooled + server.admin_connections + server.superuser_reserved_connections
@@ -150,35 +195,73 @@ def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def owned_parameters(spec: ClusterSpec) -> Iterator[Broken]:
-    """Free-form parameters do not touch what has a key of its own."""
+    """Free-form parameters do not touch what Poolkeeper or Patroni answers for (the lists are below)."""
     for name in spec.postgresql.parameters:
         if name.lower() in OWNED_POSTGRESQL:
-            yield ("postgresql", "parameters", name), "is set by Poolkeeper or Patroni; see docs/configuration.md"
+            yield ("postgresql", "parameters", name), _owned(name.lower(), spec.postgresql, "Poolkeeper or Patroni")
     for name in spec.pgpool.parameters:
-        if name.lower() in OWNED_PGPOOL or name.lower().startswith("backend_"):
-            yield ("pgpool", "parameters", name), "is set by Poolkeeper; see docs/configuration.md"
+        plain = name.rstrip("0123456789")  # health_check_period2 is health_check_period for node 2
+        if name in OWNED_PGPOOL or plain in OWNED_PGPOOL or name.startswith("backend_"):
+            yield ("pgpool", "parameters", name), _owned(plain, spec.pgpool, "Poolkeeper")
+
+
+def _owned(name: str, table: Postgresql | Pgpool, owner: str) -> str:
+    """Where to set it instead, if anywhere."""
+    title = type(table).__name__.lower()
+    for key in (name, f"{name}_ms", f"{name}_bytes"):
+        if key in type(table).model_fields:
+            return f"has a key of its own: set {title}.{key} instead"
+    if title == "pgpool" and name in ("port", "num_init_children", "max_pool"):
+        return f"is each lane's own: set lanes.rw.{name}, lanes.ro.{name} or lanes.pool.{name} instead"
+    return f"is set by {owner} and may not be set here; docs/configuration.md lists all such parameters"
+
+
+def parameters_stand_once(spec: ClusterSpec) -> Iterator[Broken]:
+    """PostgreSQL takes `TimeZone` and `timezone` for one parameter: names that differ in case only are refused."""
+    seen: set[str] = set()
+    for name in spec.postgresql.parameters:
+        if name.lower() in seen:
+            yield ("postgresql", "parameters", name), "is set twice; capitals make no difference here"
+        seen.add(name.lower())
+
+
+def commits_wait(spec: ClusterSpec) -> Iterator[Broken]:
+    """`synchronous_commit` may not undo `replication.synchronous_mode`: off and local do not wait for a standby."""
+    for name, value in spec.postgresql.parameters.items():
+        waits = str(value).lower() not in {"off", "local", "false", "no", "0"}
+        if name.lower() == "synchronous_commit" and not waits and spec.replication.synchronous_mode != "off":
+            yield (
+                ("postgresql", "parameters", name),
+                'acknowledges a commit that no standby has; replication.synchronous_mode = "off" says so openly',
+            )
 
 
 def distinct_roles(spec: ClusterSpec) -> Iterator[Broken]:
-    """Each database role has a name of its own."""
+    """Each database role has a name of its own, not one that PostgreSQL reserves (`pg_…`, `public`, `none`, `all`);
+    `roles.app_database` is no database that exists already or a keyword of pg_hba.conf."""
     seen: dict[str, str] = {}
     for field in ("superuser", "replication", "rewind", "check", "app"):
         name = getattr(spec.roles, field)
         if name in seen:
             yield ("roles", field), f"the role {name!r} is already roles.{seen[name]}"
-        if name.startswith("pg_"):
-            yield ("roles", field), f"{name!r}: PostgreSQL reserves role names that start with pg_"
+        if name.startswith("pg_") or name in RESERVED_ROLES:
+            yield ("roles", field), f"PostgreSQL reserves the role name {name!r}"
         seen.setdefault(name, field)
+    if spec.roles.app_database in RESERVED_DATABASES:
+        yield ("roles", "app_database"), f"{spec.roles.app_database!r} cannot be the application's database"
 
 
 RULES: tuple[Callable[[ClusterSpec], Iterator[Broken]], ...] = (
     unique_names,
+    container_names_fit,
     addresses_fit,
     ports_differ,
     counts_make_sense,
     lease_holds,
     connection_budget,
     owned_parameters,
+    parameters_stand_once,
+    commits_wait,
     distinct_roles,
 )
 

@@ -1,131 +1,249 @@
 """The text of `cluster.toml` → a `ClusterSpec`, or every mistake in it at once.
 
-A wrong key does not hide the others: it is taken out, its default stands in for it, and the rules that tie keys
-together are still tried on the rest. Lines are found by reading the table headers again, since TOML parsers drop them.
+A wrong key does not hide the others: a stand-in takes its place, and the rules that tie keys together are still tried.
+Invariant: a mistake is never reported about a stand-in, and nothing but `SpecError` is raised, whatever the text.
 """
 
 from __future__ import annotations
 
 import copy
+import difflib
+import itertools
 import re
 import tomllib
-from typing import Any
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import ValidationError
+from annotated_types import Ge
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from poolkeeper.errors import Mistake, SpecError
 from poolkeeper.model import rules
+from poolkeeper.model.grammar import IN_WORDS, shown
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.toml_lines import find_line, line_index
 
 Location = tuple[str | int, ...]
+Spare = TypeVar("Spare", int, str, IPv4Address)
+Reading = tuple[ClusterSpec | None, list[rules.Broken]]
 
-_HEADER = re.compile(r"^\s*\[(?P<array>\[)?\s*(?P<name>[\w.\"'-]+)\s*\]?\]")
-_KEY = re.compile(r"^\s*(?P<key>[\w\"'-]+(\s*\.\s*[\w\"'-]+)*)\s*=")
-_TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+# What tomllib says, and what helps; its own words stand where nothing is written here.
+_TOML_HINTS = (
+    ("Invalid value (at end of document)", "the file ends where a value is missing or not closed"),
+    ("Invalid value", "no TOML value begins here; text is written in quotes"),
+    ("Expected newline or end of document", "something follows the value; text is written in quotes"),
+    ("Illegal character '\\n'", "the text in quotes does not end on its line"),
+    ("Cannot overwrite a value", "this key stands in the file already"),
+    ("Cannot declare", "this table stands in the file already"),
+)
+_ENDLESS_NUMBER = re.compile(r"[0-9][0-9_]{4000}")
+_KIND_WORDS = {
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text in quotes",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list of tables",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "string_too_long": "must have at most {max_length} characters",
+}
+_UNKNOWN = "extra_forbidden"
+_UNREADABLE = re.compile(r"\bunreadable\d+\b")  # the stand-in of a name
 
 
-def load(text: str, path: str = "cluster.toml") -> ClusterSpec:
+def load(text: str | bytes, path: str = "cluster.toml") -> ClusterSpec:
     """Read a declared cluster. Raises SpecError with every mistake, each with its key, line and rule."""
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        place = _TOML_PLACE.search(str(e))
-        line = int(place.group(1)) if place else None
-        raise SpecError(path, (Mistake("TOML", line, f"cannot be read: {e}"),)) from e
-    spec, field_mistakes = _validate_leniently(raw)
-    broken = [*field_mistakes, *(rules.broken_rules(spec) if spec else [])]
-    if broken:
-        lines = line_index(text)
-        mistakes = [Mistake(dotted(loc), find_line(lines, loc), rule) for loc, rule in broken]
+        decoded = (text.decode() if isinstance(text, bytes) else text).removeprefix("\ufeff")
+        raw = _parse(decoded, path)
+        spec, broken = _read(raw)
+        lines = line_index(decoded) if broken else {}
+    except UnicodeDecodeError as e:
+        line = e.object[: e.start].count(b"\n") + 1
+        raise SpecError(path, (Mistake("(file)", line, "is not UTF-8 text"),)) from e
+    except RecursionError as e:
+        line = 1 + max(enumerate(decoded.split("\n")), key=lambda numbered: len(re.findall(r"[{[]", numbered[1])))[0]
+        raise SpecError(path, (Mistake("(file)", line, "lists or tables are nested too deep to read"),)) from e
+    if spec is None or broken:
+        mistakes = [Mistake(dotted(loc, raw), find_line(lines, loc), rule) for loc, rule in broken]
         raise SpecError(path, tuple(sorted(mistakes, key=lambda m: (m.line or 10**9, m.key))))
-    assert spec is not None
     return spec
 
 
-def _validate_leniently(raw: dict[str, Any]) -> tuple[ClusterSpec | None, list[rules.Broken]]:
-    """Validate; on mistakes, note them, take the wrong keys out and validate what remains."""
+def _parse(text: str, path: str) -> dict[str, Any]:
     try:
-        return ClusterSpec.model_validate(raw), []
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        line, said = _toml_mistake(str(e), text)
+        raise SpecError(path, (Mistake("(file)", line, f"cannot be read as TOML: {said}"),)) from e
+    except ValueError as e:  # a number with more digits than Python converts
+        digits = _ENDLESS_NUMBER.search(text)
+        line = text.count("\n", 0, digits.start() if digits else 0) + 1
+        raise SpecError(path, (Mistake("(file)", line, "a number has too many digits to read"),)) from e
+
+
+def _toml_mistake(said: str, text: str) -> tuple[int, str]:
+    """The line, and a sentence that helps, of what tomllib said."""
+    place = _TOML_PLACE.search(said)
+    hint = next((hint for start, hint in _TOML_HINTS if said.startswith(start)), _TOML_PLACE.sub("", said))
+    if place and place[1]:
+        return int(place[1]), f"column {place[2]}: {hint}"
+    return len(text.rstrip().split("\n")), hint
+
+
+def _read(raw: dict[str, Any]) -> Reading:
+    """Validate; on mistakes, put a stand-in for each wrong value and try the rules on what that makes."""
+    try:
+        spec = ClusterSpec.model_validate(raw)
+        return spec, rules.broken_rules(spec)
     except ValidationError as e:
-        errors = [dict(err) for err in e.errors(include_url=False)]
-    mistakes: list[rules.Broken] = [(tuple(err["loc"]), _sentence(err)) for err in errors]
-    remainder = copy.deepcopy(raw)
-    for error in sorted(errors, key=lambda err: [str(part) for part in err["loc"]], reverse=True):
-        _remove(remainder, tuple(error["loc"]), whole_item=error["type"] != "extra_forbidden")
+        errors = e.errors(include_url=False)
+    broken: list[rules.Broken] = []
+    repaired = copy.deepcopy(raw)
+    replaced: set[Location] = set()
+    spares = _Spares(raw)
+    for error in errors:
+        location = tuple(part for part in error["loc"] if part != "[key]")
+        near = _nearest_key(location) if error["type"] == _UNKNOWN else None
+        broken.append((location, _sentence(dict(error), location, near)))
+        if error["type"] == _UNKNOWN or location[1:-1] == ("parameters",):
+            _take_out(repaired, location)
+            location = (*location[:-1], near) if near else ()
+        if location and not (near and _walk(raw, location) is not None):
+            replaced.add(location)
+            _put(repaired, location, spares)
     try:
-        return ClusterSpec.model_validate(remainder), mistakes
+        spec = ClusterSpec.model_validate(repaired)
     except ValidationError:
-        return None, mistakes
+        return None, broken
+    tied = [(loc, rule) for loc, rule in rules.broken_rules(spec) if not _is_under(loc, replaced)]
+    return spec, broken + [(loc, _UNREADABLE.sub("a service whose name is wrong", rule)) for loc, rule in tied]
 
 
-def _sentence(error: dict[str, Any]) -> str:
-    kind, given = error["type"], error.get("input")
-    if kind == "extra_forbidden":
-        return "unknown key"
+def _is_under(location: Location, others: set[Location]) -> bool:
+    return any(location[:depth] in others for depth in range(len(location) + 1))
+
+
+def _sentence(error: dict[str, Any], location: Location, near: str | None) -> str:
+    """The rule that was broken, and the value that broke it."""
+    kind, given, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == _UNKNOWN:
+        if near is None and len(location) == 2 and location[0] in ("postgresql", "pgpool"):
+            return f"unknown key; other parameters of {location[0]}.conf belong under [{location[0]}.parameters]"
+        return "unknown key" + (f"; did you mean {near}?" if near else "")
     if kind == "missing":
         return "is required"
-    pattern = error.get("ctx", {}).get("pattern")
+    if kind == "refused":
+        return str(context["sentence"])
     if kind == "string_pattern_mismatch":
-        return f"{given!r} is a bad name: it must match {pattern}"
-    message = str(error["msg"])
-    return f"{message[:1].lower()}{message[1:]}, not {given!r}"
+        words = IN_WORDS.get(context["pattern"], context["pattern"])
+        return f"must be {words}, not {shown(given)}"
+    rule = _KIND_WORDS.get(kind, str(error["msg"])).format_map(context).replace("'", '"')
+    return f"{rule}, not {shown(given)}"
 
 
-def _remove(tree: Any, location: Location, *, whole_item: bool) -> None:
-    """Drop the value at `location`. With `whole_item`, a value inside a list's table takes the table with it."""
-    if whole_item:
-        inside = [depth for depth, part in enumerate(location) if isinstance(part, int)]
-        location = location[: inside[0] + 1] if inside else location
-    *path, last = location
-    for part in path:
-        if isinstance(tree, list) and isinstance(part, int) and part < len(tree):
-            tree = tree[part]
-        elif isinstance(tree, dict) and part in tree:
-            tree = tree[part]
-        else:
-            return
-    if isinstance(tree, dict):
-        tree.pop(last, None)
-    elif isinstance(tree, list) and isinstance(last, int) and last < len(tree):
-        del tree[last]
+def _nearest_key(location: Location) -> str | None:
+    """The key that was probably meant by an unknown one."""
+    table = _type_at(location[:-1])[0]
+    known = list(table.model_fields) if isinstance(table, type) and issubclass(table, BaseModel) else []
+    return next(iter(difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.7)), None)
 
 
-def dotted(location: Location) -> str:
-    """`("nodes", 1, "port")` → `nodes[1].port`."""
-    text = ""
+def _type_at(location: Location) -> tuple[Any, FieldInfo | None]:
+    """The type that the model has at a location, and its field where it is one."""
+    kind: Any = ClusterSpec
+    info: FieldInfo | None = None
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            kind, info = get_args(kind)[0], None
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            info = kind.model_fields[part]
+            kind = info.annotation
+    return kind, info
+
+
+class _Spares:
+    """Values that the file does not have, each given out once."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self._used = {str(leaf) for leaf in _leaves(raw)}
+        self._serials = itertools.count()
+
+    def take(self, form: Callable[[int], Spare]) -> Spare:
+        """The next value of that form."""
+        return next(value for value in map(form, self._serials) if str(value) not in self._used)
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    if isinstance(tree, dict | list):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from _leaves(item)
+    else:
+        yield tree
+
+
+def _stand_in(kind: Any, info: FieldInfo | None, name: str, spares: _Spares) -> Any:
+    """A valid value that can make no rule complain about *another* key: names, addresses and ports that nobody uses,
+    no nodes at all, the smallest of numbers, the network too small for any address (and so not looked into)."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = kind.model_fields.items()
+        return {key: _stand_in(field.annotation, field, key, spares) for key, field in fields}
+    if get_origin(kind) in (tuple, dict):
+        return get_origin(kind)()
+    if get_origin(kind) is Literal:
+        return get_args(kind)[-1]  # synchronous_mode's last is off, which asks nothing of the nodes
+    if kind is bool:
+        return False
+    if kind is int:
+        lower: list[Any] = [limit.ge for limit in (info.metadata if info else []) if isinstance(limit, Ge)]
+        return spares.take(lambda n: 65535 - n) if name.endswith("port") else max(lower, default=0)
+    if kind is str:
+        return spares.take(lambda n: f"unreadable{n}")
+    return str(spares.take(lambda n: IPv4Address("192.0.2.0") + n)) if kind is IPv4Address else "192.0.2.0/30"
+
+
+def _put(tree: Any, location: Location, spares: _Spares) -> None:
+    """Set the stand-in at a location whose surroundings exist."""
+    holder, last = _walk(tree, location[:-1]), location[-1]
+    if isinstance(holder, dict | list):
+        kind, info = _type_at(location)
+        holder[last] = _stand_in(kind, info, str(last), spares)  # type: ignore[index]
+
+
+def _take_out(tree: Any, location: Location) -> None:
+    holder = _walk(tree, location[:-1])
+    if isinstance(holder, dict):
+        holder.pop(location[-1], None)
+
+
+def _walk(tree: Any, location: Location) -> Any:
+    for part in location:
+        try:
+            tree = tree[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return tree
+
+
+def dotted(location: Location, raw: dict[str, Any] | None = None) -> str:
+    """`("nodes", 1, "port")` → `nodes[pg_node2].port`: the item's name, or `#2` where it has none of its own."""
+    text = ""
+    for depth, part in enumerate(location):
+        if isinstance(part, int):
+            text += f"[{_item_title(_walk(raw, location[:depth]), part, location[depth + 1 :])}]"
+        else:
+            plain = part if re.fullmatch(r"[\w-]+", part) else shown(part)
+            text += f".{plain}" if text else plain
     return text or "(file)"
 
 
-def line_index(text: str) -> dict[Location, int]:
-    """The line (1-based) on which each table and key of a TOML text begins."""
-    index: dict[Location, int] = {}
-    counts: dict[Location, int] = {}
-    table: Location = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            table = _parts(header["name"])
-            if header["array"]:
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, counts[table])
-            index.setdefault(table, number)
-        elif key := _KEY.match(line):
-            index.setdefault((*table, *_parts(key["key"])), number)
-    return index
-
-
-def _parts(name: str) -> Location:
-    return tuple(part.strip().strip("\"'") for part in name.split("."))
-
-
-def find_line(index: dict[Location, int], location: Location) -> int | None:
-    """The line of a key, or of the nearest table around it that the file has."""
-    while location:
-        if location in index:
-            return index[location]
-        nested = [line for key, line in index.items() if key[: len(location)] == location]
-        if nested:
-            return min(nested)
-        location = location[:-1]
-    return None
+def _item_title(items: Any, index: int, rest: Location) -> str:
+    names = [item.get("name") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    name = _walk(items, (index, "name"))
+    is_telling = isinstance(name, str) and re.fullmatch(r"[\w-]{1,40}", name) and names.count(name) == 1
+    return str(name) if is_telling and rest != ("name",) else f"#{index + 1}"

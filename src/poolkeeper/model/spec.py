@@ -125,7 +125,7 @@ class Postgresql(Table):
             "max_slot_wal_keep_size": "4GB",
             "log_min_duration_statement": "1s",
         },
-        description="Any other parameter of postgresql.conf.",
+        description="Any other parameter of postgresql.conf; the table as a whole replaces the default.",
     )
 
 
@@ -141,7 +141,7 @@ class Pgpool(Table):
     delay_threshold_bytes: ByteCount = Field(
         1_048_576, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
     )
-    connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt to a node, in ms.")
+    connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of one connection attempt, in ms.")
     search_primary_node_timeout: Seconds = Field(
         60, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
     )
@@ -196,8 +196,8 @@ class Haproxy(Table):
     primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
     standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
-    queue_timeout_ms: Milliseconds = Field(30_000, ge=100, description="A client waits this long for a free child, in ms.")
-    session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long is closed, in ms.")
+    queue_timeout_ms: Milliseconds = Field(30_000, ge=100, description="A client may wait for a child so long, in ms.")
+    session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long ends, in ms.")
     check_interval_ms: Milliseconds = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
     check_timeout_ms: Milliseconds = Field(2000, ge=100, description="A check fails after this long, in ms.")
     check_fall: int = Field(2, ge=1, le=20, description="Failed checks in a row that mark a server down.")
@@ -260,6 +260,11 @@ class ClusterSpec(Table):
     def standby_count(self) -> int:
         """How many nodes are standbys when all is well."""
         return len(self.nodes) - 1
+
+    @property
+    def project(self) -> str:
+        """The Compose project, and the prefix of volumes: our own name, so that no other project's is met."""
+        return self.name if self.name == "poolkeeper" else f"poolkeeper-{self.name}"
 
     def container_name(self, service: str) -> str:
         """The container of a service: the bare name for the default cluster, `NAME_service` for any other."""

@@ -25,7 +25,7 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
     """The Compose file as data. `images` maps each of ROLES to an image reference."""
     services: dict[str, Any] = {}
     for member in spec.etcd.members:
-        services[member.name] = _etcd(spec, images["etcd"], member.name)
+        services[member.name] = _etcd(images["etcd"], member.name)
     for node in spec.nodes:
         services[node.name] = _postgres(spec, images["postgres"], node.name)
     for key in ("rw", "ro", "pool"):
@@ -39,7 +39,7 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
     volumes = [*(m.name for m in spec.etcd.members), *(n.name for n in spec.nodes)]
     secrets = sorted({secret for service in services.values() for secret in service.get("secrets", [])})
     return {
-        "name": project(spec),
+        "name": spec.project,
         "services": services,
         "networks": {"cluster": _network(spec, label)},
         "volumes": {name: {"name": volume_name(spec, name), "labels": label} for name in volumes},
@@ -49,18 +49,13 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
 
 def text(spec: ClusterSpec, images: Mapping[str, str]) -> str:
     """The Compose file as text."""
-    head = f'# Rendered by Poolkeeper for the cluster "{spec.name}" from cluster.toml; edit that, then `poolkeeper up`.\n'
+    head = f'# Rendered by Poolkeeper for the cluster "{spec.name}"; edit cluster.toml instead, then `poolkeeper up`.\n'
     return head + yaml.safe_dump(document(spec, images), sort_keys=False, width=120)
-
-
-def project(spec: ClusterSpec) -> str:
-    """The Compose project's name."""
-    return spec.name if spec.name == "poolkeeper" else f"poolkeeper-{spec.name}"
 
 
 def volume_name(spec: ClusterSpec, service: str) -> str:
     """The volume of a service."""
-    return f"{project(spec)}_{service}"
+    return f"{spec.project}_{service}"
 
 
 def digest(value: Any) -> str:
@@ -71,7 +66,7 @@ def digest(value: Any) -> str:
 def _network(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
     subnet = spec.network.subnet
     return {
-        "name": project(spec),
+        "name": spec.project,
         "driver": "bridge",
         "ipam": {"config": [{"subnet": str(subnet), "gateway": str(subnet.network_address + 1)}]},
         "labels": label,
@@ -111,14 +106,18 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
     }
 
 
-def _etcd(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
+def _etcd(image: str, name: str) -> dict[str, Any]:
     return {"image": image, "volumes": [f"./etcd/{name}:/etc/poolkeeper:ro", f"{name}:/var/lib/etcd"]}
 
 
 def _pgpool(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
     return {
         "image": image,
-        "environment": {"POOLKEEPER_CHECK_ROLE": spec.roles.check, "POOLKEEPER_PCP_USER": spec.roles.pcp},
+        "environment": {
+            "POOLKEEPER_CHECK_ROLE": spec.roles.check,
+            "POOLKEEPER_PCP_USER": spec.roles.pcp,
+            "POOLKEEPER_PCP_PORT": str(spec.pgpool.pcp_port),
+        },
         "secrets": ["check", "pcp"],
         "volumes": [f"./pgpool/{name}:/etc/poolkeeper:ro", "../secrets/pool:/run/pool:ro"],
         "tmpfs": ["/run/pgpool:mode=0755"],

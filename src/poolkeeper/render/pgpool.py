@@ -7,9 +7,9 @@ opens a connection to a node that it does not use (docs/architecture.md, "Lanes"
 
 from __future__ import annotations
 
-import jinja2
-
-from poolkeeper.model.spec import ClusterSpec, Lane, Setting
+from poolkeeper.model.grammar import Setting
+from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.render import templating
 
 RUN = "/run/pgpool"
 
@@ -20,15 +20,6 @@ NEEDS_RESTART = frozenset(
     "process_management_mode connection_cache memory_cache_enabled logging_collector log_directory ssl enable_pool_hba "
     "pool_passwd max_spare_children min_spare_children enable_shared_relcache relcache_query_target use_watchdog "
     "pid_file_name logdir backend_weight health_check_test".split()
-)
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("poolkeeper.render"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,  # noqa: S701 - a configuration file, not HTML
 )
 
 
@@ -50,11 +41,9 @@ def host_rules() -> str:
 
 def config(spec: ClusterSpec, lane_key: str) -> str:
     """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
-    lane: Lane = getattr(spec.lanes, lane_key)
     promise = type(spec.lanes).model_fields[lane_key].description
     sections = {name: _literals(values) for name, values in settings(spec, lane_key).items()}
-    template = _TEMPLATES.get_template("pgpool.conf.j2")
-    return template.render(cluster=spec.name, lane=lane, promise=promise, sections=sections)
+    return templating.fill("pgpool.conf.j2", cluster=spec.name, promise=promise, sections=sections)
 
 
 def _literals(values: dict[str, Setting]) -> dict[str, str]:
@@ -121,13 +110,32 @@ def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
 
 
 def _balancing(lane_key: str) -> dict[str, Setting]:
+    """What makes a session of the balanced lane read what it wrote; what it can't mend is in docs/lanes.md.
+
+    Each setting is proved by tests/e2e/test_balanced_lane.py: without it, a construct there reads stale or fails.
+    """
     if lane_key != "pool":
         return {"load_balance_mode": False}
     return {
         "load_balance_mode": True,
+        # A session's first write takes its reads to the primary until it ends: a standby replays later than it confirms.
         "disable_load_balance_on_write": "always",
+        # One standby a session: SET reaches the primary and that one only, so another would not know it.
         "statement_level_load_balance": False,
+        # Pgpool follows CREATE and DROP of temporary tables itself; "catalog" asks the primary each time.
         "check_temp_table": "trace",
+        # A standby can't read unlogged tables at all (0A000).
+        "check_unlogged_table": True,
+        # A leading comment takes a statement to the primary: the user's own way to say "not from a standby".
+        "allow_sql_comments": False,
+        # PREPARE of a read: EXECUTE follows it, even after a write, so a standby would answer stale, and in the extended
+        # protocol EXECUTE doesn't find it at all (26000). The functions are declared stable, yet two fail on a standby
+        # (25006) and pg_backend_pid() would name a process that holds none of the session's locks or writes.
+        "primary_routing_query_pattern_list": (
+            "[[:space:]]*PREPARE.*;.*pg_current_xact_id.*;.*txid_current.*;.*pg_backend_pid.*"
+        ),
+        # Whether a function is volatile and a table unlogged is cached; 0 keeps it for ever, also when it's redefined.
+        "relcache_expire": 5,
     }
 
 
@@ -147,3 +155,14 @@ def _checks(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
         "sr_check_database": "postgres",
         "delay_threshold": spec.pgpool.delay_threshold_bytes if balanced else 0,
     }
+
+
+def needs_restart(old: str, new: str) -> bool:
+    """Must Pgpool-II restart to go from one pgpool.conf to another? Reading the lines is enough: we wrote them."""
+    changed = set(_lines(old).items()) ^ set(_lines(new).items())
+    return any(key in NEEDS_RESTART or key.startswith("backend_") for key, _ in changed)
+
+
+def _lines(text: str) -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {key.strip(): value.strip() for key, value in pairs}

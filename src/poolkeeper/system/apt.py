@@ -71,7 +71,9 @@ def as_root(argv: Sequence[str]) -> list[str]:
     """The command, run as root with the system's folders in its PATH. Raises PermissionRefused where that cannot be."""
     prefix = root_prefix()
     if prefix is None:
-        raise errors.PermissionRefused(f"{argv[0]} needs root", hint="Run it as root, or allow sudo without a password.")
+        raise errors.PermissionRefused(
+            f"{argv[0]} needs root", hint="Run it as root, or allow sudo without a password."
+        )
     return [*prefix, "env", f"PATH={os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", *argv]
 
 

@@ -1,0 +1,23 @@
+# The verbs of Poolkeeper, one line each; the work is done by the program. ARGS="…" is passed on to it.
+# make itself ends with 2 whenever a verb fails; `.venv/bin/poolkeeper VERB` gives the exit codes.
+.DEFAULT_GOAL := help
+.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint bench-startup
+.NOTPARALLEL:
+BIN := .venv/bin
+PK := $(BIN)/poolkeeper
+
+help:                ; @sed -n 's/^\([a-z-]*\):.*  ## /  \1|/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'  ## this list
+pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds and mends what is missing
+pgpool-status: .venv ; @$(PK) status $(ARGS)  ## who is what, by three witnesses (exit codes: use `.venv/bin/poolkeeper status`)
+pgpool-ps: .venv     ; @$(PK) ps $(ARGS)  ## the containers
+pgpool-logs: .venv   ; @$(PK) logs $(ARGS)  ## their logs, as ARGS="pgpool -f"
+pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers, keep them and the data
+pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove the containers
+test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works
+bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
+test: lint           ; @$(PK) engine ensure && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
+test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
+lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
+
+.venv:               ; @./setup.sh
+dev:                 ; @./setup.sh --dev

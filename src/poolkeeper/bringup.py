@@ -1,0 +1,155 @@
+"""From a declared cluster to a green one: prepare, plan, walk, and wait for the truth.
+
+Invariant: whatever state an earlier run left (also one that was interrupted), the same call completes it; on a healthy
+cluster that is as declared it changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolkeeper import errors, execute, observe, setup_engine
+from poolkeeper.decide import health, plan
+from poolkeeper.model.assessment import Assessment, Finding
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.plan import Plan
+from poolkeeper.model.progress import Progress
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.place import Place
+from poolkeeper.render import compose as rendered_compose
+from poolkeeper.render import patroni as rendered_patroni
+from poolkeeper.render import pgpool as rendered_pgpool
+from poolkeeper.render import psql
+from poolkeeper.render.files import render
+from poolkeeper.system import base_image, compose, images, preflight, state
+
+PATIENCE = 3.0  # seconds that Pgpool may disagree before its view is mended: it needs about one to notice by itself
+PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restarted: a start takes 1 s, 10 s under load
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `up` did: the plan it walked, the repairs after it, and the judgement at the end."""
+
+    plan: Plan
+    repairs: tuple[str, ...]
+    assessment: Assessment
+    snapshot: Snapshot
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Was the cluster as declared, and healthy, all along?"""
+        return self.plan.is_empty and not self.repairs
+
+
+def up(place: Place, progress: Progress) -> Outcome:
+    """Make the declared cluster run and be green. Raises any PoolkeeperError; calling it again goes on from there."""
+    place.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    setup_engine.ensure(progress.note, place.folder.engine_log)
+    with state.lock(place.folder):
+        references = ensure_images(place, progress)
+        state.prepare(place.folder)
+        return asyncio.run(_up(place, references, progress))
+
+
+def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
+    """Build the images whose inputs changed; every role's reference."""
+    references = images.references(place.spec, place.image_sources)
+    missing = images.missing(references)
+    if missing:
+        base_name, suite = place.spec.images.base, place.spec.images.suite
+        with progress.step(f"preparing the base image {base_name}"):
+            base = base_image.base_image(base_name, suite, progress.note)
+        with progress.step(f"building the images: {', '.join(missing)}"):
+            images.build(place.spec, missing, base, place.image_sources, place.folder, progress.note)
+            images.remove_superseded(references, place.spec.images.prefix)
+    return references
+
+
+async def _up(place: Place, references: Mapping[str, str], progress: Progress) -> Outcome:
+    files = render(place.spec, references)
+    ctx = execute.Context(place.access(), place.folder, place.project, files, progress)
+    actual = await execute.read_actual(ctx)
+    steps = plan.plan_up(place.spec, desired(place.spec, references, files), actual, rendered_pgpool.needs_restart)
+    _preflight(place, set(actual.containers))
+    write_files(place, files)
+    _ensure_pool_passwd(place, references["pgpool"])
+    if not steps.is_empty and actual.containers:
+        progress.note(f"plan:\n{steps}")
+    await execute.walk(steps, ctx)
+    return await _wait_for_truth(ctx, steps, progress)
+
+
+def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str, str]) -> plan.Desired:
+    """What is declared, as the planner wants it."""
+    services = rendered_compose.document(spec, references)["services"]
+    definitions = {name: service["labels"][rendered_compose.DEFINITION_LABEL] for name, service in services.items()}
+    return plan.Desired(definitions, files, rendered_patroni.dynamic_config(spec))
+
+
+def _preflight(place: Place, existing: set[str]) -> None:
+    spec = place.spec
+    ports = [port for service, table in spec.published_ports().items() if service not in existing for port in table]
+    if ports:
+        preflight.check_disk(place.folder.root)
+        preflight.check_ports(spec.network.bind_address, ports)
+    if not existing:
+        preflight.check_network(spec.network.subnet, spec.name)
+
+
+def write_files(place: Place, files: Mapping[str, str]) -> None:
+    """Write the rendered files, and the two that psql reads."""
+    state.write_tree(place.folder.rendered, files)
+    passwords = state.read_secrets(place.folder)
+    roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(place.folder.pgpass, psql.password_file(place.spec, roles))
+    state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
+
+
+def _ensure_pool_passwd(place: Place, image: str) -> None:
+    """Pgpool's user list, made where it is missing: the roles of the first start, AES-encrypted."""
+    if place.folder.pool_passwd.exists():
+        return
+    passwords = state.read_secrets(place.folder)
+    users = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(place.folder.pool_passwd, images.encrypt_passwords(image, place.folder, users))
+
+
+async def _wait_for_truth(ctx: execute.Context, steps: Plan, progress: Progress) -> Outcome:
+    """Until every witness says green; Pgpool's view is mended where it does not follow by itself."""
+    spec = ctx.access.spec
+    begin = touched = time.monotonic()
+    repairs: list[str] = []
+    with progress.step("waiting until every witness agrees"):
+        while True:
+            seen = await observe.snapshot(ctx.access)
+            judged = health.assess(spec, seen)
+            if judged.is_healthy:
+                return Outcome(steps, tuple(repairs), judged, seen)
+            await execute.raise_if_died(ctx, list(spec.addresses()))
+            if time.monotonic() - begin > spec.timeouts.up:
+                raise await _deadline(ctx, judged)
+            patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
+            if time.monotonic() - touched > patience and (step := await execute.mend_pgpool(ctx, seen)):
+                repairs.append(str(step))
+                touched = time.monotonic()
+            await asyncio.sleep(0.1)
+
+
+async def _deadline(ctx: execute.Context, judged: Assessment) -> errors.DeadlinePassed:
+    service = culprit(judged.findings, list(ctx.access.spec.addresses()))
+    log = await asyncio.to_thread(compose.tail, ctx.container(service)) if service else ""
+    return errors.DeadlinePassed(
+        f"the cluster is not green after {ctx.access.spec.timeouts.up} s"
+        + (f"; {ctx.container(service)} is the first to look at" if service else ""),
+        detail="\n".join([*(f"  {finding}" for finding in judged.findings), *([log] if log else [])]),
+        hint="`poolkeeper status` shows every witness, `poolkeeper logs SERVICE` a whole log; `poolkeeper up` goes on.",
+    )
+
+
+def culprit(findings: tuple[Finding, ...], services: list[str]) -> str | None:
+    """The first service that a finding blames."""
+    return next((finding.subject for finding in findings if finding.subject in services), None)

@@ -1,0 +1,41 @@
+"""Which cluster a command is about: `cluster.toml`, the folder beside it, and the sources of the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import typer
+
+from poolkeeper import errors
+from poolkeeper.model import source
+from poolkeeper.place import Place
+from poolkeeper.system import state
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The file named on the command line; read when a command first needs it."""
+
+    file: Path
+
+    @cached_property
+    def place(self) -> Place:
+        """The declared cluster and where its things are. Raises SpecError."""
+        try:
+            text = self.file.read_text()
+        except FileNotFoundError as e:
+            raise errors.SpecError(str(self.file), (errors.Mistake("file", None, "does not exist"),)) from e
+        except (OSError, UnicodeDecodeError) as e:
+            raise errors.SpecError(str(self.file), (errors.Mistake("file", None, f"cannot be read: {e}"),)) from e
+        spec = source.load(text, str(self.file))
+        return Place(spec, state.State(self.file.resolve().parent / ".poolkeeper"), PROJECT / "images")
+
+
+def of(ctx: typer.Context) -> Place:
+    """The cluster that this command is about."""
+    chosen: Chosen = ctx.obj
+    return chosen.place

@@ -1,0 +1,141 @@
+"""`up`, `stop`, `down`, `render`, `plan` and `engine`: what changes a cluster or its files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poolkeeper import errors, setup_engine
+from poolkeeper.cli import chosen, console
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.place import Place
+from poolkeeper.render import psql
+from poolkeeper.system import compose, engine, images, state
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(up)
+    app.command()(stop)
+    app.command()(down)
+    app.command("render")(render_files)
+    app.command("engine")(ensure_engine)
+
+
+def up(ctx: typer.Context) -> None:
+    """Make the declared cluster run, and wait until every witness says green.
+
+    Idempotent: on a healthy cluster it changes nothing; after an edit of cluster.toml it does the least that applies
+    it; after an interruption or a crash it goes on from there.
+    """
+    from poolkeeper import bringup  # here, so that the other commands start without it
+
+    begin = time.monotonic()
+    where = chosen.of(ctx)
+    outcome = bringup.up(where, console.Steps())
+    for repair in outcome.repairs:
+        console.err.print(f"mended: {repair}", markup=False)
+    seconds = time.monotonic() - begin
+    if outcome.changed_nothing:
+        console.err.print(f"already up and healthy; nothing was changed ({seconds:.1f} s)")
+    else:
+        console.err.print(f"up and healthy in {seconds:.1f} s; primary: {outcome.assessment.primary}")
+    console.out.print(how_to_connect(where), markup=False)
+
+
+def how_to_connect(where: Place) -> str:
+    """Ready-to-paste commands."""
+    spec, host = where.spec, psql.client_host(where.spec)
+    folder = _shown(where.folder.root)
+    login = f"PGPASSFILE={folder}/pgpass psql -h {host}"
+    su, app, db = spec.roles.superuser, spec.roles.app, spec.roles.app_database
+    services = f"PGSERVICEFILE={folder}/pg_service.conf PGPASSFILE={folder}/pgpass psql service=rw"
+    return "\n".join(
+        [
+            "connect:",
+            f"  read-write   {login} -p {spec.lanes.rw.port} -U {app} {db}",
+            f"  read-only    {login} -p {spec.lanes.ro.port} -U {app} {db}",
+            f"  balanced     {login} -p {spec.lanes.pool.port} -U {su}",
+            f"  by service   {services}",
+            f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
+            f"password in {folder}/secrets/stats",
+        ]
+    )
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be pasted from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def stop(ctx: typer.Context) -> None:
+    """Stop every container; the data stays, and `up` brings it back."""
+    where, steps = chosen.of(ctx), console.Steps()
+    with state.lock(where.folder):
+        if not compose.containers(where.spec.name):
+            console.err.print("there is nothing to stop")
+            return
+        with steps.step("stopping every container; the data stays"):
+            compose.stop_all(where.spec.name, _stop_order(where.spec), where.spec.timeouts.stop)
+
+
+def _stop_order(spec: ClusterSpec) -> list[list[str]]:
+    """The door and the lanes, then the nodes, then their store: nobody loses what it depends on."""
+    lanes = [spec.haproxy.service, *spec.lane_by_service()]
+    return [lanes, [node.name for node in spec.nodes], [member.name for member in spec.etcd.members]]
+
+
+def down(
+    ctx: typer.Context,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove .poolkeeper/ too: passwords and rendered files.")] = (
+        False
+    ),
+) -> None:
+    """Remove the cluster: its containers, its network AND ITS DATA (volumes). Nothing that is not ours.
+
+    The passwords in .poolkeeper/ stay, so that a new cluster accepts the same ones; --purge removes them too. Images
+    stay; `docker image rm` takes them away.
+    """
+    where, steps = chosen.of(ctx), console.Steps()
+    with state.lock(where.folder):
+        if engine.probe().answers:
+            with steps.step("removing containers, network and volumes"):
+                removed = compose.remove_all(where.spec.name)
+            console.err.print(
+                f"removed {removed.containers} containers, {removed.networks} network, {removed.volumes} volumes"
+            )
+        else:
+            raise errors.EngineMissing(
+                "no container engine answers, so nothing can be removed",
+                hint="Start it (poolkeeper engine), then run this again.",
+            )
+        state.forget_cluster(where.folder)
+        if purge:
+            state.purge(where.folder)
+
+
+def render_files(
+    ctx: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write; made if missing.")] = Path(
+        "rendered"
+    ),
+) -> None:
+    """Write the Compose file and every configuration file, for anyone to read. No password is in them."""
+    from poolkeeper.render.files import render  # here, so that the other commands start without Jinja2
+
+    where = chosen.of(ctx)
+    files = render(where.spec, images.references(where.spec, where.image_sources))
+    for path, text in files.items():
+        state.write(directory / path, text, mode=0o644)
+    console.err.print(f"wrote {len(files)} files to {directory}")
+
+
+def ensure_engine(ctx: typer.Context) -> None:
+    """Make a container engine with Compose v2 answer: use the one that is there, else install and start it."""
+    log = chosen.of(ctx).folder.engine_log
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = setup_engine.ensure(console.Steps().note, log)
+    console.err.print(f"Docker Engine {info.engine_version}, Compose {info.compose_version}")

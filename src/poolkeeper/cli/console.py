@@ -1,0 +1,79 @@
+"""How the command line talks: progress with durations, colour on a terminal only, one place for errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from poolkeeper import errors
+from poolkeeper.model import redact
+
+# Rich assumes 80 columns where there is no terminal; a pipe or a file has no width.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Steps:
+    """Progress on standard error: a spinner while a step runs on a terminal, one line with its duration when done."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Show a step; steps may nest, the inner one is shown indented."""
+        begin = time.monotonic()
+        indent = "  " * len(self._open)
+        self._open.append(title)
+        status = err.status(f"{title} …") if err.is_terminal and not indent else None
+        if status:
+            status.start()
+        try:
+            yield
+        except BaseException:
+            _line(f"{indent}[red]✘[/] ", title, begin)
+            raise
+        else:
+            _line(f"{indent}[green]✔[/] ", title, begin)
+        finally:
+            self._open.pop()
+            if status:
+                status.stop()
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        err.print("  " * len(self._open) + text, markup=False)
+
+
+def _line(mark: str, title: str, begin: float) -> None:
+    err.print(mark, end="")
+    err.print(f"{title}  ", markup=False, end="")
+    err.print(f"{time.monotonic() - begin:.1f} s", style="dim")
+
+
+def print_json(document: Any) -> None:
+    """A document for scripts, on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def report(error: errors.PoolkeeperError) -> None:
+    """An error for a person: what and where, the details, what next."""
+    err.print("error: ", style="bold red", end="")
+    err.print(redact.redact(error.message), markup=False)
+    if error.detail:
+        err.print(redact.redact(error.detail), markup=False, style="dim")
+    if error.hint:
+        err.print("→ ", style="bold", end="")
+        err.print(error.hint, markup=False)
+
+
+def end_quietly() -> None:
+    """Leave without a second complaint when the reader of standard output is gone (as with `| head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,70 @@
+"""The root command: options that every command shares, and the one handler of errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from poolkeeper import __version__, errors
+from poolkeeper.cli import chosen, cluster, console, status
+
+EPILOG = (
+    "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
+    "machine; 3x the cluster. `status` has its own: 0 healthy, 1 degraded, 2 down, 3 cannot tell. "
+    "docs/operations.md lists them all."
+)
+
+app = typer.Typer(
+    help="A high-availability PostgreSQL cluster behind Pgpool-II and HAProxy, and the proof that it works.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"poolkeeper {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Option("--file", "-f", help="The declared cluster.", envvar="POOLKEEPER_FILE")] = Path(
+        "cluster.toml"
+    ),
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Remember which cluster is meant."""
+    del version
+    ctx.obj = chosen.Chosen(file)
+
+
+cluster.add_to(app)
+status.add_to(app)
+
+
+def run() -> None:
+    """The entry point: every error of ours ends here, with its message and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except errors.PoolkeeperError as e:
+        console.report(e)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        console.err.print("interrupted; `poolkeeper up` goes on from here, `poolkeeper down` takes it all away")
+        sys.exit(130)
+    except BrokenPipeError:
+        console.end_quietly()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    run()

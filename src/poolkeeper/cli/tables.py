@@ -1,0 +1,132 @@
+"""Values → what a terminal shows. Rich drops every colour where the output is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from poolkeeper.logs import Line
+from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
+from poolkeeper.model.observed import Container, Snapshot
+from poolkeeper.model.spec import ClusterSpec
+
+_LEVEL_STYLE = {Level.HEALTHY: "bold green", Level.DEGRADED: "bold yellow", Level.DOWN: "bold red"}
+_PALETTE = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue", "bright_red")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def status(spec: ClusterSpec, seen: Snapshot, judged: Assessment) -> RenderableType:
+    """The one screen of `status`."""
+    head = Text.assemble(
+        f"cluster {spec.name}: ",
+        (judged.level.name.lower().replace("unknown", "cannot tell"), _LEVEL_STYLE.get(judged.level, "bold magenta")),
+        f"   primary: {judged.primary or 'none'}   {seen.at[:19]}Z",
+    )
+    parts: list[RenderableType] = [head, "", _nodes(judged.rows), "", _lanes(spec, seen), "", _version_line(seen)]
+    if judged.findings:
+        parts += ["", *(_finding(str(f), f.kind) for f in judged.findings)]
+    return Group(*parts)
+
+
+def _finding(text: str, kind: Kind) -> Text:
+    return Text(text, style="magenta" if kind is Kind.UNKNOWN else "red" if kind is Kind.DOWN else "yellow")
+
+
+def _nodes(rows: tuple[NodeRow, ...]) -> Table:
+    table = _table("NODE", "CONTAINER", "SERVER", "PATRONI", "TL", "LAG", "SLOT", "PGPOOL", "HAPROXY")
+    for row in rows:
+        name = Text(f"{row.node} ≠ drift", style="bold yellow") if row.drift else Text(row.node)
+        patroni = row.patroni.replace("_standby", "")  # quorum_standby, sync_standby: the column says whose word it is
+        cells = (row.container, row.postgres, patroni, row.timeline, row.lag, row.slot, row.pgpool, row.haproxy)
+        table.add_row(name, *cells)
+    return table
+
+
+def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
+    table = _table("LANE", "PORT", "PGPOOL", "ANSWERED BY")
+    containers = seen.containers.value or {}
+    for key in ("rw", "ro", "pool"):
+        lane, door = getattr(spec.lanes, key), seen.doors.get(key)
+        state = containers[lane.service].state if lane.service in containers else "?"
+        answer = "?"
+        if door:
+            role = "standby" if door.value and door.value.in_recovery else "primary"
+            answer = f"{door.value.node} ({role})" if door.value else "no answer"
+        table.add_row(key, str(lane.port), f"{lane.service} {state}", answer)
+    return table
+
+
+def versions(seen: Snapshot) -> dict[str, str]:
+    """The versions in use, as the running servers tell them: component → one version, or several with a comma."""
+    found = {
+        "PostgreSQL": {s.value.version for s in seen.postgres.values() if s.value},
+        "Patroni": set(seen.patroni_versions.values()),
+        "Pgpool-II": {seen.pgpool.value.version} if seen.pgpool.value else set(),
+        "HAProxy": {seen.haproxy.value.version} if seen.haproxy.value else set(),
+        "etcd": {e.value.version for e in seen.etcd.values() if e.value},
+    }
+    return {name: ", ".join(sorted(values)) or "unknown" for name, values in found.items()}
+
+
+def _version_line(seen: Snapshot) -> Text:
+    return Text("  ".join(f"{name} {version}" for name, version in versions(seen).items()), style="dim")
+
+
+def container_rows(
+    spec: ClusterSpec, containers: Mapping[str, Container], memory: Mapping[str, str], now: datetime
+) -> list[dict[str, Any]]:
+    """One document a container, in the order of the Compose file."""
+    addresses, ports = spec.addresses(), spec.published_ports()
+    order = [*addresses, *sorted(set(containers) - set(addresses))]
+    return [
+        {
+            "service": service,
+            "container": c.name,
+            "address": str(addresses.get(service, "-")),
+            "ports": [f"{spec.network.bind_address}:{host}" for host in ports.get(service, {})],
+            "state": c.state if c.health == "none" or not c.is_running else f"{c.state} ({c.health})",
+            "uptime": _uptime(c, now),
+            "restarts": c.restarts,
+            "memory": memory.get(c.name, "-"),
+            "image": c.image,
+        }
+        for service in order
+        if (c := containers.get(service))
+    ]
+
+
+def _uptime(container: Container, now: datetime) -> str:
+    if not container.is_running:
+        return "-"
+    seconds = int((now - datetime.fromisoformat(container.started_at[:19] + "+00:00")).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{max(0, seconds)} s"
+
+
+def containers(rows: list[dict[str, Any]]) -> Table:
+    """The table of `ps`."""
+    table = _table("SERVICE", "CONTAINER", "ADDRESS", "PORTS", "STATE", "UPTIME", "RESTARTS", "MEMORY", "IMAGE")
+    for row in rows:
+        ports = ", ".join(row["ports"]) or "-"
+        cells = (row["state"], row["uptime"], str(row["restarts"]), row["memory"], row["image"])
+        table.add_row(row["service"], row["container"], row["address"], ports, *cells)
+    return table
+
+
+def log_line(line: Line, width: int) -> Text:
+    """A log line with its service in front, each service in its colour."""
+    colour = _PALETTE[sum(line.service.encode()) % len(_PALETTE)]
+    return Text.assemble((f"{line.service:<{width}} ", colour), (f"{line.at[11:23]} ", "dim"), line.text)

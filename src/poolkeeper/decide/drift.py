@@ -1,0 +1,112 @@
+"""Where the witnesses disagree: PostgreSQL and Patroni, Pgpool-II, HAProxy.
+
+Each says who is primary and who is a standby. The truth is Patroni's lease with PostgreSQL's own word; the other two
+follow it, and where they do not, that is drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.model import proxies
+from poolkeeper.model.assessment import Finding, Kind, NodeRow
+from poolkeeper.model.observed import PatroniMember, PatroniView, Snapshot
+from poolkeeper.model.spec import ClusterSpec
+
+
+def primary_by_postgres(seen: Snapshot) -> str | None:
+    """The one node that says it is not in recovery; None if there is none, or more than one."""
+    primaries = [name for name, server in seen.postgres.items() if server.value and not server.value.in_recovery]
+    return primaries[0] if len(primaries) == 1 else None
+
+
+def patroni_view(seen: Snapshot) -> PatroniView | None:
+    """The view of the leader's Patroni if it answers, else of any other."""
+    views = {name: answer.value for name, answer in seen.patroni.items() if answer.value}
+    for name, view in views.items():
+        if view.leader == name:
+            return view
+    return next(iter(views.values()), None)
+
+
+def role_by_pgpool(seen: Snapshot, node: str) -> str | None:
+    """primary or standby, as the balanced lane's Pgpool-II says; None if it does not say."""
+    backend = seen.pgpool.value.node(node) if seen.pgpool.value else None
+    return backend.role if backend else None
+
+
+def role_by_haproxy(seen: Snapshot, node: str) -> str | None:
+    """primary, standby, both or out, as HAProxy's two inner ports say; None if it does not say."""
+    if seen.haproxy.value is None:
+        return None
+    names = {proxies.PRIMARY: "primary", proxies.STANDBYS: "standby"}
+    up = [role for proxy, role in names.items() if (row := seen.haproxy.value.row(proxy, node)) and row.is_up]
+    return {0: "out", 1: up[0] if up else "", 2: "both"}[len(up)]
+
+
+def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    """Every disagreement between two witnesses that both answered."""
+    view = patroni_view(seen)
+    leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
+    if len(leaders) > 1:
+        named = ", ".join(sorted(str(leader) for leader in leaders))
+        yield Finding(Kind.DRIFT, "patroni", f"its members name different leaders: {named}")
+    for node in spec.nodes:
+        server = seen.postgres.get(node.name)
+        if server is None or server.value is None:
+            continue
+        truth = server.value.role
+        member = view.member(node.name) if view else None
+        if view and member is None:
+            yield Finding(Kind.DRIFT, node.name, "Patroni does not know it")
+        elif member and member.is_leader is not (truth == "primary"):
+            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, Patroni says {member.role}")
+        pool = role_by_pgpool(seen, node.name)
+        if pool and pool != truth:
+            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, Pgpool-II says {pool}")
+        door = role_by_haproxy(seen, node.name)
+        if door and door != truth:
+            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {door}")
+
+
+def node_row(seen: Snapshot, node: str) -> NodeRow:
+    """A node by each witness, side by side."""
+    containers = seen.containers.value or {}
+    server = seen.postgres[node].value if node in seen.postgres else None
+    view = patroni_view(seen)
+    member = view.member(node) if view else None
+    pool = seen.pgpool.value.node(node) if seen.pgpool.value else None
+    said = {r for r in (server and server.role, pool and pool.role, role_by_haproxy(seen, node)) if r}
+    if member:
+        said.add("primary" if member.is_leader else "standby")
+    return NodeRow(
+        node=node,
+        container=containers[node].state if node in containers else ("missing" if containers else "?"),
+        postgres=server.role if server else "?",
+        patroni=f"{member.role}, {member.state}" if member else "?",
+        timeline=str(server.timeline) if server else "?",
+        lag=_lag(member),
+        slot=_slot(seen, node),
+        pgpool=f"{pool.role}, {pool.status}" if pool else "?",
+        haproxy=role_by_haproxy(seen, node) or "?",
+        drift=len(said) > 1,
+    )
+
+
+def _lag(member: PatroniMember | None) -> str:
+    if member is None:
+        return "?"
+    if member.is_leader:
+        return "-"
+    return "?" if member.lag_bytes is None else str(member.lag_bytes)
+
+
+def _slot(seen: Snapshot, node: str) -> str:
+    primary = primary_by_postgres(seen)
+    server = seen.postgres[primary].value if primary else None
+    if server is None:
+        return "?"
+    if node == primary:
+        return "-"
+    slot = next((s for s in server.slots if s.name == node), None)
+    return "missing" if slot is None else "active" if slot.active else "inactive"

@@ -1,0 +1,155 @@
+"""What a snapshot amounts to.
+
+Invariant: HEALTHY only if every witness was asked, answered, and agrees. What could not be asked is a finding of its
+own, so an unreachable cluster is never green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.decide import drift
+from poolkeeper.model import proxies
+from poolkeeper.model.assessment import Assessment, Finding, Kind, Level
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.spec import ClusterSpec
+
+PROMISES = {"rw": False, "ro": True}  # lane → is its server expected to be in recovery?
+
+
+def assess(spec: ClusterSpec, seen: Snapshot) -> Assessment:
+    """Judge a snapshot of a declared cluster."""
+    findings = tuple(_findings(spec, seen))
+    return Assessment(
+        level=_level(spec, seen, findings),
+        findings=findings,
+        rows=tuple(drift.node_row(seen, node.name) for node in spec.nodes),
+        primary=drift.primary_by_postgres(seen),
+    )
+
+
+def _level(spec: ClusterSpec, seen: Snapshot, findings: tuple[Finding, ...]) -> Level:
+    kinds = {finding.kind for finding in findings}
+    if Kind.DOWN in kinds:
+        return Level.DOWN
+    if nobody_answers(spec, seen):
+        return Level.UNKNOWN
+    if kinds & {Kind.FAULT, Kind.DRIFT}:
+        return Level.DEGRADED
+    return Level.UNKNOWN if Kind.UNKNOWN in kinds else Level.HEALTHY
+
+
+def nobody_answers(spec: ClusterSpec, seen: Snapshot) -> bool:
+    """Did neither the engine nor any node say anything?"""
+    return not seen.containers.is_known and not any(
+        seen.postgres[node.name].is_known for node in spec.nodes if node.name in seen.postgres
+    )
+
+
+def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    yield from _containers(spec, seen)
+    yield from _leadership(spec, seen)
+    yield from _replication(spec, seen)
+    yield from _pgpool(spec, seen)
+    yield from _haproxy(spec, seen)
+    yield from _doors(seen)
+    yield from _etcd(spec, seen)
+    yield from drift.disagreements(spec, seen)
+
+
+def _containers(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    known = seen.containers.value
+    if known is None:
+        yield Finding(Kind.UNKNOWN, "containers", seen.containers.error)
+        return
+    if not any(container.is_running for container in known.values()):
+        yield Finding(Kind.DOWN, "cluster", "no container runs; start it with: make pgpool-up")
+        return
+    for service in spec.addresses():
+        container = known.get(service)
+        if container is None:
+            yield Finding(Kind.FAULT, service, "its container does not exist")
+        elif not container.is_running:
+            ended = f" with {container.exit_code}" if container.state == "exited" else ""
+            memory = ", out of memory" if container.oom_killed else ""
+            yield Finding(Kind.FAULT, service, f"its container is {container.state}{ended}{memory}")
+
+
+def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    primaries = [n for n, s in seen.postgres.items() if s.value and not s.value.in_recovery]
+    silent = [node.name for node in spec.nodes if node.name in seen.postgres and not seen.postgres[node.name].is_known]
+    for name in silent:
+        yield Finding(Kind.FAULT, name, f"PostgreSQL does not answer: {seen.postgres[name].error}")
+    if len(primaries) > 1:
+        yield Finding(Kind.FAULT, "cluster", f"more than one primary: {', '.join(primaries)}")
+    if not primaries and len(silent) < len(seen.postgres):
+        yield Finding(Kind.DOWN, "cluster", "no node is primary; Patroni is electing one, or has no quorum")
+    elif not primaries and seen.containers.is_known:
+        yield Finding(Kind.DOWN, "cluster", "no PostgreSQL answers")
+
+
+def _replication(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    primary = drift.primary_by_postgres(seen)
+    server = seen.postgres[primary].value if primary else None
+    if primary is None or server is None:
+        return
+    streaming = {s.application for s in server.senders if s.state == "streaming"}
+    active = {s.name for s in server.slots if s.kind == "physical" and s.active}
+    for standby in (node.name for node in spec.nodes if node.name != primary):
+        if standby not in streaming:
+            yield Finding(Kind.FAULT, standby, f"is not streaming from {primary}")
+        if standby not in active:
+            yield Finding(Kind.FAULT, standby, f"its replication slot on {primary} is missing or inactive")
+        replica = seen.postgres[standby].value
+        if replica and replica.timeline != server.timeline:
+            timelines = f"{replica.timeline}, the primary on {server.timeline}"
+            yield Finding(Kind.FAULT, standby, f"is on timeline {timelines}")
+    if spec.replication.synchronous_mode != "off" and not server.synchronous_standby_names:
+        yield Finding(
+            Kind.FAULT, primary, "synchronous replication is not in force (synchronous_standby_names is empty)"
+        )
+    if not server.data_checksums:
+        yield Finding(Kind.FAULT, primary, "data checksums are off")
+
+
+def _pgpool(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    service = spec.lanes.pool.service
+    view = seen.pgpool.value
+    if view is None:
+        yield Finding(Kind.FAULT, service, f"Pgpool-II does not answer: {seen.pgpool.error}")
+        return
+    for node in spec.nodes:
+        backend = view.node(node.name)
+        if backend is None:
+            yield Finding(Kind.DRIFT, service, f"{node.name} is not one of its backends")
+        elif backend.status not in ("up", "waiting"):
+            yield Finding(Kind.FAULT, service, f"has {node.name} as {backend.status}")
+
+
+def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    service, view = spec.haproxy.service, seen.haproxy.value
+    if view is None:
+        yield Finding(Kind.FAULT, service, f"its statistics cannot be read: {seen.haproxy.error}")
+        return
+    for proxy, name in proxies.EXPECTED:
+        row = view.row(proxy, name)
+        if row is None or not row.is_up:
+            yield Finding(Kind.FAULT, service, f"{proxy}/{name} is {row.status if row else 'missing'}")
+
+
+def _doors(seen: Snapshot) -> Iterator[Finding]:
+    for lane, door in seen.doors.items():
+        if door.value is None:
+            yield Finding(Kind.FAULT, f"lane {lane}", f"a query through its port fails: {door.error}")
+        elif lane in PROMISES and door.value.in_recovery is not PROMISES[lane]:
+            role = "a standby" if door.value.in_recovery else "the primary"
+            yield Finding(Kind.FAULT, f"lane {lane}", f"was answered by {role}, {door.value.node}")
+
+
+def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    for member in spec.etcd.members:
+        view = seen.etcd.get(member.name)
+        if view is None or view.value is None:
+            yield Finding(Kind.FAULT, member.name, f"does not answer: {view.error if view else 'not asked'}")
+        elif not view.value.healthy:
+            yield Finding(Kind.FAULT, member.name, "has no quorum")

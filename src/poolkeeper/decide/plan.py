@@ -1,0 +1,182 @@
+"""What `up` must do so that the running cluster becomes the declared one: the least that applies it.
+
+Order: etcd, one at a time; standbys before the primary; then the lanes; then the door. Invariant: a plan for a
+cluster that is as declared is empty; a change that cannot be applied to a running cluster raises UnsafeChange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from poolkeeper import errors
+from poolkeeper.model.observed import Container
+from poolkeeper.model.plan import Action, Plan, Step
+from poolkeeper.model.spec import ClusterSpec
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What is declared: each service's definition digest, every rendered file, and Patroni's shared configuration."""
+
+    definitions: Mapping[str, str]
+    files: Mapping[str, str]
+    dynamic: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What is there. `dynamic` is None while no Patroni answers; `leader` likewise."""
+
+    containers: Mapping[str, Container]
+    applied: Mapping[str, str] = field(default_factory=dict)
+    dynamic: Mapping[str, Any] | None = None
+    leader: str | None = None
+    pending_restart: frozenset[str] = frozenset()  # nodes whose PostgreSQL waits for a restart, by Patroni's word
+
+
+def files_of(service: str, files: Mapping[str, str]) -> dict[str, str]:
+    """The rendered files that a service mounts. HAProxy's folder bears its role's name, the others their service's."""
+    return {path: text for path, text in files.items() if service in path.split("/")[:-1]}
+
+
+def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]) -> Plan:
+    """The steps from `actual` to `desired`.
+
+    `needs_restart` tells whether a Pgpool-II must restart to go from one configuration text to another.
+    Raises UnsafeChange.
+    """
+    _refuse_unsafe(spec, actual)
+    steps = [
+        *_removals(spec, actual),
+        *_starts(spec, actual),
+        *_recreations(spec, desired, actual),
+        *_reconfigurations(spec, desired, actual, needs_restart),
+        *_shared_configuration(spec, desired, actual),
+        *pending_restarts(spec, actual),
+    ]
+    return Plan(tuple(steps))
+
+
+def _refuse_unsafe(spec: ClusterSpec, actual: Actual) -> None:
+    """etcd's membership is fixed at its first start; the primary cannot be taken out of the cluster."""
+    known = set(actual.containers)
+    if not known:
+        return
+    declared = {m.name for m in spec.etcd.members}
+    existing = {name for name, c in actual.containers.items() if "/etcd:" in c.image}
+    if existing and declared != existing:
+        raise errors.UnsafeChange(
+            f"etcd's members cannot change in a running cluster: {sorted(existing)} → {sorted(declared)}",
+            hint="Put them back in cluster.toml, or begin anew with: poolkeeper down (removes the data).",
+        )
+    if actual.leader and actual.leader in known and actual.leader not in spec.addresses():
+        raise errors.UnsafeChange(
+            f"{actual.leader} is the primary and is no longer declared",
+            hint="Put it back in cluster.toml, move the primary elsewhere, then remove it.",
+        )
+
+
+def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+    for service in sorted(set(actual.containers) - set(spec.addresses())):
+        yield Step(Action.REMOVE, (service,), "is no longer declared in cluster.toml")
+
+
+def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The services in their order of start: the store; the nodes; the lanes and the door."""
+    etcds = tuple(member.name for member in spec.etcd.members)
+    nodes = tuple(node.name for node in spec.nodes)
+    return etcds, nodes, (*spec.lane_by_service(), spec.haproxy.service)
+
+
+def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+    for stage in stages(spec):
+        groups: dict[str, list[str]] = {}
+        for service in stage:
+            container = actual.containers.get(service)
+            if container is None:
+                groups.setdefault("does not exist", []).append(service)
+            elif not container.is_running:
+                groups.setdefault(f"is {container.state}", []).append(service)
+        for why, services in groups.items():
+            yield Step(Action.START, tuple(services), why)
+
+
+def ordered(spec: ClusterSpec, leader: str | None) -> list[str]:
+    """Every service in the order in which a disturbance may pass: the primary after the other nodes."""
+    etcds, nodes, outer = stages(spec)
+    return [*etcds, *(n for n in nodes if n != leader), *(n for n in nodes if n == leader), *outer]
+
+
+def _running(spec: ClusterSpec, actual: Actual) -> Iterator[Container]:
+    for service in ordered(spec, actual.leader):
+        container = actual.containers.get(service)
+        if container and container.is_running:
+            yield container
+
+
+def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
+    for container in _running(spec, actual):
+        if container.definition != desired.definitions[container.service]:
+            why = "its image, address, ports or limits changed"
+            yield Step(Action.RECREATE, (container.service,), why)
+
+
+def _reconfigurations(
+    spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]
+) -> Iterator[Step]:
+    lanes, etcds = set(spec.lane_by_service()), {m.name for m in spec.etcd.members}
+    for container in _running(spec, actual):
+        service = container.service
+        if container.definition != desired.definitions[service]:
+            continue
+        folder = "haproxy" if service == spec.haproxy.service else service
+        new, old = files_of(folder, desired.files), files_of(folder, actual.applied)
+        changed = sorted(path for path in new if new[path] != old.get(path))
+        if not changed:
+            continue
+        why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
+        if service in etcds:
+            yield Step(Action.RESTART, (service,), why)
+        elif service in lanes and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
+            yield Step(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
+        else:
+            yield Step(Action.RELOAD, (service,), why)
+
+
+def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
+    if actual.dynamic is None:
+        return
+    change = difference(actual.dynamic, desired.dynamic)
+    if change:
+        nodes = tuple(service for service in ordered(spec, actual.leader) if service in {n.name for n in spec.nodes})
+        keys = ", ".join(_leaves(change))
+        yield Step(Action.PATCH, nodes, f"{keys} changed", change)
+
+
+def pending_restarts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+    """Nodes that Patroni marks "pending restart", the standbys first."""
+    for service in ordered(spec, actual.leader):
+        if service in actual.pending_restart:
+            yield Step(Action.RESTART_POSTGRES, (service,), "a changed parameter takes effect at a restart only")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The patch that turns `old` into `new`; a None removes a key (Patroni: PATCH /config)."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
+            if inner := difference(old[key], value):
+                patch[key] = inner
+        elif key not in old or old[key] != value:
+            patch[key] = value
+    return patch
+
+
+def _leaves(patch: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in patch.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        else:
+            yield key

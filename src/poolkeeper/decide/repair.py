@@ -1,0 +1,49 @@
+"""What `up` may do about a Pgpool-II whose view of the nodes is not the truth.
+
+Never on unknown: without one primary that PostgreSQL and Patroni agree on, nothing is done. Never an attach while
+Pgpool has a wrong primary, for a session that survives could then write on one node and roll back on another; that
+case ends every session first, by a restart, and Pgpool finds the roles anew. Only a node that streams on the
+primary's timeline is attached.
+"""
+
+from __future__ import annotations
+
+from poolkeeper.decide import drift
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.plan import Action, Step
+from poolkeeper.model.spec import ClusterSpec
+
+
+def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
+    """The next repair of the balanced lane's view, or None."""
+    primary = drift.primary_by_postgres(seen)
+    patroni = drift.patroni_view(seen)
+    if primary is None or patroni is None or patroni.leader != primary:
+        return None
+    service = spec.lanes.pool.service
+    view = seen.pgpool.value
+    if view is None:
+        return Step(Action.RESTART, (service,), "it gives no answer")
+    roles = {node.hostname: node for node in view.nodes}
+    wrong = [name for name, node in roles.items() if (node.role == "primary") is not (name == primary)]
+    if wrong or primary not in roles:
+        return Step(Action.RESTART, (service,), f"its primary is not {primary}; a restart ends every session of it")
+    fit = fit_standbys(seen, primary)
+    down = [name for name, node in roles.items() if node.status not in ("up", "waiting")]
+    ready = tuple(name for name in down if name in fit or name == primary)
+    return Step(Action.ATTACH, ready, "streams from the primary again, and Pgpool-II has it as down") if ready else None
+
+
+def fit_standbys(seen: Snapshot, primary: str) -> set[str]:
+    """Standbys that stream from the primary, on its timeline, by the primary's, Patroni's and their own word."""
+    server, patroni = seen.postgres[primary].value, drift.patroni_view(seen)
+    if server is None or patroni is None:
+        return set()
+    streaming = {sender.application for sender in server.senders if sender.state == "streaming"}
+    fit = set()
+    for name in streaming:
+        member = patroni.member(name)
+        own = seen.postgres[name].value if name in seen.postgres else None
+        if member and member.state == "streaming" and own and own.in_recovery and own.timeline == server.timeline:
+            fit.add(name)
+    return fit

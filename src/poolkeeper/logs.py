@@ -1,0 +1,60 @@
+"""The containers' logs, merged in the order of their time stamps."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from poolkeeper.system import compose
+
+
+@dataclass(frozen=True, order=True)
+class Line:
+    """A log line: when the engine took it (RFC 3339, sorts as text), who wrote it, and what."""
+
+    at: str
+    service: str
+    text: str
+
+
+def parse(service: str, raw: str) -> Line:
+    """A line as `docker logs --timestamps` prints it. One that has no time stamp keeps its text."""
+    at, _, text = raw.partition(" ")
+    return Line(at, service, text) if at[:4].isdigit() else Line("", service, raw)
+
+
+def merged(
+    containers: Mapping[str, str], *, follow: bool = False, since: str | None = None, tail: int | None = None
+) -> Iterator[Line]:
+    """Lines of several containers (service → container). Following, they come as they are written."""
+    sources = {
+        service: compose.follow_logs(name, follow=follow, since=since, tail_lines=tail)
+        for service, name in containers.items()
+    }
+    if follow:
+        yield from _as_they_come(sources)
+        return
+    # Each container's two channels may be out of order by a few lines, so each is sorted before the merge.
+    yield from heapq.merge(*(sorted(parse(service, raw) for raw in lines) for service, lines in sources.items()))
+
+
+def _as_they_come(sources: Mapping[str, Iterator[str]]) -> Iterator[Line]:
+    inbox: queue.Queue[Line | None] = queue.Queue()
+
+    def pump(service: str, lines: Iterator[str]) -> None:
+        for raw in lines:
+            inbox.put(parse(service, raw))
+        inbox.put(None)
+
+    for service, lines in sources.items():
+        threading.Thread(target=pump, args=(service, lines), daemon=True).start()
+    open_sources = len(sources)
+    while open_sources:
+        line = inbox.get()
+        if line is None:
+            open_sources -= 1
+        else:
+            yield line

@@ -1,0 +1,30 @@
+"""Where and as whom to connect to something that speaks PostgreSQL's protocol.
+
+Invariant: the text form of a `Dsn` never holds its password.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Dsn:
+    """Where and as whom to connect. The password is not in its text form."""
+
+    host: str
+    port: int
+    user: str
+    dbname: str
+    password: str = field(default="", repr=False)
+    options: tuple[tuple[str, str], ...] = ()  # further libpq parameters, as sslmode
+
+    @property
+    def label(self) -> str:
+        """`user@host:port/dbname`, for evidence and messages."""
+        return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
+
+    @property
+    def where(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"

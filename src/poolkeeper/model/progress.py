@@ -1,0 +1,16 @@
+"""How long work tells a person where it is: steps with a duration, and notes. The command line implements it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Where progress goes."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """A step that takes a while; its duration is shown when it ends."""
+
+    def note(self, text: str) -> None:
+        """A line of its own."""

@@ -1,0 +1,67 @@
+"""Takes passwords out of text before it is shown or kept.
+
+Invariant: redacting twice changes nothing more. Where the end of a password is in doubt, too much is masked rather
+than too little. It knows a password by its place (after `password=`, inside a URL), not by its value: a password
+that stands alone in the text stays.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+_WORD = re.compile(r"\S+", re.ASCII)
+_CREDENTIALS = re.compile(r"://[^:/]*:")
+_NEXT_URL = re.compile(r"(?<=[,;\"'])(?=[a-z][a-z0-9+.-]{0,20}://)", re.I)
+
+# keyword=value as libpq, environments, YAML and JSON write it; the quoting is libpq's (\') or SQL's ('').
+_KEYWORD = re.compile(
+    r"(?P<key>(?:password|(?<!pool_)passwd|passphrase)(?:\\?[\"'])?\s*[:=])[:=]*>?(?P<gap>\s*)"
+    r"(?:(?P<quote>['\"])(?:(?!(?P=quote)|\\).|\\.?|(?P=quote){2})*(?:(?P=quote)(?:[^\s,;:)\]}&\"']\S*)?)?"
+    r"|(?:\\.|\S)+)",
+    re.ASCII | re.I | re.S,
+)
+
+# CREATE or ALTER ROLE … PASSWORD 'x', E'x', U&'x', $$x$$.
+_SQL = re.compile(
+    r"(?P<key>password\s+)(?:(?:E|U&)?'(?:[^'\\]|\\.?|'')*(?:'|$)|(?P<tag>\$\w*\$).*?(?:(?P=tag)|$))",
+    re.ASCII | re.I | re.S,
+)
+
+# What a password becomes in pg_authid, and what a browser sends.
+_VERIFIER = re.compile(
+    r"(?P<kind>SCRAM-SHA-256\$|\bmd5(?=[0-9a-f]{32}\b)|\bAuthorization:\s*(?:Basic|Bearer)\s+)\S+", re.I
+)
+
+
+def redact(text: str) -> str:
+    """The text with every password, and everything that stands for one, replaced by `***`."""
+    text = _WORD.sub(_mask_urls, text) if "://" in text else text
+    text = _SQL.sub(rf"\g<key>'{MASK}'", text)
+    text = _KEYWORD.sub(_mask_value, text)
+    return _VERIFIER.sub(rf"\g<kind>{MASK}", text)
+
+
+def _mask_urls(word: re.Match[str]) -> str:
+    """Mask each URL of a word. One without @ is read on into the next: its password may hold a comma and a ://."""
+    masked: list[str] = []
+    waiting: list[str] = []
+    for piece in _NEXT_URL.split(word[0]):
+        waiting.append(piece)
+        if "@" in piece:
+            masked.append(_mask_url("".join(waiting)))
+            waiting = []
+    return "".join([*masked, *waiting])
+
+
+def _mask_url(text: str) -> str:
+    """The password runs to the last @, since careless writers leave @ and / unescaped."""
+    found, at = _CREDENTIALS.search(text), text.rfind("@")
+    return f"{text[: found.end()]}{MASK}{text[at:]}" if found and at >= found.end() else text
+
+
+def _mask_value(found: re.Match[str]) -> str:
+    """Keep the key and the kind of quotes, so that the text around still reads as it was."""
+    quote = found["quote"] or ""
+    return f"{found['key']}{found['gap']}{quote}{MASK}{quote}"

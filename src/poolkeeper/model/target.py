@@ -1,0 +1,45 @@
+"""What the validation suite is run against: the doors that users use, and as whom to knock.
+
+Invariant: nothing here tells who is primary; the nodes say that themselves. A target's text form holds no password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from poolkeeper.model.dsn import Dsn
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cluster as the suite reaches it: by its published ports.
+
+    The worker is a role that may create a schema in its database; the monitor is one with pg_monitor. For a cluster
+    that Poolkeeper did not start, both may be the same role.
+    """
+
+    cluster: str
+    nodes: Mapping[str, Dsn]  # name → straight to that node, as the worker
+    monitors: Mapping[str, Dsn]  # name → straight to that node, as the monitor; the same names
+    pool: Dsn  # the balancing Pgpool-II, as the worker
+    rw: Dsn  # HAProxy's read-write door, as the worker
+    ro: Dsn  # HAProxy's read-only door, as the worker
+    stats_url: str  # HAProxy's dashboard, without a query
+    stats_auth: tuple[str, str] | None = field(default=None, repr=False)
+    proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all that there are
+    timeout: float = 5.0  # seconds, of one answer or of one arrival
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nodes, in the order in which they were declared."""
+        return tuple(self.nodes)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Did somebody else set this cluster up? Then its members' names and its read-only door may differ from ours."""
+        return not self.proxies
+
+    def expects_standby_names(self) -> bool:
+        """Are application names and slots called after the nodes? Patroni does that in our own clusters."""
+        return not self.is_foreign

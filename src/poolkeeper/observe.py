@@ -1,0 +1,158 @@
+"""Take a snapshot: ask every witness at once, and note who did not answer. No judgement is made here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from poolkeeper import errors
+from poolkeeper.model.observed import (
+    Container,
+    Door,
+    EtcdView,
+    HaproxyView,
+    PatroniView,
+    PgpoolView,
+    Postgres,
+    Seen,
+    Snapshot,
+)
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import psql
+from poolkeeper.system import compose, etcd, haproxy, patroni, pgpool, postgres
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Access:
+    """A spec and the passwords to ask its cluster with."""
+
+    spec: ClusterSpec
+    passwords: Mapping[str, str]
+
+    def node(self, name: str, dbname: str = "postgres") -> postgres.Dsn:
+        """A node's published port, as the role of the checks."""
+        port = next(node.port for node in self.spec.nodes if node.name == name)
+        return self._dsn(port, "check", dbname)
+
+    def lane(self, key: str, role: str = "check", dbname: str = "postgres") -> postgres.Dsn:
+        """A lane's published port; `role` is a key of [roles]."""
+        return self._dsn(getattr(self.spec.lanes, key).port, role, dbname)
+
+    def superuser(self, name: str, dbname: str = "postgres") -> postgres.Dsn:
+        """A node's published port, as superuser."""
+        port = next(node.port for node in self.spec.nodes if node.name == name)
+        return self._dsn(port, "superuser", dbname)
+
+    def _dsn(self, port: int, role: str, dbname: str) -> postgres.Dsn:
+        user = getattr(self.spec.roles, role)
+        return postgres.Dsn(psql.client_host(self.spec), port, user, dbname, self.passwords[role])
+
+    @property
+    def stats(self) -> tuple[str, tuple[str, str]]:
+        """HAProxy's dashboard: its URL, and user and password."""
+        url = f"http://{psql.client_host(self.spec)}:{self.spec.haproxy.stats_port}"
+        return url, (self.spec.haproxy.stats_user, self.passwords["stats"])
+
+    @property
+    def rest_auth(self) -> tuple[str, str]:
+        """User and password of Patroni's REST API."""
+        return self.spec.roles.rest, self.passwords["rest"]
+
+
+async def see(asked: Awaitable[T]) -> Seen[T]:
+    """The answer, or why there is none."""
+    try:
+        return Seen(await asked)
+    except errors.PoolkeeperError as e:
+        return Seen(error=e.message)
+
+
+async def _see_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, Seen[T]]:
+    names = list(names)
+    return dict(zip(names, await asyncio.gather(*(see(ask(name)) for name in names)), strict=True))
+
+
+async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
+    """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query)."""
+    limit = timeout or access.spec.timeouts.query
+    containers, nodes, doors, etcds, pool, door = await asyncio.gather(
+        see(see_containers(access.spec)),
+        see_nodes(access, limit),
+        see_doors(access, limit),
+        see_etcd(access.spec, limit),
+        see(see_pgpool(access, limit)),
+        see(see_haproxy(access, limit)),
+    )
+    patroni_views, versions, postgres_views = nodes
+    return Snapshot(
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        containers=containers,
+        patroni=patroni_views,
+        patroni_versions=versions,
+        postgres=postgres_views,
+        pgpool=pool,
+        haproxy=door,
+        etcd=etcds,
+        doors=doors,
+    )
+
+
+async def see_containers(spec: ClusterSpec) -> Mapping[str, Container]:
+    """Every container of the cluster."""
+    return await asyncio.to_thread(compose.containers, spec.name)
+
+
+async def see_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[PatroniView]]:
+    """The cluster as each node's Patroni tells it."""
+    return await _see_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
+
+
+async def see_nodes(
+    access: Access, limit: float
+) -> tuple[dict[str, Seen[PatroniView]], dict[str, str], dict[str, Seen[Postgres]]]:
+    """Each node by its Patroni, its Patroni's version, and its PostgreSQL."""
+    spec, names = access.spec, [node.name for node in access.spec.nodes]
+    views, versions, servers = await asyncio.gather(
+        see_patroni(spec, limit),
+        _see_each(names, lambda n: patroni.observe_version(str(spec.addresses()[n]), limit)),
+        _see_each(names, lambda n: postgres.observe_node(access.node(n), limit)),
+    )
+    return views, {name: seen.value for name, seen in versions.items() if seen.value}, servers
+
+
+async def see_doors(access: Access, limit: float) -> dict[str, Seen[Door]]:
+    """One query through each lane's port."""
+    names = {str(address): name for name, address in access.spec.addresses().items()}
+    return await _see_each(("rw", "ro", "pool"), lambda key: postgres.observe_door(access.lane(key), names, limit))
+
+
+async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:
+    """Each etcd member."""
+    return await _see_each((m.name for m in spec.etcd.members), lambda n: etcd.observe(str(spec.addresses()[n]), limit))
+
+
+async def see_pgpool(access: Access, limit: float) -> PgpoolView:
+    """The balanced lane's Pgpool-II."""
+    return await pgpool.observe(access.lane("pool"), limit)
+
+
+async def see_haproxy(access: Access, limit: float) -> HaproxyView:
+    """HAProxy's statistics."""
+    url, auth = access.stats
+    return await haproxy.observe(url, auth, limit)
+
+
+async def differing_settings(dsn: postgres.Dsn, wanted: Mapping[str, object], limit: float) -> list[str]:
+    """Which parameters of a node are not as wanted; each is compared in the server's own unit."""
+    if not wanted:
+        return []
+    return await postgres.differing_settings(dsn, {name: _text(value) for name, value in wanted.items()}, limit)
+
+
+def _text(value: object) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)

@@ -1,0 +1,117 @@
+"""Take every reading that the chosen groups need, side by side where none waits for another.
+
+Invariant: the schema of the run is removed before this returns or raises, also when the run is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from poolkeeper.model.probe import Readings
+from poolkeeper.model.target import Target
+from poolkeeper.probe import servers, work, workspace
+
+Groups = frozenset[int]
+Say = Callable[[str], None]
+Questions = Mapping[str, tuple[set[int], Callable[[], Awaitable[Any]]]]  # field of Readings → who needs it, and how
+
+# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they say who is a standby, and that somebody answers.
+_NODES = set(range(1, 12)) | {13}
+_WORKSPACE = {4, 6, 11}
+
+
+async def collect(target: Target, groups: Groups, say: Say) -> Readings:
+    """The readings for these groups; `say` takes lines for a person who waits."""
+    schema = workspace.new_name()
+    say(f"Asking {len(target.nodes)} nodes, Pgpool-II and HAProxy")
+    try:
+        alone, linked = await asyncio.gather(_independent(target, groups), _dependent(target, groups, schema, say))
+    finally:
+        if groups & _WORKSPACE:
+            await workspace.remove(target, schema, say)
+    return Readings(**alone, **linked)
+
+
+async def _ask(groups: Groups, questions: Questions) -> dict[str, Any]:
+    """The answers to those questions that these groups need, asked all at once."""
+    wanted = {name: ask for name, (needed_by, ask) in questions.items() if groups & needed_by}
+    return dict(zip(wanted, await asyncio.gather(*(ask() for ask in wanted.values())), strict=True))
+
+
+async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
+    limit = target.timeout
+    return await _ask(
+        groups,
+        {
+            "pool": ({2}, lambda: servers.door(target.pool, limit)),
+            "backends": ({2}, lambda: servers.backends(target)),
+            "rw": ({3}, lambda: servers.door(target.rw, limit)),
+            "ro": ({3}, lambda: servers.door(target.ro, limit)),
+            "pgpool": ({12}, lambda: servers.pgpool_facts(target)),
+            "stats": ({13}, lambda: servers.stats(target)),
+            "balance": ({7}, lambda: servers.balance(target)),
+        },
+    )
+
+
+async def _dependent(target: Target, groups: Groups, schema: str, say: Say) -> dict[str, Any]:
+    """What needs to know who is primary, or a place to write."""
+    known = await _ask(
+        groups,
+        {
+            "nodes": (_NODES, lambda: servers.nodes(target)),
+            "workspace": (_WORKSPACE, lambda: workspace.create(target, schema)),
+        },
+    )
+    primaries = servers.primaries(known.get("nodes", {}))
+    others = tuple(name for name in target.names if (name,) != primaries)
+    place = known.get("workspace")
+    chains: list[Awaitable[dict[str, Any]]] = [_ask_nodes(target, groups, primaries, others, schema)]
+    if place and place.value:
+        say(f"Working in the schema {schema}")
+        chains += _writing(target, groups, others, schema)
+    found = known
+    for part in await asyncio.gather(*chains):
+        found |= part
+    return found
+
+
+async def _ask_nodes(
+    target: Target, groups: Groups, primaries: tuple[str, ...], others: tuple[str, ...], schema: str
+) -> dict[str, Any]:
+    return await _ask(
+        groups,
+        {
+            "senders": ({9}, lambda: servers.senders(target, primaries)),
+            "slots": ({10}, lambda: servers.slots(target, primaries)),
+            "attempts": ({5}, lambda: work.attempts(target, others, schema)),
+        },
+    )
+
+
+def _writing(target: Target, groups: Groups, others: tuple[str, ...], schema: str) -> list[Awaitable[dict[str, Any]]]:
+    chains = {4: _replicate, 6: _alter, 11: _write_concurrently}
+    return [chain(target, others, schema) for group, chain in chains.items() if group in groups]
+
+
+async def _replicate(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:
+    inserted = await work.insert(target, schema)
+    if inserted.value is None:
+        return {"inserted": inserted}
+    return {"inserted": inserted, "arrivals": await work.arrivals(target, others, schema)}
+
+
+async def _alter(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:
+    altered = await work.alter(target, schema)
+    if altered.value is None:
+        return {"altered": altered}
+    return {"altered": altered, "columns": await work.columns(target, others, schema)}
+
+
+async def _write_concurrently(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:  # noqa: ARG001
+    inserts = await work.write_concurrently(target, schema)
+    if inserts.value is None:
+        return {"inserts": inserts}
+    return {"inserts": inserts, "rows": await work.rows_seen(target, schema, len(inserts.value.acknowledged))}

@@ -1,0 +1,19 @@
+"""The one Jinja2 environment of the rendered configuration files: an undefined name is an error."""
+
+from __future__ import annotations
+
+import jinja2
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("poolkeeper.render"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+
+
+def fill(template: str, **values: object) -> str:
+    """The template of that name, filled."""
+    return _ENVIRONMENT.get_template(template).render(**values)

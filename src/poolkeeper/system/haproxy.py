@@ -1,0 +1,46 @@
+"""HAProxy's statistics page: the CSV form, and the version from its metrics."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from poolkeeper import errors
+from poolkeeper.model.observed import HaproxyView, Proxy
+from poolkeeper.system import http
+
+_VERSION = re.compile(r'haproxy_process_build_info\{version="([^"]+)"')
+
+
+async def observe(url: str, auth: http.Auth | None, timeout: float) -> HaproxyView:
+    """Every proxy and the version. `url` is the dashboard's, without a query."""
+    base = url.rstrip("/")
+    table = await http.fetch(f"{base}/;csv", timeout=timeout, auth=auth)
+    return HaproxyView(await _version(base, auth, timeout), read_rows(table.text))
+
+
+async def _version(base: str, auth: http.Auth | None, timeout: float) -> str:
+    """The version, or "unknown" where this HAProxy serves no metrics (that is optional in HAProxy)."""
+    try:
+        metrics = await http.fetch(f"{base}/metrics?scope=global", timeout=timeout, auth=auth)
+    except errors.ServerRefused:
+        return "unknown"
+    found = _VERSION.search(metrics.text)
+    return found.group(1) if found else "unknown"
+
+
+def read_rows(text: str) -> tuple[Proxy, ...]:
+    """The CSV of the statistics page → rows. Raises ServerRefused (code "csv") for anything else."""
+    if not text.startswith("# pxname,svname,"):
+        raise errors.ServerRefused("this is not HAProxy's statistics page (its CSV begins otherwise)", code="csv")
+    return tuple(
+        Proxy(
+            proxy=row["pxname"],
+            name=row["svname"],
+            status=row["status"],
+            sessions=int(row["scur"] or 0),
+            check=row.get("check_status", ""),
+        )
+        for row in csv.DictReader(io.StringIO(text.removeprefix("# ")))
+    )

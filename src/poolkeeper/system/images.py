@@ -1,0 +1,97 @@
+"""Building the images, each only when its inputs changed.
+
+The tag is a digest of the inputs (the role's folder, the base's name, the build arguments): an image that exists under
+its tag is current by construction, and an interrupted build leaves no tag behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from poolkeeper import errors
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import process, state
+
+ROLES = ("postgres", "etcd", "pgpool", "haproxy")
+
+
+def references(spec: ClusterSpec, folder: Path) -> dict[str, str]:
+    """Each role's image reference. `folder` is the project's `images/`. Raises ImageFailed if it is not there."""
+    return {role: f"{spec.images.prefix}/{role}:{_digest(spec, folder / role)}" for role in ROLES}
+
+
+def _digest(spec: ClusterSpec, folder: Path) -> str:
+    if not (folder / "Dockerfile").is_file():
+        raise errors.ImageFailed(f"{folder}/Dockerfile is missing", hint="Use a whole checkout of Poolkeeper.")
+    inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        inputs.update(f"{path.relative_to(folder)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
+    return inputs.hexdigest()[:12]
+
+
+def missing(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Those of the references that the engine does not have."""
+    listed = process.check(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
+    return {role: reference for role, reference in wanted.items() if reference not in listed.split()}
+
+
+def build(
+    spec: ClusterSpec,
+    wanted: Mapping[str, str],
+    base: str,
+    folder: Path,
+    logs: state.State,
+    say: Callable[[str], None],
+) -> None:
+    """Build these images side by side. Raises ImageFailed with the last lines of the first build that failed."""
+    with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
+        for job in [pool.submit(_build_one, spec, role, wanted[role], base, folder, logs, say) for role in wanted]:
+            job.result()
+
+
+def _build_one(
+    spec: ClusterSpec, role: str, reference: str, base: str, folder: Path, logs: state.State, say: Callable[[str], None]
+) -> None:
+    arguments = {"BASE": base, "PG_MAJOR": str(spec.postgresql.version)} if role == "postgres" else {"BASE": base}
+    flags = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+    argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(folder / role)]
+    done = process.run(argv, timeout=1200)
+    log = logs.root / f"build-{role}.log"
+    state.write(log, done.said + "\n", mode=0o644)
+    if not done.ok:
+        tail = "\n".join(done.said.splitlines()[-15:])
+        raise errors.ImageFailed(f"the image {reference} could not be built; its log is {log}", detail=tail)
+    say(f"built {reference}")
+
+
+def remove_superseded(wanted: Mapping[str, str], prefix: str) -> None:
+    """Remove older images of ours that no container uses; one that is in use is left alone by the engine."""
+    listed = process.check(
+        ["docker", "image", "ls", "--filter", "label=poolkeeper.image", "--format", "{{.Repository}}:{{.Tag}}"]
+    )
+    ours = [name for name in listed.split() if name.startswith(f"{prefix}/") and not name.endswith(":<none>")]
+    for name in set(ours) - set(wanted.values()):
+        process.run(["docker", "image", "rm", name])
+
+
+def encrypt_passwords(image: str, folder: state.State, users: Mapping[str, str]) -> str:
+    """Entries of pool_passwd (user → password), AES-encrypted by Pgpool's own tool with the cluster's key."""
+    mount = f"{folder.pool_key.parent.resolve()}:/run/pool:ro"
+    lines = "".join(f"{user}:{password}\n" for user, password in users.items())
+    argv = [
+        "docker",
+        "run",
+        "--rm",
+        "-i",
+        "--network",
+        "none",
+        "-v",
+        mount,
+        "--entrypoint",
+        "encrypt_password.sh",
+        image,
+    ]
+    return process.check(argv, stdin=lines, timeout=60, what="pg_enc")

@@ -1,0 +1,66 @@
+"""Patroni's REST API (Patroni 4: docs/rest_api). Reads are open; writes need the user of `roles.rest`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolkeeper import errors
+from poolkeeper.model.observed import PatroniMember, PatroniView
+from poolkeeper.system import http
+
+PORT = 8008
+
+
+def _url(address: str, path: str) -> str:
+    return f"http://{address}:{PORT}/{path}"
+
+
+async def observe(address: str, timeout: float) -> PatroniView:
+    """The cluster as the Patroni at `address` tells it."""
+    document = await http.fetch_json(_url(address, "cluster"), timeout=timeout)
+    return read_view(document)
+
+
+def read_view(document: dict[str, Any]) -> PatroniView:
+    """`/cluster` → a view. Lag is absent on the leader and the word "unknown" where Patroni cannot tell."""
+    members = tuple(
+        PatroniMember(
+            name=member["name"],
+            role=member["role"],
+            state=member.get("state", "unknown"),
+            timeline=member.get("timeline"),
+            lag_bytes=member["lag"] if isinstance(member.get("lag"), int) else None,
+            pending_restart=bool(member.get("pending_restart")),
+        )
+        for member in document.get("members", [])
+    )
+    return PatroniView(members, paused=bool(document.get("pause")))
+
+
+async def observe_version(address: str, timeout: float) -> str:
+    """Patroni's own version. The call answers 503 while PostgreSQL is down, with the version all the same."""
+    document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
+    return str(document["patroni"]["version"])
+
+
+async def read_config(address: str, timeout: float) -> dict[str, Any]:
+    """The shared configuration that lives in etcd."""
+    document = await http.fetch_json(_url(address, "config"), timeout=timeout)
+    if not isinstance(document, dict):
+        raise errors.ServerRefused(f"Patroni at {address} gave no configuration", code="json")
+    return document
+
+
+async def patch_config(address: str, change: dict[str, Any], auth: http.Auth, timeout: float) -> None:
+    """Change the shared configuration; a None removes a key."""
+    await http.fetch(_url(address, "config"), timeout=timeout, auth=auth, method="PATCH", body=change)
+
+
+async def reload(address: str, auth: http.Auth, timeout: float) -> None:
+    """Have one Patroni read its file again."""
+    await http.fetch(_url(address, "reload"), timeout=timeout, auth=auth, method="POST")
+
+
+async def restart_postgres(address: str, auth: http.Auth, timeout: float) -> None:
+    """Restart PostgreSQL on one node and wait for it; Patroni keeps the lease meanwhile."""
+    await http.fetch(_url(address, "restart"), timeout=timeout, auth=auth, method="POST", body={"timeout": timeout})

@@ -1,0 +1,43 @@
+"""Pgpool-II as it shows itself: `SHOW pool_nodes` and its kin, through a session on its port."""
+
+from __future__ import annotations
+
+from poolkeeper.model.observed import PgpoolNode, PgpoolView
+from poolkeeper.system import postgres
+
+# Columns of SHOW pool_nodes in Pgpool-II 4.4 to 4.6 (documentation, "SHOW POOL_NODES").
+_INDEX, _HOST, _STATUS, _SERVER_STATUS, _ROLE, _SERVER_ROLE, _SELECTS = 0, 1, 3, 4, 6, 7, 8
+
+
+async def observe(dsn: postgres.Dsn, timeout: float) -> PgpoolView:
+    """The nodes as this Pgpool-II sees them, and its version. Raises as `postgres.session` does."""
+    async with postgres.session(dsn, timeout) as opened:
+        version = await read_version(opened)
+        nodes = await read_nodes(opened)
+    return PgpoolView(version, nodes)
+
+
+async def read_version(opened: postgres.Session) -> str:
+    """As "4.6.1 (chirikoboshi)"."""
+    return str((await opened.rows("SHOW pool_version"))[0][0])
+
+
+async def read_nodes(opened: postgres.Session) -> tuple[PgpoolNode, ...]:
+    """Every backend, in Pgpool's order."""
+    return tuple(
+        PgpoolNode(
+            index=int(row[_INDEX]),
+            hostname=row[_HOST],
+            status=row[_STATUS],
+            server_status=row[_SERVER_STATUS],
+            role=row[_ROLE],
+            server_role=row[_SERVER_ROLE],
+            selects=int(row[_SELECTS]),
+        )
+        for row in await opened.rows("SHOW pool_nodes")
+    )
+
+
+async def count_processes(opened: postgres.Session) -> int:
+    """How many child processes this Pgpool-II has."""
+    return len(await opened.rows("SHOW pool_processes"))

@@ -1,0 +1,198 @@
+"""PostgreSQL, straight or through Pgpool-II and HAProxy, as a client sees it (psycopg 3, asynchronous).
+
+Invariant: every call ends within its deadline, also when the server is frozen. A commit that the server could not
+confirm (WARNING 01000: cancelled while it waited for its quorum) is an error here, never a success.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from poolkeeper import errors
+from poolkeeper.model.dsn import Dsn as Dsn
+from poolkeeper.model.observed import Door, Postgres, Slot, WalSender
+
+Row = tuple[Any, ...]
+_LIBPQ_GUESS = "This probably means the server terminated abnormally before or while processing the request."
+AMBIGUOUS = "01000"  # WARNING of a commit whose synchronous wait was cancelled; PostgreSQL docs, SyncRepWaitForLSN
+
+
+def parse_dsn(text: str) -> Dsn:
+    """A libpq connection string or URL. Raises ServerRefused (code 08001) if libpq cannot read it."""
+    try:
+        parts = {key: str(value) for key, value in conninfo_to_dict(text).items() if value is not None}
+    except psycopg.ProgrammingError as e:
+        raise errors.ServerRefused("not a connection string", code="08001", hint="host=… port=… user=… dbname=…") from e
+    host, port = parts.pop("host", "127.0.0.1"), int(parts.pop("port", "5432"))
+    user, dbname = parts.pop("user", "postgres"), parts.pop("dbname", "postgres")
+    return Dsn(host, port, user, dbname, parts.pop("password", ""), tuple(sorted(parts.items())))
+
+
+class Session:
+    """An open session in autocommit. Statements go by the simple protocol unless they have parameters."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Row], dsn: Dsn, timeout: float) -> None:
+        self._connection = connection
+        self._dsn = dsn
+        self._timeout = timeout
+        self._warnings: list[str] = []
+        connection.add_notice_handler(self._note)
+
+    def _note(self, notice: psycopg.errors.Diagnostic) -> None:
+        if notice.sqlstate == AMBIGUOUS:
+            self._warnings.append(notice.message_primary or AMBIGUOUS)
+
+    async def rows(
+        self, query: LiteralString | str | sql.Composed, parameters: Sequence[Any] | None = None
+    ) -> list[Row]:
+        """Run one statement; its rows (empty if it has none).
+
+        Raises ServerRefused with the SQLSTATE, Unreachable, or DeadlinePassed.
+        """
+        self._warnings.clear()
+        try:
+            async with asyncio.timeout(self._timeout):
+                statement = query if isinstance(query, sql.Composed) else query.encode()
+                cursor = await self._connection.execute(statement, parameters)
+                found = await cursor.fetchall() if cursor.description else []
+        except TimeoutError as e:
+            raise errors.DeadlinePassed(f"{self._dsn.label} gave no answer within {self._timeout:g} s") from e
+        except psycopg.Error as e:
+            raise _wrapped(e, self._dsn) from e
+        if self._warnings:
+            raise errors.ServerRefused(f"ambiguous commit: {self._warnings[0]}", code=AMBIGUOUS)
+        return found
+
+    def scram_verifier(self, user: str, password: str) -> str:
+        """The SCRAM-SHA-256 verifier of a password, made here so that the clear text never reaches the server."""
+        made = self._connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
+        return made.decode()
+
+
+@asynccontextmanager
+async def session(dsn: Dsn, timeout: float) -> AsyncIterator[Session]:
+    """Open a session; `timeout` in seconds bounds the connection and each statement alike.
+
+    Raises ServerRefused, Unreachable or DeadlinePassed.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            connection = await psycopg.AsyncConnection.connect(
+                host=dsn.host,
+                port=dsn.port,
+                user=dsn.user,
+                dbname=dsn.dbname,
+                password=dsn.password or None,
+                connect_timeout=max(2, int(timeout)),
+                application_name="poolkeeper",
+                autocommit=True,
+                prepare_threshold=None,
+                **dict(dsn.options),  # type: ignore[arg-type]
+            )
+    except TimeoutError as e:
+        raise errors.DeadlinePassed(f"{dsn.label} did not accept a session within {timeout:g} s") from e
+    except psycopg.Error as e:
+        raise _wrapped(e, dsn) from e
+    try:
+        yield Session(connection, dsn, timeout)
+    finally:
+        await connection.close()
+
+
+async def query(dsn: Dsn, statement: str, timeout: float) -> list[Row]:
+    """One statement in a session of its own."""
+    async with session(dsn, timeout) as opened:
+        return await opened.rows(statement)
+
+
+def _wrapped(e: psycopg.Error, dsn: Dsn) -> errors.PoolkeeperError:
+    text = " ".join(str(e).split()).removesuffix(_LIBPQ_GUESS).rstrip()
+    if e.sqlstate:
+        return errors.ServerRefused(f"{dsn.label}: {text}", code=e.sqlstate)
+    if "FATAL" in text or "ERROR" in text:
+        return errors.ServerRefused(f"{dsn.label}: {text}", code="08004")
+    return errors.Unreachable(f"{dsn.label}: {text}")
+
+
+_NODE = """
+SELECT pg_is_in_recovery(), (pg_control_checkpoint()).timeline_id, current_setting('server_version'),
+       current_setting('data_checksums') = 'on', current_setting('synchronous_standby_names'),
+       CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END
+"""
+_SENDERS = """
+SELECT application_name, state, sync_state, pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint
+  FROM pg_stat_replication WHERE application_name <> 'pg_basebackup' ORDER BY 1
+"""
+_SLOTS = """
+SELECT slot_name, slot_type, active,
+       CASE WHEN pg_is_in_recovery() THEN NULL
+            ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint END
+  FROM pg_replication_slots ORDER BY 1
+"""
+_RECEIVED_TIMELINE = "SELECT received_tli FROM pg_stat_wal_receiver"
+
+
+async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
+    """What a node says of itself. On a standby the timeline is the one it receives, else its last checkpoint's."""
+    async with session(dsn, timeout) as opened:
+        ((in_recovery, checkpoint_tli, version, checksums, names, wal_tli),) = await opened.rows(_NODE)
+        received = await opened.rows(_RECEIVED_TIMELINE) if in_recovery else []
+        senders = [] if in_recovery else await opened.rows(_SENDERS)
+        slots = await opened.rows(_SLOTS)
+    timeline = int(wal_tli, 16) if wal_tli else received[0][0] if received and received[0][0] else checkpoint_tli
+    return Postgres(
+        in_recovery=in_recovery,
+        timeline=timeline,
+        version=version.split()[0],
+        data_checksums=checksums,
+        synchronous_standby_names=names,
+        senders=tuple(WalSender(*row) for row in senders),
+        slots=tuple(Slot(*row) for row in slots),
+    )
+
+
+async def observe_door(dsn: Dsn, nodes: dict[str, str], timeout: float) -> Door:
+    """One query through a door. `nodes` maps a server's address to its name."""
+    ((address, in_recovery),) = await query(dsn, "SELECT host(inet_server_addr()), pg_is_in_recovery()", timeout)
+    return Door(nodes.get(address, str(address)), in_recovery)
+
+
+async def differing_settings(dsn: Dsn, wanted: dict[str, str], timeout: float) -> list[str]:
+    """The parameters whose value is not as wanted.
+
+    The server itself brings both to one form: `SET LOCAL` of the wanted text would need the right context, so sizes
+    and times are compared by what `pg_settings` shows after unit conversion by `pg_size_bytes` or an interval.
+    """
+    query = "SELECT name, setting, unit, vartype, current_setting(name) FROM pg_settings WHERE name = ANY(%s)"
+    async with session(dsn, timeout) as opened:
+        rows = await opened.rows(query, [list(wanted)])
+        return sorted([row[0] for row in rows if not await _same(opened, row, wanted[row[0]])])
+
+
+async def _same(opened: Session, row: Row, wanted: str) -> bool:
+    _, setting, unit, kind, shown = row
+    if wanted.lower() in (setting.lower(), shown.lower()):
+        return True
+    if kind == "bool":
+        return (wanted.lower() in ("on", "true", "yes", "1")) is (setting == "on")
+    if unit in ("ms", "s", "min"):
+        question = "SELECT %s::interval = %s::interval"
+        pair = [wanted if not wanted.isdigit() else f"{wanted} {unit}", f"{setting} {unit}"]
+    elif kind == "integer" and unit:
+        question = "SELECT pg_size_bytes(%s) = pg_size_bytes(%s)"
+        pair = [wanted, shown]
+    elif kind == "real":
+        question, pair = "SELECT %s::float8 = %s::float8", [wanted, setting]
+    else:
+        return False
+    try:
+        return bool((await opened.rows(question, pair))[0][0])
+    except errors.ServerRefused:
+        return False

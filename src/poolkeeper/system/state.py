@@ -1,0 +1,177 @@
+"""The folder `.poolkeeper/` beside `cluster.toml`: secrets, rendered files, what was applied, and the lock.
+
+    secrets/         0700, one file a password (0600); secrets/pool holds pool_passwd and the key of its AES entries
+    rendered/        the Compose file and every configuration file, for anyone to read; no secret is in them
+    applied/         a copy of each rendered file as the running containers last took it
+    pgpass, pg_service.conf, engine.log, build-ROLE.log
+
+Invariant: every file is written whole or not at all; a folder that `up` left half-way is taken up again by `up`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets as random
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper import errors
+
+# The passwords that the first start makes.
+SECRET_NAMES = ("superuser", "replication", "rewind", "check", "app", "pcp", "rest", "stats")
+
+
+@dataclass(frozen=True)
+class State:
+    """The folder, by its path."""
+
+    root: Path
+
+    @property
+    def rendered(self) -> Path:
+        """Where the rendered files are."""
+        return self.root / "rendered"
+
+    @property
+    def compose_file(self) -> Path:
+        """The rendered Compose file."""
+        return self.rendered / "compose.yml"
+
+    @property
+    def secrets(self) -> Path:
+        """Where the passwords are."""
+        return self.root / "secrets"
+
+    @property
+    def pool_passwd(self) -> Path:
+        """Pgpool's user list; its entries are AES-encrypted."""
+        return self.secrets / "pool" / "pool_passwd"
+
+    @property
+    def pool_key(self) -> Path:
+        """The key of those entries."""
+        return self.secrets / "pool" / "pool_key"
+
+    @property
+    def pgpass(self) -> Path:
+        """libpq's password file for the published ports."""
+        return self.root / "pgpass"
+
+    @property
+    def engine_log(self) -> Path:
+        """The log of an engine that Poolkeeper started itself."""
+        return self.root / "engine.log"
+
+
+def write(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file whole or not at all. Raises PermissionRefused or DiskFull."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as e:
+        temporary.unlink(missing_ok=True)
+        raise _wrapped(e, path) from e
+
+
+def _wrapped(e: OSError, path: Path) -> errors.PoolkeeperError:
+    if e.errno == 28:
+        return errors.DiskFull(f"no space left to write {path}", hint="Free some disk space and run it again.")
+    return errors.PermissionRefused(f"cannot write {path}: {e.strerror}", hint="Check the folder's owner and mode.")
+
+
+def prepare(state: State) -> None:
+    """Make the folder and the passwords that are missing; never changes one that exists."""
+    try:
+        for folder in (state.root, state.secrets, state.secrets / "pool"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as e:
+        raise _wrapped(e, state.root) from e
+    for name in SECRET_NAMES:
+        path = state.secrets / name
+        if not path.exists():
+            write(path, random.token_hex(16))
+    if not state.pool_key.exists():
+        write(state.pool_key, random.token_hex(32))
+
+
+def read_secrets(state: State) -> dict[str, str]:
+    """Every password by its name. Raises ClusterNotUp where none were made yet."""
+    try:
+        return {name: (state.secrets / name).read_text().strip() for name in SECRET_NAMES}
+    except FileNotFoundError as e:
+        raise errors.ClusterNotUp(
+            f"this cluster was never started: {state.secrets} has no passwords", hint="Start it with: make pgpool-up"
+        ) from e
+    except OSError as e:
+        raise errors.PermissionRefused(f"cannot read {state.secrets}: {e.strerror}") from e
+
+
+def write_tree(root: Path, files: Mapping[str, str]) -> None:
+    """Make a folder hold exactly these files (relative path → text); files that did not change are left alone."""
+    for path, text in files.items():
+        if _read(root / path) != text:
+            write(root / path, text, mode=0o644)
+    for path in set(read_tree(root)) - set(files):
+        (root / path).unlink(missing_ok=True)
+
+
+def read_tree(root: Path) -> dict[str, str]:
+    """Every file below a folder: relative path → text."""
+    found = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(".tmp"))
+    return {str(path.relative_to(root)): path.read_text() for path in found}
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None
+
+
+def read_applied(state: State) -> dict[str, str]:
+    """The rendered files as the running containers last took them."""
+    return read_tree(state.root / "applied")
+
+
+def record_applied(state: State, files: Mapping[str, str]) -> None:
+    """Note that the running containers took these files."""
+    for path, text in files.items():
+        write(state.root / "applied" / path, text, mode=0o644)
+
+
+def forget_cluster(state: State) -> None:
+    """Drop what belongs to the data that `down` removed; passwords stay, so that a new cluster takes the same ones."""
+    shutil.rmtree(state.root / "applied", ignore_errors=True)
+    state.pool_passwd.unlink(missing_ok=True)
+
+
+def purge(state: State) -> None:
+    """Drop the folder with everything in it."""
+    shutil.rmtree(state.root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lock(state: State) -> Iterator[None]:
+    """Only one command at a time changes a cluster. Raises StateLocked at once if another one holds the lock."""
+    try:
+        state.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(state.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as e:
+        raise _wrapped(e, state.root) from e
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as e:
+        raise errors.StateLocked(
+            f"another poolkeeper command is changing the cluster of {state.root.parent}", hint="Wait for it to end."
+        ) from e
+    finally:
+        os.close(handle)
