@@ -47,7 +47,8 @@ fi
 work=$(mktemp -d)
 log=$work/log
 trap 'rm -rf "$work"' EXIT
-trap 'echo; echo "setup: interrupted; run the same again to repair it" >&2; exit 130' INT TERM HUP
+exec 3>&2 # a trap may run inside a step, where 2 is its log
+trap 'printf "\nsetup: interrupted; run the same again to repair it\n" >&3; exit 130' INT TERM HUP
 
 now() {
     t=$(date +%s%3N)
@@ -172,8 +173,8 @@ write_stamp() { # DEV-HASH
 
 add_dev() { # to a current .venv: all is fetched before anything changes, so that a network failure breaks nothing
     echo "setup: adding what the tests need to .venv"
-    step "pip fetches requirements-dev.txt" pip download -q -d "$work/wheels" -r requirements.txt -r requirements-dev.txt ||
-        pip_failed fetch
+    step "pip fetches requirements-dev.txt" \
+        pip download -q -d "$work/wheels" -r requirements-dev.txt -c requirements.txt || pip_failed fetch
     rm -f $stamp
     step "pip installs it" pip install -q --no-compile --no-index --find-links "$work/wheels" -r requirements-dev.txt ||
         pip_failed install

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from poolkeeper import errors
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import (
     Container,
     Door,
@@ -34,23 +35,18 @@ class Access:
     spec: ClusterSpec
     passwords: Mapping[str, str]
 
-    def node(self, name: str, dbname: str = "postgres") -> postgres.Dsn:
-        """A node's published port, as the role of the checks."""
+    def node(self, name: str, role: str = "check", dbname: str = "postgres") -> Dsn:
+        """A node's published port; `role` is a key of [roles]."""
         port = next(node.port for node in self.spec.nodes if node.name == name)
-        return self._dsn(port, "check", dbname)
+        return self._dsn(port, role, dbname)
 
-    def lane(self, key: str, role: str = "check", dbname: str = "postgres") -> postgres.Dsn:
+    def lane(self, key: str, role: str = "check", dbname: str = "postgres") -> Dsn:
         """A lane's published port; `role` is a key of [roles]."""
         return self._dsn(getattr(self.spec.lanes, key).port, role, dbname)
 
-    def superuser(self, name: str, dbname: str = "postgres") -> postgres.Dsn:
-        """A node's published port, as superuser."""
-        port = next(node.port for node in self.spec.nodes if node.name == name)
-        return self._dsn(port, "superuser", dbname)
-
-    def _dsn(self, port: int, role: str, dbname: str) -> postgres.Dsn:
+    def _dsn(self, port: int, role: str, dbname: str) -> Dsn:
         user = getattr(self.spec.roles, role)
-        return postgres.Dsn(psql.client_host(self.spec), port, user, dbname, self.passwords[role])
+        return Dsn(psql.client_host(self.spec), port, user, dbname, self.passwords[role])
 
     @property
     def stats(self) -> tuple[str, tuple[str, str]]:
@@ -147,7 +143,7 @@ async def see_haproxy(access: Access, limit: float) -> HaproxyView:
     return await haproxy.observe(url, auth, limit)
 
 
-async def differing_settings(dsn: postgres.Dsn, wanted: Mapping[str, object], limit: float) -> list[str]:
+async def differing_settings(dsn: Dsn, wanted: Mapping[str, object], limit: float) -> list[str]:
     """Which parameters of a node are not as wanted; each is compared in the server's own unit."""
     if not wanted:
         return []

@@ -158,8 +158,8 @@ def server_cursor_with_hold(session: Session) -> None:
 
 def notify_oneself(session: Session) -> None:
     """LISTEN and NOTIFY in one session."""
-    session.step("LISTEN news")
-    session.step("NOTIFY news, 'n:k'")
+    session.step("LISTEN news:k")
+    session.step("NOTIFY news:k, 'n:k'")
     got = [n.payload for n in session.connection.notifies(timeout=2, stop_after=1)]
     session.expect(str(got), f"['n{session.key}']", "notification")
 

@@ -20,6 +20,7 @@ Expected = list[tuple[str, int | None, str]]
 FILES: dict[str, str] = {
     # Unknown keys.
     "unknown at the top": 'nam = "x"  #! nam: unknown key; did you mean name?',
+    "unknown, with an odd name": '"[key]" = 1  #! "[key]": unknown key',
     "unknown table": "[pgbouncer]  #! pgbouncer: unknown key\nport = 6432",
     "misspelt table": "[patrony]  #! patrony: did you mean patroni?\nttl = 60",
     "unknown in a table": "[patroni]\nttl = 30\ntl = 20  #! patroni.tl: unknown key",

@@ -151,7 +151,7 @@ def test_any_bytes_load_or_are_refused(data: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from([*"[]{}=,.\"'\n #\\", '"""', "'''", "nodes", "etcd", "members", "name", "1", "true"])))
-@settings(max_examples=500)
+@settings(max_examples=200)
 def test_any_tokens_load_or_are_refused(tokens: list[str]) -> None:
     load("".join(tokens))
 
@@ -163,7 +163,7 @@ def _toml(value: object) -> str:
 
 
 @given(st.data(), st.integers(1, 4))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_any_value_for_any_key_loads_or_is_refused_with_that_line(data: st.DataObject, count: int) -> None:
     lines = TEXT.split("\n")
     settable = [i for i, line in enumerate(lines) if " = " in line and not line.startswith("#")]
@@ -178,7 +178,7 @@ def test_any_value_for_any_key_loads_or_is_refused_with_that_line(data: st.DataO
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_any_mutation_of_the_file_loads_or_is_refused(data: st.DataObject) -> None:
     lines = TEXT.split("\n")
     for _ in range(data.draw(st.integers(1, 5))):
@@ -227,7 +227,7 @@ def _locations(tree: Any, path: toml_lines.Location = ()) -> set[toml_lines.Loca
 
 
 @given(st.lists(STATEMENTS, max_size=8))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_the_line_of_every_location_in_any_toml(statements: list[str]) -> None:
     text = "\n".join(statements)
     try:

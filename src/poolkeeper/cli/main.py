@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import chosen, cluster, console, status
+from poolkeeper.cli import chosen, cluster, console, status, test
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -49,6 +49,7 @@ def root(
 
 cluster.add_to(app)
 status.add_to(app)
+test.add_to(app)
 
 
 def run() -> None:

@@ -14,6 +14,7 @@ from poolkeeper.logs import Line
 from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
 from poolkeeper.model.observed import Container, Snapshot
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.verdict import GROUPS, Outcome, Suite
 
 _LEVEL_STYLE = {Level.HEALTHY: "bold green", Level.DEGRADED: "bold yellow", Level.DOWN: "bold red"}
 _PALETTE = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue", "bright_red")
@@ -130,3 +131,22 @@ def log_line(line: Line, width: int) -> Text:
     """A log line with its service in front, each service in its colour."""
     colour = _PALETTE[sum(line.service.encode()) % len(_PALETTE)]
     return Text.assemble((f"{line.service:<{width}} ", colour), (f"{line.at[11:23]} ", "dim"), line.text)
+
+
+_OUTCOME = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
+
+
+def suite(result: Suite) -> RenderableType:
+    """The verdicts, group by group, and the sum."""
+    parts: list[RenderableType] = []
+    for group, verdicts in result.by_group().items():
+        parts.append(Text(f"{group:>2} {GROUPS[group]}", style="bold"))
+        for verdict in verdicts:
+            mark, style = _OUTCOME[verdict.outcome]
+            parts.append(Text.assemble("   ", (mark, style), f" {verdict.title}: {verdict.summary}"))
+    parts += [Text(f"changed since the last run: {line}", style="yellow") for line in result.changes]
+    counts = {outcome: result.count(outcome) for outcome in Outcome}
+    total = f"{counts[Outcome.PASS]} of {len(result.verdicts)} checks pass in {result.seconds:.1f} s"
+    rest = ", ".join(f"{counts[o]} {o.value}" for o in (Outcome.FAIL, Outcome.UNKNOWN) if counts[o])
+    parts += ["", Text(f"{total}; {rest}" if rest else total, style=_OUTCOME[result.outcome][1])]
+    return Group(*parts)

@@ -108,7 +108,7 @@ def _read(raw: dict[str, Any]) -> Reading:
     replaced: set[Location] = set()
     spares = _Spares(raw)
     for error in errors:
-        location = tuple(part for part in error["loc"] if part != "[key]")
+        location = error["loc"][:3] if error["loc"][1:2] == ("parameters",) else error["loc"]  # a bad name adds "[key]"
         near = _nearest_key(location) if error["type"] == _UNKNOWN else None
         broken.append((location, _sentence(dict(error), location, near)))
         if error["type"] == _UNKNOWN or location[1:-1] == ("parameters",):

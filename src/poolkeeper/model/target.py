@@ -37,7 +37,7 @@ class Target:
 
     @property
     def is_foreign(self) -> bool:
-        """Did somebody else set this cluster up? Then its members' names and its read-only door may differ from ours."""
+        """Did somebody else set this cluster up? Then members' names and the read-only door may differ from ours."""
         return not self.proxies
 
     def expects_standby_names(self) -> bool:

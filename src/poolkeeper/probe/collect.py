@@ -24,13 +24,12 @@ _WORKSPACE = {4, 6, 11}
 
 async def collect(target: Target, groups: Groups, say: Say) -> Readings:
     """The readings for these groups; `say` takes lines for a person who waits."""
-    schema = workspace.new_name()
+    space = workspace.Workspace()
     say(f"Asking {len(target.nodes)} nodes, Pgpool-II and HAProxy")
     try:
-        alone, linked = await asyncio.gather(_independent(target, groups), _dependent(target, groups, schema, say))
+        alone, linked = await asyncio.gather(_independent(target, groups), _dependent(target, groups, space, say))
     finally:
-        if groups & _WORKSPACE:
-            await workspace.remove(target, schema, say)
+        await workspace.remove(target, space, say)
     return Readings(**alone, **linked)
 
 
@@ -56,22 +55,22 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
     )
 
 
-async def _dependent(target: Target, groups: Groups, schema: str, say: Say) -> dict[str, Any]:
+async def _dependent(target: Target, groups: Groups, space: workspace.Workspace, say: Say) -> dict[str, Any]:
     """What needs to know who is primary, or a place to write."""
     known = await _ask(
         groups,
         {
             "nodes": (_NODES, lambda: servers.nodes(target)),
-            "workspace": (_WORKSPACE, lambda: workspace.create(target, schema)),
+            "workspace": (_WORKSPACE, lambda: workspace.create(target, space)),
         },
     )
     primaries = servers.primaries(known.get("nodes", {}))
     others = tuple(name for name in target.names if (name,) != primaries)
     place = known.get("workspace")
-    chains: list[Awaitable[dict[str, Any]]] = [_ask_nodes(target, groups, primaries, others, schema)]
+    chains: list[Awaitable[dict[str, Any]]] = [_ask_nodes(target, groups, primaries, others, space.schema)]
     if place and place.value:
-        say(f"Working in the schema {schema}")
-        chains += _writing(target, groups, others, schema)
+        say(f"Working in the schema {space.schema}")
+        chains += _writing(target, groups, others, space.schema)
     found = known
     for part in await asyncio.gather(*chains):
         found |= part
@@ -110,7 +109,7 @@ async def _alter(target: Target, others: tuple[str, ...], schema: str) -> dict[s
     return {"altered": altered, "columns": await work.columns(target, others, schema)}
 
 
-async def _write_concurrently(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:  # noqa: ARG001
+async def _write_concurrently(target: Target, _others: tuple[str, ...], schema: str) -> dict[str, Any]:
     inserts = await work.write_concurrently(target, schema)
     if inserts.value is None:
         return {"inserts": inserts}

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from poolkeeper import errors
@@ -33,9 +34,12 @@ SELECT nspname, obj_description(oid, 'pg_namespace') FROM pg_namespace
 """
 
 
-def new_name() -> str:
-    """A name that no other run has."""
-    return PREFIX + secrets.token_hex(6)
+@dataclass
+class Workspace:
+    """The schema of one run. `attempted`: was its creation sent, so that it may exist whatever came back?"""
+
+    schema: str = field(default_factory=lambda: PREFIX + secrets.token_hex(6))
+    attempted: bool = False
 
 
 def creation(schema: str, now: datetime) -> str:
@@ -50,13 +54,15 @@ DO $$ BEGIN
 END $$"""
 
 
-async def create(target: Target, schema: str) -> Reading[str]:
+async def create(target: Target, space: Workspace) -> Reading[str]:
     """Make the schema through Pgpool-II."""
-    statement = creation(schema, datetime.now(UTC))
+    statement = creation(space.schema, datetime.now(UTC))
 
     async def run() -> str:
-        await postgres.query(target.pool, statement, target.timeout)
-        return schema
+        async with postgres.session(target.pool, target.timeout) as opened:
+            space.attempted = True
+            await opened.rows(statement)
+        return space.schema
 
     return await take(target.pool.label, statement, target.timeout, run(), lambda name: f"schema {name}, 3 tables")
 
@@ -75,8 +81,11 @@ def _is_old(comment: str, now: datetime) -> bool:
         return False
 
 
-async def remove(target: Target, schema: str, say: Callable[[str], None]) -> None:
+async def remove(target: Target, space: Workspace, say: Callable[[str], None]) -> None:
     """Drop the schema, and leftovers, on every node that is not in recovery; says so if that could not be done."""
+    if not space.attempted:
+        return
+    schema = space.schema
     async with asyncio.TaskGroup() as tasks:
         direct = [tasks.create_task(_remove_from(dsn, schema, target.timeout)) for dsn in target.nodes.values()]
     if any(task.result() for task in direct) or await _remove_from(target.pool, schema, target.timeout):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import PgpoolNode, PgpoolView
 from poolkeeper.system import postgres
 
@@ -9,7 +10,7 @@ from poolkeeper.system import postgres
 _INDEX, _HOST, _STATUS, _SERVER_STATUS, _ROLE, _SERVER_ROLE, _SELECTS = 0, 1, 3, 4, 6, 7, 8
 
 
-async def observe(dsn: postgres.Dsn, timeout: float) -> PgpoolView:
+async def observe(dsn: Dsn, timeout: float) -> PgpoolView:
     """The nodes as this Pgpool-II sees them, and its version. Raises as `postgres.session` does."""
     async with postgres.session(dsn, timeout) as opened:
         version = await read_version(opened)

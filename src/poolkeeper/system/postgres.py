@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from poolkeeper import errors
-from poolkeeper.model.dsn import Dsn as Dsn
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Door, Postgres, Slot, WalSender
 
 Row = tuple[Any, ...]

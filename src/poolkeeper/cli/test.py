@@ -1,0 +1,95 @@
+"""`test`: the validation suite against this cluster, or against any other Pgpool-II and HAProxy cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from poolkeeper import errors
+from poolkeeper.cli import chosen, console, tables
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import GROUPS, Outcome, compare
+from poolkeeper.system import postgres
+
+DOORS = ("pool", "rw", "ro")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command("test")(run_suite)
+
+
+def run_suite(
+    ctx: typer.Context,
+    only: Annotated[list[int] | None, typer.Option(min=1, max=13, help="A group, by its number; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
+    reports: Annotated[Path, typer.Option(help="Where the reports go.")] = Path("reports"),
+    dsn: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DSN", help="Another cluster: pool=…, rw=…, ro=…, and NODE=… for each node."),
+    ] = None,
+    stats: Annotated[str, typer.Option(metavar="URL", help="Its HAProxy statistics, as http://user@host:8406/.")] = "",
+) -> None:
+    """Run 20 checks in 13 groups through the doors that users use, and write a report in four formats.
+
+    The groups: 1 Node Status, 2 PgPool-II Connection, 3 HAProxy Connectivity, 4 Streaming Replication, 5 Write
+    Isolation, 6 DDL Replication, 7 Load Balancing, 8 Version Consistency, 9 WAL Streaming, 10 Replication Slots, 11
+    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats. Each check passes, fails, or is unknown because it could
+    not look. Exit code 0 only if all pass.
+
+    Against a cluster that Poolkeeper did not start, give every door and node; passwords come from PGPASSFILE,
+    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list:
+
+    poolkeeper test --dsn pool="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…
+    --stats http://admin@db:8406/
+    """
+    from poolkeeper import validate
+    from poolkeeper.report import json_report, write
+
+    target = foreign_target(dsn, stats) if dsn else validate.own_target(chosen.of(ctx).access())
+    progress = console.Steps()
+    before, note = write.last_outcomes(reports)
+    if note:
+        progress.note(note)
+    groups = frozenset(only) if only else frozenset(GROUPS)
+    with progress.step(f"running {len(groups)} of {len(GROUPS)} groups against {target.cluster}"):
+        suite = asyncio.run(validate.run_suite(target, groups, progress.note))
+    if before and not only:
+        suite = replace(suite, changes=compare(before, suite.verdicts))
+    written = write.write_all(suite, reports)
+    if as_json:
+        console.out.print(json_report.render(suite), markup=False)
+    else:
+        console.out.print(tables.suite(suite))
+    progress.note(f"reports: {', '.join(str(path) for path in written)}")
+    raise typer.Exit(0 if suite.outcome is Outcome.PASS else 1)
+
+
+def foreign_target(dsn: list[str], stats: str) -> Target:
+    """The target that the options describe. Raises UserError for what is missing or unreadable."""
+    pairs = dict(item.split("=", 1) for item in dsn if "=" in item.split(" ", 1)[0])
+    missing = [door for door in DOORS if door not in pairs]
+    nodes = {name: postgres.parse_dsn(text) for name, text in pairs.items() if name not in DOORS}
+    if missing or len(nodes) < 2 or not stats:
+        wants = [f"--dsn {door}=…" for door in missing]
+        wants += ["at least two --dsn NODE=…"] if len(nodes) < 2 else []
+        wants += ["--stats URL"] if not stats else []
+        raise errors.UserError(f"another cluster needs {', '.join(wants)}", hint="poolkeeper test --help shows how.")
+    url = urlsplit(stats)
+    password = os.environ.get("POOLKEEPER_STATS_PASSWORD", url.password or "")
+    return Target(
+        cluster=url.hostname or "another cluster",
+        nodes=nodes,
+        monitors=nodes,
+        pool=postgres.parse_dsn(pairs["pool"]),
+        rw=postgres.parse_dsn(pairs["rw"]),
+        ro=postgres.parse_dsn(pairs["ro"]),
+        stats_url=f"{url.scheme}://{url.hostname}:{url.port or 80}{url.path}",
+        stats_auth=(url.username, password) if url.username else None,
+    )

@@ -1,0 +1,86 @@
+"""The validation suite: collect, then judge.
+
+Invariant: a run that ends has one verdict for every check of the chosen groups, also when nothing answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from poolkeeper.model import proxies
+from poolkeeper.model.probe import Readings
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import GROUPS, Suite
+from poolkeeper.observe import Access
+from poolkeeper.probe import collect
+from poolkeeper.verify import suite as judges
+
+
+async def run_suite(target: Target, groups: frozenset[int] | None, say: Callable[[str], None]) -> Suite:
+    """Run these groups (None: all 13); only what they need is asked. `say` takes lines for a person who waits.
+
+    When cancelled it drops its schema first. Raises ValueError for a group that does not exist.
+    """
+    chosen = frozenset(GROUPS) if groups is None else groups
+    if unknown := chosen - set(GROUPS):
+        raise ValueError(f"no such group: {sorted(unknown)}")
+    started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    readings = await collect.collect(target, chosen, say)
+    return Suite(
+        cluster=target.cluster,
+        started_at=started_at,
+        seconds=time.perf_counter() - began,
+        verdicts=judges.judge(target, readings, chosen),
+        versions=versions(readings),
+        topology=topology(target, readings),
+    )
+
+
+def own_target(access: Access) -> Target:
+    """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
+    spec, database = access.spec, access.spec.roles.app_database
+    pool, (url, auth) = access.lane("pool", "app", database), access.stats
+    return Target(
+        cluster=spec.name,
+        nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
+        monitors={node.name: access.node(node.name) for node in spec.nodes},
+        pool=pool,
+        rw=access.lane("rw", "app", database),
+        ro=access.lane("ro", "app", database),
+        stats_url=url,
+        stats_auth=auth,
+        proxies=proxies.EXPECTED,
+        timeout=float(spec.timeouts.query),
+    )
+
+
+def versions(readings: Readings) -> dict[str, str]:
+    """Component → version, of those that told it; nodes that differ are told apart."""
+    told = {name: node.value.version.split()[0] for name, node in readings.nodes.items() if node.value}
+    alike = len(set(told.values())) == 1
+    found = {"PostgreSQL": next(iter(told.values()))} if alike else {f"PostgreSQL on {n}": v for n, v in told.items()}
+    if readings.pgpool and readings.pgpool.value:
+        found["Pgpool-II"] = readings.pgpool.value.version
+    if readings.stats and readings.stats.value:
+        found["HAProxy"] = readings.stats.value.version
+    return found
+
+
+def topology(target: Target, readings: Readings) -> tuple[tuple[str, str, str], ...]:
+    """(service, where, role): the nodes by their own word, then the doors."""
+    nodes = [(name, target.nodes[name].where, _role(name, readings)) for name in target.names]
+    doors = [
+        ("Pgpool-II", target.pool.where, "balances over the nodes"),
+        ("HAProxy", target.rw.where, "read-write door"),
+        ("HAProxy", target.ro.where, "read-only door"),
+        ("HAProxy", target.stats_url, "dashboard"),
+    ]
+    return (*nodes, *doors)
+
+
+def _role(name: str, readings: Readings) -> str:
+    node = readings.nodes.get(name)
+    return node.value.role if node and node.value else "not asked" if node is None else "no answer"

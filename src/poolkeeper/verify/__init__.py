@@ -1,0 +1,1 @@
+"""The validation suite's judgement: pure functions from readings to verdicts, one module a theme."""
