@@ -6,36 +6,43 @@ Invariant: a run that ends has one verdict for every check of the chosen groups,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import Target
-from poolkeeper.model.verdict import GROUPS, Suite
+from poolkeeper.model.verdict import GROUPS, Suite, compare
 from poolkeeper.observe import Access
 from poolkeeper.probe import collect
 from poolkeeper.verify import suite as judges
 
 
-async def run_suite(target: Target, groups: frozenset[int] | None, say: Callable[[str], None]) -> Suite:
+async def run_suite(
+    target: Target,
+    groups: frozenset[int] | None,
+    say: Callable[[str], None],
+    before: Mapping[str, str] | None = None,
+) -> Suite:
     """Run these groups (None: all 13); only what they need is asked. `say` takes lines for a person who waits.
 
-    When cancelled it drops its schema first. Raises ValueError for a group that does not exist.
+    `before` is the outcome of each check in the run to compare with, by its id; empty or None: there was none. When cancelled it drops its schema first. Raises ValueError for a group that does not exist.
     """
     chosen = frozenset(GROUPS) if groups is None else groups
     if unknown := chosen - set(GROUPS):
         raise ValueError(f"no such group: {sorted(unknown)}")
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     readings = await collect.collect(target, chosen, say)
+    verdicts = judges.judge(target, readings, chosen)
     return Suite(
         cluster=target.cluster,
         started_at=started_at,
         seconds=time.perf_counter() - began,
-        verdicts=judges.judge(target, readings, chosen),
+        verdicts=verdicts,
         versions=versions(readings),
         topology=topology(target, readings),
+        changes=compare(dict(before), verdicts) if before else (),
     )
 
 

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import chosen, cluster, console, status, test
+from poolkeeper.cli import bench, chosen, cluster, console, status, test
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -50,16 +51,21 @@ def root(
 cluster.add_to(app)
 status.add_to(app)
 test.add_to(app)
+bench.add_to(app)
 
 
 def run() -> None:
-    """The entry point: every error of ours ends here, with its message and its exit code."""
+    """The entry point: every error ends here, with its message and its exit code."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except errors.PoolkeeperError as e:
         console.report(e)
         sys.exit(e.exit_code)
-    except KeyboardInterrupt:
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         console.err.print("interrupted; `poolkeeper up` goes on from here, `poolkeeper down` takes it all away")
         sys.exit(130)
     except BrokenPipeError:

@@ -150,3 +150,14 @@ def suite(result: Suite) -> RenderableType:
     rest = ", ".join(f"{counts[o]} {o.value}" for o in (Outcome.FAIL, Outcome.UNKNOWN) if counts[o])
     parts += ["", Text(f"{total}; {rest}" if rest else total, style=_OUTCOME[result.outcome][1])]
     return Group(*parts)
+
+
+def figures(document: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The table of a benchmark."""
+    table = _table("WHAT", "MEDIAN", "ROUNDS", "GOAL", "", "× INITDB")
+    for name, figure in document.items():
+        rounds = " ".join(f"{seconds:.2f}" for seconds in figure["rounds_s"])
+        goal = f"≤ {figure['goal_s']:g} s" if figure["goal_s"] else "-"
+        met = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}[figure["met"]]
+        table.add_row(name, f"{figure['median_s']:.2f} s", rounds, goal, met, f"{figure['times_initdb']:.1f}")
+    return table

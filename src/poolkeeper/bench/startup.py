@@ -1,0 +1,127 @@
+"""How long a person waits: `up` from nothing, `up` again, `status`, and the 20 checks.
+
+A cluster of its own name, network and ports is started and taken down in each round, by the same commands that a user
+types, interpreter included. The yardstick is one `initdb` in a container of the same image in the same round: machines
+differ and are noisy, so the ratio to it travels better than the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from poolkeeper import errors
+from poolkeeper.model.progress import Progress
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import process
+
+NAME = "bench"
+SUBNET = IPv4Network("10.213.77.0/24")
+PORT_SHIFT = 20000
+GOALS = {"up, from nothing": 12.0, "up, already up": 1.5, "status": 1.0, "the 20 checks": 12.0}  # seconds
+YARDSTICK = "initdb in a container"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that was measured: the seconds of each round. `goal` is None for the yardstick."""
+
+    name: str
+    seconds: tuple[float, ...]
+    goal: float | None
+
+    @property
+    def median(self) -> float:
+        """The middle of the rounds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def is_met(self) -> bool | None:
+        """Is the median within the goal? None where there is no goal."""
+        return None if self.goal is None else self.median <= self.goal
+
+
+def bench_document(spec: ClusterSpec) -> dict[str, Any]:
+    """The declared cluster under the benchmark's own name, network and ports: only what differs from `spec`."""
+    document = spec.model_dump(mode="json")
+    offset = int(SUBNET.network_address) - int(spec.network.subnet.network_address)
+    document["name"] = NAME
+    document["network"] = {"subnet": str(SUBNET), "bind_address": "127.0.0.1"}
+    for owner in (*document["nodes"], *document["etcd"]["members"], *document["lanes"].values(), document["haproxy"]):
+        owner["address"] = str(IPv4Address(int(IPv4Address(owner["address"])) + offset))
+    for owner in (*document["nodes"], *document["lanes"].values()):
+        owner["port"] += PORT_SHIFT
+    document["haproxy"]["stats_port"] += PORT_SHIFT
+    return document
+
+
+def to_toml(document: dict[str, Any], prefix: str = "") -> str:
+    """Plain data as TOML; JSON's strings, numbers and booleans are TOML's as well."""
+    tables = {key: value for key, value in document.items() if isinstance(value, dict)}
+    arrays = {key: v for key, v in document.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+    lines = [f"{k} = {json.dumps(v)}" for k, v in document.items() if k not in tables and k not in arrays]
+    text = "\n".join(lines) + "\n"
+    for key, value in tables.items():
+        text += f"\n[{prefix}{key}]\n" + to_toml(value, f"{prefix}{key}.")
+    for key, items in arrays.items():
+        text += "".join(f"\n[[{prefix}{key}]]\n" + to_toml(item, f"{prefix}{key}.") for item in items)
+    return text
+
+
+def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> tuple[Figure, ...]:
+    """Run every command `rounds` times in a scratch `folder`. Raises EngineFailed if one of them fails."""
+    file = folder / "cluster.toml"
+    file.write_text(to_toml(bench_document(spec)))
+    taken: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
+    try:
+        for number in range(1, rounds + 1):
+            with progress.step(f"round {number} of {rounds}"):
+                _round(file, image, taken)
+    finally:
+        _command(file, "down", "--purge")
+    return tuple(Figure(name, tuple(seconds), GOALS.get(name)) for name, seconds in taken.items())
+
+
+def _round(file: Path, image: str, taken: dict[str, list[float]]) -> None:
+    _command(file, "down")
+    initdb = ["docker", "run", "--rm", "--user", "postgres", "--network", "none", "--entrypoint", "initdb"]
+    taken[YARDSTICK].append(_timed(lambda: process.check([*initdb, image, "--pgdata", "/tmp/yardstick"])))
+    taken["up, from nothing"].append(_timed(lambda: _command(file, "up")))
+    taken["up, already up"].append(_timed(lambda: _command(file, "up")))
+    taken["status"].append(_timed(lambda: _command(file, "status")))
+    reports = str(file.parent / "reports")
+    taken["the 20 checks"].append(_timed(lambda: _command(file, "test", "--reports", reports)))
+
+
+def _command(file: Path, *words: str) -> None:
+    done = process.run([sys.executable, "-m", "poolkeeper.cli.main", "--file", str(file), *words])
+    if not done.ok:
+        raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.said)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
+    """The figures for scripts."""
+    yardstick = next(f.median for f in figures if f.name == YARDSTICK)
+    return {
+        figure.name: {
+            "median_s": round(figure.median, 3),
+            "rounds_s": [round(s, 3) for s in figure.seconds],
+            "goal_s": figure.goal,
+            "met": figure.is_met,
+            "times_initdb": round(figure.median / yardstick, 2),
+        }
+        for figure in figures
+    }
