@@ -27,7 +27,8 @@ async def run_suite(
 ) -> Suite:
     """Run these groups (None: all 13); only what they need is asked. `say` takes lines for a person who waits.
 
-    `before` is the outcome of each check in the run to compare with, by its id; empty or None: there was none. When cancelled it drops its schema first. Raises ValueError for a group that does not exist.
+    `before` maps each check's id to its outcome in the run to compare with; empty or None: there was none. When
+    cancelled it drops its schema first. Raises ValueError for a group that does not exist.
     """
     chosen = frozenset(GROUPS) if groups is None else groups
     if unknown := chosen - set(GROUPS):

@@ -1,7 +1,7 @@
 """A real cluster for the end-to-end tests: started once by the command line, taken away at the end.
 
-It is the default cluster of a fresh checkout in a temporary folder, so nothing of a developer's own is touched. Where a
-test fails, its evidence is kept in artifacts/e2e/.
+It has the default names and ports, in a temporary folder; where a cluster of that name exists already, the tests refuse to
+run rather than touch it. Where a test fails, its evidence is kept in artifacts/e2e/.
 """
 
 from __future__ import annotations
@@ -160,7 +160,9 @@ def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> C
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The running cluster that the tests of a session share; each test leaves it healthy."""
     made = make_folder(tmp_path_factory.mktemp("cluster"))
-    made.ok("down")
+    running = made.docker("ps", "-a", "--filter", "label=poolkeeper.cluster=poolkeeper", "--format", "{{.Names}}")
+    if running:
+        pytest.exit(f"a cluster of the default name exists ({running.split()[0]}, …): make pgpool-down first", 1)
     try:
         made.ok("up")
         yield made

@@ -161,7 +161,7 @@ class ReplayPaused:
     """Stops replay on every standby while the block runs, and lets it catch up when it grows too old."""
 
     def __init__(self, cluster: Cluster) -> None:
-        doors = [psycopg.connect(cluster.dsn(f"node{i}", "postgres"), autocommit=True) for i in (1, 2, 3)]
+        doors = [psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) for i in (1, 2, 3)]
         self.standbys = [node for node in doors if reads_from_standby(node)]
         (self.primary,) = (node for node in doors if node not in self.standbys)
 

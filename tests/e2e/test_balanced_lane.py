@@ -164,8 +164,9 @@ def test_what_the_balanced_lane_cannot_do(laid_out: Cluster, paused: ReplayPause
 def test_a_new_role_is_not_known_to_the_standby(laid_out: Cluster, paused: ReplayPaused, protocol: str) -> None:
     """SET ROLE goes to two nodes, and one of them does not know the role yet: the session is lost."""
     steps = script(["CREATE ROLE r:k", "SET ROLE r:k"])
-    outcome = paused.hold(lambda: attempt(laid_out.dsn("pool", "postgres"), "new role", steps, protocol, on_standby=True))
-    with psycopg.connect(laid_out.dsn("rw", "postgres"), autocommit=True) as connection:
+    dsn = laid_out.dsn("pool", "superuser", "app")
+    outcome = paused.hold(lambda: attempt(dsn, "new role", steps, protocol, on_standby=True))
+    with psycopg.connect(laid_out.dsn("rw", "superuser", "app"), autocommit=True) as connection:
         for (role,) in connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname ~ '^r\d+$'").fetchall():
             connection.execute(f'DROP ROLE "{role}"')
     assert outcome.verdict == "lost", outcome
@@ -216,9 +217,9 @@ def test_a_redefined_function_is_noticed(laid_out: Cluster) -> None:
 
 def test_users_do_not_mix(laid_out: Cluster) -> None:
     """Two users in turn, on connections out of the cache: each is himself."""
-    for role in ["app", "postgres"] * 8:
-        with session(laid_out.dsn("pool", role)) as current:
-            current.step(f"SELECT current_user || session_user --> {role}{role}")
+    for role, user in [("app", "app"), ("superuser", "postgres")] * 8:
+        with session(laid_out.dsn("pool", role, "app")) as current:
+            current.step(f"SELECT current_user || session_user --> {user}{user}")
             current.step(NONE)
 
 

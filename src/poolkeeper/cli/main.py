@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
 from poolkeeper.cli import bench, chosen, cluster, console, status, test
@@ -18,7 +19,28 @@ EPILOG = (
     "docs/operations.md lists them all."
 )
 
+
+class Root(TyperGroup):
+    """The command group; every error of ours ends here, with its message and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except errors.PoolkeeperError as e:
+            console.report(e)
+            sys.exit(e.exit_code)
+        except KeyboardInterrupt:
+            if ctx.invoked_subcommand in ("up", "down", "stop"):
+                console.err.print("interrupted; `poolkeeper up` goes on from here, `poolkeeper down` takes it all away")
+            sys.exit(130)
+        except BrokenPipeError:
+            console.end_quietly()
+            sys.exit(141)
+
+
 app = typer.Typer(
+    cls=Root,
     help="A high-availability PostgreSQL cluster behind Pgpool-II and HAProxy, and the proof that it works.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -55,22 +77,10 @@ bench.add_to(app)
 
 
 def run() -> None:
-    """The entry point: every error ends here, with its message and its exit code."""
-    try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except errors.PoolkeeperError as e:
-        console.report(e)
-        sys.exit(e.exit_code)
-    except click.ClickException as e:
-        e.show()
-        sys.exit(e.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        console.err.print("interrupted; `poolkeeper up` goes on from here, `poolkeeper down` takes it all away")
-        sys.exit(130)
-    except BrokenPipeError:
-        console.end_quietly()
-        sys.exit(141)
+    """The entry point."""
+    # An interruption may meet a question that was prepared and not yet asked; Python would complain of each.
+    warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    app()
 
 
 if __name__ == "__main__":

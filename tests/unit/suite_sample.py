@@ -1,0 +1,145 @@
+"""A healthy cluster as the validation suite would read it, to plant bad readings in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from poolkeeper.model import proxies
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.observed import HaproxyView, PgpoolNode, Proxy
+from poolkeeper.model.probe import (
+    Arrival,
+    Balance,
+    DoorFacts,
+    Failure,
+    FailureKind,
+    Inserts,
+    NodeFacts,
+    PgpoolFacts,
+    Reading,
+    Readings,
+    RowsSeen,
+    Sender,
+    Server,
+    SlotFacts,
+    WriteAttempt,
+)
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Evidence
+
+VERSION = "17.11 (Debian 17.11-0+deb13u1)"
+ROWS = tuple((session, number) for session in range(1, 11) for number in (1, 2, 3))
+SCHEMA = "poolkeeper_check_0123456789ab"
+SILENT = Failure(FailureKind.UNREACHABLE, "", "no answer within 5 s")
+
+
+def refused(code: str, text: str = "refused") -> Failure:
+    """An error that a server sent."""
+    return Failure(FailureKind.REFUSED, code, text)
+
+
+def ambiguous() -> Failure:
+    """A commit without its quorum's word."""
+    return Failure(FailureKind.AMBIGUOUS, "01000", "ambiguous commit")
+
+
+def ok(value: Any, where: str = "somewhere") -> Reading[Any]:
+    """An answer."""
+    return Reading(Evidence(where, "a question", str(value), 0.004), value)
+
+
+def bad(failure: Failure = SILENT, where: str = "somewhere") -> Reading[Any]:
+    """No answer."""
+    return Reading(Evidence(where, "a question", failure.text, 0.004), None, failure)
+
+
+def names(count: int = 3) -> tuple[str, ...]:
+    """The nodes."""
+    return tuple(f"n{i}" for i in range(1, count + 1))
+
+
+def target(count: int = 3, *, foreign: bool = False) -> Target:
+    """A cluster of so many nodes."""
+    nodes = {name: Dsn("127.0.0.1", 5610 + i, "app", "app", "secret") for i, name in enumerate(names(count), start=1)}
+    door = nodes["n1"]
+    return Target(
+        cluster="sample",
+        nodes=nodes,
+        monitors=nodes,
+        pool=replace(door, port=9999),
+        rw=replace(door, port=5100),
+        ro=replace(door, port=5101),
+        stats_url="http://127.0.0.1:8406",
+        proxies=() if foreign else proxies.EXPECTED,
+    )
+
+
+def server(name: str) -> Server:
+    """A node's identity."""
+    return Server(f"17953772{name[1:]}.5", f"10.8.0.1{name[1:]}")
+
+
+def node(name: str, primary: str, version: str = VERSION) -> NodeFacts:
+    """What a node says of itself."""
+    return NodeFacts(server(name), name != primary, 1, version)
+
+
+def backend(name: str, primary: str, **changes: Any) -> PgpoolNode:
+    """A row of SHOW pool_nodes."""
+    role = "primary" if name == primary else "standby"
+    return replace(PgpoolNode(int(name[1:]), name, "up", "up", role, role, 100), **changes)
+
+
+def proxy_rows(**status: str) -> tuple[Proxy, ...]:
+    """All expected proxies; a status of one can be given as PROXY_KIND=status."""
+    return tuple(
+        Proxy(proxy, kind, status.get(f"{proxy}_{kind}", "OPEN" if kind == "FRONTEND" else "UP"), 0)
+        for proxy, kind in proxies.EXPECTED
+    )
+
+
+def healthy(count: int = 3, primary: str = "n2") -> Readings:
+    """Everything as it should be. The primary isn't the first node, so that nobody relies on names."""
+    all_names = names(count)
+    standbys = [name for name in all_names if name != primary]
+    before = tuple(backend(name, primary) for name in all_names)
+    after = tuple(replace(row, selects=112) for row in before)
+    return Readings(
+        nodes={name: ok(node(name, primary), name) for name in all_names},
+        senders={primary: ok(tuple(Sender(name, "streaming") for name in standbys))},
+        slots={primary: ok(tuple(SlotFacts(name, "physical", True) for name in standbys))},
+        pool=ok(DoorFacts(server(primary), False), "pool"),
+        rw=ok(DoorFacts(server(primary), False), "rw"),
+        ro=ok(DoorFacts(server(standbys[0]), True), "ro"),
+        backends=ok(before, "backends"),
+        pgpool=ok(PgpoolFacts("4.6.1 (chirikoboshi)", 32)),
+        stats=ok(HaproxyView("3.0.11", proxy_rows())),
+        balance=ok(Balance(12 * count, before, after, {server(name): 12 for name in all_names})),
+        workspace=ok(SCHEMA, "workspace"),
+        inserted=ok(SCHEMA),
+        arrivals={name: ok(Arrival(SCHEMA, SCHEMA, 0.01)) for name in standbys},
+        altered=ok("integer"),
+        columns={name: ok(Arrival("integer", "integer", 0.01)) for name in standbys},
+        attempts={name: ok(WriteAttempt(True, "25006", "read-only")) for name in standbys},
+        inserts=ok(Inserts(ROWS, ROWS)),
+        rows={name: ok(RowsSeen(ROWS, 0.02)) for name in all_names},
+    )
+
+
+def put(readings: Readings, field: str, reading: Reading[Any] | None) -> Readings:
+    """The readings with one of them replaced, or taken out. `field` is as "pool" or "nodes.n1"."""
+    name, _, key = field.partition(".")
+    if not key:
+        return replace(readings, **{name: reading})
+    mapping: Mapping[str, Reading[Any]] = getattr(readings, name)
+    kept = {k: r for k, r in mapping.items() if k != key}
+    return replace(readings, **{name: {**kept, key: reading} if reading else kept})
+
+
+def without(readings: Readings, *fields: str, failure: Failure = SILENT) -> Readings:
+    """The readings with these failed."""
+    for field in fields:
+        readings = put(readings, field, bad(failure))
+    return readings
