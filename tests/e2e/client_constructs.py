@@ -1,6 +1,6 @@
 """Constructs that SQL text alone cannot say: pipelines, COPY, notifications, cursors of the driver, several sessions.
 
-Same contract as `constructs.py`: each passes on a plain PostgreSQL and raises `WrongAnswer` or psycopg's error elsewhere.
+Same contract as `constructs.py`: each passes on a plain PostgreSQL, and raises elsewhere.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ CLIENTS = {
     for construct in (
         pipeline_write_read, pipeline_prepared_read, pipeline_transaction, pipeline_failure, pipeline_failed_read,
         prepared_by_the_driver, binary_parameters, copy_in, copy_out, copy_out_of_a_write, copy_out_of_a_function,
-        copy_out_of_a_cte, copy_out_extended, server_cursor, server_cursor_with_hold, notify_oneself, nested_transactions,
-        nested_failed_read, repeatable_read_is_one_snapshot, state_left_behind,
+        copy_out_of_a_cte, copy_out_extended, server_cursor, server_cursor_with_hold, notify_oneself,
+        nested_transactions, nested_failed_read, repeatable_read_is_one_snapshot, state_left_behind,
     )
 }  # fmt: skip

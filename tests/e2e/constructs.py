@@ -46,6 +46,7 @@ SCRIPTS: dict[str, list[str]] = {
     "insert returning": [PUT + " RETURNING v --> a", HAS],
     "upsert": [PUT, PUT + " ON CONFLICT (id) DO UPDATE SET v = 'b'", HAS_B],
     "merge": [
+       
         "MERGE INTO hammer.t USING (VALUES (:k)) AS n(id) ON t.id = n.id "
         "WHEN NOT MATCHED THEN INSERT VALUES (n.id, 'a') RETURNING v --> a",
         HAS,
@@ -61,7 +62,9 @@ SCRIPTS: dict[str, list[str]] = {
     "failed read, then write": ["SELECT 1/0 !!> 22012", PUT, HAS],
     "failed write, then write": [PUT, PUT + " !!> 23505", UPD, HAS_B],
     "syntax error, then write": ["SELEC 1 !!> 42601", PUT, HAS],
-    "unlogged table": ["INSERT INTO hammer.unlogged VALUES (:k, 'a')", "SELECT v FROM hammer.unlogged WHERE id = :k --> a"],
+    "unlogged table": [
+        "INSERT INTO hammer.unlogged VALUES (:k, 'a')", "SELECT v FROM hammer.unlogged WHERE id = :k --> a",
+    ],
     "read an unlogged table": ["SELECT count(*) >= 0 FROM hammer.unlogged --> True"],
     "vacuum, analyze": [PUT, "VACUUM ANALYZE hammer.t", HAS],
     # transactions
@@ -86,8 +89,12 @@ SCRIPTS: dict[str, list[str]] = {
     # savepoints
     "savepoint": ["BEGIN", PUT, "SAVEPOINT s", UPD, HAS_B, "ROLLBACK TO s", HAS, "RELEASE s", "COMMIT", HAS],
     "savepoint first": ["BEGIN", "SAVEPOINT s", PUT, "ROLLBACK TO s", NONE, PUT, HAS, "COMMIT", HAS],
-    "savepoint saves a failed write": ["BEGIN", PUT, "SAVEPOINT s", PUT + " !!> 23505", "ROLLBACK TO s", HAS, "COMMIT", HAS],
-    "savepoint saves a failed read": ["BEGIN", "SAVEPOINT s", "SELECT 1/0 !!> 22012", "ROLLBACK TO s", PUT, "COMMIT", HAS],
+    "savepoint saves a failed write": [
+        "BEGIN", PUT, "SAVEPOINT s", PUT + " !!> 23505", "ROLLBACK TO s", HAS, "COMMIT", HAS,
+    ],
+    "savepoint saves a failed read": [
+        "BEGIN", "SAVEPOINT s", "SELECT 1/0 !!> 22012", "ROLLBACK TO s", PUT, "COMMIT", HAS,
+    ],
     "savepoint after a failed read": ["BEGIN", "SELECT 1/0 !!> 22012", "SAVEPOINT s !!> 25P02", "ROLLBACK", PUT, HAS],
     "savepoint after a failed write": ["BEGIN", PUT, PUT + " !!> 23505", "SAVEPOINT s !!> 25P02", "ROLLBACK", NONE],
     "release after a failed read": [
@@ -99,27 +106,34 @@ SCRIPTS: dict[str, list[str]] = {
     "multi: show; insert": ["SHOW timezone; " + PUT, HAS],
     "multi: begin; insert; commit": [f"BEGIN; {PUT}; COMMIT", HAS],
     "multi: begin; insert -- commit": ["BEGIN; " + PUT, HAS, "COMMIT", HAS],
-    "multi: begin; select -- insert, commit": ["BEGIN; SELECT 1", PUT, HAS, "SAVEPOINT s", "ROLLBACK TO s", "COMMIT", HAS],
+    "multi: begin; select -- insert, commit": [
+        "BEGIN; SELECT 1", PUT, HAS, "SAVEPOINT s", "ROLLBACK TO s", "COMMIT", HAS,
+    ],
     "multi: commit; insert": ["BEGIN", "COMMIT; " + PUT, HAS],
     "multi: insert; commit; failure": [f"BEGIN; {PUT}; COMMIT; SELECT 1/0 !!> 22012", HAS],
     # SQL-level prepared statements
     "PREPARE a write": ["PREPARE p AS " + PUT, "EXECUTE p", HAS],
     "PREPARE a read, write, EXECUTE": [f"PREPARE p AS {GET}", "EXECUTE p --> nothing", PUT, "EXECUTE p --> a"],
-    "PREPARE in a transaction": ["BEGIN", f"PREPARE p AS {GET}", "EXECUTE p --> nothing", PUT, "EXECUTE p --> a", "COMMIT"],
+    "PREPARE in a transaction": [
+        "BEGIN", f"PREPARE p AS {GET}", "EXECUTE p --> nothing", PUT, "EXECUTE p --> a", "COMMIT",
+    ],
     "DEALLOCATE": [f"PREPARE p AS {GET}", "DEALLOCATE p", "EXECUTE p !!> 26000", PUT, HAS],
     "DEALLOCATE ALL, DISCARD ALL": [f"PREPARE p AS {GET}", "DEALLOCATE ALL", PUT, "DISCARD ALL", HAS],
     # temporary tables
-    "temp table": ["CREATE TEMP TABLE x AS SELECT 'a' AS v", "SELECT v FROM x --> a", "DROP TABLE x", "SELECT 1 FROM x !!> 42P01"],
+    "temp table": [
+        "CREATE TEMP TABLE x AS SELECT 'a' AS v", "SELECT v FROM x --> a", "DROP TABLE x", "SELECT 1 FROM x !!> 42P01",
+    ],
     "temp table hides a table": [
         "SET search_path = hammer", "CREATE TEMP TABLE t AS SELECT 'tmp' AS v", "SELECT v FROM t --> tmp",
         "DROP TABLE pg_temp.t", "SELECT v FROM t WHERE id = 1 --> seed",
     ],
     "temp table on commit drop": [
-        "BEGIN", "CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 1 AS v", "SELECT v FROM x --> 1", "COMMIT", "SELECT 1 FROM x !!> 42P01",
+        "BEGIN", "CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 1 AS v", "SELECT v FROM x --> 1", "COMMIT",
+        "SELECT 1 FROM x !!> 42P01",
     ],
     "temp table on commit delete rows": [
-        "CREATE TEMP TABLE x (v int) ON COMMIT DELETE ROWS", "BEGIN", "INSERT INTO x VALUES (1)", "SELECT v FROM x --> 1",
-        "COMMIT", "SELECT v FROM x --> nothing",
+        "CREATE TEMP TABLE x (v int) ON COMMIT DELETE ROWS", "BEGIN", "INSERT INTO x VALUES (1)",
+        "SELECT v FROM x --> 1", "COMMIT", "SELECT v FROM x --> nothing",
     ],
     "select into temp": ["SELECT 'a' AS v INTO TEMP x", "SELECT v FROM x --> a"],
     # functions and procedures
@@ -159,49 +173,70 @@ SCRIPTS: dict[str, list[str]] = {
     # definitions
     "table: create, alter, drop": [
         "CREATE TABLE hammer.d:k (v text)", "INSERT INTO hammer.d:k VALUES ('a')", "SELECT v FROM hammer.d:k --> a",
-        "ALTER TABLE hammer.d:k ADD w int DEFAULT 7", "SELECT w FROM hammer.d:k --> 7", "CREATE INDEX ON hammer.d:k (v)",
-        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'd:k' --> 1",
-        "DROP TABLE hammer.d:k", "SELECT to_regclass('hammer.d:k') --> None",
+        "ALTER TABLE hammer.d:k ADD w int DEFAULT 7", "SELECT w FROM hammer.d:k --> 7",
+        "CREATE INDEX ON hammer.d:k (v)",
+        "SELECT count(*) FROM information_schema.tables WHERE table_name = 'd:k' --> 1", "DROP TABLE hammer.d:k",
+        "SELECT to_regclass('hammer.d:k') --> None",
     ],
     "view: create, replace": [
         "CREATE VIEW hammer.d:k AS SELECT 1 AS v", "SELECT v FROM hammer.d:k --> 1",
         "CREATE OR REPLACE VIEW hammer.d:k AS SELECT 2 AS v", "SELECT v FROM hammer.d:k --> 2",
     ],
-    "materialized view: refresh": [PUT, "REFRESH MATERIALIZED VIEW hammer.stored", "SELECT id >= :k FROM hammer.stored --> True"],
-    "schema: create": ["CREATE SCHEMA s:k", "CREATE TABLE s:k.x AS SELECT 'a' AS v", "SET search_path = s:k", "SELECT v FROM x --> a", "DROP SCHEMA s:k CASCADE"],
+    "materialized view: refresh": [
+        PUT, "REFRESH MATERIALIZED VIEW hammer.stored", "SELECT id >= :k FROM hammer.stored --> True",
+    ],
+    "schema: create": [
+        "CREATE SCHEMA s:k", "CREATE TABLE s:k.x AS SELECT 'a' AS v", "SET search_path = s:k", "SELECT v FROM x --> a",
+        "DROP SCHEMA s:k CASCADE",
+    ],
     "type: create": ["CREATE TYPE hammer.e:k AS ENUM ('a')", "SELECT 'a'::hammer.e:k::text --> a"],
     "sequence": [
         "CREATE SEQUENCE hammer.q:k", "SELECT nextval('hammer.q:k') --> 1", "SELECT currval('hammer.q:k') --> 1",
         "SELECT lastval() --> 1", "SELECT setval('hammer.q:k', 41) --> 41", "SELECT nextval('hammer.q:k') --> 42",
         "SELECT last_value FROM hammer.q:k --> 42",
     ],
-    "nextval, then currval": ["SELECT nextval('hammer.ticks') > 0 --> True", "SELECT currval('hammer.ticks') = lastval() --> True"],
+    "nextval, then currval": [
+        "SELECT nextval('hammer.ticks') > 0 --> True", "SELECT currval('hammer.ticks') = lastval() --> True",
+    ],
     # session state
     "SET, SHOW, RESET": [
-        "SET application_name = 'n:k'", "SHOW application_name --> n:k", "SELECT current_setting('application_name') --> n:k",
-        "RESET application_name", PUT, HAS,
+        "SET application_name = 'n:k'", "SHOW application_name --> n:k",
+        "SELECT current_setting('application_name') --> n:k", "RESET application_name", PUT, HAS,
     ],
     "SET timezone": ["SET timezone = 'Asia/Tokyo'", "SELECT extract(timezone_hour FROM now()) --> 9", PUT, HAS],
     "SET LOCAL": [
-        "BEGIN", "SET LOCAL search_path = hammer", "SELECT v FROM t WHERE id = 1 --> seed", "INSERT INTO t VALUES (:k, 'a')",
-        "SELECT v FROM t WHERE id = :k --> a", "COMMIT", "SELECT 1 FROM t !!> 42P01", HAS,
+        "BEGIN", "SET LOCAL search_path = hammer", "SELECT v FROM t WHERE id = 1 --> seed",
+        "INSERT INTO t VALUES (:k, 'a')", "SELECT v FROM t WHERE id = :k --> a", "COMMIT", "SELECT 1 FROM t !!> 42P01",
+        HAS,
     ],
-    "set_config": ["SELECT set_config('search_path', 'hammer', false) --> hammer", "SELECT v FROM t WHERE id = 1 --> seed", PUT, HAS],
+    "set_config": [
+        "SELECT set_config('search_path', 'hammer', false) --> hammer", "SELECT v FROM t WHERE id = 1 --> seed", PUT,
+        HAS,
+    ],
     "set_config, local": [
         "BEGIN", "SELECT set_config('search_path', 'hammer', true)", "SELECT v FROM t WHERE id = 1 --> seed", "COMMIT",
         "SELECT 1 FROM t !!> 42P01",
     ],
-    "SET inside a rolled back transaction": ["BEGIN", "SET application_name = 'n:k'", "ROLLBACK", "SELECT current_setting('application_name') = 'n:k' --> False", PUT, HAS],
+    "SET inside a rolled back transaction": [
+        "BEGIN", "SET application_name = 'n:k'", "ROLLBACK",
+        "SELECT current_setting('application_name') = 'n:k' --> False", PUT, HAS,
+    ],
     "advisory lock": [
-        "SELECT pg_advisory_lock(7, :k)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :k --> 1",
+        "SELECT pg_advisory_lock(7, :k)",
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :k --> 1",
         "SELECT pg_advisory_unlock(7, :k) --> True",
     ],
     # cursors, large objects
     "cursor": ["BEGIN", PUT, f"DECLARE c CURSOR FOR {GET}", "FETCH c --> a", "CLOSE c", "COMMIT", HAS],
-    "cursor before any write": ["BEGIN", "DECLARE c CURSOR FOR SELECT 'x' FROM hammer.t", "FETCH c --> x", "MOVE c", "COMMIT", PUT, HAS],
-    "cursor with hold": [PUT, "BEGIN", f"DECLARE c CURSOR WITH HOLD FOR {GET}", "COMMIT", "FETCH c --> a", "CLOSE c", HAS],
+    "cursor before any write": [
+        "BEGIN", "DECLARE c CURSOR FOR SELECT 'x' FROM hammer.t", "FETCH c --> x", "MOVE c", "COMMIT", PUT, HAS,
+    ],
+    "cursor with hold": [
+        PUT, "BEGIN", f"DECLARE c CURSOR WITH HOLD FOR {GET}", "COMMIT", "FETCH c --> a", "CLOSE c", HAS,
+    ],
     "cursor read only": ["BEGIN READ ONLY", f"DECLARE c CURSOR FOR {GET}", "FETCH c --> nothing", "COMMIT", PUT, HAS],
     "large object": [
-        "SELECT lo_from_bytea(:k, 'abc') --> :k", "SELECT convert_from(lo_get(:k), 'UTF8') --> abc", "SELECT lo_unlink(:k) --> 1",
+        "SELECT lo_from_bytea(:k, 'abc') --> :k", "SELECT convert_from(lo_get(:k), 'UTF8') --> abc",
+        "SELECT lo_unlink(:k) --> 1",
     ],
 }  # fmt: skip

@@ -50,12 +50,19 @@ def status(
 
 
 def _watch(access: observe.Access, interval: float) -> None:
-    with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
-        while True:
-            begin = time.monotonic()
-            seen = asyncio.run(observe.snapshot(access))
-            live.update(tables.status(access.spec, seen, health.assess(access.spec, seen)), refresh=True)
-            time.sleep(max(0.0, interval - (time.monotonic() - begin)))
+    """Look again and again; Ctrl-C ends it with the exit code of the last look."""
+    level = Level.UNKNOWN
+    try:
+        with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
+            while True:
+                begin = time.monotonic()
+                seen = asyncio.run(observe.snapshot(access))
+                judged = health.assess(access.spec, seen)
+                level = judged.level
+                live.update(tables.status(access.spec, seen, judged), refresh=True)
+                time.sleep(max(0.0, interval - (time.monotonic() - begin)))
+    except KeyboardInterrupt:
+        raise typer.Exit(int(level)) from None
 
 
 def as_document(cluster: str, seen: Snapshot, judged: Assessment) -> dict[str, Any]:

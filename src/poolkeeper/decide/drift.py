@@ -6,11 +6,11 @@ follow it, and where they do not, that is drift.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from poolkeeper.model import proxies
 from poolkeeper.model.assessment import Finding, Kind, NodeRow
-from poolkeeper.model.observed import PatroniMember, PatroniView, Snapshot
+from poolkeeper.model.observed import Container, PatroniMember, PatroniView, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -71,26 +71,35 @@ def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 def node_row(seen: Snapshot, node: str) -> NodeRow:
     """A node by each witness, side by side."""
-    containers = seen.containers.value or {}
+    containers = seen.containers.value
     server = seen.postgres[node].value if node in seen.postgres else None
     view = patroni_view(seen)
     member = view.member(node) if view else None
     pool = seen.pgpool.value.node(node) if seen.pgpool.value else None
-    said = {r for r in (server and server.role, pool and pool.role, role_by_haproxy(seen, node)) if r}
+    door = role_by_haproxy(seen, node)
+    said = {role for role in (server and server.role, pool and pool.role, door) if role}
+    if server is None:
+        said.discard("out")  # HAProxy leaves out what does not answer: that is no other opinion
     if member:
         said.add("primary" if member.is_leader else "standby")
     return NodeRow(
         node=node,
-        container=containers[node].state if node in containers else ("missing" if containers else "?"),
+        container=_container(containers, node),
         postgres=server.role if server else "?",
         patroni=f"{member.role}, {member.state}" if member else "?",
         timeline=str(server.timeline) if server else "?",
         lag=_lag(member),
         slot=_slot(seen, node),
         pgpool=f"{pool.role}, {pool.status}" if pool else "?",
-        haproxy=role_by_haproxy(seen, node) or "?",
+        haproxy=door or "?",
         drift=len(said) > 1,
     )
+
+
+def _container(containers: Mapping[str, Container] | None, node: str) -> str:
+    if containers is None:
+        return "?"
+    return containers[node].state if node in containers else "missing"
 
 
 def _lag(member: PatroniMember | None) -> str:

@@ -7,14 +7,18 @@ own, so an unreachable cluster is never green.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from poolkeeper.decide import drift
 from poolkeeper.model import proxies
 from poolkeeper.model.assessment import Assessment, Finding, Kind, Level
-from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
+T = TypeVar("T")
+LANES = ("rw", "ro", "pool")
 PROMISES = {"rw": False, "ro": True}  # lane → is its server expected to be in recovery?
+NOT_ASKED = "not asked"
 
 
 def assess(spec: ClusterSpec, seen: Snapshot) -> Assessment:
@@ -41,14 +45,22 @@ def _level(spec: ClusterSpec, seen: Snapshot, findings: tuple[Finding, ...]) -> 
 
 def nobody_answers(spec: ClusterSpec, seen: Snapshot) -> bool:
     """Did neither the engine nor any node say anything?"""
-    return not seen.containers.is_known and not any(
-        seen.postgres[node.name].is_known for node in spec.nodes if node.name in seen.postgres
-    )
+    return not seen.containers.is_known and not any(_server(seen, node.name) for node in spec.nodes)
+
+
+def _server(seen: Snapshot, node: str) -> Postgres | None:
+    return seen.postgres[node].value if node in seen.postgres else None
+
+
+def _silence(answer: Seen[T] | None) -> str:
+    """Why there is no answer."""
+    return answer.error if answer else NOT_ASKED
 
 
 def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     yield from _containers(spec, seen)
     yield from _leadership(spec, seen)
+    yield from _patroni(spec, seen)
     yield from _replication(spec, seen)
     yield from _pgpool(spec, seen)
     yield from _haproxy(spec, seen)
@@ -76,21 +88,34 @@ def _containers(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 
 def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    primaries = [n for n, s in seen.postgres.items() if s.value and not s.value.in_recovery]
-    silent = [node.name for node in spec.nodes if node.name in seen.postgres and not seen.postgres[node.name].is_known]
-    for name in silent:
-        yield Finding(Kind.FAULT, name, f"PostgreSQL does not answer: {seen.postgres[name].error}")
+    servers = {node.name: _server(seen, node.name) for node in spec.nodes}
+    answers = {name: server for name, server in servers.items() if server}
+    primaries = [name for name, server in answers.items() if not server.in_recovery]
+    for name in servers:
+        if name not in answers:
+            yield Finding(Kind.FAULT, name, f"PostgreSQL does not answer: {_silence(seen.postgres.get(name))}")
     if len(primaries) > 1:
         yield Finding(Kind.FAULT, "cluster", f"more than one primary: {', '.join(primaries)}")
-    if not primaries and len(silent) < len(seen.postgres):
+    if not primaries and answers:
         yield Finding(Kind.DOWN, "cluster", "no node is primary; Patroni is electing one, or has no quorum")
     elif not primaries and seen.containers.is_known:
         yield Finding(Kind.DOWN, "cluster", "no PostgreSQL answers")
 
 
+def _patroni(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    for node in spec.nodes:
+        answer = seen.patroni.get(node.name)
+        if answer is None or answer.value is None:
+            yield Finding(Kind.FAULT, node.name, f"Patroni does not answer: {_silence(answer)}")
+    if any(answer.value and answer.value.paused for answer in seen.patroni.values()):
+        yield Finding(
+            Kind.FAULT, "patroni", "is paused, so nobody takes over from a lost primary; `poolkeeper up` resumes it"
+        )
+
+
 def _replication(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     primary = drift.primary_by_postgres(seen)
-    server = seen.postgres[primary].value if primary else None
+    server = _server(seen, primary) if primary else None
     if primary is None or server is None:
         return
     streaming = {s.application for s in server.senders if s.state == "streaming"}
@@ -100,7 +125,7 @@ def _replication(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
             yield Finding(Kind.FAULT, standby, f"is not streaming from {primary}")
         if standby not in active:
             yield Finding(Kind.FAULT, standby, f"its replication slot on {primary} is missing or inactive")
-        replica = seen.postgres[standby].value
+        replica = _server(seen, standby)
         if replica and replica.timeline != server.timeline:
             timelines = f"{replica.timeline}, the primary on {server.timeline}"
             yield Finding(Kind.FAULT, standby, f"is on timeline {timelines}")
@@ -138,9 +163,10 @@ def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 
 def _doors(seen: Snapshot) -> Iterator[Finding]:
-    for lane, door in seen.doors.items():
-        if door.value is None:
-            yield Finding(Kind.FAULT, f"lane {lane}", f"a query through its port fails: {door.error}")
+    for lane in LANES:
+        door = seen.doors.get(lane)
+        if door is None or door.value is None:
+            yield Finding(Kind.FAULT, f"lane {lane}", f"a query through its port fails: {_silence(door)}")
         elif lane in PROMISES and door.value.in_recovery is not PROMISES[lane]:
             role = "a standby" if door.value.in_recovery else "the primary"
             yield Finding(Kind.FAULT, f"lane {lane}", f"was answered by {role}, {door.value.node}")
@@ -150,6 +176,6 @@ def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for member in spec.etcd.members:
         view = seen.etcd.get(member.name)
         if view is None or view.value is None:
-            yield Finding(Kind.FAULT, member.name, f"does not answer: {view.error if view else 'not asked'}")
+            yield Finding(Kind.FAULT, member.name, f"does not answer: {_silence(view)}")
         elif not view.value.healthy:
             yield Finding(Kind.FAULT, member.name, "has no quorum")

@@ -118,7 +118,7 @@ def _balancing(lane_key: str) -> dict[str, Setting]:
         return {"load_balance_mode": False}
     return {
         "load_balance_mode": True,
-        # A session's first write takes its reads to the primary until it ends: a standby replays later than it confirms.
+        # A session's first write takes its reads to the primary for good: a standby confirms before it replays.
         "disable_load_balance_on_write": "always",
         # One standby a session: SET reaches the primary and that one only, so another would not know it.
         "statement_level_load_balance": False,
@@ -128,9 +128,9 @@ def _balancing(lane_key: str) -> dict[str, Setting]:
         "check_unlogged_table": True,
         # A leading comment takes a statement to the primary: the user's own way to say "not from a standby".
         "allow_sql_comments": False,
-        # PREPARE of a read: EXECUTE follows it, even after a write, so a standby would answer stale, and in the extended
-        # protocol EXECUTE doesn't find it at all (26000). The functions are declared stable, yet two fail on a standby
-        # (25006) and pg_backend_pid() would name a process that holds none of the session's locks or writes.
+        # PREPARE of a read: EXECUTE follows it, even after a write, so a standby would answer stale; in the extended
+        # protocol EXECUTE doesn't find it at all (26000). The functions are declared stable, yet two fail on a
+        # standby (25006), and pg_backend_pid() would name a process that holds none of the session's locks.
         "primary_routing_query_pattern_list": (
             "[[:space:]]*PREPARE.*;.*pg_current_xact_id.*;.*txid_current.*;.*pg_backend_pid.*"
         ),

@@ -1,0 +1,344 @@
+"""For each of the 20 checks a fault in a real cluster that it catches; and that nothing of the suite stays behind.
+
+Most faults are the cluster's own: a node frozen or stopped, replay paused, a backend detached, a door stopped. Where
+a healthy server can't be made to lie (its version, a standby that takes writes), the target is misdirected instead:
+the port that the suite is told of leads somewhere else, as a mistaken proxy or port mapping would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from poolkeeper import errors, validate
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Outcome, Suite, Verdict
+from poolkeeper.probe import workspace
+from poolkeeper.system import postgres
+from tests.e2e.conftest import Cluster
+
+pytestmark = pytest.mark.e2e
+
+PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
+SHORT = 2.0  # seconds; long enough for a healthy answer, short enough to freeze a node without an election
+Found = dict[str, Verdict]
+Say = Callable[[str], None]
+
+
+def run(target: Target, *groups: int, say: Say = lambda _: None) -> Found:
+    """Run these groups (default: all); the verdicts by check."""
+    return by_check(asyncio.run(validate.run_suite(target, frozenset(groups) or None, say)))
+
+
+def by_check(suite: Suite) -> Found:
+    """The verdicts by check."""
+    return {verdict.check: verdict for verdict in suite.verdicts}
+
+
+def expect(found: Found, **outcomes: Outcome) -> None:
+    """Each named check ended so. A dot is written __, and a group without a dot stands for all of its checks."""
+    for name, outcome in outcomes.items():
+        check = name.replace("__", ".")
+        verdicts = [v for v in found.values() if v.check == check or v.check.startswith(f"{check}.")]
+        assert verdicts, f"{check} did not run"
+        for verdict in verdicts:
+            assert verdict.outcome is outcome, f"{verdict.check}: {verdict.outcome}: {verdict.summary}"
+
+
+def expect_each(found: Found, outcome: Outcome, checks: list[str]) -> None:
+    """Each of these checks ended so."""
+    for check in checks:
+        assert found[check].outcome is outcome, f"{check}: {found[check].outcome}: {found[check].summary}"
+
+
+def sql(cluster: Cluster, node: str, statement: str, dbname: str = "app") -> list[postgres.Row]:
+    """One statement as superuser, straight on a node."""
+    return asyncio.run(postgres.query(cluster.access.node(node, "superuser", dbname), statement, 10))
+
+
+def left_behind(cluster: Cluster) -> list[str]:
+    """The suite's schemas on the primary."""
+    statement = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'poolkeeper_check_')"
+    return [row[0] for row in sql(cluster, cluster.primary(), statement)]
+
+
+def standbys_of(cluster: Cluster) -> list[str]:
+    """The standbys' names."""
+    primary = cluster.primary()
+    return [name for name in cluster.target().names if name != primary]
+
+
+@pytest.fixture(autouse=True)
+def _healthy(cluster: Cluster) -> Iterator[None]:
+    """Each fault is planted in a healthy cluster, and each test leaves one, with nothing of the suite in it."""
+    cluster.wait_healthy()
+    yield
+    cluster.wait_healthy()
+    assert left_behind(cluster) == []
+
+
+@contextmanager
+def container_fault(cluster: Cluster, do: str, undo: str, *services: str) -> Iterator[None]:
+    """`docker DO` these services, and UNDO it whatever happens."""
+    containers = [cluster.container(service) for service in services]
+    options = ["--time", "5"] if do == "stop" else []
+    try:
+        cluster.docker(do, *options, *containers)
+        yield
+    finally:
+        cluster.docker(undo, *containers)
+
+
+@contextmanager
+def replay_paused(cluster: Cluster, nodes: list[str]) -> Iterator[None]:
+    """These standbys receive WAL, but do not replay it."""
+    try:
+        for node in nodes:
+            sql(cluster, node, "SELECT pg_wal_replay_pause()")
+        yield
+    finally:
+        for node in nodes:
+            sql(cluster, node, "SELECT pg_wal_replay_resume()")
+
+
+@contextmanager
+def receivers_frozen(cluster: Cluster, nodes: list[str]) -> Iterator[None]:
+    """These standbys serve sessions, but acknowledge no WAL: commits that need a quorum hang."""
+    pids = {node: str(sql(cluster, node, "SELECT pid FROM pg_stat_wal_receiver")[0][0]) for node in nodes}
+    try:
+        for node, pid in pids.items():
+            cluster.docker("exec", cluster.container(node), "kill", "-STOP", pid)
+        yield
+    finally:
+        for node, pid in pids.items():
+            cluster.docker("exec", cluster.container(node), "kill", "-CONT", pid)
+
+
+def detach(cluster: Cluster, index: int) -> None:
+    """Take a backend out of the balancing Pgpool-II by its control port; the password stays in the container."""
+    spec = cluster.access.spec
+    user, port = spec.roles.pcp, spec.pgpool.pcp_port
+    script = (
+        f"umask 077; printf '*:*:{user}:%s\\n' \"$(cat /run/secrets/pcp)\" > /tmp/pcppass; "
+        f"PCPPASSFILE=/tmp/pcppass pcp_detach_node -h 127.0.0.1 -p {port} -U {user} -w -n {index}; "
+        "ended=$?; rm /tmp/pcppass; exit $ended"
+    )
+    cluster.docker("exec", cluster.container(spec.lanes.pool.service), "sh", "-c", script)
+
+
+def test_a_healthy_cluster_is_green(cluster: Cluster) -> None:
+    """All 20 checks, in time, each with its evidence, and no password in any of it."""
+    suite = asyncio.run(validate.run_suite(cluster.target(), None, lambda _: None))
+    assert [f"{v.check}: {v.summary}" for v in suite.verdicts if v.outcome is not PASS] == []
+    assert len(suite.verdicts) == 20
+    assert suite.seconds <= 12
+    assert all(verdict.evidence for verdict in suite.verdicts)
+    assert {"PostgreSQL", "Pgpool-II", "HAProxy"} <= suite.versions.keys()
+    assert [role for _, _, role in suite.topology].count("primary") == 1
+    secrets = [cluster.secret(name) for name in ("superuser", "app", "check", "stats", "pcp")]
+    assert not [secret for secret in secrets if secret in repr(suite) + repr(cluster.target())]
+
+
+def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
+    """Every port closed: nothing is green, and nothing is blamed on the cluster."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, but not listening: whoever connects is refused
+        port, target = closed.getsockname()[1], cluster.target()
+        nodes = {name: replace(dsn, port=port) for name, dsn in target.nodes.items()}
+        doors = {name: replace(getattr(target, name), port=port) for name in ("pool", "rw", "ro")}
+        dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", **doors)
+        found = run(dark)
+    assert [v.outcome for v in found.values()] == [UNKNOWN] * 20
+
+
+def test_each_node_frozen(cluster: Cluster) -> None:
+    """Node Status: each node alone fails; all of them together are unknown, for then the fault may be ours."""
+    target = replace(cluster.target(), timeout=SHORT)
+    for name in target.names:
+        with container_fault(cluster, "pause", "unpause", name):
+            found = run(target, 1)
+        expect_each(found, FAIL, [f"node_status.{name}"])
+        expect_each(found, PASS, [f"node_status.{other}" for other in target.names if other != name])
+    with container_fault(cluster, "pause", "unpause", *target.names):
+        expect(run(target, 1), node_status=UNKNOWN)
+
+
+def test_paused_replay(cluster: Cluster) -> None:
+    """Streaming and DDL Replication on both standbys, and Concurrent Writes: nothing arrives."""
+    with replay_paused(cluster, standbys_of(cluster)):
+        found = run(replace(cluster.target(), timeout=SHORT), 4, 5, 6, 9, 11)
+    expect(found, streaming_replication=FAIL, ddl_replication=FAIL, concurrent_writes=FAIL)
+    expect(found, write_isolation=PASS, wal_streaming=PASS)
+
+
+def test_paused_replay_on_one(cluster: Cluster) -> None:
+    """The standby that replays passes, the other one fails: the checks look at the node that they name."""
+    paused, running = standbys_of(cluster)
+    with replay_paused(cluster, [paused]):
+        found = run(replace(cluster.target(), timeout=SHORT), 4, 6)
+    expect_each(found, FAIL, [f"streaming_replication.{paused}", f"ddl_replication.{paused}"])
+    expect_each(found, PASS, [f"streaming_replication.{running}", f"ddl_replication.{running}"])
+
+
+def test_stopped_standby(cluster: Cluster) -> None:
+    """Pgpool's backends, WAL Streaming and Replication Slots fail; its version can't be known."""
+    stopped = standbys_of(cluster)[0]
+    with container_fault(cluster, "stop", "start", stopped):
+        found = by_check(wait_until(cluster, lambda f: f["pgpool_connection.backends"].outcome is FAIL, 1, 2, 8, 9, 10))
+    expect(found, pgpool_connection__backends=FAIL, wal_streaming=FAIL, replication_slots=FAIL)
+    expect(found, version_consistency=UNKNOWN)
+    expect_each(found, FAIL, [f"node_status.{stopped}"])
+
+
+def wait_until(cluster: Cluster, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
+    """Run these groups again until they say what is wanted; the last run."""
+    deadline = time.monotonic() + seconds
+    while True:
+        suite = asyncio.run(validate.run_suite(cluster.target(), frozenset(groups), lambda _: None))
+        if wanted(by_check(suite)) or time.monotonic() > deadline:
+            return suite
+
+
+def test_detached_standbys(cluster: Cluster) -> None:
+    """Pgpool reports backends down, and Load Balancing fails: all reads go to the primary."""
+    indexes = [cluster.target().names.index(name) for name in standbys_of(cluster)]
+    for index in indexes:
+        detach(cluster, index)
+    found = by_check(wait_until(cluster, lambda f: f["load_balancing"].outcome is FAIL, 2, 7, seconds=5))
+    expect(found, pgpool_connection__query=PASS, pgpool_connection__backends=FAIL, load_balancing=FAIL)
+
+
+def test_stopped_doors(cluster: Cluster) -> None:
+    """HAProxy and the balancing Pgpool-II stopped: what is them fails, what is behind passes, the rest is unknown."""
+    spec = cluster.access.spec
+    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.lanes.pool.service):
+        found = run(cluster.target())
+    expect(found, pgpool_connection__query=FAIL, haproxy_connectivity=FAIL, haproxy_stats=FAIL)
+    expect(found, node_status=PASS, write_isolation=PASS, version_consistency=PASS)
+    expect(found, wal_streaming=PASS, replication_slots=PASS)
+    expect(found, pgpool_connection__backends=UNKNOWN, streaming_replication=UNKNOWN, ddl_replication=UNKNOWN)
+    expect(found, load_balancing=UNKNOWN, concurrent_writes=UNKNOWN, pgpool_version=UNKNOWN)
+
+
+def test_stopped_lane(cluster: Cluster) -> None:
+    """The read-write lane's Pgpool-II stopped: its door fails, the dashboard tells it, the other door passes."""
+    with container_fault(cluster, "stop", "start", cluster.access.spec.lanes.rw.service):
+        found = by_check(wait_until(cluster, lambda f: f["haproxy_stats"].outcome is FAIL, 3, 13))
+    expect(found, haproxy_connectivity__rw=FAIL, haproxy_connectivity__ro=PASS, haproxy_stats=FAIL)
+    assert "lane_rw BACKEND" in found["haproxy_stats"].summary
+
+
+def test_swapped_doors(cluster: Cluster) -> None:
+    """HAProxy Connectivity: a read-write door that leads to a standby, a read-only door that leads to the primary."""
+    target = cluster.target()
+    expect(run(replace(target, rw=target.ro, ro=target.rw), 3), haproxy_connectivity=FAIL)
+
+
+def test_standby_that_accepts_writes(cluster: Cluster) -> None:
+    """Write Isolation: the standbys' ports lead to the primary, which takes the write; and it is taken back."""
+    target = cluster.target()
+    misdirected = dict.fromkeys(target.names, target.nodes[cluster.primary()])
+    found = run(replace(target, nodes=misdirected), 4, 5)
+    expect(found, write_isolation=FAIL)
+    assert all("accepted" in v.summary for v in found.values() if v.group == 5)
+
+
+def test_pool_port_without_pgpool(cluster: Cluster) -> None:
+    """PgPool-II Version and its backends: what answers behind 9999 is PostgreSQL itself."""
+    target = cluster.target()
+    found = run(replace(target, pool=target.nodes[cluster.primary()]), 2, 7, 12)
+    expect(found, pgpool_version=FAIL, pgpool_connection__backends=FAIL, load_balancing=UNKNOWN)
+
+
+def test_another_version(cluster: Cluster) -> None:
+    """Version Consistency: one node tells another version."""
+    target, name = cluster.target(), standbys_of(cluster)[0]
+    ((version,),) = sql(cluster, name, "SHOW server_version")
+    told = str(version).split()[0]
+    other = told[:-1] + ("1" if told[-1] != "1" else "2")
+
+    async def forged() -> Suite:
+        async with rewriting_proxy(target.monitors[name].port, told.encode(), other.encode()) as port:
+            monitors = {**target.monitors, name: replace(target.monitors[name], port=port)}
+            return await validate.run_suite(replace(target, monitors=monitors), frozenset({1, 8}), lambda _: None)
+
+    found = by_check(asyncio.run(forged()))
+    expect(found, version_consistency=FAIL, node_status=PASS)
+    assert other in found["version_consistency"].summary
+
+
+@asynccontextmanager
+async def rewriting_proxy(port: int, old: bytes, new: bytes) -> AsyncIterator[int]:
+    """A port that leads to that one, and puts other bytes of the same length into the answers."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, rewrite: bool) -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await source.read(65536):
+                    sink.write(data.replace(old, new) if rewrite else data)
+                    await sink.drain()
+            sink.close()
+
+        await asyncio.gather(pump(reader, behind_writer, rewrite=False), pump(behind_reader, writer, rewrite=True))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def test_hanging_commits_leave_nothing(cluster: Cluster) -> None:
+    """No standby acknowledges, so the schema's commit hangs: what needs it is unknown, and it is removed all the same."""
+    said: list[str] = []
+    with receivers_frozen(cluster, standbys_of(cluster)):
+        found = run(replace(cluster.target(), timeout=SHORT), 4, 6, 11, say=said.append)
+        assert left_behind(cluster) == []
+    expect(found, streaming_replication=UNKNOWN, ddl_replication=UNKNOWN, concurrent_writes=UNKNOWN)
+    assert not any("could be reached" in line for line in said)
+
+
+def test_interrupted_run_leaves_nothing(cluster: Cluster) -> None:
+    """Ctrl-C (a cancelled task) while the suite works in its schema: the schema is gone when the run has ended."""
+
+    async def interrupted() -> list[str]:
+        working = asyncio.Event()
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            if "schema" in line:
+                working.set()
+
+        task = asyncio.create_task(validate.run_suite(cluster.target(), None, say))
+        await asyncio.wait_for(working.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return said
+
+    assert any("poolkeeper_check_" in line for line in asyncio.run(interrupted()))
+    assert left_behind(cluster) == []
+
+
+def test_leftovers_of_dead_runs_are_removed(cluster: Cluster) -> None:
+    """What a run that was killed two hours ago left is removed by the next one; what is young stays."""
+    target, now = cluster.target(), datetime.now(UTC)
+    old, young = workspace.Workspace().schema, workspace.Workspace().schema
+    worker = target.nodes[cluster.primary()]
+    for schema, made in ((old, now - timedelta(hours=2)), (young, now - timedelta(minutes=5))):
+        asyncio.run(postgres.query(worker, workspace.creation(schema, made), 10))
+    try:
+        run(target, 4)
+        assert left_behind(cluster) == [young]
+    finally:
+        with contextlib.suppress(errors.ServerRefused):
+            asyncio.run(postgres.query(worker, f"DROP SCHEMA {young} CASCADE", 10))
