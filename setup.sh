@@ -5,6 +5,8 @@
 # interrupts this, running it again repairs it. Where the stamp is current nothing is done, in a few milliseconds.
 # Package indexes are pip's own configuration. Python's venv module is installed by apt where it is missing and may be.
 set -eu
+unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX
+export PIP_USER=0 # a `user = true` in pip's configuration would refuse an environment
 case $0 in */*) cd -- "${0%/*}" ;; esac
 here=$(pwd -P)
 stamp=.venv/.poolkeeper-stamp
@@ -78,9 +80,12 @@ apt() {
 }
 apt_install() { apt install --no-install-recommends "$@" || { apt update && apt install --no-install-recommends "$@"; }; }
 
-# Prints the program behind a name (by its full version, so that an upgrade of the system's Python is noticed), its
-# version, and what can fill an environment: its own pip, or ensurepip, which takes 6 s longer; else "bare".
-probe='import os, sys
+# The program behind a name: not that of an active environment, and by its full version, so that an upgrade of the
+# system's Python is noticed.
+behind='import os, sys
+print(os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))'
+# What can fill an environment: its own pip, or ensurepip, which takes some seconds longer; else "bare". And its version.
+probe='import sys
 if sys.version_info < (3, 11): sys.exit(1)
 how = "bare"
 try:
@@ -92,15 +97,15 @@ try:
     import venv, pip
     if tuple(int(part) for part in pip.__version__.split(".")[:2]) >= (22, 3): how = "pip"
 except (ImportError, ValueError): pass
-print(how, "%d.%d" % sys.version_info[:2], os.path.realpath(sys.executable))'
+print(how, "%d.%d" % sys.version_info[:2])'
 
 find_python() { # python, how: a usable one; bare, version: one that can make no environment
     python='' how='' bare='' version=''
     for name in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do
-        found=$("$name" -c "$probe" 2>/dev/null) || continue
-        how=${found%% *} found=${found#* }
-        [ "$how" = bare ] || { python=${found#* }; return 0; }
-        [ -n "$bare" ] || bare=${found#* } version=${found%% *}
+        program=$("$name" -c "$behind" 2>/dev/null) && found=$("$program" -c "$probe" 2>/dev/null) || continue
+        how=${found% *}
+        [ "$how" = bare ] || { python=$program; return 0; }
+        [ -n "$bare" ] || bare=$program version=${found#* }
     done
     return 1
 }

@@ -77,10 +77,14 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
     _preflight(place, set(actual.containers))
     write_files(place, files)
     _ensure_pool_passwd(place, references["pgpool"])
+    if actual.former is None:
+        state.record_former(place.folder, place.spec)  # before the first start: it fixes some of it for good
     if not steps.is_empty and actual.containers:
         progress.note(f"plan:\n{steps}")
     await execute.walk(steps, ctx)
-    return await _wait_for_truth(ctx, steps, progress)
+    outcome = await _wait_for_truth(ctx, steps, progress)
+    state.record_former(place.folder, place.spec)
+    return outcome
 
 
 def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str, str]) -> plan.Desired:

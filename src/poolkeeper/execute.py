@@ -69,7 +69,7 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     """Bring services up: the store, the nodes, then what routes to them."""
     spec = ctx.access.spec
     etcds, nodes, outer = ([s for s in stage if s in services] for stage in plan.stages(spec))
-    await asyncio.to_thread(_unpause, ctx, services)
+    thawed = await asyncio.to_thread(_unpause, ctx, services)
     if nodes and not await asyncio.to_thread(compose.volumes, spec.name):
         await _start_first_time(ctx, etcds, nodes)
     elif etcds or nodes:
@@ -81,14 +81,16 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     if outer:
         with ctx.progress.step(f"starting {', '.join(outer)}"):
             await asyncio.to_thread(compose.up, ctx.project, outer)
-    _record(ctx, services)
+    _record(ctx, [service for service in services if service not in thawed])
 
 
-def _unpause(ctx: Context, services: Sequence[str]) -> None:
+def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
+    """Let those that are paused go on: with the files that they read at their start."""
     containers = compose.containers(ctx.access.spec.name)
-    for service in services:
-        if service in containers and containers[service].state == "paused":
-            compose.unpause(containers[service].name)
+    paused = [name for name in services if name in containers and containers[name].state == "paused"]
+    for service in paused:
+        compose.unpause(containers[service].name)
+    return paused
 
 
 async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
@@ -145,8 +147,7 @@ async def raise_if_died(ctx: Context, services: Sequence[str]) -> None:
 
 def _record(ctx: Context, services: Sequence[str]) -> None:
     for service in services:
-        folder = "haproxy" if service == ctx.access.spec.haproxy.service else service
-        state.record_applied(ctx.folder, plan.files_of(folder, ctx.files))
+        state.record_applied(ctx.folder, plan.files_of(ctx.access.spec, service, ctx.files))
 
 
 async def _remove(step: Step, ctx: Context) -> None:
@@ -254,6 +255,7 @@ async def read_actual(ctx: Context) -> plan.Actual:
         dynamic=dynamic,
         leader=view.leader if view else None,
         pending_restart=frozenset(m.name for m in view.members if m.pending_restart) if view else frozenset(),
+        former=state.read_former(ctx.folder),
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import heapq
 import queue
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from poolkeeper.system import compose
 
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18}(Z|[+-][0-9]{2}:[0-9]{2})")
 
-@dataclass(frozen=True, order=True)
+
+@dataclass(frozen=True)
 class Line:
     """A log line: when the engine took it (RFC 3339, sorts as text), who wrote it, and what."""
 
@@ -23,7 +26,7 @@ class Line:
 def parse(service: str, raw: str) -> Line:
     """A line as `docker logs --timestamps` prints it. One that has no time stamp keeps its text."""
     at, _, text = raw.partition(" ")
-    return Line(at, service, text) if at[:4].isdigit() else Line("", service, raw)
+    return Line(at, service, text) if _STAMP.fullmatch(at) else Line("", service, raw)
 
 
 def merged(
@@ -38,16 +41,23 @@ def merged(
         yield from _as_they_come(sources)
         return
     # Each container's two channels may be out of order by a few lines, so each is sorted before the merge.
-    yield from heapq.merge(*(sorted(parse(service, raw) for raw in lines) for service, lines in sources.items()))
+    parsed = ([parse(service, raw) for raw in lines] for service, lines in sources.items())
+    yield from heapq.merge(*(sorted(lines, key=_time) for lines in parsed), key=_time)
+
+
+def _time(line: Line) -> str:
+    return line.at
 
 
 def _as_they_come(sources: Mapping[str, Iterator[str]]) -> Iterator[Line]:
     inbox: queue.Queue[Line | None] = queue.Queue()
 
     def pump(service: str, lines: Iterator[str]) -> None:
-        for raw in lines:
-            inbox.put(parse(service, raw))
-        inbox.put(None)
+        try:
+            for raw in lines:
+                inbox.put(parse(service, raw))
+        finally:
+            inbox.put(None)
 
     for service, lines in sources.items():
         threading.Thread(target=pump, args=(service, lines), daemon=True).start()

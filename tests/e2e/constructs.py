@@ -46,7 +46,7 @@ SCRIPTS: dict[str, list[str]] = {
     "insert returning": [PUT + " RETURNING v --> a", HAS],
     "upsert": [PUT, PUT + " ON CONFLICT (id) DO UPDATE SET v = 'b'", HAS_B],
     "merge": [
-       
+
         "MERGE INTO hammer.t USING (VALUES (:k)) AS n(id) ON t.id = n.id "
         "WHEN NOT MATCHED THEN INSERT VALUES (n.id, 'a') RETURNING v --> a",
         HAS,

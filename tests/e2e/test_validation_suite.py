@@ -1,6 +1,6 @@
 """For each of the 20 checks a fault in a real cluster that it catches; and that nothing of the suite stays behind.
 
-Most faults are the cluster's own: a node frozen or stopped, replay paused, a backend detached, a door stopped. Where
+Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, a door stopped. Where
 a healthy server can't be made to lie (its version, a standby that takes writes), the target is misdirected instead:
 the port that the suite is told of leads somewhere else, as a mistaken proxy or port mapping would.
 """
@@ -98,21 +98,14 @@ def container_fault(cluster: Cluster, do: str, undo: str, *services: str) -> Ite
 
 
 @contextmanager
-def replay_paused(cluster: Cluster, nodes: list[str]) -> Iterator[None]:
-    """These standbys receive WAL, but do not replay it."""
-    try:
-        for node in nodes:
-            sql(cluster, node, "SELECT pg_wal_replay_pause()")
-        yield
-    finally:
-        for node in nodes:
-            sql(cluster, node, "SELECT pg_wal_replay_resume()")
+def process_frozen(cluster: Cluster, kind: str, nodes: list[str]) -> Iterator[None]:
+    """Freeze (SIGSTOP) a process of PostgreSQL on these nodes, by its backend_type.
 
-
-@contextmanager
-def receivers_frozen(cluster: Cluster, nodes: list[str]) -> Iterator[None]:
-    """These standbys serve sessions, but acknowledge no WAL: commits that need a quorum hang."""
-    pids = {node: str(sql(cluster, node, "SELECT pid FROM pg_stat_wal_receiver")[0][0]) for node in nodes}
+    "startup": WAL is received and acknowledged, but not replayed (Patroni would soon resume a mere
+    pg_wal_replay_pause). "walreceiver": nothing is acknowledged, so commits that need a quorum hang.
+    """
+    statement = f"SELECT pid FROM pg_stat_activity WHERE backend_type = '{kind}'"
+    pids = {node: str(sql(cluster, node, statement)[0][0]) for node in nodes}
     try:
         for node, pid in pids.items():
             cluster.docker("exec", cluster.container(node), "kill", "-STOP", pid)
@@ -171,20 +164,20 @@ def test_each_node_frozen(cluster: Cluster) -> None:
         expect(run(target, 1), node_status=UNKNOWN)
 
 
-def test_paused_replay(cluster: Cluster) -> None:
+def test_frozen_replay(cluster: Cluster) -> None:
     """Streaming and DDL Replication on both standbys, and Concurrent Writes: nothing arrives."""
-    with replay_paused(cluster, standbys_of(cluster)):
+    with process_frozen(cluster, "startup", standbys_of(cluster)):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 5, 6, 9, 11)
     expect(found, streaming_replication=FAIL, ddl_replication=FAIL, concurrent_writes=FAIL)
     expect(found, write_isolation=PASS, wal_streaming=PASS)
 
 
-def test_paused_replay_on_one(cluster: Cluster) -> None:
+def test_frozen_replay_on_one(cluster: Cluster) -> None:
     """The standby that replays passes, the other one fails: the checks look at the node that they name."""
-    paused, running = standbys_of(cluster)
-    with replay_paused(cluster, [paused]):
+    frozen, running = standbys_of(cluster)
+    with process_frozen(cluster, "startup", [frozen]):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 6)
-    expect_each(found, FAIL, [f"streaming_replication.{paused}", f"ddl_replication.{paused}"])
+    expect_each(found, FAIL, [f"streaming_replication.{frozen}", f"ddl_replication.{frozen}"])
     expect_each(found, PASS, [f"streaming_replication.{running}", f"ddl_replication.{running}"])
 
 
@@ -297,9 +290,9 @@ async def rewriting_proxy(port: int, old: bytes, new: bytes) -> AsyncIterator[in
 
 
 def test_hanging_commits_leave_nothing(cluster: Cluster) -> None:
-    """No standby acknowledges, so the schema's commit hangs: what needs it is unknown, and it is removed all the same."""
+    """No standby acknowledges, so the schema's commit hangs: what needs it is unknown, and it is removed anyway."""
     said: list[str] = []
-    with receivers_frozen(cluster, standbys_of(cluster)):
+    with process_frozen(cluster, "walreceiver", standbys_of(cluster)):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 6, 11, say=said.append)
         assert left_behind(cluster) == []
     expect(found, streaming_replication=UNKNOWN, ddl_replication=UNKNOWN, concurrent_writes=UNKNOWN)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from poolkeeper import errors
+import yaml
+
+from poolkeeper.decide import unsafe
 from poolkeeper.model.observed import Container
 from poolkeeper.model.plan import Action, Plan, Step
 from poolkeeper.model.spec import ClusterSpec
@@ -27,18 +29,31 @@ class Desired:
 
 @dataclass(frozen=True)
 class Actual:
-    """What is there. `dynamic` is None while no Patroni answers; `leader` likewise."""
+    """What is there. `dynamic` is None while no Patroni answers; `leader` likewise.
+
+    `former` is what the cluster was last declared as; None where nobody noted it.
+    """
 
     containers: Mapping[str, Container]
     applied: Mapping[str, str] = field(default_factory=dict)
     dynamic: Mapping[str, Any] | None = None
     leader: str | None = None
     pending_restart: frozenset[str] = frozenset()  # nodes whose PostgreSQL waits for a restart, by Patroni's word
+    former: ClusterSpec | None = None
 
 
-def files_of(service: str, files: Mapping[str, str]) -> dict[str, str]:
-    """The rendered files that a service mounts. HAProxy's folder bears its role's name, the others their service's."""
-    return {path: text for path, text in files.items() if service in path.split("/")[:-1]}
+def files_of(spec: ClusterSpec, service: str, files: Mapping[str, str]) -> dict[str, str]:
+    """The rendered files that a service mounts."""
+    folder = _folder(spec, service)
+    return {path: text for path, text in files.items() if path.startswith(folder)}
+
+
+def _folder(spec: ClusterSpec, service: str) -> str:
+    if service == spec.haproxy.service:
+        return "haproxy/"
+    if service in spec.lane_by_service():
+        return f"pgpool/{service}/"
+    return f"etcd/{service}/" if service in {m.name for m in spec.etcd.members} else f"patroni/{service}/"
 
 
 def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]) -> Plan:
@@ -47,35 +62,18 @@ def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: 
     `needs_restart` tells whether a Pgpool-II must restart to go from one configuration text to another.
     Raises UnsafeChange.
     """
-    _refuse_unsafe(spec, actual)
+    unsafe.refuse(spec, actual.former, actual.containers, actual.leader)
     steps = [
         *_removals(spec, actual),
         *_starts(spec, actual),
         *_recreations(spec, desired, actual),
         *_reconfigurations(spec, desired, actual, needs_restart),
         *_shared_configuration(spec, desired, actual),
-        *pending_restarts(spec, actual),
     ]
-    return Plan(tuple(steps))
-
-
-def _refuse_unsafe(spec: ClusterSpec, actual: Actual) -> None:
-    """etcd's membership is fixed at its first start; the primary cannot be taken out of the cluster."""
-    known = set(actual.containers)
-    if not known:
-        return
-    declared = {m.name for m in spec.etcd.members}
-    existing = {name for name, c in actual.containers.items() if "/etcd:" in c.image}
-    if existing and declared != existing:
-        raise errors.UnsafeChange(
-            f"etcd's members cannot change in a running cluster: {sorted(existing)} → {sorted(declared)}",
-            hint="Put them back in cluster.toml, or begin anew with: poolkeeper down (removes the data).",
-        )
-    if actual.leader and actual.leader in known and actual.leader not in spec.addresses():
-        raise errors.UnsafeChange(
-            f"{actual.leader} is the primary and is no longer declared",
-            hint="Put it back in cluster.toml, move the primary elsewhere, then remove it.",
-        )
+    # A container that starts anew starts PostgreSQL anew.
+    anew = {name for step in steps if step.action in (Action.START, Action.RECREATE) for name in step.services}
+    restarts = (step for step in pending_restarts(spec, actual) if not anew.intersection(step.services))
+    return Plan((*steps, *restarts))
 
 
 def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
@@ -109,15 +107,15 @@ def ordered(spec: ClusterSpec, leader: str | None) -> list[str]:
     return [*etcds, *(n for n in nodes if n != leader), *(n for n in nodes if n == leader), *outer]
 
 
-def _running(spec: ClusterSpec, actual: Actual) -> Iterator[Container]:
+def _existing(spec: ClusterSpec, actual: Actual, *states: str) -> Iterator[Container]:
     for service in ordered(spec, actual.leader):
         container = actual.containers.get(service)
-        if container and container.is_running:
+        if container and container.state in states:
             yield container
 
 
 def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
-    for container in _running(spec, actual):
+    for container in _existing(spec, actual, "running"):
         if container.definition != desired.definitions[container.service]:
             why = "its image, address, ports or limits changed"
             yield Step(Action.RECREATE, (container.service,), why)
@@ -126,14 +124,14 @@ def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterato
 def _reconfigurations(
     spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]
 ) -> Iterator[Step]:
+    """A paused container goes on with what it read at its start, so it is treated as a running one."""
     lanes, etcds = set(spec.lane_by_service()), {m.name for m in spec.etcd.members}
-    for container in _running(spec, actual):
+    for container in _existing(spec, actual, "running", "paused"):
         service = container.service
         if container.definition != desired.definitions[service]:
             continue
-        folder = "haproxy" if service == spec.haproxy.service else service
-        new, old = files_of(folder, desired.files), files_of(folder, actual.applied)
-        changed = sorted(path for path in new if new[path] != old.get(path))
+        new, old = files_of(spec, service, desired.files), files_of(spec, service, actual.applied)
+        changed = sorted(path for path in new if _effective(path, new[path]) != _effective(path, old.get(path, "")))
         if not changed:
             continue
         why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
@@ -143,6 +141,14 @@ def _reconfigurations(
             yield Step(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
         else:
             yield Step(Action.RELOAD, (service,), why)
+
+
+def _effective(path: str, text: str) -> Any:
+    """What counts of a file once the cluster exists: Patroni reads `bootstrap` at the first start only."""
+    if not path.endswith("/patroni.yml"):
+        return text
+    document = yaml.safe_load(text)
+    return {key: value for key, value in document.items() if key != "bootstrap"} if document else None
 
 
 def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
@@ -163,13 +169,16 @@ def pending_restarts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch that turns `old` into `new`; a None removes a key (Patroni: PATCH /config)."""
+    """The patch that turns `old` into `new`; a None removes a key (Patroni: PATCH /config).
+
+    As Patroni does, two values count as the same if they read the same (1 and "1"): it would not store such a change.
+    """
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
             if inner := difference(old[key], value):
                 patch[key] = inner
-        elif key not in old or old[key] != value:
+        elif key not in old or str(old[key]) != str(value):
             patch[key] = value
     return patch
 

@@ -17,8 +17,8 @@ from poolkeeper.model.spec import ClusterSpec
 def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
     """The next repair of the balanced lane's view, or None."""
     primary = drift.primary_by_postgres(seen)
-    patroni = drift.patroni_view(seen)
-    if primary is None or patroni is None or patroni.leader != primary:
+    leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
+    if primary is None or leaders != {primary}:
         return None
     service = spec.lanes.pool.service
     view = seen.pgpool.value
@@ -29,7 +29,8 @@ def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
     if wrong or primary not in roles:
         return Step(Action.RESTART, (service,), f"its primary is not {primary}; a restart ends every session of it")
     fit = fit_standbys(seen, primary)
-    down = [name for name, node in roles.items() if node.status not in ("up", "waiting")]
+    names = [node.name for node in spec.nodes if node.name in roles]
+    down = [name for name in names if roles[name].status not in ("up", "waiting")]
     ready = tuple(name for name in down if name in fit or name == primary)
     return Step(Action.ATTACH, ready, "streams from the primary again, and Pgpool-II has it as down") if ready else None
 

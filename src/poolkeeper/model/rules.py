@@ -225,6 +225,13 @@ def parameters_stand_once(spec: ClusterSpec) -> Iterator[Broken]:
         seen.add(name.lower())
 
 
+def pgpool_can_read(spec: ClusterSpec) -> Iterator[Broken]:
+    """A value in `[pgpool.parameters]` has no single quote: pgpool.conf has no way to write one."""
+    for name, value in spec.pgpool.parameters.items():
+        if isinstance(value, str) and "'" in value:
+            yield ("pgpool", "parameters", name), "has a single quote in it, and pgpool.conf has no way to write one"
+
+
 def commits_wait(spec: ClusterSpec) -> Iterator[Broken]:
     """`synchronous_commit` may not undo `replication.synchronous_mode`: off and local do not wait for a standby."""
     for name, value in spec.postgresql.parameters.items():
@@ -261,6 +268,7 @@ RULES: tuple[Callable[[ClusterSpec], Iterator[Broken]], ...] = (
     connection_budget,
     owned_parameters,
     parameters_stand_once,
+    pgpool_can_read,
     commits_wait,
     distinct_roles,
 )

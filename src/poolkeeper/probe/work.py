@@ -108,13 +108,13 @@ async def _rows_so_far(opened: postgres.Session, statement: str) -> list[postgre
 
 async def attempts(target: Target, names: Sequence[str], schema: str) -> dict[str, Reading[WriteAttempt]]:
     """Try a write straight on each of these nodes."""
-    tries = (_attempt(target.nodes[name], schema, target.timeout) for name in names)
+    tries = (_attempt(target.nodes[name], f"{schema}.refused{i}", target.timeout) for i, name in enumerate(names))
     return dict(zip(names, await asyncio.gather(*tries), strict=True))
 
 
-async def _attempt(dsn: Dsn, schema: str, timeout: float) -> Reading[WriteAttempt]:
+async def _attempt(dsn: Dsn, table: str, timeout: float) -> Reading[WriteAttempt]:
     """A standby refuses CREATE TABLE before it looks for the schema, so this needs nothing to have arrived."""
-    statement = f"CREATE TABLE {schema}.refused (value text)"
+    statement = f"CREATE TABLE {table} (value text)"
 
     async def attempt() -> WriteAttempt:
         async with postgres.session(dsn, timeout) as opened:
@@ -123,7 +123,7 @@ async def _attempt(dsn: Dsn, schema: str, timeout: float) -> Reading[WriteAttemp
                 await opened.rows(statement)
             except errors.ServerRefused as e:
                 return WriteAttempt(in_recovery, e.code, e.message)
-            await opened.rows(f"DROP TABLE {schema}.refused")
+            await opened.rows(f"DROP TABLE {table}")
             return WriteAttempt(in_recovery, "", "accepted; the table was dropped again")
 
     ran = f"SELECT pg_is_in_recovery(); {statement}"

@@ -13,23 +13,35 @@ from poolkeeper.render import templating
 
 RUN = "/run/pgpool"
 
-# Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6: "can only be set at server start").
+# Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6: "can only be set at server start" in its
+# documentation, "change requires restart" in its sample file). Those of the watchdog, which we never use, are left out.
 NEEDS_RESTART = frozenset(
-    "backend_clustering_mode listen_addresses port num_init_children max_pool pcp_listen_addresses pcp_port "
-    "unix_socket_directories pcp_socket_dir listen_backlog_multiplier serialize_accept reserved_connections "
-    "process_management_mode connection_cache memory_cache_enabled logging_collector log_directory ssl enable_pool_hba "
-    "pool_passwd max_spare_children min_spare_children enable_shared_relcache relcache_query_target use_watchdog "
-    "pid_file_name logdir backend_weight health_check_test".split()
+    """
+    backend_clustering_mode child_life_time child_max_connections connection_cache connection_life_time enable_pool_hba
+    enable_shared_relcache health_check_test listen_addresses listen_backlog_multiplier load_balance_mode log_directory
+    logdir logging_collector max_pool max_spare_children memory_cache_enabled memqcache_auto_cache_invalidation
+    memqcache_cache_block_size memqcache_expire memqcache_max_num_cache memqcache_maxcache memqcache_memcached_host
+    memqcache_memcached_port memqcache_method memqcache_oiddir memqcache_total_size min_spare_children num_init_children
+    pcp_listen_addresses pcp_port pcp_socket_dir pid_file_name pool_passwd port process_management_mode
+    process_management_strategy relcache_expire relcache_query_target relcache_size reserved_connections
+    serialize_accept ssl ssl_ca_cert ssl_ca_cert_dir ssl_cert ssl_ciphers ssl_crl_file ssl_dh_params_file ssl_ecdh_curve
+    ssl_key ssl_passphrase_command ssl_prefer_server_ciphers unix_socket_directories unix_socket_group
+    unix_socket_permissions use_watchdog
+    """.split()
 )
 
 
 def literal(value: Setting) -> str:
-    """A value as pgpool.conf writes it."""
+    """A value as pgpool.conf writes it.
+
+    Pgpool-II reads what stands between the quotes as it is: a backslash escapes nothing, and a quote cannot be written
+    at all (`rules.pgpool_can_read`).
+    """
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int | float):
         return str(value)
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"'{value}'"
 
 
 def host_rules() -> str:
@@ -112,7 +124,8 @@ def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
 def _balancing(lane_key: str) -> dict[str, Setting]:
     """What makes a session of the balanced lane read what it wrote; what it can't mend is in docs/lanes.md.
 
-    Each setting is proved by tests/e2e/test_balanced_lane.py: without it, a construct there reads stale or fails.
+    The pattern list and relcache_expire were measured without and with (tests/e2e/test_balanced_lane.py);
+    check_unlogged_table and allow_sql_comments state a default that the lane relies on.
     """
     if lane_key != "pool":
         return {"load_balance_mode": False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from poolkeeper import errors
 from poolkeeper.model.observed import EtcdView
 from poolkeeper.system import http
 
@@ -11,9 +12,14 @@ PORT = 2379
 
 
 async def observe(address: str, timeout: float) -> EtcdView:
-    """One member: its version, and whether it can serve a linearizable read."""
+    """One member: its version, and whether it can serve a linearizable read (/health answers 503 if it can't)."""
     version = await http.fetch_json(f"http://{address}:{PORT}/version", timeout=timeout)
-    health = await http.fetch_json(f"http://{address}:{PORT}/health", timeout=timeout)
+    try:
+        health = await http.fetch_json(f"http://{address}:{PORT}/health", timeout=timeout)
+    except errors.ServerRefused as e:
+        if e.code != "503":
+            raise
+        return EtcdView(str(version["etcdserver"]), healthy=False)
     return EtcdView(str(version["etcdserver"]), str(health.get("health")) == "true")
 
 

@@ -38,7 +38,7 @@ def read_view(document: dict[str, Any]) -> PatroniView:
 
 
 async def observe_version(address: str, timeout: float) -> str:
-    """Patroni's own version. The call answers 503 while PostgreSQL is down, with the version all the same."""
+    """Patroni's own version; /patroni answers 200 also while PostgreSQL is down."""
     document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
     return str(document["patroni"]["version"])
 

@@ -94,10 +94,14 @@ def _overlap(subnet: IPv4Network, other: str) -> errors.NetworkOverlap:
 
 
 def _routes() -> list[tuple[str, IPv4Network]]:
-    """This machine's IPv4 routes: /proc/net/route holds address and mask as little-endian hexadecimal."""
     table = Path("/proc/net/route")
-    rows = [line.split() for line in table.read_text().splitlines()[1:]] if table.exists() else []
-    return [(r[0], IPv4Network((_address(r[1]), bin(int(r[7], 16)).count("1")), strict=False)) for r in rows]
+    return read_routes(table.read_text()) if table.exists() else []
+
+
+def read_routes(text: str) -> list[tuple[str, IPv4Network]]:
+    """The text of /proc/net/route → (interface, network); addresses and masks are little-endian hexadecimal there."""
+    rows = [line.split() for line in text.splitlines()[1:] if line.strip()]
+    return [(row[0], IPv4Network(f"{_address(row[1])}/{_address(row[7])}", strict=False)) for row in rows]
 
 
 def _address(text: str) -> IPv4Address:

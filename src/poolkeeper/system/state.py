@@ -2,7 +2,7 @@
 
     secrets/         0700, one file a password (0600); secrets/pool holds pool_passwd and the key of its AES entries
     rendered/        the Compose file and every configuration file, for anyone to read; no secret is in them
-    applied/         a copy of each rendered file as the running containers last took it
+    applied/         a copy of each rendered file as the running containers last took it; cluster.json, their spec
     pgpass, pg_service.conf, engine.log, build-ROLE.log
 
 Invariant: every file is written whole or not at all; a folder that `up` left half-way is taken up again by `up`.
@@ -20,9 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolkeeper import errors
+from poolkeeper.model.spec import ClusterSpec
 
 # The passwords that the first start makes.
 SECRET_NAMES = ("superuser", "replication", "rewind", "check", "app", "pcp", "rest", "stats")
+
+FORMER = "applied/cluster.json"
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,18 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as out:
-            out.write(text)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+            out.write(text.encode())
             out.flush()
             os.fsync(out.fileno())
         temporary.chmod(mode)
         temporary.replace(path)
-    except OSError as e:
-        temporary.unlink(missing_ok=True)
-        raise _wrapped(e, path) from e
+    except BaseException as e:  # Ctrl-C as well: what was there stays, and nothing half-written with it
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(e, OSError):
+            raise _wrapped(e, path) from e
+        raise
 
 
 def _wrapped(e: OSError, path: Path) -> errors.PoolkeeperError:
@@ -129,11 +135,11 @@ def write_tree(root: Path, files: Mapping[str, str]) -> None:
 def read_tree(root: Path) -> dict[str, str]:
     """Every file below a folder: relative path → text."""
     found = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(".tmp"))
-    return {str(path.relative_to(root)): path.read_text() for path in found}
+    return {str(path.relative_to(root)): path.read_bytes().decode() for path in found}
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text() if path.is_file() else None
+    return path.read_bytes().decode() if path.is_file() else None
 
 
 def read_applied(state: State) -> dict[str, str]:
@@ -145,6 +151,20 @@ def record_applied(state: State, files: Mapping[str, str]) -> None:
     """Note that the running containers took these files."""
     for path, text in files.items():
         write(state.root / "applied" / path, text, mode=0o644)
+
+
+def read_former(state: State) -> ClusterSpec | None:
+    """The spec that the cluster was made from or last brought up with; None if none was noted, or none that is read."""
+    text = _read(state.root / FORMER)
+    try:
+        return ClusterSpec.model_validate_json(text) if text is not None else None
+    except ValueError:  # an older Poolkeeper wrote it
+        return None
+
+
+def record_former(state: State, spec: ClusterSpec) -> None:
+    """Note the spec that the cluster has."""
+    write(state.root / FORMER, spec.model_dump_json(indent=1) + "\n", mode=0o644)
 
 
 def forget_cluster(state: State) -> None:
@@ -167,11 +187,16 @@ def lock(state: State) -> Iterator[None]:
     except OSError as e:
         raise _wrapped(e, state.root) from e
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(handle, state)
         yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, state: State) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:
         raise errors.StateLocked(
             f"another poolkeeper command is changing the cluster of {state.root.parent}", hint="Wait for it to end."
         ) from e
-    finally:
-        os.close(handle)

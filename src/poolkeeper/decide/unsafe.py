@@ -1,0 +1,121 @@
+"""The edits of `cluster.toml` that a cluster which exists cannot take: refused before anything is touched.
+
+Some values are used once, when the data is made (the roles, etcd's members); some belong to all containers at once (the
+network); some would lose data (taking out the primary). Invariant: what is refused here would otherwise be ignored
+silently, break half-way, or lose data; whatever else differs, `plan` knows how to apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from poolkeeper import errors
+from poolkeeper.model.observed import Container
+from poolkeeper.model.spec import ClusterSpec
+
+# Roles that the first start makes in the database, or that Patroni itself is asked with. `roles.pcp` is Pgpool's own.
+FIXED_ROLES = ("superuser", "replication", "rewind", "check", "app", "app_database", "rest")
+KINDS = {"postgres": "a PostgreSQL node", "etcd": "an etcd member"}  # image → what keeps data in a volume
+_ANEW = "Put it back in cluster.toml, or begin anew with: poolkeeper down (removes the data)."
+
+
+def refuse(
+    spec: ClusterSpec, former: ClusterSpec | None, containers: Mapping[str, Container], leader: str | None
+) -> None:
+    """Raise UnsafeChange where `spec` cannot be reached. `former` is what the cluster was declared as, if known."""
+    if former and former.name != spec.name:
+        raise errors.UnsafeChange(
+            f"name: this folder holds the cluster {former.name!r}, and a cluster cannot be renamed to {spec.name!r}",
+            hint="Put the name back; to begin anew, run `poolkeeper down` with the former name first. "
+            "A second cluster has a cluster.toml in a folder of its own.",
+        )
+    if fixed := [*_fixed(spec, former, containers), *_kinds(spec, containers)]:
+        raise errors.UnsafeChange(
+            "a cluster that exists cannot take these changes",
+            detail="\n".join(f"  {line}" for line in fixed),
+            hint=_ANEW,
+        )
+    _refuse_lost_data(spec, containers, leader)
+    if former and (taken := [*_taken_addresses(spec, former, containers), *_taken_ports(spec, former, containers)]):
+        raise errors.UnsafeChange(
+            "a running container still has what another one is to get",
+            detail="\n".join(f"  {line}" for line in taken),
+            hint="Do it in two steps: move the one that has it to a free value, `poolkeeper up`, then the other.",
+        )
+
+
+def _fixed(spec: ClusterSpec, former: ClusterSpec | None, containers: Mapping[str, Container]) -> Iterator[str]:
+    declared = {member.name for member in spec.etcd.members}
+    if former is None:
+        existing = {name for name, container in containers.items() if _image(container) == "etcd"}
+        if existing - declared:
+            yield _changed("etcd.members", existing, declared)
+        return
+    before = {member.name for member in former.etcd.members}
+    if before != declared:
+        yield _changed("etcd.members", before, declared)
+    for role in FIXED_ROLES:
+        old, new = getattr(former.roles, role), getattr(spec.roles, role)
+        if old != new:
+            yield f"roles.{role}: {old} → {new} (made when the cluster first starts)"
+    if containers and former.network.subnet != spec.network.subnet:
+        yield f"network.subnet: {former.network.subnet} → {spec.network.subnet} (every container is in it)"
+
+
+def _changed(key: str, before: set[str], after: set[str]) -> str:
+    return f"{key}: {', '.join(sorted(before))} → {', '.join(sorted(after))} (fixed when the cluster first starts)"
+
+
+def _kinds(spec: ClusterSpec, containers: Mapping[str, Container]) -> Iterator[str]:
+    """A name that passes from one kind of service to another would take the other's volume."""
+    declared = {**{m.name: "etcd" for m in spec.etcd.members}, **{n.name: "postgres" for n in spec.nodes}}
+    for name in spec.addresses():
+        kind = _image(containers[name]) if name in containers else None
+        if kind in KINDS and declared.get(name) != kind:
+            yield f"{name} is {KINDS[kind]} and cannot become something else; choose another name"
+
+
+def _refuse_lost_data(spec: ClusterSpec, containers: Mapping[str, Container], leader: str | None) -> None:
+    gone = sorted(
+        name
+        for name, container in containers.items()
+        if name not in spec.addresses() and _image(container) == "postgres"
+    )
+    if gone and leader is None:
+        raise errors.UnsafeChange(
+            f"{', '.join(gone)} would be removed with its data, and nobody can say now which node is the primary",
+            hint="Put it back in cluster.toml, bring the cluster up, then remove it.",
+        )
+    if leader in containers and leader not in spec.addresses():
+        raise errors.UnsafeChange(
+            f"{leader} is the primary and is no longer declared",
+            hint="Put it back in cluster.toml, move the primary elsewhere, then remove it.",
+        )
+
+
+def _taken_addresses(spec: ClusterSpec, former: ClusterSpec, containers: Mapping[str, Container]) -> Iterator[str]:
+    holders = {address: name for name, address in former.addresses().items() if _holds(spec, containers, name)}
+    for name, address in spec.addresses().items():
+        holder = holders.get(address, name)
+        if holder != name:
+            yield f"{name}: its new address {address} is still {holder}'s"
+
+
+def _taken_ports(spec: ClusterSpec, former: ClusterSpec, containers: Mapping[str, Container]) -> Iterator[str]:
+    published = former.published_ports().items()
+    holders = {port: name for name, ports in published if _holds(spec, containers, name) for port in ports}
+    for name, ports in spec.published_ports().items():
+        for port in ports:
+            holder = holders.get(port, name)
+            if holder != name:
+                yield f"{name}: its new port {port} is still {holder}'s"
+
+
+def _holds(spec: ClusterSpec, containers: Mapping[str, Container], service: str) -> bool:
+    """Does its container keep its address and ports while others start? One that is no longer declared goes first."""
+    return service in spec.addresses() and service in containers and containers[service].state in ("running", "paused")
+
+
+def _image(container: Container) -> str:
+    """The last part of its image's name: the role."""
+    return container.image.rsplit("/", 1)[-1].split(":", 1)[0]
