@@ -107,10 +107,15 @@ def _preflight(place: Place, existing: set[str]) -> None:
 def write_files(place: Place, files: Mapping[str, str]) -> None:
     """Write the rendered files, and the two that psql reads."""
     state.write_tree(place.folder.rendered, files)
+    write_pgpass(place)
+    state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
+
+
+def write_pgpass(place: Place) -> None:
+    """Write libpq's password file from the passwords as they are."""
     passwords = state.read_secrets(place.folder)
     roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
     state.write(place.folder.pgpass, psql.password_file(place.spec, roles))
-    state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
 
 
 def _ensure_pool_passwd(place: Place, image: str) -> None:

@@ -17,6 +17,8 @@ from poolkeeper.model.progress import Progress
 
 T = TypeVar("T")
 Back = Callable[[], Awaitable[None]]
+# Classes of SQLSTATE after which a commit may stand: a wait for the quorum that ended, a lost or ended session.
+_MAYBE_DONE = ("01", "08", "57", "58", "XX")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -29,12 +31,12 @@ class Undo:
 
     @contextmanager
     def step(self, what: str, back: Back) -> Iterator[None]:
-        """Do a step. It counts as done unless the server refused it; a commit without its quorum was not refused."""
+        """Do a step of one server call at most. It counts as done unless the server refused it for certain."""
         try:
             with self._progress.step(what):
                 yield
         except errors.ServerRefused as e:
-            if e.is_ambiguous:
+            if e.code[:2] in _MAYBE_DONE:
                 self._done.append((what, back))
             raise
         except BaseException:
@@ -86,11 +88,16 @@ def deaf() -> Iterator[None]:
 async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
     """`asyncio.to_thread`, but never left behind: a call that was begun has ended before a cancellation goes on."""
     running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
+    interrupted: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as e:
+            interrupted = e
+    if interrupted:
+        running.exception()  # looked at, so that asyncio does not complain of it
+        raise interrupted
+    return running.result()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

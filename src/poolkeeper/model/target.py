@@ -37,9 +37,5 @@ class Target:
 
     @property
     def is_foreign(self) -> bool:
-        """Did somebody else set this cluster up? Then members' names and the read-only door may differ from ours."""
+        """Did somebody else set this cluster up? Then application names, slots and the read-only door may be otherwise."""
         return not self.proxies
-
-    def expects_standby_names(self) -> bool:
-        """Are application names and slots called after the nodes? Patroni does that in our own clusters."""
-        return not self.is_foreign
