@@ -11,11 +11,11 @@ pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds
 pgpool-status: .venv ; @$(PK) status $(ARGS)  ## who is what, by three witnesses (exit codes: use `.venv/bin/poolkeeper status`)
 pgpool-ps: .venv     ; @$(PK) ps $(ARGS)  ## the containers
 pgpool-logs: .venv   ; @$(PK) logs $(ARGS)  ## their logs, as ARGS="pgpool -f"
-pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers, keep them and the data
-pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove the containers
+pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers; the data stays
+pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove containers, network AND DATA
 test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
-test: lint           ; @$(PK) engine ensure && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
+test: lint           ; @$(PK) engine && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
 test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
 lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
 

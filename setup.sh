@@ -181,7 +181,7 @@ add_dev() { # to a current .venv: all is fetched before anything changes, so tha
     step "pip fetches requirements-dev.txt" \
         pip download -q -d "$work/wheels" -r requirements-dev.txt -c requirements.txt || pip_failed fetch
     rm -f $stamp
-    step "pip installs it" pip install -q --no-compile --no-index --find-links "$work/wheels" -r requirements-dev.txt ||
+    step "pip installs it" pip install -q --no-index --find-links "$work/wheels" -r requirements-dev.txt ||
         pip_failed install
     write_stamp "$dev_wanted"
 }
@@ -201,7 +201,7 @@ make_all() {
     set -- -r requirements.txt
     dev_done=-
     [ $dev = no ] || { set -- "$@" -r requirements-dev.txt; dev_done=$dev_wanted; }
-    step "pip install $*" pip install -q --no-compile "$@" || {
+    step "pip install $*" pip install -q "$@" || {
         rm -rf .venv
         pip_failed install
     }

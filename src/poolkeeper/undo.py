@@ -1,6 +1,6 @@
 """Doing several things whole or not at all: what was done is taken back, the last first, when something fails.
 
-Invariant: a step is taken back if it was done or may have been done; also after Ctrl-C, which does not stop the way back.
+Invariant: a step is taken back if it was done or may have been done; Ctrl-C begins the way back and does not stop it.
 Not promised: to survive SIGKILL or the loss of the machine.
 """
 
@@ -26,14 +26,14 @@ class Undo:
     """The steps that were done, each with the way back."""
 
     def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+        self.progress = progress
         self._done: list[tuple[str, Back]] = []
 
     @contextmanager
     def step(self, what: str, back: Back) -> Iterator[None]:
         """Do a step of one server call at most. It counts as done unless the server refused it for certain."""
         try:
-            with self._progress.step(what):
+            with self.progress.step(what):
                 yield
         except errors.ServerRefused as e:
             if e.code[:2] in _MAYBE_DONE:

@@ -5,7 +5,9 @@ Invariant: a password leaves this process by standard input or inside a SCRAM ex
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +18,6 @@ from poolkeeper.model import pool_passwd
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.pool_passwd import PoolPasswd
-from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
 from poolkeeper.render import psql
 from poolkeeper.system import compose, postgres, roles, state
@@ -36,7 +37,6 @@ class Cluster:
 
     place: Place
     access: observe.Access
-    progress: Progress
 
     @property
     def limit(self) -> float:
@@ -59,13 +59,13 @@ class Cluster:
         return Dsn(psql.client_host(self.place.spec), port, user, database, password)
 
 
-def open_cluster(place: Place, progress: Progress) -> Cluster:
+def open_cluster(place: Place) -> Cluster:
     """Raises ClusterNotUp where the cluster was never started."""
-    return Cluster(place, place.access(), progress)
+    return Cluster(place, place.access())
 
 
 async def require_lanes(cluster: Cluster) -> None:
-    """Every Pgpool must run and answer, or a user would be changed in some of them. Raises ClusterNotUp, Unreachable."""
+    """Every Pgpool must run and answer, or a user would be changed in some only. Raises ClusterNotUp, Unreachable."""
     spec, containers = cluster.place.spec, await observe.see_containers(cluster.place.spec)
     for service, name in cluster.lane_containers.items():
         if service not in containers or not containers[service].is_running:
@@ -120,13 +120,11 @@ async def back_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
 
 
 async def end_sessions(cluster: Cluster, role_oid: int) -> None:
-    """End a role's sessions on every node that answers; those that Pgpool keeps are among them."""
+    """End a role's sessions on every node that answers (another has none left); Pgpool's cached ones are among them."""
     for node in cluster.place.spec.nodes:
-        try:
+        with contextlib.suppress(errors.Unreachable):
             async with roles.administer(cluster.access.node(node.name, "superuser"), cluster.limit) as session:
                 await roles.end_sessions(session, role_oid)
-        except errors.PoolkeeperError as e:
-            cluster.progress.note(f"sessions on {node.name} could not be ended: {e.message}")
 
 
 def read_pool_passwd(cluster: Cluster) -> PoolPasswd:
@@ -142,12 +140,16 @@ def read_pool_passwd(cluster: Cluster) -> PoolPasswd:
 async def publish(cluster: Cluster, users: PoolPasswd) -> None:
     """Write pool_passwd, and have every Pgpool read it. Raises EngineFailed; reading is not over when this returns."""
     state.write(cluster.place.folder.pool_passwd, users.text)
-    for container in cluster.lane_containers.values():
-        await in_thread(compose.execute, container, ["reload.sh"])
+    # Together: until the last one has read it, a changed password is refused by some. All have ended before a failure
+    # goes on, so that no late reload meets the way back.
+    reloads = (in_thread(compose.execute, container, ["reload.sh"]) for container in cluster.lane_containers.values())
+    for outcome in await asyncio.gather(*reloads, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
-    """Write an older pool_passwd again and tell every Pgpool that can be told; one that is stopped reads it at its start.
+    """Write an older pool_passwd again and tell every Pgpool; one that is stopped reads it at its start.
 
     Raises UserError with those that could not be told: they may go on with the list that was taken back.
     """

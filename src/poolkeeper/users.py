@@ -2,22 +2,20 @@
 
 Invariant: when a call returns, all of it is done and proved by logins through all three lanes; when it raises, what was
 done is taken back, and the error says what became of each step. Sessions that are open go on, but for those of a user
-that is dropped. Not promised: that a client is never refused while a password changes; the two sides can't change in the
-same instant.
+that is dropped. Not promised: that no client is refused while a password changes; two sides can't change at once.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from poolkeeper import bringup, errors, observe, user_access
 from poolkeeper.decide import users as decide
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.model.progress import Progress
-from poolkeeper.model.users import Role, UserRow
+from poolkeeper.model.users import Role
 from poolkeeper.place import Place
 from poolkeeper.system import roles, state
 from poolkeeper.system.postgres import Session
@@ -39,7 +37,7 @@ def check_password(password: str) -> None:
 
 
 def check_name(place: Place, name: str, *, app_too: bool = False) -> None:
-    """Raises UserError for a name that can't be, and for Poolkeeper's own roles; `app_too` lets the application's be."""
+    """Raises UserError for a name that can't be, and for the cluster's own roles (`app_too`: but for the app's)."""
     if mistake := decide.name_mistake(name):
         raise errors.UserError(mistake)
     purpose = decide.own(place.spec.roles).get(name)
@@ -75,16 +73,11 @@ def drop(place: Place, name: str, database: str | None, progress: Progress) -> N
     _changing(place, progress, lambda cluster, undo: _drop(cluster, undo, name, database))
 
 
-def survey(place: Place, progress: Progress) -> list[UserRow]:
-    """Every user by every witness. Raises ClusterNotUp where the cluster was never started."""
-    return run(_survey(user_access.open_cluster(place, progress)))
-
-
 def _changing(place: Place, progress: Progress, work: Callable[[Cluster, Undo], Coroutine[Any, Any, None]]) -> None:
     """One change at a time, whole or not at all."""
 
     async def whole() -> None:
-        cluster = user_access.open_cluster(place, progress)
+        cluster = user_access.open_cluster(place)
         with progress.step("looking at the three Pgpools"):
             await user_access.require_lanes(cluster)
         async with all_or_nothing(progress) as undo:
@@ -105,7 +98,7 @@ async def _add(cluster: Cluster, undo: Undo, name: str, password: str, database:
             with undo.step(f"creating the database {database}", lambda: _remove_database(cluster, database)):
                 await roles.create_database(session, database, name)
     await _publish(cluster, undo, users, users.with_entry(name, entry))
-    with cluster.progress.step("logging in through every lane"):
+    with undo.progress.step("logging in through every lane"):
         await user_access.wait_accepted(cluster, name, password, "postgres")
         if database:
             await user_access.wait_accepted(cluster, name, password, database, times=1)
@@ -137,10 +130,10 @@ async def _change_password(cluster: Cluster, undo: Undo, name: str, password: st
         kept = cluster.access.passwords["app"]
         with undo.step("writing it to secrets/app and pgpass", lambda: _keep_app_password(cluster, kept)):
             await _keep_app_password(cluster, password)
-    with cluster.progress.step("logging in through every lane"):
+    with undo.progress.step("logging in through every lane"):
         await user_access.wait_accepted(cluster, name, password, "postgres")
     if former and former != password:
-        with cluster.progress.step("making sure that the former password is refused"):
+        with undo.progress.step("making sure that the former password is refused"):
             await user_access.wait_refused(cluster, name, former)
 
 
@@ -163,13 +156,13 @@ async def _drop(cluster: Cluster, undo: Undo, name: str, database: str | None) -
         await _check_droppable(session, role, users, name, database)
         if name in users.entries:
             await _publish(cluster, undo, users, users.without(name))
-            with cluster.progress.step("making sure that no lane lets it in"):
+            with undo.progress.step("making sure that no lane lets it in"):
                 await user_access.wait_refused(cluster, name, former)
         if role is None:
             return
         with undo.step(f"letting {name} log in no more", lambda: _restore_login(cluster, role)):
             await roles.let_login(session, name, False)
-        with cluster.progress.step("ending its sessions on every node"):
+        with undo.progress.step("ending its sessions on every node"):
             await user_access.end_sessions(cluster, role.oid)
         if database:
             with undo.step(f"dropping the database {database}", _no_way_back):
@@ -192,7 +185,7 @@ async def _check_droppable(
     kept_by = await roles.dependents(session, name, database)
     if kept_by:
         raise errors.UserError(
-            f"{name} can't be dropped: PostgreSQL has what depends on it; nothing was changed",
+            f"{name} can't be dropped: PostgreSQL has what depends on it",
             detail="\n".join(f"  {line}" for line in kept_by),
             hint=f"--database DB drops a database that it owns. The rest, in each database, by SQL: "
             f"REASSIGN OWNED BY {name} TO …; DROP OWNED BY {name}",
@@ -200,7 +193,9 @@ async def _check_droppable(
 
 
 async def _publish(cluster: Cluster, undo: Undo, before: PoolPasswd, after: PoolPasswd) -> None:
-    with undo.step("pool_passwd and the reload of the three Pgpools", lambda: user_access.publish_back(cluster, before)):
+    with undo.step(
+        "pool_passwd and the reload of the three Pgpools", lambda: user_access.publish_back(cluster, before)
+    ):
         await user_access.publish(cluster, after)
 
 
@@ -239,28 +234,3 @@ async def _no_way_back() -> None:
 async def _keep_app_password(cluster: Cluster, password: str) -> None:
     state.write(cluster.place.folder.secrets / "app", password)
     bringup.write_pgpass(cluster.place)
-
-
-async def _survey(cluster: Cluster) -> list[UserRow]:
-    users = await observe.see(_read(cluster))
-    passwords = await observe.see(user_access.decrypt(cluster, users.value or PoolPasswd()))
-    copies = {
-        service: await observe.see(user_access.read_copy(container))
-        for service, container in cluster.lane_containers.items()
-    }
-    seen = decide.Witnesses(
-        roles=await observe.see(_read_roles(cluster)),
-        entries=observe.Seen(users.value.entries) if users.value else observe.Seen(error=users.error),
-        passwords=passwords,
-        lanes=copies,
-    )
-    return decide.rows(cluster.place.spec.roles, seen)
-
-
-async def _read(cluster: Cluster) -> PoolPasswd:
-    return user_access.read_pool_passwd(cluster)
-
-
-async def _read_roles(cluster: Cluster) -> dict[str, Role]:
-    async with user_access.on_primary(cluster) as session:
-        return await roles.read_roles(session)

@@ -132,10 +132,12 @@ def put(readings: Readings, field: str, reading: Reading[Any] | None) -> Reading
     """The readings with one of them replaced, or taken out. `field` is as "pool" or "nodes.n1"."""
     name, _, key = field.partition(".")
     if not key:
-        return replace(readings, **{name: reading})
+        single: dict[str, Any] = {name: reading}
+        return replace(readings, **single)
     mapping: Mapping[str, Reading[Any]] = getattr(readings, name)
     kept = {k: r for k, r in mapping.items() if k != key}
-    return replace(readings, **{name: {**kept, key: reading} if reading else kept})
+    changed: dict[str, Any] = {name: {**kept, key: reading} if reading else kept}
+    return replace(readings, **changed)
 
 
 def without(readings: Readings, *fields: str, failure: Failure = SILENT) -> Readings:

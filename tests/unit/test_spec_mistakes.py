@@ -223,6 +223,9 @@ BROKEN_RULES: dict[str, list[str]] = {
     "parameters_stand_once": [
         '[postgresql.parameters]\nTimeZone = "UTC"\ntimezone = "UTC"  #! postgresql.parameters.timezone: is set twice',
     ],
+    "pgpool_can_read": [
+        '[pgpool.parameters]\nlog_line_prefix = "it\'s "  #! pgpool.parameters.log_line_prefix: has a single quote',
+    ],
     "commits_wait": [
         '[postgresql.parameters]\nsynchronous_commit = "local"  #! postgresql.parameters.synchronous_commit: no stand',
         "[postgresql.parameters]\nsynchronous_commit = false  #! postgresql.parameters.synchronous_commit: no stand",

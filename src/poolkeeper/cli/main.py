@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import bench, chosen, cluster, console, status, test
+from poolkeeper.cli import bench, chosen, cluster, console, status, test, user
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -74,12 +75,14 @@ cluster.add_to(app)
 status.add_to(app)
 test.add_to(app)
 bench.add_to(app)
+user.add_to(app)
 
 
 def run() -> None:
     """The entry point."""
     # An interruption may meet a question that was prepared and not yet asked; Python would complain of each.
     warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way takes its own things away
     app()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from poolkeeper.logs import Line
 from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
 from poolkeeper.model.observed import Container, Snapshot
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.users import UserRow
 from poolkeeper.model.verdict import GROUPS, Outcome, Suite
 
 _LEVEL_STYLE = {Level.HEALTHY: "bold green", Level.DEGRADED: "bold yellow", Level.DOWN: "bold red"}
@@ -161,3 +162,15 @@ def figures(document: Mapping[str, Mapping[str, Any]]) -> Table:
         met = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}[figure["met"]]
         table.add_row(name, f"{figure['median_s']:.2f} s", rounds, goal, met, f"{figure['times_initdb']:.1f}")
     return table
+
+
+def users(rows: Sequence[UserRow]) -> RenderableType:
+    """The table of `user list`, and below it what could not be compared."""
+    table = _table("NAME", "LOGIN", "IN POOL_PASSWD", "SUPERUSER", "DATABASES", "DRIFT")
+    says = {True: "yes", False: "no", None: "?"}
+    for row in rows:
+        cells = (says[row.can_login], says[row.in_pool_passwd], says[row.is_superuser], ", ".join(row.databases) or "-")
+        flag = Text("; ".join(row.drift), style="yellow") if row.drift else Text("?" if row.undecided else "")
+        table.add_row(row.name, *cells, flag)
+    unknown = dict.fromkeys(reason for row in rows for reason in row.undecided)
+    return Group(table, *(Text(f"could not look: {reason}", style="magenta") for reason in unknown))

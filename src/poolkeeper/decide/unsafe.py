@@ -39,9 +39,13 @@ def refuse(
     if former and (taken := [*_taken_addresses(spec, former, containers), *_taken_ports(spec, former, containers)]):
         raise errors.UnsafeChange(
             "a running container still has what another one is to get",
-            detail="\n".join(f"  {line}" for line in taken),
+            detail=_list(taken),
             hint="Do it in two steps: move the one that has it to a free value, `poolkeeper up`, then the other.",
         )
+
+
+def _list(lines: list[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _fixed(spec: ClusterSpec, former: ClusterSpec | None, containers: Mapping[str, Container]) -> Iterator[str]:
@@ -76,17 +80,14 @@ def _kinds(spec: ClusterSpec, containers: Mapping[str, Container]) -> Iterator[s
 
 
 def _refuse_lost_data(spec: ClusterSpec, containers: Mapping[str, Container], leader: str | None) -> None:
-    gone = sorted(
-        name
-        for name, container in containers.items()
-        if name not in spec.addresses() and _image(container) == "postgres"
-    )
+    declared = spec.addresses()
+    gone = sorted(name for name, found in containers.items() if name not in declared and _image(found) == "postgres")
     if gone and leader is None:
         raise errors.UnsafeChange(
             f"{', '.join(gone)} would be removed with its data, and nobody can say now which node is the primary",
             hint="Put it back in cluster.toml, bring the cluster up, then remove it.",
         )
-    if leader in containers and leader not in spec.addresses():
+    if leader in containers and leader not in declared:
         raise errors.UnsafeChange(
             f"{leader} is the primary and is no longer declared",
             hint="Put it back in cluster.toml, move the primary elsewhere, then remove it.",

@@ -37,5 +37,5 @@ class Target:
 
     @property
     def is_foreign(self) -> bool:
-        """Did somebody else set this cluster up? Then application names, slots and the read-only door may be otherwise."""
+        """Did somebody else set this cluster up? Then application names, slots and the read-only door may differ."""
         return not self.proxies

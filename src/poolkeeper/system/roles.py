@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -54,8 +55,8 @@ async def administer(dsn: Dsn, timeout: float, *, wait_for_standbys: bool = True
 
 async def read_roles(session: Session) -> dict[str, Role]:
     """Every role but PostgreSQL's own."""
-    found = [Role(*row[:5], databases=tuple(row[5])) for row in await session.rows(_ROLES)]
-    return {role.name: role for role in found}
+    found = [Role(*row) for row in await session.rows(_ROLES)]
+    return {role.name: replace(role, databases=tuple(role.databases)) for role in found}
 
 
 async def is_keyword(session: Session, name: str) -> bool:
@@ -116,4 +117,4 @@ async def end_sessions(session: Session, role_oid: int) -> int:
 
 
 async def _run(session: Session, statement: str, name: str, *more: sql.Composable) -> None:
-    await session.rows(sql.SQL(statement).format(sql.Identifier(name), *more))  # type: ignore[arg-type]
+    await session.rows(sql.SQL(statement).format(sql.Identifier(name), *more))

@@ -1,0 +1,246 @@
+"""What is seen of a healthy cluster, for any declared one, and edits of it: each makes one thing different.
+
+Nothing here stands for a server: a `Snapshot` is the plain facts that the servers' answers are read into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from poolkeeper.model import proxies
+from poolkeeper.model.observed import (
+    Container,
+    Door,
+    EtcdView,
+    HaproxyView,
+    PatroniMember,
+    PatroniView,
+    PgpoolNode,
+    PgpoolView,
+    Postgres,
+    Proxy,
+    Seen,
+    Slot,
+    Snapshot,
+    WalSender,
+)
+from poolkeeper.model.spec import ClusterSpec, Etcd, EtcdMember, Haproxy, Lane, Lanes, Network, Node, Replication
+
+SPEC = ClusterSpec()
+PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)
+SILENT = "connection refused"
+Witness = tuple[str, str]  # a field of Snapshot, and the key in it ("" where the field is one answer)
+
+
+def spec_of(nodes: int = 3, members: int = 3, **changes: Any) -> ClusterSpec:
+    """A declared cluster of that many nodes and etcd members; `changes` are fields of ClusterSpec."""
+    sizes = {
+        "nodes": tuple(_node(i) for i in range(1, nodes + 1)),
+        "etcd": Etcd(members=tuple(_member(i) for i in range(1, members + 1))),
+    }
+    return SPEC.model_copy(update={**sizes, **changes})
+
+
+def _node(i: int) -> Node:
+    return Node(name=f"pg_node{i}", address=IPv4Address(f"10.8.0.1{i}"), port=5610 + i)
+
+
+def _member(i: int) -> EtcdMember:
+    return EtcdMember(name=f"etcd{i}", address=IPv4Address(f"10.8.0.3{i}"))
+
+
+def blue() -> ClusterSpec:
+    """A second cluster beside the default one: two nodes, one etcd member, acknowledged by the primary alone."""
+    lanes = Lanes(
+        rw=Lane(service="pgpool_rw", address=IPv4Address("172.30.5.21"), port=6200, num_init_children=8),
+        ro=Lane(service="pgpool_ro", address=IPv4Address("172.30.5.22"), port=6201, num_init_children=8),
+        pool=Lane(service="pgpool", address=IPv4Address("172.30.5.20"), port=6999, max_pool=2),
+    )
+    return ClusterSpec(
+        name="blue",
+        network=Network(subnet=IPv4Network("172.30.5.0/24"), bind_address=IPv4Address("0.0.0.0")),
+        nodes=(
+            Node(name="alpha", address=IPv4Address("172.30.5.11"), port=6611),
+            Node(name="beta", address=IPv4Address("172.30.5.12"), port=6612),
+        ),
+        etcd=Etcd(members=(EtcdMember(name="store", address=IPv4Address("172.30.5.31")),)),
+        replication=Replication(synchronous_mode="off"),
+        lanes=lanes,
+        haproxy=Haproxy(service="door", address=IPv4Address("172.30.5.100"), stats_port=6406),
+    )
+
+
+def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
+    """Every witness answers, and all is well. `primary` is the first node where none is named."""
+    names = [node.name for node in spec.nodes]
+    first = primary or names[0]
+    standbys = [name for name in names if name != first]
+    return Snapshot(
+        at="2026-01-01T00:00:00.000+00:00",
+        containers=Seen({service: container(spec, service) for service in spec.addresses()}),
+        patroni={name: Seen(patroni_view(names, first)) for name in names},
+        patroni_versions=dict.fromkeys(names, "4.0.7"),
+        postgres={name: Seen(_server(spec, standbys) if name == first else _standby(spec)) for name in names},
+        pgpool=Seen(PgpoolView("4.6.1", tuple(_backend(i, name, name == first) for i, name in enumerate(names)))),
+        haproxy=Seen(_haproxy(names, first)),
+        etcd={member.name: Seen(EtcdView("3.5.16", healthy=True)) for member in spec.etcd.members},
+        doors={
+            "rw": Seen(Door(first, in_recovery=False)),
+            "ro": Seen(Door(standbys[0], in_recovery=True)),
+            "pool": Seen(Door(first, in_recovery=False)),
+        },
+    )
+
+
+def image(spec: ClusterSpec, service: str) -> str:
+    """The image that a service runs."""
+    role = "postgres" if service in {node.name for node in spec.nodes} else "pgpool"
+    role = "etcd" if service in {member.name for member in spec.etcd.members} else role
+    role = "haproxy" if service == spec.haproxy.service else role
+    return f"poolkeeper/{role}:1"
+
+
+def container(spec: ClusterSpec, service: str, **changes: Any) -> Container:
+    """A running container of a service, edited."""
+    made = Container(
+        service=service,
+        name=spec.container_name(service),
+        identity=f"id of {service}",
+        state="running",
+        health="healthy",
+        image=image(spec, service),
+        definition="",
+        started_at="2026-01-01T00:00:00Z",
+        exit_code=0,
+        restarts=0,
+    )
+    return replace(made, **changes)
+
+
+def patroni_view(names: list[str], leader: str) -> PatroniView:
+    """The cluster as Patroni tells it when all is well."""
+    return PatroniView(
+        tuple(
+            PatroniMember(name, "leader", "running", 1, None)
+            if name == leader
+            else PatroniMember(name, "quorum_standby", "streaming", 1, 0)
+            for name in names
+        )
+    )
+
+
+def _server(spec: ClusterSpec, standbys: list[str]) -> Postgres:
+    names = f"ANY 1 ({','.join(standbys)})" if spec.replication.synchronous_mode != "off" else ""
+    return Postgres(
+        in_recovery=False,
+        timeline=1,
+        version="17.5",
+        data_checksums=True,
+        synchronous_standby_names=names,
+        senders=tuple(WalSender(name, "streaming", "quorum", 0) for name in standbys),
+        slots=tuple(Slot(name, "physical", active=True, retained_bytes=0) for name in standbys),
+    )
+
+
+def _standby(spec: ClusterSpec) -> Postgres:
+    return replace(_server(spec, []), in_recovery=True, synchronous_standby_names="")
+
+
+def _backend(index: int, name: str, is_primary: bool) -> PgpoolNode:
+    role = "primary" if is_primary else "standby"
+    return PgpoolNode(index, name, "up", "up", role, role, selects=0)
+
+
+def _haproxy(names: list[str], primary: str) -> HaproxyView:
+    rows = [Proxy(proxy, name, "OPEN" if name == "FRONTEND" else "UP", 0) for proxy, name in proxies.EXPECTED]
+    for name in names:
+        rows.append(Proxy(proxies.PRIMARY, name, "UP" if name == primary else "DOWN", 0))
+        rows.append(Proxy(proxies.STANDBYS, name, "DOWN" if name == primary else "UP", 0))
+    return HaproxyView("3.0.11", tuple(rows))
+
+
+def witnesses(spec: ClusterSpec) -> tuple[Witness, ...]:
+    """Everyone who is asked."""
+    nodes = [node.name for node in spec.nodes]
+    return (
+        *((field, "") for field in ("containers", "pgpool", "haproxy")),
+        *((field, name) for field in ("patroni", "postgres") for name in nodes),
+        *(("etcd", member.name) for member in spec.etcd.members),
+        *(("doors", lane) for lane in ("rw", "ro", "pool")),
+    )
+
+
+def silence(seen: Snapshot, *silent: Witness) -> Snapshot:
+    """These gave no answer."""
+    for field, key in silent:
+        answers = {**getattr(seen, field), key: Seen(error=SILENT)} if key else Seen(error=SILENT)
+        seen = replace(seen, **{field: answers})
+    return seen
+
+
+def forget(seen: Snapshot, *missing: Witness) -> Snapshot:
+    """These were not even asked."""
+    for field, key in missing:
+        kept = {name: answer for name, answer in getattr(seen, field).items() if name != key} if key else Seen()
+        seen = replace(seen, **{field: kept})
+    return seen
+
+
+def edit_containers(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
+    """Other facts about some containers; None takes one away."""
+    known = dict(seen.containers.value or {})
+    for service, changes in edits.items():
+        found = known.pop(service)
+        if changes is not None:
+            known[service] = replace(found, **changes)
+    return replace(seen, containers=Seen(known))
+
+
+def edit_postgres(seen: Snapshot, node: str, **changes: Any) -> Snapshot:
+    """A node's PostgreSQL says something else of itself."""
+    return replace(seen, postgres={**seen.postgres, node: _edited(seen.postgres[node], **changes)})
+
+
+def edit_etcd(seen: Snapshot, member: str, **changes: Any) -> Snapshot:
+    """An etcd member says something else of itself."""
+    return replace(seen, etcd={**seen.etcd, member: _edited(seen.etcd[member], **changes)})
+
+
+def edit_door(seen: Snapshot, lane: str, **changes: Any) -> Snapshot:
+    """Another server answers through a lane."""
+    return replace(seen, doors={**seen.doors, lane: _edited(seen.doors[lane], **changes)})
+
+
+def edit_members(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
+    """Every Patroni says something else of some members; None: they do not know one."""
+    views = {}
+    for name, answer in seen.patroni.items():
+        assert answer.value
+        views[name] = Seen(replace(answer.value, members=_edited_rows(answer.value.members, "name", edits)))
+    return replace(seen, patroni=views)
+
+
+def edit_backends(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
+    """Pgpool-II says something else of some backends; None: it does not have one."""
+    assert seen.pgpool.value
+    return replace(seen, pgpool=_edited(seen.pgpool, nodes=_edited_rows(seen.pgpool.value.nodes, "hostname", edits)))
+
+
+def edit_proxy(seen: Snapshot, proxy: str, name: str, status: str | None) -> Snapshot:
+    """HAProxy says something else of a row; None: it does not have it."""
+    assert seen.haproxy.value
+    rows = [row for row in seen.haproxy.value.proxies if (row.proxy, row.name) != (proxy, name)]
+    rows += [Proxy(proxy, name, status, 0)] if status is not None else []
+    return replace(seen, haproxy=_edited(seen.haproxy, proxies=tuple(rows)))
+
+
+def _edited(answer: Seen[Any], **changes: Any) -> Seen[Any]:
+    return Seen(replace(answer.value, **changes))
+
+
+def _edited_rows(rows: tuple[Any, ...], key: str, edits: Mapping[str, Mapping[str, Any] | None]) -> tuple[Any, ...]:
+    changes = ((row, edits.get(getattr(row, key), {})) for row in rows)
+    return tuple(replace(row, **change) for row, change in changes if change is not None)
