@@ -72,8 +72,9 @@ def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
 async def _up(place: Place, references: Mapping[str, str], progress: Progress) -> Outcome:
     files = render(place.spec, references)
     ctx = execute.Context(place.access(), place.folder, place.project, files, progress)
+    declared = desired(place.spec, references, files)
     actual = await execute.read_actual(ctx)
-    steps = plan.plan_up(place.spec, desired(place.spec, references, files), actual, rendered_pgpool.needs_restart)
+    steps = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
     _preflight(place, set(actual.containers))
     write_files(place, files)
     _ensure_pool_passwd(place, references["pgpool"])
@@ -82,6 +83,11 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
     if not steps.is_empty and actual.containers:
         progress.note(f"plan:\n{steps}")
     await execute.walk(steps, ctx)
+    if actual.former and actual.dynamic is None:  # a stopped cluster's Patroni can be asked only now
+        actual = await execute.read_actual(ctx)
+        rest = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
+        await execute.walk(rest, ctx)
+        steps = Plan((*steps.steps, *rest.steps))
     outcome = await _wait_for_truth(ctx, steps, progress)
     state.record_former(place.folder, place.spec)
     return outcome

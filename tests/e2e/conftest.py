@@ -1,7 +1,7 @@
 """A real cluster for the end-to-end tests: started once by the command line, taken away at the end.
 
-It has the default names and ports, in a temporary folder; where a cluster of that name exists already, the tests refuse to
-run rather than touch it. Where a test fails, its evidence is kept in artifacts/e2e/.
+It has the default names and ports, in a temporary folder; where a cluster of that name exists already, the tests refuse
+to run rather than touch it. Where a test fails, its evidence is kept in artifacts/e2e/.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def as_document(cluster: str, seen: Snapshot, judged: Assessment) -> dict[str, A
         "primary": judged.primary,
         "nodes": [dataclasses.asdict(row) for row in judged.rows],
         "findings": [dataclasses.asdict(finding) for finding in judged.findings],
-        "lanes": {lane: dataclasses.asdict(door) for lane, door in seen.doors.items()},
+        "lanes": {k: dataclasses.asdict(d.value) if d.value else {"error": d.error} for k, d in seen.doors.items()},
         "versions": tables.versions(seen),
         "containers": {name: dataclasses.asdict(c) for name, c in (seen.containers.value or {}).items()},
     }

@@ -172,7 +172,7 @@ class Lanes(Table):
     )
     pool: Lane = Field(
         Lane(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
-        description="Balanced: reads spread over all nodes; a session reads the writes that Pgpool-II sees (docs/lanes.md).",
+        description="Balanced: reads spread over all nodes; a session reads writes that Pgpool sees (docs/lanes.md).",
     )
 
     @model_validator(mode="before")
