@@ -18,11 +18,10 @@ from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.plan import Plan
 from poolkeeper.model.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.place import Place
+from poolkeeper.place import Place, write_pgpass
 from poolkeeper.render import compose as rendered_compose
 from poolkeeper.render import patroni as rendered_patroni
 from poolkeeper.render import pgpool as rendered_pgpool
-from poolkeeper.render import psql
 from poolkeeper.render.files import render
 from poolkeeper.system import base_image, compose, images, preflight, state
 
@@ -115,13 +114,6 @@ def write_files(place: Place, files: Mapping[str, str]) -> None:
     state.write_tree(place.folder.rendered, files)
     write_pgpass(place)
     state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
-
-
-def write_pgpass(place: Place) -> None:
-    """Write libpq's password file from the passwords as they are."""
-    passwords = state.read_secrets(place.folder)
-    roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
-    state.write(place.folder.pgpass, psql.password_file(place.spec, roles))
 
 
 def _ensure_pool_passwd(place: Place, image: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from poolkeeper import errors, observe
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import psql
 from poolkeeper.system import compose, state
 
 
@@ -33,3 +34,10 @@ class Place:
             known = ", ".join(self.spec.addresses())
             raise errors.UserError(f"{service!r} is not a service of this cluster", hint=f"Its services: {known}.")
         return self.spec.container_name(service)
+
+
+def write_pgpass(place: Place) -> None:
+    """Write libpq's password file from the passwords as they are. Raises ClusterNotUp where there are none yet."""
+    passwords = state.read_secrets(place.folder)
+    roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(place.folder.pgpass, psql.password_file(place.spec, roles))

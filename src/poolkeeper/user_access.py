@@ -163,7 +163,10 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
         except errors.PoolkeeperError:
             untold.append(f"{name} ({containers[service].state})")
     if untold:
-        raise errors.UserError(f"the file is as it was, but {', '.join(untold)} could not be told to read it again")
+        raise errors.UserError(
+            f"the file is as it was, but {', '.join(untold)} could not be told to read it again; "
+            "once it runs, `docker exec CONTAINER reload.sh` tells it"
+        )
 
 
 async def encrypt(cluster: Cluster, name: str, password: str) -> str:

@@ -12,12 +12,12 @@ import string
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from poolkeeper import bringup, errors, observe, user_access
+from poolkeeper import errors, observe, user_access
 from poolkeeper.decide import users as decide
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.model.progress import Progress
 from poolkeeper.model.users import Role
-from poolkeeper.place import Place
+from poolkeeper.place import Place, write_pgpass
 from poolkeeper.system import roles, state
 from poolkeeper.system.postgres import Session
 from poolkeeper.undo import Undo, all_or_nothing, run
@@ -234,4 +234,4 @@ async def _no_way_back() -> None:
 
 async def _keep_app_password(cluster: Cluster, password: str) -> None:
     state.write(cluster.place.folder.secrets / "app", password)
-    bringup.write_pgpass(cluster.place)
+    write_pgpass(cluster.place)

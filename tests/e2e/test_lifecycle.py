@@ -236,14 +236,14 @@ def test_reports_of_the_suite(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(done.stdout)
     assert document["outcome"] == "pass"
-    assert len(document["checks"]) == 20
-    assert {check["group"] for check in document["checks"]} == set(GROUPS)
+    assert sum(len(group["checks"]) for group in document["groups"]) == 20
+    assert [group["group"] for group in document["groups"] if group["checks"]] == sorted(GROUPS)
     for ending in ("md", "html", "xml", "json"):
         text = (cluster.folder / "reports" / f"pgpool-validation.{ending}").read_text()
         assert "pg_node2" in text
         assert cluster.secret("app") not in text
     only = json.loads(cluster.run("test", "--only", "8", "--json").stdout)
-    assert [check["group"] for check in only["checks"]] == [8]
+    assert [group["group"] for group in only["groups"] if group["checks"]] == [8]
 
 
 def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
@@ -256,7 +256,7 @@ def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
     stats = f"http://{spec.haproxy.stats_user}:{cluster.secret('stats')}@127.0.0.1:{spec.haproxy.stats_port}/"
     done = cluster.run(*words, "--stats", stats)
     document = json.loads(done.stdout)
-    assert document["outcome"] == "pass", [c for c in document["checks"] if c["outcome"] != "pass"]
+    assert document["outcome"] == "pass", done.stderr
     assert cluster.secret("superuser") not in done.stdout + done.stderr
 
 

@@ -6,6 +6,7 @@ It knows nothing of why a step is there; so after a plan, what is still to be do
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from poolkeeper.decide import plan
 from poolkeeper.model.observed import Container
 from poolkeeper.model.plan import Action, Plan, Step
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import compose, pgpool
+from poolkeeper.render import pgpool
 from poolkeeper.render.files import render
 from poolkeeper.system import images
 
@@ -27,6 +28,13 @@ IMAGES = Path(__file__).resolve().parents[2] / "images"
 
 def desired(spec: ClusterSpec) -> plan.Desired:
     """What is declared: the real rendered files and definitions, with the real image references."""
+    return _desired(spec.model_dump_json())
+
+
+@functools.lru_cache(maxsize=200)
+def _desired(spec_text: str) -> plan.Desired:
+    """To render takes longer than all else here."""
+    spec = ClusterSpec.model_validate_json(spec_text)
     references = images.references(spec, IMAGES)
     return bringup.desired(spec, references, render(spec, references))
 

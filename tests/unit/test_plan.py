@@ -207,11 +207,11 @@ STATES = st.sampled_from([None, {"state": "exited"}, {"state": "paused"}, {"stat
     st.integers(2, 4),
     st.frozensets(st.sampled_from(NODES)),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_after_a_plan_nothing_is_left(
     changes: list[Edits], found: dict[str, Any], leader: str, nodes: int, pending: frozenset[str]
 ) -> None:
-    """Any edits, whatever of the cluster is there: one plan applies all, or two where nobody could be asked at first."""
+    """Any edits, whatever is there: one plan applies all; or two, where nobody could be asked at first."""
     before = replace(deployments.running(SPEC, leader).edit(found), pending=pending)
     spec = edited([edit for edits in changes for edit in edits], with_node(nodes) if nodes != 3 else SPEC)
     try:

@@ -70,8 +70,9 @@ def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: 
         *_reconfigurations(spec, desired, actual, needs_restart),
         *_shared_configuration(spec, desired, actual),
     ]
-    # A container that starts anew starts PostgreSQL anew.
-    anew = {name for step in steps if step.action in (Action.START, Action.RECREATE) for name in step.services}
+    # A container that starts anew starts PostgreSQL anew; one that was paused goes on.
+    begun = {name for step in steps if step.action in (Action.START, Action.RECREATE) for name in step.services}
+    anew = begun - {container.service for container in _existing(spec, actual, "paused")}
     restarts = (step for step in pending_restarts(spec, actual) if not anew.intersection(step.services))
     return Plan((*steps, *restarts))
 
@@ -131,7 +132,7 @@ def _reconfigurations(
         if container.definition != desired.definitions[service]:
             continue
         new, old = files_of(spec, service, desired.files), files_of(spec, service, actual.applied)
-        changed = sorted(path for path in new if _effective(path, new[path]) != _effective(path, old.get(path, "")))
+        changed = sorted(path for path in new if _differs(path, old.get(path, ""), new[path]))
         if not changed:
             continue
         why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
@@ -143,12 +144,12 @@ def _reconfigurations(
             yield Step(Action.RELOAD, (service,), why)
 
 
-def _effective(path: str, text: str) -> Any:
-    """What counts of a file once the cluster exists: Patroni reads `bootstrap` at the first start only."""
-    if not path.endswith("/patroni.yml"):
-        return text
-    document = yaml.safe_load(text)
-    return {key: value for key, value in document.items() if key != "bootstrap"} if document else None
+def _differs(path: str, old: str, new: str) -> bool:
+    """Does a running service care? Patroni reads `bootstrap` at the first start only."""
+    if old == new or not path.endswith("/patroni.yml"):
+        return old != new
+    before, after = ({**(yaml.safe_load(text) or {}), "bootstrap": None} for text in (old, new))
+    return before != after
 
 
 def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:

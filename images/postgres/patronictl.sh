@@ -1,0 +1,7 @@
+#!/bin/sh
+# patronictl for people: `docker exec -it pg_node1 patronictl list`, with the password of the REST API at hand.
+set -eu
+
+PATRONI_RESTAPI_PASSWORD=$(cat /run/secrets/rest)
+export PATRONI_RESTAPI_PASSWORD
+exec /usr/bin/patronictl -c /etc/poolkeeper/patroni.yml "$@"
