@@ -25,7 +25,7 @@ HELP = """Database users: the role, Pgpool's list and its reload in one step; wh
 
 \b
   poolkeeper user add alice --database shop     asks for the password, twice
-  poolkeeper user add bob --generate > bob.txt  makes one, and prints it once
+  poolkeeper user add bob --generate            makes one, and prints it once
   pass show bob | poolkeeper user passwd bob --password-stdin
   poolkeeper user drop alice --database shop    with her database; asks first
   poolkeeper user list                          where PostgreSQL and Pgpool disagree

@@ -41,8 +41,8 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": spec.project,
         "services": services,
-        "networks": {"cluster": _network(spec, label)},
-        "volumes": {name: {"name": volume_name(spec, name), "labels": label} for name in volumes},
+        "networks": {"cluster": _network(spec, dict(label))},
+        "volumes": {name: {"name": volume_name(spec, name), "labels": dict(label)} for name in volumes},
         "secrets": {name: {"file": f"../secrets/{name}"} for name in secrets},
     }
 
