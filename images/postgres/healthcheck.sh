@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Healthy: PostgreSQL answers a query of the role of the checks, and Patroni says that it runs it.
 set -eu
 
@@ -8,4 +8,7 @@ umask 077
 answer=$(PGPASSFILE=$pass PGCONNECT_TIMEOUT=4 psql -X -A -t -q -h 127.0.0.1 -U "$POOLKEEPER_CHECK_ROLE" -d postgres \
     -c 'SELECT 1')
 [ "$answer" = 1 ]
-python3 -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:8008/health", timeout=3)'
+exec 3<> /dev/tcp/127.0.0.1/8008 # no program of HTTP is in the image, and Python would cost more than the query
+printf 'GET /health HTTP/1.0\r\n\r\n' >&3
+read -r -t 3 _ status _ <&3
+[ "$status" = 200 ]

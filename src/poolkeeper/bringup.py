@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from poolkeeper import errors, execute, observe, setup_engine
+from poolkeeper import errors, execute, observe, setup_engine, starting
 from poolkeeper.decide import health, plan
 from poolkeeper.model.assessment import Assessment, Finding
 from poolkeeper.model.observed import Snapshot
@@ -70,13 +70,20 @@ def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
 
 async def _up(place: Place, references: Mapping[str, str], progress: Progress) -> Outcome:
     files = render(place.spec, references)
-    ctx = execute.Context(place.access(), place.folder, place.project, files, progress)
+    ctx = starting.Context(
+        place.access(),
+        place.folder,
+        place.project,
+        files,
+        progress,
+        lambda: _ensure_pool_passwd(place, references["pgpool"]),
+    )
     declared = desired(place.spec, references, files)
     actual = await execute.read_actual(ctx)
+    ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
     steps = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
     _preflight(place, set(actual.containers))
     write_files(place, files)
-    _ensure_pool_passwd(place, references["pgpool"])
     if actual.former is None:
         state.record_former(place.folder, place.spec)  # before the first start: it fixes some of it for good
     if not steps.is_empty and actual.containers:
@@ -125,7 +132,7 @@ def _ensure_pool_passwd(place: Place, image: str) -> None:
     state.write(place.folder.pool_passwd, images.encrypt_passwords(image, place.folder, users))
 
 
-async def _wait_for_truth(ctx: execute.Context, steps: Plan, progress: Progress) -> Outcome:
+async def _wait_for_truth(ctx: starting.Context, steps: Plan, progress: Progress) -> Outcome:
     """Until every witness says green; Pgpool's view is mended where it does not follow by itself."""
     spec = ctx.access.spec
     begin = touched = time.monotonic()
@@ -136,17 +143,17 @@ async def _wait_for_truth(ctx: execute.Context, steps: Plan, progress: Progress)
             judged = health.assess(spec, seen)
             if judged.is_healthy:
                 return Outcome(steps, tuple(repairs), judged, seen)
-            await execute.raise_if_died(ctx, list(spec.addresses()))
+            await starting.raise_if_died(ctx, list(spec.addresses()), seen.containers.value or {})
             if time.monotonic() - begin > spec.timeouts.up:
                 raise await _deadline(ctx, judged)
             patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
             if time.monotonic() - touched > patience and (step := await execute.mend_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
 
-async def _deadline(ctx: execute.Context, judged: Assessment) -> errors.DeadlinePassed:
+async def _deadline(ctx: starting.Context, judged: Assessment) -> errors.DeadlinePassed:
     service = culprit(judged.findings, list(ctx.access.spec.addresses()))
     log = await asyncio.to_thread(compose.tail, ctx.container(service)) if service else ""
     return errors.DeadlinePassed(

@@ -6,53 +6,32 @@ Invariant: every step can be interrupted and begun again; what a service took is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
-from poolkeeper import errors, observe
+from poolkeeper import observe, starting
 from poolkeeper.decide import drift, plan, repair
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.plan import Action, Plan, Step
-from poolkeeper.model.progress import Progress
 from poolkeeper.render import compose as rendered
 from poolkeeper.render import patroni as rendered_patroni
 from poolkeeper.system import compose, etcd, patroni, state
 from poolkeeper.wait import wait_for
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a step needs: the cluster, its folder and Compose project, the rendered files, and where progress goes."""
-
-    access: observe.Access
-    folder: state.State
-    project: compose.Project
-    files: Mapping[str, str]
-    progress: Progress
-
-    def container(self, service: str) -> str:
-        """A service's container name."""
-        return self.access.spec.container_name(service)
-
-    def address(self, service: str) -> str:
-        """A service's address."""
-        return str(self.access.spec.addresses()[service])
-
-
-async def walk(steps: Plan, ctx: Context) -> None:
+async def walk(steps: Plan, ctx: starting.Context) -> None:
     """Do every step; the starts first and together, since they are one bring-up."""
     starts = [service for step in steps.steps if step.action is Action.START for service in step.services]
     for step in (step for step in steps.steps if step.action is Action.REMOVE):
         await _walk_one(step, ctx)
     if starts:
-        await start(ctx, starts)
+        await starting.start(ctx, starts)
     for step in steps.steps:
         if step.action not in (Action.START, Action.REMOVE):
             await _walk_one(step, ctx)
 
 
-async def _walk_one(step: Step, ctx: Context) -> None:
-    handlers: dict[Action, Callable[[Step, Context], Awaitable[None]]] = {
+async def _walk_one(step: Step, ctx: starting.Context) -> None:
+    handlers: dict[Action, Callable[[Step, starting.Context], Awaitable[None]]] = {
         Action.REMOVE: _remove,
         Action.RECREATE: _recreate,
         Action.RELOAD: _reload,
@@ -65,114 +44,29 @@ async def _walk_one(step: Step, ctx: Context) -> None:
         await handlers[step.action](step, ctx)
 
 
-async def start(ctx: Context, services: Sequence[str]) -> None:
-    """Bring services up: the store, the nodes, then what routes to them."""
-    spec = ctx.access.spec
-    etcds, nodes, outer = ([s for s in stage if s in services] for stage in plan.stages(spec))
-    thawed = await asyncio.to_thread(_unpause, ctx, services)
-    if nodes and not await asyncio.to_thread(compose.volumes, spec.name):
-        await _start_first_time(ctx, etcds, nodes)
-    elif etcds or nodes:
-        with ctx.progress.step(f"starting {', '.join([*etcds, *nodes])}"):
-            await asyncio.to_thread(compose.up, ctx.project, [*etcds, *nodes])
-    if nodes:
-        with ctx.progress.step("waiting until every standby streams from the primary"):
-            await _wait_nodes(ctx)
-    if outer:
-        with ctx.progress.step(f"starting {', '.join(outer)}"):
-            await asyncio.to_thread(compose.up, ctx.project, outer)
-    _record(ctx, [service for service in services if service not in thawed])
-
-
-def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
-    """Let those that are paused go on: with the files that they read at their start."""
-    containers = compose.containers(ctx.access.spec.name)
-    paused = [name for name in services if name in containers and containers[name].state == "paused"]
-    for service in paused:
-        compose.unpause(containers[service].name)
-    return paused
-
-
-async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
-    """The first declared node must win the race to initialize: the others start once it has."""
-    first, spec = ctx.access.spec.nodes[0].name, ctx.access.spec
-    with ctx.progress.step(f"starting {', '.join([*etcds, first])}"):
-        await asyncio.to_thread(compose.up, ctx.project, [*etcds, first])
-    with ctx.progress.step(f"initializing the database on {first}, creating the other containers"):
-        created = asyncio.to_thread(compose.create, ctx.project)
-        key, store = f"/service/{spec.name}/initialize", ctx.address(spec.etcd.members[0].name)
-
-        async def initialized() -> str | None:
-            await raise_if_died(ctx, [*etcds, first])
-            seen = await observe.see(etcd.has_key(store, key, spec.timeouts.query))
-            return None if seen.value else seen.error or f"{first} has not begun to initialize"
-
-        await asyncio.gather(created, wait_for(f"the initialization by {first}", initialized, seconds=60))
-        await asyncio.to_thread(compose.up, ctx.project, [node for node in nodes if node != first])
-
-
-async def _wait_nodes(ctx: Context) -> None:
-    """Wait for one primary that all other nodes stream from."""
-    spec = ctx.access.spec
-    names = [node.name for node in spec.nodes]
-
-    async def look() -> str | None:
-        await raise_if_died(ctx, [*(m.name for m in spec.etcd.members), *names])
-        views = await observe.see_patroni(spec, spec.timeouts.query)
-        view = next((v.value for n, v in views.items() if v.value and v.value.leader == n), None)
-        if view is None:
-            return "no primary yet"
-        waiting = [n for n in names if n != view.leader and (m := view.member(n)) and m.state != "streaming"]
-        missing = [n for n in names if view.member(n) is None]
-        return f"not streaming yet: {', '.join(waiting + missing)}" if waiting or missing else None
-
-    await wait_for("streaming replication", look, seconds=spec.timeouts.up)
-
-
-async def raise_if_died(ctx: Context, services: Sequence[str]) -> None:
-    """Raise ContainerDied, with its last log lines, if a container ended or keeps ending."""
-    containers = await observe.see_containers(ctx.access.spec)
-    for service in services:
-        container = containers.get(service)
-        if container and (container.state in ("exited", "dead") or container.restarts >= 3):
-            log = await asyncio.to_thread(compose.tail, container.name)
-            memory = " (out of memory)" if container.oom_killed else ""
-            raise errors.ContainerDied(
-                f"the container {container.name} ended with {container.exit_code}{memory}",
-                detail=log,
-                hint=f"All of its log: poolkeeper logs {service}. Then try `poolkeeper up` again, "
-                "or begin anew with `poolkeeper down` (removes the data).",
-            )
-
-
-def _record(ctx: Context, services: Sequence[str]) -> None:
-    for service in services:
-        state.record_applied(ctx.folder, plan.files_of(ctx.access.spec, service, ctx.files))
-
-
-async def _remove(step: Step, ctx: Context) -> None:
+async def _remove(step: Step, ctx: starting.Context) -> None:
     for service in step.services:
         volume = rendered.volume_name(ctx.access.spec, service)
         await asyncio.to_thread(compose.remove_service, ctx.access.spec.name, service, volume=volume)
 
 
-async def _recreate(step: Step, ctx: Context) -> None:
+async def _recreate(step: Step, ctx: starting.Context) -> None:
     await asyncio.to_thread(compose.up, ctx.project, step.services, recreate=True)
     await _settle(ctx, step.services)
 
 
-async def _restart(step: Step, ctx: Context) -> None:
+async def _restart(step: Step, ctx: starting.Context) -> None:
     for service in step.services:
         await asyncio.to_thread(compose.restart, ctx.container(service))
     await _settle(ctx, step.services)
 
 
-async def _settle(ctx: Context, services: Sequence[str]) -> None:
+async def _settle(ctx: starting.Context, services: Sequence[str]) -> None:
     """After a disturbance: wait until what was disturbed serves again, before the next one is."""
-    _record(ctx, services)
+    starting.record(ctx, services)
     spec = ctx.access.spec
     if any(service in {node.name for node in spec.nodes} for service in services):
-        await _wait_nodes(ctx)
+        await starting.wait_nodes(ctx)
     for service in (s for s in services if s in {m.name for m in spec.etcd.members}):
 
         async def healthy(service: str = service) -> str | None:
@@ -182,7 +76,7 @@ async def _settle(ctx: Context, services: Sequence[str]) -> None:
         await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
 
 
-async def _reload(step: Step, ctx: Context) -> None:
+async def _reload(step: Step, ctx: starting.Context) -> None:
     spec = ctx.access.spec
     for service in step.services:
         if service == spec.haproxy.service:
@@ -191,10 +85,10 @@ async def _reload(step: Step, ctx: Context) -> None:
             await asyncio.to_thread(compose.execute, ctx.container(service), ["reload.sh"])
         else:
             await patroni.reload(ctx.address(service), ctx.access.rest_auth, spec.timeouts.query)
-    _record(ctx, step.services)
+    starting.record(ctx, step.services)
 
 
-async def _patch(step: Step, ctx: Context) -> None:
+async def _patch(step: Step, ctx: starting.Context) -> None:
     """Patch, wait until every node has taken it, then restart those that say they need it: standbys first.
 
     A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
@@ -209,7 +103,7 @@ async def _patch(step: Step, ctx: Context) -> None:
             await _walk_one(pending, ctx)
 
 
-def _taken(ctx: Context, names: Sequence[str]) -> Callable[[], Awaitable[str | None]]:
+def _taken(ctx: starting.Context, names: Sequence[str]) -> Callable[[], Awaitable[str | None]]:
     """Has each node either the new value of each parameter, or Patroni's mark that it waits for a restart?"""
     declared = rendered_patroni.dynamic_config(ctx.access.spec)["postgresql"]["parameters"]
     wanted = {name: declared[name] for name in names if name in declared}
@@ -226,20 +120,20 @@ def _taken(ctx: Context, names: Sequence[str]) -> Callable[[], Awaitable[str | N
     return look
 
 
-async def _restart_postgres(step: Step, ctx: Context) -> None:
+async def _restart_postgres(step: Step, ctx: starting.Context) -> None:
     for node in step.services:
         await patroni.restart_postgres(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
-    await _wait_nodes(ctx)
+    await starting.wait_nodes(ctx)
 
 
-async def _attach(step: Step, ctx: Context) -> None:
+async def _attach(step: Step, ctx: starting.Context) -> None:
     pool = ctx.container(ctx.access.spec.lanes.pool.service)
     index = {node.name: i for i, node in enumerate(ctx.access.spec.nodes)}
     for node in step.services:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
 
 
-async def read_actual(ctx: Context) -> plan.Actual:
+async def read_actual(ctx: starting.Context) -> plan.Actual:
     """What is there, as the planner wants it."""
     spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
     containers = await observe.see_containers(spec)
@@ -259,7 +153,7 @@ async def read_actual(ctx: Context) -> plan.Actual:
     )
 
 
-async def mend_pgpool(ctx: Context, seen: Snapshot) -> Step | None:
+async def mend_pgpool(ctx: starting.Context, seen: Snapshot) -> Step | None:
     """Do the next repair of Pgpool's view, if there is one; the step that was done."""
     step = repair.pgpool_repair(ctx.access.spec, seen)
     if step:

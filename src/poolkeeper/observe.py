@@ -108,6 +108,12 @@ async def see_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[Patroni
     return await _see_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
 
 
+async def see_postgres(access: Access, node: str) -> Seen[Postgres]:
+    """One node's PostgreSQL."""
+    limit = access.spec.timeouts.query
+    return await see(postgres.observe_node(access.node(node), limit))
+
+
 async def see_nodes(
     access: Access, limit: float
 ) -> tuple[dict[str, Seen[PatroniView]], dict[str, str], dict[str, Seen[Postgres]]]:

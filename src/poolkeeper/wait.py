@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 
 from poolkeeper import errors
 
-PAUSE = 0.1  # seconds between two looks
+PAUSE = 0.1  # seconds between two looks that cost little
 
 
-async def wait_for(what: str, look: Callable[[], Awaitable[str | None]], *, seconds: float) -> None:
+async def wait_for(
+    what: str, look: Callable[[], Awaitable[str | None]], *, seconds: float, pause: float = PAUSE
+) -> None:
     """Look until `look` returns None; otherwise it returns what is still missing. Raises DeadlinePassed with that."""
     deadline = time.monotonic() + seconds
     while (missing := await look()) is not None:
         if time.monotonic() > deadline:
             raise errors.DeadlinePassed(f"{what} did not happen within {seconds:g} s; last seen: {missing}")
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from poolkeeper import errors, setup_engine
+from poolkeeper import errors
 from poolkeeper.cli import chosen, console
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.render import psql
-from poolkeeper.system import compose, engine, images, state
+from poolkeeper.system import compose, state
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def up(ctx: typer.Context) -> None:
     Idempotent: on a healthy cluster it changes nothing; after an edit of cluster.toml it does the least that applies
     it; after an interruption or a crash it goes on from there.
     """
-    from poolkeeper import bringup  # here, so that the other commands start without it
+    from poolkeeper import bringup
 
     begin = time.monotonic()
     where = chosen.of(ctx)
@@ -99,6 +99,8 @@ def down(
     The passwords in .poolkeeper/ stay, so that a new cluster accepts the same ones; --purge removes them too. Images
     stay; `docker image rm` takes them away.
     """
+    from poolkeeper.system import engine
+
     where, steps = chosen.of(ctx), console.Steps()
     with state.lock(where.folder):
         if engine.probe().answers:
@@ -124,7 +126,8 @@ def render_files(
     ),
 ) -> None:
     """Write the Compose file and every configuration file, for anyone to read. No password is in them."""
-    from poolkeeper.render.files import render  # here, so that the other commands start without Jinja2
+    from poolkeeper.render.files import render
+    from poolkeeper.system import images
 
     where = chosen.of(ctx)
     files = render(where.spec, images.references(where.spec, where.image_sources))
@@ -135,6 +138,8 @@ def render_files(
 
 def ensure_engine(ctx: typer.Context) -> None:
     """Make a container engine with Compose v2 answer: use the one that is there, else install and start it."""
+    from poolkeeper import setup_engine
+
     log = chosen.of(ctx).folder.engine_log
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = setup_engine.ensure(console.Steps().note, log)
