@@ -138,6 +138,11 @@ def test_etcds_members_are_guarded_also_where_nobody_noted_the_former_ones() -> 
     assert "etcd.members" in refusal(before, snapshots.spec_of(members=1))
 
 
+def test_every_role_but_the_control_ports_is_fixed() -> None:
+    """The others are in the database, or in a Patroni that would have to be asked with the former one."""
+    assert {*unsafe.FIXED_ROLES, "pcp"} == set(type(SPEC.roles).model_fields)
+
+
 # What only Poolkeeper itself reads: the next command uses the new value.
 OURS = {"timeouts.up", "timeouts.query", "postgresql.admin_connections"}
 FIXED = {"name", "network.subnet", "etcd.members.2.name", *(f"roles.{role}" for role in unsafe.FIXED_ROLES)}
