@@ -50,8 +50,19 @@ def up(place: Place, progress: Progress) -> Outcome:
     setup_engine.ensure(progress.note, place.folder.engine_log)
     with state.lock(place.folder):
         references = ensure_images(place, progress)
+        _refuse_lost_passwords(place)
         state.prepare(place.folder)
         return asyncio.run(_up(place, references, progress))
+
+
+def _refuse_lost_passwords(place: Place) -> None:
+    """Data without its passwords: new ones would fit nothing, and the cluster would never get green."""
+    lost = [name for name in state.SECRET_NAMES if not (place.folder.secrets / name).exists()]
+    if lost and compose.volumes(place.spec.name):
+        raise errors.UnsafeChange(
+            f"this cluster has data, and {place.folder.secrets} lacks its passwords ({', '.join(lost)})",
+            hint="Put the folder back from a backup, or begin anew with: poolkeeper down (removes the data).",
+        )
 
 
 def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
@@ -82,7 +93,7 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
     actual = await execute.read_actual(ctx)
     ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
     steps = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
-    _preflight(place, set(actual.containers))
+    _preflight(place, actual)
     write_files(place, files)
     if actual.former is None:
         state.record_former(place.folder, place.spec)  # before the first start: it fixes some of it for good
@@ -106,9 +117,16 @@ def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str
     return plan.Desired(definitions, files, rendered_patroni.dynamic_config(spec))
 
 
-def _preflight(place: Place, existing: set[str]) -> None:
-    spec = place.spec
-    ports = [port for service, table in spec.published_ports().items() if service not in existing for port in table]
+def _preflight(place: Place, actual: plan.Actual) -> None:
+    """What of this machine stands in the way: asked for ports that no container of ours publishes yet."""
+    spec, existing, former = place.spec, actual.containers, actual.former
+    held = {port for name, table in (former.published_ports() if former else {}).items() for port in table}
+    ports = [
+        port
+        for service, table in spec.published_ports().items()
+        for port in table
+        if service not in existing or (former and port not in held)
+    ]
     if ports:
         preflight.check_disk(place.folder.root)
         preflight.check_ports(spec.network.bind_address, ports)

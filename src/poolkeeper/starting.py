@@ -10,7 +10,7 @@ from poolkeeper import errors, observe
 from poolkeeper.decide import plan
 from poolkeeper.model.observed import Container
 from poolkeeper.model.progress import Progress
-from poolkeeper.system import compose, etcd, state
+from poolkeeper.system import compose, etcd, patroni, state
 from poolkeeper.wait import wait_for
 
 ENDLESS = 3  # restarts by the engine since we began: it will not come up by itself
@@ -114,7 +114,14 @@ async def wait_nodes(ctx: Context) -> None:
             return f"{leader} is not open for writes yet"
         streaming = {sender.application for sender in server.senders if sender.state == "streaming"}
         waiting = [name for name in names if name != leader and name not in streaming]
-        return f"not streaming yet: {', '.join(waiting)}" if waiting else None
+        if waiting:
+            return f"not streaming yet: {', '.join(waiting)}"
+        # Patroni takes standbys into the quorum when it next looks around. A PATCH that changes nothing makes it look
+        # now; where it is refused, only the wait is longer, so its answer does not matter.
+        same = {"loop_wait": spec.patroni.loop_wait}
+        address, limit = ctx.address(leader), spec.timeouts.query
+        await observe.see(patroni.patch_config(address, same, ctx.access.rest_auth, limit))
+        return None
 
     everyone = [*(member.name for member in spec.etcd.members), *names]
     await while_alive(ctx, everyone, wait_for("streaming replication", look, seconds=spec.timeouts.up, pause=0.25))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 import subprocess
 import time
@@ -315,6 +316,36 @@ def smaller(text: str) -> str:
     """One standby, one etcd member: all that fits beside another cluster on two cores."""
     text = re.sub(r'(?s)\[\[nodes\]\]\nname = "pg_node3".*?(?=\n\[)', "", text, count=1)
     return re.sub(r'(?s)\[\[etcd\.members\]\]\nname = "etcd[23]".*?(?=\n\[)', "", text)
+
+
+def test_dead_container_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    """A Pgpool that cannot start: `up` names its container, shows its last words and what to try, and is not 0."""
+    broken = '[pgpool.parameters]\nlog_min_messages = "nonsense"'
+    second = make_folder(tmp_path, lambda text: smaller(another(text)).replace("[pgpool.parameters]", broken))
+    try:
+        done = second.run("up")
+        assert done.returncode == 32, done.stderr
+        assert "the container other_pgpool" in done.stderr
+        assert "nonsense" in done.stderr
+        assert "poolkeeper logs pgpool" in done.stderr
+    finally:
+        second.ok("down", "--purge")
+    assert leftovers(cluster, "other") == []
+
+
+def test_lost_passwords_are_refused(cluster: Cluster) -> None:
+    """Data whose passwords are gone: `up` refuses rather than make new ones that fit nothing."""
+    kept = cluster.place.folder.secrets
+    away = kept.with_name("secrets.away")
+    kept.rename(away)
+    try:
+        done = cluster.run("up")
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+        away.rename(kept)
+    assert done.returncode == 11, done.stderr
+    assert "passwords" in done.stderr
+    assert cluster.run("status").returncode == 0
 
 
 def test_port_taken_is_told(tmp_path: Path) -> None:

@@ -103,17 +103,16 @@ def down(
 
     where, steps = chosen.of(ctx), console.Steps()
     with state.lock(where.folder):
-        if engine.probe().answers:
-            with steps.step("removing containers, network and volumes"):
-                removed = compose.remove_all(where.spec.name)
-            console.err.print(
-                f"removed {removed.containers} containers, {removed.networks} network, {removed.volumes} volumes"
-            )
-        else:
+        if not engine.probe().answers:
             raise errors.EngineMissing(
                 "no container engine answers, so nothing can be removed",
                 hint="Start it (poolkeeper engine), then run this again.",
             )
+        former = state.read_former(where.folder)  # the name may have been edited since
+        for name in sorted({where.spec.name, former.name if former else where.spec.name}):
+            with steps.step(f"removing containers, network and volumes of {name}"):
+                gone = compose.remove_all(name)
+            console.err.print(f"removed {gone.containers} containers, {gone.networks} network, {gone.volumes} volumes")
         state.forget_cluster(where.folder)
         if purge:
             state.purge(where.folder)
