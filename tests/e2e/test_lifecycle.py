@@ -69,6 +69,7 @@ def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
     assert "unknown" not in document["versions"].values()
 
 
+@pytest.mark.skipif(shutil.which("psql") is None, reason="the printed lines are psql's, which is not installed here")
 def test_printed_commands_work_as_they_are(cluster: Cluster) -> None:
     """Each psql line that `up` prints can be pasted."""
     lines = [line for line in cluster.ok("up").splitlines() if "psql" in line]
@@ -177,6 +178,25 @@ def test_lane_and_door_are_changed_alone(edited: Cluster) -> None:
     edited.ok("up")
     changed = {service for service, seen in identities(edited).items() if seen != before[service]}
     assert changed == {"pgpool_ro"}
+
+
+def test_a_standby_is_added_and_removed(edited: Cluster) -> None:
+    """A declared fourth node clones itself and joins every view; undeclared, it goes with its volume."""
+    before = identities(edited)
+    fourth = '\n[[nodes]]\nname = "pg_node4"\naddress = "10.8.0.14"\nport = 5614\n'
+    edit(edited, r"(?s)(\[\[nodes\]\]\nname = \"pg_node3\".*?\nport = 5613\n)", rf"\g<1>{fourth}")
+    edited.ok("up")
+    rows = {row["node"]: row for row in json.loads(edited.run("status", "--json").stdout)["nodes"]}
+    assert (rows["pg_node4"]["postgres"], rows["pg_node4"]["pgpool"]) == ("standby", "standby, up")
+    now = identities(edited)
+    assert all(now[name] == before[name] for name in before if name.startswith(("pg_node", "etcd")))
+    assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 25
+    edited.folder.joinpath("cluster.toml").write_text(
+        edited.folder.joinpath("cluster.toml").read_text().replace(fourth, "")
+    )
+    edited.ok("up")
+    assert set(identities(edited)) == set(before)
+    assert "poolkeeper_pg_node4" not in edited.docker("volume", "ls", "-q").split()
 
 
 def test_bad_file_is_refused_before_anything_changes(edited: Cluster) -> None:

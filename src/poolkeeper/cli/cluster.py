@@ -13,7 +13,7 @@ from poolkeeper.cli import chosen, console
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.render import psql
-from poolkeeper.system import compose, state
+from poolkeeper.system import compose, process, state
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,17 +53,18 @@ def how_to_connect(where: Place) -> str:
     login = f"PGPASSFILE={folder}/pgpass psql -h {host}"
     su, app, db = spec.roles.superuser, spec.roles.app, spec.roles.app_database
     services = f"PGSERVICEFILE={folder}/pg_service.conf PGPASSFILE={folder}/pgpass psql service=rw"
-    return "\n".join(
-        [
-            "connect:",
-            f"  read-write   {login} -p {spec.lanes.rw.port} -U {app} {db}",
-            f"  read-only    {login} -p {spec.lanes.ro.port} -U {app} {db}",
-            f"  balanced     {login} -p {spec.lanes.pool.port} -U {su}",
-            f"  by service   {services}",
-            f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
-            f"password in {folder}/secrets/stats",
-        ]
-    )
+    lines = [
+        "connect:",
+        f"  read-write   {login} -p {spec.lanes.rw.port} -U {app} {db}",
+        f"  read-only    {login} -p {spec.lanes.ro.port} -U {app} {db}",
+        f"  balanced     {login} -p {spec.lanes.pool.port} -U {su}",
+        f"  by service   {services}",
+        f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
+        f"password in {folder}/secrets/stats",
+    ]
+    if process.find("psql") is None:
+        lines.append("  psql is not installed here; Debian and Ubuntu have it as postgresql-client")
+    return "\n".join(lines)
 
 
 def _shown(path: Path) -> str:
