@@ -168,7 +168,7 @@ async def _wait_for_truth(ctx: starting.Context, steps: Plan, progress: Progress
             if time.monotonic() - touched > patience and (step := await execute.mend_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.4)  # a look costs every server a session; they are still busy with their start
 
 
 async def _deadline(ctx: starting.Context, judged: Assessment) -> errors.DeadlinePassed:

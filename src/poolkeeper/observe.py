@@ -100,7 +100,8 @@ async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
 
 async def see_containers(spec: ClusterSpec) -> Mapping[str, Container]:
     """Every container of the cluster."""
-    return await asyncio.to_thread(compose.containers, spec.name)
+    names = [spec.container_name(service) for service in spec.addresses()]
+    return await asyncio.to_thread(compose.containers, spec.name, names)
 
 
 async def see_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[PatroniView]]:

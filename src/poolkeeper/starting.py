@@ -141,10 +141,10 @@ async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[Non
 
 
 async def _guard(ctx: Context, services: Sequence[str]) -> None:
-    """Look once a second, not more often: each look starts two programs on a machine that is busy starting others."""
+    """Look every two seconds, not more often: each look starts programs on a machine that is busy starting others."""
     while True:
         await raise_if_died(ctx, services, await observe.see_containers(ctx.access.spec))
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
 
 
 async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mapping[str, Container]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,20 +91,31 @@ def execute(container: str, argv: Sequence[str], *, stdin: str | None = None) ->
     )
 
 
-def containers(cluster: str) -> dict[str, Container]:
-    """Every container of the cluster, running or not, by its service."""
-    documents = inspect(cluster)
-    found = [_container(document) for document in documents]
+def containers(cluster: str, names: Sequence[str] = ()) -> dict[str, Container]:
+    """Every container of the cluster, running or not, by its service.
+
+    `names` are containers that probably exist: they are asked about while the engine is still listing.
+    """
+    found = [_container(document) for document in inspect(cluster, names)]
     return {container.service: container for container in found}
 
 
-def inspect(cluster: str) -> list[dict[str, Any]]:
+def inspect(cluster: str, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The engine's full account of every container of the cluster."""
-    ids = process.check(["docker", "ps", "-aq", "--filter", f"label={CLUSTER}={cluster}"]).split()
-    if not ids:
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        listing = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label={CLUSTER}={cluster}"]
+        listed = pool.submit(process.check, listing)
+        guessed = _inspect(names)
+        ids = listed.result().split()
+    known = {d["Id"]: d for d in guessed if (d["Config"]["Labels"] or {}).get(CLUSTER) == cluster}
+    return [*known.values(), *_inspect([identity for identity in ids if identity not in known])]
+
+
+def _inspect(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Those of the containers that exist: the engine prints them, and ends with 1 where another does not."""
+    if not names:
         return []
-    # A container may vanish between the two calls; inspect then prints the others and ends with 1.
-    done = process.run(["docker", "inspect", "--type", "container", *ids])
+    done = process.run(["docker", "inspect", "--type", "container", *names])
     if not done.ok and "No such container" not in done.stderr:
         raise errors.EngineFailed("docker inspect failed", detail=done.said)
     documents: list[dict[str, Any]] = json.loads(done.stdout or "[]")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +48,12 @@ class EngineState:
 
 
 def probe() -> EngineState:
-    """Look, change nothing. Two calls of the client where the engine answers."""
+    """Look, change nothing. Two calls of the client, side by side."""
     client = process.find("docker") or ""
-    version = _ask(["docker", "version", "--format", "{{.Server.Version}}"], client)
-    compose = _ask(["docker", "compose", "version", "--short"], client)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(_ask, ["docker", "compose", "version", "--short"], client)
+        version = _ask(["docker", "version", "--format", "{{.Server.Version}}"], client)
+        compose = asked.result()
     complaint = "" if version.ok else version.said
     return EngineState(
         client=client,
