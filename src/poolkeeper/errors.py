@@ -16,8 +16,7 @@
     ├── Unreachable                33   a server did not answer                    (retryable)
     ├── ServerRefused              34   a server answered with an error; carries the SQLSTATE or HTTP status
     ├── UserError                  35   a `poolkeeper user` request that cannot be done
-    ├── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
-    └── TestsFailed                 1   the validation suite did not pass
+    └── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
 
 The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell), and
 a command line that cannot be parsed ends with 2, as Click does it.
@@ -164,9 +163,3 @@ class StateLocked(PoolkeeperError):
 
     exit_code = 36
     retryable = True
-
-
-class TestsFailed(PoolkeeperError):
-    """At least one check did not pass."""
-
-    exit_code = 1
