@@ -1,4 +1,4 @@
-"""`up`, `stop`, `down`, `render`, `plan` and `engine`: what changes a cluster or its files."""
+"""`up`, `stop`, `down`, `render` and `engine`: what changes a cluster or its files."""
 
 from __future__ import annotations
 
