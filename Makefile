@@ -1,7 +1,7 @@
 # The verbs of Poolkeeper, one line each; the work is done by the program. ARGS="…" is passed on to it.
 # make itself ends with 2 whenever a verb fails; `.venv/bin/poolkeeper VERB` gives the exit codes.
 .DEFAULT_GOAL := help
-.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint bench-startup
+.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events
 .NOTPARALLEL:
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
@@ -11,9 +11,15 @@ pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds
 pgpool-status: .venv ; @$(PK) status $(ARGS)  ## who is what, by three witnesses (exit codes: use `.venv/bin/poolkeeper status`)
 pgpool-ps: .venv     ; @$(PK) ps $(ARGS)  ## the containers
 pgpool-logs: .venv   ; @$(PK) logs $(ARGS)  ## their logs, as ARGS="pgpool -f"
+pgpool-switchover: .venv ; @$(PK) switchover $(if $(TO),--to $(TO)) $(ARGS)  ## hand the primary's role over, as TO=pg_node2 or ARGS="--dry-run"
+pgpool-restart: .venv ; @$(PK) restart $(ARGS)  ## restart PostgreSQL, node after node, or ARGS="pg_node2"
+pgpool-maintenance: .venv ; @$(PK) maintenance $(ARGS)  ## ARGS="on": nobody elects, nobody mends; ARGS="off": they go on
+pgpool-reinit: .venv ; @$(PK) reinit $(ARGS)  ## clone a standby anew, as ARGS="pg_node3"
+pgpool-events: .venv ; @$(PK) events $(ARGS)  ## the story of the last failover or switchover
 pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers; the data stays
 pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove containers, network AND DATA
 test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works
+pgpool-drill: .venv  ; @$(PK) drill $(ARGS)  ## break the running cluster and measure what clients see, as ARGS="kill_node --rounds 10"
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
 test: lint           ; @$(PK) engine && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
 test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine

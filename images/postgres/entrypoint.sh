@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes the secrets as root, then becomes Patroni as the user postgres. Patroni removes the PATRONI_* variables from its
-# environment before it starts PostgreSQL.
+# Takes the secrets as root, then becomes the supervisor as the user postgres, which starts Patroni. Patroni removes the
+# PATRONI_* variables from its environment before it starts PostgreSQL.
 set -eu
 
 data=/var/lib/postgresql/data
@@ -19,7 +19,10 @@ for name in check app rewind; do
     install -o postgres -g postgres -m 0400 "/run/secrets/$name" "/run/poolkeeper/$name"
 done
 
+postgres() { exec setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
 if [ "${1:-}" = validate ]; then
-    exec setpriv --reuid=postgres --regid=postgres --init-groups patroni --validate-config /etc/poolkeeper/patroni.yml
+    postgres patroni --validate-config /etc/poolkeeper/patroni.yml
 fi
-exec setpriv --reuid=postgres --regid=postgres --init-groups patroni /etc/poolkeeper/patroni.yml
+read -r incarnation < /proc/sys/kernel/random/uuid
+# -I -S: nothing of the environment, no site packages; it starts in a third of the time.
+postgres python3 -I -S /usr/local/lib/poolkeeper/supervisor.py --node "$POOLKEEPER_NODE" --incarnation "$incarnation"

@@ -90,7 +90,8 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
         lambda: _ensure_pool_passwd(place, references["pgpool"]),
     )
     declared = desired(place.spec, references, files)
-    actual = await execute.read_actual(ctx)
+    seen = await _look_at_running(ctx)
+    actual = await execute.read_actual(ctx, seen)
     ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
     steps = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
     _preflight(place, actual)
@@ -105,7 +106,7 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
         rest = plan.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
         await execute.walk(rest, ctx)
         steps = Plan((*steps.steps, *rest.steps))
-    outcome = await _wait_for_truth(ctx, steps, progress)
+    outcome = await _wait_for_truth(ctx, steps, progress, None if steps.steps else seen)
     state.record_former(place.folder, place.spec)
     return outcome
 
@@ -150,14 +151,29 @@ def _ensure_pool_passwd(place: Place, image: str) -> None:
     state.write(place.folder.pool_passwd, images.encrypt_passwords(image, place.folder, users))
 
 
-async def _wait_for_truth(ctx: starting.Context, steps: Plan, progress: Progress) -> Outcome:
-    """Until every witness says green; Pgpool's view is mended where it does not follow by itself."""
+async def _look_at_running(ctx: starting.Context) -> Snapshot | None:
+    """Every witness, where every container runs: most likely there is nothing to do, and then one look is enough.
+
+    None otherwise: of a cluster that is down each witness would be waited for in vain.
+    """
+    containers = await observe.see_containers(ctx.access.spec)
+    all_run = all(s in containers and containers[s].is_running for s in ctx.access.spec.addresses())
+    return await observe.snapshot(ctx.access) if all_run else None
+
+
+async def _wait_for_truth(
+    ctx: starting.Context, steps: Plan, progress: Progress, seen: Snapshot | None = None
+) -> Outcome:
+    """Until every witness says green; Pgpool's view is mended where it does not follow by itself.
+
+    `seen` is a first look that still holds, since nothing was done after it.
+    """
     spec = ctx.access.spec
     begin = touched = time.monotonic()
     repairs: list[str] = []
     with progress.step("waiting until every witness agrees"):
         while True:
-            seen = await observe.snapshot(ctx.access)
+            seen = seen or await observe.snapshot(ctx.access)
             judged = health.assess(spec, seen)
             if judged.is_healthy:
                 return Outcome(steps, tuple(repairs), judged, seen)
@@ -168,6 +184,7 @@ async def _wait_for_truth(ctx: starting.Context, steps: Plan, progress: Progress
             if time.monotonic() - touched > patience and (step := await execute.mend_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
+            seen = None
             await asyncio.sleep(0.4)  # a look costs every server a session; they are still busy with their start
 
 

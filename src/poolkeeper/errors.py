@@ -16,7 +16,8 @@
     ├── Unreachable                33   a server did not answer                    (retryable)
     ├── ServerRefused              34   a server answered with an error; carries the SQLSTATE or HTTP status
     ├── UserError                  35   a `poolkeeper user` request that cannot be done
-    └── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
+    ├── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
+    └── OperationRefused           37   an operation that would not be safe now; lists what forbids it
 
 The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell), and
 a command line that cannot be parsed ends with 2, as Click does it.
@@ -163,3 +164,9 @@ class StateLocked(PoolkeeperError):
 
     exit_code = 36
     retryable = True
+
+
+class OperationRefused(PoolkeeperError):
+    """A precondition of an operation does not hold, or could not be looked at. Nothing was begun."""
+
+    exit_code = 37

@@ -133,13 +133,16 @@ async def _attach(step: Step, ctx: starting.Context) -> None:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
 
 
-async def read_actual(ctx: starting.Context) -> plan.Actual:
-    """What is there, as the planner wants it."""
+async def read_actual(ctx: starting.Context, seen: Snapshot | None = None) -> plan.Actual:
+    """What is there, as the planner wants it; from a snapshot taken just now, where there is one."""
     spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
-    containers = await observe.see_containers(spec)
+    containers = seen.containers.value if seen else None
+    if containers is None:
+        containers = await observe.see_containers(spec)
     running = [n.name for n in spec.nodes if n.name in containers and containers[n.name].is_running]
-    views = await observe.see_patroni(spec, limit) if running else {}
-    view = drift.patroni_view(Snapshot(at="", patroni=views))
+    if seen is None:
+        seen = Snapshot(at="", patroni=await observe.see_patroni(spec, limit) if running else {})
+    view = drift.patroni_view(seen)
     dynamic = None
     if view and view.leader:
         dynamic = (await observe.see(patroni.read_config(ctx.address(view.leader), limit))).value

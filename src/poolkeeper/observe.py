@@ -15,6 +15,7 @@ from poolkeeper.model.observed import (
     Door,
     EtcdView,
     HaproxyView,
+    KeeperView,
     PatroniView,
     PgpoolView,
     Postgres,
@@ -23,7 +24,7 @@ from poolkeeper.model.observed import (
 )
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import psql
-from poolkeeper.system import compose, etcd, haproxy, patroni, pgpool, postgres
+from poolkeeper.system import compose, etcd, haproxy, keeper, patroni, pgpool, postgres
 
 T = TypeVar("T")
 
@@ -76,13 +77,14 @@ async def _see_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) ->
 async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
     """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query)."""
     limit = timeout or access.spec.timeouts.query
-    containers, nodes, doors, etcds, pool, door = await asyncio.gather(
+    containers, nodes, doors, etcds, (pool, door, agent) = await asyncio.gather(
         see(see_containers(access.spec)),
         see_nodes(access, limit),
         see_doors(access, limit),
         see_etcd(access.spec, limit),
-        see(see_pgpool(access, limit)),
-        see(see_haproxy(access, limit)),
+        asyncio.gather(
+            see(see_pgpool(access, limit)), see(see_haproxy(access, limit)), see(see_keeper(access.spec, limit))
+        ),
     )
     patroni_views, versions, postgres_views = nodes
     return Snapshot(
@@ -95,6 +97,7 @@ async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
         haproxy=door,
         etcd=etcds,
         doors=doors,
+        keeper=agent,
     )
 
 
@@ -148,6 +151,11 @@ async def see_haproxy(access: Access, limit: float) -> HaproxyView:
     """HAProxy's statistics."""
     url, auth = access.stats
     return await haproxy.observe(url, auth, limit)
+
+
+async def see_keeper(spec: ClusterSpec, limit: float) -> KeeperView:
+    """The keeper, by its own word."""
+    return await keeper.observe(psql.client_host(spec), spec.keeper.port, limit)
 
 
 async def differing_settings(dsn: Dsn, wanted: Mapping[str, object], limit: float) -> list[str]:

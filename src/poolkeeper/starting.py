@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from poolkeeper import errors, observe
@@ -45,27 +46,38 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     # The balanced lane's Pgpool looks at the nodes when it starts; the others follow Patroni whenever it speaks.
     late = [service for service in outer if service == spec.lanes.pool.service]
     early = [service for service in outer if service not in late]
+    bring = _compose_up
     if nodes and not await asyncio.to_thread(compose.volumes, spec.name):
         await _start_first_time(ctx, etcds, nodes)
-    elif etcds or nodes:
+        bring = _start_created
+    else:
         await _compose_up(ctx, [*etcds, *nodes])
-    await asyncio.to_thread(ctx.prepare_lanes)
-    await _compose_up(ctx, early)
+        await asyncio.to_thread(ctx.prepare_lanes)
+    await bring(ctx, early)
     if nodes:
         with ctx.progress.step("waiting until every standby streams from the primary"):
-            await wait_nodes(ctx)
-    await _compose_up(ctx, late)
+            leader = await _wait_streaming(ctx)
+        await asyncio.gather(bring(ctx, late), _hasten_quorum(ctx, leader))
+    else:
+        await bring(ctx, late)
     record(ctx, [service for service in services if service not in thawed])
 
 
 async def _compose_up(ctx: Context, services: Sequence[str]) -> None:
-    """Start services: those just created by the engine alone, which is quicker; the others by Compose."""
+    """Create and start services by Compose, which knows what has become of each."""
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
-            fresh = await asyncio.to_thread(compose.start_created, ctx.access.spec.name, services)
-            rest = [service for service in services if service not in fresh]
-            if rest:
-                await asyncio.to_thread(compose.up, ctx.project, rest)
+            await asyncio.to_thread(compose.up, ctx.project, services)
+
+
+async def _start_created(ctx: Context, services: Sequence[str]) -> None:
+    """Start services whose containers were created just now: by the engine alone, which is quicker.
+
+    One after another: side by side is no quicker, and takes the processors from the node that initializes.
+    """
+    if services:
+        with ctx.progress.step(f"starting {', '.join(services)}"):
+            await asyncio.to_thread(compose.start, [ctx.container(service) for service in services])
 
 
 def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
@@ -78,10 +90,15 @@ def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
 
 
 async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
-    """The first declared node must win the race to initialize: the others start once it has."""
+    """The first declared node must win the race to initialize: the others start once it has.
+
+    The store starts before it: a Patroni that finds no store looks again only after 5 s.
+    """
     first, spec = ctx.access.spec.nodes[0].name, ctx.access.spec
-    await _compose_up(ctx, [*etcds, first])
-    with ctx.progress.step(f"initializing the database on {first}, creating the other containers"):
+    with ctx.progress.step("creating the containers"):
+        await asyncio.to_thread(compose.create, ctx.project)
+    await _start_created(ctx, [*etcds, first])
+    with ctx.progress.step(f"initializing the database on {first}"):
         key, store = f"/service/{spec.name}/initialize", ctx.address(spec.etcd.members[0].name)
 
         async def initialized() -> str | None:
@@ -89,42 +106,68 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
             return None if seen.value else seen.error or f"{first} has not begun to initialize"
 
         begun = while_alive(ctx, [*etcds, first], wait_for(f"the initialization by {first}", initialized, seconds=60))
-        others = asyncio.to_thread(_create_rest, ctx)
-        await asyncio.gather(others, begun)
-    await _compose_up(ctx, [node for node in nodes if node != first])
-
-
-def _create_rest(ctx: Context) -> None:
-    compose.create(ctx.project)
-    ctx.prepare_lanes()
+        await asyncio.gather(asyncio.to_thread(ctx.prepare_lanes), begun)
+    await _start_created(ctx, [node for node in nodes if node != first])
 
 
 async def wait_nodes(ctx: Context) -> None:
-    """Wait for one primary, by its own and its Patroni's word, that every other node streams from."""
+    """Wait for one primary that every other node streams from, and for its quorum as far as that can be hastened."""
+    await _hasten_quorum(ctx, await _wait_streaming(ctx))
+
+
+async def _wait_streaming(ctx: Context) -> str:
+    """Wait for one primary, by Patroni's and its own word, that every other node streams from; its name."""
     spec = ctx.access.spec
     names = [node.name for node in spec.nodes]
+    leader: str | None = None
 
     async def look() -> str | None:
-        views = await observe.see_patroni(spec, spec.timeouts.query)
-        leader = next((n for n, seen in views.items() if seen.value and seen.value.leader == n), None)
+        nonlocal leader
+        leader = leader or await _leader(ctx)
         if leader is None:
             return "no primary yet"
         server = (await observe.see_postgres(ctx.access, leader)).value
         if server is None or server.in_recovery:
-            return f"{leader} is not open for writes yet"
+            missing, leader = f"{leader} is not open for writes yet", None
+            return missing
         streaming = {sender.application for sender in server.senders if sender.state == "streaming"}
         waiting = [name for name in names if name != leader and name not in streaming]
-        if waiting:
-            return f"not streaming yet: {', '.join(waiting)}"
-        # Patroni takes standbys into the quorum when it next looks around. A PATCH that changes nothing makes it look
-        # now; where it is refused, only the wait is longer, so its answer does not matter.
-        same = {"loop_wait": spec.patroni.loop_wait}
-        address, limit = ctx.address(leader), spec.timeouts.query
-        await observe.see(patroni.patch_config(address, same, ctx.access.rest_auth, limit))
-        return None
+        return f"not streaming yet: {', '.join(waiting)}" if waiting else None
 
     everyone = [*(member.name for member in spec.etcd.members), *names]
-    await while_alive(ctx, everyone, wait_for("streaming replication", look, seconds=spec.timeouts.up, pause=0.25))
+    await while_alive(ctx, everyone, wait_for("streaming replication", look, seconds=spec.timeouts.up, pause=0.2))
+    assert leader is not None
+    return leader
+
+
+async def _leader(ctx: Context) -> str | None:
+    """The leader by the word of the first Patroni that names one: they all read it from etcd, so one is enough."""
+    for node in ctx.access.spec.nodes:
+        seen = await observe.see(patroni.observe(ctx.address(node.name), ctx.access.spec.timeouts.query))
+        if seen.value and seen.value.leader:
+            return seen.value.leader
+    return None
+
+
+async def _hasten_quorum(ctx: Context, leader: str) -> None:
+    """Have Patroni take the standbys into the quorum now, and not only when it next looks around.
+
+    It takes those that it knows to run; a PATCH that changes nothing makes it look. Where any of this fails, the
+    cluster only gets green later, so no answer matters here.
+    """
+    spec = ctx.access.spec
+    address, limit = ctx.address(leader), spec.timeouts.query
+
+    async def known() -> str | None:
+        view = (await observe.see(patroni.observe(address, limit))).value
+        states = {member.name: member.state for member in view.members} if view else {}
+        starting = [node.name for node in spec.nodes if states.get(node.name) not in ("running", "streaming")]
+        return f"not running by Patroni's word: {', '.join(starting)}" if starting else None
+
+    with suppress(errors.DeadlinePassed):
+        await wait_for("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.2)
+    same = {"loop_wait": spec.patroni.loop_wait}
+    await observe.see(patroni.patch_config(address, same, ctx.access.rest_auth, limit))
 
 
 async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[None, None, None]) -> None:

@@ -91,7 +91,7 @@ def test_secrets_are_mounted_as_files(spec: ClusterSpec) -> None:
 
 def test_a_definition_does_not_depend_on_the_others() -> None:
     """A service that did not change keeps its digest when another one does."""
-    spec = snapshots.SPEC.model_copy(update={"haproxy": snapshots.SPEC.haproxy.model_copy(update={"stats_port": 8407})})
+    spec = snapshots.SPEC.model_copy(update={"haproxy": snapshots.SPEC.haproxy.model_copy(update={"stats_port": 8408})})
     before, after = (compose.document(each, IMAGES)["services"] for each in (snapshots.SPEC, spec))
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {spec.haproxy.service}

@@ -18,7 +18,7 @@ from poolkeeper import bringup
 from poolkeeper.decide import plan
 from poolkeeper.model.observed import Container
 from poolkeeper.model.plan import Action, Plan, Step
-from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec import ClusterSpec, Images
 from poolkeeper.render import pgpool
 from poolkeeper.render.files import render
 from poolkeeper.system import images
@@ -35,8 +35,19 @@ def desired(spec: ClusterSpec) -> plan.Desired:
 def _desired(spec_text: str) -> plan.Desired:
     """To render takes longer than all else here."""
     spec = ClusterSpec.model_validate_json(spec_text)
-    references = images.references(spec, IMAGES)
+    references = image_references(spec)
     return bringup.desired(spec, references, render(spec, references))
+
+
+def image_references(spec: ClusterSpec) -> dict[str, str]:
+    """The real ones, made once: their inputs are files, which somebody may be editing."""
+    return _references(spec.images, spec.postgresql.version)
+
+
+@functools.cache
+def _references(declared: Images, version: int) -> dict[str, str]:
+    postgresql = snapshots.SPEC.postgresql.model_copy(update={"version": version})
+    return images.references(snapshots.SPEC.model_copy(update={"images": declared, "postgresql": postgresql}), IMAGES)
 
 
 def patch(config: dict[str, Any], change: Mapping[str, Any]) -> None:
@@ -122,7 +133,7 @@ class Deployment:
         return now
 
     def _make(self, spec: ClusterSpec, wanted: plan.Desired, services: tuple[str, ...]) -> Deployment:
-        references = images.references(spec, IMAGES)
+        references = image_references(spec)
         made = dict(self.containers)
         for name in services:
             role = snapshots.image(spec, name).split("/")[1].split(":")[0]

@@ -27,7 +27,18 @@ from poolkeeper.model.observed import (
     Snapshot,
     WalSender,
 )
-from poolkeeper.model.spec import ClusterSpec, Etcd, EtcdMember, Haproxy, Lane, Lanes, Network, Node, Replication
+from poolkeeper.model.spec import (
+    ClusterSpec,
+    Etcd,
+    EtcdMember,
+    Haproxy,
+    Keeper,
+    Lane,
+    Lanes,
+    Network,
+    Node,
+    Replication,
+)
 
 SPEC = ClusterSpec()
 PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)
@@ -70,6 +81,7 @@ def blue() -> ClusterSpec:
         replication=Replication(synchronous_mode="off"),
         lanes=lanes,
         haproxy=Haproxy(service="door", address=IPv4Address("172.30.5.100"), stats_port=6406),
+        keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407),
     )
 
 
@@ -100,6 +112,7 @@ def image(spec: ClusterSpec, service: str) -> str:
     role = "postgres" if service in {node.name for node in spec.nodes} else "pgpool"
     role = "etcd" if service in {member.name for member in spec.etcd.members} else role
     role = "haproxy" if service == spec.haproxy.service else role
+    role = "keeper" if service == spec.keeper.service else role
     return f"poolkeeper/{role}:1"
 
 

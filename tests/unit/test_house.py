@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES = 400
 FUNCTION_LINES = 60
 OUTSIDE = {"subprocess", "httpx", "psycopg"}
-PSYCOPG_ROOMS = {"chaos", "bench"}
+PSYCOPG_ROOMS = {"chaos", "bench", "drill"}
 
 Rule = Callable[[str, str], Iterator[str]]
 
@@ -43,7 +43,7 @@ def no_docstring(path: str, text: str) -> Iterator[str]:
 
 
 def outside_of_system(path: str, text: str) -> Iterator[str]:
-    """subprocess, httpx and psycopg only in system/; psycopg also in the workloads of chaos and bench."""
+    """subprocess, httpx and psycopg only in system/; psycopg also in the workloads of chaos, bench and drill."""
     parts = Path(path).with_suffix("").parts
     if parts[:2] != ("src", "poolkeeper") or "system" in parts[2:3]:
         return

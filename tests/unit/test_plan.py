@@ -23,6 +23,7 @@ NODES = ["pg_node1", "pg_node2", "pg_node3"]
 ETCDS = ["etcd1", "etcd2", "etcd3"]
 LANES = ["pgpool_rw", "pgpool_ro", "pgpool"]
 DOOR = "haproxy_pgpool"
+KEEPER = "keeper"
 BY_STANDBYS = ["pg_node2", "pg_node3", "pg_node1"]  # the primary last
 Brief = list[tuple[Action, list[str]]]
 Edits = Sequence[tuple[str, Any]]
@@ -58,7 +59,13 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     "nothing": ([], []),
     "a deadline of our own": ([("timeouts.query", 9)], []),
     "HAProxy's timing": ([("haproxy.check_interval_ms", 500)], each(RELOAD, [DOOR])),
-    "how stale a read may be": ([("replication.max_read_lag_bytes", 1)], each(RELOAD, [DOOR])),
+    "how stale a read may be": (
+        [("replication.max_read_lag_bytes", 1)],
+        each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
+    ),
+    "what the keeper waits for": ([("keeper.attach_after_seconds", 9)], each(RESTART, [KEEPER])),
+    "the keeper's port": ([("keeper.port", 7777)], each(RECREATE, [KEEPER])),
+    "who may be missing": ([("keeper.service", "warden")], [(Action.REMOVE, [KEEPER]), (Action.START, ["warden"])]),
     "a setting of the balanced lane": ([("pgpool.delay_threshold_bytes", 1)], each(RELOAD, ["pgpool"])),
     "a setting of all lanes": ([("pgpool.health_check_timeout", 2)], each(RELOAD, LANES)),
     "a free setting": ([("pgpool.parameters", {"log_connections": True})], each(RELOAD, LANES)),
@@ -77,24 +84,27 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     "shared memory": ([("postgresql.shared_memory_mb", 512)], each(RECREATE, BY_STANDBYS)),
     "a node's address": (
         [("nodes.1.address", IPv4Address("10.8.0.77"))],
-        each(RECREATE, ["pg_node2"]) + each(RELOAD, [DOOR]),
+        each(RECREATE, ["pg_node2"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
     ),
-    "a node's port": ([("nodes.1.port", 7777)], each(RECREATE, ["pg_node2"])),
-    "a lane's port": ([("lanes.ro.port", 7777)], each(RECREATE, [DOOR])),
+    "a node's port": ([("nodes.1.port", 7777)], each(RECREATE, ["pg_node2"]) + each(RESTART, [KEEPER])),
+    "a lane's port": ([("lanes.ro.port", 7777)], each(RECREATE, [DOOR]) + each(RESTART, [KEEPER])),
     "two ports of one container change places": (
         [("lanes.rw.port", 5101), ("lanes.ro.port", 5100)],
-        each(RECREATE, [DOOR]),
+        each(RECREATE, [DOOR]) + each(RESTART, [KEEPER]),
     ),
     "the dashboard's user": ([("haproxy.stats_user", "me")], each(RECREATE, [DOOR])),
-    "the control port's user": ([("roles.pcp", "operator")], each(RECREATE, LANES)),
-    "an inner port": ([("haproxy.primary_port", 7777)], each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR])),
+    "the control port's user": ([("roles.pcp", "operator")], each(RECREATE, LANES) + each(RESTART, [KEEPER])),
+    "an inner port": (
+        [("haproxy.primary_port", 7777)],
+        each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
+    ),
     "the images": (
         [("images.base", "debian:trixie")],
-        each(RECREATE, [*ETCDS, *BY_STANDBYS, *LANES, DOOR]),
+        each(RECREATE, [*ETCDS, *BY_STANDBYS, *LANES, DOOR, KEEPER]),
     ),
     "a lane's name": (
         [("lanes.ro.service", "readers")],
-        [(Action.REMOVE, ["pgpool_ro"]), (Action.START, ["readers"]), (RELOAD, [DOOR])],
+        [(Action.REMOVE, ["pgpool_ro"]), (Action.START, ["readers"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])],
     ),
     "the store and a parameter at once": (
         [("etcd.election_ms", 2000), ("patroni.ttl", 30)],
@@ -117,7 +127,7 @@ def test_a_change_is_applied_by_the_least_that_applies_it(edits: Edits, wanted: 
 def test_a_fresh_cluster_is_started_in_order() -> None:
     """The store, the nodes, what routes to them."""
     steps = deployments.Deployment().plan(SPEC)
-    assert brief(steps) == [(Action.START, ETCDS), (Action.START, NODES), (Action.START, [*LANES, DOOR])]
+    assert brief(steps) == [(Action.START, ETCDS), (Action.START, NODES), (Action.START, [*LANES, DOOR, KEEPER])]
     assert deployments.Deployment().walk(SPEC, steps).plan(SPEC).is_empty
 
 
@@ -155,22 +165,21 @@ def test_pending_restarts_are_done_standbys_first() -> None:
     seen = replace(deployments.running(SPEC, "pg_node2"), pending=frozenset(NODES))
     assert brief(seen.plan(SPEC)) == each(Action.RESTART_POSTGRES, ["pg_node1", "pg_node3", "pg_node2"])
     port = edited([("nodes.0.port", 7777)])
-    assert brief(seen.plan(port)) == each(RECREATE, ["pg_node1"]) + each(
-        Action.RESTART_POSTGRES, ["pg_node3", "pg_node2"]
-    )
+    later = each(Action.RESTART_POSTGRES, ["pg_node3", "pg_node2"])
+    assert brief(seen.plan(port)) == each(RECREATE, ["pg_node1"]) + each(RESTART, [KEEPER]) + later
 
 
 def test_a_node_more() -> None:
     """It is started; Pgpool-II takes a new backend at its start, HAProxy at a reload."""
     spec = with_node(4)
     steps = deployments.running(SPEC).plan(spec)
-    assert brief(steps) == [(Action.START, ["pg_node4"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR])]
+    assert brief(steps) == [(Action.START, ["pg_node4"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])]
 
 
 def test_a_standby_less() -> None:
     """It goes, with its volume, before anything else; then those that knew it."""
     steps = deployments.running(SPEC).plan(with_node(2))
-    assert brief(steps) == [(Action.REMOVE, ["pg_node3"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR])]
+    assert brief(steps) == [(Action.REMOVE, ["pg_node3"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])]
 
 
 def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:

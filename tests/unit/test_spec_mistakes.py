@@ -70,6 +70,9 @@ FILES: dict[str, str] = {
     "timer of more than 31 bits": "[haproxy]\nqueue_timeout_ms = 2147483648  #! haproxy.queue_timeout_ms: at most 2147",
     "no choice": '[replication]\nsynchronous_mode = "sync"  #! replication.synchronous_mode: "quorum", "on" or "off"',
     "other version": "[postgresql]\nversion = 16  #! postgresql.version: must be 17, not 16",
+    "no such fallback": '[keeper]\nread_fallback = "wait"  #! keeper.read_fallback: "refuse" or "primary"',
+    "a fence of two lines": '[keeper]\nfence_command = "a\\nb"  #! keeper.fence_command: must be one line',
+    "a fence with open quotes": "[keeper]\nfence_command = \"off 'x\"  #! keeper.fence_command: No closing quot",
     # Names.
     "capitals": '[lanes.rw]\nservice = "PG-Pool"  #! lanes.rw.service: must be a name of a-z, 0-9 and _',
     "one letter": '[haproxy]\nservice = "h"  #! haproxy.service: of 2 to 40 characters',
@@ -168,6 +171,7 @@ BROKEN_RULES: dict[str, list[str]] = {
     "unique_names": [
         "[haproxy]\nservice = \"etcd2\"  #! haproxy.service: the name 'etcd2' is used twice",
         '[lanes.rw]\nservice = "pgpool"\n[lanes.pool]\nservice = "pgpool"  #! lanes.pool.service: is used twice',
+        "[keeper]\nservice = \"pg_node3\"  #! keeper.service: the name 'pg_node3' is used twice",
     ],
     "container_names_fit": [
         f'name = "{"c" * 31}"\n[haproxy]\nservice = "{"h" * 32}"  #! haproxy.service: 64 characters; at most 63',
@@ -178,6 +182,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         '[haproxy]\naddress = "10.8.0.1"  #! haproxy.address: is the gateway address',
         '[haproxy]\naddress = "10.8.0.255"  #! haproxy.address: is the broadcast address',
         '[haproxy]\naddress = "10.8.0.11"  #! haproxy.address: already the address of pg_node1',
+        '[keeper]\naddress = "10.8.0.31"  #! keeper.address: already the address of etcd1',
         '[network]\nsubnet = "10.8.0.0/30"  #! network.subnet: must be between /8 and /29',
     ],
     "ports_differ": [
@@ -185,6 +190,9 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[haproxy]\nstats_port = 5612  #! haproxy.stats_port: already used by pg_node2",
         "[haproxy]\nprimary_port = 5100  #! haproxy.primary_port: already used by lanes.rw",
         "[haproxy]\nstandby_port = 6100  #! haproxy.standby_port: already used by haproxy.primary_port",
+        "[haproxy]\nruntime_port = 6101  #! haproxy.runtime_port: already used by haproxy.standby_port",
+        "[haproxy]\nruntime_port = 8406  #! haproxy.runtime_port: already used by haproxy.stats_port",
+        "[keeper]\nport = 8406  #! keeper.port: already used by haproxy.stats_port",
         "[pgpool]\npcp_port = 9999  #! pgpool.pcp_port: 9999 is Pgpool-II's own port",
     ],
     "counts_make_sense": [

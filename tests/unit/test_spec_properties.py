@@ -50,7 +50,8 @@ class Edit:
         for lane in rules.LANES:
             lines += [f"[lanes.{lane}]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]
         lines += ["[haproxy]", *_entry("service", next(names), next(addresses))]
-        lines += [f"{key}_port = {next(ports)}" for key in ("stats", "primary", "standby")]
+        lines += [f"{key}_port = {next(ports)}" for key in ("stats", "primary", "standby", "runtime")]
+        lines += ["[keeper]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]
         return "\n".join(lines) + "\n"
 
 
@@ -70,7 +71,7 @@ def subnets(draw: st.DrawFn) -> IPv4Network:
 @st.composite
 def edits(draw: st.DrawFn) -> Edit:
     nodes, members, subnet = draw(st.integers(2, 7)), draw(st.sampled_from([1, 3, 5])), draw(subnets())
-    services = nodes + members + 4
+    services = nodes + members + 5
 
     def distinct(values: st.SearchStrategy[Any], count: int) -> tuple[Any, ...]:
         return tuple(draw(st.lists(values, min_size=count, max_size=count, unique=True)))
@@ -83,7 +84,7 @@ def edits(draw: st.DrawFn) -> Edit:
         acknowledgements=draw(st.integers(1, nodes - 1)),
         names=distinct(SERVICE_NAMES, services),
         offsets=distinct(st.integers(2, subnet.num_addresses - 2), services),
-        ports=distinct(st.integers(1, 65535), nodes + 6),
+        ports=distinct(st.integers(1, 65535), nodes + 8),
     )
 
 

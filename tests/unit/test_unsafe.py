@@ -167,7 +167,7 @@ def another(info: FieldInfo, value: Any) -> Any:
         return next(choice for choice in get_args(info.annotation) if choice != value)
     kinds: dict[type, Any] = {
         bool: lambda: not value,
-        int: lambda: value + 1,
+        int: lambda: value + 10,  # so far from it that no port is another one's
         str: lambda: f"{value}x",
         dict: lambda: {**value, "log_statement": "all"},
         IPv4Address: lambda: IPv4Address("10.8.0.200"),

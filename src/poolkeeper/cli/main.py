@@ -1,6 +1,12 @@
 """The root command: options that every command shares, and the one handler of errors."""
 
+# ruff: noqa: E402 (what the imports cost is decided before them)
+
 from __future__ import annotations
+
+import gc
+
+gc.disable()  # imports make much and drop nothing: collecting meanwhile would be a quarter of the time they take
 
 import signal
 import sys
@@ -12,7 +18,10 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import bench, chosen, cluster, console, status, test, user
+from poolkeeper.cli import bench, chosen, cluster, console, drill, events, operations, status, test, user
+
+gc.freeze()  # what they made stays
+gc.enable()
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -75,7 +84,10 @@ cluster.add_to(app)
 status.add_to(app)
 test.add_to(app)
 bench.add_to(app)
+drill.add_to(app)
 user.add_to(app)
+operations.add_to(app)
+events.add_to(app)
 
 
 def run() -> None:

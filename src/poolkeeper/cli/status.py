@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 
 from poolkeeper import logs, observe
 from poolkeeper.cli import chosen, console, tables
@@ -51,6 +50,8 @@ def status(
 
 def _watch(access: observe.Access, interval: float) -> None:
     """Look again and again; Ctrl-C ends it with the exit code of the last look."""
+    from rich.live import Live  # only here, since `status` is asked more often than watched
+
     level = Level.UNKNOWN
     try:
         with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
@@ -77,6 +78,7 @@ def as_document(cluster: str, seen: Snapshot, judged: Assessment) -> dict[str, A
         "nodes": [dataclasses.asdict(row) for row in judged.rows],
         "findings": [dataclasses.asdict(finding) for finding in judged.findings],
         "lanes": {k: dataclasses.asdict(d.value) if d.value else {"error": d.error} for k, d in seen.doors.items()},
+        "keeper": dataclasses.asdict(seen.keeper.value) if seen.keeper.value else {"error": seen.keeper.error},
         "versions": tables.versions(seen),
         "containers": {name: dataclasses.asdict(c) for name, c in (seen.containers.value or {}).items()},
     }

@@ -36,6 +36,7 @@ def status(spec: ClusterSpec, seen: Snapshot, judged: Assessment) -> RenderableT
         f"   primary: {judged.primary or 'none'}   {seen.at[:19]}Z",
     )
     parts: list[RenderableType] = [head, "", _nodes(judged.rows), "", _lanes(spec, seen), "", _version_line(seen)]
+    parts += ["", *_keeper(seen)]
     if judged.findings:
         parts += ["", *(_finding(str(f), f.kind) for f in judged.findings)]
     return Group(*parts)
@@ -67,6 +68,21 @@ def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
             answer = f"{door.value.node} ({role})" if door.value else "no answer"
         table.add_row(key, str(lane.port), f"{lane.service} {state}", answer)
     return table
+
+
+def _keeper(seen: Snapshot) -> list[Text]:
+    """Who keeps, and its latest events."""
+    view = seen.keeper.value
+    if view is None:
+        return [Text("keeper: no answer")]
+    state = "in maintenance, hands off" if view.maintenance else "keeping" if view.healthy else "stalled"
+    return [Text(f"keeper: {state}"), *(Text(f"  {_event(event)}", style="dim") for event in view.last[-3:])]
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    words = (str(event[key]) for key in ("event", "what", "node", "proxy") if key in event)
+    why = f": {event['why']}" if "why" in event else ""
+    return f"{str(event.get('at', ''))[11:19]} {' '.join(words)}{why}"
 
 
 def versions(seen: Snapshot) -> dict[str, str]:

@@ -66,6 +66,7 @@ def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     yield from _haproxy(spec, seen)
     yield from _doors(seen)
     yield from _etcd(spec, seen)
+    yield from _keeper(spec, seen)
     yield from drift.disagreements(spec, seen)
 
 
@@ -179,3 +180,17 @@ def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
             yield Finding(Kind.FAULT, member.name, f"does not answer: {_silence(view)}")
         elif not view.value.healthy:
             yield Finding(Kind.FAULT, member.name, "has no quorum")
+
+
+def _keeper(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    service, view = spec.keeper.service, seen.keeper.value
+    if view is None:
+        yield Finding(Kind.FAULT, service, f"does not answer, so a failover takes longer: {seen.keeper.error}")
+        return
+    if not view.healthy:
+        yield Finding(Kind.FAULT, service, "its loop has stalled")
+    for source in view.blind:
+        yield Finding(Kind.FAULT, service, f"cannot see the {source}")
+    if view.open_matters:
+        matters = "; ".join(view.open_matters)
+        yield Finding(Kind.DRIFT, service, f"has been at work for {view.drift_seconds:.0f} s: {matters}")

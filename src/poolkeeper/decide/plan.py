@@ -51,6 +51,8 @@ def files_of(spec: ClusterSpec, service: str, files: Mapping[str, str]) -> dict[
 def _folder(spec: ClusterSpec, service: str) -> str:
     if service == spec.haproxy.service:
         return "haproxy/"
+    if service == spec.keeper.service:
+        return "keeper/"
     if service in spec.lane_by_service():
         return f"pgpool/{service}/"
     return f"etcd/{service}/" if service in {m.name for m in spec.etcd.members} else f"patroni/{service}/"
@@ -83,10 +85,10 @@ def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
 
 
 def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The services in their order of start: the store; the nodes; the lanes and the door."""
+    """The services in their order of start: the store; the nodes; the lanes, the door and the keeper."""
     etcds = tuple(member.name for member in spec.etcd.members)
     nodes = tuple(node.name for node in spec.nodes)
-    return etcds, nodes, (*spec.lane_by_service(), spec.haproxy.service)
+    return etcds, nodes, (*spec.lane_by_service(), spec.haproxy.service, spec.keeper.service)
 
 
 def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
@@ -136,7 +138,7 @@ def _reconfigurations(
         if not changed:
             continue
         why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
-        if service in etcds:
+        if service in etcds or service == spec.keeper.service:
             yield Step(Action.RESTART, (service,), why)
         elif service in lanes and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
             yield Step(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")

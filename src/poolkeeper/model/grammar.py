@@ -7,6 +7,7 @@ can never become a second line of a rendered file. Not promised: that a name is 
 from __future__ import annotations
 
 import math
+import shlex
 from datetime import date, time
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
@@ -132,6 +133,15 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _words(command: str) -> str:
+    """It can be taken apart into a program and its arguments."""
+    try:
+        shlex.split(command)
+    except ValueError as e:
+        raise refuse(f"must be a program and its arguments, as in a shell: {e}, in {shown(command)}") from e
+    return command
+
+
 ServiceName = Annotated[str, StringConstraints(pattern=SERVICE), AfterValidator(_unreserved)]
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER)]
 RoleName = Annotated[str, StringConstraints(pattern=ROLE)]
@@ -145,6 +155,7 @@ HostPort = Annotated[int, Field(ge=1, le=65535)]
 Address = Annotated[IPv4Address, PlainValidator(_address)]
 BindAddress = Annotated[IPv4Address, PlainValidator(_address), AfterValidator(_bindable)]
 Subnet = Annotated[IPv4Network, PlainValidator(_network)]
+Command = Annotated[str, AfterValidator(_one_line), AfterValidator(_words)]
 Setting = Annotated[str | int | float | bool, BeforeValidator(_setting)]
 PostgresqlParameter = Annotated[str, StringConstraints(pattern=POSTGRESQL_PARAMETER)]
 PgpoolParameter = Annotated[str, StringConstraints(pattern=PGPOOL_PARAMETER)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -181,6 +181,22 @@ class EtcdView:
 
 
 @dataclass(frozen=True)
+class KeeperView:
+    """The keeper by its own word.
+
+    `blind` names each source that it cannot ask, `open_matters` what it is about to mend, `last` its latest events.
+    """
+
+    healthy: bool
+    primary: str | None
+    blind: tuple[str, ...]
+    maintenance: bool
+    open_matters: tuple[str, ...]
+    drift_seconds: float
+    last: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Door:
     """The answer of one query through a lane's published port."""
 
@@ -201,3 +217,4 @@ class Snapshot:
     haproxy: Seen[HaproxyView] = Seen(error="not looked at")
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
     doors: Mapping[str, Seen[Door]] = field(default_factory=dict)
+    keeper: Seen[KeeperView] = Seen(error="not looked at")

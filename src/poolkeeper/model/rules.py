@@ -38,6 +38,8 @@ OWNED_PGPOOL = frozenset(
 # Ports inside the network that containers already listen on.
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
 LANES = ("rw", "ro", "pool")
+# Ports that HAProxy listens on inside the network only.
+INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
 # Pgpool-II's MAX_NUM_BACKENDS.
 MAX_NODES = 128
 # A label of a DNS name.
@@ -63,10 +65,11 @@ def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
     for key, lane in _lanes(spec):
         yield ("lanes", key), lane.service, lane.address
     yield ("haproxy",), spec.haproxy.service, spec.haproxy.address
+    yield ("keeper",), spec.keeper.service, spec.keeper.address
 
 
 def unique_names(spec: ClusterSpec) -> Iterator[Broken]:
-    """A service name (`nodes`, `etcd.members`, `lanes`, `haproxy`) stands once."""
+    """A service name (`nodes`, `etcd.members`, `lanes`, `haproxy`, `keeper`) stands once."""
     seen: set[str] = set()
     for location, name, _ in _services(spec):
         if name in seen:
@@ -118,11 +121,12 @@ def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
     doors: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
     doors += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
     doors += [(("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
-    yield from _used_twice(doors)
     inside = [door for door in doors if door[0][0] == "haproxy" or door[0][1] in ("rw", "ro")]
-    for key, port in (("primary_port", haproxy.primary_port), ("standby_port", haproxy.standby_port)):
-        inside.append((("haproxy", key), port, f"haproxy.{key}"))
-    yield from (broken for broken in _used_twice(inside) if broken[0][1] in ("primary_port", "standby_port"))
+    doors.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
+    yield from _used_twice(doors)
+    for key in INNER_KEYS:
+        inside.append((("haproxy", key), getattr(haproxy, key), f"haproxy.{key}"))
+    yield from (broken for broken in _used_twice(inside) if broken[0][1] in INNER_KEYS)
     if spec.pgpool.pcp_port in INNER_PORTS:
         yield ("pgpool", "pcp_port"), f"{spec.pgpool.pcp_port} is {INNER_PORTS[spec.pgpool.pcp_port]}'s own port"
 

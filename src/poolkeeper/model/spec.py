@@ -17,6 +17,7 @@ from poolkeeper.model.grammar import (
     BindAddress,
     ByteCount,
     ClusterName,
+    Command,
     HostPort,
     ImageName,
     ImagePrefix,
@@ -29,6 +30,8 @@ from poolkeeper.model.grammar import (
     Setting,
     Subnet,
 )
+
+KEEPER_PORT = 8407  # inside keeper's container
 
 
 class Table(BaseModel):
@@ -195,13 +198,51 @@ class Haproxy(Table):
     stats_user: RoleName = Field("poolkeeper", description="User of the dashboard.")
     primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
     standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
+    runtime_port: HostPort = Field(9990, description="HAProxy's runtime API, for keeper and nodes (network only).")
+    hold_ms: Milliseconds = Field(
+        10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."
+    )
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
     queue_timeout_ms: Milliseconds = Field(30_000, ge=100, description="A client may wait for a child so long, in ms.")
     session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long ends, in ms.")
     check_interval_ms: Milliseconds = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
     check_timeout_ms: Milliseconds = Field(2000, ge=100, description="A check fails after this long, in ms.")
-    check_fall: int = Field(2, ge=1, le=20, description="Failed checks in a row that mark a server down.")
+    check_fall: int = Field(3, ge=1, le=20, description="Failed checks in a row that mark a server down.")
     check_rise: int = Field(1, ge=1, le=20, description="Good checks in a row that mark it up.")
+
+
+class Keeper(Table):
+    """The agent that keeps every view equal to Patroni's. Without it the cluster is correct, only slower."""
+
+    service: ServiceName = Field("keeper", description="Service and container name.")
+    address: Address = Field(IPv4Address("10.8.0.30"), description="Its address in the network.")
+    port: HostPort = Field(8407, description="Host port of its API and metrics; it only reads.")
+    tick_ms: Milliseconds = Field(
+        1000, ge=100, le=60_000, description="Pause between two looks when no event comes, in ms."
+    )
+    attach_after_seconds: Seconds = Field(
+        3, ge=0, description="A standby must have been fit for so long before Pgpool gets it back, in seconds."
+    )
+    early_release: bool = Field(
+        True, description="Release the lease of a primary that is proven dead, so that the election begins at once."
+    )
+    release_interval_seconds: Seconds = Field(
+        10, ge=0, description="At most one early release in this many seconds; then the lease decides."
+    )
+    fence_command: Command = Field(
+        "",
+        description="Program and arguments, run in keeper's container when a primary's machine is silent; `{node}` is"
+        " its name. Exit code 0 says: that machine is off. Empty: only this machine's deaths are proven.",
+    )
+    fence_after_seconds: Seconds = Field(
+        5, ge=1, description="A primary must have been silent for so long before it is fenced, in seconds."
+    )
+    read_fallback: Literal["refuse", "primary"] = Field(
+        "refuse", description="Without a fit standby, the read-only lane refuses sessions, or reads from the primary."
+    )
+    max_read_staleness_seconds: Seconds = Field(
+        30, ge=5, description="A standby that is known to be further behind serves no reads, in seconds."
+    )
 
 
 class Roles(Table):
@@ -252,6 +293,7 @@ class ClusterSpec(Table):
     pgpool: Pgpool = Field(Pgpool(), description="")
     lanes: Lanes = Field(Lanes(), description="")
     haproxy: Haproxy = Field(Haproxy(), description="")
+    keeper: Keeper = Field(Keeper(), description="")
     roles: Roles = Field(Roles(), description="")
     images: Images = Field(Images(), description="")
     timeouts: Timeouts = Field(Timeouts(), description="")
@@ -279,7 +321,8 @@ class ClusterSpec(Table):
         members = [(m.name, m.address) for m in self.etcd.members]
         nodes = [(n.name, n.address) for n in self.nodes]
         lanes = [(name, lane.address) for name, lane in self.lane_by_service().items()]
-        return dict([*members, *nodes, *lanes, (self.haproxy.service, self.haproxy.address)])
+        haproxy, keeper = self.haproxy, self.keeper
+        return dict([*members, *nodes, *lanes, (haproxy.service, haproxy.address), (keeper.service, keeper.address)])
 
     def published_ports(self) -> dict[str, dict[int, int]]:
         """By service: host port → container port."""
@@ -287,4 +330,5 @@ class ClusterSpec(Table):
         ports[self.lanes.pool.service] = {self.lanes.pool.port: 9999}
         rw, ro, stats = self.lanes.rw.port, self.lanes.ro.port, self.haproxy.stats_port
         ports[self.haproxy.service] = {rw: rw, ro: ro, stats: stats}
+        ports[self.keeper.service] = {self.keeper.port: KEEPER_PORT}
         return ports

@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 
 from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.render import etcd
 
 CLUSTER_LABEL = "poolkeeper.cluster"
 SERVICE_LABEL = "poolkeeper.service"
 DEFINITION_LABEL = "poolkeeper.definition"
-ROLES = ("postgres", "etcd", "pgpool", "haproxy")  # the folders of images/
+ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")  # the folders of images/
 
 
 def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
         lane: Lane = getattr(spec.lanes, key)
         services[lane.service] = _pgpool(spec, images["pgpool"], lane.service)
     services[spec.haproxy.service] = _haproxy(spec, images["haproxy"])
+    services[spec.keeper.service] = _keeper(images["keeper"])
     for name, service in services.items():
         services[name] = {**_common(spec, name), **service}
         services[name]["labels"][DEFINITION_LABEL] = digest(services[name])
@@ -94,6 +96,11 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
         "image": image,
         "shm_size": f"{spec.postgresql.shared_memory_mb}m",
         "environment": {
+            "POOLKEEPER_CLUSTER": spec.name,
+            "POOLKEEPER_NODE": name,
+            "POOLKEEPER_ETCD": ",".join(f"{m.name}:{etcd.CLIENT_PORT}" for m in spec.etcd.members),
+            "POOLKEEPER_DOOR": f"{spec.haproxy.service}:{spec.haproxy.runtime_port}",
+            "POOLKEEPER_DOOR_ADDRESS": str(spec.haproxy.address),
             "POOLKEEPER_CHECK_ROLE": spec.roles.check,
             "POOLKEEPER_REWIND_ROLE": spec.roles.rewind,
             "POOLKEEPER_APP_ROLE": spec.roles.app,
@@ -135,5 +142,21 @@ def _haproxy(spec: ClusterSpec, image: str) -> dict[str, Any]:
         },
         "secrets": ["stats"],
         "volumes": ["./haproxy:/etc/poolkeeper:ro"],
+        "stop_signal": "SIGTERM",
+    }
+
+
+def _keeper(image: str) -> dict[str, Any]:
+    """It sees the machine's processes and may touch none of them: docs/architecture.md, "The witness"."""
+    return {
+        "image": image,
+        "pid": "host",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        # Its entry point reads the secret, whoever owns it, and becomes a user without any capability.
+        "cap_add": ["DAC_READ_SEARCH", "SETGID", "SETUID"],
+        "security_opt": ["no-new-privileges:true"],
+        "secrets": ["pcp"],
+        "volumes": ["./keeper:/etc/poolkeeper:ro"],
         "stop_signal": "SIGTERM",
     }

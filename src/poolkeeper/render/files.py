@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import compose, etcd, haproxy, patroni, pgpool, psql
+from poolkeeper.render import compose, etcd, haproxy, keeper, patroni, pgpool, psql
 
 
 def render(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, str]:
@@ -23,4 +23,5 @@ def render(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, str]:
         files[f"pgpool/{service}/pgpool.conf"] = pgpool.config(spec, key)
         files[f"pgpool/{service}/pool_hba.conf"] = pgpool.host_rules()
     files["haproxy/haproxy.cfg"] = haproxy.config(spec)
+    files["keeper/cluster.json"] = keeper.config(spec)
     return files

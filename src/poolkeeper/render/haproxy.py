@@ -8,6 +8,8 @@ from poolkeeper.render import patroni, templating
 # Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
 # A full lane then queues at the door instead of failing its check.
 SPARE_CHILDREN = 2
+# A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
+INNER_CONNECT_MS = 500
 
 
 def config(spec: ClusterSpec) -> str:
@@ -20,5 +22,6 @@ def config(spec: ClusterSpec) -> str:
         lanes=lanes,
         spare=SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
+        inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
         max_sessions=sum(2 * lane.num_init_children for _, lane in lanes) + 4096,
     )

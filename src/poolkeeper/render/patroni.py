@@ -21,6 +21,9 @@ def dynamic_config(spec: ClusterSpec) -> dict[str, Any]:
         "loop_wait": spec.patroni.loop_wait,
         "retry_timeout": spec.patroni.retry_timeout,
         "maximum_lag_on_failover": spec.patroni.maximum_lag_on_failover,
+        # After a crash, a standby that has every acknowledged write takes over rather than that this node recovers.
+        # Without synchronous replication none is known to have them: then recovery, within Patroni's default.
+        **({"primary_start_timeout": 0} if mode else {}),
         "synchronous_mode": mode,
         "synchronous_mode_strict": spec.replication.synchronous_mode_strict,
         "synchronous_node_count": spec.replication.quorum_acknowledgements,
@@ -102,4 +105,7 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
             "rewind": {"username": spec.roles.rewind},
         },
         "basebackup": [{"checkpoint": "fast"}],
+        # Of this node only, not of the shared part: they are programs of its image.
+        "pre_promote": "/usr/local/bin/before_promotion.sh",
+        "callbacks": dict.fromkeys(("on_start", "on_role_change"), "/usr/local/bin/on_role_change.sh"),
     }

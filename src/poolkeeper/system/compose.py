@@ -46,13 +46,9 @@ def create(project: Project) -> None:
     _run(project.argv("create", "--no-build", "--pull", "never", "--no-recreate"), "docker compose create")
 
 
-def start_created(cluster: str, services: Sequence[str]) -> list[str]:
-    """Start those of the services whose container was created and never started; which they were."""
-    known = containers(cluster)
-    fresh = [service for service in services if service in known and known[service].state == "created"]
-    if fresh:
-        _run(["docker", "start", *(known[service].name for service in fresh)], "docker start")
-    return fresh
+def start(names: Sequence[str]) -> None:
+    """Start containers that exist, in this order; one that runs already is left alone."""
+    _run(["docker", "start", *names], f"docker start {' '.join(names)}")
 
 
 def stop_all(cluster: str, order: Sequence[Sequence[str]], seconds: int) -> None:

@@ -1,21 +1,26 @@
 """Building the images, each only when its inputs changed.
 
-The tag is a digest of the inputs (the role's folder, the base's name, the build arguments): an image that exists under
-its tag is current by construction, and an interrupted build leaves no tag behind.
+The tag is a digest of the inputs (the role's folder, the base's name, the build arguments, and for the keeper this very
+package): an image that exists under its tag is current by construction, and an interrupted build leaves no tag behind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import poolkeeper
 from poolkeeper import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process, state
 
-ROLES = ("postgres", "etcd", "pgpool", "haproxy")
+ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")
+_PACKAGE = Path(poolkeeper.__file__).parent
 
 
 def references(spec: ClusterSpec, folder: Path) -> dict[str, str]:
@@ -27,9 +32,22 @@ def _digest(spec: ClusterSpec, folder: Path) -> str:
     if not (folder / "Dockerfile").is_file():
         raise errors.ImageFailed(f"{folder}/Dockerfile is missing", hint="Use a whole checkout of Poolkeeper.")
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        inputs.update(f"{path.relative_to(folder)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
+    for root in (folder, _PACKAGE) if folder.name == "keeper" else (folder,):
+        for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+            inputs.update(f"{path.relative_to(root)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
     return inputs.hexdigest()[:12]
+
+
+@contextlib.contextmanager
+def _context(folder: Path) -> Iterator[Path]:
+    """The folder that the builder is given: the role's own; the keeper's has this package beside it."""
+    if folder.name != "keeper":
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as whole:
+        shutil.copytree(folder, whole, dirs_exist_ok=True)
+        shutil.copytree(_PACKAGE, Path(whole) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__"))
+        yield Path(whole)
 
 
 def missing(wanted: Mapping[str, str]) -> dict[str, str]:
@@ -57,8 +75,9 @@ def _build_one(
 ) -> None:
     arguments = {"BASE": base, "PG_MAJOR": str(spec.postgresql.version)} if role == "postgres" else {"BASE": base}
     flags = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-    argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(folder / role)]
-    done = process.run(argv, timeout=1200)
+    with _context(folder / role) as context:
+        argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(context)]
+        done = process.run(argv, timeout=1200)
     log = logs.root / f"build-{role}.log"
     state.write(log, done.said + "\n", mode=0o644)
     if not done.ok:

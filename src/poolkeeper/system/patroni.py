@@ -64,3 +64,40 @@ async def reload(address: str, auth: http.Auth, timeout: float) -> None:
 async def restart_postgres(address: str, auth: http.Auth, timeout: float) -> None:
     """Restart PostgreSQL on one node and wait for it; Patroni keeps the lease meanwhile."""
     await http.fetch(_url(address, "restart"), timeout=timeout, auth=auth, method="POST", body={"timeout": timeout})
+
+
+async def switchover(
+    address: str, leader: str, auth: http.Auth, timeout: float, *, candidate: str | None = None
+) -> None:
+    """Have `leader` hand its role to `candidate`, else to whom Patroni finds best; wait until another holds the lease.
+
+    Raises ServerRefused with the HTTP status: 412 when `leader` does not lead or nobody is fit, 503 when it came to
+    nothing.
+    """
+    body = {"leader": leader, **({"candidate": candidate} if candidate else {})}
+    await http.fetch(_url(address, "switchover"), timeout=timeout, auth=auth, method="POST", body=body)
+
+
+async def accepts_writes(address: str, timeout: float) -> bool:
+    """Does this node hold the lease, and has its PostgreSQL left recovery? `/primary` is 200 as soon as it holds it."""
+    try:
+        document = await http.fetch_json(_url(address, "primary"), timeout=timeout)
+    except errors.ServerRefused as e:
+        if e.code == "503":
+            return False
+        raise
+    return str(document.get("role")) in ("primary", "master")
+
+
+async def reinitialize(address: str, auth: http.Auth, timeout: float) -> None:
+    """Have a standby throw its data away and clone anew, whatever it is doing; returns when it has begun.
+
+    Raises ServerRefused with 503 when there is no leader, or it is the leader itself.
+    """
+    await http.fetch(_url(address, "reinitialize"), timeout=timeout, auth=auth, method="POST", body={"force": True})
+
+
+async def is_paused(address: str, timeout: float) -> bool:
+    """Is this very Patroni in maintenance mode? `/cluster` tells what etcd has, `/patroni` what it has taken."""
+    document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
+    return document.get("pause") is True

@@ -1,0 +1,19 @@
+#!/bin/bash
+# Patroni's pre_promote: takes this node out of the read-only lane before it can be written to, so that no session that
+# was given to a standby ever writes. First HAProxy sends no new session here and ends those it has; then every server
+# process of a session from HAProxy's address is ended here, in case HAProxy was not reached.
+#
+# Always ends with 0, within little more than a second. To refuse the promotion would leave the cluster without a primary
+# for a whole lease; and where HAProxy does not answer it sends no sessions either, or its own check refuses a leader.
+door.sh drain
+
+names="${POOLKEEPER_DOOR_ADDRESS//./\\.}|${POOLKEEPER_DOOR%:*}[^ ]*" # a name where log_hostname is on
+for file in /proc/[0-9]*/cmdline; do
+    title=
+    { IFS= read -r -d '' title < "$file"; } 2> /dev/null
+    if [[ $title == 'postgres: '* && $title =~ \ ($names)\([0-9]+\) ]]; then
+        pid=${file#/proc/}
+        kill -TERM "${pid%/cmdline}" 2> /dev/null
+    fi
+done
+exit 0

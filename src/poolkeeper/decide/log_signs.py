@@ -1,0 +1,137 @@
+"""Log lines → steps: which words of which program mean what.
+
+Sources: Patroni 4 (ha.py, api.py, postgresql/rewind.py, postgresql/bootstrap.py), PostgreSQL 17 (xlog.c,
+xlogrecovery.c, postmaster.c, walreceiver.c), Pgpool-II 4.6 (main/pgpool_main.c), HAProxy 3.0 (server.c), and our own
+supervisor and keeper, which write JSON. A line that no sign matches says nothing about a role change.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.story import Act, LogLine, Step
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Words that a program writes. The group `node`, where there is one, names the node; `index` its number."""
+
+    act: Act
+    pattern: re.Pattern[str]
+
+
+def _signs(*pairs: tuple[Act, str]) -> tuple[Sign, ...]:
+    return tuple(Sign(act, re.compile(pattern)) for act, pattern in pairs)
+
+
+# A node's container: Patroni and PostgreSQL. Where no group names a node, it is the container's own.
+NODE = _signs(
+    (Act.ASKED, r"received (switchover|failover) request with leader=\S+ candidate=\S+"),
+    (Act.DEMOTED, r"Demoting self \([\w-]+\)"),
+    (Act.DEMOTED, r"[Dd]emot(ed|ing) self because .*"),
+    (Act.DEMOTED, r"Primary crashed\. Failing over\."),
+    (Act.STOPPED, r"received (fast|immediate|smart) shutdown request"),
+    (Act.STOPPED, r"database system is shut down"),
+    (Act.DIED, r"server process \(PID \d+\) was terminated by signal \d+.*"),
+    (Act.LOST, r"could not receive data from WAL stream: .*|replication terminated by primary server"),
+    (Act.RELEASED, r"Leader key released"),
+    (Act.VOTED, r"Got quorum vote from (?P<node>\S+)"),
+    (Act.LOCKED, r"Cleaning up failover key after acquiring leader lock\.\.\."),
+    (Act.LOCKED, r"promoted self to leader by acquiring session lock"),
+    (Act.PROMOTING, r"received promote request"),
+    (Act.PROMOTED, r"selected new timeline ID: \d+"),
+    (Act.PROMOTED, r"archive recovery complete"),
+    (Act.STARTED, r"database system is ready to accept (read-only )?connections"),
+    (Act.REWOUND, r"running pg_rewind from .*"),
+    (Act.REWOUND, r"pg_rewind exit code=\d+"),
+    (Act.CLONED, r"replica has been created using \S+"),
+    (Act.STREAMING, r"started streaming WAL from primary at \S+ on timeline \d+"),
+)
+POOL = _signs(
+    (
+        Act.POOL_CHANGED,
+        r"(?i)starting (degeneration|quarantine|fail back|promot\w+)\b.*? host (?P<node>[^\s(]+)\(\d+\)",
+    ),
+    (Act.POOL_CHANGED, r"failover: set new primary node: (?P<index>-?\d+)"),
+    (Act.POOL_CHANGED, r"(?i)fail(over|back) done\. (shutdown|reconnect|promote) host (?P<node>[^\s(]+)\(\d+\)"),
+)
+DOOR = _signs(
+    (
+        Act.ROUTE_DOWN,
+        r"Server (primary|standbys)/(?P<node>\S+) (is DOWN|is going DOWN for maintenance|was DOWN and now)",
+    ),
+    (Act.ROUTE_UP, r"Server (primary|standbys)/(?P<node>\S+) is UP\b"),
+)
+KEEPER_ACTS = {"decided": Act.DECIDED, "done": Act.DONE}
+RELEASE = "release the lease of"  # model/decision.py: Verb.RELEASE
+
+
+def classify(spec: ClusterSpec, line: LogLine) -> Step | None:
+    """The step that a line tells of; None for any other line."""
+    if line.service == spec.keeper.service:
+        return _keeper(line)
+    names = [node.name for node in spec.nodes]
+    if line.service in names:
+        return _supervisor(line) or _matched(line, NODE, names, own=line.service)
+    if line.service == spec.haproxy.service:
+        return _matched(line, DOOR, names)
+    return _matched(line, POOL, names) if line.service in spec.lane_by_service() else None
+
+
+def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: str = "") -> Step | None:
+    for sign in signs:
+        found = sign.pattern.search(line.text)
+        if found:
+            return Step(line.at, line.service, sign.act, _node(found, nodes) or own, found.group(0))
+    return None
+
+
+def _node(found: re.Match[str], nodes: Sequence[str]) -> str:
+    """The node that the words name; a host that is no node of ours (a lane's inner port) names none."""
+    groups = found.groupdict()
+    if groups.get("index") is not None:
+        index = int(groups["index"])
+        return nodes[index] if 0 <= index < len(nodes) else ""
+    return groups["node"] if groups.get("node") in nodes else ""
+
+
+def _document(text: str) -> dict[str, Any]:
+    """A JSON line; an empty document for anything else."""
+    if not text.startswith("{"):
+        return {}
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _supervisor(line: LogLine) -> Step | None:
+    document = _document(line.text)
+    event = document.get("supervisor")
+    if event == "ends the node":
+        return Step(line.at, line.service, Act.DIED, line.service, f"{event}: {document.get('cause', '')}")
+    if event == "starts Patroni again":
+        return Step(line.at, line.service, Act.STARTED, line.service, str(event))
+    return None
+
+
+def _keeper(line: LogLine) -> Step | None:
+    document = _document(line.text)
+    event, node = document.get("event"), str(document.get("node", ""))
+    why = str(document.get("why", ""))
+    if event == "seen" and document.get("process") == "dead":
+        return Step(line.at, line.service, Act.DIED, node, f"{node}: {why}")
+    act = KEEPER_ACTS.get(str(event))
+    if act is None:
+        return None
+    what = " ".join(str(part) for part in (document.get("what"), node) if part)
+    if act is Act.DONE and document.get("what") == RELEASE:
+        act = Act.RELEASED
+    where = f" ({document['proxy']})" if document.get("proxy") else ""
+    return Step(line.at, line.service, act, node, f"{what}{where}" + (f": {why}" if why else ""))

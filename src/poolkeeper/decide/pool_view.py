@@ -1,0 +1,81 @@
+"""The balanced lane's Pgpool-II: is its view of the nodes Patroni's, and what makes it so?
+
+Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
+session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
+that it has as up (failover() in pgpool_main.c); where the true primary is down in its view, the false one is detached,
+which ends every session too, and then the true one attached. Only then are standbys attached or detached. Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a
+standby while the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is
+right gives no decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.decide import fitness
+from poolkeeper.model.decision import Decision, Memory, Verb
+from poolkeeper.model.scene import PoolNode, Scene
+from poolkeeper.model.spec import ClusterSpec
+
+
+def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, ...]:
+    """What to do about Pgpool's view now; the next look tells whether more is needed."""
+    view, pool, primary = scene.store.value, scene.pool.value, scene.primary
+    if view is None or view.paused or not pool or primary is None:
+        return ()
+    backends = {backend.name: backend for backend in pool}
+    if primary not in backends or scene.is_dead(primary):
+        return ()
+    wrong = _correction(backends, primary)
+    return (wrong,) if wrong else tuple(_standbys(spec, scene, memory, backends, primary))
+
+
+def _correction(backends: dict[str, PoolNode], primary: str) -> Decision | None:
+    """The one step that brings Pgpool's primary nearer to the truth; None if it is right."""
+    true, claimed = backends[primary], [name for name, b in backends.items() if b.role == "primary" and b.is_up]
+    if claimed == [primary]:
+        return None
+    if not true.is_up and claimed:
+        false = backends[claimed[0]]
+        return Decision(Verb.DETACH, false.name, f"Pgpool-II has it as primary, and {primary} is", index=false.index)
+    if not true.is_up:
+        return Decision(Verb.ATTACH, primary, "it is the primary, and Pgpool-II has none", index=true.index)
+    said = f"has {', '.join(claimed)} as primary" if claimed else "has no primary"
+    return Decision(Verb.PROMOTE, primary, f"Pgpool-II {said}", index=true.index)
+
+
+def _standbys(
+    spec: ClusterSpec, scene: Scene, memory: Memory, backends: dict[str, PoolNode], primary: str
+) -> Iterator[Decision]:
+    for name, backend in backends.items():
+        if name == primary or name not in {node.name for node in spec.nodes}:
+            continue
+        gone = _gone_because(scene, name)
+        if backend.is_up and gone:
+            yield Decision(Verb.DETACH, name, gone, index=backend.index)
+        elif not backend.is_up and _is_steady(spec, scene, memory, name):
+            cause = "it streams from the primary, and Pgpool-II has it as down"
+            yield Decision(Verb.ATTACH, name, cause, index=backend.index)
+
+
+def _gone_because(scene: Scene, name: str) -> str | None:
+    """Dead, or no server that could answer a session; a late standby stays, for Pgpool balances around it."""
+    member = scene.store.value.members.get(name) if scene.store.value else None
+    if scene.is_dead(name):
+        return "it is dead"
+    if member is None:
+        return "Patroni does not know it any more"
+    return None if member.is_running else f"Patroni says {member.state}"
+
+
+def _is_steady(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) -> bool:
+    """Fit now, and without a break for long enough."""
+    since = memory.fit_since.get(name)
+    if since is None or fitness.unfit_because(spec, scene, memory, name) is not None:
+        return False
+    return scene.at - since >= spec.keeper.attach_after_seconds
+
+
+def fit_standbys(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[str, ...]:
+    """Standbys that may serve reads now."""
+    return tuple(n.name for n in spec.nodes if fitness.unfit_because(spec, scene, memory, n.name) is None)

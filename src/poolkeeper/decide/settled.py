@@ -1,0 +1,55 @@
+"""After a role change or a restart: what is not yet as it must be?
+
+Three witnesses are asked: PostgreSQL with Patroni, Pgpool-II, HAProxy. Only the nodes that take part count, so that a
+node that was out before holds nobody up. Invariant: a witness that gives no answer is not content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from poolkeeper.decide import drift
+from poolkeeper.decide import preconditions as facts
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.spec import ClusterSpec
+
+
+def missing(spec: ClusterSpec, seen: Snapshot, primary: str, nodes: Sequence[str]) -> str | None:
+    """The first thing that is still missing, as a sentence; None when `primary` leads and all others follow it."""
+    standbys = [name for name in nodes if name != primary]
+    found = (_servers(spec, seen, primary, standbys), _pgpool(seen, primary, standbys), _door(seen, primary, standbys))
+    return next((sentence for sentences in found for sentence in sentences), None)
+
+
+def _servers(spec: ClusterSpec, seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
+    if facts.agreed_leader(seen) != primary:
+        yield facts.leader(seen).fact
+        return
+    for name in standbys:
+        for precondition in (facts.streams(seen, name), facts.synchronous(spec, seen, name)):
+            if precondition.forbids:
+                yield f"{name}: {precondition.fact}"
+
+
+def _pgpool(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
+    if seen.pgpool.value is None:
+        yield f"Pgpool-II does not answer: {seen.pgpool.error}"
+        return
+    for name in (primary, *standbys):
+        wanted = "primary" if name == primary else "standby"
+        backend = seen.pgpool.value.node(name)
+        if backend is None:
+            yield f"Pgpool-II does not have {name}"
+        elif backend.role != wanted or backend.status not in ("up", "waiting"):
+            yield f"Pgpool-II has {name} as {backend.role}, {backend.status}"
+
+
+def _door(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
+    answer = seen.doors.get("rw")
+    if answer is None or answer.value is None or answer.value.node != primary:
+        yield f"the read-write port was answered by {answer.value.node if answer and answer.value else 'nobody'}"
+    for name in (primary, *standbys):
+        wanted = "primary" if name == primary else "standby"
+        role = drift.role_by_haproxy(seen, name)
+        if role != wanted:
+            yield f"HAProxy says {role or 'nothing'} of {name}"

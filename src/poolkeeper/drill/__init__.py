@@ -1,0 +1,1 @@
+"""The drill: break a running cluster for real, and measure what a client sees."""

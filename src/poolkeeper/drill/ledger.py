@@ -1,0 +1,180 @@
+"""The client's own account of what it asked and what it was told, and the judgement of it.
+
+Invariant: an attempt is in the account before anything of it is sent, and it is acknowledged only if the server said so
+to the end and without a warning. What was sent and has no such answer is ambiguous: it may be stored or not, and
+neither is an error. Pure but for the lock. Times are seconds of the monotonic clock of one process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+
+# Classes of SQLSTATE after which a statement may be stored all the same: a cancelled wait for the quorum (01), a lost
+# connection (08), an ended session (57), failures of the system or of Pgpool-II (58, XX); 40003 says it itself.
+_MAYBE_STORED = ("01", "08", "57", "58", "XX")
+_UNKNOWN_COMPLETION = "40003"
+LOST = "lost"  # the connection ended without a SQLSTATE
+SILENT = "silent"  # the client gave up at its deadline
+_RECONNECT = (LOST, SILENT, "57P01", "57P02", "08006", "08003", "08000")
+
+
+class Outcome(StrEnum):
+    """What the client knows of an attempt."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One statement of one client: `number` is the id that it writes; `server` the address that answered."""
+
+    number: int
+    client: str  # kept | fresh
+    began: float
+    ended: float
+    outcome: Outcome
+    code: str = ""  # SQLSTATE, or a word where there is none; "" when all was well
+    server: str = ""
+
+
+def outcome_of(code: str, sent: bool) -> Outcome:
+    """What an error means for the statement. Without `sent` nothing can have been stored."""
+    if not sent:
+        return Outcome.REFUSED
+    open_end = code in (LOST, SILENT, _UNKNOWN_COMPLETION) or code[:2] in _MAYBE_STORED
+    return Outcome.AMBIGUOUS if open_end else Outcome.REFUSED
+
+
+class Ledger:
+    """The account of one door; threads may share it."""
+
+    def __init__(self, first: int = 1) -> None:
+        self._next = first
+        self._open: dict[int, tuple[str, float]] = {}
+        self._closed: list[Attempt] = []
+        self._proven: dict[str, float] = {}  # client → when its last acknowledged attempt began
+        self._lock = threading.Lock()
+
+    def open(self, client: str, now: float) -> int:
+        """Note an attempt before it is made; its number."""
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            self._open[number] = (client, now)
+        return number
+
+    def close(self, number: int, now: float, outcome: Outcome, code: str = "", server: str = "") -> None:
+        """Note what came of it."""
+        with self._lock:
+            client, began = self._open.pop(number)
+            self._closed.append(Attempt(number, client, began, now, outcome, code, server))
+            if outcome is Outcome.ACKNOWLEDGED:
+                self._proven[client] = began
+
+    def attempts(self, now: float) -> tuple[Attempt, ...]:
+        """All of them in the order of their ends; one that has not ended by `now` is ambiguous."""
+        with self._lock:
+            hanging = [Attempt(n, c, began, now, Outcome.AMBIGUOUS, SILENT) for n, (c, began) in self._open.items()]
+            return tuple(sorted([*self._closed, *hanging], key=lambda a: a.ended))
+
+    def served_since(self, moment: float, clients: Iterable[str]) -> bool:
+        """Has each of the clients had an attempt acknowledged that it began after that moment?"""
+        with self._lock:
+            return all(self._proven.get(client, moment) > moment for client in clients)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next attempt."""
+        return self._next
+
+
+@dataclass(frozen=True)
+class Gap:
+    """An interval without an acknowledged attempt. It is open where none came until the account ended."""
+
+    begin: float
+    end: float
+    is_open: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.begin
+
+
+def longest_gap(attempts: Iterable[Attempt], since: float, until: float, client: str | None = None) -> Gap:
+    """The longest interval between two successive acknowledgements of which the second came after `since`.
+
+    `until` ends the account; `client` looks at one of them alone. Before the first acknowledgement, `since` stands.
+    """
+    ends = sorted(a.ended for a in _acknowledged(attempts) if client in (None, a.client) and a.ended <= until)
+    before = max((end for end in ends if end <= since), default=since)
+    marks = [before, *(end for end in ends if end > since)]
+    closed = [Gap(begin, end) for begin, end in pairwise(marks)]
+    return max([*closed, Gap(marks[-1], until, is_open=True)], key=lambda gap: gap.seconds)
+
+
+def _acknowledged(attempts: Iterable[Attempt]) -> list[Attempt]:
+    return [a for a in attempts if a.outcome is Outcome.ACKNOWLEDGED]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The account beside what the primary has in the end. `errors` counts codes of what was not acknowledged."""
+
+    acknowledged: int
+    refused: int
+    ambiguous: int
+    lost: tuple[int, ...]  # acknowledged and absent
+    duplicates: tuple[int, ...]  # there more than once
+    phantoms: tuple[int, ...]  # refused and there all the same, or never asked for
+    ambiguous_stored: int
+    stale: int  # acknowledged by another node after the new primary was open
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing lost, nothing twice, nothing out of nowhere, nothing acknowledged by a former primary."""
+        return not (self.lost or self.duplicates or self.phantoms or self.stale)
+
+
+def judge(attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None) -> Judgement:
+    """Judge writes. `stored` maps each id to how often it is there; `new_primary` is its address and when it opened."""
+    attempts = list(attempts)
+    by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in Outcome}
+    possible = by[Outcome.ACKNOWLEDGED] | by[Outcome.AMBIGUOUS]
+    return Judgement(
+        acknowledged=len(by[Outcome.ACKNOWLEDGED]),
+        refused=len(by[Outcome.REFUSED]),
+        ambiguous=len(by[Outcome.AMBIGUOUS]),
+        lost=tuple(sorted(by[Outcome.ACKNOWLEDGED] - set(stored))),
+        duplicates=tuple(sorted(number for number, times in stored.items() if times > 1)),
+        phantoms=tuple(sorted(set(stored) - possible)),
+        ambiguous_stored=len(by[Outcome.AMBIGUOUS] & set(stored)),
+        stale=_stale(attempts, new_primary),
+        errors=errors_by_code(attempts),
+    )
+
+
+def _stale(attempts: Iterable[Attempt], new_primary: tuple[str, float] | None) -> int:
+    """Statements that began after the new primary was open, and that another node acknowledged."""
+    if new_primary is None:
+        return 0
+    address, opened = new_primary
+    return sum(a.server not in ("", address) for a in _acknowledged(attempts) if a.began > opened)
+
+
+def errors_by_code(attempts: Iterable[Attempt]) -> dict[str, int]:
+    """Code → how many attempts ended with it, the most frequent first."""
+    return dict(Counter(a.code for a in attempts if a.outcome is not Outcome.ACKNOWLEDGED).most_common())
+
+
+def beyond_reconnect(attempts: Iterable[Attempt]) -> int:
+    """Errors that a client between transactions is not spared by a reconnect: all but an ended session."""
+    return sum(a.outcome is not Outcome.ACKNOWLEDGED and a.code not in _RECONNECT for a in attempts)

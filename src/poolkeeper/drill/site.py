@@ -1,0 +1,140 @@
+"""The cluster that a drill is made on: who has which role now, when it is healthy, when a victim is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from poolkeeper import errors, observe, switchover, wait
+from poolkeeper.decide import health
+from poolkeeper.drill import watch
+from poolkeeper.drill.catalogue import Target
+from poolkeeper.drill.ground import Ground
+from poolkeeper.drill.schedule import Turn
+from poolkeeper.model.observed import PatroniMember, PatroniView
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.place import Place
+from poolkeeper.system import etcd, http, patroni, pgpool
+
+LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
+SWITCHOVER_SECONDS = 60.0
+_UP = ("up", "waiting")
+
+
+class _Silent:
+    """Progress of an operation inside a round, which is a step itself."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Not shown."""
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        """Not shown."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running cluster, the doors to it, and what faults act with."""
+
+    place: Place
+    access: observe.Access
+    ground: Ground
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """The declared cluster."""
+        return self.place.spec
+
+    def address(self, service: str) -> str:
+        """A service's address in the network."""
+        return str(self.spec.addresses()[service])
+
+    async def wait_healthy(self, seconds: float) -> str:
+        """Wait until every witness says green; the primary. Raises DeadlinePassed with the findings."""
+        primary = ""
+
+        async def look() -> str | None:
+            nonlocal primary
+            judged = health.assess(self.spec, await observe.snapshot(self.access))
+            primary = judged.primary or ""
+            return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
+
+        await wait.wait_for("health", look, seconds=seconds, pause=LOOK_PAUSE)
+        return primary
+
+    async def find(self, target: Target, primary: str, pick: int) -> str:
+        """The service that has the role now. Raises Unreachable where nobody tells."""
+        spec = self.spec
+        standbys = [node.name for node in spec.nodes if node.name != primary]
+        if target is Target.ETCD_LEADER:
+            return await self._etcd_leader()
+        return {
+            Target.PRIMARY: primary,
+            Target.STANDBY: standbys[pick % len(standbys)],
+            Target.RW_LANE: spec.lanes.rw.service,
+            Target.HAPROXY: spec.haproxy.service,
+            Target.KEEPER: spec.keeper.service,
+        }[target]
+
+    async def _etcd_leader(self) -> str:
+        """The member whose own id is that of the leader that it names (etcd: maintenance API, Status)."""
+        for member in self.spec.etcd.members:
+            url = f"http://{self.address(member.name)}:{etcd.PORT}/v3/maintenance/status"
+            status = await http.fetch_json(url, timeout=self.spec.timeouts.query, method="POST", body={})
+            if str(status.get("leader")) == str(status["header"]["member_id"]):
+                return member.name
+        raise errors.Unreachable("no member of etcd says that it leads")
+
+    def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
+        """What moves the role away from this primary and waits until it is: the operation that people use.
+
+        Without the keeper it is Patroni's own request alone, which is what the operation is compared with.
+        """
+
+        def request() -> None:
+            if keeper:
+                switchover.switchover(self.place, None, _Silent())
+            else:
+                plain = patroni.switchover(self.address(primary), primary, self.access.rest_auth, SWITCHOVER_SECONDS)
+                asyncio.run(plain)
+
+        return request
+
+    async def missing(self, turn: Turn, victim: str, started: object, journal: watch.Journal) -> str | None:
+        """What the victim still lacks to be back; None when it lacks nothing. `started`: its start before the fault."""
+        state = await asyncio.to_thread(self.ground.state, victim)
+        if state["Status"] != "running" or state.get("Paused"):
+            return f"its container is {state['Status']}"
+        if turn.entry.ends_container and state["StartedAt"] == started:
+            return "its container has not ended yet"
+        return await self._missing_of_node(victim, journal) if turn.entry.hits_node else None
+
+    async def _missing_of_node(self, node: str, journal: watch.Journal) -> str | None:
+        """By the node's own port, its own Patroni, and the Pgpool-II that knows nodes."""
+        if (said := journal.state(node)) not in (watch.PRIMARY, watch.STANDBY):
+            return f"its PostgreSQL is {said or 'not asked'}"
+        limit = self.spec.timeouts.query
+        try:
+            lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
+            if lacks is not None:
+                return lacks
+            backend = (await pgpool.observe(self.access.lane("pool"), limit)).node(node)
+        except errors.PoolkeeperError as e:
+            return e.message
+        return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"
+
+
+def lacks_in_patroni(view: PatroniView, node: str) -> str | None:
+    """What a node lacks by Patroni's word: to lead, or to stream on the leader's timeline."""
+    member = view.member(node)
+    leader: PatroniMember | None = view.member(view.leader) if view.leader else None
+    if member is None or leader is None:
+        return "Patroni does not know it" if leader else "there is no leader"
+    if member.is_leader:
+        return None if member.state == "running" else f"Patroni has it {member.state}"
+    if member.state != "streaming" or member.timeline != leader.timeline:
+        return f"Patroni has it {member.state} on timeline {member.timeline}, the leader on {leader.timeline}"
+    return None

@@ -1,0 +1,59 @@
+"""The agent as a whole: its senses, its two loops and its API, ended together.
+
+Invariant: two agents at once do no harm (every act can be repeated, the release compares revisions), and so does none:
+the cluster is then correct, only slower. An agent whose part fails ends as a whole; its container starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Sequence
+
+from poolkeeper.keeper import api, senses
+from poolkeeper.keeper.journal import Journal
+from poolkeeper.keeper.knowledge import Knowledge
+from poolkeeper.keeper.pool import PoolLoop
+from poolkeeper.keeper.routes import RouteLoop
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system.etcd_kv import Store
+from poolkeeper.system.witness import Witness
+
+STORE_TIMEOUT = 2.0  # seconds for one question to etcd
+
+
+async def run(spec: ClusterSpec, pcp_password: str, journal: Journal) -> None:
+    """Keep the cluster until SIGTERM or SIGINT."""
+    known = Knowledge(spec)
+    store = Store([str(member.address) for member in spec.etcd.members], STORE_TIMEOUT)
+    witness = Witness()
+    journal.note("started", cluster=spec.name, boot=witness.boot_id)
+    parts: tuple[Coroutine[None, None, None], ...] = (
+        senses.StoreSense(known, store, journal).run(),
+        senses.watch_deaths(known, witness, journal),
+        senses.probe_holder(known),
+        senses.watch_silence(known),
+        RouteLoop(known, store, journal).run(),
+        PoolLoop(known, pcp_password, journal).run(),
+        api.serve(known, journal),
+    )
+    try:
+        await _until_told(parts)
+    finally:
+        witness.close()
+        await store.close()
+    journal.note("ended")
+
+
+async def _until_told(parts: Sequence[Coroutine[None, None, None]]) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    end = asyncio.ensure_future(told.wait())
+    done, _ = await asyncio.wait({*tasks, end}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (*tasks, end):
+        task.cancel()
+    await asyncio.gather(*tasks, end, return_exceptions=True)
+    for task in done - {end}:
+        task.result()  # a part never ends by itself but by an error

@@ -1,0 +1,112 @@
+"""The agent's API: it reads, never acts. Plain HTTP/1.0 on one port, one short answer a connection.
+
+    /health    200 while the loop turns, else 503
+    /status    what it knows and how old each disagreement is, as JSON
+    /events    the latest events, as JSON
+    /metrics   the same in figures, in Prometheus' text format
+
+Not promised: keep-alive, TLS, or anything for a client that is slower than a few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from poolkeeper.decide import pool_view, routes
+from poolkeeper.keeper.journal import Journal
+from poolkeeper.keeper.knowledge import Knowledge
+from poolkeeper.model.spec import KEEPER_PORT
+
+STALLED = 5.0  # seconds without a turn after which the agent is not healthy
+PATIENCE = 3.0  # seconds for a request
+PAGES: dict[str, Callable[[Knowledge, Journal], tuple[int, str, str]]]
+
+
+async def serve(known: Knowledge, journal: Journal) -> None:
+    """Answer until cancelled."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await asyncio.wait_for(reader.readline(), PATIENCE)
+            words = request.decode(errors="replace").split()
+            status, kind, body = page(words[1] if len(words) > 1 else "/", known, journal)
+            head = f"HTTP/1.0 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\nConnection: close"
+            writer.write(f"{head}\r\n\r\n{body}".encode())
+            await asyncio.wait_for(writer.drain(), PATIENCE)
+        except (TimeoutError, ConnectionError):
+            pass  # a client that went away or stays silent is owed nothing
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "0.0.0.0", KEEPER_PORT)
+    async with server:
+        await server.serve_forever()
+
+
+def page(path: str, known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+    """Status, content type and body of a path."""
+    make = PAGES.get(path.split("?", maxsplit=1)[0])
+    return make(known, journal) if make else (404, "text/plain", "no such page\n")
+
+
+def _is_healthy(known: Knowledge) -> bool:
+    return known.clock() - known.turned < STALLED
+
+
+def _health(known: Knowledge, _: Journal) -> tuple[int, str, str]:
+    return (200, "text/plain", "turning\n") if _is_healthy(known) else (503, "text/plain", "stalled\n")
+
+
+def status(known: Knowledge, journal: Journal) -> dict[str, Any]:
+    """What the agent knows, as plain data."""
+    scene, memory = known.scene(), known.memory
+    view = scene.store.value
+    open_matters = [*routes.decide(known.spec, scene, memory), *pool_view.decide(known.spec, scene, memory)]
+    return {
+        "healthy": _is_healthy(known),
+        "store": scene.store.error or "known",
+        "pool": scene.pool.error or "known",
+        "routes": scene.routes.error or "known",
+        "maintenance": bool(view and view.paused),
+        "lease": view.lease.owner if view and view.lease else None,
+        "primary": scene.primary,
+        "nodes": {name: {"process": s.state, "why": s.reason} for name, s in scene.sights.items()},
+        "open": [str(matter) for matter in open_matters],
+        "drift_seconds": round(known.drift_age(bool(open_matters)), 1),
+        "last": [e for e in journal.events if e["event"] in ("decided", "declined", "failed", "done")][-10:],
+    }
+
+
+def _status(known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+    return 200, "application/json", json.dumps(status(known, journal), indent=1) + "\n"
+
+
+def _events(_: Knowledge, journal: Journal) -> tuple[int, str, str]:
+    return 200, "application/json", json.dumps(list(journal.events)) + "\n"
+
+
+def _metrics(known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    scene = known.scene()
+    lines = [
+        f"poolkeeper_keeper_healthy {int(_is_healthy(known))}",
+        *(
+            f'poolkeeper_keeper_knows{{source="{name}"}} {int(seen.is_known)}'
+            for name, seen in (("store", scene.store), ("pool", scene.pool), ("routes", scene.routes))
+        ),
+        *(
+            f'poolkeeper_keeper_events_total{{event="{name}"}} {count}'
+            for name, count in sorted(journal.counts.items())
+        ),
+        f"process_cpu_seconds_total {usage.ru_utime + usage.ru_stime:.3f}",
+        f"process_resident_memory_bytes {usage.ru_maxrss * 1024}",
+    ]
+    return 200, "text/plain; version=0.0.4", "\n".join(lines) + "\n"
+
+
+PAGES = {"/health": _health, "/status": _status, "/events": _events, "/metrics": _metrics}

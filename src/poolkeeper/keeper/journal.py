@@ -1,0 +1,50 @@
+"""What the keeper did and why: one JSON line an event, the latest of them kept for its API.
+
+Invariant: a decision or a refusal that stands over many looks is written once, when it begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from poolkeeper.model.decision import Decision, Refusal
+
+KEPT = 500  # events that the API can still tell
+
+
+class Journal:
+    """The events, newest last, and how many there were of each kind."""
+
+    def __init__(self, write: Callable[[str], None] = print) -> None:
+        self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.counts: Counter[str] = Counter()
+        self._write = write
+        self._standing: dict[str, frozenset[str]] = {}
+
+    def note(self, event: str, **details: Any) -> None:
+        """Write one event. `event` is a word: started, decided, done, failed, declined, seen, store."""
+        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
+        self.events.append(line)
+        self.counts[event] += 1
+        self._write(json.dumps(line, ensure_ascii=False))
+
+    def begin(self, room: str, decisions: Iterable[Decision | Refusal]) -> None:
+        """Note those decisions and refusals of one room that did not stand at its last look."""
+        now = {str(decision): decision for decision in decisions}
+        for text in now.keys() - self._standing.get(room, frozenset()):
+            decision = now[text]
+            if isinstance(decision, Refusal):
+                self.note("declined", what=decision.subject, why=decision.reason)
+            else:
+                self.note(
+                    "decided", what=decision.verb.value, node=decision.node, why=decision.cause, **_where(decision)
+                )
+        self._standing[room] = frozenset(now)
+
+
+def _where(decision: Decision) -> dict[str, str]:
+    return {"proxy": decision.proxy} if decision.proxy else {}

@@ -1,0 +1,76 @@
+"""What the agent knows now, filled by its senses and read as one scene.
+
+Invariant: a sense that lost its source says so at once, so that nothing is decided on what was true before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from poolkeeper.decide import fitness
+from poolkeeper.model.decision import Memory
+from poolkeeper.model.keeping import Sight
+from poolkeeper.model.observed import Seen
+from poolkeeper.model.scene import NOT_ASKED, NOT_READ, Lease, PoolNode, Route, Scene, StoreView
+from poolkeeper.model.spec import ClusterSpec
+
+
+@dataclass
+class Knowledge:
+    """The latest of everything. `changed` wakes the loops; `turned` is when the loop last came round."""
+
+    spec: ClusterSpec
+    clock: Callable[[], float] = time.monotonic
+    store: Seen[StoreView] = NOT_READ
+    sights: dict[str, Sight] = field(default_factory=dict)
+    pool: Seen[tuple[PoolNode, ...]] = NOT_ASKED
+    routes: Seen[tuple[Route, ...]] = NOT_ASKED
+    opened: Lease | None = None
+    silent: dict[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
+    turned: float = 0.0
+    drifting_since: float | None = None
+    wake_routes: asyncio.Event = field(default_factory=asyncio.Event)
+    wake_pool: asyncio.Event = field(default_factory=asyncio.Event)
+    wake_probe: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def scene(self) -> Scene:
+        """Everything as it is known at this moment."""
+        return Scene(self.clock(), self.store, self.sights, self.pool, self.routes, self.opened, self.silent)
+
+    def look(self) -> tuple[Scene, Memory]:
+        """The scene, and the memory brought up to it."""
+        scene = self.scene()
+        self.memory = fitness.remember(self.spec, scene, self.memory)
+        return scene, self.memory
+
+    def drift_age(self, is_drifting: bool) -> float:
+        """For how many seconds something has been open that should be otherwise; 0 if nothing is."""
+        if not is_drifting:
+            self.drifting_since = None
+        elif self.drifting_since is None:
+            self.drifting_since = self.clock()
+        return 0.0 if self.drifting_since is None else self.clock() - self.drifting_since
+
+    def wake(self) -> None:
+        """Something happened: look now."""
+        self.wake_routes.set()
+        self.wake_pool.set()
+        self.wake_probe.set()
+
+    def address(self, service: str) -> str:
+        """A service's address in the network."""
+        return str(self.spec.addresses()[service])
+
+
+async def wait_or_tick(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, at most so long; was it the event? It is cleared."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    event.clear()
+    return True

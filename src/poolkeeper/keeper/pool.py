@@ -1,0 +1,119 @@
+"""The loop of the balanced lane's Pgpool-II: keep its view equal to Patroni's.
+
+It has one conversation open with Pgpool's control port, so that a look costs no process there. Invariant: after each
+act it asks until the effect shows or the patience ends, for Pgpool answers before it has acted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from poolkeeper import errors
+from poolkeeper.decide import pool_view
+from poolkeeper.keeper.journal import Journal
+from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
+from poolkeeper.model.decision import Decision, Verb
+from poolkeeper.model.observed import Seen
+from poolkeeper.model.scene import PoolNode
+from poolkeeper.system import pcp
+
+TIMEOUT = 3.0  # seconds for one command: a failover inside Pgpool keeps its control port busy
+PATIENCE = 3.0  # seconds for the effect of an act to show
+POLL = 0.03  # seconds between two looks at it
+ERRORS = (errors.Unreachable, errors.ServerRefused)
+
+
+class PoolLoop:
+    """Looks whenever something happened, else once a tick."""
+
+    def __init__(self, known: Knowledge, password: str, journal: Journal) -> None:
+        self._known, self._password, self._journal = known, password, journal
+        self._session: pcp.Session | None = None
+        self._said = ""
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await self._look()
+            acted = await self._turn()
+            if not acted:
+                await wait_or_tick(self._known.wake_pool, self._known.spec.keeper.tick_ms / 1000)
+
+    async def _turn(self) -> bool:
+        """One act at a time: the next depends on what it made of Pgpool's view. Was anything done?"""
+        scene, memory = self._known.look()
+        decisions = pool_view.decide(self._known.spec, scene, memory)
+        self._journal.begin("pool", decisions)
+        return bool(decisions) and await self._act(decisions[0])
+
+    async def _act(self, decision: Decision) -> bool:
+        session = self._session
+        if session is None:
+            return False
+        do = {Verb.PROMOTE: session.promote, Verb.ATTACH: session.attach, Verb.DETACH: session.detach}[decision.verb]
+        try:
+            await do(decision.index)
+        except ERRORS as e:
+            self._journal.note("failed", what=decision.verb.value, node=decision.node, why=e.message)
+            await self._drop()
+            return False
+        return await self._effect(decision)
+
+    async def _effect(self, decision: Decision) -> bool:
+        begun = self._known.clock()
+        while self._known.clock() - begun < PATIENCE:
+            await self._look()
+            if is_done(decision, self._known.pool.value):
+                self._journal.note("done", what=decision.verb.value, node=decision.node)
+                return True
+            await asyncio.sleep(POLL)
+        self._journal.note("failed", what=decision.verb.value, node=decision.node, why="no effect showed in time")
+        return False
+
+    async def _look(self) -> None:
+        try:
+            if self._session is None:
+                self._session = await self._connect()
+            nodes = await _ask_each(self._session)
+        except ERRORS as e:
+            await self._drop()
+            self._known.pool = Seen(error=e.message)
+            if not self._said:
+                self._journal.note("pool", state="unknown, so nothing is decided about it", why=e.message)
+            self._said = e.message
+            return
+        if self._said:
+            self._said = ""
+            self._journal.note("pool", state="answers again")
+        self._known.pool = Seen(tuple(PoolNode(n.index, n.hostname, n.status, n.role) for n in nodes))
+
+    async def _connect(self) -> pcp.Session:
+        spec = self._known.spec
+        address = str(spec.lanes.pool.address)
+        return await pcp.connect(address, spec.pgpool.pcp_port, spec.roles.pcp, self._password, TIMEOUT)
+
+    async def _drop(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+async def _ask_each(session: pcp.Session) -> list[pcp.PcpNode]:
+    """One by one: Pgpool asks the node itself, and one that answers with an error must not hide the others."""
+    nodes = []
+    for index in range(await session.node_count()):
+        try:
+            nodes.append(await session.node(index))
+        except errors.ServerRefused:
+            continue  # a backend that is not told is one about which nothing is decided
+    return nodes
+
+
+def is_done(decision: Decision, nodes: tuple[PoolNode, ...] | None) -> bool:
+    """Does Pgpool's view show what the decision wanted?"""
+    backend = next((node for node in nodes or () if node.name == decision.node), None)
+    if backend is None:
+        return False
+    if decision.verb is Verb.PROMOTE:
+        return backend.role == "primary" and backend.is_up
+    return backend.is_up is (decision.verb is Verb.ATTACH)

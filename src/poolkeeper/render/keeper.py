@@ -1,0 +1,25 @@
+"""The keeper's file: the part of the declared cluster that it acts by, so that no other edit restarts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolkeeper.model import rules
+from poolkeeper.model.spec import ClusterSpec
+
+_PART: dict[str, Any] = {
+    "name": True,
+    "nodes": True,
+    "etcd": {"members"},
+    "replication": {"max_read_lag_bytes"},
+    "pgpool": {"pcp_port"},
+    "lanes": {lane: {"service", "address", "port"} for lane in rules.LANES},
+    "haproxy": {"service", "address", "primary_port", "standby_port", "runtime_port"},
+    "keeper": True,
+    "roles": {"pcp"},
+}
+
+
+def config(spec: ClusterSpec) -> str:
+    """`cluster.json`; keys that it leaves out have their defaults when it is read again."""
+    return spec.model_dump_json(indent=1, include=_PART) + "\n"

@@ -1,0 +1,340 @@
+"""etcd as a store of keys: read, write under guards, watch (etcd 3.5: docs, "gRPC gateway" and "KV API guarantees").
+
+Invariant: a write under guards is one transaction of etcd, so it happens only in the state that was looked at; a watch
+gives every change after `after`, in order and once, or ends with an error, after which the caller resumes behind the
+last change that it took. Members are asked in turn, first the one that answered last; an answer always needed a quorum.
+
+It does not promise that a write whose answer was lost was not done: it raises Unreachable, and the caller reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import socket
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from poolkeeper import errors
+from poolkeeper.system import etcd
+
+COMPACTED = "compacted"  # the code of ServerRefused when changes were forgotten: read everything again, then watch
+PULSE = 1.0  # seconds of silence on a watch after which its member must show that it still has a quorum
+_KEPT_OPEN = 60.0  # seconds that an idle connection is kept: longer than a pulse, so that a ping opens none
+_SILENT_STATUS = frozenset({503, 504})  # the gateway's words for gRPC's "unavailable" and "deadline exceeded"
+# A peer that came back on the same address does not know a watch's old connection; the kernel asks it and learns so.
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+
+
+@dataclass(frozen=True)
+class KeyValue:
+    """One key as the store has it. `revision` is that of its last change; `lease` is "0" where it has none."""
+
+    key: str
+    value: str
+    revision: int
+    lease: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What must hold of a key for a write to happen; both parts where both are given.
+
+    Revision 0 says that the key does not exist; no value equals that of a key which does not exist.
+    """
+
+    key: str
+    value: str | None = None
+    revision: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is None and self.revision is None:
+            raise ValueError(f"a guard of {self.key} compares nothing")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one transaction did. Resume a watch with `after=revision`."""
+
+    revision: int
+    puts: tuple[KeyValue, ...]
+    deletes: tuple[str, ...]
+
+
+class _Silent(errors.Unreachable):
+    """One member did not answer; `sent`: what was asked of it may have been done all the same."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+def encode(text: str) -> str:
+    """Text → the gateway's base64. Bytes that are no UTF-8 pass through as surrogates, both ways."""
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode()
+
+
+def decode(text: str) -> str:
+    """The gateway's base64 → text."""
+    return base64.b64decode(text).decode(errors="surrogateescape")
+
+
+def key_range(prefix: str) -> dict[str, str]:
+    """Every key that begins with `prefix`, in etcd's way: a first key, and the first one behind."""
+    first = prefix.encode(errors="surrogateescape")
+    if not first:
+        return {"key": encode("\0"), "range_end": encode("\0")}
+    # UTF-8 never holds 0xff, so the last byte can be raised.
+    return {"key": encode(prefix), "range_end": base64.b64encode(first[:-1] + bytes([first[-1] + 1])).decode()}
+
+
+def compare(guard: Guard) -> list[dict[str, str]]:
+    """A guard → the comparisons of a transaction."""
+    wanted: list[dict[str, str]] = []
+    if guard.value is not None:
+        wanted.append({"target": "VALUE", "result": "EQUAL", "key": encode(guard.key), "value": encode(guard.value)})
+    if guard.revision is not None:
+        revision = str(guard.revision)
+        wanted.append({"target": "MOD", "result": "EQUAL", "key": encode(guard.key), "mod_revision": revision})
+    return wanted
+
+
+def read_key_value(kv: dict[str, Any]) -> KeyValue:
+    """One key of an answer; the gateway leaves out whatever is empty or zero."""
+    return KeyValue(decode(kv["key"]), decode(kv.get("value", "")), int(kv["mod_revision"]), str(kv.get("lease", "0")))
+
+
+def read_changes(message: dict[str, Any]) -> tuple[Change, ...]:
+    """One message of a watch → its changes, one a revision.
+
+    Raises ServerRefused (code "compacted") when changes were forgotten, Unreachable when the member ended the watch.
+    """
+    if "error" in message:
+        raise errors.Unreachable(f"etcd ended the watch: {message['error'].get('message', message['error'])}")
+    result = message["result"]
+    if int(result.get("compact_revision", 0)):
+        raise errors.ServerRefused(f"etcd has forgotten what was before {result['compact_revision']}", code=COMPACTED)
+    if result.get("canceled"):
+        raise errors.Unreachable(f"etcd ended the watch: {result.get('cancel_reason', 'without a reason')}")
+    grouped = itertools.groupby(result.get("events", []), key=lambda event: int(event["kv"]["mod_revision"]))
+    return tuple(_read_change(revision, list(events)) for revision, events in grouped)
+
+
+def _read_change(revision: int, events: list[dict[str, Any]]) -> Change:
+    """The events of one revision. A transaction touches a key once, so their order among themselves says nothing."""
+    gone = [event.get("type") == "DELETE" for event in events]
+    return Change(
+        revision,
+        tuple(read_key_value(event["kv"]) for event, is_gone in zip(events, gone, strict=True) if not is_gone),
+        tuple(decode(event["kv"]["key"]) for event, is_gone in zip(events, gone, strict=True) if is_gone),
+    )
+
+
+class Store:
+    """A store of several members. `timeout` is in seconds, for one member to connect, and again to answer.
+
+    Every call raises Unreachable when no member answers, ServerRefused with etcd's status when one refuses. To be used
+    inside one event loop, and closed.
+    """
+
+    def __init__(self, addresses: Sequence[str], timeout: float) -> None:
+        self._members = [f"http://{address}:{etcd.PORT}/v3" for address in addresses]
+        self._first = 0  # index of the member that answered last
+        self._timeout = timeout
+        self._heard = dict.fromkeys(self._members, 0.0)  # member → when it last showed its quorum, monotonic
+        self._client = httpx.AsyncClient(
+            timeout=timeout,
+            trust_env=False,
+            transport=httpx.AsyncHTTPTransport(
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used; httpx would load the system's, slowly
+                limits=httpx.Limits(keepalive_expiry=_KEPT_OPEN),
+                socket_options=_KEEPALIVE,
+            ),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def read(self, prefix: str) -> tuple[int, tuple[KeyValue, ...]]:
+        """The store's revision, and every key under `prefix` as of then, by key; linearizable."""
+        answer, _ = await self._ask("kv/range", key_range(prefix))
+        return int(answer["header"]["revision"]), tuple(read_key_value(kv) for kv in answer.get("kvs", []))
+
+    async def put(self, key: str, value: str) -> int:
+        """Write one key; the revision. Not for a key that others write too: a repeated request could undo theirs."""
+        answer, _ = await self._ask("kv/put", {"key": encode(key), "value": encode(value)})
+        return int(answer["header"]["revision"])
+
+    async def delete_if(self, keys: Sequence[str], guards: Sequence[Guard]) -> bool:
+        """Delete the keys in one transaction if every guard holds; did they hold? There must be a guard."""
+        return await self._transact([{"request_delete_range": {"key": encode(key)}} for key in keys], guards)
+
+    async def put_if(self, key: str, value: str, guards: Sequence[Guard]) -> bool:
+        """Write the key in one transaction if every guard holds; did they hold? There must be a guard."""
+        return await self._transact([{"request_put": {"key": encode(key), "value": encode(value)}}], guards)
+
+    async def _transact(self, operations: list[dict[str, Any]], guards: Sequence[Guard]) -> bool:
+        """Refused after a member that may have done it unseen is no answer: its own success breaks the guards."""
+        if not guards:
+            raise ValueError("a guarded write needs a guard")
+        wanted = [comparison for guard in guards for comparison in compare(guard)]
+        answer, is_repeated = await self._ask("kv/txn", {"compare": wanted, "success": operations})
+        succeeded = bool(answer.get("succeeded"))
+        if is_repeated and not succeeded:
+            raise errors.Unreachable("etcd did not say whether it did a transaction; read before acting again")
+        return succeeded
+
+    async def _ask(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """The answer of the first member that gives one; and: may an earlier one have done the same, unseen?"""
+        silent: list[_Silent] = []
+        for member in self._in_turn():
+            try:
+                answer = await self._ask_member(member, path, body)
+            except _Silent as e:
+                silent.append(e)
+                continue
+            self._first = self._members.index(member)
+            return answer, any(e.sent for e in silent)
+        raise errors.Unreachable("no member of etcd answers: " + "; ".join(e.message for e in silent))
+
+    def _in_turn(self) -> list[str]:
+        return self._members[self._first :] + self._members[: self._first]
+
+    def _leave(self, member: str) -> None:
+        """Begin with the next one from now on."""
+        if self._members[self._first] == member:
+            self._first = (self._first + 1) % len(self._members)
+
+    async def _ask_member(self, member: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One member, once. Raises _Silent where another one may know better."""
+        try:
+            answer = await self._client.post(f"{member}/{path}", json=body)
+        except httpx.HTTPError as e:
+            unsent = isinstance(e, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            raise _Silent(_failure(member, e), sent=not unsent) from e
+        document = _read_answer(member, answer)
+        self._heard[member] = time.monotonic()
+        return document
+
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Change, None]:
+        """Every change under `prefix` with a revision above `after`.
+
+        The first item is empty and has `after` as its revision: the watch stands. A member that dies, freezes or loses
+        its quorum is noticed within PULSE + 2 × `timeout`; that raises Unreachable, and the next watch begins with
+        another member. Raises ServerRefused (code "compacted") when the changes behind `after` are forgotten, or when
+        this is another store, whose history has not come so far. Leave it with `contextlib.aclosing`.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            member, answer = await self._open_watch(stack, prefix, after)
+            async with contextlib.aclosing(self._changes(member, answer, after)) as batches:
+                yield Change(after, (), ())
+                async for batch in batches:
+                    for change in batch:
+                        yield change
+
+    async def _open_watch(
+        self, stack: contextlib.AsyncExitStack, prefix: str, after: int
+    ) -> tuple[str, httpx.Response]:
+        """A stream of the first member that gives one; the stack closes it."""
+        body = {"create_request": {**key_range(prefix), "start_revision": str(after + 1)}}
+        silent: list[str] = []
+        for member in self._in_turn():
+            deadline = httpx.Timeout(self._timeout, read=None)  # between two changes there is any time
+            stream = self._client.stream("POST", f"{member}/watch", json=body, timeout=deadline)
+            try:
+                async with asyncio.timeout(2 * self._timeout):
+                    answer = await stack.enter_async_context(stream)
+                    if not answer.is_success:
+                        await answer.aread()
+                        _read_answer(member, answer)
+            except (httpx.HTTPError, TimeoutError, _Silent) as e:
+                silent.append(_failure(member, e))
+                continue
+            self._first = self._members.index(member)
+            return member, answer
+        raise errors.Unreachable("no member of etcd gives a watch: " + "; ".join(silent))
+
+    async def _changes(
+        self, member: str, answer: httpx.Response, after: int
+    ) -> AsyncGenerator[tuple[Change, ...], None]:
+        """What each line says, as it comes, while the member shows in between that it still has a quorum."""
+        incoming = answer.aiter_lines()
+        pulse = asyncio.create_task(self._keep_asking(member, after))
+        line = asyncio.create_task(_next_line(incoming))
+        try:
+            while True:
+                await asyncio.wait({line, pulse}, return_when=asyncio.FIRST_COMPLETED)
+                if not line.done():
+                    pulse.result()  # it ends only by raising
+                if (text := line.result()) is None:
+                    raise errors.Unreachable(f"{member} ended the watch")
+                line = asyncio.create_task(_next_line(incoming))
+                if batch := read_changes(_read_json(member, text)):
+                    self._heard[member] = time.monotonic()
+                    yield batch
+        except httpx.HTTPError as e:
+            self._leave(member)
+            raise errors.Unreachable(_failure(member, e)) from e
+        except errors.Unreachable:
+            self._leave(member)
+            raise
+        finally:
+            line.cancel()
+            pulse.cancel()
+            await asyncio.wait({line, pulse})
+
+    async def _keep_asking(self, member: str, after: int) -> None:
+        """Ask for the store's revision after each PULSE without a word: a member that lost its quorum cannot tell it.
+
+        Such a member keeps its connections and is silent on them, so nothing else would show it.
+        """
+        while True:
+            await asyncio.sleep(max(0.0, self._heard[member] + PULSE - time.monotonic()))
+            if time.monotonic() - self._heard[member] < PULSE:
+                continue  # an answer came meanwhile, perhaps on another watch
+            answer = await self._ask_member(member, "kv/range", {"key": encode("\0"), "count_only": True})
+            if int(answer["header"]["revision"]) < after:
+                raise errors.ServerRefused(f"{member} is another store: it has not come to {after}", code=COMPACTED)
+
+
+async def _next_line(lines: AsyncIterator[str]) -> str | None:
+    return await anext(lines, None)
+
+
+def _failure(member: str, error: Exception) -> str:
+    return f"{member}: {type(error).__name__} {error}".rstrip()
+
+
+def _read_json(where: str, text: str) -> dict[str, Any]:
+    """Raises ServerRefused (code "json") for anything but an object."""
+    try:
+        document = json.loads(text)
+    except ValueError as e:
+        raise errors.ServerRefused(f"{where} did not answer with JSON", code="json") from e
+    if not isinstance(document, dict):
+        raise errors.ServerRefused(f"{where} did not answer with an object", code="json")
+    return document
+
+
+def _read_answer(member: str, answer: httpx.Response) -> dict[str, Any]:
+    """Raises _Silent for a member that cannot serve now, ServerRefused for a request that none will."""
+    if answer.is_success:
+        return _read_json(member, answer.text)
+    said = f"{member} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}"
+    if answer.status_code in _SILENT_STATUS:
+        raise _Silent(said, sent=True)
+    raise errors.ServerRefused(said, code=str(answer.status_code))

@@ -1,0 +1,42 @@
+"""The fence: a program of the user's that turns a machine off, and whose exit code 0 is the proof.
+
+Invariant: only an exit code of 0 within the deadline is a proof; a program that cannot be started, fails or hangs
+proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+
+from poolkeeper import errors
+
+
+def argv(command: str, node: str) -> list[str]:
+    """The words of `keeper.fence_command`, with `{node}` replaced."""
+    return [word.replace("{node}", node) for word in shlex.split(command)]
+
+
+async def run(command: str, node: str, timeout: float) -> None:
+    """Return if the program proved that the node's machine is off.
+
+    Raises Unreachable if it could not be started or did not end within `timeout` seconds, ServerRefused with its exit
+    code.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv(command, node), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+    except OSError as e:
+        raise errors.Unreachable(f"the fence command cannot be run: {e}") from e
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), timeout)
+    except TimeoutError as e:
+        process.kill()
+        await process.wait()
+        raise errors.Unreachable(f"the fence command did not end within {timeout:.0f} s") from e
+    if process.returncode != 0:
+        text = " ".join(said.decode(errors="replace").split())[:200]
+        raise errors.ServerRefused(
+            f"the fence command ended with {process.returncode}: {text}", code=str(process.returncode)
+        )

@@ -1,0 +1,211 @@
+"""Pgpool-II's control protocol (PCP), spoken over one connection for as long as it is wanted.
+
+A packet is one byte of kind, a length (32 bits, big-endian, itself counted) and that much payload: texts, each with a
+zero byte at its end. A request is answered by packets of the same letter in lower case, the last one beginning with
+"CommandComplete"; detach and promote share the letter d. Notices (N) may stand before it, an error (E) in its place
+(Pgpool-II 4.6, src/libs/pcp/pcp.c and src/pcp_con/pcp_worker.c).
+
+An answer is not a deed: Pgpool answers attach, detach and promote once it has noted the request, and acts afterwards,
+so whoever asks looks at the nodes until they are as wanted. What it tells of a node is from its memory, yet it asks the
+node's PostgreSQL as well before it answers (by sr_check_user, if sr_check_period is not 0): a frozen node costs its
+connect_timeout, a confused one makes the answer an error.
+
+A session that raised Unreachable is over; after ServerRefused it may be (Pgpool ends it where it calls the error
+fatal, such as a promotion of the primary). It has one caller at a time. There is no TLS in this protocol: it stays
+inside the cluster's network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from poolkeeper import errors
+
+Status = Literal["up", "down", "waiting", "unused"]
+Role = Literal["primary", "standby", "main", "replica"]
+
+_DONE = "CommandComplete"
+_HEADER = struct.Struct("!ci")
+# Far above any answer that we ask for; what is longer is no PCP.
+_LONGEST = 1 << 20
+# BACKEND_STATUS and SERVER_ROLE (pool_type.h). 1 is up and not yet used by a session, 2 is up and used.
+_STATUS: dict[str, Status] = {"0": "unused", "1": "waiting", "2": "up", "3": "down"}
+_ROLE: dict[str, Role] = {"0": "main", "1": "replica", "2": "primary", "3": "standby"}
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A kind, and its payload without the length."""
+
+    kind: str
+    payload: bytes = b""
+
+    def encode(self) -> bytes:
+        """As it goes over the wire."""
+        return _HEADER.pack(self.kind.encode(), len(self.payload) + 4) + self.payload
+
+    def texts(self) -> list[str]:
+        """The zero-ended texts of the payload."""
+        return [part.decode(errors="replace") for part in self.payload.removesuffix(b"\0").split(b"\0")]
+
+
+@dataclass(frozen=True)
+class PcpNode:
+    """A backend as Pgpool has it in its memory; what the server itself says is not in here."""
+
+    index: int
+    hostname: str
+    port: int
+    status: Status
+    role: Role
+
+
+def proof(user: str, password: str, salt: bytes) -> str:
+    """What the server must be sent for this salt: md5(md5(md5(password) + user) + salt)."""
+    inner = hashlib.md5(password.encode()).hexdigest()
+    middle = hashlib.md5((inner + user).encode()).hexdigest()
+    return hashlib.md5(middle.encode() + salt).hexdigest()
+
+
+def read_node(index: int, packet: Packet) -> PcpNode:
+    """One NodeInfo packet. Raises ServerRefused (code "pcp") for one that cannot be read.
+
+    Its texts in 4.6: NodeInfo, host, port, status, quarantine, the server's own status, weight, role, and more.
+    """
+    texts = packet.texts()
+    try:
+        return PcpNode(index, texts[1], int(texts[2]), _STATUS[texts[3]], _ROLE[texts[7]])
+    except (IndexError, KeyError, ValueError) as e:
+        raise errors.ServerRefused(f"Pgpool-II described node {index} in an unknown way: {texts}", code="pcp") from e
+
+
+def _fields(packet: Packet) -> dict[str, str]:
+    return {text[:1]: text[1:].strip() for text in packet.texts() if text}
+
+
+def read_code(packet: Packet) -> str:
+    """The SQLSTATE of an error packet; "pcp" if it has none."""
+    return _fields(packet).get("C", "pcp")
+
+
+def read_error(packet: Packet) -> str:
+    """The message and the detail of an error packet."""
+    fields = _fields(packet)
+    return ": ".join(fields[key] for key in "MD" if fields.get(key)) or "an error without a text"
+
+
+class Session:
+    """An authenticated connection. Each command ends within `timeout` seconds.
+
+    Raises ServerRefused (code: Pgpool's SQLSTATE, mostly XX000, or "pcp" for what is no PCP) and Unreachable.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, label: str, timeout: float) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._label = label
+        self._timeout = timeout
+
+    async def node_count(self) -> int:
+        """How many backends are configured."""
+        (answer,) = await self._ask("L", "l")
+        return int(answer.texts()[1])
+
+    async def node(self, index: int) -> PcpNode:
+        """One backend. Raises ServerRefused for an index that there is not."""
+        return read_node(index, (await self._ask("I", "i", index))[1])
+
+    async def nodes(self) -> tuple[PcpNode, ...]:
+        """Every backend, in Pgpool's order, by one request."""
+        answers = await self._ask("I", "i", -1)
+        return tuple(read_node(i, answer) for i, answer in enumerate(answers[1:-1]))
+
+    async def attach(self, index: int) -> None:
+        """Ask for a node to be used again. Pgpool-II says yes to any index, also one that there is not."""
+        await self._ask("C", "c", index)
+
+    async def detach(self, index: int) -> None:
+        """Ask for a node not to be used any more; no session is waited for."""
+        await self._ask("D", "d", index)
+
+    async def promote(self, index: int) -> None:
+        """Ask Pgpool to take a node for the primary; PostgreSQL is not touched.
+
+        All sessions end, and every other node goes down.
+        """
+        await self._ask("J", "d", index)
+
+    async def close(self) -> None:
+        """Say good-bye, so that Pgpool's worker ends without an error in its log. Never fails."""
+        self._writer.write(Packet("X").encode())
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.wait_for(self._writer.wait_closed(), self._timeout)
+
+    async def authenticate(self, user: str, password: str) -> None:
+        """By the salt of this connection. Raises ServerRefused for a wrong user or password."""
+        salt = (await self._exchange(Packet("M"), "m"))[0].payload
+        payload = f"{user}\0{proof(user, password, salt)}\0".encode()
+        answer = (await self._exchange(Packet("R", payload), "r"))[0]
+        if answer.texts() != ["AuthenticationOK"]:
+            raise errors.ServerRefused(f"{self._label}: {answer.texts()}", code="pcp")
+
+    async def _ask(self, kind: str, wanted: str, index: int | None = None) -> list[Packet]:
+        payload = b"" if index is None else f"{index}\0".encode()
+        return await self._exchange(Packet(kind, payload), wanted)
+
+    async def _exchange(self, request: Packet, wanted: str) -> list[Packet]:
+        """Send, and read to the last packet of the answer."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._writer.write(request.encode())
+                await self._writer.drain()
+                return await self._answers(wanted)
+        except TimeoutError as e:
+            raise errors.Unreachable(f"{self._label} gave no answer within {self._timeout:g} s") from e
+        except (OSError, asyncio.IncompleteReadError) as e:
+            raise errors.Unreachable(f"{self._label} closed the connection") from e
+
+    async def _answers(self, wanted: str) -> list[Packet]:
+        answers: list[Packet] = []
+        while not answers or (wanted in "il" and answers[-1].texts()[0] != _DONE):
+            packet = await self._read()
+            if packet.kind == "E":
+                raise errors.ServerRefused(f"{self._label}: {read_error(packet)}", code=read_code(packet))
+            if packet.kind == "N":
+                continue
+            if packet.kind != wanted:
+                raise errors.ServerRefused(f"{self._label} answered {packet.kind!r} for {wanted!r}", code="pcp")
+            answers.append(packet)
+        return answers
+
+    async def _read(self) -> Packet:
+        kind, length = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
+        if not 4 <= length <= _LONGEST:
+            raise errors.ServerRefused(f"{self._label} does not speak PCP", code="pcp")
+        return Packet(kind.decode("latin-1"), await self._reader.readexactly(length - 4))
+
+
+async def connect(address: str, port: int, user: str, password: str, timeout: float) -> Session:
+    """Open a session; `timeout` in seconds bounds the connection and each command alike.
+
+    Raises Unreachable, or ServerRefused for a wrong user or password.
+    """
+    label = f"Pgpool-II's PCP at {address}:{port}"
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(address, port)
+    except OSError as e:  # TimeoutError is one
+        raise errors.Unreachable(f"{label}: {e or 'no answer in time'}") from e
+    session = Session(reader, writer, label, timeout)
+    try:
+        await session.authenticate(user, password)
+    except BaseException:
+        await session.close()
+        raise
+    return session
