@@ -6,7 +6,7 @@
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
 
-help:                ; @sed -n 's/^\([a-z-]*\):.*  ## /  \1|/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'  ## this list
+help:                ; @sed -n 's/^\([a-z-]*\):.*  ## /  \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'  ## this list
 pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds and mends what is missing
 pgpool-status: .venv ; @$(PK) status $(ARGS)  ## who is what, by three witnesses (exit codes: use `.venv/bin/poolkeeper status`)
 pgpool-ps: .venv     ; @$(PK) ps $(ARGS)  ## the containers

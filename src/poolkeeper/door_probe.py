@@ -73,7 +73,10 @@ async def probing(access: observe.Access) -> AsyncIterator[Probe]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for failure in ended:
+        if isinstance(failure, Exception):  # not its own cancellation: a mistake of ours, and the pause would be a lie
+            raise failure
 
 
 async def _try_again_and_again(access: observe.Access, probe: Probe, offset: float) -> None:

@@ -45,9 +45,13 @@ async def _round(ctx: starting.Context, node: str | None) -> Round:
     operation.require("the restart", judged)
     operation.warn(ctx.progress, judged)
     for name in nodes:
+        before = await operation.started_at(ctx, name)
         if facts.agreed_leader(await operation.look(ctx)) == name:
             with steps.step(f"{name} is the primary: handing its role over"):
                 summary = await handover.run(ctx, None)
+        if summary and await operation.started_at(ctx, name) not in (None, before):
+            ctx.progress.note(f"PostgreSQL on {name} was restarted by the switchover")
+            continue
         with steps.step(f"restarting PostgreSQL on {name}"):
             await _restart(ctx, name)
     return Round(nodes, summary, tuple(steps.done))

@@ -18,7 +18,7 @@ from poolkeeper.place import Place
 from poolkeeper.system import patroni, postgres, state
 from poolkeeper.wait import wait_for
 
-# A message in the WAL that is nobody's data: a commit that waits for its quorum as any other does, and changes no table.
+# A message in the WAL that is nobody's data: its commit waits for the quorum as any other does, and no table changes.
 WRITE = "SELECT pg_logical_emit_message(true, 'poolkeeper', 'switchover')"
 HANDOVER_SECONDS = 60.0  # until another node accepts writes; the former primary may have much to write out
 WATCH = 0.02  # seconds between two looks at who accepts writes

@@ -93,5 +93,5 @@ def later(scene: Scene, seconds: float = 1.0) -> Scene:
 def rounds(spec: ClusterSpec) -> int:
     """So many looks, a second apart, are enough for anything: every wait, then two steps a node."""
     keeper = spec.keeper
-    waits = keeper.attach_after_seconds + keeper.max_read_staleness_seconds + keeper.release_interval_seconds
+    waits = keeper.attach_after_seconds + keeper.max_read_staleness_seconds
     return int(waits) + 2 * len(spec.nodes) + 5

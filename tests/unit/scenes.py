@@ -144,7 +144,8 @@ def stores(draw: st.DrawFn, names: list[str]) -> StoreView:
         for name in [*names, STRANGER]
         if draw(st.integers(0, 5))
     }
-    return StoreView(20, draw(leases), members, records, draw(POSITIONS), (), draw(st.sampled_from([False] * 5 + [True])))
+    paused = st.sampled_from([False] * 5 + [True])
+    return StoreView(20, draw(leases), members, records, draw(POSITIONS), (), draw(paused))
 
 
 @st.composite

@@ -134,7 +134,7 @@ def test_the_index_is_that_of_pgpool() -> None:
 
 
 def test_two_failovers_in_a_row() -> None:
-    """The second comes before Pgpool-II got the third node back: it has the dead one as primary, and all others down."""
+    """The second before Pgpool-II got its standbys back: it has a former primary as primary, and all others down."""
     scene = pool(pg_node1="down standby", pg_node2="up primary", pg_node3="down standby")
     for wanted in (DETACH, [(Verb.ATTACH, PRIMARY)], [*ATTACH, (Verb.ATTACH, OTHER)]):
         decisions = pool_view.decide(SPEC, scene, STEADY)

@@ -53,10 +53,7 @@ NODE = _signs(
     (Act.STREAMING, r"started streaming WAL from primary at \S+ on timeline \d+"),
 )
 POOL = _signs(
-    (
-        Act.POOL_CHANGED,
-        r"(?i)starting (degeneration|quarantine|fail back|promot\w+)\b.*? host (?P<node>[^\s(]+)\(\d+\)",
-    ),
+    (Act.POOL_CHANGED, r"(?i)starting (degeneration|quarantine|fail ?back|promot).*? host (?P<node>[^\s(]+)\(\d+\)"),
     (Act.POOL_CHANGED, r"failover: set new primary node: (?P<index>-?\d+)"),
     (Act.POOL_CHANGED, r"(?i)fail(over|back) done\. (shutdown|reconnect|promote) host (?P<node>[^\s(]+)\(\d+\)"),
 )

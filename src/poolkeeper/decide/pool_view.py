@@ -3,9 +3,11 @@
 Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
 session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
 that it has as up (failover() in pgpool_main.c); where the true primary is down in its view, the false one is detached,
-which ends every session too, and then the true one attached. Only then are standbys attached or detached. Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a
-standby while the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is
-right gives no decision.
+which ends every session too, and then the true one attached. Only then are standbys attached or detached.
+
+Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a standby while
+the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is right gives
+no decision.
 """
 
 from __future__ import annotations

@@ -52,18 +52,17 @@ def _first_of_change(steps: Sequence[Step], anchors: Sequence[int]) -> int:
     last = anchors[-1]
     first = last
     for later, earlier in pairwise(reversed(anchors)):
-        same = steps[earlier].node == steps[last].node
-        if (
-            not same
-            or steps[last].at - steps[earlier].at > BEFORE
-            or _has_cause(steps[earlier:later], steps[last].node)
-        ):
+        if not _is_same_change(steps[earlier], steps[last]) or _lost(steps[earlier:later], steps[last].node):
             break
         first = earlier
     return first
 
 
-def _has_cause(steps: Sequence[Step], node: str) -> bool:
+def _is_same_change(earlier: Step, last: Step) -> bool:
+    return earlier.node == last.node and last.at - earlier.at <= BEFORE
+
+
+def _lost(steps: Sequence[Step], node: str) -> bool:
     """Did this node lose its role in between?"""
     return any(step.act in (Act.DEMOTED, Act.ASKED) and step.node == node for step in steps)
 

@@ -2,8 +2,8 @@
 
 Patroni is asked to switch over to a *named* standby only where a person named one. Without a name every standby of the
 quorum races for the lease: the winner has compared its position with the others', and the loser follows it at once.
-With a name nobody compares, and Patroni holds everybody else back for 2 s (Patroni 4: ha.py, process_unhealthy_cluster),
-in which no standby can acknowledge a commit of the new primary.
+With a name nobody compares, and Patroni holds everybody else back for 2 s (Patroni 4: process_unhealthy_cluster in
+ha.py), in which no standby can acknowledge a commit of the new primary.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from poolkeeper.model.verdict import Outcome
 
 @dataclass(frozen=True)
 class Judgement:
-    """The leader, the standby that is expected to follow it, whether Patroni is told its name, and all that was asked."""
+    """The leader, the standby that is expected to take over, and all that was asked."""
 
     leader: str | None
     candidate: str | None
-    is_named: bool
     preconditions: tuple[Precondition, ...]
 
     @property
@@ -43,7 +42,7 @@ def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> Judgement
         found += facts.fit_candidate(spec, seen, candidate)
     else:
         found.append(_nobody(spec, seen))
-    return Judgement(leader, candidate, to is not None, tuple(found))
+    return Judgement(leader, candidate, tuple(found))
 
 
 def choose(spec: ClusterSpec, seen: Snapshot) -> str | None:

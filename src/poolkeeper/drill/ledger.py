@@ -20,6 +20,7 @@ _MAYBE_STORED = ("01", "08", "57", "58", "XX")
 _UNKNOWN_COMPLETION = "40003"
 LOST = "lost"  # the connection ended without a SQLSTATE
 SILENT = "silent"  # the client gave up at its deadline
+ENDED = " and the session ended"  # follows the SQLSTATE of a fatal error
 _RECONNECT = (LOST, SILENT, "57P01", "57P02", "08006", "08003", "08000")
 
 
@@ -177,4 +178,5 @@ def errors_by_code(attempts: Iterable[Attempt]) -> dict[str, int]:
 
 def beyond_reconnect(attempts: Iterable[Attempt]) -> int:
     """Errors that a client between transactions is not spared by a reconnect: all but an ended session."""
-    return sum(a.outcome is not Outcome.ACKNOWLEDGED and a.code not in _RECONNECT for a in attempts)
+    failed = (a.code for a in attempts if a.outcome is not Outcome.ACKNOWLEDGED)
+    return sum(code not in _RECONNECT and not code.endswith(ENDED) for code in failed)

@@ -140,4 +140,5 @@ def _first_row(result: pq.abc.PGresult) -> tuple[str, ...]:
 def _refusal(result: pq.abc.PGresult) -> Failed:
     code = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     said = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
-    return Failed(code or ledger.LOST, said, sent=True)
+    is_fatal = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in (b"FATAL", b"PANIC")
+    return Failed(code + ledger.ENDED * is_fatal if code else ledger.LOST, said, sent=True)

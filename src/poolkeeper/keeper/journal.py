@@ -1,6 +1,7 @@
 """What the keeper did and why: one JSON line an event, the latest of them kept for its API.
 
-Invariant: a decision or a refusal that stands over many looks is written once, when it begins.
+Invariant: a decision or a refusal that stands over many looks is written once, when it begins, however the figures in
+its cause change.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +25,7 @@ class Journal:
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.counts: Counter[str] = Counter()
         self._write = write
-        self._standing: dict[str, frozenset[str]] = {}
+        self._standing: dict[str, frozenset[Decision | Refusal]] = {}
 
     def note(self, event: str, **details: Any) -> None:
         """Write one event. `event` is a word: started, decided, done, failed, declined, seen, store."""
@@ -34,9 +36,9 @@ class Journal:
 
     def begin(self, room: str, decisions: Iterable[Decision | Refusal]) -> None:
         """Note those decisions and refusals of one room that did not stand at its last look."""
-        now = {str(decision): decision for decision in decisions}
-        for text in now.keys() - self._standing.get(room, frozenset()):
-            decision = now[text]
+        now = {_kind(decision): decision for decision in decisions}
+        before = self._standing.get(room, frozenset())
+        for decision in (decision for kind, decision in now.items() if kind not in before):
             if isinstance(decision, Refusal):
                 self.note("declined", what=decision.subject, why=decision.reason)
             else:
@@ -44,6 +46,11 @@ class Journal:
                     "decided", what=decision.verb.value, node=decision.node, why=decision.cause, **_where(decision)
                 )
         self._standing[room] = frozenset(now)
+
+
+def _kind(decision: Decision | Refusal) -> Decision | Refusal:
+    """What it is without its words; a refusal is its words."""
+    return replace(decision, cause="") if isinstance(decision, Decision) else decision
 
 
 def _where(decision: Decision) -> dict[str, str]:

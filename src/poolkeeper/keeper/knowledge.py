@@ -69,7 +69,8 @@ class Knowledge:
 async def wait_or_tick(event: asyncio.Event, seconds: float) -> bool:
     """Wait for the event, at most so long; was it the event? It is cleared."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # Python 3.11's wait_for can swallow a cancellation
+            await event.wait()
     except TimeoutError:
         return False
     event.clear()

@@ -134,12 +134,12 @@ def _one_line(text: str) -> str:
 
 
 def _words(command: str) -> str:
-    """It can be taken apart into a program and its arguments."""
+    """It can be taken apart into a program and its arguments; blanks alone are none."""
     try:
         shlex.split(command)
     except ValueError as e:
         raise refuse(f"must be a program and its arguments, as in a shell: {e}, in {shown(command)}") from e
-    return command
+    return command.strip()
 
 
 ServiceName = Annotated[str, StringConstraints(pattern=SERVICE), AfterValidator(_unreserved)]

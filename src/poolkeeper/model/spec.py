@@ -207,7 +207,7 @@ class Haproxy(Table):
     session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long ends, in ms.")
     check_interval_ms: Milliseconds = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
     check_timeout_ms: Milliseconds = Field(2000, ge=100, description="A check fails after this long, in ms.")
-    check_fall: int = Field(3, ge=1, le=20, description="Failed checks in a row that mark a server down.")
+    check_fall: int = Field(5, ge=1, le=20, description="Failed checks in a row that mark a server down.")
     check_rise: int = Field(1, ge=1, le=20, description="Good checks in a row that mark it up.")
 
 

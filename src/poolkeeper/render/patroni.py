@@ -107,5 +107,6 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         "basebackup": [{"checkpoint": "fast"}],
         # Of this node only, not of the shared part: they are programs of its image.
         "pre_promote": "/usr/local/bin/before_promotion.sh",
+        "before_stop": "/usr/local/bin/before_stop.sh",
         "callbacks": dict.fromkeys(("on_start", "on_role_change"), "/usr/local/bin/on_role_change.sh"),
     }

@@ -7,7 +7,10 @@ proves nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shlex
+import signal
 
 from poolkeeper import errors
 
@@ -25,14 +28,18 @@ async def run(command: str, node: str, timeout: float) -> None:
     """
     try:
         process = await asyncio.create_subprocess_exec(
-            *argv(command, node), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *argv(command, node),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as e:
         raise errors.Unreachable(f"the fence command cannot be run: {e}") from e
     try:
         said, _ = await asyncio.wait_for(process.communicate(), timeout)
     except TimeoutError as e:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever it started
         await process.wait()
         raise errors.Unreachable(f"the fence command did not end within {timeout:.0f} s") from e
     if process.returncode != 0:

@@ -1,0 +1,73 @@
+"""The journal: each thing once, when it begins; and it does not grow."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from poolkeeper.keeper import journal
+from poolkeeper.keeper.journal import Journal
+from poolkeeper.model.decision import Decision, Refusal, Verb
+
+CUT = Decision(Verb.CUT, "pg_node1", "it is dead", proxy="primary")
+LATE = [Decision(Verb.CLOSE_READS, "pg_node2", f"it is {age} s behind", proxy="standbys") for age in (31, 32)]
+REFUSED = Refusal("early release", "pg_node1 is dead, but the cluster is in maintenance mode")
+
+
+def events(kept: Journal) -> list[tuple[str, str]]:
+    """What was noted, and why."""
+    return [(line["event"], line.get("why", "")) for line in kept.events]
+
+
+def test_a_line_is_json_with_its_time() -> None:
+    """One line an event, whatever is in it."""
+    lines: list[str] = []
+    Journal(lines.append).note("failed", what="tell HAProxy", why='a "quote"\nand a line: é')
+    (line,) = lines
+    assert "\n" not in line
+    assert json.loads(line)["why"] == 'a "quote"\nand a line: é'
+    assert datetime.fromisoformat(json.loads(line)["at"]).tzinfo
+
+
+def test_what_stands_is_noted_once() -> None:
+    """And again when it comes back after it was gone."""
+    kept = Journal(lambda _: None)
+    for decisions in ([CUT, REFUSED], [CUT, REFUSED], [REFUSED], [], [CUT]):
+        kept.begin("routes", decisions)
+    assert events(kept) == [("decided", "it is dead"), ("declined", REFUSED.reason), ("decided", "it is dead")]
+    assert kept.counts == {"decided": 2, "declined": 1}
+    assert kept.events[0]["what"] == "cut the route to"
+    assert (kept.events[0]["node"], kept.events[0]["proxy"]) == ("pg_node1", "primary")
+
+
+def test_a_cause_whose_figures_change_is_the_same() -> None:
+    """Else a HAProxy that does not answer would fill the journal; another node or another refusal is another thing."""
+    kept = Journal(lambda _: None)
+    for late in LATE:
+        kept.begin("routes", [late])
+    kept.begin("routes", [LATE[0], CUT])
+    kept.begin("release", [REFUSED])
+    kept.begin("release", [Refusal(REFUSED.subject, "too soon")])
+    assert events(kept) == [
+        ("decided", "it is 31 s behind"),
+        ("decided", "it is dead"),
+        ("declined", REFUSED.reason),
+        ("declined", "too soon"),
+    ]
+
+
+def test_rooms_do_not_know_each_other() -> None:
+    """What stands in one is not gone because another looked."""
+    kept = Journal(lambda _: None)
+    for room in ("routes", "pool", "routes", "pool"):
+        kept.begin(room, [CUT] if room == "routes" else [])
+    assert len(kept.events) == 1
+
+
+def test_only_the_latest_are_kept() -> None:
+    """All are counted."""
+    kept = Journal(lambda _: None)
+    for number in range(journal.KEPT + 3):
+        kept.note("seen", number=number)
+    assert [kept.events[0]["number"], len(kept.events)] == [3, journal.KEPT]
+    assert kept.counts["seen"] == journal.KEPT + 3
