@@ -1,7 +1,7 @@
 """The balanced lane's Pgpool-II: is its view of the nodes Patroni's, and what makes it so?
 
-Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
-session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
+Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down, or
+by a restart: a session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
 that it has as up (failover() in pgpool_main.c); where the true primary is down in its view, the false one is detached,
 which ends every session too, and then the true one attached. Only then are standbys attached or detached.
 
@@ -43,6 +43,8 @@ def _correction(backends: dict[str, PoolNode], primary: str) -> Decision | None:
     if not true.is_up:
         return Decision(Verb.ATTACH, primary, "it is the primary, and Pgpool-II has none", index=true.index)
     said = f"has {', '.join(claimed)} as primary" if claimed else "has no primary"
+    if not true.is_up:  # told to promote a node that is down, Pgpool drops its primary and looks for another in vain
+        return Decision(Verb.RESTART, primary, f"Pgpool-II {said}, and the true one as down", index=true.index)
     return Decision(Verb.PROMOTE, primary, f"Pgpool-II {said}", index=true.index)
 
 

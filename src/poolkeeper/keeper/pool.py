@@ -7,6 +7,7 @@ act it asks until the effect shows or the patience ends, for Pgpool answers befo
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from poolkeeper import errors
 from poolkeeper.decide import pool_view
@@ -19,6 +20,8 @@ from poolkeeper.system import pcp
 
 TIMEOUT = 3.0  # seconds for one command: a failover inside Pgpool keeps its control port busy
 PATIENCE = 3.0  # seconds for the effect of an act to show
+RESTART_PATIENCE = 20.0  # seconds for a restart, which is Docker's
+FUTILE = 2  # acts without an effect after which Pgpool is restarted: its main process may be looking for a primary
 POLL = 0.03  # seconds between two looks at it
 ERRORS = (errors.Unreachable, errors.ServerRefused)
 
@@ -30,6 +33,7 @@ class PoolLoop:
         self._known, self._password, self._journal = known, password, journal
         self._session: pcp.Session | None = None
         self._said = ""
+        self._futile = 0
 
     async def run(self) -> None:
         """For ever."""
@@ -43,16 +47,23 @@ class PoolLoop:
         """One act at a time: the next depends on what it made of Pgpool's view. Was anything done?"""
         scene, memory = self._known.look()
         decisions = pool_view.decide(self._known.spec, scene, memory)
+        if decisions and self._futile >= FUTILE:
+            cause = f"it was told {self._futile} times to {decisions[0].verb.value} {decisions[0].node}, in vain"
+            decisions = (replace(decisions[0], verb=Verb.RESTART, cause=cause),)
         self._journal.begin("pool", decisions)
-        return bool(decisions) and await self._act(decisions[0])
+        if not decisions:
+            self._futile = 0
+            return False
+        has_acted = await self._act(decisions[0])
+        self._futile = 0 if has_acted else self._futile + 1
+        return has_acted
 
     async def _act(self, decision: Decision) -> bool:
         session = self._session
         if session is None:
             return False
-        do = {Verb.PROMOTE: session.promote, Verb.ATTACH: session.attach, Verb.DETACH: session.detach}[decision.verb]
         try:
-            await do(decision.index)
+            await _tell(session, decision)
         except ERRORS as e:
             self._journal.note("failed", what=decision.verb.value, node=decision.node, why=e.message)
             await self._drop()
@@ -60,8 +71,8 @@ class PoolLoop:
         return await self._effect(decision)
 
     async def _effect(self, decision: Decision) -> bool:
-        begun = self._known.clock()
-        while self._known.clock() - begun < PATIENCE:
+        begun, patience = self._known.clock(), RESTART_PATIENCE if decision.verb is Verb.RESTART else PATIENCE
+        while self._known.clock() - begun < patience:
             await self._look()
             if is_done(decision, self._known.pool.value):
                 self._journal.note("done", what=decision.verb.value, node=decision.node)
@@ -98,6 +109,20 @@ class PoolLoop:
             self._session = None
 
 
+async def _tell(session: pcp.Session, decision: Decision) -> None:
+    match decision.verb:
+        case Verb.PROMOTE:
+            await session.promote(decision.index)
+        case Verb.ATTACH:
+            await session.attach(decision.index)
+        case Verb.DETACH:
+            await session.detach(decision.index)
+        case Verb.RESTART:
+            await session.stop()
+        case _:
+            raise ValueError(f"{decision.verb.name} is not Pgpool's")
+
+
 async def _ask_each(session: pcp.Session) -> list[pcp.PcpNode]:
     """One by one: Pgpool asks the node itself, and one that answers with an error must not hide the others."""
     nodes = []
@@ -114,6 +139,6 @@ def is_done(decision: Decision, nodes: tuple[PoolNode, ...] | None) -> bool:
     backend = next((node for node in nodes or () if node.name == decision.node), None)
     if backend is None:
         return False
-    if decision.verb is Verb.PROMOTE:
+    if decision.verb in (Verb.PROMOTE, Verb.RESTART):
         return backend.role == "primary" and backend.is_up
     return backend.is_up is (decision.verb is Verb.ATTACH)

@@ -12,13 +12,14 @@ from enum import Enum
 
 
 class Verb(Enum):
-    """The actions. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH. HAProxy: the rest."""
+    """The actions. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH, RESTART. HAProxy: the rest."""
 
     RELEASE = "release the lease of"
     FENCE = "fence"
     PROMOTE = "make Pgpool-II's primary"
     ATTACH = "attach to Pgpool-II"
     DETACH = "detach from Pgpool-II"
+    RESTART = "restart Pgpool-II for"
     CUT = "cut the route to"
     OPEN = "open the route to"
     CLOSE_READS = "take out of the read-only lane"

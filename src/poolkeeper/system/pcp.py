@@ -140,6 +140,10 @@ class Session:
         """
         await self._ask("J", "d", index)
 
+    async def stop(self) -> None:
+        """Ask Pgpool itself to end, and with it every session, at once; its container starts it anew."""
+        await self._exchange(Packet("T", b"f"), "t")
+
     async def close(self) -> None:
         """Say good-bye, so that Pgpool's worker ends without an error in its log. Never fails."""
         self._writer.write(Packet("X").encode())
