@@ -26,6 +26,8 @@ def act(scene: Scene, decision: Decision) -> Scene:
             return _release(scene, decision)
         case Verb.PROMOTE | Verb.ATTACH | Verb.DETACH:
             return replace(scene, pool=Seen(_pool(scene, decision)))
+        case Verb.RESTART:
+            return replace(scene, pool=Seen(_found_anew(scene)))
         case Verb.CUT:
             return scenes.edit_route(*route, is_up=False)
         case Verb.OPEN:
@@ -34,6 +36,13 @@ def act(scene: Scene, decision: Decision) -> Scene:
             return scenes.edit_route(*route, is_up=False, in_maintenance=True)
         case Verb.OPEN_READS:
             return scenes.edit_route(*route, is_up=True, in_maintenance=False)
+
+
+def _found_anew(scene: Scene) -> tuple[PoolNode, ...]:
+    """It begins with every backend up (-D) and asks each for its role."""
+    names = {True: "primary", False: "standby"}
+    backends = scene.pool.value or ()
+    return tuple(replace(b, status="up", role=names[b.name == scene.primary]) for b in backends)
 
 
 def _release(scene: Scene, decision: Decision) -> Scene:

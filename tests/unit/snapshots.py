@@ -16,6 +16,7 @@ from poolkeeper.model.observed import (
     Door,
     EtcdView,
     HaproxyView,
+    KeeperView,
     PatroniMember,
     PatroniView,
     PgpoolNode,
@@ -104,6 +105,7 @@ def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
             "ro": Seen(Door(standbys[0], in_recovery=True)),
             "pool": Seen(Door(first, in_recovery=False)),
         },
+        keeper=Seen(KeeperView(True, first, (), False, (), 0.0)),
     )
 
 

@@ -1,9 +1,8 @@
 """The balanced lane's Pgpool-II: is its view of the nodes Patroni's, and what makes it so?
 
-Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down, or
-by a restart: a session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
-that it has as up (failover() in pgpool_main.c); where the true primary is down in its view, the false one is detached,
-which ends every session too, and then the true one attached. Only then are standbys attached or detached.
+Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
+session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
+that it has as up; where the true primary is down in its view, it is restarted. Only then are standbys attached or detached.
 
 Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a standby while
 the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is right gives
@@ -37,13 +36,10 @@ def _correction(backends: dict[str, PoolNode], primary: str) -> Decision | None:
     true, claimed = backends[primary], [name for name, b in backends.items() if b.role == "primary" and b.is_up]
     if claimed == [primary]:
         return None
-    if not true.is_up and claimed:
-        false = backends[claimed[0]]
-        return Decision(Verb.DETACH, false.name, f"Pgpool-II has it as primary, and {primary} is", index=false.index)
-    if not true.is_up:
+    if not true.is_up and not claimed:
         return Decision(Verb.ATTACH, primary, "it is the primary, and Pgpool-II has none", index=true.index)
     said = f"has {', '.join(claimed)} as primary" if claimed else "has no primary"
-    if not true.is_up:  # told to promote a node that is down, Pgpool drops its primary and looks for another in vain
+    if not true.is_up:  # a detached false primary would leave Pgpool looking for another one, deaf to an attach
         return Decision(Verb.RESTART, primary, f"Pgpool-II {said}, and the true one as down", index=true.index)
     return Decision(Verb.PROMOTE, primary, f"Pgpool-II {said}", index=true.index)
 

@@ -75,8 +75,12 @@ def restart(container: str) -> None:
 
 
 def signal(container: str, name: str) -> None:
-    """Send a signal to a container's first process."""
-    _run(["docker", "kill", "--signal", name, container], f"docker kill --signal {name} {container}")
+    """Send a signal to a container's first process.
+
+    From inside: after any `docker kill`, of whatever signal, the engine takes a container for one that was stopped by
+    hand, and does not start it again when it crashes (`HasBeenManuallyStopped` in moby's daemon/kill.go).
+    """
+    _run(["docker", "exec", container, "sh", "-c", f"kill -{name} 1"], f"kill -{name} 1 in {container}")
 
 
 def execute(container: str, argv: Sequence[str], *, stdin: str | None = None) -> str:
