@@ -2,7 +2,7 @@
 
 Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
 session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
-that it has as up; where the true primary is down in its view, it is restarted. Only then are standbys attached or detached.
+that it has as up; where the true primary is down in its view, it is restarted. Only then are standbys touched.
 
 Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a standby while
 the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is right gives

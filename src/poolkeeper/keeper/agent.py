@@ -33,6 +33,7 @@ async def run(spec: ClusterSpec, pcp_password: str, journal: Journal) -> None:
         senses.watch_deaths(known, witness, journal),
         senses.probe_holder(known),
         senses.watch_silence(known),
+        senses.watch_replay(known),
         RouteLoop(known, store, journal).run(),
         PoolLoop(known, pcp_password, journal).run(),
         api.serve(known, journal),

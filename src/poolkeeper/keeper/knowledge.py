@@ -14,7 +14,7 @@ from poolkeeper.decide import fitness
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.keeping import Sight
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import NOT_ASKED, NOT_READ, Lease, PoolNode, Route, Scene, StoreView
+from poolkeeper.model.scene import NOT_ASKED, NOT_READ, Lease, PoolNode, Replayed, Route, Scene, StoreView
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -30,6 +30,7 @@ class Knowledge:
     routes: Seen[tuple[Route, ...]] = NOT_ASKED
     opened: Lease | None = None
     silent: dict[str, float] = field(default_factory=dict)
+    replayed: dict[str, Replayed] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     turned: float = 0.0
     drifting_since: float | None = None
@@ -39,7 +40,8 @@ class Knowledge:
 
     def scene(self) -> Scene:
         """Everything as it is known at this moment."""
-        return Scene(self.clock(), self.store, self.sights, self.pool, self.routes, self.opened, self.silent)
+        known = (self.store, self.sights, self.pool, self.routes, self.opened, self.silent, self.replayed)
+        return Scene(self.clock(), *known)
 
     def look(self) -> tuple[Scene, Memory]:
         """The scene, and the memory brought up to it."""
@@ -54,6 +56,11 @@ class Knowledge:
         elif self.drifting_since is None:
             self.drifting_since = self.clock()
         return 0.0 if self.drifting_since is None else self.clock() - self.drifting_since
+
+    def doubt_holder(self) -> None:
+        """HAProxy's own check finds the holder of the lease not fit: it must be seen to accept writes again."""
+        self.opened = None
+        self.wake_probe.set()
 
     def wake(self) -> None:
         """Something happened: look now."""

@@ -21,7 +21,7 @@ from poolkeeper.system import pcp
 TIMEOUT = 3.0  # seconds for one command: a failover inside Pgpool keeps its control port busy
 PATIENCE = 3.0  # seconds for the effect of an act to show
 RESTART_PATIENCE = 20.0  # seconds for a restart, which is Docker's
-FUTILE = 2  # acts without an effect after which Pgpool is restarted: its main process may be looking for a primary
+VAIN = 10.0  # seconds of a wrong primary after which Pgpool is restarted: its main process may be looking for one
 POLL = 0.03  # seconds between two looks at it
 ERRORS = (errors.Unreachable, errors.ServerRefused)
 
@@ -33,13 +33,15 @@ class PoolLoop:
         self._known, self._password, self._journal = known, password, journal
         self._session: pcp.Session | None = None
         self._said = ""
-        self._futile = 0
+        self._wrong_since: float | None = None
 
     async def run(self) -> None:
         """For ever."""
         while True:
-            await self._look()
-            acted = await self._turn()
+            acted = await self._turn()  # by what it said last: nobody but it and this loop changes that
+            if not acted:
+                await self._look()
+                acted = await self._turn()
             if not acted:
                 await wait_or_tick(self._known.wake_pool, self._known.spec.keeper.tick_ms / 1000)
 
@@ -47,16 +49,14 @@ class PoolLoop:
         """One act at a time: the next depends on what it made of Pgpool's view. Was anything done?"""
         scene, memory = self._known.look()
         decisions = pool_view.decide(self._known.spec, scene, memory)
-        if decisions and self._futile >= FUTILE:
-            cause = f"it was told {self._futile} times to {decisions[0].verb.value} {decisions[0].node}, in vain"
+        is_wrong = bool(decisions) and decisions[0].node == scene.primary
+        self._wrong_since = (self._wrong_since or scene.at) if is_wrong else None
+        if is_wrong and scene.at - (self._wrong_since or scene.at) > VAIN:
+            cause = f"for {VAIN:.0f} s it was told in vain who is the primary"
             decisions = (replace(decisions[0], verb=Verb.RESTART, cause=cause),)
+            self._wrong_since = None
         self._journal.begin("pool", decisions)
-        if not decisions:
-            self._futile = 0
-            return False
-        has_acted = await self._act(decisions[0])
-        self._futile = 0 if has_acted else self._futile + 1
-        return has_acted
+        return bool(decisions) and await self._act(decisions[0])
 
     async def _act(self, decision: Decision) -> bool:
         session = self._session
@@ -71,9 +71,11 @@ class PoolLoop:
         return await self._effect(decision)
 
     async def _effect(self, decision: Decision) -> bool:
-        begun, patience = self._known.clock(), RESTART_PATIENCE if decision.verb is Verb.RESTART else PATIENCE
-        while self._known.clock() - begun < patience:
-            await self._look()
+        begun = self._known.clock()
+        if decision.verb is Verb.RESTART:
+            await self._drop()  # what it has now is of its former life
+        while self._known.clock() - begun < (RESTART_PATIENCE if decision.verb is Verb.RESTART else PATIENCE):
+            await self._look(None if decision.verb is Verb.RESTART else decision.index)
             if is_done(decision, self._known.pool.value):
                 self._journal.note("done", what=decision.verb.value, node=decision.node)
                 return True
@@ -81,11 +83,12 @@ class PoolLoop:
         self._journal.note("failed", what=decision.verb.value, node=decision.node, why="no effect showed in time")
         return False
 
-    async def _look(self) -> None:
+    async def _look(self, index: int | None = None) -> None:
+        """Ask for every backend, or for one alone: another one that is dead costs Pgpool its time limit."""
         try:
             if self._session is None:
                 self._session = await self._connect()
-            nodes = await _ask_each(self._session)
+            nodes = await _ask(self._session, index)
         except ERRORS as e:
             await self._drop()
             self._known.pool = Seen(error=e.message)
@@ -96,7 +99,9 @@ class PoolLoop:
         if self._said:
             self._said = ""
             self._journal.note("pool", state="answers again")
-        self._known.pool = Seen(tuple(PoolNode(n.index, n.hostname, n.status, n.role) for n in nodes))
+        fresh = {n.index: PoolNode(n.index, n.hostname, n.status, n.role) for n in nodes}
+        kept = [] if index is None else [node for node in self._known.pool.value or () if node.index not in fresh]
+        self._known.pool = Seen((*kept, *fresh.values()))
 
     async def _connect(self) -> pcp.Session:
         spec = self._known.spec
@@ -123,10 +128,10 @@ async def _tell(session: pcp.Session, decision: Decision) -> None:
             raise ValueError(f"{decision.verb.name} is not Pgpool's")
 
 
-async def _ask_each(session: pcp.Session) -> list[pcp.PcpNode]:
+async def _ask(session: pcp.Session, only: int | None) -> list[pcp.PcpNode]:
     """One by one: Pgpool asks the node itself, and one that answers with an error must not hide the others."""
     nodes = []
-    for index in range(await session.node_count()):
+    for index in range(await session.node_count()) if only is None else (only,):
         try:
             nodes.append(await session.node(index))
         except errors.ServerRefused:
@@ -136,9 +141,11 @@ async def _ask_each(session: pcp.Session) -> list[pcp.PcpNode]:
 
 def is_done(decision: Decision, nodes: tuple[PoolNode, ...] | None) -> bool:
     """Does Pgpool's view show what the decision wanted?"""
+    if decision.verb is Verb.RESTART:
+        return nodes is not None  # it answers in its new life; what it says is the next look's matter
     backend = next((node for node in nodes or () if node.name == decision.node), None)
     if backend is None:
         return False
-    if decision.verb in (Verb.PROMOTE, Verb.RESTART):
+    if decision.verb is Verb.PROMOTE:
         return backend.role == "primary" and backend.is_up
     return backend.is_up is (decision.verb is Verb.ATTACH)

@@ -98,13 +98,15 @@ class RouteLoop:
         except ERRORS as e:
             self._known.routes = Seen(error=e.message)
             return
-        self._known.routes = Seen(
-            tuple(
-                Route(s.proxy, s.server, s.operational == "up", s.admin != "ready")
-                for s in servers
-                if s.proxy in (proxies.PRIMARY, proxies.STANDBYS)
-            )
+        routes = tuple(
+            Route(s.proxy, s.server, s.operational == "up", s.admin != "ready")
+            for s in servers
+            if s.proxy in (proxies.PRIMARY, proxies.STANDBYS)
         )
+        self._known.routes = Seen(routes)
+        holder = self._known.opened.owner if self._known.opened else None
+        if any(route.proxy == proxies.PRIMARY and route.node == holder and not route.is_up for route in routes):
+            self._known.doubt_holder()
 
 
 def _commands(move: Decision) -> list[str]:

@@ -12,7 +12,7 @@ from poolkeeper import errors
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import Lease
+from poolkeeper.model.scene import Lease, Replayed
 from poolkeeper.system import cluster_store, patroni
 from poolkeeper.system.etcd_kv import KeyValue, Store
 from poolkeeper.system.witness import Witness
@@ -22,6 +22,7 @@ PROBE = 0.02  # seconds between two questions to a node that is being promoted
 PROBE_TIMEOUT = 0.5  # seconds for one of them
 PROBE_PATIENCE = 15.0  # seconds after which the questions become rare
 PROBE_RARE = 0.5
+REPLAY_LOOKS = 5  # how often a standby is asked for what it shows while it may be stale
 
 
 class StoreSense:
@@ -147,3 +148,27 @@ async def _ask(known: Knowledge, node: str) -> None:
         known.silent.setdefault(node, known.clock())
     else:
         known.silent.pop(node, None)
+
+
+async def watch_replay(known: Knowledge) -> None:
+    """What each standby shows: what is in the store says only what it received."""
+    pause = max(known.spec.keeper.max_read_staleness_seconds / REPLAY_LOOKS, known.spec.keeper.tick_ms / 1000)
+    while True:
+        view = known.store.value
+        owner = view.lease.owner if view and view.lease else None
+        names = [node.name for node in known.spec.nodes if view and node.name in view.members and node.name != owner]
+        await asyncio.gather(*(_ask_replayed(known, name) for name in names))
+        for gone in known.replayed.keys() - set(names):
+            del known.replayed[gone]
+        await asyncio.sleep(pause)
+
+
+async def _ask_replayed(known: Knowledge, node: str) -> None:
+    try:
+        position = await patroni.replayed(known.address(node), PROBE_TIMEOUT)
+    except (errors.Unreachable, errors.ServerRefused):
+        position = None
+    if position is None:
+        known.replayed.pop(node, None)
+    else:
+        known.replayed[node] = Replayed(known.clock(), position)

@@ -141,8 +141,19 @@ class Session:
         await self._ask("J", "d", index)
 
     async def stop(self) -> None:
-        """Ask Pgpool itself to end, and with it every session, at once; its container starts it anew."""
-        await self._exchange(Packet("T", b"f"), "t")
+        """Have Pgpool itself end, and with it every session, at once; returns when this connection ended with it.
+
+        Its container starts it anew. Raises Unreachable if it does not end in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._writer.write(Packet("T", b"f").encode())
+                while await self._reader.read(4096):
+                    pass
+        except TimeoutError as e:
+            raise errors.Unreachable(f"{self._label} did not end within {self._timeout:g} s") from e
+        except ConnectionError:
+            return  # ended, and not gently
 
     async def close(self) -> None:
         """Say good-bye, so that Pgpool's worker ends without an error in its log. Never fails."""
