@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from poolkeeper import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
-from poolkeeper.model.target import Target
+from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import GROUPS, Suite, compare
 from poolkeeper.observe import Access
 from poolkeeper.probe import collect
 from poolkeeper.verify import suite as judges
+
+READ_SESSIONS = 8  # of the read-only door, open at once; two standbys at least then have one each
 
 
 async def run_suite(
@@ -25,14 +28,13 @@ async def run_suite(
     say: Callable[[str], None],
     before: Mapping[str, str] | None = None,
 ) -> Suite:
-    """Run these groups (None: all 13); only what they need is asked. `say` takes lines for a person who waits.
+    """Run these groups (None: all that apply); only what they need is asked. `say` takes lines for a person who waits.
 
     `before` maps each check's id to its outcome in the run to compare with; empty or None: there was none. When
-    cancelled it drops its schema first. Raises ValueError for a group that does not exist.
+    cancelled it drops its schema first. Raises ValueError for a group that does not exist, and UserError for
+    one that has no meaning for this target.
     """
-    chosen = frozenset(GROUPS) if groups is None else groups
-    if unknown := chosen - set(GROUPS):
-        raise ValueError(f"no such group: {sorted(unknown)}")
+    chosen = applicable(target, groups, say)
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     readings = await collect.collect(target, chosen, say)
     verdicts = judges.judge(target, readings, chosen)
@@ -47,10 +49,25 @@ async def run_suite(
     )
 
 
+def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str], None]) -> frozenset[int]:
+    """The groups to run (`groups` None: all that have a meaning for this target; `say` takes what is left out)."""
+    if groups is not None and (unknown := groups - set(GROUPS)):
+        raise ValueError(f"no such group: {sorted(unknown)}")
+    left_out = judges.inapplicable(target)
+    for number, why in left_out.items():
+        line = f"group {number}, {GROUPS[number]}, {why}"
+        if groups is not None and number in groups:
+            raise errors.UserError(line, hint="Leave it out of --only.")
+        if groups is None:
+            say(line)
+    return frozenset(GROUPS) - set(left_out) if groups is None else groups
+
+
 def own_target(access: Access) -> Target:
     """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
     spec, database = access.spec, access.spec.roles.app_database
     pool, (url, auth) = access.lane("pool", "app", database), access.stats
+    replication = spec.replication
     return Target(
         cluster=spec.name,
         nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
@@ -62,6 +79,12 @@ def own_target(access: Access) -> Target:
         stats_auth=auth,
         proxies=proxies.EXPECTED,
         timeout=float(spec.timeouts.query),
+        own=Own(
+            patroni={node.name: str(node.address) for node in spec.nodes},
+            keeper=(pool.host, spec.keeper.port),
+            read_sessions=min(READ_SESSIONS, spec.lanes.ro.num_init_children // 2),
+            acknowledgements=0 if replication.synchronous_mode == "off" else replication.quorum_acknowledgements,
+        ),
     )
 
 

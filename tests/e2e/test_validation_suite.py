@@ -1,4 +1,4 @@
-"""For each of the 20 checks a fault in a real cluster that it catches; and that nothing of the suite stays behind.
+"""For each of the 20 checks of any cluster a fault in a real one that it catches; nothing of the suite stays behind.
 
 Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, a door stopped. Where
 a healthy server can't be made to lie (its version, a standby that takes writes), the target is misdirected instead:
@@ -10,70 +10,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from poolkeeper import errors, validate
-from poolkeeper.model.target import Target
-from poolkeeper.model.verdict import Outcome, Suite, Verdict
+from poolkeeper.model.verdict import OWN_GROUPS, Suite
 from poolkeeper.probe import workspace
 from poolkeeper.system import postgres
 from tests.e2e.conftest import Cluster
+from tests.e2e.suite_faults import (
+    FAIL,
+    PASS,
+    SHORT,
+    UNKNOWN,
+    Found,
+    by_check,
+    container_fault,
+    detach,
+    expect,
+    expect_each,
+    keeper_stopped,
+    left_behind,
+    process_frozen,
+    rewriting_proxy,
+    run,
+    sql,
+    standbys_of,
+    wait_until,
+)
 
 pytestmark = pytest.mark.e2e
-
-PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
-SHORT = 2.0  # seconds; long enough for a healthy answer, short enough to freeze a node without an election
-Found = dict[str, Verdict]
-Say = Callable[[str], None]
-
-
-def run(target: Target, *groups: int, say: Say = lambda _: None) -> Found:
-    """Run these groups (default: all); the verdicts by check."""
-    return by_check(asyncio.run(validate.run_suite(target, frozenset(groups) or None, say)))
-
-
-def by_check(suite: Suite) -> Found:
-    """The verdicts by check."""
-    return {verdict.check: verdict for verdict in suite.verdicts}
-
-
-def expect(found: Found, **outcomes: Outcome) -> None:
-    """Each named check ended so. A dot is written __, and a group without a dot stands for all of its checks."""
-    for name, outcome in outcomes.items():
-        check = name.replace("__", ".")
-        verdicts = [v for v in found.values() if v.check == check or v.check.startswith(f"{check}.")]
-        assert verdicts, f"{check} did not run"
-        for verdict in verdicts:
-            assert verdict.outcome is outcome, f"{verdict.check}: {verdict.outcome}: {verdict.summary}"
-
-
-def expect_each(found: Found, outcome: Outcome, checks: list[str]) -> None:
-    """Each of these checks ended so."""
-    for check in checks:
-        assert found[check].outcome is outcome, f"{check}: {found[check].outcome}: {found[check].summary}"
-
-
-def sql(cluster: Cluster, node: str, statement: str, dbname: str = "app") -> list[postgres.Row]:
-    """One statement as superuser, straight on a node."""
-    return asyncio.run(postgres.query(cluster.access.node(node, "superuser", dbname), statement, 10))
-
-
-def left_behind(cluster: Cluster) -> list[str]:
-    """The suite's schemas on the primary."""
-    statement = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'poolkeeper_check_')"
-    return [row[0] for row in sql(cluster, cluster.primary(), statement)]
-
-
-def standbys_of(cluster: Cluster) -> list[str]:
-    """The standbys' names."""
-    primary = cluster.primary()
-    return [name for name in cluster.target().names if name != primary]
 
 
 @pytest.fixture(autouse=True)
@@ -85,53 +54,12 @@ def _healthy(cluster: Cluster) -> Iterator[None]:
     assert left_behind(cluster) == []
 
 
-@contextmanager
-def container_fault(cluster: Cluster, do: str, undo: str, *services: str) -> Iterator[None]:
-    """`docker DO` these services, and UNDO it whatever happens."""
-    containers = [cluster.container(service) for service in services]
-    options = ["--time", "5"] if do == "stop" else []
-    try:
-        cluster.docker(do, *options, *containers)
-        yield
-    finally:
-        cluster.docker(undo, *containers)
-
-
-@contextmanager
-def process_frozen(cluster: Cluster, kind: str, nodes: list[str]) -> Iterator[None]:
-    """Freeze (SIGSTOP) a process of PostgreSQL on these nodes, by its backend_type.
-
-    "startup": WAL is received and acknowledged, but not replayed (Patroni would soon resume a mere
-    pg_wal_replay_pause). "walreceiver": nothing is acknowledged, so commits that need a quorum hang.
-    """
-    statement = f"SELECT pid FROM pg_stat_activity WHERE backend_type = '{kind}'"
-    pids = {node: str(sql(cluster, node, statement)[0][0]) for node in nodes}
-    try:
-        for node, pid in pids.items():
-            cluster.docker("exec", cluster.container(node), "kill", "-STOP", pid)
-        yield
-    finally:
-        for node, pid in pids.items():
-            cluster.docker("exec", cluster.container(node), "kill", "-CONT", pid)
-
-
-def detach(cluster: Cluster, index: int) -> None:
-    """Take a backend out of the balancing Pgpool-II by its control port; the password stays in the container."""
-    spec = cluster.access.spec
-    user, port = spec.roles.pcp, spec.pgpool.pcp_port
-    script = (
-        f"umask 077; printf '*:*:{user}:%s\\n' \"$(cat /run/secrets/pcp)\" > /tmp/pcppass; "
-        f"PCPPASSFILE=/tmp/pcppass pcp_detach_node -h 127.0.0.1 -p {port} -U {user} -w -n {index}; "
-        "ended=$?; rm /tmp/pcppass; exit $ended"
-    )
-    cluster.docker("exec", cluster.container(spec.lanes.pool.service), "sh", "-c", script)
-
-
 def test_a_healthy_cluster_is_green(cluster: Cluster) -> None:
-    """All 20 checks, in time, each with its evidence, and no password in any of it."""
+    """All checks, in time, each with its evidence, and no password in any of it."""
     suite = asyncio.run(validate.run_suite(cluster.target(), None, lambda _: None))
     assert [f"{v.check}: {v.summary}" for v in suite.verdicts if v.outcome is not PASS] == []
-    assert len(suite.verdicts) == 20
+    assert len([verdict for verdict in suite.verdicts if verdict.group not in OWN_GROUPS]) == 20
+    assert len(suite.verdicts) == 28
     assert suite.seconds <= 12
     assert all(verdict.evidence for verdict in suite.verdicts)
     assert {"PostgreSQL", "Pgpool-II", "HAProxy"} <= suite.versions.keys()
@@ -147,9 +75,11 @@ def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
         port, target = closed.getsockname()[1], cluster.target()
         nodes = {name: replace(dsn, port=port) for name, dsn in target.nodes.items()}
         doors = {name: replace(getattr(target, name), port=port) for name in ("pool", "rw", "ro")}
-        dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", **doors)
+        assert target.own
+        own = replace(target.own, patroni=dict.fromkeys(target.names, "127.255.255.254"), keeper=("127.0.0.1", port))
+        dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", own=own, **doors)
         found = run(dark)
-    assert [v.outcome for v in found.values()] == [UNKNOWN] * 20
+    assert [v.outcome for v in found.values()] == [UNKNOWN] * 28
 
 
 def test_each_node_frozen(cluster: Cluster) -> None:
@@ -191,25 +121,17 @@ def test_stopped_standby(cluster: Cluster) -> None:
     expect_each(found, FAIL, [f"node_status.{stopped}"])
 
 
-def wait_until(cluster: Cluster, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
-    """Run these groups again until they say what is wanted; the last run."""
-    deadline = time.monotonic() + seconds
-    while True:
-        suite = asyncio.run(validate.run_suite(cluster.target(), frozenset(groups), lambda _: None))
-        if wanted(by_check(suite)) or time.monotonic() > deadline:
-            return suite
-
-
 def test_detached_standbys(cluster: Cluster) -> None:
     """Pgpool reports backends down, and Load Balancing fails: all reads go to the primary."""
     indexes = [cluster.target().names.index(name) for name in standbys_of(cluster)]
     found: Found = {}
-    for _ in range(10):  # auto_failback attaches a fit standby again every 5 s, so the fault is planted anew
-        for index in indexes:
-            detach(cluster, index)
-        found = run(cluster.target(), 2, 7)
-        if found["load_balancing"].outcome is FAIL:
-            break
+    with keeper_stopped(cluster):
+        for _ in range(10):  # auto_failback attaches a fit standby again every 5 s, so the fault is planted anew
+            for index in indexes:
+                detach(cluster, index)
+            found = run(cluster.target(), 2, 7)
+            if found["load_balancing"].outcome is FAIL:
+                break
     expect(found, pgpool_connection__query=PASS, pgpool_connection__backends=FAIL, load_balancing=FAIL)
 
 
@@ -270,27 +192,6 @@ def test_another_version(cluster: Cluster) -> None:
     found = by_check(asyncio.run(forged()))
     expect(found, version_consistency=FAIL, node_status=PASS)
     assert other in found["version_consistency"].summary
-
-
-@asynccontextmanager
-async def rewriting_proxy(port: int, old: bytes, new: bytes) -> AsyncIterator[int]:
-    """A port that leads to that one, and puts other bytes of the same length into the answers."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
-
-        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, rewrite: bool) -> None:
-            with contextlib.suppress(ConnectionError):
-                while data := await source.read(65536):
-                    sink.write(data.replace(old, new) if rewrite else data)
-                    await sink.drain()
-            sink.close()
-
-        await asyncio.gather(pump(reader, behind_writer, rewrite=False), pump(behind_reader, writer, rewrite=True))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 def test_hanging_commits_leave_nothing(cluster: Cluster) -> None:

@@ -17,7 +17,8 @@ from poolkeeper import errors, wait
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import etcd, etcd_kv, http, process
 from poolkeeper.system import images as built
-from poolkeeper.system.etcd_kv import Change, Guard, Store
+from poolkeeper.system.etcd_kv import Store
+from poolkeeper.system.etcd_wire import COMPACTED, Change, Guard, encode
 
 pytestmark = pytest.mark.integration
 
@@ -208,7 +209,7 @@ def test_a_watch_behind_forgotten_changes_is_refused(members: Members, prefix: s
             with pytest.raises(errors.ServerRefused) as caught:
                 async with contextlib.aclosing(store.watch(prefix, after)) as watch:
                     await _take(watch, 2)
-            assert caught.value.code == etcd_kv.COMPACTED
+            assert caught.value.code == COMPACTED
 
     _with_store(members, work)
 
@@ -219,7 +220,7 @@ def test_the_end_of_a_lease_comes_by_the_watch(members: Members, prefix: str) ->
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
         lease = (await _post(members, "lease/grant", {"TTL": "1"}))["ID"]
-        body = {"key": etcd_kv.encode(f"{prefix}leader"), "value": etcd_kv.encode("x"), "lease": lease}
+        body = {"key": encode(f"{prefix}leader"), "value": encode("x"), "lease": lease}
         await _post(members, "kv/put", body)
         async with contextlib.aclosing(store.watch(prefix, start)) as watch:
             _, put, gone = await _take(watch, 3)

@@ -60,7 +60,7 @@ def suites(draw: st.DrawFn) -> Suite:
     verdicts = tuple(
         Verdict(
             i,
-            draw(st.integers(1, 13)),
+            draw(st.integers(1, 17)),
             draw(TEXTS),
             draw(outcomes),
             draw(TEXTS),

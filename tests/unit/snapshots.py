@@ -82,7 +82,7 @@ def blue() -> ClusterSpec:
         replication=Replication(synchronous_mode="off"),
         lanes=lanes,
         haproxy=Haproxy(service="door", address=IPv4Address("172.30.5.100"), stats_port=6406),
-        keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407),
+        keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407, read_fallback="primary"),
     )
 
 

@@ -8,14 +8,18 @@ from typing import Any
 
 from poolkeeper.model import proxies
 from poolkeeper.model.dsn import Dsn
-from poolkeeper.model.observed import HaproxyView, PgpoolNode, Proxy
+from poolkeeper.model.observed import HaproxyView, KeeperView, PatroniMember, PatroniView, PgpoolNode, Proxy
 from poolkeeper.model.probe import (
+    Acknowledger,
     Arrival,
     Balance,
+    CommitFacts,
     DoorFacts,
     Failure,
     FailureKind,
     Inserts,
+    LaneFacts,
+    LaneSession,
     NodeFacts,
     PgpoolFacts,
     Reading,
@@ -26,7 +30,7 @@ from poolkeeper.model.probe import (
     SlotFacts,
     WriteAttempt,
 )
-from poolkeeper.model.target import Target
+from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import Evidence
 
 VERSION = "17.11 (Debian 17.11-0+deb13u1)"
@@ -60,7 +64,7 @@ def names(count: int = 3) -> tuple[str, ...]:
     return tuple(f"n{i}" for i in range(1, count + 1))
 
 
-def target(count: int = 3, *, foreign: bool = False) -> Target:
+def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) -> Target:
     """A cluster of so many nodes."""
     nodes = {name: Dsn("127.0.0.1", 5610 + i, "app", "app", "secret") for i, name in enumerate(names(count), start=1)}
     door = nodes["n1"]
@@ -73,6 +77,7 @@ def target(count: int = 3, *, foreign: bool = False) -> Target:
         ro=replace(door, port=5101),
         stats_url="http://127.0.0.1:8406",
         proxies=() if foreign else proxies.EXPECTED,
+        own=None if foreign else Own(dict.fromkeys(nodes, "10.8.0.11"), ("127.0.0.1", 8407), 8, acknowledgements),
     )
 
 
@@ -100,12 +105,44 @@ def proxy_rows(**status: str) -> tuple[Proxy, ...]:
     )
 
 
+def dashboard(all_names: tuple[str, ...], primary: str, **status: str) -> HaproxyView:
+    """All expected proxies, and the servers of the inner ports; a status of one can be given as PROXY_NAME=status."""
+    servers = tuple(
+        Proxy(proxy, name, status.get(f"{proxy}_{name}", "UP" if (name == primary) is leads else "DOWN"), 2)
+        for proxy, leads in ((proxies.PRIMARY, True), (proxies.STANDBYS, False))
+        for name in all_names
+    )
+    return HaproxyView("3.0.11", proxy_rows(**status) + servers)
+
+
+def patroni(all_names: tuple[str, ...], leader: str) -> PatroniView:
+    """The cluster as a Patroni tells it."""
+    return PatroniView(
+        tuple(
+            PatroniMember(name, *(("leader", "running") if name == leader else ("quorum_standby", "streaming")), 1, 0)
+            for name in all_names
+        )
+    )
+
+
+def lane(standbys: list[str], view: HaproxyView | None) -> LaneFacts:
+    """Eight sessions of the read-only door, in turn on each standby."""
+    answered = [standbys[i % len(standbys)] for i in range(8)] if standbys else []
+    return LaneFacts(tuple(LaneSession(server(name), True, "25006", "25006") for name in answered), (), view)
+
+
+def acknowledgers(standbys: list[str], sync_state: str | None = "quorum") -> tuple[Acknowledger, ...]:
+    """The standbys as the primary sees them."""
+    return tuple(Acknowledger(name, "streaming", sync_state) for name in standbys)
+
+
 def healthy(count: int = 3, primary: str = "n2") -> Readings:
     """Everything as it should be. The primary isn't the first node, so that nobody relies on names."""
     all_names = names(count)
     standbys = [name for name in all_names if name != primary]
     before = tuple(backend(name, primary) for name in all_names)
     after = tuple(replace(row, selects=112) for row in before)
+    view = dashboard(all_names, primary)
     return Readings(
         nodes={name: ok(node(name, primary), name) for name in all_names},
         senders={primary: ok(tuple(Sender(name, "streaming") for name in standbys))},
@@ -115,7 +152,7 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         ro=ok(DoorFacts(server(standbys[0]), True), "ro"),
         backends=ok(before, "backends"),
         pgpool=ok(PgpoolFacts("4.6.1 (chirikoboshi)", 32)),
-        stats=ok(HaproxyView("3.0.11", proxy_rows())),
+        stats=ok(view),
         balance=ok(Balance(12 * count, before, after, {server(name): 12 for name in all_names})),
         workspace=ok(SCHEMA, "workspace"),
         inserted=ok(SCHEMA),
@@ -125,6 +162,11 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         attempts={name: ok(WriteAttempt(True, "25006", "read-only")) for name in standbys},
         inserts=ok(Inserts(ROWS, ROWS)),
         rows={name: ok(RowsSeen(ROWS, 0.02)) for name in all_names},
+        lane=ok(lane(standbys, view)),
+        patroni={name: ok(patroni(all_names, primary), f"{name}'s Patroni") for name in all_names},
+        commit={primary: ok(CommitFacts(f"ANY 1 ({','.join(standbys)})", acknowledgers(standbys)))},
+        session_commit=ok("on", "rw"),
+        keeper=ok(KeeperView(True, primary, (), False, (), 0.0), "keeper"),
     )
 
 

@@ -20,7 +20,7 @@ from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.keeping import Sight
 from poolkeeper.model.scene import Lease, NodeRecord, PoolNode
 from poolkeeper.system import cluster_store, fence
-from poolkeeper.system.etcd_kv import Change, KeyValue
+from poolkeeper.system.etcd_wire import Change, KeyValue
 
 LEADER = cluster_store.leader_key(SPEC.name)
 LOST = errors.Unreachable("etcd: nobody answers")

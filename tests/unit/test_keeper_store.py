@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from poolkeeper.model.scene import Lease, Member, NodeRecord, StoreView
 from poolkeeper.system import cluster_store
-from poolkeeper.system.etcd_kv import Guard, KeyValue
+from poolkeeper.system.etcd_wire import Guard, KeyValue
 
 SERVICE, OWN = "/service/main/", "/poolkeeper/main/"
 MEMBER = {"role": "replica", "state": "running", "timeline": 3, "xlog_location": 9, "replication_state": "streaming"}

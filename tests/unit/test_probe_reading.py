@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from poolkeeper import errors, validate
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.probe import Failure, FailureKind, Reading
-from poolkeeper.model.target import Target
+from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import Evidence, Outcome
 from poolkeeper.probe import workspace
 from poolkeeper.probe.reading import failure_of, take
@@ -84,15 +85,17 @@ def test_leftovers_are_ours_and_old() -> None:
     assert workspace.stale(found, NOW) == (ours,)
 
 
-def test_nothing_answers() -> None:
-    """A target of closed ports: 20 checks, all unknown, within a moment, and no word about a schema left behind."""
+@pytest.mark.parametrize(("own", "checks"), [(False, 20), (True, 28)])
+def test_nothing_answers(own: bool, checks: int) -> None:
+    """A target of closed ports: every check unknown, within a moment, and no word about a schema left behind."""
     closed = Dsn("127.0.0.1", 1, "nobody", "nowhere", "secret")
     nodes = dict.fromkeys(("n1", "n2", "n3"), closed)
     target = Target("closed", nodes, nodes, closed, closed, closed, "http://127.0.0.1:1", ("me", "secret"), timeout=2.0)
+    target = replace(target, own=Own(dict.fromkeys(nodes, "127.255.255.254"), ("127.0.0.1", 1), 8, 1) if own else None)
     said: list[str] = []
     began = time.perf_counter()
     suite = asyncio.run(validate.run_suite(target, None, said.append, {"node_status.n1": "pass"}))
-    assert [v.outcome for v in suite.verdicts] == [Outcome.UNKNOWN] * 20
+    assert [v.outcome for v in suite.verdicts] == [Outcome.UNKNOWN] * checks
     assert suite.outcome is Outcome.UNKNOWN
     assert time.perf_counter() - began < 10
     assert "node_status.n1: pass → unknown" in suite.changes
@@ -103,5 +106,5 @@ def test_nothing_answers() -> None:
 def test_a_group_that_does_not_exist() -> None:
     nodes = {"n1": Dsn("127.0.0.1", 1, "u", "d")}
     target = Target("x", nodes, nodes, nodes["n1"], nodes["n1"], nodes["n1"], "http://127.0.0.1:1")
-    with pytest.raises(ValueError, match="14"):
-        asyncio.run(validate.run_suite(target, frozenset({1, 14}), lambda _: None))
+    with pytest.raises(ValueError, match="18"):
+        asyncio.run(validate.run_suite(target, frozenset({1, 18}), lambda _: None))

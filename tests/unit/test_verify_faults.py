@@ -1,4 +1,4 @@
-"""For each of the 20 checks: readings that it must fail, and readings from which it cannot know."""
+"""For each of the 20 checks of any cluster: readings that it must fail, and readings from which it cannot know."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ from poolkeeper.model.probe import (
     SlotFacts,
     WriteAttempt,
 )
-from poolkeeper.model.verdict import Outcome, Verdict
+from poolkeeper.model.verdict import GROUPS, OWN_GROUPS, Outcome, Verdict
 from poolkeeper.verify import suite
 
 GOOD = healthy()
-CHECKS = [verdict.check for verdict in suite.judge(target(), GOOD)]
+COMMON = frozenset(GROUPS) - OWN_GROUPS
+CHECKS = [verdict.check for verdict in suite.judge(target(), GOOD, COMMON)]
 NODES = ("nodes.n1", "nodes.n2", "nodes.n3")
 DARK = without(GOOD, *NODES)
 

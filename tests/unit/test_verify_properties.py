@@ -11,7 +11,7 @@ from tests.unit.suite_sample import SILENT, ambiguous, bad, healthy, names, node
 
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import Target
-from poolkeeper.model.verdict import GROUPS, Outcome, Suite, merge
+from poolkeeper.model.verdict import OWN_GROUPS, Outcome, Suite, merge
 from poolkeeper.verify import roles, suite
 
 PRIMARY = "n2"
@@ -33,6 +33,14 @@ def requirements(target: Target) -> dict[str, frozenset[str]]:
         "concurrent_writes": {"workspace", "inserts", *(f"rows.{name}" for name in target.names)},
         "pgpool_version": {"pgpool"},
         "haproxy_stats": {"stats"},
+        "read_only_lane.refusal": {"lane"},
+        "read_only_lane.spread": {"lane"},
+        "no_drift.roles": {"backends", "stats", *NODES, *(f"patroni.{name}" for name in target.names)},
+        "no_drift.keeper": {"keeper"},
+        "quorum_commit.in_force": {f"nodes.{PRIMARY}", f"commit.{PRIMARY}"},
+        "quorum_commit.session": {"session_commit"},
+        "keeper.alive": {"keeper"},
+        "keeper.primary": {"keeper", f"nodes.{PRIMARY}"},
     }
     for name in target.names:
         needed[f"node_status.{name}"] = {f"nodes.{name}"}
@@ -77,7 +85,7 @@ def test_what_is_untouched_stays_green_or_says_so(gone: dict[str, object]) -> No
     )
 )
 def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, list[str]]) -> None:
-    """Whoever is primary, standby or silent: n node checks, three times n - 1 standby checks, and 11 of the whole."""
+    """Whoever is primary, standby or silent: n node checks, three times n - 1 standby checks, and 19 of the whole."""
     count, states = cluster
     readings = healthy(max(count, 2))
     said = dict(zip(names(count), states, strict=True))
@@ -86,7 +94,7 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
         for name, state in said.items()
     }
     verdicts = suite.judge(target(count), replace(readings, nodes=nodes))
-    assert len(verdicts) == count + 3 * (count - 1) + 11
+    assert len(verdicts) == count + 3 * (count - 1) + 11 + 8
     assert len({v.check for v in verdicts}) == len(verdicts)
     standbys = roles.standbys(target(count), replace(readings, nodes=nodes))
     assert {name for name, state in said.items() if state == "standby"} <= set(standbys) or "primary" not in states
@@ -95,13 +103,18 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
 @pytest.mark.parametrize(("count", "checks"), [(2, 16), (3, 20), (4, 24)])
 def test_counts(count: int, checks: int) -> None:
     verdicts = suite.judge(target(count), healthy(count))
-    assert len(verdicts) == checks
+    assert len([v for v in verdicts if v.group not in OWN_GROUPS]) == checks
+    assert len(verdicts) == checks + 8
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
+    foreign = suite.judge(target(count, foreign=True), healthy(count))
+    assert len(foreign) == checks
+    assert {v.outcome for v in foreign} == {Outcome.PASS}
 
 
-def test_twenty_checks_in_thirteen_groups() -> None:
+def test_twenty_checks_in_thirteen_groups_and_eight_of_our_own() -> None:
     found = [v.group for v in suite.judge(target(), healthy())]
-    assert [found.count(group) for group in GROUPS] == [3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert [found.count(group) for group in range(1, 14)] == [3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert [found.count(group) for group in sorted(OWN_GROUPS)] == [2, 2, 2, 2]
     assert found == sorted(found)
 
 
@@ -114,14 +127,14 @@ def test_standbys_come_from_what_nodes_say(primary: str) -> None:
 
 @pytest.mark.parametrize("readings", ["failed", "missing"])
 def test_an_unreachable_cluster_is_all_unknown(readings: str) -> None:
-    """Nothing answered: 20 checks, each unknown, none green and none blamed on the cluster."""
+    """Nothing answered: 28 checks, each unknown, none green and none blamed on the cluster."""
     seen = Readings()
     if readings == "failed":
         good = healthy()
         single = {f.name: bad() for f in fields(good) if not isinstance(getattr(good, f.name), dict)}
         seen = replace(Readings(), nodes={name: bad() for name in names()}, **single)  # type: ignore[arg-type]
     verdicts = suite.judge(target(), seen)
-    assert [v.outcome for v in verdicts] == [Outcome.UNKNOWN] * 20
+    assert [v.outcome for v in verdicts] == [Outcome.UNKNOWN] * 28
     assert merge(v.outcome for v in verdicts) is Outcome.UNKNOWN
     assert Suite("sample", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
 

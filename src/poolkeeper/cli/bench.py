@@ -1,16 +1,22 @@
-"""`bench`: what measures speed."""
+"""`bench`: what measures speed, and what the keeper costs."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poolkeeper import undo
 from poolkeeper.cli import chosen, console, tables
 
-benches = typer.Typer(help="Measure speed: several rounds, medians, beside a yardstick.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolkeeper.bench.figure import Figure
+
+benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 @benches.callback()
 def root() -> None:
-    """Measure speed: several rounds, medians, beside a yardstick."""
+    """Measure speed, calm under load, and what the keeper costs."""
 
 
 @benches.command()
@@ -29,7 +35,7 @@ def startup(
     rounds: Annotated[int, typer.Option(min=1, max=50, help="How often each command is run.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Measure `up` from nothing, `up` again, `status` and the 20 checks, with the images built.
+    """Measure `up` from nothing, `up` again, `status` and the suite, with the images built.
 
     It starts a cluster of its own ("bench", other ports and network) and takes it down again; a cluster that runs
     beside it makes the figures worse, so stop it first.
@@ -51,3 +57,44 @@ def startup(
         console.print_json(measurement.as_document(figures))
     else:
         console.out.print(tables.figures(measurement.as_document(figures)))
+
+
+@benches.command()
+def load(
+    ctx: typer.Context,
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="For how long.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Make every core busy and see that nothing fails over and nothing is lost, with light clients at both doors.
+
+    It works on the running cluster, which must be healthy. Exit code 0 when the lease stayed as it was and every
+    acknowledged write is stored once, else 1.
+    """
+    from poolkeeper.bench import load as measurement
+
+    seen = undo.run(measurement.measure(chosen.of(ctx), minutes, console.Steps()))
+    _show(seen.figures(), as_json)
+    raise typer.Exit(0 if seen.is_sound else 1)
+
+
+@benches.command()
+def keeper(
+    ctx: typer.Context,
+    seconds: Annotated[float, typer.Option(min=1, max=86400, help="For how long.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Measure the keeper's CPU share and memory on the running cluster, which should be at rest."""
+    from poolkeeper.bench import rest
+
+    with console.Steps().step(f"{seconds:g} s of rest"):
+        seen = undo.run(rest.measure(chosen.of(ctx), seconds))
+    _show(seen.figures(), as_json)
+
+
+def _show(figures: Sequence[Figure], as_json: bool) -> None:
+    from poolkeeper.bench import figure
+
+    if as_json:
+        console.print_json(figure.as_document(figures))
+    else:
+        console.out.print(tables.goals(figures))

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import bench, chosen, cluster, console, drill, events, operations, status, test, user
+from poolkeeper.cli import bench, chosen, cluster, console, drill, events, keeper, operations, status, test, user
 
 gc.freeze()  # what they made stays
 gc.enable()
@@ -88,6 +88,7 @@ drill.add_to(app)
 user.add_to(app)
 operations.add_to(app)
 events.add_to(app)
+keeper.add_to(app)
 
 
 def run() -> None:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from poolkeeper.bench.figure import Figure
 from poolkeeper.logs import Line
 from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
 from poolkeeper.model.observed import Container, Snapshot
@@ -169,14 +170,26 @@ def suite(result: Suite) -> RenderableType:
     return Group(*parts)
 
 
+_MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}
+
+
 def figures(document: Mapping[str, Mapping[str, Any]]) -> Table:
     """The table of a benchmark."""
     table = _table("WHAT", "MEDIAN", "ROUNDS", "GOAL", "", "× INITDB")
     for name, figure in document.items():
         rounds = " ".join(f"{seconds:.2f}" for seconds in figure["rounds_s"])
         goal = f"≤ {figure['goal_s']:g} s" if figure["goal_s"] else "-"
-        met = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}[figure["met"]]
-        table.add_row(name, f"{figure['median_s']:.2f} s", rounds, goal, met, f"{figure['times_initdb']:.1f}")
+        cells = (rounds, goal, _MET[figure["met"]], f"{figure['times_initdb']:.1f}")
+        table.add_row(name, f"{figure['median_s']:.2f} s", *cells)
+    return table
+
+
+def goals(figures: Sequence[Figure]) -> Table:
+    """The table of figures that each have a goal of their own."""
+    table = _table("WHAT", "FIGURE", "GOAL", "", "")
+    for figure in figures:
+        goal = "-" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}".rstrip()
+        table.add_row(figure.name, figure.text, goal, _MET[figure.is_met], Text(figure.remark, style="dim"))
     return table
 
 

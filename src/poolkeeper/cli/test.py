@@ -27,7 +27,9 @@ def add_to(app: typer.Typer) -> None:
 
 def run_suite(
     ctx: typer.Context,
-    only: Annotated[list[int] | None, typer.Option(min=1, max=13, help="A group, by its number; repeatable.")] = None,
+    only: Annotated[
+        list[int] | None, typer.Option(min=1, max=len(GROUPS), help="A group, by its number; repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
     reports: Annotated[Path, typer.Option(help="Where the reports go.")] = Path("reports"),
     dsn: Annotated[
@@ -36,15 +38,17 @@ def run_suite(
     ] = None,
     stats: Annotated[str, typer.Option(metavar="URL", help="Its HAProxy statistics, as http://user@host:8406/.")] = "",
 ) -> None:
-    """Run 20 checks in 13 groups through the doors that users use, and write a report in four formats.
+    """Run 20 checks in 13 groups through the doors that users use, 8 more in 4 groups of Poolkeeper's own, and report.
 
     The groups: 1 Node Status, 2 PgPool-II Connection, 3 HAProxy Connectivity, 4 Streaming Replication, 5 Write
     Isolation, 6 DDL Replication, 7 Load Balancing, 8 Version Consistency, 9 WAL Streaming, 10 Replication Slots, 11
-    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats. Each check passes, fails, or is unknown because it could
-    not look. Exit code 0 only if all pass.
+    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats; and Poolkeeper's own: 14 Read-Only Lane, 15 No Drift, 16
+    Quorum Commit, 17 Keeper. Each check passes, fails, or is unknown because it could not look. Exit code 0 only if all
+    pass. The reports are Markdown, HTML, JUnit XML and JSON.
 
     Against a cluster that Poolkeeper did not start, give every door and node; passwords come from PGPASSFILE,
-    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list:
+    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list. Groups 14 to 17 are left out: they
+    are promises of our own clusters, and need ways into one that no door of the users leads to.
 
     poolkeeper test --dsn pool="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…
     --stats http://admin@db:8406/
@@ -57,8 +61,8 @@ def run_suite(
     before, note = write.last_outcomes(reports)
     if note:
         progress.note(note)
-    groups = frozenset(only) if only else frozenset(GROUPS)
-    with progress.step(f"running {len(groups)} of {len(GROUPS)} groups against {target.cluster}"):
+    groups = frozenset(only) if only else None
+    with progress.step(f"running {len(only) if only else 'all'} groups against {target.cluster}"):
         suite = asyncio.run(validate.run_suite(target, groups, progress.note))
     if before and not only:
         suite = replace(suite, changes=compare(before, suite.verdicts))

@@ -37,11 +37,7 @@ def role_by_pgpool(seen: Snapshot, node: str) -> str | None:
 
 def role_by_haproxy(seen: Snapshot, node: str) -> str | None:
     """primary, standby, both or out, as HAProxy's two inner ports say; None if it does not say."""
-    if seen.haproxy.value is None:
-        return None
-    names = {proxies.PRIMARY: "primary", proxies.STANDBYS: "standby"}
-    up = [role for proxy, role in names.items() if (row := seen.haproxy.value.row(proxy, node)) and row.is_up]
-    return {0: "out", 1: up[0] if up else "", 2: "both"}[len(up)]
+    return proxies.role_of(seen.haproxy.value, node) if seen.haproxy.value else None
 
 
 def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:

@@ -42,6 +42,13 @@ def staleness(memory: Memory, now: float, position: int) -> float:
     return next((now - seen for seen, leader in memory.progress if leader > position), 0.0)
 
 
+def behind(scene: Scene, memory: Memory, member: Member) -> float:
+    """For how many seconds at least it has been known to lack something, received or shown; 0 if it lacks nothing."""
+    shown = scene.replayed.get(member.name)
+    received = 0.0 if member.lsn is None else staleness(memory, scene.at, member.lsn)
+    return max(received, staleness(memory, shown.at, shown.lsn) if shown else 0.0)
+
+
 def unfit_because(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) -> str | None:
     """Why this node may not serve reads as a standby; None if it may."""
     view = scene.store.value
@@ -68,7 +75,7 @@ def _behind_because(spec: ClusterSpec, scene: Scene, memory: Memory, view: Store
     lag = view.leader_lsn - member.lsn
     if lag > spec.replication.max_read_lag_bytes:
         return f"it is {lag} bytes behind"
-    old = staleness(memory, scene.at, member.lsn)
+    old = behind(scene, memory, member)
     if old > spec.keeper.max_read_staleness_seconds:
         return f"it is {old:.0f} s behind"
     return None

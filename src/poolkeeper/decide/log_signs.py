@@ -60,9 +60,9 @@ POOL = _signs(
 DOOR = _signs(
     (
         Act.ROUTE_DOWN,
-        r"Server (primary|standbys)/(?P<node>\S+) (is DOWN|is going DOWN for maintenance|was DOWN and now)",
+        r"Server (primary|standbys)/(?P<node>[^\s.]+) (is DOWN|is going DOWN for maintenance|was DOWN and now)",
     ),
-    (Act.ROUTE_UP, r"Server (primary|standbys)/(?P<node>\S+) is UP\b"),
+    (Act.ROUTE_UP, r"Server (primary|standbys)/(?P<node>[^\s.]+) is UP\b"),
 )
 KEEPER_ACTS = {"decided": Act.DECIDED, "done": Act.DONE}
 RELEASE = "release the lease of"  # model/decision.py: Verb.RELEASE

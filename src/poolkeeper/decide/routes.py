@@ -60,9 +60,9 @@ def closed_because(spec: ClusterSpec, scene: Scene, memory: Memory, node: str) -
     if node == view.lease.owner:
         return "it holds the lease"
     member = view.members.get(node)
-    if member is None or member.lsn is None:
+    if member is None:
         return None
-    old = fitness.staleness(memory, scene.at, member.lsn)
+    old = fitness.behind(scene, memory, member)
     bound = spec.keeper.max_read_staleness_seconds
     return f"it is {old:.0f} s behind, the bound is {bound} s" if old > bound else None
 

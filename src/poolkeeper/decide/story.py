@@ -15,7 +15,7 @@ from poolkeeper.decide import log_signs
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.story import CAUSES, Act, LogLine, Step, Story
 
-BEFORE = timedelta(seconds=60)  # the lease (20 s), and what an election may take
+BEFORE = timedelta(seconds=30)  # the lease (20 s), and what an election may take
 AFTER = timedelta(seconds=180)  # until the former primary is back, cloned anew at worst
 SETTLED = timedelta(seconds=20)  # from then on, until Pgpool-II has it again
 TAKEN = (Act.LOCKED, Act.PROMOTING, Act.PROMOTED)
@@ -84,11 +84,12 @@ def _since_cause(steps: Sequence[Step], primary: str) -> Sequence[Step]:
 
 
 def _former(steps: Sequence[Step], primary: str) -> str | None:
-    """Who lost the role: the node that was asked, whose lease went, that was demoted, died, or at least stopped."""
-    for act in (Act.ASKED, Act.RELEASED, Act.DEMOTED, Act.DIED, Act.STOPPED):
-        nodes = [step.node for step in steps if step.act is act and step.node not in ("", primary)]
+    """Who lost the role: the node that was asked, else the last one before the promotion whose lease or server went."""
+    taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
+    for acts in ((Act.ASKED,), (Act.RELEASED, Act.DEMOTED, Act.DIED, Act.STOPPED)):
+        nodes = [step.node for step in steps[:taken] if step.act in acts and step.node not in ("", primary)]
         if nodes:
-            return nodes[0]
+            return nodes[-1]
     return None
 
 

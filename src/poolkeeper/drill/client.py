@@ -33,6 +33,8 @@ class Door:
     key: str  # rw | ro
     dsn: Dsn
     statement: Callable[[int], str]
+    kept_pace: float = KEPT_PACE
+    fresh_pace: float = FRESH_PACE
 
 
 class Client(threading.Thread):
@@ -60,8 +62,8 @@ class Client(threading.Thread):
 
     def _pace(self, went_well: bool) -> float:
         if self._client == FRESH:
-            return FRESH_PACE
-        return KEPT_PACE if went_well else RETRY_PACE
+            return self._door.fresh_pace
+        return self._door.kept_pace if went_well else RETRY_PACE
 
     def _attempt(self, began: float) -> bool:
         """One statement, told to the account; did it go well?"""

@@ -17,7 +17,7 @@ from poolkeeper.drill import link
 from poolkeeper.drill.split import Lease, Recovery
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.observe import Access
-from poolkeeper.system import etcd_kv
+from poolkeeper.system import etcd_kv, etcd_wire
 
 POLL_PACE = 0.02  # seconds between two questions to a node
 RETRY_PACE = 0.1  # seconds between two connections to a node that does not answer
@@ -126,7 +126,7 @@ async def _follow(store: etcd_kv.Store, key: str, journal: Journal) -> None:
             await asyncio.sleep(RETRY_PACE)
 
 
-def _note(change: etcd_kv.Change, key: str, journal: Journal) -> None:
+def _note(change: etcd_wire.Change, key: str, journal: Journal) -> None:
     if key in change.deletes:
         journal.note_owner(None)
     for kv in change.puts:

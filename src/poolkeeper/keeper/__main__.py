@@ -9,15 +9,15 @@ from pathlib import Path
 
 from poolkeeper.keeper import agent
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec import KEEPER_PORT, ClusterSpec
 
 PASSWORD = "POOLKEEPER_PCP_PASSWORD"
 
 
-def main(path: Path) -> None:
-    """Keep the cluster that the file declares, until told to stop."""
+def main(path: Path, port: int = KEEPER_PORT) -> None:
+    """Keep the cluster that the file declares, until told to stop; the API listens on `port`."""
     spec = ClusterSpec.model_validate_json(path.read_text())
-    asyncio.run(agent.run(spec, os.environ.pop(PASSWORD), Journal()))
+    asyncio.run(agent.run(spec, os.environ.pop(PASSWORD), Journal(), port))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from poolkeeper.system.witness import Witness
 STORE_TIMEOUT = 2.0  # seconds for one question to etcd
 
 
-async def run(spec: ClusterSpec, pcp_password: str, journal: Journal) -> None:
+async def run(spec: ClusterSpec, pcp_password: str, journal: Journal, port: int) -> None:
     """Keep the cluster until SIGTERM or SIGINT."""
     known = Knowledge(spec)
     store = Store([str(member.address) for member in spec.etcd.members], STORE_TIMEOUT)
@@ -36,7 +36,7 @@ async def run(spec: ClusterSpec, pcp_password: str, journal: Journal) -> None:
         senses.watch_replay(known),
         RouteLoop(known, store, journal).run(),
         PoolLoop(known, pcp_password, journal).run(),
-        api.serve(known, journal),
+        api.serve(known, journal, port),
     )
     try:
         await _until_told(parts)

@@ -20,14 +20,13 @@ from typing import Any
 from poolkeeper.decide import pool_view, routes
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.knowledge import Knowledge
-from poolkeeper.model.spec import KEEPER_PORT
 
 STALLED = 5.0  # seconds without a turn after which the agent is not healthy
 PATIENCE = 3.0  # seconds for a request
 PAGES: dict[str, Callable[[Knowledge, Journal], tuple[int, str, str]]]
 
 
-async def serve(known: Knowledge, journal: Journal) -> None:
+async def serve(known: Knowledge, journal: Journal, port: int) -> None:
     """Answer until cancelled."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,7 +42,7 @@ async def serve(known: Knowledge, journal: Journal) -> None:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "0.0.0.0", KEEPER_PORT)
+    server = await asyncio.start_server(answer, "0.0.0.0", port)
     async with server:
         await server.serve_forever()
 

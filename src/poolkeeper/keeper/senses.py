@@ -14,7 +14,8 @@ from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.scene import Lease, Replayed
 from poolkeeper.system import cluster_store, patroni
-from poolkeeper.system.etcd_kv import KeyValue, Store
+from poolkeeper.system.etcd_kv import Store
+from poolkeeper.system.etcd_wire import KeyValue
 from poolkeeper.system.witness import Witness
 
 AGAIN = 0.5  # seconds before a store that failed is read again

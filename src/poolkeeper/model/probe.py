@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from poolkeeper.model.observed import HaproxyView, PgpoolNode
+from poolkeeper.model.observed import HaproxyView, KeeperView, PatroniView, PgpoolNode
 from poolkeeper.model.verdict import Evidence
 
 T = TypeVar("T")
@@ -140,6 +140,46 @@ class WriteAttempt:
 
 
 @dataclass(frozen=True)
+class LaneSession:
+    """A session of the read-only door: who answered it, and how two writes ended.
+
+    `first` was tried as the session came, `asked` after it had asked for a session that writes; "" if it was accepted,
+    else the SQLSTATE.
+    """
+
+    server: Server
+    in_recovery: bool
+    first: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class LaneFacts:
+    """Sessions of the read-only door, all open at once, and the dashboard while they were (None: it did not answer)."""
+
+    sessions: tuple[LaneSession, ...]
+    failures: tuple[Failure, ...] = ()
+    counted: HaproxyView | None = None
+
+
+@dataclass(frozen=True)
+class Acknowledger:
+    """A row of pg_stat_replication. `state` and `sync_state` are None where our role may not see them."""
+
+    application: str
+    state: str | None
+    sync_state: str | None  # quorum | sync | potential | async
+
+
+@dataclass(frozen=True)
+class CommitFacts:
+    """For whom the primary waits before it acknowledges a commit."""
+
+    synchronous_standby_names: str
+    standbys: tuple[Acknowledger, ...]
+
+
+@dataclass(frozen=True)
 class Balance:
     """Reads over many sessions: by Pgpool's counters before and after, and by what the servers said of themselves."""
 
@@ -201,3 +241,8 @@ class Readings:
     attempts: Mapping[str, Reading[WriteAttempt]] = field(default_factory=_none)
     inserts: Reading[Inserts] | None = None
     rows: Mapping[str, Reading[RowsSeen]] = field(default_factory=_none)
+    lane: Reading[LaneFacts] | None = None
+    patroni: Mapping[str, Reading[PatroniView]] = field(default_factory=_none)
+    commit: Mapping[str, Reading[CommitFacts]] = field(default_factory=_none)  # of nodes not in recovery
+    session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write door
+    keeper: Reading[KeeperView] | None = None

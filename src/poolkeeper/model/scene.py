@@ -27,7 +27,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Member:
-    """What a node's Patroni last published of itself. `lsn` is the position it has replayed (or written), in bytes."""
+    """What a node's Patroni last published of itself. `lsn` is the position it has received (or written), in bytes."""
 
     name: str
     role: str  # primary | replica | …
@@ -45,6 +45,14 @@ class Member:
     def is_streaming(self) -> bool:
         """Does it run and receive WAL from its primary? What it said of its replication outlives a stop."""
         return self.role != "primary" and self.is_running and "streaming" in (self.state, self.replication)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The position, in bytes, up to which a standby showed what was written, by its own word at that moment."""
+
+    at: float
+    lsn: int
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,7 @@ class Scene:
     routes: Seen[tuple[Route, ...]] = NOT_ASKED
     opened: Lease | None = None
     silent: Mapping[str, float] = field(default_factory=dict)
+    replayed: Mapping[str, Replayed] = field(default_factory=dict)
 
     def is_dead(self, node: str) -> bool:
         """Is it proven that no process of the node's latest known incarnation remains?"""

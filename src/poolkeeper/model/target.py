@@ -12,6 +12,16 @@ from poolkeeper.model.dsn import Dsn
 
 
 @dataclass(frozen=True)
+class Own:
+    """What only a cluster of a `cluster.toml` has, and is reached by other ways than users take."""
+
+    patroni: Mapping[str, str]  # name → address of its Patroni's REST API
+    keeper: tuple[str, int]  # host and port of the keeper's API
+    read_sessions: int  # that the read-only lane can well spare at once
+    acknowledgements: int  # standbys that must have flushed a commit, as declared; 0: synchronous replication is off
+
+
+@dataclass(frozen=True)
 class Target:
     """A cluster as the suite reaches it: by its published ports.
 
@@ -29,6 +39,7 @@ class Target:
     stats_auth: tuple[str, str] | None = field(default=None, repr=False)
     proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all that there are
     timeout: float = 5.0  # seconds, of one answer or of one arrival
+    own: Own | None = None  # None: somebody else set this cluster up
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,4 +49,4 @@ class Target:
     @property
     def is_foreign(self) -> bool:
         """Did somebody else set this cluster up? Then application names, slots and the read-only door may differ."""
-        return not self.proxies
+        return self.own is None

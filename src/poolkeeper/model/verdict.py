@@ -42,7 +42,7 @@ class Verdict:
     """The judgement of one check. `seconds` is the sum of its evidence."""
 
     check: str  # stable id, as "node_status.pg_node1"
-    group: int  # 1..13
+    group: int  # a key of GROUPS
     title: str
     outcome: Outcome
     summary: str
@@ -68,7 +68,13 @@ GROUPS: dict[int, str] = {
     11: "Concurrent Writes",
     12: "PgPool-II Version",
     13: "HAProxy Stats",
+    14: "Read-Only Lane",
+    15: "No Drift",
+    16: "Quorum Commit",
+    17: "Keeper",
 }
+# The promises of a cluster that Poolkeeper started; the groups before are what any such cluster must hold.
+OWN_GROUPS = frozenset({14, 15, 16, 17})
 
 
 @dataclass(frozen=True)

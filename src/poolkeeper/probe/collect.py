@@ -6,19 +6,20 @@ Invariant: the schema of the run is removed before this returns or raises, also 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from poolkeeper.model.probe import Readings
-from poolkeeper.model.target import Target
-from poolkeeper.probe import servers, work, workspace
+from poolkeeper.model.target import Own, Target
+from poolkeeper.model.verdict import GROUPS
+from poolkeeper.probe import lane, own, servers, work, workspace
 
 Groups = frozenset[int]
 Say = Callable[[str], None]
-Questions = Mapping[str, tuple[set[int], Callable[[], Awaitable[Any]]]]  # field of Readings → who needs it, and how
+Questions = dict[str, tuple[set[int], Callable[[], Awaitable[Any]]]]  # field of Readings → who needs it, and how
 
 # Numbers of model.verdict.GROUPS. Nearly all need the nodes: they say who is a standby, and that somebody answers.
-_NODES = set(range(1, 12)) | {13}
+_NODES = set(GROUPS) - {12}
 _WORKSPACE = {4, 6, 11}
 
 
@@ -41,18 +42,30 @@ async def _ask(groups: Groups, questions: Questions) -> dict[str, Any]:
 
 async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
     limit = target.timeout
+    inside = _inside(target, target.own) if target.own else {}
     return await _ask(
         groups,
-        {
+        inside
+        | {
             "pool": ({2}, lambda: servers.door(target.pool, limit)),
-            "backends": ({2}, lambda: servers.backends(target)),
+            "backends": ({2, 15}, lambda: servers.backends(target)),
             "rw": ({3}, lambda: servers.door(target.rw, limit)),
             "ro": ({3}, lambda: servers.door(target.ro, limit)),
             "pgpool": ({12}, lambda: servers.pgpool_facts(target)),
-            "stats": ({13}, lambda: servers.stats(target)),
+            "stats": ({13, 15}, lambda: servers.stats(target)),
             "balance": ({7}, lambda: servers.balance(target)),
         },
     )
+
+
+def _inside(target: Target, parts: Own) -> Questions:
+    """What is asked of our own clusters only."""
+    return {
+        "lane": ({14}, lambda: lane.sessions(target, parts.read_sessions)),
+        "patroni": ({15}, lambda: own.patroni(parts, target.timeout)),
+        "session_commit": ({16}, lambda: own.session_commit(target)),
+        "keeper": ({15, 17}, lambda: own.keeper(parts, target.timeout)),
+    }
 
 
 async def _dependent(target: Target, groups: Groups, space: workspace.Workspace, say: Say) -> dict[str, Any]:
@@ -85,6 +98,7 @@ async def _ask_nodes(
         {
             "senders": ({9}, lambda: servers.senders(target, primaries)),
             "slots": ({10}, lambda: servers.slots(target, primaries)),
+            "commit": ({16}, lambda: own.commit(target, primaries)),
             "attempts": ({5}, lambda: work.attempts(target, others, schema)),
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import patroni, templating
 
@@ -23,5 +24,6 @@ def config(spec: ClusterSpec) -> str:
         spare=SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
+        fallback=proxies.fallback if spec.keeper.read_fallback == "primary" else None,
         max_sessions=sum(2 * lane.num_init_children for _, lane in lanes) + 4096,
     )

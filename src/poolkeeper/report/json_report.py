@@ -10,8 +10,8 @@
     versions     {component: version}
     topology     [{"service", "where", "role"}]
     changes      [text]: what changed since the run before
-    groups       [{"group", "name", "outcome", "seconds", "checks"}]: all 13, in order; one that did not run has no
-                 checks and is "unknown"
+    groups       [{"group", "name", "outcome", "seconds", "checks"}]: all of them, in order; one that did not run
+                 has no checks and is "unknown"
       checks     [{"check", "title", "outcome", "summary", "seconds", "evidence"}]: "check" is the stable id
         evidence [{"where", "ran", "returned", "seconds"}]
 

@@ -22,7 +22,7 @@ NO_EVIDENCE = "No evidence was collected."
 
 @dataclass(frozen=True)
 class Group:
-    """One of the 13 groups as this run saw it; `verdicts` is empty where it did not run."""
+    """One of the groups as this run saw it; `verdicts` is empty where it did not run."""
 
     number: int
     name: str
@@ -68,7 +68,7 @@ def tally(suite: Suite) -> str:
 
 
 def groups_run(suite: Suite) -> str:
-    """How many of the groups ran: "13 of 13"."""
+    """How many of the groups ran: "17 of 17"."""
     return f"{sum(bool(group.verdicts) for group in groups(suite))} of {len(groups(suite))}"
 
 

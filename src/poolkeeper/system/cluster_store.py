@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from poolkeeper.model.scene import Lease, Member, NodeRecord, StoreView
-from poolkeeper.system.etcd_kv import Guard, KeyValue
+from poolkeeper.system.etcd_wire import Guard, KeyValue
 
 PRIMARY_ROLES = ("primary", "master")  # Patroni before 4 said master
 

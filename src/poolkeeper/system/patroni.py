@@ -89,6 +89,16 @@ async def accepts_writes(address: str, timeout: float) -> bool:
     return str(document.get("role")) in ("primary", "master")
 
 
+async def replayed(address: str, timeout: float) -> int | None:
+    """The position up to which a standby shows what was written, in bytes; None for a node that is none.
+
+    What Patroni 4.0 publishes in etcd is how far the standby has *received*.
+    """
+    document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
+    position = document.get("xlog", {}).get("replayed_location")
+    return position if isinstance(position, int) else None
+
+
 async def reinitialize(address: str, auth: http.Auth, timeout: float) -> None:
     """Have a standby throw its data away and clone anew, whatever it is doing; returns when it has begun.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,16 @@ def stream(argv: Sequence[str]) -> Iterator[str]:
         finally:
             if child.poll() is None:
                 child.terminate()
+
+
+@contextmanager
+def running(argv: Sequence[str]) -> Iterator[int]:
+    """A program for the length of the block, out of reach of the terminal's Ctrl-C, then killed; its process id."""
+    with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True) as child:
+        try:
+            yield child.pid
+        finally:
+            child.kill()
 
 
 def start_detached(argv: Sequence[str], log: Path) -> int:

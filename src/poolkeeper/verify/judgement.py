@@ -22,7 +22,7 @@ _WRAPPING = re.compile(r"^\S+@\S+: |connection failed: |connection to server at 
 
 @dataclass(frozen=True)
 class Check:
-    """A check by its stable id, its group (1..13) and its title."""
+    """A check by its stable id, its group (a key of GROUPS) and its title."""
 
     id: str
     group: int

@@ -1,0 +1,50 @@
+-- Makes every session of PostgreSQL read-only from its first byte on, whichever server it reaches.
+--
+--     tcp-request inspect-delay <how long a client may take to begin>
+--     tcp-request content lua.read_only
+--
+-- The start-up packet gets one more setting at its end, `default_transaction_read_only = on`. The last word holds there,
+-- also over the packet's `options`, over ALTER ROLE and ALTER DATABASE, and it is what RESET and DISCARD ALL go back to.
+-- A request to cancel passes as it is; one for encryption is answered with no, as a server without it does. Whatever
+-- begins otherwise, or not in time, is refused: no session passes unread.
+--
+-- Not promised: a session that asks for READ WRITE itself gets it where the server can write.
+
+local SETTING = "default_transaction_read_only\0on\0"
+local LONGEST = 10000 -- bytes: MAX_STARTUP_PACKET_LENGTH
+local VERSION = 3
+local CANCEL, TLS, GSS = 80877102, 80877103, 80877104
+
+-- The packet's length and code; 0 and 0 when the client has gone. Waits for them.
+local function head(request)
+    local bytes = request:data(0, 8)
+    if not bytes or #bytes < 8 then
+        return 0, 0
+    end
+    return string.unpack(">I4I4", bytes)
+end
+
+local function read_only(txn)
+    local request = txn.req
+    local length, code = head(request)
+    while length == 8 and (code == TLS or code == GSS) do
+        request:remove(0, length)
+        txn.res:send("N")
+        length, code = head(request)
+    end
+    if code == CANCEL then
+        return act.CONTINUE
+    end
+    if code >> 16 ~= VERSION or length < 9 or length > LONGEST then
+        return act.DENY
+    end
+    local packet = request:data(0, length)
+    if not packet or #packet < length or packet:byte(-1) ~= 0 then
+        return act.DENY
+    end
+    packet = string.pack(">I4", length + #SETTING) .. packet:sub(5, -2) .. SETTING .. "\0"
+    request:remove(0, length)
+    return request:insert(packet, 0) == #packet and act.CONTINUE or act.DENY
+end
+
+core.register_action("read_only", { "tcp-req" }, read_only, 0)
