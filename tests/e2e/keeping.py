@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from poolkeeper import errors
-from poolkeeper.drill.ground import Ground
 from poolkeeper.model.assessment import Level
 from poolkeeper.model.decision import Verb
 from poolkeeper.system import cluster_store, etcd_kv, pcp
@@ -67,7 +66,11 @@ def pool_view(cluster: Cluster) -> dict[str, pcp.PcpNode]:
 def tell_pool(cluster: Cluster, node: str, *, promote: bool) -> None:
     """`pcp_promote_node`, or `pcp_detach_node`, of a node."""
     index = [each.name for each in cluster.place.spec.nodes].index(node)
-    _with_pool(cluster, lambda session: session.promote(index) if promote else session.detach(index))
+
+    async def tell(session: pcp.Session) -> None:
+        await (session.promote(index) if promote else session.detach(index))
+
+    _with_pool(cluster, tell)
 
 
 def _with_pool(cluster: Cluster, act: Callable[[pcp.Session], Awaitable[T]]) -> T:
@@ -101,7 +104,11 @@ def read_key(cluster: Cluster, key: str) -> str | None:
 
 def put_key(cluster: Cluster, key: str, value: str) -> None:
     """Write a key of etcd, as anybody could."""
-    _with_store(cluster, lambda store: store.put(key, value))
+
+    async def put(store: etcd_kv.Store) -> int:
+        return await store.put(key, value)
+
+    _with_store(cluster, put)
 
 
 def _with_store(cluster: Cluster, act: Callable[[etcd_kv.Store], Awaitable[T]]) -> T:
@@ -145,7 +152,7 @@ def edited(cluster: Cluster, **settings: str) -> Iterator[None]:
     before = text = file.read_text()
     for key, value in settings.items():
         line = f"{key} = {value}"
-        text, count = re.subn(rf"(?m)^{key} = .*$", lambda _, line=line: line, text)
+        text, count = re.subn(rf"(?m)^{key} = .*$", line.replace("\\", r"\\"), text)
         assert count == 1, key
     file.write_text(text)
     try:
@@ -175,18 +182,14 @@ def heal(cluster: Cluster) -> None:
         cluster.ok("up")
 
 
-def standbys(cluster: Cluster) -> list[str]:
-    """The nodes that are not the primary."""
-    primary = cluster.primary()
-    return [node.name for node in cluster.place.spec.nodes if node.name != primary]
+def inner_dsn(cluster: Cluster) -> str:
+    """Straight to HAProxy's inner port of the read-only lane, where every session is a new one."""
+    spec = cluster.place.spec
+    where = f"host={spec.haproxy.address} port={spec.haproxy.standby_port}"
+    return f"{where} user={spec.roles.app} password={cluster.secret('app')} dbname={spec.roles.app_database}"
 
 
 def new_primary(cluster: Cluster, former: str, seconds: float = 15) -> str:
     """Wait until another node holds the lease; its name."""
     wait_for(lambda: lease_owner(cluster) not in (None, former), f"a primary after {former}", seconds)
     return str(lease_owner(cluster))
-
-
-def ground(cluster: Cluster) -> Ground:
-    """Signals to the processes of containers."""
-    return Ground(cluster.place)

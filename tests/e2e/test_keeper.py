@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from poolkeeper.drill.ground import Ground
 from poolkeeper.model.assessment import Level
 from poolkeeper.model.decision import Verb
 from tests.e2e import keeping
 from tests.e2e.conftest import Cluster
 from tests.e2e.hammer import wait_for
-from tests.e2e.test_operations import Writer
+from tests.e2e.test_operations import Writer, standbys
 
 pytestmark = pytest.mark.e2e
 
@@ -28,7 +29,7 @@ def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
 def test_stale_view_of_pgpool_is_mended(cluster: Cluster, wrong: str) -> None:
     """Planted by PCP while no keeper is there, so that it stays; mended as soon as one is."""
-    primary, victim = cluster.primary(), keeping.standbys(cluster)[0]
+    primary, victim = cluster.primary(), standbys(cluster)[0]
     keeper = cluster.container(cluster.place.spec.keeper.service)
     journal = keeping.Journal(cluster)
     cluster.docker("stop", keeper)
@@ -60,7 +61,7 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: Cluster) -> None:
 def test_keeper_killed_in_the_middle(cluster: Cluster, moment: str) -> None:
     """With the primary, or between a decision about Pgpool's view and its effect: the next one ends the work."""
     former, keeper = cluster.primary(), cluster.place.spec.keeper.service
-    ground, journal = keeping.ground(cluster), keeping.Journal(cluster)
+    ground, journal = Ground(cluster.place), keeping.Journal(cluster)
     pid = ground.first_process(keeper)
     with Writer(cluster) as writer, keeping.killed(cluster, former):
         if moment == "a correction":

@@ -1,4 +1,4 @@
-"""The early release: only on proof, once, never in maintenance mode; and the fence that proves another machine's end."""
+"""The early release: on proof only, once, never in maintenance mode; and the fence, another machine's proof."""
 
 from __future__ import annotations
 
@@ -80,47 +80,16 @@ def fenced(cluster: Cluster) -> Iterator[Fence]:
 
 
 @contextmanager
-def on_another_machine(cluster: Cluster, node: str) -> Iterator[None]:
+def on_another_machine(cluster: Cluster, node: str, journal: keeping.Journal) -> Iterator[None]:
     """The node is frozen, and keeper's witness, which takes it for another machine's, sees neither life nor death."""
-    with keeping.foreign_record(cluster, node, boot=str(uuid4())):
-        time.sleep(0.5)  # so that the witness has taken note of it
+    with keeping.foreign_record(cluster, node, incarnation=str(uuid4()), boot=str(uuid4())):
+        journal.wait(10, event="seen", node=node, process="unknown")
         cluster.docker("pause", cluster.container(node))
         try:
             yield
         finally:
             if cluster.docker("inspect", "-f", "{{.State.Paused}}", cluster.container(node)) == "true":
                 cluster.docker("unpause", cluster.container(node))
-
-
-def test_fence_that_proves_nothing_releases_nothing(cluster: Cluster, fenced: Fence) -> None:
-    """Exit code 1: the lease stays where it is, and the failure is said."""
-    former, journal = cluster.primary(), keeping.Journal(cluster)
-    fenced.act = Fence._refuse
-    with on_another_machine(cluster, former):
-        journal.wait(20, event="failed", what=Verb.FENCE.value, node=former, why="ended with 1")
-        assert keeping.lease_owner(cluster) == former
-    assert fenced.asked[0] == former
-    cluster.wait_healthy()
-    assert not journal.releases()
-
-
-def test_fence_that_proves_it_releases_at_once(cluster: Cluster, fenced: Fence) -> None:
-    """A primary that is silent, and turned off: the next one is elected long before the lease ends."""
-    former, journal = cluster.primary(), keeping.Journal(cluster)
-    fenced.act = lambda node: void(cluster.docker("kill", cluster.container(node)))
-    with Writer(cluster) as writer, on_another_machine(cluster, former):
-        began = time.monotonic()
-        keeping.new_primary(cluster, former, 30)
-        took = time.monotonic() - began
-        cluster.docker("start", cluster.container(former))
-        cluster.wait_healthy()
-    assert took < cluster.place.spec.patroni.ttl * 0.75
-    assert len(journal.releases()) == 1
-    assert writer.lost() == set()
-
-
-def void(_: object) -> None:
-    """Nothing of it is wanted."""
 
 
 def test_maintenance_mode_forbids_it(cluster: Cluster) -> None:
@@ -181,3 +150,34 @@ def seen_alive(journal: Path, node: str) -> bool:
     """Has that keeper said that the node's process lives?"""
     wanted = {"event": "seen", "node": node, "process": "alive"}
     return any(wanted.items() <= event.items() for event in keeping.read_journal(journal.read_text()))
+
+
+def test_fence_that_proves_nothing_releases_nothing(cluster: Cluster, fenced: Fence) -> None:
+    """Exit code 1: the lease stays where it is, and the failure is said."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    fenced.act = Fence._refuse
+    with on_another_machine(cluster, former, journal):
+        journal.wait(20, event="failed", what=Verb.FENCE.value, node=former, why="ended with 1")
+        assert keeping.lease_owner(cluster) == former
+    assert fenced.asked[0] == former
+    cluster.wait_healthy()
+    assert not journal.releases()
+
+
+def test_fence_that_proves_it_releases_at_once(cluster: Cluster, fenced: Fence) -> None:
+    """A primary that is silent, and turned off: the next one is elected long before the lease ends."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    fenced.act = lambda node: void(cluster.docker("kill", cluster.container(node)))
+    with Writer(cluster) as writer, on_another_machine(cluster, former, journal):
+        began = time.monotonic()
+        keeping.new_primary(cluster, former, 30)
+        took = time.monotonic() - began
+        cluster.docker("start", cluster.container(former))
+        cluster.wait_healthy()
+    assert took < cluster.place.spec.patroni.ttl * 0.75
+    assert len(journal.releases()) == 1
+    assert writer.lost() == set()
+
+
+def void(_: object) -> None:
+    """Nothing of it is wanted."""

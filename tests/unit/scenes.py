@@ -15,7 +15,7 @@ from poolkeeper.model import proxies
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.keeping import Sight
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import Lease, Member, NodeRecord, PoolNode, Route, Scene, StoreView
+from poolkeeper.model.scene import Lease, Member, NodeRecord, PoolNode, Replayed, Route, Scene, StoreView
 from poolkeeper.model.spec import ClusterSpec, Keeper
 
 AT = 1000.0
@@ -114,6 +114,7 @@ def specs(draw: st.DrawFn) -> ClusterSpec:
     return snapshots.spec_of(draw(st.integers(2, 5)), keeper=keeper)
 
 
+SHOWN = st.sampled_from([LSN, LSN, LSN - 1, 0])
 POSITIONS = st.sampled_from([LSN, LSN, LSN - 1, LSN - 2**24 - 1, 0, None])
 
 
@@ -184,6 +185,7 @@ def scenes(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> Scene:
         Seen(draw(_routes(names))) if draw(often) else UNKNOWN,
         opened,
         {name: at - draw(st.integers(0, 20)) for name in names if not draw(st.integers(0, 2))},
+        {name: Replayed(at - draw(st.integers(0, 3)), draw(SHOWN)) for name in names if not draw(st.integers(0, 2))},
     )
 
 

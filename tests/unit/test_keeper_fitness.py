@@ -14,7 +14,7 @@ from tests.unit.snapshots import PRIMARY, SPEC, STANDBY
 
 from poolkeeper.decide import fitness
 from poolkeeper.model.decision import Memory
-from poolkeeper.model.scene import Lease, Scene
+from poolkeeper.model.scene import Lease, Replayed, Scene
 from poolkeeper.model.spec import ClusterSpec
 
 HEALTHY = scenes.healthy()
@@ -46,6 +46,11 @@ UNFIT: dict[str, tuple[Scene, Memory, str]] = {
     "no position": (edit(lsn=None), STEADY, "its position is unknown"),
     "no position of the leader": (scenes.edit_store(HEALTHY, leader_lsn=None), STEADY, "its position is unknown"),
     "many bytes behind": (edit(lsn=LSN - LAG - 1), STEADY, f"it is {LAG + 1} bytes behind"),
+    "shows little of what it received": (
+        replace(HEALTHY, replayed={STANDBY: Replayed(AT, LSN - 2)}),
+        OLD,
+        f"it is {BOUND + 1:.0f} s behind",
+    ),
     "a little behind, for long": (edit(lsn=LSN - 2), OLD, f"it is {BOUND + 1:.0f} s behind"),
 }
 FIT: dict[str, tuple[Scene, Memory]] = {
@@ -53,6 +58,7 @@ FIT: dict[str, tuple[Scene, Memory]] = {
     "Patroni's other word for it": (edit(state="running", replication="streaming"), STEADY),
     "at the bound in bytes": (edit(lsn=LSN - LAG), Memory()),
     "a little behind, for a moment": (edit(lsn=LSN - 1), OLD),
+    "showed little, when it was last asked": (replace(HEALTHY, replayed={STANDBY: Replayed(AT - 2, LSN - 2)}), OLD),
     "ahead of what the leader said last": (edit(lsn=LSN + 9), OLD),
     "a former incarnation died": (
         scenes.edit_sight(scenes.dead(HEALTHY, STANDBY), STANDBY, incarnation="second"),

@@ -14,7 +14,7 @@ from poolkeeper.decide import fitness, routes
 from poolkeeper.model import proxies
 from poolkeeper.model.decision import Memory, Verb
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import Lease, Route, Scene
+from poolkeeper.model.scene import Lease, Replayed, Route, Scene
 from poolkeeper.model.spec import ClusterSpec
 
 WRITES, READS = proxies.PRIMARY, proxies.STANDBYS
@@ -38,6 +38,7 @@ STALE = replace(STEADY, progress=((AT - SPEC.keeper.max_read_staleness_seconds -
 TAKEN = scenes.edit_store(HEALTHY, lease=Lease(STANDBY, 11))
 OPENED = replace(TAKEN, opened=Lease(STANDBY, 11))
 LATE = scenes.edit_member(HEALTHY, OTHER, lsn=LSN - 1)
+STUCK = replace(HEALTHY, replayed={OTHER: Replayed(AT, LSN - 1)})
 IN_MAINT = edit(READS, STANDBY, is_up=False, in_maintenance=True)
 
 # One wrongness each.
@@ -59,6 +60,7 @@ ACTS: dict[str, tuple[Scene, Memory, Brief]] = {
         [(Verb.CUT, PRIMARY, WRITES), (Verb.OPEN, STANDBY, WRITES), (Verb.CLOSE_READS, STANDBY, READS)],
     ),
     "a standby became too old": (LATE, STALE, [(Verb.CLOSE_READS, OTHER, READS)]),
+    "a standby shows nothing new": (STUCK, STALE, [(Verb.CLOSE_READS, OTHER, READS)]),
     "a former primary streams again": (IN_MAINT, STEADY, [(Verb.OPEN_READS, STANDBY, READS)]),
     "a standby is down by a check": (edit(READS, STANDBY, is_up=False), STEADY, []),
     "the primary is down by an administrator": (
@@ -79,6 +81,9 @@ HANDS_OFF: dict[str, Scene] = {
     "nobody holds the lease": scenes.edit_store(edit(WRITES, PRIMARY, is_up=False), lease=None),
     "the holder is not open yet": replace(edit(WRITES, PRIMARY, is_up=False), opened=None),
     "a server that is not declared": replace(HEALTHY, routes=Seen((Route(WRITES, "x", True, False),))),
+    "the primary is read for want of a standby": replace(
+        HEALTHY, routes=Seen((Route(READS, proxies.fallback(PRIMARY), True, False),))
+    ),
     "a proxy that is not ours": replace(HEALTHY, routes=Seen((Route("lane_ro", PRIMARY, True, False),))),
 }
 

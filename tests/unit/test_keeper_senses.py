@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit import scenes
-from tests.unit.snapshots import PRIMARY, SPEC, STANDBY
+from tests.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 
 from poolkeeper import errors
 from poolkeeper.keeper import pool, senses
@@ -18,7 +18,7 @@ from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
 from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.keeping import Sight
-from poolkeeper.model.scene import Lease, NodeRecord, PoolNode
+from poolkeeper.model.scene import Lease, NodeRecord, PoolNode, Replayed
 from poolkeeper.system import cluster_store, fence
 from poolkeeper.system.etcd_wire import Change, KeyValue
 
@@ -164,6 +164,28 @@ def test_the_holder_is_open_when_it_accepts_writes(monkeypatch: pytest.MonkeyPat
     asyncio.run(_until(lambda: known.opened is not None if said else asked > 5, senses.probe_holder(known)))
     assert known.scene().primary == (PRIMARY if said else None)
     assert known.wake_pool.is_set() is said
+
+
+def test_what_a_standby_shows_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the holder of the lease; and what cannot be asked any more is not known any more."""
+    asked: list[str] = []
+    known = Knowledge(
+        SPEC, store=scenes.healthy().store, replayed={STANDBY: Replayed(0.0, 1), "gone": Replayed(0.0, 1)}
+    )
+
+    async def position(address: str, timeout: float) -> int | None:
+        assert timeout == senses.PROBE_TIMEOUT
+        asked.append(address)
+        if address == known.address(STANDBY):
+            raise errors.Unreachable("silent")
+        return 7
+
+    monkeypatch.setattr(senses.patroni, "replayed", position)
+    asyncio.run(
+        _until(lambda: STANDBY not in known.replayed and "gone" not in known.replayed, senses.watch_replay(known))
+    )
+    assert set(asked) == {known.address(STANDBY), known.address(OTHER)}
+    assert {node: shown.lsn for node, shown in known.replayed.items()} == {OTHER: 7}
 
 
 def test_an_event_wakes_and_a_tick_passes() -> None:

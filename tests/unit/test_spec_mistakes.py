@@ -72,7 +72,7 @@ FILES: dict[str, str] = {
     "other version": "[postgresql]\nversion = 16  #! postgresql.version: must be 17, not 16",
     "no such fallback": '[keeper]\nread_fallback = "wait"  #! keeper.read_fallback: "refuse" or "primary"',
     "a fence of two lines": '[keeper]\nfence_command = "a\\nb"  #! keeper.fence_command: must be one line',
-    "a fence with open quotes": "[keeper]\nfence_command = \"off 'x\"  #! keeper.fence_command: No closing quot",
+    "a fence with open quotes": '[keeper]\nfence_command = "off \'x"  #! keeper.fence_command: No closing quot',
     # Names.
     "capitals": '[lanes.rw]\nservice = "PG-Pool"  #! lanes.rw.service: must be a name of a-z, 0-9 and _',
     "one letter": '[haproxy]\nservice = "h"  #! haproxy.service: of 2 to 40 characters',

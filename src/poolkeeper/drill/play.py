@@ -26,6 +26,7 @@ HOLD = 3.0  # seconds that a fault lasts at the least
 TAIL = 1.0  # seconds of service after the victim is back
 SERVED_SECONDS = 40  # and the lease: both doors must serve again, by themselves, before the fault is healed
 BACK_SECONDS = 90
+ALONE_SECONDS = 15.0  # the same without the keeper, when nobody attaches a node to Pgpool-II again
 HEALTHY_SECONDS = 180
 _KEEPER_STOP = 5
 
@@ -144,7 +145,8 @@ async def _wait_back(stage: Stage) -> None:
     await stage.may_return.wait()
     await asyncio.sleep(LOOK_PAUSE)  # by then the nodes' pollers and the engine have noticed the fault itself
     try:
-        await wait.wait_for("the return of the victim", look, seconds=BACK_SECONDS, pause=LOOK_PAUSE)
+        patience = BACK_SECONDS if stage.turn.keeper else ALONE_SECONDS
+        await wait.wait_for("the return of the victim", look, seconds=patience, pause=LOOK_PAUSE)
         if not stage.turn.entry.hits_node:
             await _served(stage, time.monotonic(), SERVED_SECONDS)
         stage.scene.back = time.monotonic()

@@ -51,6 +51,11 @@ def host_rules() -> str:
     )
 
 
+# Pooled connections stay with the standby that they were opened to. A child that ends after so many sessions, and a
+# connection that nobody has used for so many seconds, let reads spread again over one that came back.
+READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_time": 60}
+
+
 def config(spec: ClusterSpec, lane_key: str) -> str:
     """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
     promise = type(spec.lanes).model_fields[lane_key].description
@@ -85,6 +90,7 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "max_pool": lane.max_pool,
             "connection_cache": spec.pgpool.connection_cache,
             "child_life_time": spec.pgpool.child_life_time,
+            **(READERS if lane_key == "ro" else {}),
         },
         "Balancing": _balancing(lane_key),
         "Checks": _checks(spec, lane_key),
@@ -92,8 +98,8 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "failover_command": "",
             "follow_primary_command": "",
             "failover_on_backend_error": False,
-            "auto_failback": lane_key == "pool",
-            "auto_failback_interval": 5,
+            # Keeper attaches, once a node has been fit for long enough; without it, `up` does.
+            "auto_failback": False,
             "search_primary_node_timeout": spec.pgpool.search_primary_node_timeout,
         },
         "Log": {"log_destination": "stderr", "log_line_prefix": "%m %a[%p]: "},
