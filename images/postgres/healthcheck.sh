@@ -11,4 +11,5 @@ answer=$(PGPASSFILE=$pass PGCONNECT_TIMEOUT=4 psql -X -A -t -q -h 127.0.0.1 -U "
 exec 3<> /dev/tcp/127.0.0.1/8008 # no program of HTTP is in the image, and Python would cost more than the query
 printf 'GET /health HTTP/1.0\r\n\r\n' >&3
 read -r -t 3 _ status _ <&3
+cat <&3 > /dev/null # to the end: Patroni logs an error when its answer meets a closed connection
 [ "$status" = 200 ]

@@ -190,7 +190,7 @@ def test_a_standby_is_added_and_removed(edited: Cluster) -> None:
     assert (rows["pg_node4"]["postgres"], rows["pg_node4"]["pgpool"]) == ("standby", "standby, up")
     now = identities(edited)
     assert all(now[name] == before[name] for name in before if name.startswith(("pg_node", "etcd")))
-    assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 24
+    assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 32
     edited.folder.joinpath("cluster.toml").write_text(
         edited.folder.joinpath("cluster.toml").read_text().replace(fourth, "")
     )

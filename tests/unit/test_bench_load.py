@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -9,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.unit import snapshots
 
 from poolkeeper import errors
 from poolkeeper.bench import busy, figure, load, load_account, rest
 from poolkeeper.bench.figure import Figure
 from poolkeeper.bench.load_account import Holding, Load
 from poolkeeper.drill.ledger import Gap, Judgement
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.observe import Access
 from poolkeeper.system import keeper, process
 from poolkeeper.system.etcd_wire import Change, KeyValue
 
@@ -140,6 +144,19 @@ def test_read_size(text: str | None, size: float | None) -> None:
 )
 def test_cpu_share(before: float | None, after: float | None, share: float | None) -> None:
     assert figure.cpu_share(before, after, 60) == (None if share is None else pytest.approx(share))
+
+
+def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = snapshots.edit_members(snapshots.healthy(), {snapshots.STANDBY: None})
+
+    async def look(access: Access) -> Snapshot:
+        del access
+        return ill
+
+    monkeypatch.setattr(load.observe, "snapshot", look)
+    with pytest.raises(errors.OperationRefused) as refused:
+        asyncio.run(load._healthy(Access(snapshots.SPEC, {})))
+    assert snapshots.STANDBY in refused.value.detail
 
 
 METRICS = """poolkeeper_keeper_healthy 1

@@ -19,6 +19,7 @@ from poolkeeper.model.scene import PoolNode
 from poolkeeper.system import pcp
 
 TIMEOUT = 3.0  # seconds for one command: a failover inside Pgpool keeps its control port busy
+REST_TICKS = 3  # without an event: a look costs Pgpool a connection to each node, more than it costs the keeper
 PATIENCE = 3.0  # seconds for the effect of an act to show
 RESTART_PATIENCE = 20.0  # seconds for a restart, which is Docker's
 VAIN = 10.0  # seconds of a wrong primary after which Pgpool is restarted: its main process may be looking for one
@@ -27,7 +28,7 @@ ERRORS = (errors.Unreachable, errors.ServerRefused)
 
 
 class PoolLoop:
-    """Looks whenever something happened, else once a tick."""
+    """Looks whenever something happened, else every few ticks."""
 
     def __init__(self, known: Knowledge, password: str, journal: Journal) -> None:
         self._known, self._password, self._journal = known, password, journal
@@ -43,7 +44,7 @@ class PoolLoop:
                 await self._look()
                 acted = await self._turn()
             if not acted:
-                await wait_or_tick(self._known.wake_pool, self._known.spec.keeper.tick_ms / 1000)
+                await wait_or_tick(self._known.wake_pool, REST_TICKS * self._known.spec.keeper.tick_ms / 1000)
 
     async def _turn(self) -> bool:
         """One act at a time: the next depends on what it made of Pgpool's view. Was anything done?"""
@@ -78,6 +79,7 @@ class PoolLoop:
             await self._look(None if decision.verb is Verb.RESTART else decision.index)
             if is_done(decision, self._known.pool.value):
                 self._journal.note("done", what=decision.verb.value, node=decision.node)
+                await self._look()  # an act on one node changes others too
                 return True
             await asyncio.sleep(POLL)
         self._journal.note("failed", what=decision.verb.value, node=decision.node, why="no effect showed in time")
