@@ -101,12 +101,15 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` in which SIGTERM and SIGHUP are as good as Ctrl-C."""
-    before = {
-        number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-        for number in _SIGNALS
-        if number != signal.SIGINT
-    }
+    """`asyncio.run` in which SIGTERM and SIGHUP are as good as Ctrl-C.
+
+    Ctrl-C itself is made to count too: a shell starts a program in the background with SIGINT ignored, and asyncio
+    leaves that as it is, so that no signal at all would end the work in order.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return asyncio.run(work)
     finally:

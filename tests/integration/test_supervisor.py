@@ -211,7 +211,8 @@ def test_before_a_promotion_no_session_of_the_door_is_left(lone: Lone) -> None:
     lone.sh(f"POOLKEEPER_DOOR_ADDRESS={ADDRESS} POOLKEEPER_DOOR=127.0.0.1:9990 before_promotion.sh")
     _until("one session's end", lambda: None if (said := lone.sh(sleeping)) == "1" else said)
     assert "administrator command" in lone.sh("cat /tmp/door.out")
-    expected = "set server standbys/alpha state maint; shutdown sessions server standbys/alpha"
+    end = "shutdown sessions server standbys/alpha"
+    expected = f"set server standbys/alpha state drain; {end}; {end}"
     assert lone.sh("cat /tmp/door.in") == expected
 
 

@@ -10,6 +10,7 @@ import typer
 
 from poolkeeper import undo
 from poolkeeper.cli import chosen, console
+from poolkeeper.system import state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,8 @@ def drill(
         progress.note(line(done))
 
     try:
-        undo.run(run.run(site, schedule.turns(entries, rounds, baseline, chance), progress, tell))
+        with state.lock(place.folder, "drill.lock"):  # two at once would take each other's faults for their own
+            undo.run(run.run(site, schedule.turns(entries, rounds, baseline, chance), progress, tell))
     finally:
         if book.rounds:
             written = drill_write.write_all(book.drill(), reports)

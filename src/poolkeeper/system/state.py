@@ -179,11 +179,14 @@ def purge(state: State) -> None:
 
 
 @contextlib.contextmanager
-def lock(state: State) -> Iterator[None]:
-    """Only one command at a time changes a cluster. Raises StateLocked at once if another one holds the lock."""
+def lock(state: State, name: str = "lock") -> Iterator[None]:
+    """Only one command at a time changes a cluster. Raises StateLocked at once if another one holds the lock.
+
+    A command that runs others (a drill) has a lock of its own name, against its like.
+    """
     try:
         state.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(state.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(state.root / name, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as e:
         raise _wrapped(e, state.root) from e
     try:
