@@ -240,5 +240,5 @@ def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
 
 
 def test_events_of_a_quiet_time_are_none(cluster: Cluster) -> None:
-    time.sleep(2)
+    time.sleep(2)  # so that the last second holds nothing of the tests before: what is waited for is the time itself
     assert cluster.run("events", "--since", "1s").returncode == 1

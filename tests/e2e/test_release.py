@@ -25,6 +25,7 @@ pytestmark = pytest.mark.e2e
 FENCE_AFTER = 2  # seconds of silence
 # The fence asks a server of this test, which knows how to turn the machine off; any answer but 2xx is a failure.
 ASK = "python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=20)'"
+# That nothing happens can only be seen by letting time go by.
 A_WHILE = 4.0  # seconds in which a release would have been done many times over
 SECOND_PORT = 18407
 

@@ -43,7 +43,7 @@ def healthy(spec: ClusterSpec = snapshots.SPEC) -> Scene:
     backends = (PoolNode(i, n, "up", "primary" if n == first else "standby") for i, n in enumerate(names_of(spec)))
     return Scene(
         AT,
-        Seen(StoreView(20, lease, members, records, LSN, tuple(others))),
+        Seen(StoreView(20, lease, members, records, LSN)),
         {name: Sight(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)},
         Seen(tuple(backends)),
         Seen(tuple(_route(proxy, n, n == first) for proxy in (proxies.PRIMARY, proxies.STANDBYS) for n in members)),
@@ -146,7 +146,7 @@ def stores(draw: st.DrawFn, names: list[str]) -> StoreView:
         if draw(st.integers(0, 5))
     }
     paused = st.sampled_from([False] * 5 + [True])
-    return StoreView(20, draw(leases), members, records, draw(POSITIONS), (), draw(paused))
+    return StoreView(20, draw(leases), members, records, draw(POSITIONS), draw(paused))
 
 
 @st.composite

@@ -16,6 +16,7 @@ from poolkeeper import errors
 from poolkeeper.bench import busy, figure, load, load_account, rest
 from poolkeeper.bench.figure import Figure
 from poolkeeper.bench.load_account import Holding, Load
+from poolkeeper.drill import watch
 from poolkeeper.drill.ledger import Gap, Judgement
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.observe import Access
@@ -118,13 +119,13 @@ def test_keeper_work_is_counted_from_the_begin_on() -> None:
 
 def test_watch_keeps_changes_and_tells_each() -> None:
     told: list[str] = []
-    watch = load.LeaseWatch(told.append)
-    watch.note("n1", 7)
-    watch.note("n1", 7)
-    load._note(Change(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, watch)
-    load._note(Change(9, (), (KEY,)), KEY, watch)
-    load._note(Change(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, watch)
-    assert [(h.owner, h.revision) for h in watch.seen] == [("n1", 7), (None, 0), ("n2", 10)]
+    lease = load.LeaseWatch(told.append)
+    lease.note_owner("n1", 7)
+    lease.note_owner("n1", 7)
+    watch._note(Change(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
+    watch._note(Change(9, (), (KEY,)), KEY, lease)
+    watch._note(Change(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
+    assert [(h.owner, h.revision) for h in lease.seen] == [("n1", 7), (None, 0), ("n2", 10)]
     assert [line.split("changed: ")[1] for line in told] == [
         "n1 (revision 7) → nobody (revision 0)",
         "nobody (revision 0) → n2 (revision 10)",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit import keeper_world, scenes, snapshots
 from tests.unit.test_spec_properties import Edit, edits
 
-from poolkeeper.decide import fitness, pool_view
+from poolkeeper.decide import fitness
 from poolkeeper.model import proxies, source
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.scene import Scene
@@ -19,6 +19,11 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import keeper
 
 Looks = tuple[ClusterSpec, Scene, Memory]
+
+
+def fit_standbys(spec: ClusterSpec, scene: Scene, memory: Memory) -> set[str]:
+    """Standbys that may serve reads now."""
+    return {n.name for n in spec.nodes if fitness.unfit_because(spec, scene, memory, n.name) is None}
 
 
 def assert_settled(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
@@ -35,7 +40,7 @@ def _assert_pool(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
     if scene.primary not in backends or scene.is_dead(scene.primary):
         return
     assert [b.name for b in backends.values() if b.role == "primary" and b.is_up] == [scene.primary]
-    for name in set(pool_view.fit_standbys(spec, scene, memory)) & backends.keys():
+    for name in fit_standbys(spec, scene, memory) & backends.keys():
         assert backends[name].is_up
     for name in scenes.names_of(spec):
         if name in backends and scene.is_dead(name):
@@ -43,7 +48,7 @@ def _assert_pool(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
 
 
 def _assert_routes(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
-    fit, declared = pool_view.fit_standbys(spec, scene, memory), scenes.names_of(spec)
+    fit, declared = fit_standbys(spec, scene, memory), scenes.names_of(spec)
     for route in scene.routes.value or ():
         if route.node not in declared:
             continue

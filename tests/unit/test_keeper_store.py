@@ -44,7 +44,6 @@ def test_everything_is_read() -> None:
         },
         {"pg_node2": NodeRecord("pg_node2", "x", "y", 6)},
         10,
-        ("pg_node2", "pg_node3"),
         paused=False,
     )
 
@@ -65,8 +64,6 @@ def test_an_empty_store_says_nothing() -> None:
         ("status", "[1]", "leader_lsn", None),
         ("status", {"optime": "10"}, "leader_lsn", None),
         ("status", {"optime": True}, "leader_lsn", None),
-        ("sync", {"sync_standby": None}, "quorum", ()),
-        ("sync", {"sync_standby": ""}, "quorum", ()),
         ("config", {"pause": True}, "paused", True),
         ("config", {"pause": "true"}, "paused", False),
         ("config", None, "paused", False),

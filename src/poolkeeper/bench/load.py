@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,15 +19,14 @@ from poolkeeper import errors, observe, wait
 from poolkeeper.bench import busy, figure, rest
 from poolkeeper.bench.load_account import Holding, Load, work_by_kind
 from poolkeeper.decide import health
-from poolkeeper.drill import client, ledger, reader, writer
+from poolkeeper.drill import client, ledger, reader, watch, writer
 from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
 from poolkeeper.render import psql
-from poolkeeper.system import cluster_store, etcd_kv, etcd_wire, keeper
+from poolkeeper.system import keeper
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
 FRESH_PACE = 0.5  # seconds between two fresh connections
-AGAIN = 0.1  # seconds before a watch that broke is begun again
 READY_SECONDS = 30  # the doors must serve every client so soon, before the load begins
 HEALTHY_SECONDS = 180  # after the load
 PROBE_TIMEOUT = 10.0  # seconds: under load everything answers late
@@ -41,7 +40,12 @@ class LeaseWatch:
     seen: list[Holding] = field(default_factory=list)
     blind: int = 0
 
-    def note(self, owner: str | None, revision: int) -> None:
+    def note_blind(self, reason: str) -> None:
+        """The key could not be watched for a while."""
+        self.blind += 1
+        self.tell(f"{datetime.now(UTC):%H:%M:%S} the lease cannot be watched: {reason}")
+
+    def note_owner(self, owner: str | None, revision: int) -> None:
         """The key is so now."""
         holding = Holding(time.monotonic(), owner, revision)
         if self.seen and holding.is_same(self.seen[-1]):
@@ -77,7 +81,7 @@ async def _healthy(access: observe.Access) -> str:
 
 async def _loaded(place: Place, access: observe.Access, seconds: float, progress: Progress) -> Load:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
-    async with _watched(access, lease):
+    async with watch.leader_key(access, lease):
         with ExitStack() as stack:
             stack.enter_context(client.running(_light(writer.door(access)), writes))
             stack.enter_context(client.running(_light(reader.door(access)), reads))
@@ -117,45 +121,6 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
         return None if served else "a client was not served yet"
 
     await wait.wait_for("service at both doors", look, seconds=READY_SECONDS)
-
-
-@asynccontextmanager
-async def _watched(access: observe.Access, lease: LeaseWatch) -> AsyncIterator[None]:
-    """The leader key is watched for the length of the block."""
-    spec = access.spec
-    store = etcd_kv.Store([str(member.address) for member in spec.etcd.members], spec.timeouts.query)
-    watching = asyncio.create_task(_follow(store, cluster_store.leader_key(spec.name), lease))
-    try:
-        yield
-        if watching.done():
-            watching.result()  # it ends only by an error, and what it did not see must not pass for calm
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        await store.close()
-
-
-async def _follow(store: etcd_kv.Store, key: str, lease: LeaseWatch) -> None:
-    """Read, then watch; again from the reading where the watch broke."""
-    while True:
-        try:
-            revision, found = await store.read(key)
-            held = next((pair for pair in found if pair.key == key), None)
-            lease.note(held.value if held else None, held.revision if held else 0)
-            async with aclosing(store.watch(key, revision)) as news:
-                async for change in news:
-                    _note(change, key, lease)
-        except (errors.Unreachable, errors.ServerRefused):
-            lease.blind += 1
-            await asyncio.sleep(AGAIN)
-
-
-def _note(change: etcd_wire.Change, key: str, lease: LeaseWatch) -> None:
-    if key in change.deletes:
-        lease.note(None, 0)
-    for pair in change.puts:
-        if pair.key == key:
-            lease.note(pair.value, pair.revision)
 
 
 async def _cpu_seconds(access: observe.Access) -> float | None:

@@ -74,8 +74,3 @@ def _is_steady(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) -> bo
     if since is None or fitness.unfit_because(spec, scene, memory, name) is not None:
         return False
     return scene.at - since >= spec.keeper.attach_after_seconds
-
-
-def fit_standbys(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[str, ...]:
-    """Standbys that may serve reads now."""
-    return tuple(n.name for n in spec.nodes if fitness.unfit_because(spec, scene, memory, n.name) is None)

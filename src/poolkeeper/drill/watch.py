@@ -11,18 +11,29 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Protocol
 
 from poolkeeper import errors
 from poolkeeper.drill import link
 from poolkeeper.drill.split import Lease, Recovery
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.observe import Access
-from poolkeeper.system import etcd_kv, etcd_wire
+from poolkeeper.system import cluster_store, etcd_kv, etcd_wire
 
 POLL_PACE = 0.02  # seconds between two questions to a node
 RETRY_PACE = 0.1  # seconds between two connections to a node that does not answer
 ASK_SECONDS = 1.0  # a node that gives no answer for so long is silent
 PRIMARY, STANDBY, SILENT = "primary", "standby", "silent"
+
+
+class LeaseJournal(Protocol):
+    """Who wants to hear of the leader key."""
+
+    def note_owner(self, owner: str | None, revision: int) -> None:
+        """The leader key has this owner since this revision of the store; None and 0: there is none."""
+
+    def note_blind(self, reason: str) -> None:
+        """It could not be watched for a while."""
 
 
 class Journal:
@@ -33,10 +44,15 @@ class Journal:
         self.recoveries: list[Recovery] = []
         self.blind: list[str] = []  # why the leader key could not be watched for a while
 
-    def note_owner(self, owner: str | None) -> None:
-        """The leader key has this owner now."""
+    def note_owner(self, owner: str | None, revision: int) -> None:
+        """The leader key has this owner now; the same owner's next revision is no news here."""
+        del revision
         if not self.leases or self.leases[-1].owner != owner:
             self.leases.append(Lease(time.monotonic(), owner))
+
+    def note_blind(self, reason: str) -> None:
+        """The leader key could not be watched for a while."""
+        self.blind.append(reason)
 
     def note_state(self, node: str, state: str) -> None:
         """The node says this now."""
@@ -99,36 +115,39 @@ def nodes(access: Access, journal: Journal) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def leader_key(access: Access, journal: Journal) -> AsyncIterator[None]:
+async def leader_key(access: Access, journal: LeaseJournal) -> AsyncIterator[None]:
     """Patroni's leader key is watched for the length of the block."""
     spec = access.spec
     store = etcd_kv.Store([str(spec.addresses()[m.name]) for m in spec.etcd.members], spec.timeouts.query)
-    watching = asyncio.create_task(_follow(store, f"/service/{spec.name}/leader", journal))
+    watching = asyncio.create_task(_follow(store, cluster_store.leader_key(spec.name), journal))
     try:
         yield
+        if watching.done():
+            watching.result()  # it ends only by an error, and what it did not see must not pass for calm
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await store.close()
 
 
-async def _follow(store: etcd_kv.Store, key: str, journal: Journal) -> None:
+async def _follow(store: etcd_kv.Store, key: str, journal: LeaseJournal) -> None:
     """Read, then watch; again from the reading when the member that told goes away."""
     while True:
         try:
             revision, found = await store.read(key)
-            journal.note_owner(next((kv.value for kv in found if kv.key == key), None))
+            held = next((kv for kv in found if kv.key == key), None)
+            journal.note_owner(held.value if held else None, held.revision if held else 0)
             async with aclosing(store.watch(key, revision)) as changes:
                 async for change in changes:
                     _note(change, key, journal)
         except (errors.Unreachable, errors.ServerRefused) as e:
-            journal.blind.append(e.message)
+            journal.note_blind(e.message)
             await asyncio.sleep(RETRY_PACE)
 
 
-def _note(change: etcd_wire.Change, key: str, journal: Journal) -> None:
+def _note(change: etcd_wire.Change, key: str, journal: LeaseJournal) -> None:
     if key in change.deletes:
-        journal.note_owner(None)
+        journal.note_owner(None, 0)
     for kv in change.puts:
         if kv.key == key:
-            journal.note_owner(kv.value)
+            journal.note_owner(kv.value, kv.revision)

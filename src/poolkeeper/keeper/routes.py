@@ -28,6 +28,7 @@ class RouteLoop:
         self._known, self._store, self._journal = known, store, journal
         door = known.spec.haproxy
         self._door = (str(door.address), door.runtime_port)
+        self._fencing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """For ever."""
@@ -46,9 +47,19 @@ class RouteLoop:
         self._journal.begin("release", [verdict] if verdict else [])
         self._journal.begin("routes", moves)
         work = [self._move(moves)] if moves else []
-        if isinstance(verdict, Decision):
-            work.append(self._release(verdict) if verdict.verb is Verb.RELEASE else self._fence(verdict))
+        if isinstance(verdict, Decision) and verdict.verb is Verb.RELEASE:
+            work.append(self._release(verdict))
+        elif isinstance(verdict, Decision):
+            self._begin_fence(verdict)
         await asyncio.gather(*work)
+
+    def _begin_fence(self, decision: Decision) -> None:
+        """Beside the loop, which goes on meanwhile; one at a time."""
+        if self._fencing is not None and not self._fencing.done():
+            return
+        if self._fencing is not None:
+            self._fencing.result()  # an error that nobody expected ends the agent
+        self._fencing = asyncio.create_task(self._fence(decision))
 
     async def _release(self, decision: Decision) -> None:
         """One transaction; whatever changed in the store since the death was proven makes it do nothing.

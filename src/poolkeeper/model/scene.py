@@ -74,7 +74,6 @@ class StoreView:
     members: Mapping[str, Member] = field(default_factory=dict)
     records: Mapping[str, NodeRecord] = field(default_factory=dict)
     leader_lsn: int | None = None
-    quorum: tuple[str, ...] = ()  # standbys that may have acknowledged a commit
     paused: bool = False
 
 

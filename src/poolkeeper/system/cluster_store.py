@@ -59,7 +59,6 @@ def read_view(cluster: str, revision: int, keys: Iterable[KeyValue]) -> StoreVie
         members={m.name: m for m in map(_member, _under(f"{service}members/", by_key))},
         records={r.node: r for r in map(_record, _under(f"{own}nodes/", by_key)) if r is not None},
         leader_lsn=_number(_document(by_key.get(f"{service}status")).get("optime")),
-        quorum=_quorum(_document(by_key.get(f"{service}sync"))),
         paused=_document(by_key.get(f"{service}config")).get("pause") is True,
     )
 
@@ -100,7 +99,3 @@ def _record(pair: KeyValue) -> NodeRecord | None:
         return None
     name = pair.key.rsplit("/", 1)[-1]
     return NodeRecord(name, str(document["incarnation"]), str(document["boot"]), pair.revision)
-
-
-def _quorum(document: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(name for name in str(document.get("sync_standby") or "").split(",") if name)
