@@ -165,7 +165,7 @@ poolkeeper_keeper_knows{source="store"} 1
 poolkeeper_keeper_events_total{event="decided"} 22
 poolkeeper_keeper_events_total{event="done"} 19
 process_cpu_seconds_total 4.567
-process_resident_memory_bytes 52961280
+poolkeeper_keeper_memory_peak_bytes 52961280
 """
 
 

@@ -99,4 +99,4 @@ def test_the_metrics_are_prometheus_text() -> None:
     assert figures['poolkeeper_keeper_knows{source="pool"}'] == 0
     assert figures['poolkeeper_keeper_knows{source="store"}'] == 1
     assert figures['poolkeeper_keeper_events_total{event="seen"}'] == 1
-    assert figures["process_resident_memory_bytes"] > 1_000_000
+    assert figures["poolkeeper_keeper_memory_peak_bytes"] > 1_000_000

@@ -103,7 +103,7 @@ def _metrics(known: Knowledge, journal: Journal) -> tuple[int, str, str]:
             for name, count in sorted(journal.counts.items())
         ),
         f"process_cpu_seconds_total {usage.ru_utime + usage.ru_stime:.3f}",
-        f"process_resident_memory_bytes {usage.ru_maxrss * 1024}",
+        f"poolkeeper_keeper_memory_peak_bytes {usage.ru_maxrss * 1024}",
     ]
     return 200, "text/plain; version=0.0.4", "\n".join(lines) + "\n"
 

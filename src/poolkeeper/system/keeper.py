@@ -40,7 +40,7 @@ def read_metrics(text: str) -> Metrics:
     try:
         return Metrics(
             cpu_seconds=float(values["process_cpu_seconds_total"]),
-            peak_bytes=int(values["process_resident_memory_bytes"]),
+            peak_bytes=int(values["poolkeeper_keeper_memory_peak_bytes"]),
             events={key.split('"')[1]: int(count) for key, count in values.items() if key.startswith(_EVENTS)},
         )
     except (KeyError, IndexError, ValueError) as e:
