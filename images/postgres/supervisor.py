@@ -3,7 +3,8 @@
 Invariants. (1) Before any process of this life of the node could run PostgreSQL, the store holds this incarnation under
 /poolkeeper/CLUSTER/nodes/NODE, so that an agent who knows of an earlier one can compare, and keep its hands off.
 (2) When this process has ended, no process of the node is left: the kernel sees to that (PID namespace). Whoever sees
-its end has proof that this incarnation writes nothing any more.
+its end has proof that this incarnation writes nothing any more. (3) A node without data makes no cluster unless it is
+the one that is declared to (POOLKEEPER_INITIALIZES): the others wait until the store says that there is one to clone.
 
 It does not promise that Patroni or PostgreSQL are healthy; it has no opinion on who leads. A postmaster that exits by
 itself, with whatever status, has ended its own processes first: that is left to Patroni. Only one that was killed by a
@@ -24,7 +25,10 @@ DATA = "/var/lib/postgresql/data/pgdata"
 HEARD = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # kill a postmaster only before it has a handler, or a child
 TXN = "/v3/kv/txn"
+RANGE = "/v3/kv/range"
 STORE_TIMEOUT = 1.0  # seconds, for each step of one attempt at one member
+# The same in the first round: a member without a leader yet (all start together) takes a request and does not answer.
+STORE_FIRST_TIMEOUT = 0.2
 STORE_PAUSE = 0.1  # seconds between two rounds over the members
 QUICK_ENDS, QUICK_SECONDS = 5, 30.0  # so many ends of Patroni in such a time: it will not come up by itself
 CRASHED, HOPELESS = 70, 71  # exit codes
@@ -76,11 +80,11 @@ def record_answer(answer, value):
     return found[0]["value"] == coded(value), int(found[0]["mod_revision"])
 
 
-def post(member, path, body):
+def post(member, path, body, timeout=STORE_TIMEOUT):
     """One HTTP request; the answer's JSON. OSError or ValueError when there is none. http.client would cost 60 ms."""
     data = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.0\r\nHost: {member[0]}\r\nContent-Length: {len(data)}\r\n\r\n"
-    with socket.create_connection(member, STORE_TIMEOUT) as connection:
+    with socket.create_connection(member, timeout) as connection:
         connection.sendall(head.encode() + data)
         with connection.makefile("rb") as stream:
             if stream.readline().split()[1:2] != [b"200"]:
@@ -90,23 +94,53 @@ def post(member, path, body):
             return json.loads(stream.read())
 
 
-def write_record(store, key, value):
-    """Write the record, however long it takes; False when the node was asked to stop meanwhile."""
-    revision, complained = 0, False
+def until(store, attempt):
+    """Attempt it at one member after the other, however long it takes; False when the node was asked to stop meanwhile.
+
+    `attempt` takes a member and a timeout; it returns whether that was it, or raises OSError, ValueError, LookupError.
+    """
+    timeout, complained = STORE_FIRST_TIMEOUT, False
     while True:
         for member in store:
             try:
-                for _ in range(2):  # after a restart, the first try only learns the revision
-                    done, revision = record_answer(post(member, TXN, record_request(key, value, revision)), value)
-                    if done:
-                        return True
+                if attempt(member, timeout):
+                    return True
             except (OSError, ValueError, LookupError) as error:
-                if not complained:
+                if not complained and timeout == STORE_TIMEOUT:
                     say("waits for the store", member=f"{member[0]}:{member[1]}", error=str(error))
-                complained = True
+                    complained = True
+        timeout = STORE_TIMEOUT
         heard = signal.sigtimedwait(HEARD, STORE_PAUSE)
         if heard and heard.si_signo in STOPS:
             return False
+
+
+def write_record(store, key, value):
+    """Write the record; False when the node was asked to stop meanwhile."""
+    revision = 0
+
+    def attempt(member, timeout):
+        nonlocal revision
+        for _ in range(2):  # after a restart, the first try only learns the revision
+            answer = post(member, TXN, record_request(key, value, revision), timeout)
+            done, revision = record_answer(answer, value)
+            if done:
+                return True
+        return False
+
+    return until(store, attempt)
+
+
+def wait_for_cluster(store, scope):
+    """Wait until some node has begun to initialize the cluster; False when the node was asked to stop meanwhile."""
+    say("waits for a cluster to clone", scope=scope)
+    request = {"key": coded(f"/service/{scope}/initialize"), "count_only": True}
+    return until(store, lambda member, timeout: int(post(member, RANGE, request, timeout).get("count", 0)) > 0)
+
+
+def may_initialize(data, declared):
+    """Whether Patroni may start at once: it has data already, or this is the node that is declared to make it."""
+    return declared or os.path.exists(os.path.join(data, "PG_VERSION"))
 
 
 def postmaster(data, since):
@@ -222,9 +256,12 @@ def main():
         boot = file.read().strip()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     value = json.dumps({"incarnation": incarnation, "boot": boot, "started": started})
-    key = f"/poolkeeper/{os.environ['POOLKEEPER_CLUSTER']}/nodes/{node}"
     life = Node(os.environ.get("POOLKEEPER_DATA", DATA))
-    if not write_record(members(os.environ["POOLKEEPER_ETCD"]), key, value):
+    cluster, store = os.environ["POOLKEEPER_CLUSTER"], members(os.environ["POOLKEEPER_ETCD"])
+    if not write_record(store, f"/poolkeeper/{cluster}/nodes/{node}", value):
+        return
+    declared = os.environ.get("POOLKEEPER_INITIALIZES") == "yes"
+    if not may_initialize(life.data, declared) and not wait_for_cluster(store, cluster):
         return
     life.start_patroni()
     while not life.stopped():

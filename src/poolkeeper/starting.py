@@ -11,7 +11,7 @@ from poolkeeper import errors, observe
 from poolkeeper.decide import plan
 from poolkeeper.model.observed import Container
 from poolkeeper.model.progress import Progress
-from poolkeeper.system import compose, etcd, patroni, state
+from poolkeeper.system import compose, patroni, state
 from poolkeeper.wait import wait_for
 
 ENDLESS = 3  # restarts by the engine since we began: it will not come up by itself
@@ -57,6 +57,8 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     if nodes:
         with ctx.progress.step("waiting until every standby streams from the primary"):
             leader = await _wait_streaming(ctx)
+            # A Pgpool-II that starts sooner would lose a node again: keeper detaches one that Patroni calls "starting".
+            await _wait_reported(ctx, leader)
         await asyncio.gather(bring(ctx, late), _hasten_quorum(ctx, leader))
     else:
         await bring(ctx, late)
@@ -90,29 +92,21 @@ def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
 
 
 async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
-    """The first declared node must win the race to initialize: the others start once it has.
+    """Everything is created at once, then started in order; the supervisors see to it that the first node initializes.
 
-    The store starts before it: a Patroni that finds no store looks again only after 5 s.
+    The store starts before the nodes: a Patroni that finds no store looks again only after 5 s.
     """
-    first, spec = ctx.access.spec.nodes[0].name, ctx.access.spec
     with ctx.progress.step("creating the containers"):
         await asyncio.to_thread(compose.create, ctx.project)
-    await _start_created(ctx, [*etcds, first])
-    with ctx.progress.step(f"initializing the database on {first}"):
-        key, store = f"/service/{spec.name}/initialize", ctx.address(spec.etcd.members[0].name)
-
-        async def initialized() -> str | None:
-            seen = await observe.see(etcd.has_key(store, key, spec.timeouts.query))
-            return None if seen.value else seen.error or f"{first} has not begun to initialize"
-
-        begun = while_alive(ctx, [*etcds, first], wait_for(f"the initialization by {first}", initialized, seconds=60))
-        await asyncio.gather(asyncio.to_thread(ctx.prepare_lanes), begun)
-    await _start_created(ctx, [node for node in nodes if node != first])
+    await _start_created(ctx, [*etcds, *nodes])
+    await asyncio.to_thread(ctx.prepare_lanes)
 
 
 async def wait_nodes(ctx: Context) -> None:
     """Wait for one primary that every other node streams from, and for its quorum as far as that can be hastened."""
-    await _hasten_quorum(ctx, await _wait_streaming(ctx))
+    leader = await _wait_streaming(ctx)
+    await _wait_reported(ctx, leader)
+    await _hasten_quorum(ctx, leader)
 
 
 async def _wait_streaming(ctx: Context) -> str:
@@ -149,11 +143,10 @@ async def _leader(ctx: Context) -> str | None:
     return None
 
 
-async def _hasten_quorum(ctx: Context, leader: str) -> None:
-    """Have Patroni take the standbys into the quorum now, and not only when it next looks around.
+async def _wait_reported(ctx: Context, leader: str) -> None:
+    """Wait until Patroni knows of every node that it runs; a few of its rounds at the most, and then without it.
 
-    It takes those that it knows to run; a PATCH that changes nothing makes it look. Where any of this fails, the
-    cluster only gets green later, so no answer matters here.
+    A Patroni that never says so keeps the cluster from getting green, and is named there.
     """
     spec = ctx.access.spec
     address, limit = ctx.address(leader), spec.timeouts.query
@@ -165,9 +158,17 @@ async def _hasten_quorum(ctx: Context, leader: str) -> None:
         return f"not running by Patroni's word: {', '.join(starting)}" if starting else None
 
     with suppress(errors.DeadlinePassed):
-        await wait_for("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.2)
+        await wait_for("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.1)
+
+
+async def _hasten_quorum(ctx: Context, leader: str) -> None:
+    """Have Patroni take the standbys that it knows to run into the quorum now, not only when it next looks around.
+
+    A PATCH that changes nothing makes it look. Where it fails, the cluster only gets green later: no answer matters.
+    """
+    spec = ctx.access.spec
     same = {"loop_wait": spec.patroni.loop_wait}
-    await observe.see(patroni.patch_config(address, same, ctx.access.rest_auth, limit))
+    await observe.see(patroni.patch_config(ctx.address(leader), same, ctx.access.rest_auth, spec.timeouts.query))
 
 
 async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[None, None, None]) -> None:

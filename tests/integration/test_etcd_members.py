@@ -87,7 +87,8 @@ def members(image: str) -> Iterator[Members]:
 async def _without_quorum(addresses: list[str]) -> str | None:
     for address in addresses:
         try:
-            await etcd.has_key(address, "x", 5)
+            if not (await etcd.observe(address, 5)).healthy:
+                return f"{address} has no quorum"
         except errors.PoolkeeperError as e:
             return e.message
     return None

@@ -238,3 +238,19 @@ def test_without_a_store_it_waits_and_can_be_stopped(lone: Lone) -> None:
     process.check(["docker", "stop", "--time", "20", name])
     assert process.check(["docker", "inspect", "--format", "{{.State.ExitCode}}", name]).strip() == "0"
     assert "Patroni" not in compose.tail(name)
+
+
+def test_a_node_without_data_waits_for_the_one_that_is_declared_to_make_it(lone: Lone) -> None:
+    """Otherwise whoever starts quickest is the first primary; here nobody has begun yet, and then somebody has."""
+    bench, name = lone.bench, lone.node.replace("_alpha", "_beta")
+    argv = ["docker", "run", "-d", "--name", name, "--hostname", "beta", "--network", name.rsplit("_", 1)[0]]
+    label = ["--label", "poolkeeper.test=1", "-e", "POOLKEEPER_CLUSTER=planted"]
+    process.check([*argv, *bench.flags("beta"), *label, bench.service("beta")["image"]])
+    try:
+        beta = Lone(bench, name, lone.store)
+        _until("its wait", lambda: None if "waits for a cluster to clone" in beta.said() else beta.said())
+        assert beta.patroni() == ""
+        compose.execute(lone.store, ["env", "ETCDCTL_API=3", "etcdctl", "put", "/service/planted/initialize", "x"])
+        _until("its Patroni", lambda: None if beta.patroni() else "no Patroni")
+    finally:
+        process.run(["docker", "rm", "--force", "--volumes", name])

@@ -140,3 +140,32 @@ def test_a_wanted_end_of_patroni_is_an_end(node: Any) -> None:
     assert not node.stopped()
     node.patroni_ended(0)
     assert node.stopped()
+
+
+@pytest.mark.parametrize(
+    ("has_data", "declared", "expected"),
+    [(False, False, False), (False, True, True), (True, False, True), (True, True, True)],
+)
+def test_who_may_start_before_there_is_a_cluster(
+    supervisor: ModuleType, tmp_path: Path, has_data: bool, declared: bool, expected: bool
+) -> None:
+    """Only the declared node, or one that has data: an empty one could win the race to initialize."""
+    if has_data:
+        (tmp_path / "PG_VERSION").write_text("17\n")
+    assert supervisor.may_initialize(str(tmp_path), declared) is expected
+
+
+def test_an_attempt_goes_round_the_members_and_gets_more_time(supervisor: ModuleType) -> None:
+    """The first round is short: a member without a leader yet takes a request and does not answer."""
+    asked: list[tuple[str, float]] = []
+
+    def attempt(member: tuple[str, int], timeout: float) -> bool:
+        asked.append((member[0], timeout))
+        if member[0] == "a":
+            raise OSError("no answer")
+        return len(asked) == 4
+
+    assert supervisor.until([("a", 2379), ("b", 2379)], attempt)
+    first, later = supervisor.STORE_FIRST_TIMEOUT, supervisor.STORE_TIMEOUT
+    assert first < later
+    assert asked == [("a", first), ("b", first), ("a", later), ("b", later)]

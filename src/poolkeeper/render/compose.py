@@ -98,6 +98,7 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
         "environment": {
             "POOLKEEPER_CLUSTER": spec.name,
             "POOLKEEPER_NODE": name,
+            **({"POOLKEEPER_INITIALIZES": "yes"} if name == spec.nodes[0].name else {}),
             "POOLKEEPER_ETCD": ",".join(f"{m.name}:{etcd.CLIENT_PORT}" for m in spec.etcd.members),
             "POOLKEEPER_DOOR": f"{spec.haproxy.service}:{spec.haproxy.runtime_port}",
             "POOLKEEPER_DOOR_ADDRESS": str(spec.haproxy.address),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from poolkeeper import errors
 from poolkeeper.model.observed import EtcdView
 from poolkeeper.system import http
@@ -21,10 +19,3 @@ async def observe(address: str, timeout: float) -> EtcdView:
             raise
         return EtcdView(str(version["etcdserver"]), healthy=False)
     return EtcdView(str(version["etcdserver"]), str(health.get("health")) == "true")
-
-
-async def has_key(address: str, key: str, timeout: float) -> bool:
-    """Does the key exist? A linearizable read, so it needs a quorum."""
-    body = {"key": base64.b64encode(key.encode()).decode(), "count_only": True}
-    answer = await http.fetch_json(f"http://{address}:{PORT}/v3/kv/range", timeout=timeout, method="POST", body=body)
-    return int(answer.get("count", 0)) > 0
