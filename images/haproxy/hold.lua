@@ -1,23 +1,49 @@
--- Holds a new session until its proxy has a server, so that while one primary follows another a client waits instead
--- of being refused.
+-- Holds a new session until its proxy has a server that stays, so that while one primary follows another a client waits
+-- instead of being refused.
 --
 --     tcp-request inspect-delay <longer than the hold>
 --     tcp-request content lua.hold_for_server <proxy> <milliseconds>
 --
--- A session passes at once when a server is up. It is refused when the time is over, and when its client has gone:
--- no server then sees a session that nobody waits for. It promises no server: the one that was up may end before the
--- connection to it is made. HAProxy ends the hold by itself where inspect-delay is the shorter of the two.
+-- and, on the runtime API, by a server that is about to stop:
+--
+--     poolkeeper leave <proxy> <server> <milliseconds>
+--
+-- A session passes at once when a server is up, and none that is up is about to stop. It is refused when the time is
+-- over, and when its client has gone: no server then sees a session that nobody waits for. What was said of a server
+-- ends by itself (0 ends it now), so nobody has to take it back. No server is promised: the one that was up may end
+-- before the connection to it is made. HAProxy ends the hold by itself where inspect-delay is the shorter of the two.
 
 local POLL_MS = 20
+
+local leaving = {} -- proxy → server → until when (milliseconds)
 
 local function milliseconds()
     local now = core.now()
     return now.sec * 1000 + now.usec // 1000
 end
 
+local function is_up(server)
+    return string.sub(server:get_stats()["status"], 1, 2) == "UP"
+end
+
+local function is_being_left(backend, proxy)
+    for name, ends in pairs(leaving[proxy] or {}) do
+        if ends <= milliseconds() then
+            leaving[proxy][name] = nil
+        elseif is_up(backend.servers[name]) then
+            return true
+        end
+    end
+    return false
+end
+
+local function may_pass(backend, proxy)
+    return backend:get_srv_act() > 0 and not is_being_left(backend, proxy)
+end
+
 local function hold_for_server(txn, proxy, hold_ms)
     local backend = core.backends[proxy]
-    if backend:get_srv_act() > 0 then
+    if may_pass(backend, proxy) then
         return act.CONTINUE
     end
     local deadline = milliseconds() + tonumber(hold_ms)
@@ -26,11 +52,22 @@ local function hold_for_server(txn, proxy, hold_ms)
         if not txn.req:may_recv() then
             return act.DENY
         end
-        if backend:get_srv_act() > 0 then
+        if may_pass(backend, proxy) then
             return act.CONTINUE
         end
     end
     return act.DENY
 end
 
+local function leave(applet, _, _, proxy, server, hold_ms)
+    local backend, duration = core.backends[proxy or ""], tonumber(hold_ms)
+    if not backend or not backend.servers[server or ""] or not duration then
+        applet:send("No such server, or no number of milliseconds.\n")
+        return
+    end
+    leaving[proxy] = leaving[proxy] or {}
+    leaving[proxy][server] = milliseconds() + duration
+end
+
 core.register_action("hold_for_server", { "tcp-req" }, hold_for_server, 2)
+core.register_cli({ "poolkeeper", "leave" }, "poolkeeper leave <proxy> <server> <milliseconds>", leave)

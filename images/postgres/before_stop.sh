@@ -1,8 +1,11 @@
 #!/bin/bash
-# Patroni's before_stop: stops PostgreSQL itself, and returns when it has ended. Patroni, which looks only once a second
-# and then waits one more before it gives the lease up, then finds it gone and gives the lease up at once.
+# Patroni's before_stop: new sessions of writers wait at HAProxy from now on, instead of meeting a server that shuts down.
+# Then it stops PostgreSQL itself, and returns when it has ended. Patroni, which looks only once a second and then waits
+# one more before it gives the lease up, then finds it gone and gives the lease up at once.
 #
 # A fast stop ends every session first and waits for the standbys to have all of the WAL. Where that takes longer than
 # three seconds (a standby that does not answer), or fails, Patroni stops PostgreSQL in its own way, which goes on from here.
+door.sh leave
+sleep 0.1 # a session that was let in just before is through its start-up, which takes 10 ms and cannot be seen from here
 pg_ctl stop -D "${POOLKEEPER_DATA:-/var/lib/postgresql/data/pgdata}" -m fast -s -t 3 2> /dev/null
 exit 0

@@ -1,7 +1,9 @@
 #!/bin/bash
-# Patroni's callback (ACTION ROLE CLUSTER): a replica may serve the read-only lane again. HAProxy's own check still
-# decides whether it does; a HAProxy that does not answer is told by keeper later.
-if [ "${2:-}" = replica ]; then
-    door.sh ready
-fi
+# Patroni's callback (ACTION ROLE CLUSTER). A replica may serve the read-only lane again; a primary that was restarted in
+# place may be given sessions again. HAProxy's own checks still decide; a HAProxy that does not answer is told of the
+# first by keeper later, and forgets the second by itself.
+case ${2:-} in
+    replica) door.sh ready ;;
+    primary | master) door.sh stay ;;
+esac
 exit 0

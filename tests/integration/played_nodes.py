@@ -10,6 +10,7 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from tests.integration.conftest import Bench, Benches
@@ -112,7 +113,9 @@ class Door:
 def plant(benches: Benches, spec: ClusterSpec) -> tuple[Bench, Path, str]:
     """The rendered file with the container's own address, and this machine's for the nodes; and that address."""
     made = benches.make(spec)
-    gateway = _inspect("network", "bridge", "{{range .IPAM.Config}}{{.Gateway}}{{end}}")
+    # Its gateway is this machine: the first address. An engine that was never restarted does not tell it by itself.
+    subnet = IPv4Network(_inspect("network", "bridge", "{{range .IPAM.Config}}{{.Subnet}}{{end}}"))
+    gateway = str(subnet.network_address + 1)
     folder = made.plant(spec.haproxy.service, "haproxy.cfg", "global", "global")
     file = folder / "haproxy.cfg"
     text = file.read_text().replace(f"{spec.haproxy.address}:", "*:").replace("ipv4@*:", "ipv4@0.0.0.0:")

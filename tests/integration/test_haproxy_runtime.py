@@ -48,6 +48,33 @@ def test_the_hold(planted: tuple[Bench, Path, str]) -> None:
     with_door(planted, story)
 
 
+def test_a_primary_that_is_about_to_stop_gets_no_new_session(planted: tuple[Bench, Path, str]) -> None:
+    """They wait for the next one, until it is down by its check, stays after all, or the time is over."""
+
+    async def story(door: Door) -> None:
+        door.nodes["pg_node1"].good.add("/primary")
+        await door.wait_for("primary", pg_node1="up", pg_node2="down")
+        assert await door.ask(PRIMARY_PORT) == "pg_node1"
+        assert await door.send("poolkeeper leave primary pg_node1 10000") == ("",)
+        held = [asyncio.create_task(door.ask(PRIMARY_PORT)) for _ in range(5)]
+        await asyncio.sleep(0.2)
+        assert not any(task.done() for task in held)
+        door.nodes["pg_node1"].good.clear()
+        door.nodes["pg_node2"].good.add("/primary")
+        assert await asyncio.gather(*held) == ["pg_node2"] * 5
+        for said in ("pg_node2 10000", "pg_node2 0", "pg_node2 200"):
+            await door.send(f"poolkeeper leave primary {said}")
+            if said == "pg_node2 10000":
+                assert await door.ask(PRIMARY_PORT) == ""
+            else:
+                assert await door.ask(PRIMARY_PORT) == "pg_node2"
+        for wrong in ("primary pg_node9 1", "nowhere pg_node1 1", "primary pg_node1 soon", "primary", ""):
+            (answer,) = await door.send(f"poolkeeper leave {wrong}".strip())
+            assert "No such server" in answer
+
+    with_door(planted, story)
+
+
 def test_the_runtime_api(planted: tuple[Bench, Path, str]) -> None:
     """A change by hand is instant and ends sessions; a wrong name is refused; draining leaves the checks their say."""
 

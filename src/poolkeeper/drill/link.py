@@ -140,5 +140,8 @@ def _first_row(result: pq.abc.PGresult) -> tuple[str, ...]:
 def _refusal(result: pq.abc.PGresult) -> Failed:
     code = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     said = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
-    is_fatal = result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in (b"FATAL", b"PANIC")
+    # Pgpool-II's own errors have no untranslated severity; it speaks English.
+    severities = (pq.DiagnosticField.SEVERITY_NONLOCALIZED, pq.DiagnosticField.SEVERITY)
+    severity = next((found for field in severities if (found := result.error_field(field))), b"")
+    is_fatal = severity in (b"FATAL", b"PANIC")
     return Failed(code + ledger.ENDED * is_fatal if code else ledger.LOST, said, sent=True)

@@ -108,5 +108,5 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         # Of this node only, not of the shared part: they are programs of its image.
         "pre_promote": "/usr/local/bin/before_promotion.sh",
         "before_stop": "/usr/local/bin/before_stop.sh",
-        "callbacks": dict.fromkeys(("on_start", "on_role_change"), "/usr/local/bin/on_role_change.sh"),
+        "callbacks": dict.fromkeys(("on_start", "on_restart", "on_role_change"), "/usr/local/bin/on_role_change.sh"),
     }
