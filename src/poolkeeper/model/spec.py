@@ -126,6 +126,7 @@ class Postgresql(Table):
             "max_wal_size": "1GB",
             "wal_keep_size": "128MB",
             "max_slot_wal_keep_size": "4GB",
+            "wal_retrieve_retry_interval": "200ms",
             "log_min_duration_statement": "1s",
         },
         description="Any other parameter of postgresql.conf; the table as a whole replaces the default.",
