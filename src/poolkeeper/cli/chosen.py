@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import typer
+from typing import TYPE_CHECKING
 
 from poolkeeper import errors
-from poolkeeper.model import source
-from poolkeeper.place import Place
-from poolkeeper.system import state
+
+if TYPE_CHECKING:
+    import typer
+
+    from poolkeeper.place import Place
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -25,6 +26,10 @@ class Chosen:
     @cached_property
     def place(self) -> Place:
         """The declared cluster and where its things are. Raises SpecError."""
+        from poolkeeper.model import source
+        from poolkeeper.place import Place
+        from poolkeeper.system import state
+
         try:
             text = self.file.read_text()
         except FileNotFoundError as e:

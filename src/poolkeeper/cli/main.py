@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import gc
 
-gc.disable()  # imports make much and drop nothing: collecting meanwhile would be a quarter of the time they take
+gc.disable()  # imports make much and drop nothing: collecting meanwhile would be a quarter of the time they take.
+#               Root.resolve_command enables it, after the last import that every run needs.
 
 import signal
 import sys
@@ -18,10 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import bench, chosen, cluster, console, drill, events, keeper, operations, status, test, user
-
-gc.freeze()  # what they made stays
-gc.enable()
+from poolkeeper.cli import chosen, commands, console
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -32,6 +30,23 @@ EPILOG = (
 
 class Root(TyperGroup):
     """The command group; every error of ours ends here, with its message and its exit code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = commands.Commands()  # type: ignore[assignment]  # Typer only looks things up in it
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, without making them."""
+        del ctx
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is asked for; its module is imported here."""
+        try:
+            return super().resolve_command(ctx, args)
+        finally:
+            gc.freeze()  # what the imports made stays
+            gc.enable()
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -78,17 +93,6 @@ def root(
     """Remember which cluster is meant."""
     del version
     ctx.obj = chosen.Chosen(file)
-
-
-cluster.add_to(app)
-status.add_to(app)
-test.add_to(app)
-bench.add_to(app)
-drill.add_to(app)
-user.add_to(app)
-operations.add_to(app)
-events.add_to(app)
-keeper.add_to(app)
 
 
 def run() -> None:
