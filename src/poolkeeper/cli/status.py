@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from poolkeeper import logs, observe
+from poolkeeper import observe
 from poolkeeper.cli import chosen, console, tables
 from poolkeeper.decide import health
 from poolkeeper.model.assessment import Assessment, Level
@@ -107,6 +107,8 @@ def show_logs(
     tail: Annotated[int | None, typer.Option(min=0, help="Last lines of each service.")] = None,
 ) -> None:
     """Show the logs, merged in time order; each service has its colour on a terminal."""
+    from poolkeeper import logs
+
     where = chosen.of(ctx)
     wanted = {service: where.container_of(service) for service in services or where.spec.addresses()}
     existing = compose.containers(where.spec.name)

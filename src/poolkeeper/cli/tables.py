@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from poolkeeper.bench.figure import Figure
-from poolkeeper.logs import Line
 from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
-from poolkeeper.model.observed import Container, Snapshot
-from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.users import UserRow
-from poolkeeper.model.verdict import GROUPS, Outcome, Suite
+
+if TYPE_CHECKING:  # every command that shows a table comes by here, and each of these rooms is one command's
+    from collections.abc import Mapping, Sequence
+
+    from poolkeeper.bench.figure import Figure
+    from poolkeeper.logs import Line
+    from poolkeeper.model.observed import Container, Snapshot
+    from poolkeeper.model.spec import ClusterSpec
+    from poolkeeper.model.users import UserRow
 
 _LEVEL_STYLE = {Level.HEALTHY: "bold green", Level.DEGRADED: "bold yellow", Level.DOWN: "bold red"}
 _PALETTE = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue", "bright_red")
@@ -149,25 +151,6 @@ def log_line(line: Line, width: int) -> Text:
     """A log line with its service in front, each service in its colour."""
     colour = _PALETTE[sum(line.service.encode()) % len(_PALETTE)]
     return Text.assemble((f"{line.service:<{width}} ", colour), (f"{line.at[11:23]} ", "dim"), line.text)
-
-
-_OUTCOME = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
-
-
-def suite(result: Suite) -> RenderableType:
-    """The verdicts, group by group, and the sum."""
-    parts: list[RenderableType] = []
-    for group, verdicts in result.by_group().items():
-        parts.append(Text(f"{group:>2} {GROUPS[group]}", style="bold"))
-        for verdict in verdicts:
-            mark, style = _OUTCOME[verdict.outcome]
-            parts.append(Text.assemble("   ", (mark, style), f" {verdict.title}: {verdict.summary}"))
-    parts += [Text(f"changed since the last run: {line}", style="yellow") for line in result.changes]
-    counts = {outcome: result.count(outcome) for outcome in Outcome}
-    total = f"{counts[Outcome.PASS]} of {len(result.verdicts)} checks pass in {result.seconds:.1f} s"
-    rest = ", ".join(f"{counts[o]} {o.value}" for o in (Outcome.FAIL, Outcome.UNKNOWN) if counts[o])
-    parts += ["", Text(f"{total}; {rest}" if rest else total, style=_OUTCOME[result.outcome][1])]
-    return Group(*parts)
 
 
 _MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}

@@ -10,14 +10,17 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from poolkeeper import errors
-from poolkeeper.cli import chosen, console, tables
+from poolkeeper.cli import chosen, console
 from poolkeeper.model.target import Target
-from poolkeeper.model.verdict import GROUPS, Outcome, compare
+from poolkeeper.model.verdict import GROUPS, Outcome, Suite, compare
 from poolkeeper.system import postgres
 
 DOORS = ("pool", "rw", "ro")
+_MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,9 +73,25 @@ def run_suite(
     if as_json:
         console.out.print(json_report.render(suite), markup=False)
     else:
-        console.out.print(tables.suite(suite))
+        console.out.print(table(suite))
     progress.note(f"reports: {', '.join(str(path) for path in written)}")
     raise typer.Exit(0 if suite.outcome is Outcome.PASS else 1)
+
+
+def table(result: Suite) -> RenderableType:
+    """The verdicts, group by group, and the sum."""
+    parts: list[RenderableType] = []
+    for group, verdicts in result.by_group().items():
+        parts.append(Text(f"{group:>2} {GROUPS[group]}", style="bold"))
+        for verdict in verdicts:
+            mark, style = _MARKS[verdict.outcome]
+            parts.append(Text.assemble("   ", (mark, style), f" {verdict.title}: {verdict.summary}"))
+    parts += [Text(f"changed since the last run: {line}", style="yellow") for line in result.changes]
+    counts = {outcome: result.count(outcome) for outcome in Outcome}
+    total = f"{counts[Outcome.PASS]} of {len(result.verdicts)} checks pass in {result.seconds:.1f} s"
+    rest = ", ".join(f"{counts[o]} {o.value}" for o in (Outcome.FAIL, Outcome.UNKNOWN) if counts[o])
+    parts += ["", Text(f"{total}; {rest}" if rest else total, style=_MARKS[result.outcome][1])]
+    return Group(*parts)
 
 
 def foreign_target(dsn: list[str], stats: str) -> Target:
