@@ -64,7 +64,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
         each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
     ),
     "what the keeper waits for": ([("keeper.attach_after_seconds", 9)], each(RESTART, [KEEPER])),
-    "the keeper's port": ([("keeper.port", 7777)], each(RECREATE, [KEEPER])),
+    "the keeper's port": ([("keeper.port", 7778)], each(RECREATE, [KEEPER])),
     "who may be missing": ([("keeper.service", "warden")], [(Action.REMOVE, [KEEPER]), (Action.START, ["warden"])]),
     "a setting of the balanced lane": ([("pgpool.delay_threshold_bytes", 1)], each(RELOAD, ["pgpool"])),
     "a setting of all lanes": ([("pgpool.health_check_timeout", 2)], each(RELOAD, LANES)),
@@ -87,7 +87,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
         each(RECREATE, ["pg_node2"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
     ),
     "a node's port": ([("nodes.1.port", 7777)], each(RECREATE, ["pg_node2"]) + each(RESTART, [KEEPER])),
-    "a lane's port": ([("lanes.ro.port", 7777)], each(RECREATE, [DOOR]) + each(RESTART, [KEEPER])),
+    "a lane's port": ([("lanes.ro.port", 7779)], each(RECREATE, [DOOR]) + each(RESTART, [KEEPER])),
     "two ports of one container change places": (
         [("lanes.rw.port", 5101), ("lanes.ro.port", 5100)],
         each(RECREATE, [DOOR]) + each(RESTART, [KEEPER]),
@@ -95,7 +95,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     "the dashboard's user": ([("haproxy.stats_user", "me")], each(RECREATE, [DOOR])),
     "the control port's user": ([("roles.pcp", "operator")], each(RECREATE, LANES) + each(RESTART, [KEEPER])),
     "an inner port": (
-        [("haproxy.primary_port", 7777)],
+        [("haproxy.primary_port", 7780)],
         each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
     ),
     "the images": (
