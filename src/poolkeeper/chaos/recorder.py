@@ -3,8 +3,8 @@
 Invariant: when `invoke` returns, the operating system has the line, so nothing that is sent afterwards can be missing
 from the file, even if this process is killed. An invocation's time is taken before its line is written, and a
 completion's time after the answer came, so the recorded interval contains the true one. Lines are whole, in one file
-that was not there before. After half a line nothing more is written. Not promised: that the file survives a crash of the
-machine, which would need a flush to the disk for each line.
+that was not there before. After half a line nothing more is written. Not promised: that the file survives a crash of
+the machine, which would need a flush to the disk for each line.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@
     G2-item       two rw next to each other                                  (a write skew)
 
 With `-process` or `-realtime` behind it the cycle needs such an edge. A snapshot-isolated history can show G2-item and
-no other: it has no cycle without two adjacent rw edges. That is looked for in a graph of twice the nodes, in which an rw
-edge leads to a state that no rw edge leaves, so every search here is one for strongly connected components and takes time
+no other: it has no cycle without two adjacent rw edges. That is looked for in a graph of twice the nodes, in which an
+rw edge leads to a state that no rw edge leaves, so every search is one for strongly connected components, whose time is
 in proportion to the edges.
 
-Invariant: where there is a cycle of a kind, one is found and told, strongest kind first; a component that holds one that
-was told is not searched again. Not promised: all cycles. Of several rw edges the fewest are looked for among a bounded
+Invariant: where there is a cycle of a kind, one is found and told, strongest kind first; a component that holds a told
+one is not searched again. Not promised: all cycles. Of several rw edges the fewest are looked for among a bounded
 number of beginnings, so a G-single in a great tangle may be called G-nonadjacent. Pure.
 """
 

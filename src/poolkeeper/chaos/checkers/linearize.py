@@ -4,7 +4,7 @@ The search of Wing & Gong as Lowe refined it ("Testing for linearizability", 201
 time, keep every configuration that explains what has ended so far, and put an operation in its place only when the end
 of one demands it. Configurations are remembered, so none is searched twice. A step that is open (INFO: it never ends)
 may be put in at any later time or not at all; using fewer open steps can only help, so of two configurations that
-differ in that alone the one with fewer is kept. A step that only looks, and fits, is put in at once: it changes nothing.
+differ in that alone the one with fewer is kept. A step that only looks, and fits, is put in at once: nothing changes.
 
 Invariant: exact, unless the number of steps is used up; then the answer is "not known". Pure.
 """

@@ -19,7 +19,7 @@ from poolkeeper.chaos.history import Completion
 
 @dataclass(frozen=True)
 class Versions:
-    """What the reads tell. `committed`: the numbers of all that took effect; `unread`: those with appends nobody read."""
+    """What the reads tell. `committed`: the numbers of all that took effect; `unread`: those with unread appends."""
 
     by_number: Mapping[int, Transaction]
     writers: Mapping[tuple[Key, Element], int]
