@@ -65,6 +65,7 @@ def _transaction(operation: Operation) -> Transaction:
     seen = _Within()
     for what, key, value in operation.result:
         seen.take(what, key, value)
+    seen.close(appends)
     return Transaction(
         *times, operation.f == FINAL, appends, tuple(seen.reads), seen.first, tuple(dict.fromkeys(seen.disorder))
     )
@@ -90,6 +91,11 @@ class _Within:
             self.disorder.append(f"it appended {list(own)} to {key} and then read {_end(version)}")
         elif self.first.setdefault(key, others) != others:
             self.disorder.append(f"it read {_end(self.first[key])} of {key}, and later {_end(others)}")
+
+    def close(self, appends: Mapping[Key, Version]) -> None:
+        """What it saw of others cannot be its own."""
+        for key in [key for key, version in self.first.items() if set(version) & set(appends.get(key, ()))]:
+            self.disorder.append(f"it read {_end(self.first.pop(key))} of {key} before its own {list(appends[key])}")
 
 
 def _end(version: Sequence[Element]) -> str:
