@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__, errors
-from poolkeeper.cli import bench, chosen, cluster, console, drill, events, keeper, operations, status, test, user
+from poolkeeper.cli import bench, chaos, chosen, cluster, console, drill, events, keeper, operations, status, test, user
 
 gc.freeze()  # what they made stays
 gc.enable()
@@ -85,6 +85,7 @@ status.add_to(app)
 test.add_to(app)
 bench.add_to(app)
 drill.add_to(app)
+chaos.add_to(app)
 user.add_to(app)
 operations.add_to(app)
 events.add_to(app)

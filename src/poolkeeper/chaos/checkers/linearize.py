@@ -111,15 +111,49 @@ class _Search:
         return Configuration(at.value, at.happened | looked, at.used) if looked else at
 
     def _moves(self, at: Configuration) -> Iterator[Configuration]:
-        self.count += len(self.under_way) + len(self.open)
-        if self.count > self.most:
-            raise _Exhausted
+        """What may happen next; an open step only where somebody sees it."""
         for step in self.under_way.values():
+            self._count()
             if step.puts and step.number not in at.happened and step.fits(at.value):
                 yield self._settle(Configuration(step.puts[0], at.happened | {step.number}, at.used))
+        for step in self._wanted(at):
+            yield from self._used(at, step)
+
+    def _used(self, at: Configuration, step: Step) -> Iterator[Configuration]:
+        """An open step happens. If no look is settled by it, the next step has to see it: else it did not matter."""
+        self._count()
+        if step.number in at.used or not step.fits(at.value):
+            return
+        plain = Configuration(step.puts[0], at.happened, at.used | {step.number})
+        settled = self._settle(plain)
+        if settled != plain:
+            yield settled
+            return
+        for following in self.under_way.values():
+            if following.puts and plain.value in following.sees and following.number not in plain.happened:
+                yield self._settle(Configuration(following.puts[0], plain.happened | {following.number}, plain.used))
+        for following in self.open.values():
+            if plain.value in following.sees:
+                yield from self._used(plain, following)
+
+    def _wanted(self, at: Configuration) -> Iterator[Step]:
+        """The open steps whose value somebody may look for, of those that only write one value the first unused."""
+        looking = [*(s for s in self.under_way.values() if s.number not in at.happened), *self.open.values()]
+        values = {value for step in looking for value in step.sees}
+        is_any = any(step.misses for step in looking)
+        told: set[Hashable] = set()
         for step in self.open.values():
-            if step.number not in at.used and step.fits(at.value):
-                yield self._settle(Configuration(step.puts[0], at.happened, at.used | {step.number}))
+            value = step.puts[0]
+            if step.number in at.used or not (is_any or value in values) or value in told:
+                continue
+            if not step.sees:
+                told.add(value)
+            yield step
+
+    def _count(self) -> None:
+        self.count += 1
+        if self.count > self.most:
+            raise _Exhausted
 
 
 def search(steps: Iterable[Step], initial: Hashable, most: int) -> Result:
