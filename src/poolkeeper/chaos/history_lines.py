@@ -112,6 +112,8 @@ class _Reading:
 
     def take(self, read: Any, is_first: bool) -> None:
         """One line's object."""
+        if not isinstance(read, dict):
+            raise ValueError("this is no JSON object")
         kind = read["type"]
         if is_first != (kind == "header"):
             raise ValueError("the first line, and no other, is the header")
