@@ -52,3 +52,51 @@ def _explains_register(order: Sequence[Operation], held: Any) -> bool:
         elif o.f == "cas" and held == argument[0]:
             held = argument[1]
     return True
+
+
+def is_snapshot_isolated(operations: Sequence[Operation], in_time: bool) -> bool:
+    """Does one order of snapshots and commits explain every read? Of two writers of a list that overlap, one aborts."""
+    sure, open_ = [o for o in operations if o.is_ok], [o for o in operations if o.is_info]
+    chosen = (combinations(open_, count) for count in range(len(open_) + 1))
+    return any(_interleaved({}, {}, [*sure, *some], in_time) for subsets in chosen for some in subsets)
+
+
+Lists = dict[Any, tuple[Any, ...]]
+
+
+def _interleaved(lists: Lists, running: dict[int, Lists], left: Sequence[Operation], in_time: bool) -> bool:
+    """Every next event is tried: a snapshot of one that has none yet, or the commit of one that has.
+
+    `running` maps a transaction to its snapshot; `left` are those that have not committed.
+    """
+    if not left:
+        return True
+    for transaction in left:
+        rest = [o for o in left if o is not transaction]
+        snapshot = running.get(transaction.number)
+        if snapshot is None:
+            is_late = in_time and any(o.ended < transaction.began for o in rest)
+            began = {**running, transaction.number: dict(lists)}
+            if not is_late and _sees(transaction, lists) and _interleaved(lists, began, left, in_time):
+                return True
+        elif all(lists.get(key, ()) == snapshot.get(key, ()) for key, _ in _appends(transaction)):
+            after = dict(lists)
+            for key, element in _appends(transaction):
+                after[key] = (*after.get(key, ()), element)
+            if _interleaved(after, running, rest, in_time):
+                return True
+    return False
+
+
+def _appends(transaction: Operation) -> list[tuple[Any, Any]]:
+    return [(key, element) for what, key, element in transaction.value if what == "append"]
+
+
+def _sees(transaction: Operation, snapshot: Lists) -> bool:
+    own = dict(snapshot)
+    for what, key, value in transaction.result if transaction.is_ok else transaction.value:
+        if what == "append":
+            own[key] = (*own.get(key, ()), value)
+        elif transaction.is_ok and tuple(value) != own.get(key, ()):
+            return False
+    return True

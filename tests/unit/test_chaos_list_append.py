@@ -69,6 +69,16 @@ def test_the_quick_checker_agrees_with_trying_every_order(
     assert bool(found.anomalies) is not chaos_oracles.is_serializable(history.operations, in_time)
 
 
+@settings(max_examples=300)
+@given(CHOICES, st.integers(1, 4), st.booleans())
+def test_what_repeatable_read_forbids_is_what_no_order_of_snapshots_explains(
+    choices: list[int], count: int, in_time: bool
+) -> None:
+    history = _blurred(snapshot(choices, count), choices)
+    found = judged(history, "repeatable-read", "real-time" if in_time else "none")
+    assert bool(found.anomalies) is not chaos_oracles.is_snapshot_isolated(history.operations, in_time)
+
+
 def _blurred(history: History, choices: list[int]) -> History:
     """One read of one transaction is made another prefix of the same list, which may or may not be explained."""
     chance = chaos_stores.Chance(choices[::-1])
