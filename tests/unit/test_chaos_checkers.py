@@ -125,6 +125,15 @@ def test_a_read_is_too_old_only_beyond_bound_and_slack(began: float, outcome: Ou
     assert read_lane.check(book.history(), {"bound": 4.5, "slack": 0.5}).outcome is outcome
 
 
+@pytest.mark.parametrize(("result", "age"), [(0, 3.5), (1, 2.5), (2, 0.0)])
+def test_the_age_of_the_oldest_read_is_a_figure(result: int, age: float) -> None:
+    book = Book("read_lane")
+    book.op("beat", 1, at=(1.0, 1.5))
+    book.op("beat", 2, at=(2.0, 2.5))
+    book.op("read", None, result, at=(5.0, 6.0), door="ro")
+    assert read_lane.check(book.history(), {"bound": None}).figures["oldest_seconds"] == age
+
+
 def test_each_part_of_the_lane_that_nobody_looked_at_is_said() -> None:
     book = Book("read_lane")
     book.op("write", None, None, FAIL, door="ro", code="connect: refused")

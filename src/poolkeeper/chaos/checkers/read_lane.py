@@ -10,7 +10,7 @@ figures. Each of the three parts that could not be looked at leaves the finding 
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +48,11 @@ class _Beats:
         """The highest number that was acknowledged before that moment."""
         return int(self._highest[bisect_left(self.ends, moment)])
 
+    def age(self, read: Operation) -> float:
+        """Seconds from the acknowledgement of the first beat that it does not show to its beginning; 0 if it shows all."""
+        newer = bisect_right(self._highest, read.result)
+        return max(0.0, read.began - self.ends[newer - 1]) if 0 < newer < len(self._highest) else 0.0
+
 
 def check(history: History, options: Mapping[str, Any]) -> Finding:
     """Judge the door's writes, its sessions and the age of what they read."""
@@ -63,7 +68,12 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
         anomalies += _too_old(reads, beats, wanted.bound + wanted.slack)
     refusals = Counter(o.code for o in writes if not o.is_ok)
     summary = f"{len(reads)} reads, {len(writes)} writes refused {refusals[READ_ONLY]} times with {READ_ONLY}"
-    figures = {"reads": len(reads), "beats": len(beats.ends), "write_codes": dict(refusals.most_common())}
+    figures = {
+        "reads": len(reads),
+        "beats": len(beats.ends),
+        "oldest_seconds": max(map(beats.age, reads), default=None),
+        "write_codes": dict(refusals.most_common()),
+    }
     return Finding(summary, tuple(anomalies), tuple(_unjudged(reads, refusals, beats)), figures=figures)
 
 
