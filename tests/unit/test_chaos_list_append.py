@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.unit import chaos_oracles, chaos_stores
-from tests.unit.chaos_planted import Lists
+from tests.unit.chaos_lists import Lists
 
 from poolkeeper.chaos.checkers import list_append
 from poolkeeper.chaos.finding import Finding

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit import chaos_book, chaos_planted
+from tests.unit import chaos_book, chaos_lists, chaos_planted
 from tests.unit.chaos_book import Book
 from typer.testing import CliRunner
 
@@ -101,7 +101,7 @@ def test_a_run_without_anything_is_unknown_and_broken_beats_unknown() -> None:
 
 
 def test_faults_have_to_begin_and_to_be_healed() -> None:
-    book = chaos_planted.Lists()
+    book = chaos_lists.Lists()
     book.final("x=")
     book.faults = ("kill_node",)
     book.fault("kill_node", Phase.BEGIN, 1.0)

@@ -49,7 +49,7 @@ class _Beats:
         return int(self._highest[bisect_left(self.ends, moment)])
 
     def age(self, read: Operation) -> float:
-        """Seconds from the acknowledgement of the first beat that it does not show to its beginning; 0 if it shows all."""
+        """Seconds from the acknowledgement of the first beat that it does not show to its own beginning, or 0."""
         newer = bisect_right(self._highest, read.result)
         return max(0.0, read.began - self.ends[newer - 1]) if 0 < newer < len(self._highest) else 0.0
 
