@@ -3,6 +3,7 @@
     PoolkeeperError                 1   the root: what happened, where, and what to do next
     ├── SpecError                  10   cluster.toml is wrong; carries every mistake at once
     ├── UnsafeChange               11   an edit of cluster.toml that a running cluster cannot take
+    ├── HistoryDamaged             12   a recorded history cannot be read; carries the line
     ├── EngineMissing              20   no container engine answers, and none may be installed
     ├── EngineFailed               21   the engine refused or failed a command
     ├── ImageFailed                22   an image or its base could not be built
@@ -19,8 +20,8 @@
     ├── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
     └── OperationRefused           37   an operation that would not be safe now; lists what forbids it
 
-The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell), and
-a command line that cannot be parsed ends with 2, as Click does it.
+The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell);
+`chaos check` ends with 3 where it cannot tell; and a command line that cannot be parsed ends with 2, as Click does it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,19 @@ class UnsafeChange(PoolkeeperError):
     """An edit that cannot be applied to the running cluster without losing it."""
 
     exit_code = 11
+
+
+class HistoryDamaged(PoolkeeperError):
+    """A recorded history cannot be judged. `line` is 1-based, None where the file as a whole is meant."""
+
+    exit_code = 12
+
+    def __init__(self, path: str, line: int | None, what: str) -> None:
+        super().__init__(
+            f"{path}{f', line {line}' if line else ''}: {what}",
+            hint="Nothing was judged: what a damaged history says is neither good nor bad.",
+        )
+        self.line = line
 
 
 class EngineMissing(PoolkeeperError):

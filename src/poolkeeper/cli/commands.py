@@ -21,6 +21,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "status": ("status", "ps", "logs"),
     "test": ("test",),
     "drill": ("drill",),
+    "chaos": ("chaos",),
     "operations": ("switchover", "restart", "maintenance", "reinit"),
     "events": ("events",),
     "bench": ("bench",),

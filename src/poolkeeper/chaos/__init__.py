@@ -1,0 +1,1 @@
+"""Chaos: what clients were told while the cluster was being broken, recorded and judged afterwards."""

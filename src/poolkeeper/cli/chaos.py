@@ -1,0 +1,127 @@
+"""`chaos`: judge what was recorded while the cluster was being broken, and check the checkers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poolkeeper.cli import console
+from poolkeeper.model.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolkeeper.chaos.finding import Finding
+    from poolkeeper.chaos.judgement import Judged
+    from poolkeeper.chaos.self_test import SelfTest
+
+WORDS = {Outcome.PASS: "every promise held", Outcome.FAIL: "a promise was broken", Outcome.UNKNOWN: "cannot tell"}
+EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 is a wrong command line
+STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNKNOWN: "magenta"}
+SHOWN = 5  # anomalies of one finding; --json has more
+
+chaos = typer.Typer(help="Judge recorded histories of a cluster that was being broken.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.add_typer(chaos, name="chaos")
+
+
+@chaos.callback()
+def root() -> None:
+    """Judge recorded histories of a cluster that was being broken."""
+
+
+@chaos.command()
+def check(
+    history: Annotated[Path, typer.Argument(help="The recorded file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Judge a recorded history again: what clients were told, against what docs/guarantees.md promises.
+
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged, 12 the file is damaged.
+    """
+    from poolkeeper.chaos import history_lines, judgement, judgement_document
+
+    judged = judgement.judge(history_lines.read(history))
+    if as_json:
+        console.print_json(judgement_document.document(judged))
+    else:
+        _verdict(judged.outcome)
+        for text in lines(judged):
+            console.out.print(text, markup=False)
+    raise typer.Exit(EXIT[judged.outcome])
+
+
+@chaos.command("self-test")
+def self_test(
+    stored: Annotated[bool, typer.Option("--stored", help="The histories that come with Poolkeeper.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Check the checkers: planted histories have to be judged rightly, and broken checkers have to be found out.
+
+    Exit code: 0 all were, 1 one was not.
+    """
+    from poolkeeper.chaos import judgement_document
+    from poolkeeper.chaos import self_test as tested
+
+    if not stored:
+        raise typer.BadParameter("say --stored; there are no other histories to test with")
+    result = tested.run(tested.stored())
+    if as_json:
+        console.print_json(judgement_document.self_test_document(result))
+    else:
+        console.out.print(_self_test_line(result), style=STYLES[result.outcome], markup=False)
+        for text in self_test_lines(result):
+            console.out.print(text, markup=False)
+    raise typer.Exit(EXIT[result.outcome])
+
+
+def _verdict(outcome: Outcome) -> None:
+    console.out.print(f"{outcome.upper()}: {WORDS[outcome]}", style=STYLES[outcome], markup=False)
+
+
+def lines(judged: Judged) -> Iterator[str]:
+    """What follows the verdict: the run, a line a checker with what it found, and the pauses."""
+    counts = ", ".join(f"{count} {completion}" for completion, count in judged.counts.items())
+    yield f"{judged.header.scenario}, seed {judged.header.seed}: {counts}"
+    if judged.is_torn:
+        yield "the last line was cut by a crash and is not counted"
+    for finding in judged.findings:
+        yield from _finding(finding)
+    for door, gap in judged.gaps.items():
+        end = ", and no end seen" if gap.is_open else ""
+        yield f"  longest pause at {door}: {gap.seconds:.3f} s{end}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    name = f"{finding.checker} ({finding.workload})" if finding.workload else finding.checker
+    yield f"{finding.outcome.upper():<8}{name}: {finding.summary}  {finding.seconds:.2f} s"
+    for anomaly in finding.anomalies[:SHOWN]:
+        yield f"          {anomaly.name}: {anomaly.text}"
+    if len(finding.anomalies) > SHOWN:
+        yield f"          and {len(finding.anomalies) - SHOWN} more: {finding.counts}"
+    for unknown in finding.unknowns:
+        yield f"          unknown: {unknown}"
+    for anomaly in finding.permitted[:1]:
+        yield f"          permitted at this level, {len(finding.permitted)} seen, as {anomaly.name}: {anomaly.text}"
+
+
+def _self_test_line(result: SelfTest) -> str:
+    missed = f", missed: {', '.join(result.missed)}" if result.missed else ""
+    return f"{result.outcome.upper()}: {len(result.trials)} histories, {len(result.mutants)} broken checkers{missed}"
+
+
+def self_test_lines(result: SelfTest) -> Iterator[str]:
+    """A line a history, then a line a broken checker."""
+    for trial in result.trials:
+        wanted = trial.planted.anomaly or trial.planted.outcome
+        mark = "caught" if trial.is_met else f"MISSED ({trial.outcome})"
+        yield f"{mark:<8}{trial.name}: {wanted} by {trial.planted.checker} in {trial.seconds:.4f} s: {trial.words}"
+    for mutant in result.mutants:
+        mark = "caught" if mutant.caught_by else "MISSED"
+        some = ", ".join(mutant.caught_by[:3])
+        yield f"{mark:<8}broken checker, {mutant.name}: by {len(mutant.caught_by)} histories, {some}"
