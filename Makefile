@@ -1,7 +1,7 @@
 # The verbs of Poolkeeper, one line each; the work is done by the program. ARGS="…" is passed on to it.
 # make itself ends with 2 whenever a verb fails; `.venv/bin/poolkeeper VERB` gives the exit codes.
 .DEFAULT_GOAL := help
-.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events
+.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill pgpool-chaos bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events
 .NOTPARALLEL:
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
@@ -20,6 +20,7 @@ pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers; the data sta
 pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove containers, network AND DATA
 test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works
 pgpool-drill: .venv  ; @$(PK) drill $(ARGS)  ## break the running cluster and measure what clients see, as ARGS="kill_node --rounds 10"
+pgpool-chaos: .venv  ; @$(PK) chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(foreach s,$(SCENARIO),--scenario $(s)) $(ARGS)  ## break it under load and judge all that clients were told, as MINUTES=10 SEED=7 SCENARIO="kill_node switchover"
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
 test: lint           ; @$(PK) engine && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
 test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine

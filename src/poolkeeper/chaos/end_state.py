@@ -22,7 +22,7 @@ class EndState:
     orphaned_slots: tuple[str, ...] | None = None  # slots that no declared node uses
     drift: tuple[str, ...] | None = None  # disagreements of the witnesses, in words
     suite: str | None = None  # the validation suite's outcome: pass | fail | unknown
-    heal_seconds: float | None = None  # from the end of the last fault to a cluster that is whole again
+    heal_seconds: float | None = None  # from the end of a fault to a cluster that is whole again, the longest
 
 
 def document(state: EndState) -> dict[str, Any]:

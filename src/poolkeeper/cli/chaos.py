@@ -1,4 +1,4 @@
-"""`chaos`: judge what was recorded while the cluster was being broken, and check the checkers."""
+"""`chaos`: break the running cluster and judge what clients were told; judge a recording again; check the checkers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poolkeeper.cli import console
+from poolkeeper.cli import chosen, console
 from poolkeeper.model.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 is a wrong co
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNKNOWN: "magenta"}
 SHOWN = 5  # anomalies of one finding; --json has more
 
-chaos = typer.Typer(help="Judge recorded histories of a cluster that was being broken.", no_args_is_help=True)
+HELP = "Break the running cluster, and judge what its clients were told."
+chaos = typer.Typer(help=HELP, no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +33,42 @@ def add_to(app: typer.Typer) -> None:
 
 @chaos.callback()
 def root() -> None:
-    """Judge recorded histories of a cluster that was being broken."""
+    """Break the running cluster, and judge what its clients were told."""
+
+
+@chaos.command("run")
+def run_(
+    ctx: typer.Context,
+    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="About how long; what is begun is ended.")] = 10,
+    seed: Annotated[int | None, typer.Option(help="Order, moments and victims as in the run with this seed.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Which; repeatable; all without it.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where the reports and the history go.")] = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
+) -> None:
+    """Break the running cluster for some minutes while clients work at every door, and judge all that they were told.
+
+    Everything that is broken is healed again, also after Ctrl-C, and what was recorded is judged then too. The same
+    seed, minutes and scenarios plan the same faults. Sessions of other clients are cut as well.
+
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged.
+    """
+    from poolkeeper.cli import chaos_run
+
+    raise typer.Exit(EXIT[chaos_run.perform(chosen.of(ctx), minutes, seed, scenario or [], reports, as_json)])
+
+
+@chaos.command("list")
+def list_(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """The scenarios, what each must show, and whether it can be run here; nothing is done."""
+    from poolkeeper.cli import chaos_run
+
+    if as_json:
+        console.print_json(chaos_run.catalogue(chosen.of(ctx)))
+    else:
+        console.out.print(chaos_run.table(chosen.of(ctx)))
 
 
 @chaos.command()

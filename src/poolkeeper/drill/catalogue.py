@@ -23,8 +23,11 @@ class Target(StrEnum):
     STANDBY = "a standby"
     ETCD_LEADER = "the leader of etcd"
     RW_LANE = "the read-write lane's Pgpool-II"
+    RO_LANE = "the read-only lane's Pgpool-II"
+    POOL_LANE = "the balanced lane's Pgpool-II"
     HAPROXY = "HAProxy"
     KEEPER = "the keeper"
+    EVERYTHING = "every container"
 
 
 Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover

@@ -8,6 +8,7 @@ Not promised: that the cluster recovers; that is what the drill measures.
 from __future__ import annotations
 
 import abc
+import contextlib
 import signal
 from collections.abc import Callable, Sequence
 
@@ -93,6 +94,24 @@ def patroni(processes: Sequence[Process]) -> Sequence[Process]:
     return [p for p in processes if any(word.rpartition("/")[2] == "patroni" for word in p.argv[:2])]
 
 
+class FreezeProcesses(KillProcesses):
+    """SIGSTOP, from the host, of processes of a container: they keep all they have, and all around them goes on."""
+
+    sentence = "SIGSTOP of processes of {}, from the host"
+
+    def inject(self) -> None:
+        self.ground.send(signal.SIGSTOP, self._targets, self.victim)
+
+    def heal(self) -> None:
+        """A number of a process may be another's by now, so only those go on that are still the container's."""
+        if self.start_if_down():
+            return
+        there = {process.pid for process in self.ground.processes(self.victim)}
+        for pid in there.intersection(self._targets):
+            with contextlib.suppress(ProcessLookupError):
+                self.ground.send(signal.SIGCONT, (pid,), self.victim)
+
+
 class KillContainer(Fault):
     """`docker kill`: every process of the container at once, and its network with them."""
 
@@ -134,6 +153,26 @@ class PauseContainer(Fault):
         if self.ground.state(self.victim)["Paused"]:
             self.ground.docker("unpause", self.ground.container(self.victim))
         self.start_if_down()
+
+
+class KillEverything(Fault):
+    """`docker kill` of every container of the cluster by one command: what a loss of power leaves behind."""
+
+    sentence = "docker kill of {}"
+
+    @property
+    def _containers(self) -> tuple[str, ...]:
+        return tuple(map(self.ground.container, self.ground.place.spec.addresses()))
+
+    def aim(self) -> None:
+        for service in self.ground.place.spec.addresses():
+            self.ground.first_process(service)
+
+    def inject(self) -> None:
+        self.ground.docker("kill", *self._containers)
+
+    def heal(self) -> None:
+        self.ground.docker("start", *self._containers)  # which leaves alone what runs
 
 
 class Ask(Fault):

@@ -38,10 +38,14 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """The first row, and the code of the warning that makes a commit ambiguous ("" without)."""
+    """The first row, the code of the warning that makes a commit ambiguous ("" without), and the command's tag.
+
+    The tag of a COMMIT that was turned into a rollback is ROLLBACK; nothing else tells it.
+    """
 
     row: tuple[str, ...]
     warning: str = ""
+    tag: str = ""
 
 
 class Link:
@@ -61,19 +65,20 @@ class Link:
         """One statement; all of its answer, up to where the server is ready for the next one. Raises Failed."""
         deadline, self._warning = time.monotonic() + seconds, ""
         row: tuple[str, ...] = ()
+        tag = ""
         failure: Failed | None = None
         try:
             self._send(statement.encode(), deadline)
             while (result := self._next(deadline)) is not None:
                 if result.status in _DONE:
-                    row = _first_row(result) or row
+                    row, tag = _first_row(result) or row, (result.command_status or b"").decode()
                 else:
                     failure = failure or _refusal(result)
         except psycopg.Error as e:
             raise failure or Failed(ledger.LOST, str(e), sent=True) from e
         if failure:
             raise failure
-        return Answer(row, self._warning)
+        return Answer(row, self._warning, tag)
 
     def _send(self, statement: bytes, deadline: float) -> None:
         self._connection.send_query(statement)

@@ -31,7 +31,7 @@ async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Calla
     When it is interrupted, what is broken is healed first, and what was done stays told.
     """
     healing = Healing()
-    _sweep(site)
+    sweep(site)
     with progress.step("waiting for a healthy cluster"):
         primary = await site.wait_healthy(play.HEALTHY_SECONDS)
     await writer.prepare(site.access, primary)
@@ -61,7 +61,7 @@ async def _play_all(
             return
 
 
-def _sweep(site: Site) -> None:
+def sweep(site: Site) -> None:
     """Take away what a drill that was killed may have left in the packet filters."""
     for node in site.spec.nodes:
         if not packets.DropPackets(site.ground, node.name).available():

@@ -75,8 +75,11 @@ class Site:
             Target.PRIMARY: primary,
             Target.STANDBY: standbys[pick % len(standbys)],
             Target.RW_LANE: spec.lanes.rw.service,
+            Target.RO_LANE: spec.lanes.ro.service,
+            Target.POOL_LANE: spec.lanes.pool.service,
             Target.HAPROXY: spec.haproxy.service,
             Target.KEEPER: spec.keeper.service,
+            Target.EVERYTHING: "every container",
         }[target]
 
     async def _etcd_leader(self) -> str:

@@ -1,0 +1,122 @@
+"""One scenario against the running cluster: its acts one after the other, their healing, and the cluster whole again.
+
+Invariant: a fault is in the history before it is injected; its end is there only if it was injected and taken away, so
+that a fault that failed leaves the verdict unknown. It is healed whatever happens, Ctrl-C included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from poolkeeper import errors, observe, undo, wait
+from poolkeeper.chaos.checkers.after import HEAL_SECONDS
+from poolkeeper.chaos.history import Phase
+from poolkeeper.chaos.recorder import Recorder
+from poolkeeper.chaos.scenarios import Act
+from poolkeeper.chaos.schedule import Turn
+from poolkeeper.decide import health
+from poolkeeper.drill.catalogue import Target
+from poolkeeper.drill.faults import Fault
+from poolkeeper.drill.healing import Healing
+from poolkeeper.drill.site import Site
+
+PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
+
+
+@dataclass
+class Played:
+    """What came of a turn. Times are of the monotonic clock, None where it did not come so far."""
+
+    turn: Turn
+    victims: list[str] = field(default_factory=list)
+    began: float | None = None  # when the first act was injected
+    healed: float | None = None  # when the last one was taken away
+    whole: float | None = None  # when every witness said green again
+    ended: float = 0.0
+    is_unhealed: bool = False  # it was not whole in time
+    problem: str = ""
+
+    @property
+    def heal_seconds(self) -> float | None:
+        """From the end of the fault to a whole cluster; where it did not become whole, how long that was waited for."""
+        end = self.ended if self.is_unhealed else self.whole
+        return None if self.healed is None or end is None else end - self.healed
+
+
+@dataclass
+class Nemesis:
+    """Who breaks things, and writes it down."""
+
+    site: Site
+    recorder: Recorder
+    healing: Healing
+
+    async def play(self, played: Played) -> None:
+        """Play a turn; what happens is noted in it."""
+        try:
+            await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
+            for act, hold in zip(played.turn.scenario.acts, played.turn.holds, strict=True):
+                await self._act(played, act, hold)
+            await self._become_whole(played)
+        except errors.PoolkeeperError as e:
+            played.problem = e.message
+        except ProcessLookupError:
+            played.problem = "the process that was to be met had just ended"
+        finally:
+            played.ended = time.monotonic()
+
+    async def _act(self, played: Played, act: Act, hold: float) -> None:
+        primary = await self._primary()
+        victim = await self._victim(act, primary, played)
+        fault = act.make(self.site.ground, victim, self.site.switchover(primary, keeper=True))
+        if reason := fault.available():
+            raise errors.PermissionRefused(f"not run: {reason}")
+        await undo.in_thread(fault.aim)
+        played.victims.append(victim)
+        self.recorder.nemesis(played.turn.scenario.name, victim, Phase.BEGIN, act.sentence)
+        await self._break(played, fault, hold)
+
+    async def _break(self, played: Played, fault: Fault, hold: float) -> None:
+        failures, is_injected = len(self.healing.failures), False
+        try:
+            async with self.healing.broken(fault):
+                played.began = played.began or time.monotonic()
+                await undo.in_thread(fault.inject)
+                is_injected = True
+                await asyncio.sleep(hold)  # a fault lasts a while: that is the experiment
+        finally:
+            played.healed = time.monotonic()
+            if is_injected and len(self.healing.failures) == failures:
+                self.recorder.nemesis(played.turn.scenario.name, played.victims[-1], Phase.END)
+        if failed := self.healing.failures[failures:]:
+            raise errors.EngineFailed("; ".join(failed))
+
+    async def _become_whole(self, played: Played) -> None:
+        try:
+            await self.site.wait_healthy(HEAL_SECONDS)
+            played.whole = time.monotonic()
+        except errors.DeadlinePassed:
+            played.is_unhealed = True
+            raise
+
+    async def _victim(self, act: Act, primary: str, played: Played) -> str:
+        """Whom an act meets: of two standbys never the one that an act before has just broken."""
+        if act.target is not Target.STANDBY:
+            return await self.site.find(act.target, primary, 0)
+        count = len(self.site.spec.nodes)
+        found = [await self.site.find(act.target, primary, played.turn.pick + shift) for shift in range(count)]
+        return next((name for name in found if name not in played.victims), found[0])
+
+    async def _primary(self) -> str:
+        """The primary's name. Raises DeadlinePassed where there is none for a long time."""
+        found = ""
+
+        async def look() -> str | None:
+            nonlocal found
+            found = health.assess(self.site.spec, await observe.snapshot(self.site.access)).primary or ""
+            return None if found else "no primary"
+
+        await wait.wait_for("a primary", look, seconds=PRIMARY_SECONDS)
+        return found

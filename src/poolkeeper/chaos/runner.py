@@ -1,0 +1,148 @@
+"""A whole run: clients at every door, one scenario after the other, the final reads, the state after it, the history.
+
+Invariant: the workloads run from before the first fault until after the last recovery; everything is healed before
+anything is concluded, also after Ctrl-C, and what was recorded until then can be judged. A cluster that does not become
+whole ends the breaking of it. Two runs at once would take each other's faults for their own: the caller holds a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poolkeeper import errors, undo
+from poolkeeper.chaos import aftermath, crew, tables
+from poolkeeper.chaos.crew import Crew
+from poolkeeper.chaos.end_state import EndState
+from poolkeeper.chaos.history import Header
+from poolkeeper.chaos.nemesis import Nemesis, Played
+from poolkeeper.chaos.recorder import Recorder
+from poolkeeper.chaos.schedule import Turn
+from poolkeeper.chaos.workloads import all_jobs
+from poolkeeper.chaos.workloads.job import SCHEMA, Job
+from poolkeeper.drill.healing import Healing
+from poolkeeper.drill.run import sweep
+from poolkeeper.drill.site import Site
+from poolkeeper.model.progress import Progress
+
+FIRST_SECONDS = 180.0  # until the cluster is healthy, before anything is begun
+LAST_SECONDS = 120.0  # the same in the end, beyond what a turn is allowed: the final reads are worth the wait
+WARM_UP = 3.0  # seconds of service before the first fault
+SETTLE = 1.0  # and after each recovery
+
+
+@dataclass
+class Run:
+    """What came of it, beside the history. `problems` are of the run itself, not of the cluster."""
+
+    history: Path
+    played: list[Played]
+    problems: list[str] = field(default_factory=list)
+    is_interrupted: bool = False
+
+    @property
+    def heal_seconds(self) -> float | None:
+        """The longest of all turns; None where nothing was broken, or where one is not known and none was too long."""
+        broken = [turn for turn in self.played if turn.began is not None]
+        lengths = [turn.heal_seconds for turn in broken]
+        known = [length for length in lengths if length is not None]
+        is_complete = len(known) == len(lengths) or any(turn.is_unhealed for turn in broken)
+        return max(known) if known and is_complete else None
+
+
+def header(site: Site, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) -> Header:
+    """What is planned."""
+    spec = site.spec
+    facts = {
+        "name": spec.name,
+        "nodes": [node.name for node in spec.nodes],
+        "synchronous_mode": spec.replication.synchronous_mode,
+        "quorum_acknowledgements": spec.replication.quorum_acknowledgements,
+        "lease_seconds": spec.patroni.ttl,
+    }
+    declared = {job.name: job.declared for job in jobs}
+    faults = tuple(turn.scenario.name for turn in turns)
+    return Header("chaos run", seed, declared, faults, expects_end_state=True, cluster=facts)
+
+
+async def run(site: Site, turns: Sequence[Turn], seed: int, history: Path, progress: Progress) -> Run:
+    """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
+    is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
+    jobs = all_jobs.made(site.spec, is_bounded)
+    sweep(site)
+    with progress.step("waiting for a healthy cluster, and making the tables"):
+        await tables.prepare(site.access, await site.wait_healthy(FIRST_SECONDS), jobs)
+    done = Run(history, [Played(turn) for turn in turns])
+    with Recorder(history, header(site, turns, jobs, seed)) as recorder:
+        staff = Crew(recorder, site.access, seed, done.problems)
+        with _heard(done, progress), crew.working(staff, jobs):
+            await _play_all(Nemesis(site, recorder, Healing()), done, progress)
+        with _heard(done, progress):
+            recorder.end_state(await _finish(site, staff, jobs, done, progress))
+    return done
+
+
+@contextmanager
+def _heard(done: Run, progress: Progress) -> Iterator[None]:
+    """The first Ctrl-C ends the block and not the run: what was recorded is judged all the same."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if done.is_interrupted or task is None:
+            raise
+        task.uncancel()
+        done.is_interrupted = True
+        progress.note("interrupted: what was broken is healed; now the end is looked at. Ctrl-C again ends at once")
+
+
+async def _play_all(nemesis: Nemesis, done: Run, progress: Progress) -> None:
+    await asyncio.sleep(WARM_UP)  # a time of quiet service, which is measured too
+    for played in done.played:
+        turn = played.turn
+        with progress.step(f"{turn.number} of {len(done.played)}: {turn.scenario.name}: {turn.scenario.promise}"):
+            await nemesis.play(played)
+        progress.note(line(played))
+        if played.is_unhealed:
+            progress.note("the cluster does not become whole, so nothing more is broken")
+            return
+        await asyncio.sleep(SETTLE)
+
+
+def line(played: Played) -> str:
+    """What came of a turn, for a person who waits."""
+    holds = " and ".join(f"{hold:g} s" for hold in played.turn.holds)
+    healed = f", whole after {played.heal_seconds:.1f} s" if played.whole and played.heal_seconds is not None else ""
+    problem = f", PROBLEM: {played.problem}" if played.problem else ""
+    return f"  {', then '.join(played.victims) or 'nobody'} for {holds}{healed}{problem}"
+
+
+async def _finish(site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress) -> EndState:
+    """With all clients gone: wait until it is whole, read everything, look at everything."""
+    try:
+        with progress.step("waiting until the cluster is whole"):
+            primary = await site.wait_healthy(LAST_SECONDS)
+        for played in done.played:  # the one that was interrupted
+            if played.healed is not None and played.whole is None and not played.is_unhealed:
+                played.whole = time.monotonic()
+        with progress.step("final reads, at the door and at every node"):
+            await tables.replayed(site.access, primary)
+            await undo.in_thread(crew.read_finals, staff, jobs)
+        with progress.step("rows, pages, timelines, slots, and the validation suite"):
+            return await aftermath.collect(site.access, primary, done.heal_seconds, progress.note)
+    except errors.PoolkeeperError as e:
+        progress.note(f"the end could not be looked at: {e.message}")
+        nodes = tuple(node.name for node in site.spec.nodes)
+        return EndState(nodes=nodes, heal_seconds=done.heal_seconds)
+
+
+async def clear(site: Site, progress: Progress) -> None:
+    """Drop the tables; where that fails, the next run does it."""
+    try:
+        await tables.clear(site.access, await site.wait_healthy(LAST_SECONDS))
+    except errors.PoolkeeperError as e:
+        progress.note(f"the schema {SCHEMA} stays until the next run: {e.message}")

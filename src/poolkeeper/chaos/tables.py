@@ -1,0 +1,61 @@
+"""The tables of a run: made anew before it, dropped after it, and waited for until every node has replayed.
+
+Invariant: everything is in one schema of our own in the application's database, owned by the application's role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from poolkeeper import errors, wait
+from poolkeeper.chaos.workloads.job import SCHEMA, Job
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.observe import Access
+from poolkeeper.system import postgres
+
+REPLAY_SECONDS = 30.0
+_POSITION = "SELECT pg_current_wal_flush_lsn()::text"
+
+
+def straight(access: Access, node: str, role: str = "app") -> Dsn:
+    """A node's own port, in the application's database."""
+    return access.node(node, role, access.spec.roles.app_database)
+
+
+async def prepare(access: Access, primary: str, jobs: Iterable[Job]) -> None:
+    """Make every table, with what is in it at first, on every node. Raises as `postgres.query` and `replayed` do."""
+    async with postgres.session(straight(access, primary), access.spec.timeouts.query) as opened:
+        await opened.rows(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+        await opened.rows(f"CREATE SCHEMA {SCHEMA}")
+        for job in jobs:
+            for statement in job.tables:
+                await opened.rows(statement)
+    await replayed(access, primary)
+
+
+async def clear(access: Access, primary: str) -> None:
+    """Drop all of it."""
+    statement = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
+    await postgres.query(straight(access, primary), statement, access.spec.timeouts.query)
+
+
+async def replayed(access: Access, primary: str, seconds: float = REPLAY_SECONDS) -> None:
+    """Wait until every standby has replayed what the primary has written by now. Raises DeadlinePassed."""
+    limit = access.spec.timeouts.query
+    ((position,),) = await postgres.query(straight(access, primary), _POSITION, limit)
+    statement = f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{position}'::pg_lsn, NOT pg_is_in_recovery())"
+    nodes = [node.name for node in access.spec.nodes if node.name != primary]
+
+    async def lacks(node: str) -> str | None:
+        try:
+            ((is_there,),) = await postgres.query(straight(access, node), statement, limit)
+        except errors.PoolkeeperError as e:
+            return e.message
+        return None if is_there else f"{node} has not replayed {position}"
+
+    async def look() -> str | None:
+        missing = [found for found in await asyncio.gather(*map(lacks, nodes)) if found]
+        return "; ".join(missing) or None
+
+    await wait.wait_for("replay on every standby", look, seconds=seconds)

@@ -1,0 +1,23 @@
+"""Which workloads a run has: one of each checker, and two where a promise is made at two doors or two levels."""
+
+from __future__ import annotations
+
+from poolkeeper.chaos.workloads import bank, grow_set, job, list_append, one_writer, read_lane, register
+from poolkeeper.chaos.workloads.job import Job
+from poolkeeper.model.spec import ClusterSpec
+
+
+def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
+    """New jobs for a run. `is_bounded`: is keeper there all the time, so that the age of a read is held?"""
+    nodes = [node.name for node in spec.nodes]
+    bound = float(spec.keeper.max_read_staleness_seconds) if is_bounded else None
+    return (
+        grow_set.made("set", job.RW, nodes),
+        grow_set.made("set_balanced", job.POOL, nodes),
+        list_append.made("list_append_serializable", "serializable"),
+        list_append.made("list_append_repeatable_read", "repeatable-read"),
+        register.made("register"),
+        bank.made("bank"),
+        read_lane.made("read_lane", bound),
+        one_writer.made("one_writer", nodes),
+    )

@@ -1,0 +1,128 @@
+"""What `chaos run` and `chaos list` do: plan, run under a lock, judge, report, and say it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolkeeper import errors, undo
+from poolkeeper.chaos import account, history_lines, judgement, runner, scenarios, schedule
+from poolkeeper.chaos.scenarios import Scenario
+from poolkeeper.cli import console
+from poolkeeper.drill import run as drill
+from poolkeeper.drill.ground import Ground
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.place import Place
+from poolkeeper.report import chaos_json, chaos_wording, chaos_write, wording
+from poolkeeper.system import state
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from poolkeeper.model.chaos_run import ChaosRun
+
+
+def perform(place: Place, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool) -> Outcome:
+    """Run, judge and report. Raises what a run raises before it has begun to break anything."""
+    wanted = runnable(place, scenarios.choose(names), names)
+    chance = random.SystemRandom().randrange(1 << 16) if seed is None else seed
+    turns = schedule.turns(wanted, minutes * 60, chance)
+    left, replay = schedule.left_out(wanted, turns), command(minutes, chance, names)
+    site, progress, began = drill.site_of(place), console.Steps(), time.monotonic()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    reports.mkdir(parents=True, exist_ok=True)
+    path = reports / f"chaos-{started_at[:19].replace(':', '')}-{chance}.jsonl"
+    progress.note(f"seed {chance}, {len(turns)} faults planned; the history: {path}")
+    if left:
+        progress.note(f"no time for {len(left)} scenarios: {', '.join(left)}")
+    with state.lock(place.folder, "drill.lock"):  # also against a drill: each would take the other's faults for its own
+        done = undo.run(runner.run(site, turns, chance, path, progress))
+        history = history_lines.read(path)
+        judged = judgement.judge(history)
+        about = account.About(place.spec.name, started_at, time.monotonic() - began, replay, str(path), left,
+                              tuple(done.problems), done.is_interrupted)  # fmt: skip
+        told = account.made(about, history, judged, done.played)
+        written = chaos_write.write_all(told, reports)
+        if told.outcome is Outcome.PASS:
+            undo.run(runner.clear(site, progress))
+        else:
+            progress.note("the tables stay for you to look at; the next run drops them")
+    _say(told, as_json)
+    progress.note(f"reports: {', '.join(map(str, written))}; history: {path}")
+    return told.outcome
+
+
+def runnable(place: Place, wanted: Sequence[Scenario], named: Sequence[str]) -> tuple[Scenario, ...]:
+    """Those that can be run here. Raises PermissionRefused where one cannot that was asked for by its name."""
+    ground = Ground(place)
+    reasons = {scenario.name: reason for scenario in wanted if (reason := scenario.unavailable(ground))}
+    if named and reasons:
+        raise errors.PermissionRefused("; ".join(f"{name} cannot be run: {why}" for name, why in reasons.items()))
+    found = tuple(scenario for scenario in wanted if scenario.name not in reasons)
+    if not found:
+        raise errors.PermissionRefused("no scenario can be run here")
+    return found
+
+
+def command(minutes: float, seed: int, names: Sequence[str]) -> str:
+    """The command line that plans the same faults again."""
+    which = "".join(f" --scenario {name}" for name in names)
+    return f"poolkeeper chaos run --minutes {minutes:g} --seed {seed}{which}"
+
+
+def catalogue(place: Place) -> list[dict[str, Any]]:
+    """Every scenario for scripts."""
+    ground = Ground(place)
+    return [
+        {
+            "name": s.name,
+            "promise": s.promise,
+            "faults": [act.sentence for act in s.acts],
+            "targets": [act.target.value for act in s.acts],
+            "seconds": list(s.hold),
+            "available": not s.unavailable(ground),
+            "reason": s.unavailable(ground),
+        }
+        for s in scenarios.SCENARIOS
+    ]
+
+
+def table(place: Place) -> Table:
+    """Every scenario for people."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in ("SCENARIO", "WHAT MUST HOLD", "WHAT IS DONE", "HERE"):
+        made.add_column(column)
+    for s in catalogue(place):
+        made.add_row(s["name"], s["promise"], "; then ".join(s["faults"]), s["reason"] or "yes")
+    return made
+
+
+def _say(told: ChaosRun, as_json: bool) -> None:
+    if as_json:
+        console.out.print(chaos_json.render(told), markup=False)
+        return
+    for text in lines(told):
+        console.out.print(text, markup=False)
+
+
+def lines(told: ChaosRun) -> Iterator[str]:
+    """The verdict, a line a scenario and a finding, and what needs attention."""
+    yield f"{told.outcome.upper()}: {chaos_wording.headline(told)}"
+    for p in told.passages:
+        cells = chaos_wording.passage(p)
+        times = f"lasted {cells[4]}, whole after {cells[5]}, pauses {cells[9]}"
+        yield f"{wording.SYMBOLS[p.outcome]} {p.number:>3} {p.scenario}: {cells[2]}, {times}"
+    for found in told.judgements:
+        yield f"{wording.SYMBOLS[found.outcome]} {chaos_wording.name(found)}: {found.summary}"
+    for share in told.shares:
+        yield f"  {share.workload}: {share.ok:,} acknowledged, {share.fail:,} refused, {share.info:,} open"
+    for text in chaos_wording.attention(told):
+        yield f"! {text}"
+    yield f"  again: {told.replay}"

@@ -1,0 +1,99 @@
+"""A run of chaos as it is reported: values only, in words and figures that every format shares.
+
+Invariant: times are seconds after the run's first line; None is what did not come. `outcome` is never better than that
+of any part. A passage passes where nothing bad is known of its time: the findings over the whole run are the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolkeeper.model.verdict import Outcome
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An anomaly with the operations that show it, a line each."""
+
+    name: str
+    text: str
+    operations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one checker found. `anomalies` are the first ones; `count` is how many there are."""
+
+    checker: str
+    workload: str
+    outcome: Outcome
+    summary: str
+    count: int = 0
+    anomalies: tuple[Shown, ...] = ()
+    unknowns: tuple[str, ...] = ()
+    permitted: str = ""  # what was seen and is allowed at the declared level
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A scenario as it went. `began`, `healed`, `whole`: the fault, its end, and all witnesses green again."""
+
+    number: int
+    scenario: str
+    promise: str
+    faults: tuple[str, ...]
+    victims: tuple[str, ...]
+    outcome: Outcome
+    problem: str = ""
+    began: float | None = None
+    healed: float | None = None
+    whole: float | None = None
+    completions: Mapping[str, int] | None = None  # of the operations that were invoked in its time
+    pauses: Mapping[str, float] | None = None  # door → the longest time without an acknowledgement, in its time
+
+    @property
+    def heal_seconds(self) -> float | None:
+        """From the end of the fault to a whole cluster."""
+        return None if self.healed is None or self.whole is None else self.whole - self.healed
+
+
+@dataclass(frozen=True)
+class Share:
+    """A workload's operations by what its clients were told; `codes` of those that were not acknowledged."""
+
+    workload: str
+    ok: int
+    fail: int
+    info: int
+    codes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The longest time without an acknowledgement at a door."""
+
+    door: str
+    seconds: float
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class ChaosRun:
+    """The whole run."""
+
+    cluster: str
+    started_at: str  # ISO 8601, UTC
+    seconds: float
+    seed: int
+    outcome: Outcome
+    replay: str  # the command that plans the same again
+    history: str  # the recorded file
+    passages: tuple[Passage, ...] = ()
+    left_out: tuple[str, ...] = ()  # scenarios that were wanted, and for which there was no time
+    judgements: tuple[Judgement, ...] = ()
+    shares: tuple[Share, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    rate: tuple[tuple[float, int], ...] = ()  # (second, operations acknowledged in it)
+    problems: tuple[str, ...] = ()
+    is_interrupted: bool = False
