@@ -181,10 +181,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.sections.append(("evidence", f"logs, status and rendered files are in {kept.relative_to(ROOT)}"))
 
 
-def interrupt(child: subprocess.Popen[str]) -> int:
+def interrupt(child: subprocess.Popen[str], timeout: float = 60) -> int:
     """Ctrl-C: SIGINT to the whole foreground group; the exit code."""
     os.killpg(child.pid, signal.SIGINT)
-    return child.wait(timeout=60)
+    return child.wait(timeout=timeout)
 
 
 def load_json(text: str) -> dict[str, object]:

@@ -41,7 +41,7 @@ def _attention(run: ChaosRun) -> list[str]:
 
 
 def _passages(run: ChaosRun) -> str:
-    rows = [(wording.SYMBOLS[p.outcome], *words.passage(p)) for p in run.passages]
+    rows = [(f"{wording.SYMBOLS[p.outcome]} {p.number}", *words.passage(p)) for p in run.passages]
     return table(words.PASSAGES, rows)
 
 

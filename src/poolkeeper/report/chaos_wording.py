@@ -18,8 +18,9 @@ SHARES = ("Workload", "Acknowledged", "Refused", "Open", "Codes of what was not 
 METHOD = (
     "Acknowledged: the server said so to the end, without a warning. Refused: certainly without effect. Open: nobody "
     "knows; it may have taken effect, may do so later, or never. A pause is the longest time between two "
-    "acknowledgements at a door; it is information, and no verdict. Whole: every witness says green again, counted from "
-    "the end of the fault. A scenario's mark says that nothing bad was seen in its time; the findings are over the whole run."
+    "acknowledgements at a door; it is information, and no verdict. Whole: from the end of the fault until every "
+    "witness said green again. The mark of a scenario says that nothing bad was seen in its time; the findings are of "
+    "the whole run."
 )
 NONE = "–"
 
@@ -57,8 +58,9 @@ def share(s: Share) -> tuple[str, ...]:
 
 
 def name(judgement: Judgement) -> str:
-    """As "set (set_balanced)"."""
-    return f"{judgement.checker} ({judgement.workload})" if judgement.workload else judgement.checker
+    """As "set (set_balanced)"; one word where both are the same."""
+    is_one = judgement.workload in ("", judgement.checker)
+    return judgement.checker if is_one else f"{judgement.checker} ({judgement.workload})"
 
 
 def attention(run: ChaosRun) -> list[str]:

@@ -1,0 +1,55 @@
+"""A short run of chaos against a real cluster, by the command that a user types: every promise held, everybody worked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poolkeeper.chaos import history_lines
+from poolkeeper.model.assessment import Level
+from tests.e2e.conftest import Cluster, interrupt, load_json
+from tests.e2e.test_drill import paused
+
+pytestmark = pytest.mark.e2e
+SECONDS = 420
+QUICK = ("kill_postmaster", "kill_standby", "switchover")
+
+
+def words(folder: Path, minutes: str, *scenarios: str) -> list[str]:
+    """The command line of a run with a fixed seed."""
+    which = [word for name in scenarios for word in ("--scenario", name)]
+    return ["chaos", "run", "--minutes", minutes, "--seed", "1", "--reports", str(folder), *which]
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """The JSON report that a run left."""
+    return load_json((folder / "chaos.json").read_text())
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_quick_scenarios_hold_every_promise(cluster: Cluster, tmp_path: Path) -> None:
+    done = cluster.run(*words(tmp_path, "2", *QUICK), timeout=SECONDS)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    told = report(tmp_path)
+    assert told["outcome"] == "pass"
+    assert sorted(passage["scenario"] for passage in told["passages"]) == sorted(QUICK)
+    assert [s["workload"] for s in told["shares"] if not s["ok"]] == []
+    assert cluster.assess().level is Level.HEALTHY
+    (history,) = tmp_path.glob("*.jsonl")
+    assert {path.name for path in tmp_path.iterdir()} == {"chaos.md", "chaos.html", "chaos.json", history.name}
+    assert cluster.run("chaos", "check", str(history)).returncode == 0
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_interrupted_run_heals_and_judges_what_it_has(cluster: Cluster, tmp_path: Path) -> None:
+    child = cluster.spawn(*words(tmp_path, "1", "freeze_node"))
+    cluster.wait_level(lambda _: bool(paused(cluster)), 120)
+    assert interrupt(child, 240) in (0, 3)  # the one fault that was planned had begun, and is healed
+    assert not paused(cluster)
+    told = report(tmp_path)
+    assert told["is_interrupted"]
+    (history,) = tmp_path.glob("*.jsonl")
+    assert history_lines.read(history).end_state is not None
+    cluster.wait_healthy(180)
