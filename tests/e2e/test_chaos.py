@@ -1,4 +1,4 @@
-"""A short run of chaos against a real cluster, by the command that a user types: every promise held, everybody worked."""
+"""A short run of chaos against a real cluster, by the command that a user types: every promise held, all had worked."""
 
 from __future__ import annotations
 
