@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from poolkeeper.chaos import crew, history_lines, judgement
-from poolkeeper.chaos.history import Completion, Header, Operation
+from poolkeeper.chaos.history import Completion, Header, Operation, Workload
 from poolkeeper.chaos.recorder import Recorder
 from poolkeeper.chaos.workloads import all_jobs, bank, grow_set, job, list_append, one_writer, read_lane, register
 from poolkeeper.chaos.workloads.client import Client
@@ -212,3 +213,42 @@ def test_other_statements_and_answers() -> None:
     assert one_writer.timeline(answer("0000001F0000000000000003")) == {"timeline": 31}
     assert job.json_of(answer('{"a": 1}')) == {"a": 1}
     assert job.json_of(answer()) is None
+
+
+def toy_job(act: job.Act) -> job.Job:
+    """A job of two clients and a final read."""
+    return job.Job("toy", Workload("set"), (), (job.Role("rw", act, 0.001),) * 2, (job.Role("rw", act),))
+
+
+def staffed(recorder: Recorder) -> crew.Crew:
+    """A crew at the default doors."""
+    access = type("A", (), {"spec": DEFAULT, "lane": lambda *_: DSN, "node": lambda *_: DSN})()
+    return crew.Crew(recorder, access, 7)
+
+
+def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "connect", Server().connect)
+    toy = toy_job(lambda client, chance: client.single("add", chance.random(), "INSERT"))
+    with Recorder(tmp_path / "h", Header("by hand", 0, {"toy": Workload("set")})) as recorder:
+        staff = staffed(recorder)
+        with crew.working(staff, [toy]):
+            time.sleep(0.1)
+        crew.read_finals(staff, [toy])
+    seen = history_lines.read(tmp_path / "h").operations
+    assert {o.process for o in seen} == {1, 2, 3}
+    assert [o.process for o in seen].count(3) == 1
+    assert all(o.is_ok for o in seen)
+    assert staff.problems == []
+    first = next(o for o in seen if o.process == 1)
+    assert first.value == random.Random("7/1").random()
+
+
+def test_a_client_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "connect", Server().connect)
+    toy = toy_job(lambda client, _: client.single("read", None, "SELECT", one_writer.timeline))
+    with Recorder(tmp_path / "h", Header("by hand", 0, {})) as recorder:
+        staff = staffed(recorder)
+        with crew.working(staff, [toy]):
+            pass
+    assert len(staff.problems) == 2
+    assert "IndexError" in staff.problems[0]

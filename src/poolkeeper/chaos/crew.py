@@ -46,17 +46,17 @@ class Crew:
         self._count += 1
         dsn = dsn_of(self.access, role.door)
         client = Client(self.recorder, self._count, job.name, role.door, dsn, role.refuses_writes)
-        return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), self._complain)
+        return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._complain(job.name, e))
 
-    def _complain(self, who: str, error: Exception) -> None:
-        self.problems.append(f"a client of {who} ended: {type(error).__name__}: {error}")
+    def _complain(self, workload: str, error: Exception) -> None:
+        self.problems.append(f"a client of {workload} ended: {type(error).__name__}: {error}")
 
 
 class Worker(threading.Thread):
     """One client at work."""
 
     def __init__(
-        self, client: Client, role: Role, chance: random.Random, complain: Callable[[str, Exception], None]
+        self, client: Client, role: Role, chance: random.Random, complain: Callable[[Exception], None]
     ) -> None:
         super().__init__(name=f"chaos {role.door}", daemon=True)
         self.client = client
@@ -72,7 +72,7 @@ class Worker(threading.Thread):
                 pace = self._role.pace if self.client.is_open else max(self._role.pace, RETRY_PACE)
                 self._end.wait(max(0.001, began + pace - time.monotonic()))
         except Exception as e:  # noqa: BLE001 (whatever it is, it has to be told; the other clients go on)
-            self._complain(f"{self._role.door}", e)
+            self._complain(e)
         finally:
             self.client.end()
 
