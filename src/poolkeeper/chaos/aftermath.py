@@ -8,6 +8,7 @@ checksum failures is since that server's last crash.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -30,8 +31,12 @@ _TABLES = (
     "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
     "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
 )
-# The sum does not depend on the order of the rows, and needs no memory for them; the count tells doubles apart.
-_DIGEST = "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {} AS t"
+# The sum does not depend on the order of the rows, and needs no memory for them; the count tells doubles apart. The
+# alias is the whole row as long as no column has its name.
+_DIGEST = (
+    "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(whole_row__::text, 0)::numeric), 0) "
+    "FROM {} AS whole_row__"
+)
 _CHECKSUMS = "SELECT sum(checksum_failures)::bigint FROM pg_stat_database"
 _AMCHECK_SCHEMA = (
     "SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace "
@@ -79,13 +84,18 @@ def timelines(seen: Snapshot, nodes: Iterable[str]) -> Mapping[str, int | None]:
 
 def orphaned(seen: Snapshot, nodes: Iterable[str]) -> tuple[str, ...] | None:
     """Slots of any node that bear no declared node's name; None where a node did not answer."""
-    declared, found = set(nodes), list[str]()
-    for node in sorted(declared):
-        server = seen.postgres[node].value if node in seen.postgres else None
+    servers = {node: seen.postgres[node].value if node in seen.postgres else None for node in nodes}
+    slots, found = {slot_of(node) for node in servers}, list[str]()
+    for node, server in servers.items():
         if server is None:
             return None
-        found += [f"{slot.name} on {node}" for slot in server.slots if slot.name not in declared]
+        found += [f"{slot.name} on {node}" for slot in server.slots if slot.name not in slots]
     return tuple(found)
+
+
+def slot_of(node: str) -> str:
+    """The name that Patroni gives to a member's slot."""
+    return re.sub("[-. ]", "_", node.lower())
 
 
 def drift(spec: ClusterSpec, seen: Snapshot) -> tuple[str, ...] | None:

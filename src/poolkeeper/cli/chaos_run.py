@@ -41,8 +41,9 @@ def perform(place: Place, minutes: float, seed: int | None, names: list[str], re
         progress.note(f"no time for {len(left)} scenarios: {', '.join(left)}")
     with state.lock(place.folder, "drill.lock"):  # also against a drill: each would take the other's faults for its own
         done = undo.run(runner.run(site, turns, chance, path, progress))
-        history = history_lines.read(path)
-        judged = judgement.judge(history)
+        with progress.step("judging the history"):
+            history = history_lines.read(path)
+            judged = judgement.judge(history)
         about = account.About(place.spec.name, started_at, time.monotonic() - began, replay, str(path), left,
                               tuple(done.problems), done.is_interrupted)  # fmt: skip
         told = account.made(about, history, judged, done.played)

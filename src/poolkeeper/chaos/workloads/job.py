@@ -49,8 +49,8 @@ class Job:
 
 
 def table(name: str) -> str:
-    """A table's qualified name."""
-    return f"{SCHEMA}.{name}"
+    """The qualified name of a workload's table; `set` by itself would be a word of SQL."""
+    return f"{SCHEMA}.of_{name}"
 
 
 def json_of(answer: Answer) -> Any:

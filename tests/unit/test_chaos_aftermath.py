@@ -1,0 +1,58 @@
+"""The state after it all: what a snapshot says of timelines, slots and drift, and what it cannot say."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from tests.unit import snapshots
+
+from poolkeeper import errors
+from poolkeeper.chaos import aftermath
+from poolkeeper.model.observed import Seen, Slot, Snapshot
+
+NODES = tuple(node.name for node in snapshots.SPEC.nodes)
+
+
+def edited(seen: Snapshot, node: str, slot: Slot) -> Snapshot:
+    """A snapshot in which a node has one more slot."""
+    server = seen.postgres[node].value
+    assert server is not None
+    changed = Seen(replace(server, slots=(*server.slots, slot)))
+    return replace(seen, postgres={**seen.postgres, node: changed})
+
+
+def test_healthy_cluster_has_nothing_to_tell() -> None:
+    seen = snapshots.healthy()
+    assert aftermath.orphaned(seen, NODES) == ()
+    assert aftermath.drift(snapshots.SPEC, seen) == ()
+    assert len(set(aftermath.timelines(seen, NODES).values())) == 1
+    assert None not in aftermath.timelines(seen, NODES).values()
+
+
+def test_slot_that_is_no_nodes_is_told_and_a_nodes_own_is_not() -> None:
+    seen = edited(snapshots.healthy(), NODES[1], Slot("left_over", "physical", False, 9))
+    assert aftermath.orphaned(seen, NODES) == (f"left_over on {NODES[1]}",)
+    seen = edited(snapshots.healthy(), NODES[1], Slot("my_node_1", "physical", False, 9))
+    assert aftermath.orphaned(seen, NODES) == (f"my_node_1 on {NODES[1]}",)
+    assert aftermath.slot_of("My-node.1") == "my_node_1"
+
+
+def test_node_that_does_not_answer_is_unknown() -> None:
+    seen = snapshots.healthy()
+    silent = replace(seen, postgres={**seen.postgres, NODES[0]: Seen(error="refused")})
+    assert aftermath.orphaned(silent, NODES) is None
+    assert aftermath.timelines(silent, NODES)[NODES[0]] is None
+
+
+def test_what_cannot_be_asked_is_said() -> None:
+    said: list[str] = []
+
+    async def refused(node: str) -> int:
+        if node == NODES[0]:
+            raise errors.Unreachable("gone")
+        return 0
+
+    found = asyncio.run(aftermath._of_each(NODES, refused, "the pages of", said.append))
+    assert found == {NODES[0]: None, **dict.fromkeys(NODES[1:], 0)}
+    assert said == [f"the pages of {NODES[0]} could not be looked at: gone"]
