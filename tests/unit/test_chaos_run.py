@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,8 +17,8 @@ import pytest
 from tests.unit import chaos_run_sample as sample
 from tests.unit.test_report_html import Page
 
-from poolkeeper import errors
-from poolkeeper.chaos import history_lines, judgement, nemesis, runner, scenarios, schedule
+from poolkeeper import errors, undo
+from poolkeeper.chaos import history_lines, judgement, nemesis, runner, scenarios, schedule, tables
 from poolkeeper.chaos.history import Header, Phase
 from poolkeeper.chaos.nemesis import Nemesis, Played
 from poolkeeper.chaos.recorder import Recorder
@@ -182,14 +185,23 @@ class Field:
 
 
 def play(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *toys: Toy, heals: bool = True, stop_after: float = 0
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *toys: Toy,
+    heals: bool = True,
+    stop_after: float = 0,
+    cluster: str = "the same",
 ) -> tuple[Played, list[tuple[str, Phase]], Outcome]:
     """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
 
     async def primary(_: object) -> str:
         return "pg_node1"
 
+    async def identity(*_: object) -> str:
+        return "the same"
+
     monkeypatch.setattr(Nemesis, "_primary", primary)
+    monkeypatch.setattr(tables, "identity", identity)
     acts = tuple(Act("a toy", Target.STANDBY, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
     scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0))
     turn = Played(Turn(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
@@ -198,7 +210,7 @@ def play(
     async def all_of_it() -> None:
         with Recorder(path, Header("chaos run", 0, {}, ("toy",))) as recorder:
             site = cast(Any, Field(heals))
-            playing = asyncio.create_task(Nemesis(site, recorder, Healing()).play(turn))
+            playing = asyncio.create_task(Nemesis(site, recorder, Healing(), cluster).play(turn))
             if stop_after:
                 await asyncio.sleep(stop_after)
                 playing.cancel()
@@ -260,3 +272,46 @@ def test_longest_recovery_is_known_only_if_each_is() -> None:
     assert runner.Run(Path(), [first, second]).heal_seconds is None
     assert runner.Run(Path(), [third]).heal_seconds is None
     assert nemesis.HEAL_SECONDS == 60
+
+
+def test_nothing_is_broken_of_a_cluster_that_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, toy, cluster="another")
+    assert (toy.done, events, outcome) == ([], [], Outcome.UNKNOWN)
+    assert "made the cluster anew" in turn.problem
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        del text
+
+
+def interrupted(times: int) -> runner.Run:
+    """Two blocks, in each of which a Ctrl-C may come; what comes after them is what a run still does."""
+    done = runner.Run(Path(), [])
+
+    async def work() -> None:
+        for number in range(2):
+            with runner._heard(done, Silent()):
+                if number < times:
+                    os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0.2)
+        done.problems.append("went on")
+
+    undo.run(work())
+    return done
+
+
+def test_the_first_interruption_is_heard_and_the_run_goes_on() -> None:
+    assert interrupted(0).is_interrupted is False
+    once = interrupted(1)
+    assert once.is_interrupted
+    assert once.problems == ["went on"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -233,7 +234,7 @@ def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: py
         staff = staffed(recorder)
         with crew.working(staff, [toy]):
             time.sleep(0.1)
-        crew.read_finals(staff, [toy])
+        crew.read_finals(staff, [toy], threading.Event())
     seen = history_lines.read(tmp_path / "h").operations
     assert {o.process for o in seen} == {1, 2, 3}
     assert [o.process for o in seen].count(3) == 1
@@ -252,3 +253,15 @@ def test_a_client_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pyt
             pass
     assert len(staff.problems) == 2
     assert "IndexError" in staff.problems[0]
+
+
+def test_final_reads_end_in_time_and_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Failed("42P01", "no such table", sent=True)
+    monkeypatch.setattr(link, "connect", Server(gone, gone, gone).connect)
+    toy = toy_job(lambda client, _: client.single("read", "final", "SELECT"))
+    with Recorder(tmp_path / "h", Header("by hand", 0, {})) as recorder:
+        stop = threading.Event()
+        crew.read_finals(staffed(recorder), [toy], stop, seconds=0)
+        stop.set()
+        crew.read_finals(staffed(recorder), [toy], stop)
+    assert [o.completion for o in history_lines.read(tmp_path / "h").operations] == [Completion.FAIL]

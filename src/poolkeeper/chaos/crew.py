@@ -20,8 +20,8 @@ from poolkeeper.chaos.workloads.job import LANES, RETRY_PACE, Job, Role
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.observe import Access
 
-FINAL_TRIES = 20
-FINAL_PACE = 1.0  # seconds between two tries of a final read, which is a new operation each time
+FINAL_SECONDS = 60.0  # for all final reads together; the cluster is whole by then
+FINAL_PACE = 1.0  # seconds between two tries of one, which is a new operation each time
 _JOIN_SECONDS = CONNECT_SECONDS + 2 * STATEMENT_SECONDS + 2.0  # of the longest wait of a client, and some
 
 
@@ -105,19 +105,14 @@ def working(crew: Crew, jobs: Sequence[Job]) -> Iterator[None]:
             crew.problems.append(f"{left} clients did not end, so the final reads are not the last operations")
 
 
-def read_finals(crew: Crew, jobs: Sequence[Job]) -> None:
-    """Every final read until it is answered, but not for ever."""
+def read_finals(crew: Crew, jobs: Sequence[Job], stop: threading.Event, seconds: float = FINAL_SECONDS) -> None:
+    """Every final read, each once at the least and until it is answered, but not beyond the time that all have."""
+    deadline = time.monotonic() + seconds
     for job in jobs:
         for role in job.finals:
             worker = crew.hire(job, role)
             try:
-                _insist(worker)
+                while not (stop.is_set() or worker.try_once() or time.monotonic() > deadline):
+                    stop.wait(FINAL_PACE)
             finally:
                 worker.client.end()
-
-
-def _insist(worker: Worker) -> None:
-    for _ in range(FINAL_TRIES):
-        if worker.try_once():
-            return
-        time.sleep(FINAL_PACE)

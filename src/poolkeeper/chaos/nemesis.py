@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from poolkeeper import errors, observe, undo, wait
+from poolkeeper.chaos import tables
 from poolkeeper.chaos.checkers.after import HEAL_SECONDS
 from poolkeeper.chaos.history import Phase
 from poolkeeper.chaos.recorder import Recorder
@@ -52,6 +53,7 @@ class Nemesis:
     site: Site
     recorder: Recorder
     healing: Healing
+    identity: str  # of the cluster that may be broken
 
     async def play(self, played: Played) -> None:
         """Play a turn; what happens is noted in it."""
@@ -69,6 +71,7 @@ class Nemesis:
 
     async def _act(self, played: Played, act: Act, hold: float) -> None:
         primary = await self._primary()
+        await tables.require_identity(self.site.access, primary, self.identity)
         victim = await self._victim(act, primary, played)
         fault = act.make(self.site.ground, victim, self.site.switchover(primary, keeper=True))
         if reason := fault.available():

@@ -8,6 +8,7 @@ whole ends the breaking of it. Two runs at once would take each other's faults f
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,14 +76,16 @@ async def run(site: Site, turns: Sequence[Turn], seed: int, history: Path, progr
     jobs = all_jobs.made(site.spec, is_bounded)
     sweep(site)
     with progress.step("waiting for a healthy cluster, and making the tables"):
-        await tables.prepare(site.access, await site.wait_healthy(FIRST_SECONDS), jobs)
+        primary = await site.wait_healthy(FIRST_SECONDS)
+        identity = await tables.identity(site.access, primary)
+        await tables.prepare(site.access, primary, jobs)
     done = Run(history, [Played(turn) for turn in turns])
     with Recorder(history, header(site, turns, jobs, seed)) as recorder:
         staff = Crew(recorder, site.access, seed, done.problems)
         with _heard(done, progress), crew.working(staff, jobs):
-            await _play_all(Nemesis(site, recorder, Healing()), done, progress)
+            await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
         with _heard(done, progress):
-            recorder.end_state(await _finish(site, staff, jobs, done, progress))
+            recorder.end_state(await _finish(site, staff, jobs, done, progress, identity))
     return done
 
 
@@ -121,7 +124,9 @@ def line(played: Played) -> str:
     return f"  {', then '.join(played.victims) or 'nobody'} for {holds}{healed}{problem}"
 
 
-async def _finish(site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress) -> EndState:
+async def _finish(
+    site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str
+) -> EndState:
     """With all clients gone: wait until it is whole, read everything, look at everything."""
     try:
         with progress.step("waiting until the cluster is whole"):
@@ -130,14 +135,28 @@ async def _finish(site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progr
             if played.healed is not None and played.whole is None and not played.is_unhealed:
                 played.whole = time.monotonic()
         with progress.step("final reads, at the door and at every node"):
+            await tables.require_identity(site.access, primary, identity)
             await tables.replayed(site.access, primary)
-            await undo.in_thread(crew.read_finals, staff, jobs)
+            await _read_finals(staff, jobs)
         with progress.step("rows, pages, timelines, slots, and the validation suite"):
             return await aftermath.collect(site.access, primary, done.heal_seconds, progress.note)
     except errors.PoolkeeperError as e:
-        progress.note(f"the end could not be looked at: {e.message}")
+        done.problems.append(f"the end could not be looked at: {e.message}")
+        progress.note(done.problems[-1])
         nodes = tuple(node.name for node in site.spec.nodes)
         return EndState(nodes=nodes, heal_seconds=done.heal_seconds)
+
+
+async def _read_finals(staff: Crew, jobs: Sequence[Job]) -> None:
+    """In a thread of its own, which Ctrl-C asks to end instead of waiting for it."""
+    stop = threading.Event()
+    reading = asyncio.ensure_future(undo.in_thread(crew.read_finals, staff, jobs, stop))
+    try:
+        await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([reading])
+        raise
 
 
 async def clear(site: Site, progress: Progress) -> None:

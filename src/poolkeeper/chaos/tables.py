@@ -34,6 +34,22 @@ async def prepare(access: Access, primary: str, jobs: Iterable[Job]) -> None:
     await replayed(access, primary)
 
 
+async def identity(access: Access, primary: str) -> str:
+    """PostgreSQL's own number of this cluster, which no failover changes and a new cluster does not share."""
+    statement = "SELECT system_identifier::text FROM pg_control_system()"
+    ((found,),) = await postgres.query(straight(access, primary), statement, access.spec.timeouts.query)
+    return str(found)
+
+
+async def require_identity(access: Access, primary: str, wanted: str) -> None:
+    """Raises ClusterNotUp where the cluster is another one by now: nothing of it may be broken, nor judged."""
+    if await identity(access, primary) != wanted:
+        raise errors.ClusterNotUp(
+            "somebody made the cluster anew during the run, so it cannot be judged",
+            hint="`down` and `up` have to wait until a run has ended.",
+        )
+
+
 async def clear(access: Access, primary: str) -> None:
     """Drop all of it."""
     statement = f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"
