@@ -25,7 +25,7 @@ from poolkeeper.render import pgpool as rendered_pgpool
 from poolkeeper.render.files import render
 from poolkeeper.system import base_image, compose, images, preflight, state
 
-LOOK_PAUSE = 0.2  # seconds between two looks: each costs every server a session, and they are still busy with their start
+LOOK_PAUSE = 0.2  # seconds between two looks: each costs every server a session while they are busy with their start
 PATIENCE = 3.0  # seconds that Pgpool may disagree before its view is mended: it needs about one to notice by itself
 PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restarted: a start takes 1 s, 10 s under load
 
