@@ -25,6 +25,7 @@ from poolkeeper.render import pgpool as rendered_pgpool
 from poolkeeper.render.files import render
 from poolkeeper.system import base_image, compose, images, preflight, state
 
+LOOK_PAUSE = 0.2  # seconds between two looks: each costs every server a session while they are busy with their start
 PATIENCE = 3.0  # seconds that Pgpool may disagree before its view is mended: it needs about one to notice by itself
 PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restarted: a start takes 1 s, 10 s under load
 
@@ -158,7 +159,7 @@ async def _look_at_running(ctx: starting.Context) -> Snapshot | None:
     """
     containers = await observe.see_containers(ctx.access.spec)
     all_run = all(s in containers and containers[s].is_running for s in ctx.access.spec.addresses())
-    return await observe.snapshot(ctx.access) if all_run else None
+    return await observe.snapshot(ctx.access, known=containers) if all_run else None
 
 
 async def _wait_for_truth(
@@ -185,7 +186,7 @@ async def _wait_for_truth(
                 repairs.append(str(step))
                 touched = time.monotonic()
             seen = None
-            await asyncio.sleep(0.4)  # a look costs every server a session; they are still busy with their start
+            await asyncio.sleep(LOOK_PAUSE)
 
 
 async def _deadline(ctx: starting.Context, judged: Assessment) -> errors.DeadlinePassed:

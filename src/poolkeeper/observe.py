@@ -74,11 +74,16 @@ async def _see_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) ->
     return dict(zip(names, await asyncio.gather(*(see(ask(name)) for name in names)), strict=True))
 
 
-async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
-    """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query)."""
+async def snapshot(
+    access: Access, timeout: float | None = None, known: Mapping[str, Container] | None = None
+) -> Snapshot:
+    """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query).
+
+    `known` are the containers as they were listed just now, where they were.
+    """
     limit = timeout or access.spec.timeouts.query
     containers, nodes, doors, etcds, (pool, door, agent) = await asyncio.gather(
-        see(see_containers(access.spec)),
+        see(see_containers(access.spec) if known is None else _ready(known)),
         see_nodes(access, limit),
         see_doors(access, limit),
         see_etcd(access.spec, limit),
@@ -99,6 +104,10 @@ async def snapshot(access: Access, timeout: float | None = None) -> Snapshot:
         doors=doors,
         keeper=agent,
     )
+
+
+async def _ready(value: T) -> T:
+    return value
 
 
 async def see_containers(spec: ClusterSpec) -> Mapping[str, Container]:

@@ -11,9 +11,10 @@ from poolkeeper import errors, observe
 from poolkeeper.decide import plan
 from poolkeeper.model.observed import Container
 from poolkeeper.model.progress import Progress
-from poolkeeper.system import compose, patroni, state
+from poolkeeper.system import compose, etcd, patroni, state
 from poolkeeper.wait import wait_for
 
+MEMBER_SECONDS = 1.0  # that a member of the store has to serve before the next one is started without it
 ENDLESS = 3  # restarts by the engine since we began: it will not come up by itself
 
 
@@ -98,8 +99,26 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
     """
     with ctx.progress.step("creating the containers"):
         await asyncio.to_thread(compose.create, ctx.project)
-    await _start_created(ctx, [*etcds, *nodes])
+    with ctx.progress.step(f"starting {', '.join(etcds)}"):
+        for member in etcds:
+            await _start_member(ctx, member)
+    await _start_created(ctx, nodes)
     await asyncio.to_thread(ctx.prepare_lanes)
+
+
+async def _start_member(ctx: Context, member: str) -> None:
+    """A member of the store, until it serves, or a second has passed.
+
+    At its first start it asks each other one whether there is a cluster already. One that is not there refuses at once;
+    one that is just being started swallows the question, and costs a second.
+    """
+    await asyncio.to_thread(compose.start, [ctx.container(member)])
+
+    async def serves() -> str | None:
+        return (await observe.see(etcd.serves_peers(ctx.address(member), MEMBER_SECONDS))).error or None
+
+    with suppress(errors.DeadlinePassed):
+        await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
 
 
 async def wait_nodes(ctx: Context) -> None:

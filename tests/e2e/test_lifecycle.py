@@ -283,7 +283,10 @@ def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
     assert cluster.secret("superuser") not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("after", ["starting etcd1", "initializing the database", "starting pgpool_rw"])
+INITIALIZING = "starting etcd1"  # and every node, the first of which has just begun to
+
+
+@pytest.mark.parametrize("after", ["creating the containers", INITIALIZING, "starting pgpool_rw"])
 def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path, after: str) -> None:
     """Interrupted after any step, `up` says how to go on; `up` completes it, and `down` leaves nothing."""
     second = make_folder(tmp_path, another)
@@ -293,7 +296,7 @@ def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path, after: str
         assert child.stdout
         assert next((line for line in child.stdout if after in line), None), "it ended before it came there"
         assert interrupt(child) == 130
-        if after == "initializing the database":
+        if after == INITIALIZING:
             second.ok("up")
             assert second.run("status").returncode == 0
         second.ok("down", "--purge")

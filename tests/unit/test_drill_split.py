@@ -88,3 +88,14 @@ def test_a_round_that_was_not_judged_or_never_served_again_is_not_sound() -> Non
     never.injected = None
     never.problems.append("no such process")
     assert account.figures(never, ("kept",), (), (), None, (), (), NODES).problem == "no such process"
+
+
+def test_a_session_that_waited_at_the_door_ends_the_routing() -> None:
+    """It was begun before the fault, and the new primary's first acknowledgement is its."""
+    waited = Attempt(1, "fresh", 9.9, 11.0, Outcome.ACKNOWLEDGED, server="10.0.0.2")
+    later = Attempt(2, "kept", 11.5, 11.6, Outcome.ACKNOWLEDGED, server="10.0.0.2")
+    scene = account.Scene("kill_node", 1, True, victim="a", injected=10.0, ended=12.0)
+    leases, opened = [Lease(10.1, None), Lease(10.2, "b")], [Recovery(10.5, "b", "primary")]
+    made = account.figures(scene, ("fresh",), (waited, later), (), {1: 1, 2: 1}, leases, opened, {"10.0.0.2": "b"})
+    assert made.split is not None
+    assert made.split.routing == pytest.approx(0.5)

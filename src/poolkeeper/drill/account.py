@@ -86,10 +86,10 @@ def _lane_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scen
 
 
 def _first_served(writes: Iterable[Attempt], at: float, nodes: Mapping[str, str]) -> dict[str, float]:
-    """Node → when it first acknowledged a write that began after the fault."""
+    """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the door."""
     found: dict[str, float] = {}
     for attempt in writes:
-        if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.began >= at and attempt.server in nodes:
+        if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
             found.setdefault(nodes[attempt.server], attempt.ended)
     return found
 
