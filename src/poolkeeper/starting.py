@@ -93,17 +93,22 @@ def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
 
 
 async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
-    """Everything is created at once, then started in order; the supervisors see to it that the first node initializes.
+    """Everything is created at once; then the store and the nodes start side by side.
 
-    The store starts before the nodes: a Patroni that finds no store looks again only after 5 s.
+    A node's supervisor waits for the store before it starts Patroni, which would look for it again only after 5 s; and
+    it sees to it that the first declared node makes the cluster.
     """
     with ctx.progress.step("creating the containers"):
         await asyncio.to_thread(compose.create, ctx.project)
-    with ctx.progress.step(f"starting {', '.join(etcds)}"):
-        for member in etcds:
-            await _start_member(ctx, member)
-    await _start_created(ctx, nodes)
+    with ctx.progress.step(f"starting {', '.join([*etcds, *nodes])}"):
+        start_nodes = asyncio.to_thread(compose.start, [ctx.container(node) for node in nodes])
+        await asyncio.gather(_start_members(ctx, etcds), start_nodes)
     await asyncio.to_thread(ctx.prepare_lanes)
+
+
+async def _start_members(ctx: Context, members: list[str]) -> None:
+    for member in members:
+        await _start_member(ctx, member)
 
 
 async def _start_member(ctx: Context, member: str) -> None:
