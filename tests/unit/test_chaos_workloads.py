@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,11 +228,19 @@ def staffed(recorder: Recorder) -> crew.Crew:
 
 def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "connect", Server().connect)
-    toy = toy_job(lambda client, chance: client.single("add", chance.random(), "INSERT"))
+    worked, both = set[int](), threading.Event()
+
+    def add(client: Client, chance: random.Random) -> None:
+        client.single("add", chance.random(), "INSERT")
+        worked.add(threading.get_ident())
+        if len(worked) == 2:
+            both.set()
+
+    toy = toy_job(add)
     with Recorder(tmp_path / "h", Header("by hand", 0, {"toy": Workload("set")})) as recorder:
         staff = staffed(recorder)
         with crew.working(staff, [toy]):
-            time.sleep(0.1)
+            assert both.wait(30)
         crew.read_finals(staff, [toy], threading.Event())
     seen = history_lines.read(tmp_path / "h").operations
     assert {o.process for o in seen} == {1, 2, 3}
