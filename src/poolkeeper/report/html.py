@@ -1,7 +1,7 @@
 """A suite as one HTML file that needs nothing else: no script, no font, no image, no network.
 
-Invariant: text from outside never becomes markup (autoescape), and a name that the template does not know is an error
-(StrictUndefined). The page carries a content security policy that forbids scripts and every request.
+Invariant: beside those of every page (page.py), it carries a content security policy that forbids scripts and every
+request.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import re
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Template
 
 from poolkeeper.model.verdict import Outcome, Suite
-from poolkeeper.report import clean, wording
+from poolkeeper.report import clean, page, wording
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -20,16 +20,7 @@ _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9_.-]+")
 def render(suite: Suite) -> str:
     """The whole page. Passwords are redacted."""
     suite = clean.legible(suite)
-    return (
-        _environment()
-        .get_template("suite.html.j2")
-        .render(
-            suite=suite,
-            groups=wording.groups(suite),
-            wording=wording,
-            outcomes=tuple(Outcome),
-        )
-    )
+    return _template().render(suite=suite, groups=wording.groups(suite), wording=wording, outcomes=tuple(Outcome))
 
 
 def anchor(check: str) -> str:
@@ -38,19 +29,5 @@ def anchor(check: str) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("poolkeeper.report", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "anchor": anchor,
-        "duration": wording.duration,
-        "moment": wording.moment,
-        "symbol": lambda outcome: wording.SYMBOLS[outcome],
-    }
-    return environment
+def _template() -> Template:
+    return page.template("suite.html.j2", anchor=anchor)
