@@ -239,12 +239,15 @@ def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_second_command_is_locked_out(cluster: Cluster) -> None:
-    """Two commands never change one cluster at once; the second ends at once with a reason."""
+    """Two commands never change one cluster at once: whichever comes second ends at once with a reason."""
     first = cluster.spawn("stop")
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (second := cluster.run("up")).returncode != 36:
-            assert first.poll() is None, f"the first ended before the second could meet it: {second.stderr}"
+            if first.poll() == 36:  # this machine was slow to start it, so it came second
+                assert second.returncode == 0
+                return
+            assert first.poll() is None, f"they never met: {second.stderr}"
             assert time.monotonic() < deadline
     finally:
         first.wait(timeout=120)

@@ -27,9 +27,11 @@ T = TypeVar("T")
 Say = Callable[[str], None]
 LOOK_SECONDS = 120.0  # for one statement over whole tables
 
+# Those that a standby can be asked for: it has no rows of an unlogged table, and refuses to read one.
 _TABLES = (
-    "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
-    "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+    "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+    "WHERE relkind IN ('r', 'p') AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema') "
+    "ORDER BY 1"
 )
 # The sum does not depend on the order of the rows, and needs no memory for them; the count tells doubles apart. The
 # alias is the whole row as long as no column has its name.
