@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from poolkeeper.drill.ground import Ground
+from poolkeeper.faults.ground import Ground
 from poolkeeper.model.assessment import Level
 from poolkeeper.model.decision import Verb
 from tests.e2e import keeping

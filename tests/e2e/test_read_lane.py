@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from poolkeeper.drill.ground import Ground
+from poolkeeper.faults.ground import Ground
 from poolkeeper.model import proxies
 from poolkeeper.system import haproxy_runtime
 from tests.e2e import in_vain, keeping

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tests.unit.chaos_book import FAIL, INFO, Book
 
-from poolkeeper.chaos import account, judgement, scenarios
+from poolkeeper.chaos import account, judgement
 from poolkeeper.chaos.end_state import EndState
 from poolkeeper.chaos.history import History, Phase
 from poolkeeper.chaos.nemesis import Played
+from poolkeeper.chaos.scenarios import book
 from poolkeeper.chaos.schedule import Turn
 from poolkeeper.model.chaos_run import ChaosRun
 
@@ -29,7 +30,7 @@ WHOLE = EndState(
 
 def turns() -> list[Turn]:
     """One turn of each scenario."""
-    return [Turn(n, scenarios.choose((name,))[0], (3.0,), 0.5, 1) for n, name in enumerate(NAMES, start=1)]
+    return [Turn(n, book.choose((name,))[0], (3.0,), 0.5, 1) for n, name in enumerate(NAMES, start=1)]
 
 
 def history(is_broken: bool) -> History:

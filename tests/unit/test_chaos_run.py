@@ -18,16 +18,17 @@ from tests.unit import chaos_run_sample as sample
 from tests.unit.test_report_html import Page
 
 from poolkeeper import errors, undo
-from poolkeeper.chaos import history_lines, judgement, nemesis, runner, scenarios, schedule, tables
+from poolkeeper.chaos import history_lines, judgement, nemesis, runner, schedule, tables
 from poolkeeper.chaos.history import Header, Phase
 from poolkeeper.chaos.nemesis import Nemesis, Played
 from poolkeeper.chaos.recorder import Recorder
-from poolkeeper.chaos.scenarios import Act, Scenario
+from poolkeeper.chaos.scenarios import book
+from poolkeeper.chaos.scenarios.scenario import Act, Scenario
 from poolkeeper.chaos.schedule import Turn
-from poolkeeper.drill.catalogue import Target
-from poolkeeper.drill.faults import Fault
-from poolkeeper.drill.ground import Ground
-from poolkeeper.drill.healing import Healing
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.healing import Healing
+from poolkeeper.faults.target import Target
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import chaos_html, chaos_json, chaos_markdown, chaos_write
 
@@ -36,8 +37,8 @@ GROUND = cast(Ground, SimpleNamespace())
 
 
 def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
-    assert len(set(scenarios.NAMES)) == len(scenarios.NAMES) > 20
-    for scenario in scenarios.SCENARIOS:
+    assert len(set(book.NAMES)) == len(book.NAMES) > 20
+    for scenario in book.SCENARIOS:
         assert re.fullmatch(r"[a-z_]+", scenario.name)
         assert re.fullmatch(r"A .* must .*|The .* must .*", scenario.promise), scenario.promise
         assert len(scenario.promise) < 120
@@ -45,7 +46,7 @@ def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
         assert scenario.seconds < 100
 
 
-@pytest.mark.parametrize("scenario", scenarios.SCENARIOS, ids=lambda s: s.name)
+@pytest.mark.parametrize("scenario", book.SCENARIOS, ids=lambda s: s.name)
 def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None:
     for act in scenario.acts:
         made = act.make(GROUND, "pg_node1", lambda: None)
@@ -56,20 +57,20 @@ def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None
 
 def test_unknown_scenario_is_refused() -> None:
     with pytest.raises(errors.UserError, match="no such scenario: meteor"):
-        scenarios.choose(("kill_node", "meteor"))
-    assert [s.name for s in scenarios.choose(("switchover", "kill_node"))] == ["kill_node", "switchover"]
+        book.choose(("kill_node", "meteor"))
+    assert [s.name for s in book.choose(("switchover", "kill_node"))] == ["kill_node", "switchover"]
 
 
 def test_bound_on_age_is_promised_only_where_keeper_is_there() -> None:
-    away = {s.name for s in scenarios.SCENARIOS if s.hits_keeper}
+    away = {s.name for s in book.SCENARIOS if s.hits_keeper}
     assert away == {"kill_keeper", "freeze_keeper", "keeper_and_then_primary", "kill_everything"}
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
 def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
-    planned = schedule.turns(scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned == schedule.turns(scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned != schedule.turns(scenarios.SCENARIOS, minutes * 60, 8)
+    planned = schedule.turns(book.SCENARIOS, minutes * 60, 7)
+    assert planned == schedule.turns(book.SCENARIOS, minutes * 60, 7)
+    assert planned != schedule.turns(book.SCENARIOS, minutes * 60, 8)
     assert [turn.number for turn in planned] == list(range(1, len(planned) + 1))
     if len(planned) > 1:
         assert sum(turn.scenario.seconds for turn in planned) <= minutes * 60
@@ -79,7 +80,7 @@ def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
 
 
 def test_what_does_not_fit_is_named_and_what_fits_comes_again() -> None:
-    few = scenarios.choose(("kill_patroni", "kill_keeper"))
+    few = book.choose(("kill_patroni", "kill_keeper"))
     many = schedule.turns(few, 600, 1)
     assert {name: sum(t.scenario.name == name for t in many) > 5 for name in ("kill_patroni", "kill_keeper")} == {
         "kill_patroni": True,

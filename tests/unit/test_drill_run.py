@@ -16,9 +16,9 @@ from poolkeeper import errors
 from poolkeeper.cli import drill as command
 from poolkeeper.cli import main
 from poolkeeper.drill import catalogue, play, run, schedule, site, writer
-from poolkeeper.drill.healing import Healing
 from poolkeeper.drill.results import Round
 from poolkeeper.drill.schedule import Turn
+from poolkeeper.faults.healing import Healing
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
 

@@ -15,13 +15,13 @@ from poolkeeper.chaos import tables
 from poolkeeper.chaos.checkers.after import HEAL_SECONDS
 from poolkeeper.chaos.history import Phase
 from poolkeeper.chaos.recorder import Recorder
-from poolkeeper.chaos.scenarios import Act
+from poolkeeper.chaos.scenarios.scenario import Act
 from poolkeeper.chaos.schedule import Turn
 from poolkeeper.decide import health
-from poolkeeper.drill.catalogue import Target
-from poolkeeper.drill.faults import Fault
-from poolkeeper.drill.healing import Healing
 from poolkeeper.drill.site import Site
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.healing import Healing
+from poolkeeper.faults.target import Target
 
 PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
 

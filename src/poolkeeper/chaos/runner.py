@@ -25,9 +25,9 @@ from poolkeeper.chaos.recorder import Recorder
 from poolkeeper.chaos.schedule import Turn
 from poolkeeper.chaos.workloads import all_jobs
 from poolkeeper.chaos.workloads.job import SCHEMA, Job
-from poolkeeper.drill.healing import Healing
-from poolkeeper.drill.run import sweep
 from poolkeeper.drill.site import Site
+from poolkeeper.faults.healing import Healing
+from poolkeeper.faults.sweep import sweep
 from poolkeeper.model.progress import Progress
 
 FIRST_SECONDS = 180.0  # until the cluster is healthy, before anything is begun
@@ -74,7 +74,7 @@ async def run(site: Site, turns: Sequence[Turn], seed: int, history: Path, progr
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = all_jobs.made(site.spec, is_bounded)
-    sweep(site)
+    sweep(site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)
         identity = await tables.identity(site.access, primary)

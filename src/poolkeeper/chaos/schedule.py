@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poolkeeper.chaos.scenarios import Scenario
+from poolkeeper.chaos.scenarios.scenario import Scenario
 
 BEFORE, AFTER = 5.0, 25.0  # seconds of a run without a fault: first to warm up, in the end to read and to look around
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolkeeper import errors, undo
-from poolkeeper.chaos import account, history_lines, judgement, runner, scenarios, schedule
-from poolkeeper.chaos.scenarios import Scenario
+from poolkeeper.chaos import account, history_lines, judgement, runner, schedule
+from poolkeeper.chaos.scenarios import book
+from poolkeeper.chaos.scenarios.scenario import Scenario
 from poolkeeper.cli import console
 from poolkeeper.drill import run as drill
-from poolkeeper.drill.ground import Ground
+from poolkeeper.faults.ground import Ground
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.place import Place
 from poolkeeper.report import chaos_json, chaos_wording, chaos_write, wording
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def perform(place: Place, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool) -> Outcome:
     """Run, judge and report. Raises what a run raises before it has begun to break anything."""
-    wanted = runnable(place, scenarios.choose(names), names)
+    wanted = runnable(place, book.choose(names), names)
     chance = random.SystemRandom().randrange(1 << 16) if seed is None else seed
     turns = schedule.turns(wanted, minutes * 60, chance)
     left, replay = schedule.left_out(wanted, turns), command(minutes, chance, names)
@@ -88,7 +89,7 @@ def catalogue(place: Place) -> list[dict[str, Any]]:
             "available": not s.unavailable(ground),
             "reason": s.unavailable(ground),
         }
-        for s in scenarios.SCENARIOS
+        for s in book.SCENARIOS
     ]
 
 

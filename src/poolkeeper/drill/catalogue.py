@@ -7,30 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from poolkeeper import errors
-from poolkeeper.drill import faults, packets
-from poolkeeper.drill.faults import Fault
 from poolkeeper.drill.goals import BEYOND, RATIO, Goal
-from poolkeeper.drill.ground import Ground
-
-
-class Target(StrEnum):
-    """Whom a fault hits, by the role at that moment."""
-
-    PRIMARY = "the primary"
-    STANDBY = "a standby"
-    ETCD_LEADER = "the leader of etcd"
-    RW_LANE = "the read-write lane's Pgpool-II"
-    RO_LANE = "the read-only lane's Pgpool-II"
-    POOL_LANE = "the balanced lane's Pgpool-II"
-    HAPROXY = "HAProxy"
-    KEEPER = "the keeper"
-    EVERYTHING = "every container"
-
-
-Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover
+from poolkeeper.faults import containers, fault, packets, processes
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.target import Make, Target
 
 
 @dataclass(frozen=True)
@@ -60,8 +43,8 @@ NO_ERROR = (Goal(BEYOND, 0.0),)
 TEN_TIMES = (Goal(RATIO, 10.0),)
 
 
-def _processes(choose: faults.Choose) -> Make:
-    return lambda ground, victim, _: faults.KillProcesses(ground, victim, choose)
+def _processes(choose: processes.Choose) -> Make:
+    return lambda ground, victim, _: processes.KillProcesses(ground, victim, choose)
 
 
 def _plain(kind: Callable[[Ground, str], Fault]) -> Make:
@@ -73,21 +56,21 @@ ENTRIES = (
         "kill_postmaster",
         Target.PRIMARY,
         "SIGKILL of the primary's postmaster; its backends notice and end, its container lives",
-        _processes(faults.postmaster),
+        _processes(processes.postmaster),
         (*FAILOVER, *BACK),
     ),
     Entry(
         "kill_patroni",
         Target.PRIMARY,
         "SIGKILL of the primary's Patroni; PostgreSQL runs on",
-        _processes(faults.patroni),
+        _processes(processes.patroni),
         HARDLY,
     ),
     Entry(
         "kill_node",
         Target.PRIMARY,
         "docker kill of the primary's container: all its processes and its network at once",
-        _plain(faults.KillContainer),
+        _plain(containers.KillContainer),
         (*FAILOVER, *TEN_TIMES, *BACK),
         lasts_until_healed=True,
     ),
@@ -95,7 +78,7 @@ ENTRIES = (
         "stop_node",
         Target.PRIMARY,
         "docker stop of the primary's container: PostgreSQL shuts down cleanly and gives the lease back",
-        _plain(faults.StopContainer),
+        _plain(containers.StopContainer),
         BACK,
         lasts_until_healed=True,
     ),
@@ -103,7 +86,7 @@ ENTRIES = (
         "freeze_node",
         Target.PRIMARY,
         "docker pause of the primary's container: everything in it stands still, alive and silent",
-        _plain(faults.PauseContainer),
+        _plain(containers.PauseContainer),
         WITHIN_LEASE,
         lasts_until_healed=True,
     ),
@@ -119,14 +102,14 @@ ENTRIES = (
         "switchover",
         Target.PRIMARY,
         "the primary hands its role to a standby on request",
-        faults.Ask,
+        fault.Ask,
         (*FAILOVER, *NO_ERROR),
     ),
     Entry(
         "kill_pgpool",
         Target.RW_LANE,
         "SIGKILL of the first process of the read-write lane's Pgpool-II",
-        _processes(faults.first),
+        _processes(processes.first),
         BACK_AT_ONCE,
         ends_container=True,
     ),
@@ -134,7 +117,7 @@ ENTRIES = (
         "kill_haproxy",
         Target.HAPROXY,
         "SIGKILL of HAProxy's first process",
-        _processes(faults.first),
+        _processes(processes.first),
         BACK_AT_ONCE,
         ends_container=True,
     ),
@@ -142,7 +125,7 @@ ENTRIES = (
         "kill_keeper",
         Target.KEEPER,
         "SIGKILL of the keeper's first process",
-        _processes(faults.first),
+        _processes(processes.first),
         HARDLY,
         ends_container=True,
     ),
@@ -150,7 +133,7 @@ ENTRIES = (
         "kill_etcd_leader",
         Target.ETCD_LEADER,
         "SIGKILL of the first process of the etcd member that leads",
-        _processes(faults.first),
+        _processes(processes.first),
         HARDLY,
         ends_container=True,
     ),
@@ -158,7 +141,7 @@ ENTRIES = (
         "kill_standby",
         Target.STANDBY,
         "docker kill of a standby's container",
-        _plain(faults.KillContainer),
+        _plain(containers.KillContainer),
         (*HARDLY, Goal("read max", 1.5), *BACK),
         lasts_until_healed=True,
     ),

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 from poolkeeper import errors, undo, wait
 from poolkeeper.drill import account, client, reader, watch, writer
-from poolkeeper.drill.faults import Fault, StopContainer
-from poolkeeper.drill.healing import Healing
 from poolkeeper.drill.ledger import Ledger
 from poolkeeper.drill.results import Round
 from poolkeeper.drill.schedule import Turn
 from poolkeeper.drill.site import LOOK_PAUSE, Site
+from poolkeeper.faults.containers import StopContainer
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.healing import Healing
 
 WARM_UP = 2.0  # seconds of service before the fault
 HOLD = 3.0  # seconds that a fault lasts at the least

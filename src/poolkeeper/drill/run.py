@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from poolkeeper import errors
-from poolkeeper.drill import packets, play, writer
+from poolkeeper.drill import play, writer
 from poolkeeper.drill.catalogue import Entry
-from poolkeeper.drill.ground import Ground
-from poolkeeper.drill.healing import Healing
 from poolkeeper.drill.results import Drill, Round, Series
 from poolkeeper.drill.schedule import Turn
 from poolkeeper.drill.site import Site
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.healing import Healing
+from poolkeeper.faults.sweep import sweep
 from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
 
@@ -31,7 +32,7 @@ async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Calla
     When it is interrupted, what is broken is healed first, and what was done stays told.
     """
     healing = Healing()
-    sweep(site)
+    sweep(site.ground)
     with progress.step("waiting for a healthy cluster"):
         primary = await site.wait_healthy(play.HEALTHY_SECONDS)
     await writer.prepare(site.access, primary)
@@ -59,13 +60,6 @@ async def _play_all(
                 done(Round(left.entry.name, left.number, left.keeper, problem=f"not run: {e}"))
             progress.note(f"the cluster does not become healthy, so the drill ends here: {e}")
             return
-
-
-def sweep(site: Site) -> None:
-    """Take away what a drill that was killed may have left in the packet filters."""
-    for node in site.spec.nodes:
-        if not packets.DropPackets(site.ground, node.name).available():
-            packets.sweep_rules(site.ground, node.name)
 
 
 async def _clear(site: Site, progress: Progress, seconds: float) -> None:

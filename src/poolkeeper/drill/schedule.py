@@ -10,7 +10,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poolkeeper.drill.catalogue import Entry, Target
+from poolkeeper.drill.catalogue import Entry
+from poolkeeper.faults.target import Target
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from poolkeeper import errors, observe, switchover, wait
 from poolkeeper.decide import health
 from poolkeeper.drill import watch
-from poolkeeper.drill.catalogue import Target
-from poolkeeper.drill.ground import Ground
 from poolkeeper.drill.schedule import Turn
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.target import Target
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place

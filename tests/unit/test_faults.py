@@ -12,8 +12,10 @@ from typing import Any, cast
 import pytest
 
 from poolkeeper import errors
-from poolkeeper.drill import catalogue, faults, ground, healing, packets, schedule
-from poolkeeper.drill.ground import Ground, Process
+from poolkeeper.drill import catalogue, schedule
+from poolkeeper.faults import ground, healing, packets
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground, Process
 from poolkeeper.system.process import Finished
 
 
@@ -62,7 +64,7 @@ NODE = (
 )
 
 
-def made(name: str, fake: FakeGround) -> faults.Fault:
+def made(name: str, fake: FakeGround) -> Fault:
     """A fault of the catalogue on fake ground."""
     (entry,) = catalogue.choose((name,))
     return entry.make(cast(Ground, fake), "victim", lambda: fake.asked.append(("switchover",)))
@@ -130,7 +132,7 @@ def test_a_cut_may_be_of_one_way_and_of_some_peers() -> None:
     ]
 
 
-class Planted(faults.Fault):
+class Planted(Fault):
     """A fault that notes what became of it; `trouble` is raised by the injection."""
 
     sentence = "planted in {}"

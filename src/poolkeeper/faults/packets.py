@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterator, Sequence
 
 from poolkeeper import errors
-from poolkeeper.drill.faults import Fault
-from poolkeeper.drill.ground import Ground
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
 from poolkeeper.system import process
 
 MARK = "poolkeeper-fault"  # the comment of every rule of ours

@@ -2,7 +2,7 @@
 
 Invariant: a fault is noted before it is injected and healed when its block ends: by itself, by an error, or by Ctrl-C,
 which cannot stop the healing. A healing that fails is said and does not keep the others from theirs.
-Not promised: to survive SIGKILL; `packets.sweep_rules` and `poolkeeper up` mend what such an end left.
+Not promised: to survive SIGKILL; `sweep.sweep` and `poolkeeper up` mend what such an end left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from poolkeeper import errors, undo
-from poolkeeper.drill.faults import Fault
+from poolkeeper.faults.fault import Fault
 
 
 class Healing:

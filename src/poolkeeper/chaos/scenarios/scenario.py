@@ -1,0 +1,92 @@
+"""What a scenario is, and the acts that it is made of.
+
+Invariant: an act is a fault that can be undone. A scenario with two acts injects the second when the first one was just
+healed, and nobody has recovered yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from poolkeeper.drill import catalogue
+from poolkeeper.faults import containers, packets, processes
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.target import Make, Target
+
+# How long a fault lasts, in seconds, from and to. A lease is 20 s: what nobody can prove dead is replaced after that.
+SHORT = (3.0, 6.0)
+WITHIN_LEASE = (6.0, 10.0)
+BEYOND_LEASE = (25.0, 30.0)
+# About how long the cluster then takes to be whole, for the plan only: a node has to be attached again, a process not.
+NODE_RECOVERS, PROCESS_RECOVERS, ALL_RECOVER = 22.0, 8.0, 45.0
+
+
+@dataclass(frozen=True)
+class Act:
+    """One fault: what it does, to whom, and what makes it."""
+
+    sentence: str
+    target: Target
+    make: Make
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A name, a promise, and the acts that put it to the test. `hold`: how long each lasts, from and to, in seconds."""
+
+    name: str
+    promise: str
+    acts: tuple[Act, ...]
+    hold: tuple[float, float] = SHORT
+    recovers: float = NODE_RECOVERS
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes, at the most that it may be held."""
+        return self.hold[1] * len(self.acts) + self.recovers
+
+    @property
+    def hits_keeper(self) -> bool:
+        """Is keeper away for a while? Then nobody holds the bound on the age of reads."""
+        return any(act.target in (Target.KEEPER, Target.EVERYTHING) for act in self.acts)
+
+    def unavailable(self, ground: Ground) -> str:
+        """Why it cannot be run here; "" if it can."""
+        made = (act.make(ground, "nobody", _no_request) for act in self.acts)
+        return next((reason for fault in made if (reason := fault.available())), "")
+
+
+def _no_request() -> None:
+    """Stands for what asks for a switchover where nothing is asked."""
+
+
+def of_drill(name: str) -> Act:
+    (entry,) = catalogue.choose((name,))
+    return Act(entry.sentence, entry.target, entry.make)
+
+
+def act(sentence: str, target: Target, kind: Callable[[Ground, str], Fault]) -> Act:
+    return Act(sentence, target, lambda ground, victim, _: kind(ground, victim))
+
+
+def frozen(what: str, target: Target, choose: processes.Choose) -> Act:
+    sentence = f"SIGSTOP of {what}; all else in its container goes on"
+    return Act(sentence, target, lambda ground, victim, _: processes.FreezeProcesses(ground, victim, choose))
+
+
+def killed(what: str, target: Target, choose: processes.Choose) -> Act:
+    sentence = f"SIGKILL of {what}"
+    return Act(sentence, target, lambda ground, victim, _: processes.KillProcesses(ground, victim, choose))
+
+
+def paused(target: Target) -> Act:
+    return act(f"docker pause of {target}: everything in it stands still", target, containers.PauseContainer)
+
+
+def cut(target: Target, ways: Sequence[str], words: str) -> Act:
+    return Act(words, target, lambda ground, victim, _: packets.DropPackets(ground, victim, ways=ways))
+
+
+BOTH_WAYS = ("INPUT", "OUTPUT")

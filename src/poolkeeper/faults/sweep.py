@@ -1,0 +1,17 @@
+"""Taking away what a run that was killed left in a cluster's containers, before the next one begins.
+
+Invariant: only what carries our mark is touched; a container that does not run has nothing to take away. Each kind of
+fault that outlives its maker has a line here.
+"""
+
+from __future__ import annotations
+
+from poolkeeper.faults import packets
+from poolkeeper.faults.ground import Ground
+
+
+def sweep(ground: Ground) -> None:
+    """Take away all of it. Raises EngineFailed for what stays."""
+    for service in ground.place.spec.addresses():
+        if ground.state(service)["Pid"] and not packets.DropPackets(ground, service).available():
+            packets.sweep_rules(ground, service)

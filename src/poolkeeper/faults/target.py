@@ -1,0 +1,26 @@
+"""Whom a fault hits, by the role at that moment, and what makes a fault of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+
+
+class Target(StrEnum):
+    """Whom a fault hits, by the role at that moment."""
+
+    PRIMARY = "the primary"
+    STANDBY = "a standby"
+    ETCD_LEADER = "the leader of etcd"
+    RW_LANE = "the read-write lane's Pgpool-II"
+    RO_LANE = "the read-only lane's Pgpool-II"
+    POOL_LANE = "the balanced lane's Pgpool-II"
+    HAPROXY = "HAProxy"
+    KEEPER = "the keeper"
+    EVERYTHING = "every container"
+
+
+Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover
