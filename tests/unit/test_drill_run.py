@@ -45,6 +45,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.spec = SimpleNamespace(nodes=(), timeouts=SimpleNamespace(up=120))
+        self.ground = SimpleNamespace(place=SimpleNamespace(spec=SimpleNamespace(addresses=dict)))
         self.access = None
         self.patience: list[float] = []
 
