@@ -11,13 +11,14 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 from poolkeeper import errors
+from poolkeeper.bench import busy, cpu
 from poolkeeper.model.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process
@@ -76,29 +77,42 @@ def to_toml(document: dict[str, Any], prefix: str = "") -> str:
     return text
 
 
-def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> tuple[Figure, ...]:
+@dataclass(frozen=True)
+class Measured:
+    """The figures, and what work a start from nothing was: with so much, no machine of as many cores is faster."""
+
+    figures: tuple[Figure, ...]
+    work: cpu.Summary
+
+
+def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> Measured:
     """Run every command `rounds` times in a scratch `folder`. Raises EngineFailed if one of them fails."""
     file = folder / "cluster.toml"
     file.write_text(to_toml(bench_document(spec)))
     taken: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
+    costs: list[cpu.Cost] = []
     try:
         for number in range(1, rounds + 1):
             with progress.step(f"round {number} of {rounds}"):
-                _round(file, image, taken)
+                costs.append(_round(file, image, taken))
     finally:
         _command(file, "down", "--purge")
-    return tuple(Figure(name, tuple(seconds), GOALS.get(name)) for name, seconds in taken.items())
+    figures = tuple(Figure(name, tuple(seconds), GOALS.get(name)) for name, seconds in taken.items())
+    return Measured(figures, cpu.summary(costs, busy.cores()))
 
 
-def _round(file: Path, image: str, taken: dict[str, list[float]]) -> None:
+def _round(file: Path, image: str, taken: dict[str, list[float]]) -> cpu.Cost:
     _command(file, "down")
     initdb = ["docker", "run", "--rm", "--user", "postgres", "--network", "none", "--entrypoint", "initdb"]
     taken[YARDSTICK].append(_timed(lambda: process.check([*initdb, image, "--pgdata", "/tmp/yardstick"])))
+    before = cpu.of_machine()
     taken["up, from nothing"].append(_timed(lambda: _command(file, "up")))
+    cost = cpu.Cost(cpu.of_machine() - before, cpu.of_cluster(NAME))
     taken["up, already up"].append(_timed(lambda: _command(file, "up")))
     taken["status"].append(_timed(lambda: _command(file, "status")))
     reports = str(file.parent / "reports")
     taken["the suite"].append(_timed(lambda: _command(file, "test", "--reports", reports)))
+    return cost
 
 
 def _command(file: Path, *words: str) -> None:
@@ -113,10 +127,10 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
+def as_document(measured: Measured) -> dict[str, Any]:
     """The figures for scripts."""
-    yardstick = next(f.median for f in figures if f.name == YARDSTICK)
-    return {
+    yardstick = next(f.median for f in measured.figures if f.name == YARDSTICK)
+    figures = {
         figure.name: {
             "median_s": round(figure.median, 3),
             "rounds_s": [round(s, 3) for s in figure.seconds],
@@ -124,5 +138,26 @@ def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
             "met": figure.is_met,
             "times_initdb": round(figure.median / yardstick, 2),
         }
-        for figure in figures
+        for figure in measured.figures
     }
+    work = measured.work
+    return {
+        "figures": figures,
+        "up_from_nothing_cpu_s": {
+            "machine": round(work.machine, 2),
+            **{name: round(seconds, 2) for name, seconds in work.containers.items()},
+            "engine, command and others": round(work.rest, 2),
+            "cores": work.cores,
+            "least_s": round(work.least_seconds, 2),
+        },
+    }
+
+
+def work_line(work: cpu.Summary) -> str:
+    """What a start from nothing had to compute, for people."""
+    dearest = sorted(work.containers.items(), key=lambda pair: -pair[1])
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in dearest)
+    return (
+        f"`up` from nothing is {work.machine:.1f} s of CPU work ({parts}; the engine, the command and others "
+        f"{work.rest:.1f}): on {work.cores} cores it takes {work.least_seconds:.1f} s even if none of them ever waits"
+    )

@@ -52,11 +52,12 @@ def startup(
         progress.note(f"note: the cluster {where.spec.name} is running, which makes these figures worse")
     image = images.references(where.spec, where.image_sources)["postgres"]
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
-        figures = measurement.measure(where.spec, image, Path(folder), rounds, progress)
+        measured = measurement.measure(where.spec, image, Path(folder), rounds, progress)
     if as_json:
-        console.print_json(measurement.as_document(figures))
+        console.print_json(measurement.as_document(measured))
     else:
-        console.out.print(tables.figures(measurement.as_document(figures)))
+        console.out.print(tables.figures(measurement.as_document(measured)["figures"]))
+        console.out.print(measurement.work_line(measured.work), markup=False)
 
 
 @benches.command()
