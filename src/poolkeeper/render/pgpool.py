@@ -56,6 +56,11 @@ def host_rules() -> str:
 READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_time": 60}
 
 
+# What Pgpool-II has asked the catalogs, shared by the children. Its defaults, 64 MB and a table for a million entries of
+# 48 bytes, are filled with zeros at each start of each lane; this holds what fifty thousand questions need.
+CATALOG_CACHE: dict[str, Setting] = {"memqcache_total_size": 16 * 1024**2, "memqcache_max_num_cache": 50_000}
+
+
 def config(spec: ClusterSpec, lane_key: str) -> str:
     """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
     promise = type(spec.lanes).model_fields[lane_key].description
@@ -91,6 +96,7 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "connection_cache": spec.pgpool.connection_cache,
             "child_life_time": spec.pgpool.child_life_time,
             **(READERS if lane_key == "ro" else {}),
+            **CATALOG_CACHE,
         },
         "Balancing": _balancing(lane_key),
         "Checks": _checks(spec, lane_key),
