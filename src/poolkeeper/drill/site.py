@@ -79,6 +79,7 @@ class Site:
             Target.POOL_LANE: spec.lanes.pool.service,
             Target.HAPROXY: spec.haproxy.service,
             Target.KEEPER: spec.keeper.service,
+            Target.NODES: "every node",
             Target.EVERYTHING: "every container",
         }[target]
 

@@ -6,12 +6,14 @@ fault that outlives its maker has a line here.
 
 from __future__ import annotations
 
-from poolkeeper.faults import packets
+from poolkeeper.faults import images, packets, power
 from poolkeeper.faults.ground import Ground
 
 
 def sweep(ground: Ground) -> None:
     """Take away all of it. Raises EngineFailed for what stays."""
+    if left := images.left(ground):
+        power.put_back(ground, left)
     for service in ground.place.spec.addresses():
         if ground.state(service)["Pid"] and not packets.DropPackets(ground, service).available():
             packets.sweep_rules(ground, service)

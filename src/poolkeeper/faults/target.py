@@ -20,6 +20,7 @@ class Target(StrEnum):
     POOL_LANE = "the balanced lane's Pgpool-II"
     HAPROXY = "HAProxy"
     KEEPER = "the keeper"
+    NODES = "every node"
     EVERYTHING = "every container"
 
 

@@ -1,0 +1,107 @@
+"""What a fault that prepares a node first waits for, and what it asks of the cluster meanwhile.
+
+Invariant: every wait is bounded and says what it last saw. All of them block, so they are called in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from poolkeeper import errors, observe, switchover, wait
+from poolkeeper.decide import health
+from poolkeeper.faults.ground import Ground
+from poolkeeper.system import patroni, postgres
+
+WHOLE_SECONDS = 60.0
+PROGRESS_SECONDS = 30.0
+STOP_SECONDS = 15
+_POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
+
+
+class Silent:
+    """Progress of an operation inside a fault, which says nothing of it."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Not shown."""
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        """Not shown."""
+
+
+def stop(ground: Ground, nodes: Sequence[str]) -> None:
+    """Stop their containers in order, all at once; one that is down already is left alone."""
+    containers = [ground.container(node) for node in nodes]
+    ground.docker("stop", "--time", str(STOP_SECONDS), *containers, seconds=STOP_SECONDS + 30)
+
+
+def start(ground: Ground, nodes: Sequence[str]) -> None:
+    """Start their containers; one that runs is left alone."""
+    ground.docker("start", *map(ground.container, nodes))
+
+
+def wait_whole(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
+    """Wait until every witness says that the cluster is healthy; its primary. Raises DeadlinePassed."""
+    access, primary = ground.place.access(), ""
+
+    async def look() -> str | None:
+        nonlocal primary
+        judged = health.assess(access.spec, await observe.snapshot(access))
+        primary = judged.primary or ""
+        return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
+
+    asyncio.run(wait.wait_for("health", look, seconds=seconds, pause=0.2))
+    return primary
+
+
+def wait_written(ground: Ground, primary: str, size: int) -> None:
+    """Wait until so many bytes of WAL more are flushed: acknowledged work of the clients. Raises DeadlinePassed."""
+    access, begin = ground.place.access(), None
+    dsn, limit = access.node(primary, "superuser"), access.spec.timeouts.query
+
+    async def look() -> str | None:
+        nonlocal begin
+        try:
+            ((position,),) = await postgres.query(dsn, _POSITION, limit)
+        except errors.PoolkeeperError as e:
+            return e.message
+        begin = position if begin is None else begin
+        return None if position - begin >= size else f"{position - begin} of {size} bytes"
+
+    asyncio.run(wait.wait_for(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
+
+
+def hand_over(ground: Ground, to: str) -> None:
+    """Make a node the primary by the operation that people use, unless it is. Raises as that does."""
+    if wait_whole(ground) != to:
+        switchover.switchover(ground.place, to, Silent())
+
+
+def clone_anew(ground: Ground, node: str) -> None:
+    """Have a standby's Patroni throw its data away and clone it; returns when another server answers there."""
+    access = ground.place.access()
+    dsn, limit = access.node(node), access.spec.timeouts.query
+
+    async def started() -> object:
+        return (await observe.see(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
+
+    async def work() -> None:
+        before, asked = await started(), False
+
+        async def look() -> str | None:
+            nonlocal asked
+            if not asked:  # its Patroni may have been started just now
+                address = str(access.spec.addresses()[node])
+                request = patroni.reinitialize(address, access.rest_auth, limit)
+                if error := (await observe.see(request)).error:
+                    return error
+                asked = True
+            after = await started()
+            return None if after and after != before else "the former server or none answers"
+
+        await wait.wait_for(f"a new clone of {node}", look, seconds=WHOLE_SECONDS, pause=0.3)
+
+    asyncio.run(work())

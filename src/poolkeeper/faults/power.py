@@ -1,0 +1,88 @@
+"""Loss of power: what a node had in memory only, the page cache of its file system included, is gone.
+
+`docker kill` alone loses nothing of that: the kernel lives on and writes it out. Here the data is on a disk of its own
+(`images`); when every process of the node was killed, its file system is shut down without writing anything more, and
+mounted anew, which replays the journal as after a real loss of power. What was never flushed is not there.
+Invariant: the cut comes after the last of the nodes has died, so all that was acknowledged was acknowledged before.
+Not promised: a disk that loses what it had been given and not asked to flush; what reached the device counts as kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from poolkeeper.faults import images, nodes
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.images import Image, Part
+
+WORK = 256 << 10  # bytes of WAL that clients write after the move and before the cut
+
+Choose = Callable[[Ground, str], Sequence[str]]
+
+
+def the_victim(ground: Ground, victim: str) -> Sequence[str]:
+    """It alone."""
+    del ground
+    return (victim,)
+
+
+def every_node(ground: Ground, victim: str) -> Sequence[str]:
+    """All of them, whoever is named."""
+    del victim
+    return [node.name for node in ground.place.spec.nodes]
+
+
+class LosePower(Fault):
+    """The victim, or every node, loses its power while clients write; healed on the plain volume, with what is left.
+
+    `as_primary`: the victim gets the role first, once its data is on the image.
+    """
+
+    sentence = "loss of power of {}: its unflushed data is lost"
+
+    def __init__(self, ground: Ground, victim: str, who: Choose = the_victim, as_primary: bool = False) -> None:
+        super().__init__(ground, victim)
+        self._who, self._as_primary = who, as_primary
+
+    @property
+    def _images(self) -> list[Image]:
+        return [Image(self.ground, node, Part.DATA) for node in self._who(self.ground, self.victim)]
+
+    def available(self) -> str:
+        return images.available(self.ground)
+
+    def aim(self) -> None:
+        for image in self._images:
+            self.ground.first_process(image.node)
+            image.check_size()
+
+    def inject(self) -> None:
+        """Blocks for about half a minute, in which the data is moved; the cut is at its end."""
+        moved = self._images
+        names = [image.node for image in moved]
+        nodes.stop(self.ground, names)
+        for image in moved:
+            image.move()
+        nodes.start(self.ground, names)
+        primary = nodes.wait_whole(self.ground)
+        if self._as_primary:
+            nodes.hand_over(self.ground, self.victim)
+            primary = self.victim
+        nodes.wait_written(self.ground, primary, WORK)
+        self.ground.docker("kill", *map(self.ground.container, names))
+        for image in moved:
+            image.cut_power()
+
+    def heal(self) -> None:
+        put_back(self.ground, self._images)
+
+
+def put_back(ground: Ground, moved: Sequence[Image]) -> None:
+    """Bring what is on images back to the plain volumes, and let the nodes run."""
+    there = [image for image in moved if image.exists]
+    if there:
+        nodes.stop(ground, [image.node for image in there])
+        for image in there:
+            image.back()
+    nodes.start(ground, [image.node for image in moved])
