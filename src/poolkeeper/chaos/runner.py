@@ -19,11 +19,10 @@ from poolkeeper import errors, undo
 from poolkeeper.chaos import aftermath, crew, tables
 from poolkeeper.chaos.crew import Crew
 from poolkeeper.chaos.end_state import EndState
+from poolkeeper.chaos.gear import LAST_SECONDS, Gear
 from poolkeeper.chaos.history import Header
 from poolkeeper.chaos.nemesis import Nemesis, Played
-from poolkeeper.chaos.recorder import Recorder
 from poolkeeper.chaos.schedule import Turn
-from poolkeeper.chaos.workloads import all_jobs
 from poolkeeper.chaos.workloads.job import SCHEMA, Job
 from poolkeeper.drill.site import Site
 from poolkeeper.faults.healing import Healing
@@ -31,9 +30,10 @@ from poolkeeper.faults.sweep import sweep
 from poolkeeper.model.progress import Progress
 
 FIRST_SECONDS = 180.0  # until the cluster is healthy, before anything is begun
-LAST_SECONDS = 120.0  # the same in the end, beyond what a turn is allowed: the final reads are worth the wait
 WARM_UP = 3.0  # seconds of service before the first fault
 SETTLE = 1.0  # and after each recovery
+USUAL = Gear()
+INTERRUPTED = "interrupted"
 
 
 @dataclass
@@ -70,22 +70,24 @@ def header(site: Site, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) ->
     return Header("chaos run", seed, declared, faults, expects_end_state=True, cluster=facts)
 
 
-async def run(site: Site, turns: Sequence[Turn], seed: int, history: Path, progress: Progress) -> Run:
+async def run(
+    site: Site, turns: Sequence[Turn], seed: int, history: Path, progress: Progress, gear: Gear = USUAL
+) -> Run:
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
-    jobs = all_jobs.made(site.spec, is_bounded)
+    jobs = gear.jobs(site.spec, is_bounded)
     sweep(site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)
         identity = await tables.identity(site.access, primary)
         await tables.prepare(site.access, primary, jobs)
     done = Run(history, [Played(turn) for turn in turns])
-    with Recorder(history, header(site, turns, jobs, seed)) as recorder:
+    with gear.recorder(history, header(site, turns, jobs, seed)) as recorder:
         staff = Crew(recorder, site.access, seed, done.problems)
         with _heard(done, progress), crew.working(staff, jobs):
             await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
         with _heard(done, progress):
-            recorder.end_state(await _finish(site, staff, jobs, done, progress, identity))
+            recorder.end_state(await _finish(site, staff, jobs, done, progress, identity, gear.last_seconds))
     return done
 
 
@@ -125,12 +127,12 @@ def line(played: Played) -> str:
 
 
 async def _finish(
-    site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str
+    site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str, seconds: float
 ) -> EndState:
     """With all clients gone: wait until it is whole, read everything, look at everything."""
     try:
         with progress.step("waiting until the cluster is whole"):
-            primary = await site.wait_healthy(LAST_SECONDS)
+            primary = await site.wait_healthy(seconds)
         for played in done.played:  # the one that was interrupted
             if played.healed is not None and played.whole is None and not played.is_unhealed:
                 played.whole = time.monotonic()

@@ -94,18 +94,40 @@ def check(
 
 @chaos.command("self-test")
 def self_test(
-    stored: Annotated[bool, typer.Option("--stored", help="The histories that come with Poolkeeper.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    ctx: typer.Context,
+    stored: Annotated[bool, typer.Option("--stored", help="Only the histories that come with Poolkeeper.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Say which bugs there are; nothing is done.")] = False,
+    bug: Annotated[list[str] | None, typer.Option(help="Which; repeatable; all without it.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often a bug that nobody saw is tried.")] = 3,
+    seed: Annotated[int | None, typer.Option(help="Moments and victims as in the test with this seed.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where the reports and the histories go.")] = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
 ) -> None:
-    """Check the checkers: planted histories have to be judged rightly, and broken checkers have to be found out.
+    """Check the checkers: stored histories and broken checkers, then bugs planted in the running cluster, one by one.
 
-    Exit code: 0 all were, 1 one was not.
+    Each bug has to be caught by an anomaly that was named before. It is taken away afterwards, also after Ctrl-C; what
+    a test that was killed left is found and taken away by the next one.
+
+    Exit code: 0 all were caught, 1 one was missed, 3 one could not be tried to the end.
     """
+    from poolkeeper.cli import chaos_self_test
+
+    if listed:
+        if as_json:
+            console.print_json(chaos_self_test.catalogue(chosen.of(ctx)))
+        else:
+            console.out.print(chaos_self_test.table(chosen.of(ctx)))
+        return
+    if not stored:
+        asked = chaos_self_test.Asked(bug or [], rounds, seed, reports, as_json)
+        raise typer.Exit(EXIT[chaos_self_test.perform(chosen.of(ctx), asked)])
+    raise typer.Exit(EXIT[_stored(as_json)])
+
+
+def _stored(as_json: bool) -> Outcome:
     from poolkeeper.chaos import judgement_document
     from poolkeeper.chaos import self_test as tested
 
-    if not stored:
-        raise typer.BadParameter("say --stored; there are no other histories to test with")
     result = tested.run(tested.stored())
     if as_json:
         console.print_json(judgement_document.self_test_document(result))
@@ -113,7 +135,7 @@ def self_test(
         console.out.print(_self_test_line(result), style=STYLES[result.outcome], markup=False)
         for text in self_test_lines(result):
             console.out.print(text, markup=False)
-    raise typer.Exit(EXIT[result.outcome])
+    return result.outcome
 
 
 def _verdict(outcome: Outcome) -> None:

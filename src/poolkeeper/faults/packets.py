@@ -73,12 +73,18 @@ class DropPackets(Fault):
 
 def sweep_rules(ground: Ground, service: str) -> None:
     """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed."""
+    for words in our_rules(ground, service):
+        done = ground.in_network(service, "iptables", "-w", "-D", *words[1:])
+        if not done.ok:
+            raise errors.EngineFailed(
+                f"a rule of ours in {service}'s network stays: {' '.join(words)}", detail=done.said
+            )
+
+
+def our_rules(ground: Ground, service: str) -> list[list[str]]:
+    """The rules with our mark in a container's network, each in the words of `iptables -S`. Raises EngineFailed."""
     listed = ground.in_network(service, "iptables", "-w", "-S")
     if not listed.ok:
         raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)
-    for line in listed.stdout.splitlines():
-        words = line.replace('"', "").split()
-        if MARK in words and words[0] == "-A":
-            done = ground.in_network(service, "iptables", "-w", "-D", *words[1:])
-            if not done.ok:
-                raise errors.EngineFailed(f"a rule of ours in {service}'s network stays: {line}", detail=done.said)
+    found = [line.replace('"', "").split() for line in listed.stdout.splitlines()]
+    return [words for words in found if MARK in words and words[0] == "-A"]
