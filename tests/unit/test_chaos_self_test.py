@@ -153,4 +153,3 @@ def test_the_self_test_command() -> None:
     assert "caught  broken checker, info taken for ok" in said.stdout
     document = json.loads(CliRunner().invoke(app, ["chaos", "self-test", "--stored", "--json"]).stdout)
     assert document["missed"] == []
-    assert CliRunner().invoke(app, ["chaos", "self-test"]).exit_code == 2

@@ -56,8 +56,8 @@ def unavailable(site: Site, plant: Plant) -> str:
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 
-async def clean(site: Site, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
-    """Take away what an end by SIGKILL left, of whichever bug."""
+async def clean(site: Site, progress: Progress, plants: Sequence[Plant]) -> None:
+    """Take away what an end by SIGKILL left, of whichever bug. Raises what the servers and the engine raise."""
     sweep(site.ground)
     for plant in plants:
         if not plant.change.unavailable(site) and await plant.change.is_there(site):
@@ -68,7 +68,7 @@ async def clean(site: Site, progress: Progress, plants: Sequence[Plant] = PLANTS
 async def run(test: Test, plants: Sequence[Plant], done: Callable[[Bug], None]) -> None:
     """Try them all; `done` is given each as it ends. Raises DeadlinePassed where the cluster is not healthy first."""
     with test.progress.step("looking for what an earlier test left, and for a healthy cluster"):
-        await clean(test.site, test.progress)
+        await clean(test.site, test.progress, PLANTS)
         await test.site.wait_healthy(HEALTHY_SECONDS)
     for index, plant in enumerate(plants):
         bug = blank(plant)

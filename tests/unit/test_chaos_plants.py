@@ -1,0 +1,465 @@
+"""The bugs of the live self-test: each can be planted, is taken away again, and is only caught by what was named."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.unit.test_chaos_self_test import STORED
+from tests.unit.test_faults import FakeGround
+from tests.unit.test_report_html import Page
+from typer.testing import CliRunner
+
+from poolkeeper import errors
+from poolkeeper.chaos import judgement
+from poolkeeper.chaos.history import Completion, Header
+from poolkeeper.chaos.plants import book, deeds, keeper_source, live, of_runner, settings
+from poolkeeper.chaos.plants.change import Change, Outside
+from poolkeeper.chaos.plants.keeper_source import HALF, KEPT, PACKAGE, KeeperSource, Mutation
+from poolkeeper.chaos.plants.plant import Catch, Plant, Sighting, brisk, sighted
+from poolkeeper.chaos.runner import INTERRUPTED, Run
+from poolkeeper.chaos.workloads import all_jobs, job
+from poolkeeper.cli.main import app
+from poolkeeper.faults import packets
+from poolkeeper.faults.fault import Fault
+from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.together import Together
+from poolkeeper.model.live_test import Bug, LiveTest, Stored
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import self_test_html, self_test_json, self_test_markdown, self_test_write
+from poolkeeper.system import process
+
+SOURCE = Path(keeper_source.__file__).parents[2]
+SPEC = ClusterSpec()
+MUTATIONS = [(p.name, m) for p in book.PLANTS if isinstance(p.change, KeeperSource) for m in p.change.mutations]
+KINDS = {checker for checker in (*judgement.CHECKERS, judgement.AFTER)}
+
+
+@pytest.mark.parametrize("mutation", [m for _, m in MUTATIONS], ids=[f"{name}-{m.file}" for name, m in MUTATIONS])
+def test_a_mutation_finds_its_text_once_and_what_it_makes_compiles(mutation: Mutation) -> None:
+    text = (SOURCE / mutation.file).read_text(encoding="utf-8")
+    assert text.count(mutation.old) == 1
+    mutated = mutation.of(text)
+    assert mutated != text
+    compile(mutated, mutation.file, "exec")
+
+
+def test_a_text_that_is_gone_or_there_twice_is_refused() -> None:
+    for text in ("", "a a"):
+        with pytest.raises(errors.OperationRefused, match=f"occurs {text.count('a')} times"):
+            Mutation("x.py", "a", "b").of(text)
+
+
+def test_every_bug_has_a_name_a_scenario_and_an_anomaly_that_exists() -> None:
+    assert len(set(book.NAMES)) == len(book.NAMES) >= 9
+    known = "".join(path.read_text() for path in (SOURCE / "chaos").rglob("*.py") if "plants" not in path.parts)
+    for plant in book.PLANTS:
+        assert re.fullmatch(r"[a-z_]+", plant.name)
+        assert plant.scenarios
+        for catch in plant.catches:
+            assert plant.look or (catch.checker in KINDS and f'"{catch.anomaly}"' in known), catch
+    assert book.choose(()) == book.PLANTS
+    with pytest.raises(errors.UserError, match="no such bug: weevil"):
+        book.choose(("weevil",))
+
+
+class Place:
+    """The default cluster with everything that faults ask of it."""
+
+    spec = SPEC
+
+    def access(self) -> Any:
+        return None
+
+
+def fake(**known: Any) -> Any:
+    made = FakeGround(**known)
+    made.place = Place()  # type: ignore[attr-defined]
+    return made
+
+
+@pytest.mark.parametrize("scenario", [s for p in book.PLANTS for s in p.scenarios], ids=lambda s: s.name)
+def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
+    for act in scenario.acts:
+        ground = fake()
+        fault = act.make(ground, "pg_node1", lambda: None)
+        assert str(fault)
+        fault.aim()
+        before = list(ground.asked)
+        fault.heal()
+        assert [
+            words for words in ground.asked if words not in before and "-S" not in words and words[0] != "SIGCONT"
+        ] == []
+
+
+def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deeds, "UNSEEN", 0.0)
+    ground = fake()
+    deeds.cut_all_then_kill(ground, "pg_node2").inject()
+    assert [words[0] for words in ground.asked] == ["pg_node1"] * 2 + ["pg_node3"] * 2 + ["kill"]
+    assert all("10.8.0.12" in words for words in ground.asked[:-1])
+    ground = fake()
+    deeds.cut_first_then_kill(ground, "pg_node1").inject()
+    assert [words[0] for words in ground.asked] == ["pg_node2"] * 2 + ["kill"]
+
+
+class Part(Fault):
+    """A part of several faults, which may resist."""
+
+    def __init__(self, name: str, log: list[str], resists: bool = False) -> None:
+        self.name, self.log, self.resists = name, log, resists
+
+    def __str__(self) -> str:
+        return self.name
+
+    def aim(self) -> None:
+        self.log.append(f"aim {self.name}")
+
+    def inject(self) -> None:
+        self.log.append(f"inject {self.name}")
+        if self.resists:
+            raise errors.EngineFailed("no")
+
+    def heal(self) -> None:
+        self.log.append(f"heal {self.name}")
+        if self.resists:
+            raise errors.EngineFailed("it resists")
+
+
+def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
+    log: list[str] = []
+    parts = (Part("a", log), Part("b", log, resists=True), Part("c", log))
+    fault = Together(cast(Ground, None), "victim", [(part, 0.0) for part in parts])
+    with pytest.raises(errors.EngineFailed):
+        fault.inject()
+    with pytest.raises(errors.EngineFailed, match="b: it resists"):
+        fault.heal()
+    assert log == ["inject a", "inject b", "heal c", "heal b", "heal a"]
+
+
+def test_a_forgetful_healing_leaves_one_rule_and_the_change_takes_it_away() -> None:
+    rules = [f"-A {way} ! -i lo -m comment --comment {packets.MARK} -j DROP" for way in ("INPUT", "OUTPUT")]
+    ground = fake(rules=rules)
+    deeds.ForgetfulDrop(ground, "pg_node2").heal()
+    asked = [words[3] for words in ground.asked if "-S" not in words]
+    assert asked == ["-D", "-D", "-A"]
+    assert ground.asked[-1][4] == "OUTPUT"
+    assert asyncio.run(Outside().is_there(site(ground)))
+    assert not asyncio.run(Outside().is_there(site(fake())))
+
+
+def site(ground: Any) -> Any:
+    return SimpleNamespace(ground=ground, spec=SPEC, access=None, wait_healthy=healthy)
+
+
+async def healthy(seconds: float) -> str:
+    del seconds
+    return "pg_node1"
+
+
+class Container:
+    """The keeper's container as a folder: what runs in it or in its mount namespace is run below that folder."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self.restarts, self.place = folder, 0, Place()
+        monkeypatch.setattr(keeper_source, "PACKAGE", str(folder))
+        monkeypatch.setattr(process, "check", self.check)
+        self.breaks = ""
+
+    def container(self, service: str) -> str:
+        return service
+
+    def first_process(self, service: str) -> int:
+        del service
+        return 7
+
+    def docker(self, *words: str, seconds: float = 60) -> str:
+        del seconds
+        self.restarts += words[0] == "restart"
+        return real_check(words[2:]) if words[0] == "exec" else ""
+
+    def check(self, argv: Sequence[str], *, stdin: str | None = None, **_: Any) -> str:
+        words = argv[argv.index("--") + 1 :]
+        if words[0] == "mount":
+            return ""
+        if self.breaks and self.breaks in words:
+            raise errors.EngineFailed("broken in the middle")
+        return real_check(words, stdin=stdin)
+
+
+real_check = process.check
+
+
+def test_a_mutation_is_planted_and_the_file_comes_back_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = Container(tmp_path, monkeypatch)
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    before = {path.name: path.stat() for path in tmp_path.iterdir()}
+    change = KeeperSource(
+        Mutation("one.py", "x = 1", "x = 2"), Mutation("two.py", "x", "y"), Mutation("one.py", "2\n", "3\n")
+    )
+    where = site(container)
+    asyncio.run(change.apply(where))
+    assert asyncio.run(change.is_there(where))
+    assert [(tmp_path / name).read_text() for name in ("one.py", "two.py")] == ["x = 3\n", "y = 1\n"]
+    assert container.restarts == 1
+    for _ in range(2):
+        asyncio.run(change.take_away(where))
+        assert not asyncio.run(change.is_there(where))
+        after = {path.name: path.stat() for path in tmp_path.iterdir()}
+        assert {n: (s.st_mtime_ns, s.st_size) for n, s in after.items()} == {
+            n: (s.st_mtime_ns, s.st_size) for n, s in before.items()
+        }
+    assert container.restarts == 2
+
+
+def test_half_a_mutation_is_seen_and_taken_away_by_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = Container(tmp_path, monkeypatch)
+    (tmp_path / "one.py").write_text("x = 1\n")
+    (tmp_path / "two.py").write_text("x = 1\n")
+    change = KeeperSource(Mutation("one.py", "1", "2"), Mutation("two.py", "1", "2"))
+    container.breaks = str(tmp_path / "two.py")
+    with pytest.raises(errors.EngineFailed):
+        asyncio.run(change.apply(site(container)))
+    (tmp_path / f"two.py{HALF}").write_text("x =")
+    container.breaks = ""
+    another = KeeperSource()
+    assert asyncio.run(another.is_there(site(container)))
+    asyncio.run(another.take_away(site(container)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.py", "two.py"]
+    assert (tmp_path / "one.py").read_text() == "x = 1\n"
+    assert PACKAGE.endswith("/poolkeeper")
+    assert KEPT != HALF
+
+
+def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries: list[str] = []
+    asked: list[str] = []
+
+    async def ask(self: settings.RoleSetting, where: Any, statement: str) -> list[tuple[str]]:
+        del self, where
+        asked.append(statement)
+        if statement.startswith("ALTER"):
+            entries[:] = ["synchronous_commit=local"] * (" SET " in statement)
+        return [(entry,) for entry in entries] if statement.startswith("SELECT entry") else []
+
+    async def query(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(settings.RoleSetting, "_ask", ask)
+    monkeypatch.setattr(settings.postgres, "query", query)
+    change = settings.RoleSetting("synchronous_commit", "local")
+    where = SimpleNamespace(spec=SPEC, access=SimpleNamespace(node=lambda *_: None))
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert not any(statement.startswith("ALTER") for statement in asked)
+    asyncio.run(change.apply(cast(Any, where)))
+    assert asyncio.run(change.is_there(cast(Any, where)))
+    with pytest.raises(errors.OperationRefused):
+        asyncio.run(change.apply(cast(Any, where)))
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert not asyncio.run(change.is_there(cast(Any, where)))
+    entries[:] = ["synchronous_commit=remote_apply"]
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert entries == ["synchronous_commit=remote_apply"]
+
+
+def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
+    usual, quick = all_jobs.made(SPEC, True), brisk(SPEC, True)
+    assert [made.name for made in usual] == [made.name for made in quick]
+    for one, other in zip(usual, quick, strict=True):
+        assert other.declared == one.declared
+        assert other.roles[0].pace == one.roles[0].pace / 2
+    readers = [sum(role.door == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
+    assert readers[1] > readers[0]
+
+
+def test_the_trusting_client_takes_a_warning_for_success(tmp_path: Path) -> None:
+    for kind, completion in ((of_runner.TrustingRecorder, "ok"), (of_runner.Recorder, "info")):
+        path = tmp_path / completion
+        with kind(path, Header("t", 1, {})) as recorder:
+            recorder.ok(recorder.invoke(1, "set", "rw", "add", 1), warning="01000")
+        assert json.loads(path.read_text().splitlines()[-1])["type"] == completion
+
+
+def test_a_checker_that_ignores_info_is_found_out_on_what_the_real_one_passes() -> None:
+    found = {
+        name: of_runner.by_ignoring_info(history, judgement.judge(history))
+        for name, history in STORED.items()
+        if history.header.planted and history.header.planted.outcome == Outcome.PASS
+    }
+    assert any(found.values())
+    bad = STORED["set-lost"]
+    assert of_runner.by_ignoring_info(bad, judgement.judge(bad)) is None
+    assert not any(sight for name, sight in found.items() if not STORED[name].count(Completion.INFO))
+
+
+def test_only_an_anomaly_that_was_named_counts() -> None:
+    judged = judgement.judge(STORED["set-lost"])
+    assert sighted((Catch("set", "lost"),), judged)
+    assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), judged) is None
+
+
+class Toy(Change):
+    """A change that is remembered; it may resist."""
+
+    def __init__(self, log: list[str], resists: bool = False, breaks: BaseException | None = None) -> None:
+        self.log, self.resists, self.breaks, self.there = log, resists, breaks, False
+
+    async def apply(self, site: Any) -> None:
+        del site
+        self.log.append("apply")
+        self.there = True
+        if self.breaks:
+            raise self.breaks
+
+    async def take_away(self, site: Any) -> None:
+        del site
+        self.log.append("take away")
+        self.there = self.resists
+
+    async def is_there(self, site: Any) -> bool:
+        del site
+        return self.there
+
+
+class Silent:
+    """Progress that keeps its notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def step(self, title: str) -> Any:
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequence[Any], rounds: int = 2) -> list[Bug]:
+    """Try plants; `seen` is what each round brings: a sighting, None, an error, or INTERRUPTED."""
+    coming, bugs = list(seen), list[Bug]()
+
+    async def play(*_: Any) -> tuple[Run, Sighting | None]:
+        now = coming.pop(0)
+        if isinstance(now, BaseException):
+            raise now
+        played: Any = SimpleNamespace(began=1.0, problem="")
+        done = Run(Path("x"), [played], is_interrupted=now == INTERRUPTED)
+        return done, now if isinstance(now, Sighting) else None
+
+    monkeypatch.setattr(live, "_round", play)
+    monkeypatch.setattr(live, "sweep", lambda _: None)
+    monkeypatch.setattr(live, "PLANTS", ())
+    test = live.Test(site(fake()), rounds, 1, Path("x"), "now", cast(Any, Silent()))
+    asyncio.run(live.run(test, plants, bugs.append))
+    assert not coming
+    return bugs
+
+
+def toy(log: list[str], **how: Any) -> Plant:
+    return Plant("toy", "a toy", Toy(log, **how), book.PLANTS[0].scenarios, (Catch("set", "lost"),))
+
+
+SIGHT = Sighting(Catch("set", "lost"), "three are lost")
+
+
+def test_a_bug_is_caught_or_missed_and_always_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    caught, missed = tried(monkeypatch, [toy(log), toy(log)], [None, SIGHT, None, None])
+    assert (caught.outcome, caught.rounds, caught.caught_by) == (Outcome.PASS, 2, "set: lost")
+    assert (missed.outcome, missed.rounds, missed.seconds) == (Outcome.FAIL, 2, None)
+    assert log == ["apply", "take away"] * 2
+
+
+def test_an_error_is_no_catch_and_an_interruption_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    trouble = [errors.Unreachable("nobody answers"), INTERRUPTED]
+    failed, stopped, left = tried(monkeypatch, [toy(log), toy(log), toy(log)], trouble)
+    assert (failed.outcome, failed.problem) == (Outcome.UNKNOWN, "nobody answers")
+    assert (stopped.outcome, stopped.problem) == (Outcome.UNKNOWN, INTERRUPTED)
+    assert (left.outcome, left.problem) == (Outcome.UNKNOWN, "not tried: interrupted")
+    assert log == ["apply", "take away"] * 2
+
+
+@pytest.mark.parametrize("kind", [errors.EngineFailed("no"), asyncio.CancelledError()])
+def test_half_a_bug_is_taken_away(monkeypatch: pytest.MonkeyPatch, kind: BaseException) -> None:
+    log: list[str] = []
+    try:
+        tried(monkeypatch, [toy(log, breaks=kind)], [])
+    except asyncio.CancelledError:
+        assert not isinstance(kind, Exception)
+    assert log == ["apply", "take away"]
+
+
+def test_a_bug_that_stays_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    stuck, left = tried(monkeypatch, [toy(log, resists=True), toy(log)], [SIGHT])
+    assert (stuck.outcome, stuck.problem) == (Outcome.UNKNOWN, "toy is still there")
+    assert left.problem.startswith("not tried: the cluster is not as it was")
+    assert log == ["apply", "take away"]
+
+
+def test_what_a_killed_test_left_is_taken_away_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    plant = toy(log)
+    cast(Toy, plant.change).there = True
+    monkeypatch.setattr(live, "sweep", lambda _: None)
+    progress = Silent()
+    asyncio.run(live.clean(site(fake()), cast(Any, progress), [plant]))
+    assert log == ["take away"]
+    assert "toy" in progress.notes[0]
+
+
+def sample(outcome: Outcome = Outcome.FAIL) -> LiveTest:
+    """A test with a bug of each kind."""
+    wanted = ("set: lost",)
+    bugs = (
+        Bug("one", "a <b>", wanted, Outcome.PASS, "scene", "set: lost", "lost: 3 | 4", 31.2, 1, ("one-1.jsonl",)),
+        Bug("two", "c", wanted, outcome, "scene", rounds=3),
+        Bug("three", "d", wanted, problem="not tried: it needs root"),
+    )
+    stored = Stored(76, 9, (), Outcome.PASS)
+    return LiveTest("poolkeeper", "2026-11-24T20:00:00+00:00", 301.0, 7, "poolkeeper chaos self-test", stored, bugs)
+
+
+RENDERERS: tuple[Callable[[LiveTest], str], ...] = (
+    self_test_markdown.render,
+    self_test_html.render,
+    self_test_json.render,
+)
+
+
+@pytest.mark.parametrize("render", RENDERERS)
+def test_a_missed_bug_is_told_in_every_report(render: Callable[[LiveTest], str]) -> None:
+    text = render(sample()).replace("\\_", "_")
+    assert "two" in text
+    assert "not tried: it needs root" in text
+    assert sample().outcome is Outcome.FAIL
+    assert sample(Outcome.PASS).outcome is Outcome.UNKNOWN
+
+
+def test_the_page_needs_nothing_and_nests(tmp_path: Path) -> None:
+    text = self_test_html.render(sample())
+    assert not Page(text).open
+    assert not re.search(r"<script|url\(|@import|https?://", text)
+    assert "a <b>" not in text
+    paths = self_test_write.write_all(sample(), tmp_path)
+    assert [path.name for path in paths] == ["self-test.md", "self-test.html", "self-test.json"]
+    assert json.loads(paths[2].read_text())["bugs"][1]["outcome"] == "fail"
+
+
+def test_the_command_refuses_a_bug_that_nobody_knows() -> None:
+    assert CliRunner().invoke(app, ["chaos", "self-test", "--rounds", "0"]).exit_code == 2
