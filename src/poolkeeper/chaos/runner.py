@@ -76,7 +76,7 @@ async def run(
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = gear.jobs(site.spec, is_bounded)
-    sweep(site.ground)
+    await undo.in_thread(sweep, site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)
         identity = await tables.identity(site.access, primary)

@@ -15,6 +15,12 @@ from poolkeeper.observe import Access
 from poolkeeper.system import postgres
 
 REPLAY_SECONDS = 30.0
+STILL = f"{SCHEMA}.still"  # some pages that nobody changes: a fault may damage one on a standby
+GROWTH = f"{SCHEMA}.growth"  # what a fault makes where a disk has to be short of space
+_STILL = (
+    f"CREATE TABLE {STILL} AS SELECT i, repeat('still ', 80) AS filler FROM generate_series(1, 200) AS i",
+    f"VACUUM (FREEZE) {STILL}",  # so that no reader has to note in the page what it found out
+)
 _POSITION = "SELECT pg_current_wal_flush_lsn()::text"
 
 
@@ -28,9 +34,8 @@ async def prepare(access: Access, primary: str, jobs: Iterable[Job]) -> None:
     async with postgres.session(straight(access, primary), access.spec.timeouts.query) as opened:
         await opened.rows(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
         await opened.rows(f"CREATE SCHEMA {SCHEMA}")
-        for job in jobs:
-            for statement in job.tables:
-                await opened.rows(statement)
+        for statement in (*_STILL, *(statement for job in jobs for statement in job.tables)):
+            await opened.rows(statement)
     await replayed(access, primary)
 
 

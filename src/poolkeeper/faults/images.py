@@ -144,7 +144,7 @@ class Image:
             if self.exists and not content.exists() and content.parent.exists():
                 self._bring(content)
             shutil.rmtree(moved)
-        if self.part is Part.WAL and not (content.parent / "PG_VERSION").exists():
+        if self.part is Part.WAL and self.exists and not (content.parent / "PG_VERSION").exists():
             shutil.rmtree(content.parent, ignore_errors=True)  # Patroni removed the data, and could not remove a mount
         self.file.unlink(missing_ok=True)
 
@@ -189,8 +189,10 @@ class Image:
                     pass
 
     def empty(self) -> None:
-        """Take the ballast away."""
-        (self.mountpoint() / BALLAST).unlink(missing_ok=True)
+        """Take the ballast away, if there is any."""
+        ballast = self.mountpoint() / BALLAST
+        if os.path.lexists(ballast):  # not on a file system without power, which answers nothing
+            ballast.unlink()
 
     def cut_power(self) -> None:
         """From now on nothing reaches the device any more; what was in memory only is lost with the mount."""

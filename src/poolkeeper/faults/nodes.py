@@ -18,6 +18,7 @@ WHOLE_SECONDS = 60.0
 PROGRESS_SECONDS = 30.0
 STOP_SECONDS = 15
 _POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
+_REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
 
 
 class Silent:
@@ -57,6 +58,19 @@ def wait_whole(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
     return primary
 
 
+def wait_primary(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
+    """Wait until there is a primary, whatever else is missing; its name. Raises DeadlinePassed."""
+    access, primary = ground.place.access(), ""
+
+    async def look() -> str | None:
+        nonlocal primary
+        primary = health.assess(access.spec, await observe.snapshot(access)).primary or ""
+        return None if primary else "no primary"
+
+    asyncio.run(wait.wait_for("a primary", look, seconds=seconds, pause=0.2))
+    return primary
+
+
 def wait_written(ground: Ground, primary: str, size: int) -> None:
     """Wait until so many bytes of WAL more are flushed: acknowledged work of the clients. Raises DeadlinePassed."""
     access, begin = ground.place.access(), None
@@ -72,6 +86,48 @@ def wait_written(ground: Ground, primary: str, size: int) -> None:
         return None if position - begin >= size else f"{position - begin} of {size} bytes"
 
     asyncio.run(wait.wait_for(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
+
+
+def checkpoint(ground: Ground, standby: str) -> None:
+    """Write a checkpoint on the primary and wait until a standby knows of it. Raises as `wait_replayed`."""
+    access = ground.place.access()
+    primary = wait_whole(ground)
+    asyncio.run(postgres.query(access.node(primary, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+    wait_replayed(ground, standby)
+
+
+def wait_replayed(ground: Ground, standby: str) -> int:
+    """Wait until a standby has replayed what the primary has flushed by now; that position. Raises DeadlinePassed."""
+    access = ground.place.access()
+    limit, primary = access.spec.timeouts.query, wait_whole(ground)
+    ((wanted,),) = asyncio.run(postgres.query(access.node(primary, "superuser"), _POSITION, limit))
+
+    async def look() -> str | None:
+        seen = await observe.see(postgres.query(access.node(standby, "superuser"), _REPLAYED, limit))
+        found = seen.value[0][0] if seen.value else None
+        return None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}"
+
+    asyncio.run(wait.wait_for(f"replay on {standby}", look, seconds=PROGRESS_SECONDS))
+    return int(wanted)
+
+
+async def wait_answer(ground: Ground, node: str, seconds: float) -> None:
+    """Wait until a node's server takes sessions. Raises DeadlinePassed."""
+    access = ground.place.access()
+
+    async def look() -> str | None:
+        return (
+            await observe.see(postgres.query(access.node(node), "SELECT 1", access.spec.timeouts.query))
+        ).error or None
+
+    await wait.wait_for(f"an answer of {node}", look, seconds=seconds)
+
+
+def take_role_from(ground: Ground, node: str) -> None:
+    """Make another node the primary by the operation that people use, if this one is. Raises as that does."""
+    if wait_primary(ground) == node:
+        wait_whole(ground)
+        switchover.switchover(ground.place, None, Silent())
 
 
 def hand_over(ground: Ground, to: str) -> None:

@@ -82,6 +82,8 @@ def put_back(ground: Ground, moved: Sequence[Image]) -> None:
     """Bring what is on images back to the plain volumes, and let the nodes run."""
     there = [image for image in moved if image.exists]
     if there:
+        for image in there:
+            image.empty()  # so that a server that still runs can write what it has to for its end
         nodes.stop(ground, [image.node for image in there])
         for image in there:
             image.back()

@@ -6,7 +6,7 @@ fault that outlives its maker has a line here.
 
 from __future__ import annotations
 
-from poolkeeper.faults import images, packets, power
+from poolkeeper.faults import damage, images, packets, power, syscalls
 from poolkeeper.faults.ground import Ground
 
 
@@ -14,6 +14,9 @@ def sweep(ground: Ground) -> None:
     """Take away all of it. Raises EngineFailed for what stays."""
     if left := images.left(ground):
         power.put_back(ground, left)
+    for node in ground.place.spec.nodes:
+        syscalls.detach(ground, node.name)
+        damage.clone_noted(ground, node.name)
     for service in ground.place.spec.addresses():
         if ground.state(service)["Pid"] and not packets.DropPackets(ground, service).available():
             packets.sweep_rules(ground, service)
