@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 from tests.unit import snapshots
 
 from poolkeeper import errors
 from poolkeeper.chaos import aftermath
+from poolkeeper.chaos.checkers import after
 from poolkeeper.model.observed import Seen, Slot, Snapshot
+from poolkeeper.observe import Access
 
 NODES = tuple(node.name for node in snapshots.SPEC.nodes)
 
@@ -56,3 +59,19 @@ def test_what_cannot_be_asked_is_said() -> None:
     found = asyncio.run(aftermath._of_each(NODES, refused, "the pages of", said.append))
     assert found == {NODES[0]: None, **dict.fromkeys(NODES[1:], 0)}
     assert said == [f"the pages of {NODES[0]} could not be looked at: gone"]
+
+
+def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy = snapshots.healthy()
+    server = healthy.postgres[NODES[1]].value
+    assert server is not None
+    split = {**healthy.postgres, NODES[1]: Seen(replace(server, timeline=99))}
+
+    async def snapshot(_: object) -> Snapshot:
+        return replace(healthy, postgres=split)
+
+    monkeypatch.setattr(aftermath.observe, "snapshot", snapshot)
+    state = asyncio.run(aftermath.not_whole(Access(snapshots.SPEC, {}), 61.0))
+    assert any("timeline 99" in text for text in state.drift or ())
+    assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)
+    assert after.judge(state).names("drift")

@@ -78,6 +78,12 @@ async def collect(access: Access, primary: str, heal_seconds: float | None, say:
     )
 
 
+async def not_whole(access: Access, heal_seconds: float | None) -> EndState:
+    """Of a cluster that is not whole: what the witnesses say, so that it is known in what; the rest is unknown."""
+    seen, nodes = await observe.snapshot(access), tuple(node.name for node in access.spec.nodes)
+    return EndState(nodes=nodes, drift=drift(access.spec, seen), heal_seconds=heal_seconds)
+
+
 def timelines(seen: Snapshot, nodes: Iterable[str]) -> Mapping[str, int | None]:
     """Node → the timeline that it says."""
     servers = {node: seen.postgres[node].value if node in seen.postgres else None for node in nodes}

@@ -145,8 +145,9 @@ async def _finish(
     except errors.PoolkeeperError as e:
         done.problems.append(f"the end could not be looked at: {e.message}")
         progress.note(done.problems[-1])
-        nodes = tuple(node.name for node in site.spec.nodes)
-        return EndState(nodes=nodes, heal_seconds=done.heal_seconds)
+        if isinstance(e, errors.DeadlinePassed):
+            return await aftermath.not_whole(site.access, done.heal_seconds)
+        return EndState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
 
 
 async def _read_finals(staff: Crew, jobs: Sequence[Job]) -> None:
