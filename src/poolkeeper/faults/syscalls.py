@@ -96,7 +96,7 @@ class SpoilCalls(Fault):
 def detach(ground: Ground, service: str) -> None:
     """End every strace of ours at a service, whoever started it, and wait until it is gone. Raises DeadlinePassed."""
     log = _log(ground, service)
-    if not log.exists():
+    if not log.with_suffix(".err").exists():  # which is there before strace is
         return
 
     async def look() -> str | None:

@@ -1,0 +1,284 @@
+"""Faults of storage: in which order they act, that they are felt, and that what is damaged or refused is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.unit import disk_ground
+from tests.unit.disk_ground import DiskGround
+from tests.unit.test_faults import NODE
+
+from poolkeeper import errors
+from poolkeeper.chaos.scenarios import of_storage
+from poolkeeper.faults import damage, disks, nodes, power, sweep, syscalls
+from poolkeeper.faults.ground import Ground, Process
+from poolkeeper.faults.images import Image, Part
+from poolkeeper.system import postgres
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> DiskGround:
+    return disk_ground.made(tmp_path)
+
+
+class Told:
+    """Remembers what was called, in order; `primary` is whom everybody believes to be it."""
+
+    def __init__(self, primary: str) -> None:
+        self.calls: list[str] = []
+        self.primary = primary
+
+    def note(self, name: str, value: Any = None) -> Callable[..., Any]:
+        def call(*words: Any, **_: Any) -> Any:
+            self.calls.append(" ".join([name, *(word for word in words if isinstance(word, str))]))
+            return value
+
+        return call
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    made = Told("pg_node2")
+    for name in ("stop", "start", "wait_written", "hand_over", "checkpoint", "take_role_from", "clone_anew"):
+        monkeypatch.setattr(nodes, name, made.note(name))
+    monkeypatch.setattr(nodes, "wait_whole", made.note("wait_whole", "pg_node2"))
+    monkeypatch.setattr(nodes, "wait_replayed", made.note("wait_replayed", 0x5000000))
+    for name in ("move", "cut_power", "fill", "empty", "back"):
+        monkeypatch.setattr(Image, name, made.note(name))
+    monkeypatch.setattr(Image, "exists", True)
+    return made
+
+
+def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskGround) -> None:
+    fault = power.LosePower(cast(Ground, place), "every node", power.every_node)
+    fault.inject()
+    assert place.asked[-1] == ("kill", "c_pg_node1", "c_pg_node2")
+    assert told.calls == [
+        *("stop", "move", "move", "start", "wait_whole", "wait_written pg_node2", "cut_power", "cut_power")
+    ]
+    told.calls.clear()
+    fault.heal()
+    assert told.calls == ["empty", "empty", "stop", "back", "back", "start"]
+
+
+def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskGround) -> None:
+    power.LosePower(cast(Ground, place), "pg_node1", as_primary=True).inject()
+    assert told.calls[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
+
+
+@pytest.mark.parametrize(
+    ("as_primary", "answers", "is_felt"),
+    [
+        (True, ["refused"], True),
+        (True, [], False),
+        (False, [[("pg_node3",)]], True),
+        (False, [], False),
+    ],
+)
+def test_a_full_disk_has_to_be_felt(
+    as_primary: bool,
+    answers: list[Any],
+    is_felt: bool,
+    told: Told,
+    place: DiskGround,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    async def query(dsn: Any, statement: str, timeout: float) -> Any:
+        del dsn, timeout
+        asked.append(statement)
+        if statement.startswith("SELECT application_name"):
+            return answers[0] if is_felt and not as_primary else [("pg_node1",)]
+        if is_felt and as_primary and not statement.startswith("DROP"):
+            raise errors.ServerRefused("disk full", code="53100")
+        return []
+
+    monkeypatch.setattr(postgres, "query", query)
+    fault = disks.FillDisk(cast(Ground, place), "pg_node1", Part.DATA, "s.growth", as_primary)
+    if is_felt:
+        fault.inject()
+    else:
+        with pytest.raises(errors.EngineFailed, match="nothing came of it"):
+            fault.inject()
+    assert asked[0] == "DROP TABLE IF EXISTS s.growth"
+    assert asked[1].startswith("CREATE TABLE s.growth")
+    assert ("hand_over pg_node1" in told.calls) is as_primary
+    told.calls.clear()
+    fault.heal()
+    assert told.calls == ["empty", "stop", "back", "start"]
+
+
+def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
+    place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Sequence[str]] = []
+    monkeypatch.setattr(syscalls.process, "start_detached", lambda argv, log: (started.append(argv), log.touch()))
+    monkeypatch.setattr(syscalls, "_tracer", lambda _: 5)
+    how = syscalls.failing("EIO")
+    fault = syscalls.SpoilCalls(cast(Ground, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
+    assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
+    fault.inject()
+    (argv,) = started
+    assert argv[:3] == ("timeout", "--kill-after=5", str(syscalls.LIMIT))
+    assert "inject=fsync,fdatasync:error=EIO" in argv
+    assert [argv[at + 1] for at, word in enumerate(argv) if word == "--attach"] == ["7", "8", "9", "11"]
+    log = str(place.root / "state" / "disks" / "pg_node1.strace")
+    assert log in argv
+    ended: list[int] = []
+    running = [[41], [41], []]
+    monkeypatch.setattr(syscalls, "_ours", lambda _: iter(running.pop(0)))
+    monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
+    fault.heal()
+    assert ended == [41]
+    assert list((place.root / "state" / "disks").iterdir()) == []
+    fault.heal()  # nothing is there any more, so nobody is looked for
+
+
+def test_only_a_strace_with_our_log_is_ours(tmp_path: Path) -> None:
+    log = tmp_path / "pg_node1.strace"
+    for pid, words in {
+        "5": ("strace", "-f", "--output", str(log)),
+        "6": ("/usr/bin/strace", "--output", str(tmp_path / "pg_node2.strace")),
+        "7": ("timeout", "strace", "--output", str(log)),
+        "8": ("",),
+    }.items():
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cmdline").write_bytes("\0".join(words).encode())
+    assert list(syscalls._ours(log, tmp_path)) == [5]
+
+
+def test_whom_strace_meets() -> None:
+    startup = Process(12, 9, ("postgres: startup recovering 000000010000000000000003",))
+    assert list(syscalls.wal_writers([*NODE, startup])) == [p for p in NODE if p.pid != 10]
+    assert syscalls.everything(NODE) == NODE
+    assert syscalls.slow(200) == "delay_enter=200000"
+
+
+def test_a_process_that_ended_is_waited_for_no_longer(tmp_path: Path) -> None:
+    assert syscalls._tracer(4, tmp_path) is None
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4" / "status").write_text("Name:\tx\nTracerPid:\t0\n")
+    assert syscalls._tracer(4, tmp_path) == 0
+
+
+def control(redo: str) -> str:
+    return f"Latest checkpoint location:  0/9\nLatest checkpoint's REDO location:    {redo}\n"
+
+
+@pytest.mark.parametrize(("what", "left"), [("page", {3, 4, 5}), ("segment", {3, 5}), ("all", set())])
+def test_wal_is_damaged_between_redo_and_what_was_replayed(
+    what: str, left: set[int], told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
+    for number in (3, 4, 5):
+        (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * damage.SEGMENT)
+    monkeypatch.setattr(place, "docker", answering(place, control("0/3F00000")))
+    fault = damage.LoseWal(cast(Ground, place), "pg_node1", what)
+    fault.inject()
+    found = {int(file.name[-8:], 16): file for file in folder.iterdir() if len(file.name) == 24}
+    assert set(found) == left
+    spoiled = {number for number, file in found.items() if any(file.read_bytes())}
+    assert spoiled == ({4} if what == "page" else set())
+    assert told.calls[-2:] == ["stop", "start"]
+
+
+def test_wal_without_anything_to_replay_is_not_damaged(
+    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "docker", answering(place, control("0/5000000")))
+    with pytest.raises(errors.EngineFailed, match="only 0 bytes"):
+        damage.LoseWal(cast(Ground, place), "pg_node1").inject()
+    assert told.calls[-1] == "stop"
+
+
+def answering(place: DiskGround, control_data: str) -> Callable[..., str]:
+    plain = DiskGround.docker
+
+    def docker(*words: str, seconds: float = 60) -> str:
+        if words[0] == "run":
+            return control_data
+        if "{{.Config.Image}}" in words:
+            return "image\n"
+        return plain(place, *words, seconds=seconds)
+
+    return docker
+
+
+def test_names_and_positions_of_wal(tmp_path: Path) -> None:
+    assert damage.position("2/A0") == (2 << 32) + 160
+    for timeline in "12":
+        (tmp_path / f"0000000{timeline}00000002000000FF").touch()
+    assert damage.segment(tmp_path, damage.position("2/FF000001")).name == "0000000200000002000000FF"
+    with pytest.raises(errors.EngineFailed):
+        damage.segment(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (errors.ServerRefused("invalid page in block 1", code="XX001"), None),
+        ([(200,)], errors.EngineFailed),
+        (errors.ServerRefused("no such table", code="42P01"), errors.ServerRefused),
+    ],
+)
+def test_a_damaged_page_must_be_refused(
+    answer: Any, raised: type[Exception] | None, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = place.root / "pg_node1" / "pgdata" / "still"
+    file.write_bytes(bytes(3 * damage.PAGE))
+
+    async def query(dsn: Any, statement: str, timeout: float) -> Any:
+        del dsn, timeout
+        if "filepath" in statement:
+            return [("still",)]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def at_once(*_: Any) -> None:
+        """It answers."""
+
+    monkeypatch.setattr(postgres, "query", query)
+    monkeypatch.setattr(nodes, "wait_answer", at_once)
+    fault = damage.SpoilPage(cast(Ground, place), "pg_node1", "s.still", promoted=True)
+    if raised:
+        with pytest.raises(raised):
+            fault.inject()
+    else:
+        fault.inject()
+    assert file.read_bytes().count(0xFF) == 64
+    assert told.calls == ["checkpoint pg_node1", "wait_replayed pg_node1", "stop", "start", "hand_over pg_node1"]
+    told.calls.clear()
+    for _ in range(2):
+        fault.heal()
+    assert told.calls == ["take_role_from pg_node1", "clone_anew pg_node1"]
+
+
+def test_page_is_not_damaged_where_the_file_is_too_short(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(bytes(damage.PAGE))
+    with pytest.raises(errors.EngineFailed):
+        damage.overwrite(tmp_path / "short", damage.PAGE, 1)
+
+
+def test_sweep_takes_away_what_a_killed_run_left(
+    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place.root / "state" / "disks"
+    folder.mkdir()
+    (folder / "pg_node2.damaged").touch()
+    (folder / "pg_node1.err").touch()
+    monkeypatch.setattr(syscalls, "_ours", lambda _: iter(()))
+    sweep.sweep(cast(Ground, place))
+    assert told.calls[-3:] == ["start", "take_role_from pg_node2", "clone_anew pg_node2"]
+    assert told.calls.count("back") == 4
+    assert list(folder.iterdir()) == []
+
+
+def test_the_scenarios_of_storage_are_many_and_hold_briefly() -> None:
+    assert len(of_storage.SCENARIOS) >= 16
+    assert all(scenario.hold[1] <= 10 for scenario in of_storage.SCENARIOS)
