@@ -56,7 +56,7 @@ def test_help_lists_every_command_in_the_order_of_the_table() -> None:
         ("user", ["add", "passwd", "drop", "list"]),
         ("bench", ["startup", "load", "keeper"]),
         ("keeper", ["run"]),
-        ("chaos", ["run", "list", "check", "self-test"]),
+        ("chaos", ["run", "campaign", "list", "check", "self-test"]),
     ],
 )
 def test_a_group_has_its_commands(group: str, inner: list[str]) -> None:

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from poolkeeper.chaos.checkers import gaps
+from poolkeeper.chaos.checkers import appends, bank, gaps, grow_set, read_lane, register
 from poolkeeper.chaos.finding import Anomaly, Finding
-from poolkeeper.chaos.history import Completion, History, Operation
+from poolkeeper.chaos.history import Completion, History, Operation, Phase
 from poolkeeper.chaos.judgement import Judged
 from poolkeeper.chaos.nemesis import Played
 from poolkeeper.drill.ledger import Gap
@@ -23,6 +23,7 @@ from poolkeeper.model.chaos_run import ChaosRun, Judgement, Passage, Pause, Shar
 from poolkeeper.model.verdict import Outcome
 
 ANOMALIES, OPERATIONS, LETTERS = 10, 8, 400  # shown of a finding, of an anomaly, of an operation
+READS = {grow_set.READ, appends.FINAL, bank.READ, read_lane.READ, register.READ}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,18 @@ def made(about: About, history: History, judged: Judged, played: Sequence[Played
         shares=shares(history),
         pauses=_all_pauses(history, played),
         rate=rate(history.operations, zero),
+        injected=sum(event.phase is Phase.BEGIN for event in history.nemesis),
+        lost=sum(map(_lost, judged.findings)),
         problems=about.problems,
         is_interrupted=about.is_interrupted,
     )
+
+
+def _lost(finding: Finding) -> int:
+    """Of a set, elements; of lists, anomalies of that kind."""
+    if grow_set.LOST in finding.figures:
+        return int(finding.figures[grow_set.LOST])
+    return sum(anomaly.name.startswith(grow_set.LOST) for anomaly in finding.anomalies)
 
 
 def rate(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, int], ...]:
@@ -77,7 +87,15 @@ def shares(history: History) -> tuple[Share, ...]:
 def _share(name: str, own: History) -> Share:
     codes = Counter(o.code or "no answer" for o in own.operations if not o.is_ok)
     ok, fail, info = (own.count(completion) for completion in (Completion.OK, Completion.FAIL, Completion.INFO))
-    return Share(name, ok, fail, info, dict(codes.most_common()))
+    writes = sum(o.is_ok and is_write(o) for o in own.operations)
+    return Share(name, ok, fail, info, dict(codes.most_common()), writes)
+
+
+def is_write(o: Operation) -> bool:
+    """Does it change something? A transaction of lists does if it appends."""
+    if o.f == appends.TRANSACTION:
+        return any(step[0] == appends.APPEND for step in o.value)
+    return o.f not in READS
 
 
 def passages(history: History, judged: Judged, played: Sequence[Played], zero: float) -> tuple[Passage, ...]:

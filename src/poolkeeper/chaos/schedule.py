@@ -29,6 +29,12 @@ class Turn:
     pick: int
 
 
+def turn(scenario: Scenario, number: int, chance: random.Random) -> Turn:
+    """A turn with its lengths, moment and victim drawn."""
+    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
+    return Turn(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
+
+
 def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Turn, ...]:
     """Every turn of a run of so many seconds. Raises ValueError without any scenario."""
     if not scenarios:
@@ -37,10 +43,9 @@ def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Tur
     while True:
         fitted = len(planned)
         for scenario in chance.sample(list(scenarios), len(scenarios)):
-            holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
-            turn = Turn(len(planned) + 1, scenario, holds, chance.random(), chance.randrange(1 << 16))
+            drawn = turn(scenario, len(planned) + 1, chance)
             if not planned or scenario.seconds <= left:
-                planned.append(turn)
+                planned.append(drawn)
                 left -= scenario.seconds
         if len(planned) == fitted or left <= 0:
             return tuple(planned)

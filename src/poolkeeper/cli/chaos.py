@@ -57,6 +57,30 @@ def run_(
     raise typer.Exit(EXIT[chaos_run.perform(chosen.of(ctx), minutes, seed, scenario or [], reports, as_json)])
 
 
+@chaos.command()
+def campaign(
+    ctx: typer.Context,
+    faults: Annotated[int, typer.Option(min=1, max=100_000, help="So many at the least.")] = 300,
+    minutes: Annotated[float, typer.Option(min=1, max=120, help="Of one sitting, about.")] = 12,
+    pace: Annotated[float, typer.Option(min=0.1, max=20, help="Clients ask so many times as often as in `run`.")] = 2,
+    seed: Annotated[int | None, typer.Option(help="The same sittings as in the campaign with this seed.")] = None,
+    sitting: Annotated[int | None, typer.Option(min=1, help="Only this one of the plan.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where the reports and histories go.")] = Path("reports/campaign"),
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Play every scenario, and the quicker ones again until there were enough faults: hours, on the running cluster.
+
+    It is cut into sittings, each of which is a run that is judged by itself; one that breaks a promise is told, its
+    evidence is kept, and the next one goes on. The figures in the end are of all of them.
+
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged.
+    """
+    from poolkeeper.cli import chaos_campaign
+
+    asked = chaos_campaign.Asked(faults, minutes, pace, seed, sitting, reports, as_json)
+    raise typer.Exit(EXIT[chaos_campaign.perform(chosen.of(ctx), asked)])
+
+
 @chaos.command("list")
 def list_(
     ctx: typer.Context,

@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolkeeper import errors, undo
-from poolkeeper.chaos import account, history_lines, judgement, runner, schedule
+from poolkeeper.chaos import account, evidence, history_lines, judgement, runner, schedule
+from poolkeeper.chaos.gear import Gear
 from poolkeeper.chaos.scenarios import book
 from poolkeeper.chaos.scenarios.scenario import Scenario
+from poolkeeper.chaos.schedule import Turn
 from poolkeeper.cli import console
 from poolkeeper.drill import run as drill
 from poolkeeper.faults.ground import Ground
+from poolkeeper.model.chaos_run import ChaosRun
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.place import Place
 from poolkeeper.report import chaos_json, chaos_wording, chaos_write, wording
@@ -24,38 +28,60 @@ from poolkeeper.system import state
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from poolkeeper.model.chaos_run import ChaosRun
+
+@dataclass(frozen=True)
+class Plan:
+    """A run to come: its turns, the command that plans them again, and the scenarios for which there is no time."""
+
+    turns: Sequence[Turn]
+    seed: int
+    replay: str
+    left_out: tuple[str, ...] = ()
 
 
 def perform(place: Place, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool) -> Outcome:
     """Run, judge and report. Raises what a run raises before it has begun to break anything."""
     wanted = runnable(place, book.choose(names), names)
-    chance = random.SystemRandom().randrange(1 << 16) if seed is None else seed
+    chance = drawn(seed)
     turns = schedule.turns(wanted, minutes * 60, chance)
-    left, replay = schedule.left_out(wanted, turns), command(minutes, chance, names)
-    site, progress, began = drill.site_of(place), console.Steps(), time.monotonic()
+    plan = Plan(turns, chance, command(minutes, chance, names), schedule.left_out(wanted, turns))
+    progress = console.Steps()
+    with state.lock(place.folder, "drill.lock"):  # also against a drill: each would take the other's faults for its own
+        told = run(place, plan, reports, progress)
+    _say(told, as_json)
+    return told.outcome
+
+
+def drawn(seed: int | None) -> int:
+    """The seed that was given, else one by chance."""
+    return random.SystemRandom().randrange(1 << 16) if seed is None else seed
+
+
+def run(place: Place, plan: Plan, reports: Path, progress: console.Steps, gear: Gear = runner.USUAL) -> ChaosRun:
+    """One run, judged, with its reports; the caller holds the lock. Evidence is kept of one that does not pass."""
+    site, began = drill.site_of(place), time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     reports.mkdir(parents=True, exist_ok=True)
-    path = reports / f"chaos-{started_at[:19].replace(':', '')}-{chance}.jsonl"
-    progress.note(f"seed {chance}, {len(turns)} faults planned; the history: {path}")
-    if left:
-        progress.note(f"no time for {len(left)} scenarios: {', '.join(left)}")
-    with state.lock(place.folder, "drill.lock"):  # also against a drill: each would take the other's faults for its own
-        done = undo.run(runner.run(site, turns, chance, path, progress))
-        with progress.step("judging the history"):
-            history = history_lines.read(path)
-            judged = judgement.judge(history)
-        about = account.About(place.spec.name, started_at, time.monotonic() - began, replay, str(path), left,
-                              tuple(done.problems), done.is_interrupted)  # fmt: skip
-        told = account.made(about, history, judged, done.played)
-        written = chaos_write.write_all(told, reports)
-        if told.outcome is Outcome.PASS:
-            undo.run(runner.clear(site, progress))
-        else:
-            progress.note("the tables stay for you to look at; the next run drops them")
-    _say(told, as_json)
-    progress.note(f"reports: {', '.join(map(str, written))}; history: {path}")
-    return told.outcome
+    stem = f"chaos-{started_at[:19].replace(':', '')}-{plan.seed}"
+    path = reports / f"{stem}.jsonl"
+    progress.note(f"seed {plan.seed}, {len(plan.turns)} scenarios planned; the history: {path}")
+    if plan.left_out:
+        progress.note(f"no time for {len(plan.left_out)} scenarios: {', '.join(plan.left_out)}")
+    done = undo.run(runner.run(site, plan.turns, plan.seed, path, progress, gear))
+    with progress.step("judging the history"):
+        history = history_lines.read(path)
+        judged = judgement.judge(history)
+    about = account.About(place.spec.name, started_at, time.monotonic() - began, plan.replay, str(path), plan.left_out,
+                          tuple(done.problems), done.is_interrupted)  # fmt: skip
+    told = account.made(about, history, judged, done.played)
+    written = [*chaos_write.write_all(told, reports), path]
+    if told.outcome is Outcome.PASS:
+        undo.run(runner.clear(site, progress))
+    else:
+        written.append(evidence.keep(place, started_at, plan.replay, reports / f"{stem}-evidence"))
+        progress.note("the tables stay for you to look at; the next run drops them")
+    progress.note(f"reports: {', '.join(map(str, written))}")
+    return told
 
 
 def runnable(place: Place, wanted: Sequence[Scenario], named: Sequence[str]) -> tuple[Scenario, ...]:

@@ -67,6 +67,7 @@ class Share:
     fail: int
     info: int
     codes: Mapping[str, int]
+    writes: int = 0  # of those that were acknowledged
 
 
 @dataclass(frozen=True)
@@ -95,5 +96,7 @@ class ChaosRun:
     shares: tuple[Share, ...] = ()
     pauses: tuple[Pause, ...] = ()
     rate: tuple[tuple[float, int], ...] = ()  # (second, operations acknowledged in it)
+    injected: int = 0  # faults
+    lost: int = 0  # acknowledged writes that the end did not show
     problems: tuple[str, ...] = ()
     is_interrupted: bool = False

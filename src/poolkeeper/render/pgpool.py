@@ -56,8 +56,8 @@ def host_rules() -> str:
 READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_time": 60}
 
 
-# What Pgpool-II has asked the catalogs, shared by the children. Its defaults, 64 MB and a table for a million entries of
-# 48 bytes, are filled with zeros at each start of each lane; this holds what fifty thousand questions need.
+# What Pgpool-II has asked the catalogs, shared by the children. Its defaults, 64 MB and a table for a million entries
+# of 48 bytes, are filled with zeros at each start of each lane; this holds what fifty thousand questions need.
 CATALOG_CACHE: dict[str, Setting] = {"memqcache_total_size": 16 * 1024**2, "memqcache_max_num_cache": 50_000}
 
 

@@ -40,7 +40,12 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     acknowledged = sum(add.is_ok for add in adds.values())
     lost = {number for found in anomalies if found.name == LOST for number in found.operations[1:]}
     summary = f"{len(lost)} of {acknowledged} acknowledged adds lost, {len(reads)} reads"
-    figures = {"acknowledged": acknowledged, "open": sum(a.is_info for a in adds.values()), "reads": len(reads)}
+    figures = {
+        LOST: len(lost),
+        "acknowledged": acknowledged,
+        "open": sum(a.is_info for a in adds.values()),
+        "reads": len(reads),
+    }
     return Finding(summary, tuple(anomalies), tuple(_unjudged(reads, adds)), figures=figures)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from poolkeeper.chaos.workloads import bank, grow_set, job, list_append, one_writer, read_lane, register
 from poolkeeper.chaos.workloads.job import Job
 from poolkeeper.model.spec import ClusterSpec
@@ -21,3 +24,16 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
         read_lane.made("read_lane", bound),
         one_writer.made("one_writer", nodes),
     )
+
+
+def at_pace(factor: float) -> Callable[[ClusterSpec, bool], tuple[Job, ...]]:
+    """What makes the same jobs with clients that ask `factor` times as often, as far as the answers come so fast."""
+
+    def jobs(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
+        return tuple(_at_pace(job, factor) for job in made(spec, is_bounded))
+
+    return jobs
+
+
+def _at_pace(one: Job, factor: float) -> Job:
+    return replace(one, roles=tuple(replace(role, pace=role.pace / factor) for role in one.roles))
