@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from poolkeeper.chaos.checkers import appends, bank, gaps, grow_set, read_lane, register
 from poolkeeper.chaos.finding import Anomaly, Finding
@@ -59,6 +60,7 @@ def made(about: About, history: History, judged: Judged, played: Sequence[Played
         shares=shares(history),
         pauses=_all_pauses(history, played),
         rate=rate(history.operations, zero),
+        latency=latency(history.operations, zero),
         injected=sum(event.phase is Phase.BEGIN for event in history.nemesis),
         lost=sum(map(_lost, judged.findings)),
         problems=about.problems,
@@ -77,6 +79,15 @@ def rate(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, int
     """Acknowledged operations in each second."""
     counts = Counter(math.floor(o.ended - zero) for o in operations if o.is_ok)
     return tuple((float(second), counts[second]) for second in range(max(counts, default=-1) + 1))
+
+
+def latency(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, float, float], ...]:
+    """Each second in which something was acknowledged, with the median and the longest time that it took, in ms."""
+    found: dict[int, list[float]] = {}
+    for o in operations:
+        if o.is_ok:
+            found.setdefault(math.floor(o.ended - zero), []).append(1000 * (o.ended - o.began))
+    return tuple((float(second), round(median(of), 2), round(max(of), 2)) for second, of in sorted(found.items()))
 
 
 def shares(history: History) -> tuple[Share, ...]:

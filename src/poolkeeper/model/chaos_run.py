@@ -96,6 +96,7 @@ class ChaosRun:
     shares: tuple[Share, ...] = ()
     pauses: tuple[Pause, ...] = ()
     rate: tuple[tuple[float, int], ...] = ()  # (second, operations acknowledged in it)
+    latency: tuple[tuple[float, float, float], ...] = ()  # (second, median, longest) of those, in milliseconds
     injected: int = 0  # faults
     lost: int = 0  # acknowledged writes that the end did not show
     problems: tuple[str, ...] = ()

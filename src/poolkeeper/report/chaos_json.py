@@ -11,6 +11,7 @@ shares       [{"workload", "ok", "fail", "info", "codes", "writes"}]: operations
              those of "ok" that change something
 pauses       [{"door", "seconds", "is_open"}]
 rate         [[second, acknowledged operations]]
+latency      [[second, median, longest]] of the operations acknowledged in it, in milliseconds
 """
 
 from __future__ import annotations

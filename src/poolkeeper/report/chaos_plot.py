@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from poolkeeper.model.chaos_run import ChaosRun
 from poolkeeper.report.drill_plot import Axis
 
-CURVE_TOP, CURVE_FOOT = 20.0, 120.0
-FOOT = 128.0  # of the bands
+CURVE_TOP, CURVE_FOOT = 20.0, 110.0
+SLOW_TOP, SLOW_FOOT = 130.0, 210.0  # of the latency
+FOOT = 218.0  # of the bands
+DECADES = (1.0, 100_000.0)  # milliseconds: what is quicker or slower is drawn at the edge
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,15 @@ class Band:
 
 @dataclass(frozen=True)
 class Picture:
-    """The throughput as a line over the bands of the faults."""
+    """The throughput and the latency as lines over the bands of the faults; `scale`: y and words of its decades."""
 
     axis: Axis
     bands: tuple[Band, ...]
     points: str
     peak: int
+    median: str = ""
+    longest: str = ""
+    scale: tuple[tuple[float, str], ...] = ()
 
 
 def picture(run: ChaosRun) -> Picture | None:
@@ -40,7 +47,21 @@ def picture(run: ChaosRun) -> Picture | None:
     peak = max(1, *(count for _, count in run.rate), 1)
     height = CURVE_FOOT - CURVE_TOP
     points = " ".join(f"{axis.x(at + 0.5)},{round(CURVE_FOOT - height * count / peak, 1)}" for at, count in run.rate)
-    return Picture(axis, tuple(_bands(run, axis)), points, peak)
+    median = _slowness(axis, ((at, middle) for at, middle, _ in run.latency))
+    longest = _slowness(axis, ((at, most) for at, _, most in run.latency))
+    scale = tuple((_y(value), words) for value, words in ((1.0, "1 ms"), (100.0, "100 ms"), (10_000.0, "10 s")))
+    return Picture(axis, tuple(_bands(run, axis)), points, peak, median, longest, scale)
+
+
+def _slowness(axis: Axis, of: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{axis.x(at + 0.5)},{_y(value)}" for at, value in of)
+
+
+def _y(milliseconds: float) -> float:
+    """On a scale of decades."""
+    low, high = (math.log10(value) for value in DECADES)
+    share = (math.log10(min(max(milliseconds, DECADES[0]), DECADES[1])) - low) / (high - low)
+    return round(SLOW_FOOT - (SLOW_FOOT - SLOW_TOP) * share, 1)
 
 
 def _bands(run: ChaosRun, axis: Axis) -> list[Band]:

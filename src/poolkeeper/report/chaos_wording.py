@@ -29,7 +29,8 @@ def headline(run: ChaosRun) -> str:
     """The verdict in one line."""
     broken = len({p.scenario for p in run.passages if p.began is not None})
     acknowledged = sum(share.ok for share in run.shares)
-    return f"{VERDICTS[run.outcome]}: {broken} scenarios, {acknowledged:,} operations acknowledged"
+    scenarios = "1 scenario" if broken == 1 else f"{broken} scenarios"
+    return f"{VERDICTS[run.outcome]}: {scenarios}, {acknowledged:,} operations acknowledged"
 
 
 def seconds(value: float | None) -> str:
