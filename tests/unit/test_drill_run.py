@@ -135,11 +135,38 @@ def test_back_is_streaming_on_the_timeline_of_the_leader(node: PatroniMember, is
     assert site.lacks_in_patroni(PatroniView((leader,)), "leader") is None
 
 
+SIDES = (catalogue.Target.PRIMARY_SIDE, catalogue.Target.STANDBY_SIDE)
+ASKED = tuple(role for role in catalogue.Target if ("ETCD" in role.name or "QUORUM" in role.name))
+
+
+def test_roles_of_several() -> None:
+    spec = ClusterSpec()
+    where = site.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
+    found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (catalogue.Target.STANDBYS, *SIDES)]
+    assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
+
+
+def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leader(_: site.Site) -> str:
+        return "etcd2"
+
+    monkeypatch.setattr(site.Site, "_etcd_leader", leader)
+    where = site.Site(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None), cast(Any, None))
+    target = catalogue.Target
+    wanted = {
+        target.ETCD_LEADER: ("etcd2",),
+        target.ETCD_FOLLOWER: ("etcd3",),
+        target.ETCD_FOLLOWERS: ("etcd1", "etcd3"),
+        target.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
+    }
+    assert {role: asyncio.run(where.find_all(role, "pg_node2", 1)) for role in wanted} == wanted
+
+
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
     where = site.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
     for target in catalogue.Target:
-        if target not in (catalogue.Target.ETCD_LEADER, catalogue.Target.EVERYTHING):
+        if target not in (*ASKED, catalogue.Target.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
     standbys = {asyncio.run(where.find(catalogue.Target.STANDBY, "pg_node2", pick)) for pick in range(4)}
     assert standbys == {"pg_node1", "pg_node3"}

@@ -72,8 +72,9 @@ class Nemesis:
     async def _act(self, played: Played, act: Act, hold: float) -> None:
         primary = await self._primary()
         await tables.require_identity(self.site.access, primary, self.identity)
-        victim = await self._victim(act, primary, played)
-        fault = act.make(self.site.ground, victim, self.site.switchover(primary, keeper=True))
+        victims = await self._victims(act, primary, played)
+        victim = ", ".join(victims)
+        fault = act.fault(self.site.ground, victims, self.site.switchover(primary, keeper=True))
         if reason := fault.available():
             raise errors.PermissionRefused(f"not run: {reason}")
         await undo.in_thread(fault.aim)
@@ -104,13 +105,13 @@ class Nemesis:
             played.is_unhealed = True
             raise
 
-    async def _victim(self, act: Act, primary: str, played: Played) -> str:
+    async def _victims(self, act: Act, primary: str, played: Played) -> tuple[str, ...]:
         """Whom an act meets: of two standbys never the one that an act before has just broken."""
         if act.target is not Target.STANDBY:
-            return await self.site.find(act.target, primary, 0)
+            return await self.site.find_all(act.target, primary, played.turn.pick)
         count = len(self.site.spec.nodes)
-        found = [await self.site.find(act.target, primary, played.turn.pick + shift) for shift in range(count)]
-        return next((name for name in found if name not in played.victims), found[0])
+        found = [await self.site.find_all(act.target, primary, played.turn.pick + shift) for shift in range(count)]
+        return next((names for names in found if not set(names) & set(played.victims)), found[0])
 
     async def _primary(self) -> str:
         """The primary's name. Raises DeadlinePassed where there is none for a long time."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -11,9 +12,10 @@ from poolkeeper import errors, observe, switchover, wait
 from poolkeeper.decide import health
 from poolkeeper.drill import watch
 from poolkeeper.drill.schedule import Turn
+from poolkeeper.faults import peers
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.target import Target
-from poolkeeper.model.observed import PatroniMember, PatroniView
+from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.system import etcd, http, patroni, pgpool
@@ -21,6 +23,7 @@ from poolkeeper.system import etcd, http, patroni, pgpool
 LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
 _UP = ("up", "waiting")
+_OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Target.ETCD_MEMBERS)
 
 
 class _Silent:
@@ -66,14 +69,30 @@ class Site:
         return primary
 
     async def find(self, target: Target, primary: str, pick: int) -> str:
-        """The service that has the role now. Raises Unreachable where nobody tells."""
+        """The first service that has the role now. Raises Unreachable where nobody tells."""
+        return (await self.find_all(target, primary, pick))[0]
+
+    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+        """Every service that has the role now; of `pick` one where the role is one of many's. Raises Unreachable."""
+        standbys = [node.name for node in self.spec.nodes if node.name != primary]
+        standby = standbys[pick % len(standbys)]
+        if target in _OF_ETCD:
+            return await self._of_etcd(target, pick)
+        if target is Target.QUORUM_STANDBY:
+            seen = await observe.see_postgres(self.access, primary)
+            return (acknowledging(seen.value, standbys),)
+        several = {
+            Target.STANDBYS: tuple(standbys),
+            Target.PRIMARY_SIDE: (primary, peers.beside(self.spec, primary)),
+            Target.STANDBY_SIDE: (standby, peers.beside(self.spec, standby)),
+        }
+        return several.get(target) or (self._only(target, primary, standby),)
+
+    def _only(self, target: Target, primary: str, standby: str) -> str:
         spec = self.spec
-        standbys = [node.name for node in spec.nodes if node.name != primary]
-        if target is Target.ETCD_LEADER:
-            return await self._etcd_leader()
         return {
             Target.PRIMARY: primary,
-            Target.STANDBY: standbys[pick % len(standbys)],
+            Target.STANDBY: standby,
             Target.RW_LANE: spec.lanes.rw.service,
             Target.RO_LANE: spec.lanes.ro.service,
             Target.POOL_LANE: spec.lanes.pool.service,
@@ -82,6 +101,16 @@ class Site:
             Target.NODES: "every node",
             Target.EVERYTHING: "every container",
         }[target]
+
+    async def _of_etcd(self, target: Target, pick: int) -> tuple[str, ...]:
+        members = [member.name for member in self.spec.etcd.members]
+        if target is Target.ETCD_MEMBERS:
+            return tuple(members)
+        leader = await self._etcd_leader()
+        followers = [member for member in members if member != leader]
+        if target is Target.ETCD_LEADER or not followers:
+            return (leader,)
+        return tuple(followers) if target is Target.ETCD_FOLLOWERS else (followers[pick % len(followers)],)
 
     async def _etcd_leader(self) -> str:
         """The member whose own id is that of the leader that it names (etcd: maintenance API, Status)."""
@@ -129,6 +158,18 @@ class Site:
         except errors.PoolkeeperError as e:
             return e.message
         return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"
+
+
+def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:
+    """Of the standbys whose word counts for a commit, the one that is least behind. Raises Unreachable without any."""
+    counted = [
+        sender
+        for sender in (primary.senders if primary else ())
+        if sender.sync_state in ("sync", "quorum") and sender.application in standbys
+    ]
+    if not counted:
+        raise errors.Unreachable("the primary names no standby that acknowledges commits")
+    return min(counted, key=lambda s: math.inf if s.lag_bytes is None else s.lag_bytes).application
 
 
 def lacks_in_patroni(view: PatroniView, node: str) -> str | None:

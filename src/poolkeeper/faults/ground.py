@@ -29,6 +29,7 @@ class Process:
     pid: int
     parent: int
     argv: tuple[str, ...]
+    is_stopped: bool = False  # by a signal; it does not run until another one comes
 
     @property
     def program(self) -> str:
@@ -51,11 +52,11 @@ def descendants(first: int, proc: Path = Path("/proc")) -> tuple[Process, ...]:
 def _read(entry: Path) -> Process | None:
     try:
         # The name in parentheses may hold anything, also a parenthesis; the parent is the second word after the last.
-        parent = int((entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+        state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
         argv = (entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
-    except (OSError, IndexError):
+    except (OSError, ValueError):
         return None
-    return Process(int(entry.name), parent, tuple(argv))
+    return Process(int(entry.name), int(parent), tuple(argv), state == "T")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""Signals to single processes of a container, which is what a crash, a hang and an order to end look like."""
+"""Signals to single processes of a container, which is what a crash, a hang and an order to end look like.
+
+Invariant: whom a signal meets is looked up below the container's first process right before. Of several, those that
+ended since are left out; if all of them did, `inject` raises ProcessLookupError, for nothing was broken then.
+Not promised: that a process which was told to end does so.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,7 @@ class KillProcesses(Fault):
     """SIGKILL, from the host, of processes of a container; with its first one the kernel ends all others."""
 
     sentence = "SIGKILL of processes of {}, from the host"
+    number = signal.SIGKILL
 
     def __init__(self, ground: Ground, victim: str, choose: Choose) -> None:
         super().__init__(ground, victim)
@@ -30,10 +36,25 @@ class KillProcesses(Fault):
         self._targets = tuple(target.pid for target in chosen)
 
     def inject(self) -> None:
-        self.ground.send(signal.SIGKILL, self._targets, self.victim)
+        met = 0
+        for pid in self._targets:
+            with contextlib.suppress(ProcessLookupError):
+                self.ground.send(self.number, (pid,), self.victim)
+                met += 1
+        if not met:
+            raise ProcessLookupError(f"all processes of {self.victim} that were to be met had ended")
 
     def heal(self) -> None:
         self.start_if_down()
+
+
+class TermProcesses(KillProcesses):
+    """A signal that asks to end, from the host, to processes of a container: SIGTERM, or what else one understands."""
+
+    def __init__(self, ground: Ground, victim: str, choose: Choose, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__(ground, victim, choose)
+        self.number = number
+        self.sentence = f"{number.name} of processes of {{}}, from the host"
 
 
 def first(processes: Sequence[Process]) -> Sequence[Process]:
@@ -56,15 +77,22 @@ class FreezeProcesses(KillProcesses):
     """SIGSTOP, from the host, of processes of a container: they keep all they have, and all around them goes on."""
 
     sentence = "SIGSTOP of processes of {}, from the host"
-
-    def inject(self) -> None:
-        self.ground.send(signal.SIGSTOP, self._targets, self.victim)
+    number = signal.SIGSTOP
 
     def heal(self) -> None:
         """A number of a process may be another's by now, so only those go on that are still the container's."""
         if self.start_if_down():
             return
         there = {process.pid for process in self.ground.processes(self.victim)}
-        for pid in there.intersection(self._targets):
-            with contextlib.suppress(ProcessLookupError):
-                self.ground.send(signal.SIGCONT, (pid,), self.victim)
+        _go_on(self.ground, sorted(there.intersection(self._targets)), self.victim)
+
+
+def sweep_stopped(ground: Ground, service: str) -> None:
+    """Let every stopped process of a container go on, whoever stopped it."""
+    _go_on(ground, [p.pid for p in ground.processes(service) if p.is_stopped], service)
+
+
+def _go_on(ground: Ground, pids: Sequence[int], service: str) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            ground.send(signal.SIGCONT, (pid,), service)

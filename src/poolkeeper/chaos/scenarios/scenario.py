@@ -6,6 +6,7 @@ healed, and nobody has recovered yet.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,14 +14,17 @@ from poolkeeper.drill import catalogue
 from poolkeeper.faults import containers, packets, processes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.several import Several
 from poolkeeper.faults.target import Make, Target
 
 # How long a fault lasts, in seconds, from and to. A lease is 20 s: what nobody can prove dead is replaced after that.
+AT_ONCE = (1.0, 2.0)
+BRIEF = (2.0, 4.0)
 SHORT = (3.0, 6.0)
 WITHIN_LEASE = (6.0, 10.0)
 BEYOND_LEASE = (25.0, 30.0)
 # About how long the cluster then takes to be whole, for the plan only: a node has to be attached again, a process not.
-NODE_RECOVERS, PROCESS_RECOVERS, ALL_RECOVER = 22.0, 8.0, 45.0
+NOTHING_RECOVERS, NODE_RECOVERS, PROCESS_RECOVERS, ALL_RECOVER = 3.0, 22.0, 8.0, 45.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Act:
     sentence: str
     target: Target
     make: Make
+
+    def fault(self, ground: Ground, victims: Sequence[str], request: Callable[[], None]) -> Fault:
+        """The fault at its victim, or the same one at each of them."""
+        made = [self.make(ground, victim, request) for victim in victims]
+        return made[0] if len(made) == 1 else Several(made)
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,11 @@ def frozen(what: str, target: Target, choose: processes.Choose) -> Act:
 def killed(what: str, target: Target, choose: processes.Choose) -> Act:
     sentence = f"SIGKILL of {what}"
     return Act(sentence, target, lambda ground, victim, _: processes.KillProcesses(ground, victim, choose))
+
+
+def asked_to_end(what: str, target: Target, choose: processes.Choose, number: signal.Signals = signal.SIGTERM) -> Act:
+    sentence = f"{number.name} of {what}"
+    return Act(sentence, target, lambda ground, victim, _: processes.TermProcesses(ground, victim, choose, number))
 
 
 def paused(target: Target) -> Act:
