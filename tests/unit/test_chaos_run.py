@@ -63,7 +63,11 @@ def test_unknown_scenario_is_refused() -> None:
 
 def test_bound_on_age_is_promised_only_where_keeper_is_there() -> None:
     away = {s.name for s in book.SCENARIOS if s.hits_keeper}
-    assert away == {"kill_keeper", "freeze_keeper", "keeper_and_then_primary", "kill_everything"}
+    assert away == {
+        *("kill_keeper", "freeze_keeper", "term_keeper", "keeper_and_then_primary", "kill_everything"),
+        *("disconnect_keeper", "cut_keeper_from_etcd", "cut_keeper_from_haproxy", "cut_keeper_from_balanced"),
+        "refuse_everything_to_keeper",
+    }
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
@@ -144,6 +148,7 @@ class Toy(Fault):
     """A fault that remembers what was done with it."""
 
     def __init__(self, breaks: BaseException | None = None, resists: bool = False) -> None:
+        self.ground, self.victim = GROUND, "somebody"
         self.done: list[str] = []
         self._breaks, self._resists = breaks, resists
 
@@ -171,9 +176,9 @@ class Field:
         self.spec = SimpleNamespace(patroni=SimpleNamespace(loop_wait=0), nodes=(1, 2, 3))
         self.ground, self.access, self._heals = None, None, heals
 
-    async def find(self, target: Target, primary: str, pick: int) -> str:
-        del target, primary
-        return f"pg_node{2 + pick % 2}"
+    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+        del primary
+        return ("pg_node2", "pg_node3") if target is Target.STANDBYS else (f"pg_node{2 + pick % 2}",)
 
     def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
         del primary, keeper
@@ -192,6 +197,7 @@ def play(
     heals: bool = True,
     stop_after: float = 0,
     cluster: str = "the same",
+    target: Target = Target.STANDBY,
 ) -> tuple[Played, list[tuple[str, Phase]], Outcome]:
     """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
 
@@ -203,7 +209,7 @@ def play(
 
     monkeypatch.setattr(Nemesis, "_primary", primary)
     monkeypatch.setattr(tables, "identity", identity)
-    acts = tuple(Act("a toy", Target.STANDBY, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
+    acts = tuple(Act("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
     scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0))
     turn = Played(Turn(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
     path = folder / "history.jsonl"
@@ -232,6 +238,17 @@ def test_acts_follow_one_another_and_never_meet_the_same_standby(
     one, other = (("pg_node2", p) for p in Phase), (("pg_node3", p) for p in Phase)
     assert events == [*one, *other]
     assert turn.whole is not None
+    assert outcome is Outcome.PASS
+
+
+def test_a_fault_of_several_victims_meets_each_and_is_one_in_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, toy, target=Target.STANDBYS)
+    assert toy.done == ["aim", "aim", "inject", "inject", "heal", "heal"]
+    assert events == [("pg_node2, pg_node3", phase) for phase in Phase]
+    assert turn.victims == ["pg_node2, pg_node3"]
     assert outcome is Outcome.PASS
 
 

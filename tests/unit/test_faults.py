@@ -7,15 +7,17 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from poolkeeper import errors
 from poolkeeper.drill import catalogue, schedule
-from poolkeeper.faults import ground, healing, packets
+from poolkeeper.faults import ground, healing, packets, peers
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground, Process
+from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system.process import Finished
 
 
@@ -24,6 +26,7 @@ class FakeGround:
 
     def __init__(self, status: str = "running", rules: Sequence[str] = ()) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.place = SimpleNamespace(spec=ClusterSpec())
         self.status = status
         self.rules = list(rules)
 
@@ -125,10 +128,10 @@ def test_only_our_rules_are_deleted() -> None:
 
 def test_a_cut_may_be_of_one_way_and_of_some_peers() -> None:
     fake = FakeGround()
-    packets.DropPackets(cast(Ground, fake), "victim", peers=("10.0.0.1", "10.0.0.2"), ways=("OUTPUT",)).inject()
+    packets.DropPackets(cast(Ground, fake), "pg_node1", peers.nodes, ways=("OUTPUT",)).inject()
     assert [words[4:10] for words in fake.asked] == [
-        ("OUTPUT", "!", "-o", "lo", "-d", "10.0.0.1"),
-        ("OUTPUT", "!", "-o", "lo", "-d", "10.0.0.2"),
+        ("OUTPUT", "!", "-o", "lo", "-d", "10.8.0.12"),
+        ("OUTPUT", "!", "-o", "lo", "-d", "10.8.0.13"),
     ]
 
 

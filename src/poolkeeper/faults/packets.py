@@ -1,7 +1,8 @@
 """Packets that never arrive: rules of the host's iptables in the network namespace of one container.
 
 Invariant: every rule carries our mark and is in that namespace only, so that healing removes exactly ours, and the end
-of the container removes them as well. Needs root on this machine; the container gets no right for it.
+of the container removes them as well. Loopback is never met. Needs root on this machine; the container gets no right
+for it. Cut off are addresses of the cluster's network: what comes from the host by a published port has none of these.
 """
 
 from __future__ import annotations
@@ -12,32 +13,50 @@ from collections.abc import Iterator, Sequence
 from poolkeeper import errors
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.peers import Peers
 from poolkeeper.system import process
 
 MARK = "poolkeeper-fault"  # the comment of every rule of ours
+BOTH_WAYS = ("INPUT", "OUTPUT")
 
 
 class DropPackets(Fault):
-    """Every packet to or from a container is dropped silently, in its own network namespace; its loopback works on.
+    """Packets to or from a container are dropped silently, in its own network namespace.
 
-    `peers` are addresses that it is cut off from (none: all); `ways` says which packets are dropped, so that a cut may
-    be of one direction. No right of the container is needed or changed.
+    `peers` says which services it is cut off from (None: everybody), `ways` which packets, so that a cut may be of one
+    direction, and `ports` narrows it to TCP from or to these ports, on either side.
     """
 
-    sentence = "drop of every packet to and from {}, by iptables in its network namespace"
+    what = "drop of every packet"
+    verdict: tuple[str, ...] = ("-j", "DROP")
 
     def __init__(
-        self, ground: Ground, victim: str, peers: Sequence[str] = (), ways: Sequence[str] = ("INPUT", "OUTPUT")
+        self,
+        ground: Ground,
+        victim: str,
+        peers: Peers | None = None,
+        ways: Sequence[str] = BOTH_WAYS,
+        ports: Sequence[int] = (),
     ) -> None:
         super().__init__(ground, victim)
-        self._peers = tuple(peers)
+        self._peers = peers
         self._ways = tuple(ways)
+        self._ports = tuple(ports)
+        direction = "to and from" if len(self._ways) > 1 else "to" if "INPUT" in self._ways else "from"
+        of_ports = f", TCP port {' or '.join(map(str, ports))}," if ports else ""
+        of_peers = ", between it and some others" if peers else ""
+        self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
 
     def available(self) -> str:
         if os.geteuid() != 0:
             return "it needs root on this machine"
         missing = [name for name in ("nsenter", "iptables") if not process.find(name)]
         return f"not installed on this machine: {', '.join(missing)}" if missing else ""
+
+    def aim(self) -> None:
+        super().aim()
+        if self._peers and not self._peers(self.ground.place.spec, self.victim):
+            raise errors.ClusterNotUp(f"there is nobody that {self.victim} could be cut off from")
 
     def inject(self) -> None:
         for rule in self._rules():
@@ -47,28 +66,47 @@ class DropPackets(Fault):
         if not self.start_if_down():  # otherwise the rules went with the namespace
             sweep_rules(self.ground, self.victim)
 
+    def _addresses(self) -> Sequence[str]:
+        if self._peers is None:
+            return ("",)
+        spec = self.ground.place.spec
+        return [str(spec.addresses()[peer]) for peer in self._peers(spec, self.victim)]
+
     def _rules(self) -> Iterator[tuple[str, ...]]:
+        ports = ("-p", "tcp", "-m", "multiport", "--ports", ",".join(map(str, self._ports))) if self._ports else ()
         for way in self._ways:
-            side, peer = ("!", "-i", "lo"), "-s"
-            if way == "OUTPUT":
-                side, peer = ("!", "-o", "lo"), "-d"
-            for address in self._peers or ("",):
-                yield (
-                    way,
-                    *side,
-                    *((peer, address) if address else ()),
-                    "-m",
-                    "comment",
-                    "--comment",
-                    MARK,
-                    "-j",
-                    "DROP",
-                )
+            side, peer = (("!", "-i", "lo"), "-s") if way == "INPUT" else (("!", "-o", "lo"), "-d")
+            for address in self._addresses():
+                of_peer = (peer, address) if address else ()
+                yield (way, *side, *of_peer, *ports, "-m", "comment", "--comment", MARK, *self.verdict)
 
     def _filter(self, *words: str) -> None:
         done = self.ground.in_network(self.victim, "iptables", "-w", *words)
         if not done.ok:
             raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.said)
+
+
+class RefusePackets(DropPackets):
+    """The same with an answer: whoever sends such a packet is told at once that the port cannot be reached (ICMP)."""
+
+    what = "refusal, with an answer by ICMP, of every packet"
+    verdict = ("-j", "REJECT", "--reject-with", "icmp-port-unreachable")
+
+
+class ResetConnections(DropPackets):
+    """TCP packets are answered with a reset, so that a connection ends at its first word. Always of some ports."""
+
+    what = "reset of every connection"
+    verdict = ("-j", "REJECT", "--reject-with", "tcp-reset")
+
+
+class LosePackets(DropPackets):
+    """A share of the packets, between 0 and 1, is dropped by chance, in each direction by itself."""
+
+    def __init__(self, ground: Ground, victim: str, share: float, peers: Peers | None = None) -> None:
+        self.what = f"loss of {share:.0%} of the packets"
+        self.verdict = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
+        super().__init__(ground, victim, peers)
 
 
 def sweep_rules(ground: Ground, service: str) -> None:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poolkeeper import errors
-from poolkeeper.chaos.scenarios import of_deciders, of_doors, of_primary, of_several, of_standby, of_storage
+from poolkeeper.chaos.scenarios import (
+    of_cuts,
+    of_deciders,
+    of_doors,
+    of_links,
+    of_network,
+    of_primary,
+    of_processes,
+    of_several,
+    of_standby,
+    of_storage,
+)
 from poolkeeper.chaos.scenarios.scenario import Scenario
 
 SCENARIOS = (
@@ -17,6 +28,10 @@ SCENARIOS = (
     *of_standby.SCENARIOS,
     *of_deciders.SCENARIOS,
     *of_doors.SCENARIOS,
+    *of_processes.SCENARIOS,
+    *of_network.SCENARIOS,
+    *of_cuts.SCENARIOS,
+    *of_links.SCENARIOS,
     *of_several.SCENARIOS,
     *of_storage.SCENARIOS,
 )
