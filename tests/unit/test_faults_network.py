@@ -162,6 +162,13 @@ def test_a_queue_goes_with_the_container() -> None:
     assert ("start", "c_pg_node1") in wire.asked
 
 
+def test_nothing_is_left_of_a_container_between_two_starts() -> None:
+    wire = Wire("restarting")
+    for fault in (links.SlowLink(ground(wire), "pg_node1", 64), packets.DropPackets(ground(wire), "pg_node1")):
+        fault.heal()
+    assert not wire.asked
+
+
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """A kernel that has these queues, on a machine with everything else."""

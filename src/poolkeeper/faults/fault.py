@@ -44,11 +44,14 @@ class Fault(abc.ABC):
         """Take away what was done."""
 
     def start_if_down(self) -> bool:
-        """The engine's restart policy does not start again what its own command ended. Was it down?"""
-        is_down = str(self.ground.state(self.victim)["Status"]) in _DOWN
-        if is_down:
+        """The engine's restart policy does not start again what its own command ended.
+
+        Was it down, or is it between an end and its next start, so that nothing of what was in it is left?
+        """
+        status = str(self.ground.state(self.victim)["Status"])
+        if status in _DOWN:
             self.ground.docker("start", self.ground.container(self.victim))
-        return is_down
+        return status in (*_DOWN, "restarting")
 
 
 class Ask(Fault):

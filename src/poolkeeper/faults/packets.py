@@ -43,7 +43,7 @@ class DropPackets(Fault):
         self._ways = tuple(ways)
         self._ports = tuple(ports)
         direction = "to and from" if len(self._ways) > 1 else "to" if "INPUT" in self._ways else "from"
-        of_ports = f", TCP port {' or '.join(map(str, ports))}," if ports else ""
+        of_ports = f" of TCP port {' or '.join(map(str, ports))}" if ports else ""
         of_peers = ", between it and some others" if peers else ""
         self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
 

@@ -9,7 +9,7 @@ from poolkeeper.chaos.scenarios.scenario import NOTHING_RECOVERS, PROCESS_RECOVE
 from poolkeeper.faults import links, packets, peers
 from poolkeeper.faults.target import Target
 
-MODEM, LINE = 64, 512  # kbit/s: too little for the WAL of a run, and too little for its answers
+MODEM, LINE = 64, 256  # kbit/s: too little for the WAL of a run, and too little for its answers
 LOST = 0.2
 
 
