@@ -14,7 +14,6 @@ from poolkeeper import errors
 from poolkeeper.faults import links, networks, packets, peers, sweep
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.several import Several
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process
 from poolkeeper.system.process import Finished
@@ -211,42 +210,3 @@ def test_a_sweep_takes_away_each_kind(kernel: set[str]) -> None:
     for words in (f"iptables -w -D {rule[3:]}", "tc qdisc del dev eth0 root handle 504b:"):
         assert [asked[0] for asked in wire.asked if " ".join(asked[1:]) == words] == list(services)
     links.lacking.cache_clear()
-
-
-class Part(Fault):
-    """A part that can refuse to be healed."""
-
-    sentence = "a part in {}"
-
-    def __init__(self, victim: str, done: list[str], breaks: str = "") -> None:
-        super().__init__(ground(Wire()), victim)
-        self.done, self.breaks = done, breaks
-
-    def inject(self) -> None:
-        self.done.append(f"inject {self.victim}")
-        if self.breaks == "inject":
-            raise errors.EngineFailed("no")
-
-    def heal(self) -> None:
-        self.done.append(f"heal {self.victim}")
-        if self.breaks == "heal":
-            raise errors.EngineFailed("it resists")
-
-
-def test_of_several_each_is_healed_whatever_the_others_do() -> None:
-    done: list[str] = []
-    several = Several([Part("a", done, "heal"), Part("b", done)])
-    assert str(several) == "a part in a; a part in b"
-    assert several.victim == "a, b"
-    with pytest.raises(errors.EngineFailed, match="a part in a: it resists"):
-        several.heal()
-    assert done == ["heal a", "heal b"]
-
-
-def test_of_several_a_half_injection_is_healed_as_a_whole() -> None:
-    done: list[str] = []
-    several = Several([Part("a", done, "inject"), Part("b", done)])
-    with pytest.raises(errors.EngineFailed):
-        several.inject()
-    several.heal()
-    assert done == ["inject a", "heal a", "heal b"]

@@ -23,8 +23,8 @@ BOTH_WAYS = ("INPUT", "OUTPUT")
 class DropPackets(Fault):
     """Packets to or from a container are dropped silently, in its own network namespace.
 
-    `peers` says which services it is cut off from (None: everybody), `ways` which packets, so that a cut may be of one
-    direction, and `ports` narrows it to TCP from or to these ports, on either side.
+    `peers` are addresses that it is cut off from (none: everybody), or say which services; `ways` are which packets, so
+    that a cut may be of one direction, and `ports` narrows it to TCP from or to these ports, on either side.
     """
 
     what = "drop of every packet"
@@ -34,7 +34,7 @@ class DropPackets(Fault):
         self,
         ground: Ground,
         victim: str,
-        peers: Peers | None = None,
+        peers: Peers | Sequence[str] = (),
         ways: Sequence[str] = BOTH_WAYS,
         ports: Sequence[int] = (),
     ) -> None:
@@ -55,7 +55,7 @@ class DropPackets(Fault):
 
     def aim(self) -> None:
         super().aim()
-        if self._peers and not self._peers(self.ground.place.spec, self.victim):
+        if not self._addresses():
             raise errors.ClusterNotUp(f"there is nobody that {self.victim} could be cut off from")
 
     def inject(self) -> None:
@@ -67,8 +67,8 @@ class DropPackets(Fault):
             sweep_rules(self.ground, self.victim)
 
     def _addresses(self) -> Sequence[str]:
-        if self._peers is None:
-            return ("",)
+        if not callable(self._peers):
+            return self._peers or ("",)
         spec = self.ground.place.spec
         return [str(spec.addresses()[peer]) for peer in self._peers(spec, self.victim)]
 
@@ -103,7 +103,7 @@ class ResetConnections(DropPackets):
 class LosePackets(DropPackets):
     """A share of the packets, between 0 and 1, is dropped by chance, in each direction by itself."""
 
-    def __init__(self, ground: Ground, victim: str, share: float, peers: Peers | None = None) -> None:
+    def __init__(self, ground: Ground, victim: str, share: float, peers: Peers | Sequence[str] = ()) -> None:
         self.what = f"loss of {share:.0%} of the packets"
         self.verdict = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
         super().__init__(ground, victim, peers)

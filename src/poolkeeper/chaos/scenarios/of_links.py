@@ -5,6 +5,8 @@ Invariant: nobody is cut off; what takes longer, or has to be sent again, arrive
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from poolkeeper.chaos.scenarios.scenario import NOTHING_RECOVERS, PROCESS_RECOVERS, SHORT, Act, Scenario
 from poolkeeper.faults import links, packets, peers
 from poolkeeper.faults.target import Target
@@ -18,7 +20,7 @@ def _slow(target: Target, kbit: int, of: peers.Peers | None = None, whom: str = 
     return Act(sentence, target, lambda ground, victim, _: links.SlowLink(ground, victim, kbit, of))
 
 
-def _lossy(target: Target, share: float, of: peers.Peers | None = None, whom: str = "everybody") -> Act:
+def _lossy(target: Target, share: float, of: peers.Peers | Sequence[str] = (), whom: str = "everybody") -> Act:
     sentence = f"loss of {share:.0%} of the packets between {target} and {whom}"
     return Act(sentence, target, lambda ground, victim, _: packets.LosePackets(ground, victim, share, of))
 

@@ -14,8 +14,8 @@ from poolkeeper.drill import catalogue
 from poolkeeper.faults import containers, packets, processes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.several import Several
 from poolkeeper.faults.target import Make, Target
+from poolkeeper.faults.together import Together
 
 # How long a fault lasts, in seconds, from and to. A lease is 20 s: what nobody can prove dead is replaced after that.
 AT_ONCE = (1.0, 2.0)
@@ -38,7 +38,7 @@ class Act:
     def fault(self, ground: Ground, victims: Sequence[str], request: Callable[[], None]) -> Fault:
         """The fault at its victim, or the same one at each of them."""
         made = [self.make(ground, victim, request) for victim in victims]
-        return made[0] if len(made) == 1 else Several(made)
+        return made[0] if len(made) == 1 else Together(ground, ", ".join(victims), [(part, 0.0) for part in made])
 
 
 @dataclass(frozen=True)
