@@ -82,6 +82,7 @@ def played_until(monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseEx
         return sample.made(turn.number, 1.0, fault=turn.entry.name), first + 10
 
     monkeypatch.setattr(play, "play", one)
+    monkeypatch.setattr(run, "sweep", lambda _: None)
     asyncio.run(run.run(cast(Any, place), TURNS, Notes(), done.append))
     return done, place
 

@@ -199,8 +199,11 @@ def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypat
     links.lacking.cache_clear()
 
 
-def test_a_sweep_takes_away_each_kind(kernel: set[str]) -> None:
+def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     del kernel
+    monkeypatch.setattr(sweep.images, "left", lambda _: ())
+    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
     rule = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
     wire = Wire("paused", [rule], "qdisc tbf 504b: dev eth0 root refcnt 2 rate 64Kbit", is_in=False)
     sweep.sweep(ground(wire))

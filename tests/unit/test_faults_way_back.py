@@ -146,10 +146,18 @@ def played(act: Act, world: World) -> Any:
     return act.fault(cast(Ground, world), victims, lambda: None)
 
 
+def without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep of what is no fault of storage: these have tests of their own."""
+    monkeypatch.setattr(sweep.images, "left", lambda _: ())
+    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def can_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (packets.DropPackets, links.SlowLink):
         monkeypatch.setattr(kind, "available", lambda _: "")
+    without_storage(monkeypatch)
 
 
 def acts(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:

@@ -18,17 +18,20 @@ def sweep(ground: Ground) -> None:
     for node in ground.place.spec.nodes:
         syscalls.detach(ground, node.name)
         damage.clone_noted(ground, node.name)
-    is_unable = packets.DropPackets(ground, "").available()
-    has_tc = not links.SlowLink(ground, "", 1).available()
     for service in ground.place.spec.addresses():
         networks.rejoin(ground, service)
-        state = ground.state(service)
-        if not state["Pid"]:
-            continue
-        if state.get("Paused"):
-            ground.docker("unpause", ground.container(service))
-        processes.sweep_stopped(ground, service)
-        if not is_unable:
-            packets.sweep_rules(ground, service)
-        if has_tc:
-            links.sweep_queues(ground, service)
+        of_container(ground, service)
+
+
+def of_container(ground: Ground, service: str) -> None:
+    """What a run left in one container and in its network namespace."""
+    state = ground.state(service)
+    if not state["Pid"]:
+        return
+    if state.get("Paused"):
+        ground.docker("unpause", ground.container(service))
+    processes.sweep_stopped(ground, service)
+    if not packets.DropPackets(ground, service).available():
+        packets.sweep_rules(ground, service)
+    if not links.SlowLink(ground, service, 1).available():
+        links.sweep_queues(ground, service)
