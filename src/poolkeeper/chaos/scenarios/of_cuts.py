@@ -6,7 +6,7 @@ Invariant: clients come from the host by the published ports, so they reach all 
 from __future__ import annotations
 
 from poolkeeper.chaos.scenarios.between import HEARS_NOT, IS_NOT_HEARD, SERVER_PORT, cut, refused, reset
-from poolkeeper.chaos.scenarios.scenario import BRIEF, PROCESS_RECOVERS, SHORT, WITHIN_LEASE, Scenario
+from poolkeeper.chaos.scenarios.scenario import BRIEF, NOTHING_RECOVERS, SHORT, WITHIN_LEASE, Scenario
 from poolkeeper.faults import peers
 from poolkeeper.faults.target import Target
 from poolkeeper.render.patroni import REST_PORT
@@ -24,14 +24,14 @@ OF_REPLICATION = (
             ),
         ),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_replication_of_both",
         "A primary that no standby hears must acknowledge nothing meanwhile, and all of it afterwards",
         (cut("the primary's server and both standbys", Target.PRIMARY, peers.nodes, ports=(SERVER_PORT,)),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "standbys_are_not_heard",
@@ -46,7 +46,7 @@ OF_REPLICATION = (
             ),
         ),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "standbys_do_not_hear",
@@ -61,21 +61,21 @@ OF_REPLICATION = (
             ),
         ),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_replication",
         "A standby whose connection is reset again and again must lack nothing when it gets one",
         (reset("the primary's server and one standby", Target.PRIMARY, peers.next_node, SERVER_PORT),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_primary_from_nodes",
         "A primary that no other node hears, and that etcd hears, must keep its role",
         (cut("the primary and the other nodes", Target.PRIMARY, peers.nodes),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
 )
 
@@ -85,84 +85,91 @@ OF_DOORS = (
         "A primary that the door does not reach must keep its role, and lose no write that it acknowledged",
         (cut("the primary and HAProxy", Target.PRIMARY, peers.haproxy),),
         WITHIN_LEASE,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "primary_is_not_heard_by_haproxy",
         "A statement whose answer does not reach the door must take effect once or not at all",
         (cut("the primary and HAProxy, what the primary sends", Target.PRIMARY, peers.haproxy, IS_NOT_HEARD),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_checks_of_primary",
-        "A primary whose check alone fails must be served again as soon as it is answered",
+        "A primary whose check alone is not answered for a moment must be served all the while",
         (cut("HAProxy and the primary's Patroni", Target.PRIMARY, peers.haproxy, ports=(REST_PORT,)),),
+        SHORT,
+        NOTHING_RECOVERS,
+    ),
+    Scenario(
+        "reset_checks_of_primary",
+        "A primary that the door took out by its check must be served again as soon as that passes",
+        (reset("HAProxy and the primary's Patroni", Target.PRIMARY, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_server_of_primary",
         "A primary whose check passes and whose server is out of reach must double no statement",
         (cut("HAProxy and the primary's server", Target.PRIMARY, peers.haproxy, ports=(SERVER_PORT,)),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_sessions_of_primary",
         "A session that is reset between the door and the primary must leave its transaction whole or not at all",
         (reset("HAProxy and the primary's server", Target.PRIMARY, peers.haproxy, SERVER_PORT),),
         BRIEF,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_standby_from_haproxy",
         "A standby that the door does not reach must serve no read that is too old when it does",
         (cut("a standby and HAProxy", Target.STANDBY, peers.haproxy),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
-        "cut_checks_of_standbys",
-        "A read-only lane whose checks all fail must refuse reads, or serve those that are not too old",
-        (cut("HAProxy and every standby's Patroni", Target.STANDBYS, peers.haproxy, ports=(REST_PORT,)),),
+        "reset_checks_of_standbys",
+        "A read-only lane whose checks all fail must refuse reads, and serve none that is too old afterwards",
+        (reset("HAProxy and every standby's Patroni", Target.STANDBYS, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_pgpool_from_haproxy",
         "A statement that waits between HAProxy and Pgpool-II must take effect once or not at all",
         (cut("the read-write lane's Pgpool-II and HAProxy", Target.RW_LANE, peers.haproxy),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "refuse_haproxy_to_pgpool",
         "A lane whose Pgpool-II is refused by HAProxy must serve again as soon as it is not",
         (refused("the read-write lane's Pgpool-II and HAProxy", Target.RW_LANE, peers.haproxy),),
         BRIEF,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_pgpool_ro_from_haproxy",
         "A read that waits between HAProxy and Pgpool-II must not go back in time",
         (cut("the read-only lane's Pgpool-II and HAProxy", Target.RO_LANE, peers.haproxy),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_primary",
         "A balanced lane that does not reach the primary must not take a standby for it",
         (cut("the primary and the balanced lane's Pgpool-II", Target.PRIMARY, peers.balanced_lane),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_nodes",
         "A balanced lane that reaches no node must have all of them again when it does",
         (cut("the balanced lane's Pgpool-II and every node", Target.POOL_LANE, peers.nodes),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from poolkeeper.chaos.scenarios.scenario import NOTHING_RECOVERS, PROCESS_RECOVERS, SHORT, Act, Scenario
+from poolkeeper.chaos.scenarios.scenario import NOTHING_RECOVERS, SHORT, Act, Scenario
 from poolkeeper.faults import links, packets, peers
 from poolkeeper.faults.target import Target
 
@@ -36,14 +36,14 @@ SCENARIOS = (
         "A primary whose link is slow must acknowledge late and lose nothing",
         (_slow(Target.PRIMARY, LINE),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_replication",
         "A primary whose WAL arrives late at every standby must acknowledge no sooner",
         (_slow(Target.PRIMARY, MODEM, peers.nodes, "the other nodes"),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_replication_to_one",
@@ -57,62 +57,62 @@ SCENARIOS = (
         "A leader of etcd whose link is slow must not move the primary's role",
         (_slow(Target.ETCD_LEADER, MODEM),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_primary_to_etcd",
         "A primary whose word reaches etcd late must keep its role",
         (_slow(Target.PRIMARY, MODEM, peers.etcd, "etcd"),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_haproxy",
         "A door whose link is slow must double no statement and lose no answer that it gave",
         (_slow(Target.HAPROXY, LINE),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_pgpool",
         "A read-write lane's Pgpool-II whose link is slow must double no statement",
         (_slow(Target.RW_LANE, LINE),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "lossy_primary",
         "A primary that loses packets must keep its role, or hand over all that it had acknowledged",
         (_lossy(Target.PRIMARY, LOST),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "lossy_replication",
         "A primary whose WAL is lost on the way and sent again must acknowledge nothing that did not arrive",
         (_lossy(Target.PRIMARY, LOST, peers.nodes, "the other nodes"),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "lossy_etcd_leader",
         "A leader of etcd that loses packets must not move the primary's role",
         (_lossy(Target.ETCD_LEADER, LOST),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "lossy_haproxy",
         "A door that loses packets must double no statement",
         (_lossy(Target.HAPROXY, LOST),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "late_primary",
         "A primary whose words are late must keep its role, and acknowledge late",
         (_late(Target.PRIMARY, 100, 50),),
         SHORT,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
 )

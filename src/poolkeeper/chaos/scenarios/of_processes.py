@@ -45,12 +45,14 @@ OF_SESSIONS = (
         "A primary that loses one session's process must lose nothing that any session had acknowledged",
         (killed("one process of a session of the primary", Target.PRIMARY, choices.backend),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "kill_backend_of_standby",
         "A standby that loses one session's process must come back with the same rows",
         (killed("one process of a session of a standby", Target.STANDBY, choices.backend),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "freeze_backend",
@@ -74,6 +76,7 @@ OF_SERVER = (
         "A primary that loses its checkpointer must lose nothing that it had acknowledged",
         (killed("the primary's checkpointer", Target.PRIMARY, of_server("checkpointer")),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "freeze_checkpointer",
@@ -87,6 +90,7 @@ OF_SERVER = (
         "A primary that loses its WAL writer must lose nothing that it had acknowledged",
         (killed("the primary's WAL writer", Target.PRIMARY, of_server("walwriter")),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "freeze_walwriter",
@@ -100,6 +104,7 @@ OF_SERVER = (
         "A standby that loses its checkpointer must come back with the same rows",
         (killed("a standby's checkpointer", Target.STANDBY, of_server("checkpointer")),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "kill_startup_process",
@@ -152,6 +157,7 @@ OF_REPLICATION = (
         "A primary that loses a process of replication must lose nothing that it had acknowledged",
         (killed("one WAL sender of the primary", Target.PRIMARY, one(of_server("walsender"))),),
         AT_ONCE,
+        PROCESS_RECOVERS,
     ),
     Scenario(
         "term_walsenders",
@@ -228,7 +234,7 @@ OF_DOORS = (
         "A Pgpool-II that loses all its children must make new ones, and double no statement",
         (killed("every child for sessions of the read-write lane's Pgpool-II", Target.RW_LANE, choices.pool_children),),
         AT_ONCE,
-        PROCESS_RECOVERS,
+        NOTHING_RECOVERS,
     ),
     Scenario(
         "kill_pgpool_balanced_children",
