@@ -22,7 +22,7 @@ from poolkeeper.system import postgres
 
 SEGMENT = 16 << 20  # initdb's own size, which is not changed here
 PAGE = 8192
-BEHIND = 512 << 10  # bytes of WAL after the redo point, at least
+BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
 CORRUPTED = "XX001"  # data_corrupted
 ANSWER_SECONDS = 40.0
 

@@ -16,7 +16,7 @@ from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.images import Image, Part
 
-WORK = 256 << 10  # bytes of WAL that clients write after the move and before the cut
+WORK = 64 << 10  # bytes of WAL that clients write after the move and before the cut
 
 Choose = Callable[[Ground, str], Sequence[str]]
 
