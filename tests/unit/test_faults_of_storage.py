@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,13 +119,24 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     place: DiskGround, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Sequence[str]] = []
-    monkeypatch.setattr(syscalls.process, "start_detached", lambda argv, log: (started.append(argv), log.touch()))
+    lines = ["31  fsync(6) = 0"]
+
+    def start(argv: Sequence[str], said: Path) -> None:
+        started.append(argv)
+        said.touch()
+        said.with_suffix(".strace").write_text("\n".join(lines))
+
+    monkeypatch.setattr(syscalls.process, "start_detached", start)
     monkeypatch.setattr(syscalls, "_tracer", lambda _: 5)
     how = syscalls.failing("EIO")
     fault = syscalls.SpoilCalls(cast(Ground, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
     assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
+    monkeypatch.setattr(syscalls, "FELT_SECONDS", 0.2)
+    with pytest.raises(errors.DeadlinePassed, match="no such call was made"):
+        fault.inject()
+    lines.append("31  fsync(6) = -1 EIO (Input/output error) (INJECTED)")
     fault.inject()
-    (argv,) = started
+    argv = started[-1]
     assert argv[:3] == ("timeout", "--kill-after=5", str(syscalls.LIMIT))
     assert "inject=fsync,fdatasync:error=EIO" in argv
     assert [argv[at + 1] for at, word in enumerate(argv) if word == "--attach"] == ["7", "8", "9", "11"]
@@ -137,6 +150,36 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     assert ended == [41]
     assert list((place.root / "state" / "disks").iterdir()) == []
     fault.heal()  # nothing is there any more, so nobody is looked for
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (errors.ServerRefused("could not read block 3", code="58030"), None),
+        (errors.ServerRefused("out of memory", code="53200"), errors.ServerRefused),
+        ([(20000,)], errors.EngineFailed),
+    ],
+)
+def test_a_read_that_fails_must_not_give_rows(
+    answer: Any, raised: type[Exception] | None, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        async def rows(self, statement: str) -> Any:
+            if statement.startswith("SELECT count") and isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    @asynccontextmanager
+    async def session(*_: Any) -> AsyncIterator[Session]:
+        yield Session()
+
+    monkeypatch.setattr(postgres, "session", session)
+    fault = syscalls.SpoilReads(cast(Ground, place), "pg_node1", syscalls.READ, syscalls.failing("EIO"))
+    if raised:
+        with pytest.raises(raised):
+            asyncio.run(fault.provoke())
+    else:
+        asyncio.run(fault.provoke())
 
 
 def test_only_a_strace_with_our_log_is_ours(tmp_path: Path) -> None:
