@@ -16,7 +16,7 @@ from tests.unit.test_faults import NODE
 
 from poolkeeper import errors
 from poolkeeper.chaos.scenarios import of_storage
-from poolkeeper.faults import damage, disks, nodes, power, sweep, syscalls
+from poolkeeper.faults import damage, disks, images, nodes, power, sweep, syscalls
 from poolkeeper.faults.ground import Ground, Process
 from poolkeeper.faults.images import Image, Part
 from poolkeeper.system import postgres
@@ -65,6 +65,16 @@ def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskGround
     told.calls.clear()
     fault.heal()
     assert told.calls == ["empty", "empty", "stop", "back", "back", "start"]
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_much_wal_is_shed_before_the_move(
+    is_large: bool, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "is_large", lambda _: is_large)
+    monkeypatch.setattr(nodes, "shed_wal", told.note("shed_wal"))
+    assert power.move_all(cast(Ground, place), [Image(cast(Ground, place), "pg_node1", Part.WAL)]) == "pg_node2"
+    assert told.calls == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_whole"]
 
 
 def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskGround) -> None:
@@ -219,7 +229,7 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
 ) -> None:
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for number in (3, 4, 5):
-        (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * damage.SEGMENT)
+        (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * images.SEGMENT)
     monkeypatch.setattr(place, "docker", answering(place, control("0/3F00000")))
     fault = damage.LoseWal(cast(Ground, place), "pg_node1", what)
     fault.inject()
