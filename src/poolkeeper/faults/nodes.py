@@ -17,6 +17,7 @@ from poolkeeper.system import patroni, postgres
 WHOLE_SECONDS = 60.0
 PROGRESS_SECONDS = 30.0
 STOP_SECONDS = 15
+ANSWER_SECONDS = 30.0
 _POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
 _KEPT = "SELECT setting FROM pg_settings WHERE name = 'wal_keep_size'"  # in megabytes
 _NEXT_SEGMENT = "SELECT pg_logical_emit_message(false, 'poolkeeper', 'next'), pg_switch_wal()"
@@ -169,6 +170,7 @@ def clone_anew(ground: Ground, node: str) -> None:
         return (await observe.see(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
+        await observe.see(wait_answer(ground, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
         before, asked = await started(), False
 
         async def look() -> str | None:
