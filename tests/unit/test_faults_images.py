@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from pathlib import Path
 from typing import cast
 
@@ -126,6 +127,18 @@ def test_too_much_data_is_refused_before_anything_is_done(
     with pytest.raises(errors.EngineFailed, match="700 MB are allowed"):
         image_of(place, Part.DATA).check_size()
     assert host.ran == []
+
+
+def test_segments_that_are_only_kept_for_later_are_not_copied(tmp_path: Path) -> None:
+    def segment(name: str, address: int) -> None:
+        (tmp_path / name).write_bytes(struct.pack("<HHIQ", 0xD116, 2, 1, address) + bytes(100))
+
+    segment("0000000100000002000000FF", (2 << 32) + 0xFF * images.SEGMENT)
+    segment("000000010000000300000000", (2 << 32) + 0xF0 * images.SEGMENT)
+    (tmp_path / "000000010000000300000001").write_bytes(b"")
+    (tmp_path / "00000001.history").write_text("no segment")
+    images.drop_unused(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["00000001.history", "0000000100000002000000FF"]
 
 
 def test_filled_to_the_last_block(place: DiskGround, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from tests.unit.test_faults import NODE
 
 from poolkeeper import errors
 from poolkeeper.chaos.scenarios import of_storage
-from poolkeeper.faults import damage, disks, nodes, power, sweep, syscalls
+from poolkeeper.faults import damage, disks, images, nodes, power, sweep, syscalls
 from poolkeeper.faults.ground import Ground, Process
 from poolkeeper.faults.images import Image, Part
 from poolkeeper.system import postgres
@@ -63,6 +65,16 @@ def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskGround
     told.calls.clear()
     fault.heal()
     assert told.calls == ["empty", "empty", "stop", "back", "back", "start"]
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_much_wal_is_shed_before_the_move(
+    is_large: bool, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "is_large", lambda _: is_large)
+    monkeypatch.setattr(nodes, "shed_wal", told.note("shed_wal"))
+    assert power.move_all(cast(Ground, place), [Image(cast(Ground, place), "pg_node1", Part.WAL)]) == "pg_node2"
+    assert told.calls == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_whole"]
 
 
 def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskGround) -> None:
@@ -117,13 +129,24 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     place: DiskGround, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Sequence[str]] = []
-    monkeypatch.setattr(syscalls.process, "start_detached", lambda argv, log: (started.append(argv), log.touch()))
+    lines = ["31  fsync(6) = 0"]
+
+    def start(argv: Sequence[str], said: Path) -> None:
+        started.append(argv)
+        said.touch()
+        said.with_suffix(".strace").write_text("\n".join(lines))
+
+    monkeypatch.setattr(syscalls.process, "start_detached", start)
     monkeypatch.setattr(syscalls, "_tracer", lambda _: 5)
     how = syscalls.failing("EIO")
     fault = syscalls.SpoilCalls(cast(Ground, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
     assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
+    monkeypatch.setattr(syscalls, "FELT_SECONDS", 0.2)
+    with pytest.raises(errors.DeadlinePassed, match="no such call was made"):
+        fault.inject()
+    lines.append("31  fsync(6) = -1 EIO (Input/output error) (INJECTED)")
     fault.inject()
-    (argv,) = started
+    argv = started[-1]
     assert argv[:3] == ("timeout", "--kill-after=5", str(syscalls.LIMIT))
     assert "inject=fsync,fdatasync:error=EIO" in argv
     assert [argv[at + 1] for at, word in enumerate(argv) if word == "--attach"] == ["7", "8", "9", "11"]
@@ -137,6 +160,36 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     assert ended == [41]
     assert list((place.root / "state" / "disks").iterdir()) == []
     fault.heal()  # nothing is there any more, so nobody is looked for
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        (errors.ServerRefused("could not read block 3", code="58030"), None),
+        (errors.ServerRefused("out of memory", code="53200"), errors.ServerRefused),
+        ([(20000,)], errors.EngineFailed),
+    ],
+)
+def test_a_read_that_fails_must_not_give_rows(
+    answer: Any, raised: type[Exception] | None, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        async def rows(self, statement: str) -> Any:
+            if statement.startswith("SELECT count") and isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    @asynccontextmanager
+    async def session(*_: Any) -> AsyncIterator[Session]:
+        yield Session()
+
+    monkeypatch.setattr(postgres, "session", session)
+    fault = syscalls.SpoilReads(cast(Ground, place), "pg_node1", syscalls.READ, syscalls.failing("EIO"))
+    if raised:
+        with pytest.raises(raised):
+            asyncio.run(fault.provoke())
+    else:
+        asyncio.run(fault.provoke())
 
 
 def test_only_a_strace_with_our_log_is_ours(tmp_path: Path) -> None:
@@ -176,7 +229,7 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
 ) -> None:
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for number in (3, 4, 5):
-        (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * damage.SEGMENT)
+        (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * images.SEGMENT)
     monkeypatch.setattr(place, "docker", answering(place, control("0/3F00000")))
     fault = damage.LoseWal(cast(Ground, place), "pg_node1", what)
     fault.inject()

@@ -17,12 +17,12 @@ from poolkeeper import errors
 from poolkeeper.faults import images, nodes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.images import SEGMENT
 from poolkeeper.render.patroni import DATA_DIRECTORY
 from poolkeeper.system import postgres
 
-SEGMENT = 16 << 20  # initdb's own size, which is not changed here
 PAGE = 8192
-BEHIND = 512 << 10  # bytes of WAL after the redo point, at least
+BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
 CORRUPTED = "XX001"  # data_corrupted
 ANSWER_SECONDS = 40.0
 

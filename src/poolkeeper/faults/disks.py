@@ -38,15 +38,8 @@ class FillDisk(Fault):
     def available(self) -> str:
         return images.available(self.ground)
 
-    def aim(self) -> None:
-        super().aim()
-        self._image.check_size()
-
     def inject(self) -> None:
-        nodes.stop(self.ground, [self.victim])
-        self._image.move()
-        nodes.start(self.ground, [self.victim])
-        primary = nodes.wait_whole(self.ground)
+        primary = power.move_all(self.ground, [self._image])
         if self._as_primary:
             nodes.hand_over(self.ground, self.victim)
             primary = self.victim

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -28,11 +29,14 @@ from poolkeeper.render.patroni import DATA_DIRECTORY
 from poolkeeper.system import process
 
 MOST = 700 << 20  # bytes of one image
+LARGE = 256 << 20  # bytes of what is moved
 SPARE = {"data": 192 << 20, "wal": 64 << 20}  # beyond what is there when it is made
 ROOM = 3 * MOST + (1 << 30)  # what the state folder's disk must have left: three images, and some
 FOLDER = "disks"
 BALLAST = "poolkeeper-ballast"
 MOVED = "poolkeeper-moved"  # the name of a folder in the volume whose content is on an image now
+SEGMENT = 16 << 20  # bytes; initdb's own size, which is not changed here
+_SEGMENT = re.compile("[0-9A-F]{24}")
 _TOOLS = ("losetup", "mkfs.ext4", "mount", "umount", "fallocate", "cp")
 # EXT4_IOC_SHUTDOWN = _IOR('X', 125, __u32) with EXT4_GOING_FLAGS_NOLOGFLUSH (Linux, fs/ext4/ext4.h): from then on
 # nothing more reaches the device, neither dirty pages nor the journal.
@@ -103,6 +107,10 @@ class Image:
         """Its name in the volume while the image has its content; never inside the data, which others may copy."""
         return volume(self.ground, self.node) / f"{MOVED}-{self.part}"
 
+    def is_large(self) -> bool:
+        """Is there so much that a part of it should go before it is moved?"""
+        return _bytes_of(self.content()) > LARGE
+
     def check_size(self) -> int:
         """The bytes of an image that holds it. Raises EngineFailed where that is too much."""
         size = _bytes_of(self.content()) + SPARE[self.part]
@@ -115,6 +123,7 @@ class Image:
     def move(self) -> None:
         """Put the content on a new image and mount that over it. Raises EngineFailed."""
         self.back()  # of a run before that did not end in order
+        drop_unused(volume(self.ground, self.node) / Path(DATA_DIRECTORY).name / "pg_wal")
         content, size = self.content(), self.check_size()
         self.file.parent.mkdir(exist_ok=True)
         _host("fallocate", "--length", str(size), str(self.file))
@@ -209,6 +218,25 @@ def left(ground: Ground) -> tuple[Image, ...]:
     """The images that are there, of whatever run."""
     images = (Image(ground, node.name, part) for node in ground.place.spec.nodes for part in Part)
     return tuple(image for image in images if image.exists)
+
+
+def drop_unused(wal: Path) -> None:
+    """Remove the segments of a stopped server that nothing was written to yet; it makes them when it needs them.
+
+    A segment that is kept for later has the content and the page addresses of an earlier one, or none: that is how
+    PostgreSQL knows them too. There may be a gigabyte of them.
+    """
+    for file in wal.iterdir():
+        if _SEGMENT.fullmatch(file.name) and not _is_used(file):
+            file.unlink()
+
+
+def _is_used(segment: Path) -> bool:
+    """Has its first page the address of the segment's name? (xlp_pageaddr, the third field of XLogPageHeaderData)"""
+    with segment.open("rb") as opened:
+        head = opened.read(16)
+    high, low = int(segment.name[8:16], 16), int(segment.name[16:], 16)
+    return len(head) == 16 and struct.unpack("<Q", head[8:])[0] == (high << 32) + low * SEGMENT
 
 
 def _host(*argv: str) -> str:

@@ -17,7 +17,10 @@ from poolkeeper.system import patroni, postgres
 WHOLE_SECONDS = 60.0
 PROGRESS_SECONDS = 30.0
 STOP_SECONDS = 15
+ANSWER_SECONDS = 30.0
 _POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
+_KEPT = "SELECT setting FROM pg_settings WHERE name = 'wal_keep_size'"  # in megabytes
+_NEXT_SEGMENT = "SELECT pg_logical_emit_message(false, 'poolkeeper', 'next'), pg_switch_wal()"
 _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
 
 
@@ -96,6 +99,28 @@ def checkpoint(ground: Ground, standby: str) -> None:
     wait_replayed(ground, standby)
 
 
+def shed_wal(ground: Ground) -> None:
+    """Have every node remove the WAL that nobody needs: a segment of each former timeline stays until it is old enough.
+
+    Old enough is by position and not by time, so empty segments are written until all before is (`wal_keep_size`).
+    """
+    access, primary = ground.place.access(), wait_whole(ground)
+    others = [node.name for node in access.spec.nodes if node.name != primary]
+    dsn = access.node(primary, "superuser")
+
+    async def advance() -> None:
+        async with postgres.session(dsn, WHOLE_SECONDS) as session:
+            ((megabytes,),) = await session.rows(_KEPT)
+            for _ in range(int(megabytes) // 16 + 2):
+                await session.rows(_NEXT_SEGMENT)
+            await session.rows("CHECKPOINT")
+
+    asyncio.run(advance())
+    for node in others:
+        wait_replayed(ground, node)
+        asyncio.run(postgres.query(access.node(node, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+
+
 def wait_replayed(ground: Ground, standby: str) -> int:
     """Wait until a standby has replayed what the primary has flushed by now; that position. Raises DeadlinePassed."""
     access = ground.place.access()
@@ -145,6 +170,7 @@ def clone_anew(ground: Ground, node: str) -> None:
         return (await observe.see(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
+        await observe.see(wait_answer(ground, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
         before, asked = await started(), False
 
         async def look() -> str | None:

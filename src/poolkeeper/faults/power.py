@@ -16,7 +16,7 @@ from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.images import Image, Part
 
-WORK = 256 << 10  # bytes of WAL that clients write after the move and before the cut
+WORK = 64 << 10  # bytes of WAL that clients write after the move and before the cut
 
 Choose = Callable[[Ground, str], Sequence[str]]
 
@@ -55,17 +55,12 @@ class LosePower(Fault):
     def aim(self) -> None:
         for image in self._images:
             self.ground.first_process(image.node)
-            image.check_size()
 
     def inject(self) -> None:
         """Blocks for about half a minute, in which the data is moved; the cut is at its end."""
         moved = self._images
         names = [image.node for image in moved]
-        nodes.stop(self.ground, names)
-        for image in moved:
-            image.move()
-        nodes.start(self.ground, names)
-        primary = nodes.wait_whole(self.ground)
+        primary = move_all(self.ground, moved)
         if self._as_primary:
             nodes.hand_over(self.ground, self.victim)
             primary = self.victim
@@ -76,6 +71,18 @@ class LosePower(Fault):
 
     def heal(self) -> None:
         put_back(self.ground, self._images)
+
+
+def move_all(ground: Ground, wanted: Sequence[Image]) -> str:
+    """Move the data of running nodes to images and wait until the cluster is whole again; its primary."""
+    if any(image.is_large() for image in wanted):
+        nodes.shed_wal(ground)
+    names = [image.node for image in wanted]
+    nodes.stop(ground, names)
+    for image in wanted:
+        image.move()
+    nodes.start(ground, names)
+    return nodes.wait_whole(ground)
 
 
 def put_back(ground: Ground, moved: Sequence[Image]) -> None:

@@ -2,7 +2,7 @@
 
 Invariant: a strace of ours is known by the log that it writes, whose path has this cluster's folder and the service, so
 that healing and `sweep` end exactly ours, whoever started it; it ends by itself after LIMIT seconds as well. When it
-ends the kernel lets all its processes go on as before.
+ends the kernel lets all its processes go on as before. It counts as injected when its log has a call that it met.
 Needs root on this machine. All calls of the traced processes become slower by it, not only those that it meets.
 """
 
@@ -18,13 +18,17 @@ from poolkeeper import errors, wait
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground, Process
 from poolkeeper.faults.images import FOLDER
-from poolkeeper.system import process
+from poolkeeper.system import postgres, process
 
 LIMIT = 120  # seconds after which it ends whatever became of us
-ATTACH_SECONDS, DETACH_SECONDS = 10.0, 10.0
+ATTACH_SECONDS, FELT_SECONDS, DETACH_SECONDS = 10.0, 15.0, 10.0
 FSYNC = ("fsync", "fdatasync")  # wal_sync_method is fdatasync on Linux; data files are flushed by fsync
 WRITE = ("pwrite64", "pwritev", "pwritev2")
 READ = ("pread64", "preadv", "preadv2")
+IO_ERROR, _READ_ERROR = "58030", "could not read block"  # SQLSTATE io_error, and its words
+STATEMENT_SECONDS = 20.0
+_MORE_THAN_TEMP_BUFFERS = "SELECT i, repeat('x', 1000) AS filler FROM generate_series(1, 20000) AS i"
+_MET = (" (INJECTED)", " (DELAYED)")  # what strace writes behind such a call
 _CAP_SYS_PTRACE = 19
 
 Choose = Callable[[Sequence[Process]], Sequence[Process]]
@@ -80,6 +84,17 @@ class SpoilCalls(Fault):
         argv = ("timeout", "--kill-after=5", str(LIMIT), "strace", "-f", "-qq", "--output", str(log), *what, *pids)
         process.start_detached(argv, log.with_suffix(".err"))
         asyncio.run(self._attached(chosen))
+        asyncio.run(self.provoke())
+        asyncio.run(self._felt(log))
+
+    async def provoke(self) -> None:
+        """Have the victim make such a call, where the clients' work does not."""
+
+    async def _felt(self, log: Path) -> None:
+        async def look() -> str | None:
+            return None if any(word in log.read_text(errors="replace") for word in _MET) else "no such call was made"
+
+        await wait.wait_for(f"a call of {self.victim} with {self._how}", look, seconds=FELT_SECONDS)
 
     async def _attached(self, pids: Sequence[int]) -> None:
         async def look() -> str | None:
@@ -91,6 +106,25 @@ class SpoilCalls(Fault):
     def heal(self) -> None:
         detach(self.ground, self.victim)
         self.start_if_down()
+
+
+class SpoilReads(SpoilCalls):
+    """The same of the primary's reads: its rows are in memory, so some are made that have to go to disk and back.
+
+    Raises EngineFailed where these are read as if nothing were.
+    """
+
+    async def provoke(self) -> None:
+        dsn = self.ground.place.access().node(self.victim, "superuser")
+        try:
+            async with postgres.session(dsn, STATEMENT_SECONDS) as session:
+                await session.rows(f"CREATE TEMP TABLE spilled AS {_MORE_THAN_TEMP_BUFFERS}")
+                found = await session.rows("SELECT count(*) FROM spilled")
+        except errors.ServerRefused as e:
+            if e.code == IO_ERROR or _READ_ERROR in e.message:  # a session's start is refused without a SQLSTATE
+                return
+            raise
+        raise errors.EngineFailed(f"{self.victim} read {found} although its reads fail")
 
 
 def detach(ground: Ground, service: str) -> None:

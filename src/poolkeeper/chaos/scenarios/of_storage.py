@@ -14,7 +14,7 @@ from poolkeeper.faults.damage import LoseWal, SpoilPage
 from poolkeeper.faults.disks import FillDisk
 from poolkeeper.faults.images import Part
 from poolkeeper.faults.power import LosePower, every_node, the_victim
-from poolkeeper.faults.syscalls import FSYNC, READ, WRITE, SpoilCalls, failing, slow
+from poolkeeper.faults.syscalls import FSYNC, READ, WRITE, SpoilCalls, SpoilReads, failing, slow
 from poolkeeper.faults.target import Target
 
 PREPARES = 60.0  # about how long it takes to move a node's data there and back, and to be whole each time
@@ -132,7 +132,13 @@ _CALLS = (
     Scenario(
         "read_fails_on_primary",
         "A primary that cannot read its disk must answer with an error and not with other data",
-        (_calls(Target.PRIMARY, READ, failing("EIO")),),
+        (
+            Act(
+                f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {Target.PRIMARY}",
+                Target.PRIMARY,
+                lambda ground, victim, _: SpoilReads(ground, victim, READ, failing("EIO")),
+            ),
+        ),
     ),
     Scenario(
         "read_fails_on_standby",
