@@ -6,7 +6,7 @@ fault that outlives its maker has a line here.
 
 from __future__ import annotations
 
-from poolkeeper.faults import damage, images, packets, power, syscalls
+from poolkeeper.faults import damage, images, limits, packets, power, syscalls
 from poolkeeper.faults.ground import Ground
 
 
@@ -18,5 +18,9 @@ def sweep(ground: Ground) -> None:
         syscalls.detach(ground, node.name)
         damage.clone_noted(ground, node.name)
     for service in ground.place.spec.addresses():
-        if ground.state(service)["Pid"] and not packets.DropPackets(ground, service).available():
+        if not ground.state(service)["Pid"]:
+            continue
+        if not packets.DropPackets(ground, service).available():
             packets.sweep_rules(ground, service)
+        if not limits.StarveCpu(ground, service).available():
+            limits.restore(ground, service)

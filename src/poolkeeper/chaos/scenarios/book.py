@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poolkeeper import errors
-from poolkeeper.chaos.scenarios import of_deciders, of_doors, of_primary, of_several, of_standby, of_storage
+from poolkeeper.chaos.scenarios import (
+    of_deciders,
+    of_doors,
+    of_operators,
+    of_pressure,
+    of_primary,
+    of_several,
+    of_standby,
+    of_storage,
+)
 from poolkeeper.chaos.scenarios.scenario import Scenario
 
 SCENARIOS = (
@@ -17,6 +26,8 @@ SCENARIOS = (
     *of_standby.SCENARIOS,
     *of_deciders.SCENARIOS,
     *of_doors.SCENARIOS,
+    *of_pressure.SCENARIOS,
+    *of_operators.SCENARIOS,
     *of_several.SCENARIOS,
     *of_storage.SCENARIOS,
 )
