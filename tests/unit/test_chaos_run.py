@@ -194,6 +194,7 @@ def play(
     heals: bool = True,
     stop_after: float = 0,
     cluster: str = "the same",
+    overlaps: bool = False,
 ) -> tuple[Played, list[tuple[str, Phase]], Outcome]:
     """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
 
@@ -206,7 +207,7 @@ def play(
     monkeypatch.setattr(Nemesis, "_primary", primary)
     monkeypatch.setattr(tables, "identity", identity)
     acts = tuple(Act("a toy", Target.STANDBY, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
-    scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0))
+    scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0), overlaps=overlaps)
     turn = Played(Turn(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
     path = folder / "history.jsonl"
 
@@ -235,6 +236,26 @@ def test_acts_follow_one_another_and_never_meet_the_same_standby(
     assert events == [*one, *other]
     assert turn.whole is not None
     assert outcome is Outcome.PASS
+
+
+def test_acts_that_overlap_are_healed_in_reverse_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys = Toy(), Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, *toys, overlaps=True)
+    assert events == [
+        ("pg_node2", Phase.BEGIN),
+        ("pg_node3", Phase.BEGIN),
+        ("pg_node3", Phase.END),
+        ("pg_node2", Phase.END),
+    ]
+    assert turn.victims == ["pg_node2", "pg_node3"]
+    assert outcome is Outcome.PASS
+    (folder := tmp_path / "again").mkdir()
+    toys = Toy(), Toy(errors.EngineFailed("no"))
+    turn, events, outcome = play(folder, monkeypatch, *toys, overlaps=True)
+    assert [toy.done[-1] for toy in toys] == ["heal", "heal"]
+    assert outcome is Outcome.UNKNOWN
 
 
 def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Sessions as faults: too many of them, silent ones, and one that is in the midst of something when all else happens.
 
-Invariant: all are sessions of this process, so they end with the healing, and with the process in any case. Their number
+Invariant: all are sessions of this process, so they end with the healing, and with the process in any case. Their count
 is bounded by what the declared cluster can take. No table is changed: what is written is a message in the WAL that no
 table holds, in a transaction that is rolled back.
 """

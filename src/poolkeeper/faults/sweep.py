@@ -6,7 +6,7 @@ fault that outlives its maker has a line here.
 
 from __future__ import annotations
 
-from poolkeeper.faults import damage, images, limits, packets, power, syscalls
+from poolkeeper.faults import clocks, damage, images, limits, packets, power, syscalls
 from poolkeeper.faults.ground import Ground
 
 
@@ -24,3 +24,5 @@ def sweep(ground: Ground) -> None:
             packets.sweep_rules(ground, service)
         if not limits.StarveCpu(ground, service).available():
             limits.restore(ground, service)
+        if service in [node.name for node in ground.place.spec.nodes]:
+            clocks.take_out(ground, service)

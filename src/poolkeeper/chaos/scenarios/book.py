@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from poolkeeper import errors
 from poolkeeper.chaos.scenarios import (
+    of_clocks,
     of_deciders,
     of_doors,
     of_operators,
@@ -27,6 +28,7 @@ SCENARIOS = (
     *of_deciders.SCENARIOS,
     *of_doors.SCENARIOS,
     *of_pressure.SCENARIOS,
+    *of_clocks.SCENARIOS,
     *of_operators.SCENARIOS,
     *of_several.SCENARIOS,
     *of_storage.SCENARIOS,
