@@ -146,12 +146,12 @@ def test_what_outlives_its_maker_is_swept(v1: limits.Group, monkeypatch: pytest.
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(sweep.packets, "sweep_rules", lambda *_: None)
     monkeypatch.setattr(limits, "_ROOT", Path("/"))
-    fake = Noted(said="taken out\n")
-    fake.place.spec = ClusterSpec()
-    sweep.sweep(on(fake))
+    fake = Noted("paused", said="taken out\n")
+    for service in ("pg_node1", "etcd1"):
+        sweep.sweep_container(on(fake), service)
     assert (v1.memory / "memory.limit_in_bytes").read_text() == "-1"
-    restarted = [words[-1] for words in fake.asked if words[0] == "restart"]
-    assert restarted == ["c_pg_node1", "c_pg_node2", "c_pg_node3"]
+    assert [words[1:] for words in fake.asked if words[0] == "unpause"] == [("c_pg_node1",), ("c_etcd1",)]
+    assert [words[-1] for words in fake.asked if words[0] == "restart"] == ["c_pg_node1"]
 
 
 class Connection:

@@ -18,11 +18,19 @@ def sweep(ground: Ground) -> None:
         syscalls.detach(ground, node.name)
         damage.clone_noted(ground, node.name)
     for service in ground.place.spec.addresses():
-        if not ground.state(service)["Pid"]:
-            continue
-        if not packets.DropPackets(ground, service).available():
-            packets.sweep_rules(ground, service)
-        if not limits.StarveCpu(ground, service).available():
-            limits.restore(ground, service)
-        if service in [node.name for node in ground.place.spec.nodes]:
-            clocks.take_out(ground, service)
+        sweep_container(ground, service)
+
+
+def sweep_container(ground: Ground, service: str) -> None:
+    """Take away what is in a container or around it; one that stands still goes on. Raises EngineFailed."""
+    state = ground.state(service)
+    if not state["Pid"]:
+        return
+    if state["Paused"]:
+        ground.docker("unpause", ground.container(service))
+    if not packets.DropPackets(ground, service).available():
+        packets.sweep_rules(ground, service)
+    if not limits.StarveCpu(ground, service).available():
+        limits.restore(ground, service)
+    if service in [node.name for node in ground.place.spec.nodes]:
+        clocks.take_out(ground, service)
