@@ -212,7 +212,7 @@ def play(
     path = folder / "history.jsonl"
 
     async def all_of_it() -> None:
-        with Recorder(path, Header("chaos run", 0, {}, ("toy",))) as recorder:
+        with Recorder(path, Header("chaos run", 0, {}, ("toy",) * len(toys))) as recorder:
             site = cast(Any, Field(heals))
             playing = asyncio.create_task(Nemesis(site, recorder, Healing(), cluster).play(turn))
             if stop_after:
@@ -256,6 +256,19 @@ def test_acts_that_overlap_are_healed_in_reverse_whatever_happens(
     turn, events, outcome = play(folder, monkeypatch, *toys, overlaps=True)
     assert [toy.done[-1] for toy in toys] == ["heal", "heal"]
     assert outcome is Outcome.UNKNOWN
+
+
+def test_a_scenario_of_which_a_part_never_began_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Toy):
+        def aim(self) -> None:
+            raise errors.ClusterNotUp("its victim does not run")
+
+    for overlaps in (False, True):
+        (folder := tmp_path / str(overlaps)).mkdir()
+        turn, events, outcome = play(folder, monkeypatch, Toy(), Away(), overlaps=overlaps)
+        assert events == [("pg_node2", Phase.BEGIN), ("pg_node2", Phase.END)]
+        assert turn.problem == "its victim does not run"
+        assert outcome is Outcome.UNKNOWN
 
 
 def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
