@@ -118,14 +118,26 @@ SCENARIOS = (
     Scenario(
         "terminate_sessions",
         "A primary on which somebody ends all sessions must store each statement once or not at all",
-        (act("pg_terminate_backend of all sessions on the primary", Target.PRIMARY, sessions.EndSessions),),
+        (
+            act(
+                "pg_terminate_backend of all sessions on the primary but the balanced lane's",
+                Target.PRIMARY,
+                sessions.EndSessions,
+            ),
+        ),
         _AT_ONCE,
         PROCESS_RECOVERS,
     ),
     Scenario(
         "terminate_sessions_of_standby",
         "A standby on which somebody ends all sessions must let no session read back in time",
-        (act("pg_terminate_backend of all sessions on a standby", Target.STANDBY, sessions.EndSessions),),
+        (
+            act(
+                "pg_terminate_backend of all sessions on a standby but the balanced lane's",
+                Target.STANDBY,
+                sessions.EndSessions,
+            ),
+        ),
         _AT_ONCE,
         PROCESS_RECOVERS,
     ),
