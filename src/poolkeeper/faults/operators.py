@@ -3,6 +3,8 @@
 Invariant: what begins something that lasts (maintenance mode) ends it when it is healed. A request that the cluster
 may refuse is done or refused as a whole; which of both it was is no matter of a fault. Commands run in the victim's
 container as its own user.
+Not promised: that maintenance mode ends with a run that was killed; somebody else may have begun it, so it is left to
+`poolkeeper maintenance off`, or to `up`.
 """
 
 from __future__ import annotations

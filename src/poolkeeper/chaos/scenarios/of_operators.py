@@ -1,4 +1,7 @@
-"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back."""
+"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back.
+
+Not here: `pg_ctl promote` of a standby, about which nothing can be promised (docs/guarantees.md).
+"""
 
 from __future__ import annotations
 
@@ -96,11 +99,6 @@ SCENARIOS = (
         "stop_standby_by_hand",
         "A standby whose server somebody stops must be started again and come back",
         (by_hand(Target.STANDBY, "pg_ctl stop -m immediate on a standby", "stop", "--mode", "immediate"),),
-    ),
-    Scenario(
-        "promote_by_hand",
-        "A standby that somebody promotes must be put back, and no door may ever lead a writer to it",
-        (by_hand(Target.STANDBY, "pg_ctl promote on a standby", "promote"),),
     ),
     Scenario(
         "maintenance",
