@@ -143,18 +143,24 @@ def may_initialize(data, declared):
     return declared or os.path.exists(os.path.join(data, "PG_VERSION"))
 
 
-def postmaster(data, since):
-    """The process that the lock file names, if it was started after `since` (seconds since the epoch); else None.
-
-    A file of an earlier life names a process that is any other one now. A single-user server has a negative number.
-    """
+def lock_file(data):
+    """The process and its start (seconds since the epoch) in PostgreSQL's lock file; None where it names none."""
     try:
         with open(os.path.join(data, "postmaster.pid"), encoding="utf-8") as file:
             lines = file.read().splitlines()
-        pid, started = int(lines[0]), int(lines[2])
+        return int(lines[0]), int(lines[2])
     except (OSError, ValueError, IndexError):
         return None
-    return pid if pid > 0 and started >= int(since) else None
+
+
+def postmaster(data, former):
+    """The process that the lock file names, unless the file is still the `former` one; else None.
+
+    A file of an earlier life names a process that is any other one now. Its time is compared with no clock, which may
+    have been set back since. A single-user server has a negative number.
+    """
+    found = lock_file(data)
+    return found[0] if found and found != former and found[0] > 0 else None
 
 
 def crashed(status):
@@ -182,7 +188,7 @@ class Node:
     def __init__(self, data):
         """Nothing is started yet."""
         self.data = data
-        self.since = time.time()
+        self.former = lock_file(data)  # left by an earlier life
         self.patroni = 0
         self.ends = []
         self.stopping = False
@@ -218,7 +224,7 @@ class Node:
                 return
             if pid == self.patroni:
                 self.patroni_ended(status)
-            elif crashed(status) and pid == postmaster(self.data, self.since):
+            elif crashed(status) and pid == postmaster(self.data, self.former):
                 self.end("the postmaster was killed", CRASHED, signal=os.WTERMSIG(status), pid=pid)
 
     def patroni_ended(self, status):
@@ -229,7 +235,7 @@ class Node:
             return
         now = time.monotonic()
         self.ends.append(now)
-        server = postmaster(self.data, self.since)
+        server = postmaster(self.data, self.former)
         if server is None or not alive(server):
             self.end("Patroni ended and PostgreSQL does not run", HOPELESS, status=code)
         if endless(self.ends, now):
@@ -241,7 +247,7 @@ class Node:
         """Whether a wanted stop is complete; a server that Patroni left running (paused) is stopped too."""
         if not self.stopping or self.patroni:
             return False
-        server = postmaster(self.data, self.since)
+        server = postmaster(self.data, self.former)
         if server is None or not alive(server):
             return True
         os.kill(server, signal.SIGINT)

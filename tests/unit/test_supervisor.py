@@ -64,19 +64,28 @@ def test_the_stores_answer(supervisor: ModuleType, answer: dict[str, object], ex
     ("text", "expected"),
     [
         ("42\n/data\n1000\n5432\n", 42),
+        ("42\n/data\n1\n5432\n", 42),
         ("42\n/data\n999\n5432\n", None),
         ("-42\n/data\n1000\n", None),
         ("42\n/data\n", None),
         ("", None),
         (None, None),
     ],
-    ids=["ours", "an earlier life's", "a single-user server", "half written", "empty", "none"],
+    ids=[
+        "ours",
+        "ours, after the clock was set back",
+        "an earlier life's",
+        "a single-user server",
+        "half written",
+        "empty",
+        "none",
+    ],
 )
 def test_the_postmaster(supervisor: ModuleType, tmp_path: Path, text: str | None, expected: int | None) -> None:
-    """Named by a lock file of this life."""
+    """Named by a lock file of this life, whatever the clock says."""
     if text is not None:
         (tmp_path / "postmaster.pid").write_text(text)
-    assert supervisor.postmaster(str(tmp_path), 1000.9) == expected
+    assert supervisor.postmaster(str(tmp_path), (42, 999)) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
@@ -118,14 +127,24 @@ def node(supervisor: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_patroni_is_started_again_beside_a_server(
     node: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Five times in a row, then the node ends. The server here is this very process."""
-    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n99999999999\n")
+    """Five times in a row, then the node ends. The server here is this very process; the clock was set back."""
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1000\n")
     for _ in range(4):
         node.patroni_ended(9)
         assert node.patroni == 8
     assert json.loads(capsys.readouterr().out.splitlines()[0])["status"] == -9
     with pytest.raises(Exception, match=r"again and again \(71\)"):
         node.patroni_ended(9)
+
+
+def test_a_lock_file_of_an_earlier_life_is_no_server(supervisor: ModuleType, tmp_path: Path) -> None:
+    """The number in it may be that of any process by now."""
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1000\n")
+    life = supervisor.Node(str(tmp_path))
+    assert life.former == (os.getpid(), 1000)
+    assert supervisor.postmaster(life.data, life.former) is None
+    (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1007\n")
+    assert supervisor.postmaster(life.data, life.former) == os.getpid()
 
 
 def test_without_a_server_the_end_of_patroni_ends_the_node(node: Any) -> None:

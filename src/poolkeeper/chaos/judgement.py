@@ -8,6 +8,7 @@ and a run in which nothing was judged. Nothing that could not be looked at is ev
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -82,11 +83,13 @@ def examine(history: History, name: str, workload: Workload, checkers: Mapping[s
 
 
 def _faults(history: History) -> Finding:
-    """Was each planned fault injected? A run without its fault proves nothing about it."""
+    """Was each planned fault injected, as often as planned? A run without its fault proves nothing about it."""
     began = [event.fault for event in history.nemesis if event.phase is Phase.BEGIN]
-    missing = [fault for fault in dict.fromkeys(history.header.faults) if fault not in began]
+    missing = Counter(history.header.faults) - Counter(began)
     ended = sum(event.phase is Phase.END for event in history.nemesis)
-    unknowns = tuple(f"{fault} was planned and never began" for fault in missing)
+    unknowns = tuple(
+        f"{fault} was planned and {'not all of it began' if fault in began else 'never began'}" for fault in missing
+    )
     if ended < len(began):
         unknowns += (f"{len(began) - ended} faults were not healed",)
     return Finding(f"{len(began)} faults injected, {ended} healed", unknowns=unknowns)

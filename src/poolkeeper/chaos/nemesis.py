@@ -1,4 +1,4 @@
-"""One scenario against the running cluster: its acts one after the other, their healing, and the cluster whole again.
+"""One scenario against the running cluster: its acts in order, their healing, and the cluster whole again.
 
 Invariant: a fault is in the history before it is injected; its end is there only if it was injected and taken away, so
 that a fault that failed leaves the verdict unknown. It is healed whatever happens, Ctrl-C included.
@@ -24,6 +24,7 @@ from poolkeeper.faults.healing import Healing
 from poolkeeper.faults.target import Target
 
 PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
+Held = tuple[tuple[Act, float], ...]  # acts to come, and for how many seconds each lasts
 
 
 @dataclass
@@ -59,8 +60,12 @@ class Nemesis:
         """Play a turn; what happens is noted in it."""
         try:
             await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
-            for act, hold in zip(played.turn.scenario.acts, played.turn.holds, strict=True):
-                await self._act(played, act, hold)
+            acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
+            if played.turn.scenario.overlaps:
+                await self._act(played, *acts[0], acts[1:])
+            else:
+                for act, hold in acts:
+                    await self._act(played, act, hold)
             await self._become_whole(played)
         except errors.PoolkeeperError as e:
             played.problem = e.message
@@ -69,7 +74,8 @@ class Nemesis:
         finally:
             played.ended = time.monotonic()
 
-    async def _act(self, played: Played, act: Act, hold: float) -> None:
+    async def _act(self, played: Played, act: Act, hold: float, inside: Held = ()) -> None:
+        """One act; those of `inside` are played, one in the other, when it has lasted for its time."""
         primary = await self._primary()
         await tables.require_identity(self.site.access, primary, self.identity)
         victims = await self._victims(act, primary, played)
@@ -80,20 +86,22 @@ class Nemesis:
         await undo.in_thread(fault.aim)
         played.victims.append(victim)
         self.recorder.nemesis(played.turn.scenario.name, victim, Phase.BEGIN, act.sentence)
-        await self._break(played, fault, hold)
+        await self._break(played, fault, hold, inside)
 
-    async def _break(self, played: Played, fault: Fault, hold: float) -> None:
-        failures, is_injected = len(self.healing.failures), False
+    async def _break(self, played: Played, fault: Fault, hold: float, inside: Held) -> None:
+        failures, victim, is_injected = len(self.healing.failures), played.victims[-1], False
         try:
             async with self.healing.broken(fault):
                 played.began = played.began or time.monotonic()
                 await undo.in_thread(fault.inject)
                 is_injected = True
                 await asyncio.sleep(hold)  # a fault lasts a while: that is the experiment
+                if inside:
+                    await self._act(played, *inside[0], inside[1:])
         finally:
             played.healed = time.monotonic()
             if is_injected and len(self.healing.failures) == failures:
-                self.recorder.nemesis(played.turn.scenario.name, played.victims[-1], Phase.END)
+                self.recorder.nemesis(played.turn.scenario.name, victim, Phase.END)
         if failed := self.healing.failures[failures:]:
             raise errors.EngineFailed("; ".join(failed))
 

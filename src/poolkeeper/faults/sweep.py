@@ -7,7 +7,7 @@ nothing else to take away. Each kind of fault that outlives its maker has a line
 
 from __future__ import annotations
 
-from poolkeeper.faults import damage, images, links, networks, packets, power, processes, syscalls
+from poolkeeper.faults import clocks, damage, images, limits, links, networks, packets, power, processes, syscalls
 from poolkeeper.faults.ground import Ground
 
 
@@ -35,3 +35,7 @@ def of_container(ground: Ground, service: str) -> None:
         packets.sweep_rules(ground, service)
     if not links.SlowLink(ground, service, 1).available():
         links.sweep_queues(ground, service)
+    if not limits.StarveCpu(ground, service).available():
+        limits.restore(ground, service)
+    if service in [node.name for node in ground.place.spec.nodes]:
+        clocks.take_out(ground, service)

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 
 from poolkeeper import errors
 from poolkeeper.chaos.scenarios import (
+    of_clocks,
     of_cuts,
     of_deciders,
     of_doors,
     of_links,
     of_network,
+    of_operators,
+    of_pressure,
     of_primary,
     of_processes,
     of_several,
@@ -32,6 +35,9 @@ SCENARIOS = (
     *of_network.SCENARIOS,
     *of_cuts.SCENARIOS,
     *of_links.SCENARIOS,
+    *of_pressure.SCENARIOS,
+    *of_clocks.SCENARIOS,
+    *of_operators.SCENARIOS,
     *of_several.SCENARIOS,
     *of_storage.SCENARIOS,
 )

@@ -1,7 +1,7 @@
 """What a scenario is, and the acts that it is made of.
 
 Invariant: an act is a fault that can be undone. A scenario with two acts injects the second when the first one was just
-healed, and nobody has recovered yet.
+healed, and nobody has recovered yet; one whose acts overlap injects the second while the first still lasts.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Scenario:
     acts: tuple[Act, ...]
     hold: tuple[float, float] = SHORT
     recovers: float = NODE_RECOVERS
+    overlaps: bool = False  # healed in the reverse order
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,167 @@
+"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back.
+
+Not here: `pg_ctl promote` of a standby, about which nothing can be promised (docs/guarantees.md).
+"""
+
+from __future__ import annotations
+
+from poolkeeper.chaos.scenarios.scenario import (
+    PROCESS_RECOVERS,
+    SHORT,
+    Act,
+    Scenario,
+    act,
+    of_drill,
+    paused,
+)
+from poolkeeper.faults import operators, sessions
+from poolkeeper.faults.target import Target
+
+_AT_ONCE = (0.5, 1.0)
+_SWITCHOVER = of_drill("switchover")
+
+
+def by_hand(target: Target, sentence: str, *words: str) -> Act:
+    return Act(sentence, target, lambda ground, victim, _: operators.ByHand(ground, victim, *words))
+
+
+def attempt(sentence: str) -> Act:
+    return Act(sentence, Target.PRIMARY, operators.Attempt)
+
+
+SCENARIOS = (
+    Scenario(
+        "switchover_under_open_transaction",
+        "A switchover must not wait for a transaction that stands open, nor store any of it",
+        (
+            act("a transaction has written and stands open", Target.PRIMARY, sessions.OpenTransaction),
+            _SWITCHOVER,
+        ),
+        _AT_ONCE,
+        overlaps=True,
+    ),
+    Scenario(
+        "switchover_under_lock_queue",
+        "A switchover must let a queue of lockers through as refused or done, and none of them twice",
+        (act("ACCESS EXCLUSIVE on a table, behind which all queue", Target.PRIMARY, sessions.LockedTable), _SWITCHOVER),
+        (2.0, 4.0),
+        overlaps=True,
+    ),
+    Scenario(
+        "switchover_under_long_queries",
+        "A switchover must not wait for queries that run for long at both doors",
+        (act("long queries at 5100 and 5101", Target.PRIMARY, sessions.LongQuery), _SWITCHOVER),
+        _AT_ONCE,
+        overlaps=True,
+    ),
+    Scenario(
+        "switchover_while_etcd_leader_frozen",
+        "A switchover that is asked while etcd's leader stands still must be done or refused as a whole",
+        (paused(Target.ETCD_LEADER), attempt("a switchover is asked, and may be refused")),
+        SHORT,
+        overlaps=True,
+    ),
+    Scenario(
+        "switchover_while_standby_frozen",
+        "A switchover that is asked while a standby is frozen must be done or refused as a whole",
+        (paused(Target.STANDBY), attempt("a switchover is asked, and may be refused")),
+        SHORT,
+        overlaps=True,
+    ),
+    Scenario(
+        "switchover_past_poolkeeper",
+        "A switchover that somebody asks of Patroni itself must be seen by every door",
+        (act("a switchover by Patroni's own API", Target.PRIMARY, operators.Handover),),
+        _AT_ONCE,
+    ),
+    Scenario(
+        "there_and_back",
+        "A switchover right after another must not lead a door to the one before",
+        (_SWITCHOVER, _SWITCHOVER),
+        _AT_ONCE,
+    ),
+    Scenario(
+        "stop_server_by_hand",
+        "A primary whose server somebody stops at once must not lose what it had acknowledged",
+        (by_hand(Target.PRIMARY, "pg_ctl stop -m immediate on the primary", "stop", "--mode", "immediate"),),
+    ),
+    Scenario(
+        "stop_server_by_hand_in_order",
+        "A primary whose server somebody stops in order must not lose what it had acknowledged",
+        (by_hand(Target.PRIMARY, "pg_ctl stop -m fast on the primary", "stop", "--mode", "fast"),),
+    ),
+    Scenario(
+        "restart_server_by_hand",
+        "A primary whose server somebody restarts must not lose what it had acknowledged, nor write beside another",
+        (by_hand(Target.PRIMARY, "pg_ctl restart on the primary", "restart", "--mode", "fast", "--timeout", "30"),),
+    ),
+    Scenario(
+        "stop_standby_by_hand",
+        "A standby whose server somebody stops must be started again and come back",
+        (by_hand(Target.STANDBY, "pg_ctl stop -m immediate on a standby", "stop", "--mode", "immediate"),),
+    ),
+    Scenario(
+        "maintenance",
+        "A cluster in maintenance mode must serve as ever, and go on being watched after it",
+        (act("maintenance mode", Target.PRIMARY, operators.Maintenance),),
+        SHORT,
+    ),
+    Scenario(
+        "crash_in_maintenance",
+        "A primary that crashes in maintenance mode must lose nothing, and somebody lead after it",
+        (act("maintenance mode", Target.PRIMARY, operators.Maintenance), of_drill("kill_postmaster")),
+        SHORT,
+        overlaps=True,
+    ),
+    Scenario(
+        "terminate_sessions",
+        "A primary on which somebody ends all sessions must store each statement once or not at all",
+        (
+            act(
+                "pg_terminate_backend of all sessions on the primary but the balanced lane's",
+                Target.PRIMARY,
+                sessions.EndSessions,
+            ),
+        ),
+        _AT_ONCE,
+        PROCESS_RECOVERS,
+    ),
+    Scenario(
+        "terminate_sessions_of_standby",
+        "A standby on which somebody ends all sessions must let no session read back in time",
+        (
+            act(
+                "pg_terminate_backend of all sessions on a standby but the balanced lane's",
+                Target.STANDBY,
+                sessions.EndSessions,
+            ),
+        ),
+        _AT_ONCE,
+        PROCESS_RECOVERS,
+    ),
+    Scenario(
+        "delete_lease",
+        "A primary whose lease somebody deletes must keep it or lose it, but not acknowledge beside another",
+        (act("deletion of the leader's key in etcd", Target.PRIMARY, operators.DeleteLease),),
+        _AT_ONCE,
+    ),
+    Scenario(
+        "reinit_under_load",
+        "A standby that is cloned anew under load must cost no write and come back with the same rows",
+        (act("poolkeeper reinit of a standby", Target.STANDBY, operators.Reinit),),
+        _AT_ONCE,
+    ),
+    Scenario(
+        "rolling_restart_under_load",
+        "A rolling restart under load must lose, double and invent nothing",
+        (act("poolkeeper restart of every node", Target.PRIMARY, operators.RollingRestart),),
+        _AT_ONCE,
+    ),
+    Scenario(
+        "reload_lane",
+        "A lane whose Pgpool-II reads its configuration again must double no statement",
+        (act("reloads of the read-write lane's Pgpool-II", Target.RW_LANE, operators.ReloadLane),),
+        _AT_ONCE,
+        PROCESS_RECOVERS,
+    ),
+)
