@@ -23,7 +23,7 @@ SWITCHOVER_SECONDS = 60.0
 _UP = ("up", "waiting")
 
 
-class _Silent:
+class Silent:
     """Progress of an operation inside a round, which is a step itself."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
@@ -100,7 +100,7 @@ class Site:
 
         def request() -> None:
             if keeper:
-                switchover.switchover(self.place, None, _Silent())
+                switchover.switchover(self.place, None, Silent())
             else:
                 plain = patroni.switchover(self.address(primary), primary, self.access.rest_auth, SWITCHOVER_SECONDS)
                 asyncio.run(plain)

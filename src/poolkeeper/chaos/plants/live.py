@@ -58,7 +58,7 @@ def unavailable(site: Site, plant: Plant) -> str:
 
 async def clean(site: Site, progress: Progress, plants: Sequence[Plant]) -> None:
     """Take away what an end by SIGKILL left, of whichever bug. Raises what the servers and the engine raise."""
-    sweep(site.ground)
+    await undo.in_thread(sweep, site.ground)
     for plant in plants:
         if not plant.change.unavailable(site) and await plant.change.is_there(site):
             progress.note(f"left by a test that was killed, and taken away now: {plant.name}")

@@ -12,6 +12,7 @@ from poolkeeper.chaos.plants import scenes
 from poolkeeper.chaos.plants.change import Outside
 from poolkeeper.chaos.plants.plant import LAST_SECONDS, Catch, Plant, Sighting, brisk
 from poolkeeper.chaos.recorder import Recorder
+from poolkeeper.chaos.scenarios import of_moments
 
 FALSE_ALARM = "false alarm"
 
@@ -53,7 +54,7 @@ INFO_IGNORED = Plant(
     "info_ignored",
     "a checker leaves out the operations of which nobody was told what became",
     Outside(),
-    (scenes.KILL_PGPOOL, scenes.KILL_POSTMASTER, scenes.CUT_ALL_THEN_KILL),
+    (scenes.KILL_PGPOOL, scenes.KILL_POSTMASTER, of_moments.CUT_ALL_THEN_KILL),
     (Catch("any checker without info", FALSE_ALARM),),
     look=by_ignoring_info,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poolkeeper import errors
-from poolkeeper.chaos.scenarios import of_deciders, of_doors, of_primary, of_several, of_standby, of_storage
+from poolkeeper.chaos.scenarios import of_deciders, of_doors, of_moments, of_primary, of_several, of_standby, of_storage
 from poolkeeper.chaos.scenarios.scenario import Scenario
 
 SCENARIOS = (
@@ -18,6 +18,7 @@ SCENARIOS = (
     *of_deciders.SCENARIOS,
     *of_doors.SCENARIOS,
     *of_several.SCENARIOS,
+    *of_moments.SCENARIOS,
     *of_storage.SCENARIOS,
 )
 NAMES = tuple(scenario.name for scenario in SCENARIOS)
