@@ -78,7 +78,7 @@ def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequen
 
     monkeypatch.setattr(live, "_round", play)
     monkeypatch.setattr(live, "sweep", lambda _: None)
-    monkeypatch.setattr(live, "PLANTS", ())
+    monkeypatch.setattr(live.clean, "__defaults__", ((),))
     test = live.Test(site(fake()), rounds, 1, Path("x"), "now", cast(Any, Silent()))
     asyncio.run(live.run(test, plants, bugs.append))
     assert not coming

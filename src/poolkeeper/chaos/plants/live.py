@@ -56,19 +56,27 @@ def unavailable(site: Site, plant: Plant) -> str:
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 
-async def clean(site: Site, progress: Progress, plants: Sequence[Plant]) -> None:
-    """Take away what an end by SIGKILL left, of whichever bug. Raises what the servers and the engine raise."""
-    await undo.in_thread(sweep, site.ground)
-    for plant in plants:
-        if not plant.change.unavailable(site) and await plant.change.is_there(site):
-            progress.note(f"left by a test that was killed, and taken away now: {plant.name}")
-            await plant.change.take_away(site)
+async def clean(site: Site, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
+    """Take away what an end by SIGKILL left, of whichever bug. Raises DeadlinePassed for what stays."""
+
+    async def look() -> str | None:
+        try:
+            await undo.in_thread(sweep, site.ground)
+            for plant in plants:
+                if not plant.change.unavailable(site) and await plant.change.is_there(site):
+                    progress.note(f"left by a test that was killed, and taken away now: {plant.name} or its like")
+                    await plant.change.take_away(site)
+        except errors.PoolkeeperError as e:
+            return e.message
+        return None
+
+    await wait.wait_for("a cluster without planted bugs", look, seconds=AWAY_SECONDS, pause=1.0)
 
 
 async def run(test: Test, plants: Sequence[Plant], done: Callable[[Bug], None]) -> None:
     """Try them all; `done` is given each as it ends. Raises DeadlinePassed where the cluster is not healthy first."""
     with test.progress.step("looking for what an earlier test left, and for a healthy cluster"):
-        await clean(test.site, test.progress, PLANTS)
+        await clean(test.site, test.progress)
         await test.site.wait_healthy(HEALTHY_SECONDS)
     for index, plant in enumerate(plants):
         bug = blank(plant)
