@@ -88,7 +88,7 @@ FORMER_PRIMARY_IN_POOL = Plant(
         ),
     ),
     (of_moments.PATRONIS_SWITCHOVER,),
-    (Catch("after", "heal"), Catch("after", "drift")),
+    (Catch("after", "drift"), Catch("after", "heal")),
 )
 
 PLANTS = (

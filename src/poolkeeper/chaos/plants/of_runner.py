@@ -48,7 +48,7 @@ FORGOTTEN_RULE = Plant(
     "the healing of a cut forgets one rule of the packet filter",
     Outside(),
     (scenes.FORGETFUL,),
-    (Catch("after", "heal"),),
+    (Catch("after", "drift"), Catch("after", "heal")),
 )
 INFO_IGNORED = Plant(
     "info_ignored",
