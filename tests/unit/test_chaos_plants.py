@@ -107,6 +107,15 @@ def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monke
     assert [words[0] for words in ground.asked] == ["pg_node2"] * 2 + ["kill"]
 
 
+def test_standbys_hear_the_primary_again_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIVEN_UP", "SENT_AGAIN"):
+        monkeypatch.setattr(moments, name, 0.0)
+    ground = fake(rules=[f"-A INPUT -s 10.8.0.11/32 -m comment --comment {packets.MARK} -j DROP"])
+    Moment(ground, "pg_node1", moments.late_commits_then_kill).inject()
+    steps = [words[3] if len(words) > 3 else words[0] for words in ground.asked if "-S" not in words]
+    assert steps == ["-I"] * 4 + ["-D"] * 2 + ["kill"]
+
+
 def test_a_part_of_a_cut_ends_early_and_nobody_else_s_rule_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "VOTES", 0.0)
     rule = f"-A INPUT -s {{}}/32 ! -i lo -m comment --comment {packets.MARK} -j DROP"

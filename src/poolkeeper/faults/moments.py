@@ -21,6 +21,7 @@ from poolkeeper.faults.processes import FreezeProcesses
 from poolkeeper.system import patroni, postgres
 
 UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; below a client's patience
+GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: beyond a client's patience; until TCP tries again
 VOTES = 6.0  # seconds: a silence that is noticed, and an election with its limit of 2 s for each question
 SWITCHOVER_SECONDS = 60.0
 _RECEIVER = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_wal_receiver"
@@ -85,6 +86,16 @@ def cut_first_then_kill(ground: Ground, victim: str) -> Parts:
     """The first standby by name does not hear the primary for a while; then the primary dies."""
     cut = cut_from(ground, others(ground, victim)[0], victim)
     return (cut, UNSEEN), (containers.KillContainer(ground, victim), 0.0)
+
+
+def late_commits_then_kill(ground: Ground, victim: str) -> Parts:
+    """No standby hears the primary until clients have given up; they get all of it, and then the primary dies."""
+    standbys = others(ground, victim)
+    cuts = [(cut_from(ground, standby, victim), 0.0) for standby in standbys]
+    primary = str(ground.place.spec.addresses()[victim])
+    opened = [(Reopen(ground, standby, primary), 0.0) for standby in standbys]
+    kill = (containers.KillContainer(ground, victim), 0.0)
+    return (*cuts[:-1], (cuts[-1][0], GIVEN_UP), *opened[:-1], (opened[-1][0], SENT_AGAIN), kill)
 
 
 def silent_patroni_and_late_standby(ground: Ground, victim: str) -> Parts:

@@ -42,6 +42,17 @@ CUT_FIRST_THEN_KILL = Scenario(
     ),
 )
 
+LATE_COMMITS_THEN_KILL = Scenario(
+    "late_commits_then_kill",
+    "A commit that came through after its client had given up must be kept by whoever takes over",
+    (
+        moment(
+            "every standby is cut off from the primary for 4 s and hears it again for 4 s, then docker kill",
+            Target.PRIMARY,
+            moments.late_commits_then_kill,
+        ),
+    ),
+)
 SILENT_PATRONI_LATE_STANDBY = Scenario(
     "silent_patroni_and_late_standby",
     "A primary whose Patroni stands still within its lease must keep its role",
@@ -90,6 +101,7 @@ PATRONIS_SWITCHOVER = Scenario(
 SCENARIOS = (
     CUT_ALL_THEN_KILL,
     CUT_FIRST_THEN_KILL,
+    LATE_COMMITS_THEN_KILL,
     SILENT_PATRONI_LATE_STANDBY,
     FALLS_BEHIND,
     RUNS_AND_DOES_NOT_STREAM,
