@@ -54,7 +54,7 @@ INFO_IGNORED = Plant(
     "info_ignored",
     "a checker leaves out the operations of which nobody was told what became",
     Outside(),
-    (of_moments.LATE_COMMITS_THEN_KILL, scenes.KILL_PGPOOL, scenes.KILL_POSTMASTER),
+    (scenes.KILL_PGPOOL, of_moments.LATE_COMMITS_THEN_KILL, scenes.KILL_POSTMASTER),
     (Catch("any checker without info", FALSE_ALARM),),
     look=by_ignoring_info,
 )
