@@ -72,7 +72,8 @@ def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequen
         now = coming.pop(0)
         if isinstance(now, BaseException):
             raise now
-        played: Any = SimpleNamespace(began=1.0, problem="")
+        is_broken = now == "not injected"
+        played: Any = SimpleNamespace(began=1.0, problem="it failed" * is_broken, is_unhealed=False)
         done = Run(Path("x"), [played], is_interrupted=now == INTERRUPTED)
         return done, now if isinstance(now, Sighting) else None
 
@@ -98,6 +99,11 @@ def test_a_bug_is_caught_or_missed_and_always_taken_away(monkeypatch: pytest.Mon
     assert (caught.outcome, caught.rounds, caught.caught_by) == (Outcome.PASS, 2, "set: lost")
     assert (missed.outcome, missed.rounds, missed.seconds) == (Outcome.FAIL, 2, None)
     assert log == ["apply", "take away"] * 2
+
+
+def test_a_fault_that_failed_is_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    (bug,) = tried(monkeypatch, [toy([])], ["not injected"], rounds=1)
+    assert (bug.outcome, bug.problem) == (Outcome.UNKNOWN, "it failed")
 
 
 def test_an_error_is_no_catch_and_an_interruption_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:

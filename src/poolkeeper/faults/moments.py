@@ -8,6 +8,7 @@ begins with a cut, so what a cut needs is what it needs. Who is around a victim 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,16 +16,15 @@ from functools import cached_property
 from poolkeeper import errors
 from poolkeeper.faults import containers, processes
 from poolkeeper.faults.fault import Fault
-from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.ground import Ground, Process
 from poolkeeper.faults.packets import DropPackets, sweep_rules
-from poolkeeper.faults.processes import FreezeProcesses
+from poolkeeper.faults.processes import FreezeProcesses, KillProcesses
 from poolkeeper.system import patroni, postgres
 
 UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; below a client's patience
 GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: beyond a client's patience; until TCP tries again
 VOTES = 6.0  # seconds: a silence that is noticed, and an election with its limit of 2 s for each question
 SWITCHOVER_SECONDS = 60.0
-_RECEIVER = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_wal_receiver"
 
 Parts = Sequence[tuple[Fault, float]]  # each fault, and the seconds for which only it and those before it hold
 Plan = Callable[[Ground, str], Parts]
@@ -160,11 +160,21 @@ class Sql(Fault):
         """Sessions were told something; nothing is left of it."""
 
 
-class EndReceiver(Sql):
+class EndReceiver(KillProcesses):
     """End the process that receives WAL; the server starts another one, which has to connect."""
 
-    sentence = "the end of the WAL receiver of {}"
-    statement = _RECEIVER
+    sentence = "SIGTERM of the WAL receiver of {}, from the host"
+
+    def __init__(self, ground: Ground, victim: str) -> None:
+        super().__init__(ground, victim, wal_receiver)
+
+    def inject(self) -> None:
+        self.ground.send(signal.SIGTERM, self._targets, self.victim)
+
+
+def wal_receiver(found: Sequence[Process]) -> Sequence[Process]:
+    """The process of a standby that receives WAL."""
+    return [process for process in found if process.argv and " walreceiver" in process.argv[0]]
 
 
 class PlainSwitchover(Fault):

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time
 
+from poolkeeper import errors
 from poolkeeper.faults import containers, moments
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.moments import UNSEEN, Parts, Sql
 from poolkeeper.faults.packets import DropPackets, our_rules, sweep_rules
+from poolkeeper.system import postgres
 
 
 def cut_cancel_then_kill(ground: Ground, victim: str) -> Parts:
@@ -29,7 +31,11 @@ class CancelWaits(Sql):
     def inject(self) -> None:
         end = time.monotonic() + UNSEEN
         while time.monotonic() < end:
-            self.ask()
+            try:
+                self.ask()
+            except errors.ServerRefused as e:
+                if e.code != postgres.AMBIGUOUS:  # a warning: one of them has ended meanwhile
+                    raise
             time.sleep(self.pace)  # its own pace is what it does
 
 

@@ -170,8 +170,8 @@ async def _rounds(test: Test, plant: Plant, bug: Bug) -> Bug:
         if sight:
             return bug
         test.progress.note(f"not caught in round {number + 1}; {'; '.join(_problems(done)) or 'the run went well'}")
-    began_any = any(played.began is not None for played in done.played)
-    return replace(bug, outcome=Outcome.FAIL if began_any else Outcome.UNKNOWN, problem="; ".join(_problems(done)))
+    was_put_to_it = any(p.began is not None and (p.is_unhealed or not p.problem) for p in done.played)
+    return replace(bug, outcome=Outcome.FAIL if was_put_to_it else Outcome.UNKNOWN, problem="; ".join(_problems(done)))
 
 
 async def _round(
