@@ -53,3 +53,12 @@ def test_interrupted_run_heals_and_judges_what_it_has(cluster: Cluster, tmp_path
     (history,) = tmp_path.glob("*.jsonl")
     assert history_lines.read(history).end_state is not None
     cluster.wait_healthy(180)
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_a_planted_bug_is_caught_and_the_cluster_is_clean_of_it(cluster: Cluster, tmp_path: Path) -> None:
+    done = cluster.run("chaos", "self-test", "--bug", "election_by_keeper", "--reports", str(tmp_path), timeout=SECONDS)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    (bug,) = load_json((tmp_path / "self-test.json").read_text())["bugs"]
+    assert (bug["outcome"], bug["caught_by"]) == ("pass", "set: lost")
+    assert cluster.assess().level is Level.HEALTHY

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,27 +13,21 @@ from typing import Any, cast
 import pytest
 from tests.unit.test_chaos_self_test import STORED
 from tests.unit.test_faults import FakeGround
-from tests.unit.test_report_html import Page
-from typer.testing import CliRunner
 
 from poolkeeper import errors
 from poolkeeper.chaos import judgement
 from poolkeeper.chaos.history import Completion, Header
-from poolkeeper.chaos.plants import book, deeds, keeper_source, live, of_runner, settings
-from poolkeeper.chaos.plants.change import Change, Outside
+from poolkeeper.chaos.plants import book, deeds, keeper_source, of_runner, scenes
+from poolkeeper.chaos.plants.change import Outside
 from poolkeeper.chaos.plants.keeper_source import HALF, KEPT, PACKAGE, KeeperSource, Mutation
-from poolkeeper.chaos.plants.plant import Catch, Plant, Sighting, brisk, sighted
-from poolkeeper.chaos.runner import INTERRUPTED, Run
+from poolkeeper.chaos.plants.plant import Catch, brisk, sighted
 from poolkeeper.chaos.workloads import all_jobs, job
-from poolkeeper.cli.main import app
-from poolkeeper.faults import packets
+from poolkeeper.faults import moments, packets
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.together import Together
-from poolkeeper.model.live_test import Bug, LiveTest, Stored
+from poolkeeper.faults.moments import Moment
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
-from poolkeeper.report import self_test_html, self_test_json, self_test_markdown, self_test_write
 from poolkeeper.system import process
 
 SOURCE = Path(keeper_source.__file__).parents[2]
@@ -86,7 +79,10 @@ def fake(**known: Any) -> Any:
     return made
 
 
-@pytest.mark.parametrize("scenario", [s for p in book.PLANTS for s in p.scenarios], ids=lambda s: s.name)
+OWN = {s.name: s for p in book.PLANTS for s in p.scenarios if s is not scenes.LOSE_POWER}
+
+
+@pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
 def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
     for act in scenario.acts:
         ground = fake()
@@ -101,14 +97,50 @@ def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
 
 
 def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deeds, "UNSEEN", 0.0)
+    monkeypatch.setattr(moments, "UNSEEN", 0.0)
     ground = fake()
-    deeds.cut_all_then_kill(ground, "pg_node2").inject()
+    Moment(ground, "pg_node2", moments.cut_all_then_kill).inject()
     assert [words[0] for words in ground.asked] == ["pg_node1"] * 2 + ["pg_node3"] * 2 + ["kill"]
     assert all("10.8.0.12" in words for words in ground.asked[:-1])
     ground = fake()
-    deeds.cut_first_then_kill(ground, "pg_node1").inject()
+    Moment(ground, "pg_node1", moments.cut_first_then_kill).inject()
     assert [words[0] for words in ground.asked] == ["pg_node2"] * 2 + ["kill"]
+
+
+def test_standbys_hear_the_primary_again_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIVEN_UP", "SENT_AGAIN"):
+        monkeypatch.setattr(moments, name, 0.0)
+    ground = fake(rules=[f"-A INPUT -s 10.8.0.11/32 -m comment --comment {packets.MARK} -j DROP"])
+    Moment(ground, "pg_node1", moments.late_commits_then_kill).inject()
+    steps = [words[3] if len(words) > 3 else words[0] for words in ground.asked if "-S" not in words]
+    assert steps == ["-I"] * 4 + ["-D"] * 2 + ["kill"]
+
+
+def test_the_wal_receiver_is_ended_after_the_cut() -> None:
+    ground = fake()
+    fault = Moment(ground, "pg_node2", moments.not_streaming)
+    fault.aim()
+    fault.inject()
+    assert ground.asked[-1] == ("SIGTERM", "12", "pg_node2")
+
+
+def test_a_part_of_a_cut_ends_early_and_nobody_else_s_rule_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "VOTES", 0.0)
+    rule = f"-A INPUT -s {{}}/32 ! -i lo -m comment --comment {packets.MARK} -j DROP"
+    ground = fake(rules=[rule.format("10.8.0.11"), rule.format("10.8.0.31"), "-A INPUT -s 10.8.0.11/32 -j DROP"])
+    fault = Moment(ground, "pg_node1", moments.silent_patroni_and_late_standby)
+    fault.aim()
+    fault.inject()
+    assert ("SIGSTOP", "8", "pg_node1") in ground.asked
+    cut, deleted = ([words for words in ground.asked if way in words] for way in ("-I", "-D"))
+    assert {words[0] for words in cut} == {"pg_node3"}
+    assert {words[words.index("-s") + 1] for words in cut if "-s" in words} == {
+        "10.8.0.11",
+        "10.8.0.31",
+        "10.8.0.32",
+        "10.8.0.33",
+    }
+    assert [words[4:] for words in deleted] == [tuple(rule.format("10.8.0.11").split()[1:])]
 
 
 class Part(Fault):
@@ -137,7 +169,7 @@ class Part(Fault):
 def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
     log: list[str] = []
     parts = (Part("a", log), Part("b", log, resists=True), Part("c", log))
-    fault = Together(cast(Ground, None), "victim", [(part, 0.0) for part in parts])
+    fault = Moment(cast(Ground, None), "victim", lambda *_: [(part, 0.0) for part in parts])
     with pytest.raises(errors.EngineFailed):
         fault.inject()
     with pytest.raises(errors.EngineFailed, match="b: it resists"):
@@ -244,41 +276,12 @@ def test_half_a_mutation_is_seen_and_taken_away_by_whoever_comes_next(
     assert KEPT != HALF
 
 
-def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries: list[str] = []
-    asked: list[str] = []
-
-    async def ask(self: settings.RoleSetting, where: Any, statement: str) -> list[tuple[str]]:
-        del self, where
-        asked.append(statement)
-        if statement.startswith("ALTER"):
-            entries[:] = ["synchronous_commit=local"] * (" SET " in statement)
-        return [(entry,) for entry in entries] if statement.startswith("SELECT entry") else []
-
-    async def query(*_: Any) -> list[Any]:
-        return []
-
-    monkeypatch.setattr(settings.RoleSetting, "_ask", ask)
-    monkeypatch.setattr(settings.postgres, "query", query)
-    change = settings.RoleSetting("synchronous_commit", "local")
-    where = SimpleNamespace(spec=SPEC, access=SimpleNamespace(node=lambda *_: None))
-    asyncio.run(change.take_away(cast(Any, where)))
-    assert not any(statement.startswith("ALTER") for statement in asked)
-    asyncio.run(change.apply(cast(Any, where)))
-    assert asyncio.run(change.is_there(cast(Any, where)))
-    with pytest.raises(errors.OperationRefused):
-        asyncio.run(change.apply(cast(Any, where)))
-    asyncio.run(change.take_away(cast(Any, where)))
-    assert not asyncio.run(change.is_there(cast(Any, where)))
-    entries[:] = ["synchronous_commit=remote_apply"]
-    asyncio.run(change.take_away(cast(Any, where)))
-    assert entries == ["synchronous_commit=remote_apply"]
-
-
 def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
     usual, quick = all_jobs.made(SPEC, True), brisk(SPEC, True)
-    assert [made.name for made in usual] == [made.name for made in quick]
-    for one, other in zip(usual, quick, strict=True):
+    assert [made.name for made in quick] == [*(made.name for made in usual), "set_straight"]
+    assert {role.door for role in quick[-1].roles} == {"pg_node1", "pg_node2", "pg_node3"}
+    assert len({role.act for role in quick[-1].roles}) == 1, "one count of elements for all of them"
+    for one, other in zip(usual, quick[:-1], strict=True):
         assert other.declared == one.declared
         assert other.roles[0].pace == one.roles[0].pace / 2
     readers = [sum(role.door == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
@@ -309,157 +312,3 @@ def test_only_an_anomaly_that_was_named_counts() -> None:
     judged = judgement.judge(STORED["set-lost"])
     assert sighted((Catch("set", "lost"),), judged)
     assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), judged) is None
-
-
-class Toy(Change):
-    """A change that is remembered; it may resist."""
-
-    def __init__(self, log: list[str], resists: bool = False, breaks: BaseException | None = None) -> None:
-        self.log, self.resists, self.breaks, self.there = log, resists, breaks, False
-
-    async def apply(self, site: Any) -> None:
-        del site
-        self.log.append("apply")
-        self.there = True
-        if self.breaks:
-            raise self.breaks
-
-    async def take_away(self, site: Any) -> None:
-        del site
-        self.log.append("take away")
-        self.there = self.resists
-
-    async def is_there(self, site: Any) -> bool:
-        del site
-        return self.there
-
-
-class Silent:
-    """Progress that keeps its notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def step(self, title: str) -> Any:
-        del title
-        return nullcontext()
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequence[Any], rounds: int = 2) -> list[Bug]:
-    """Try plants; `seen` is what each round brings: a sighting, None, an error, or INTERRUPTED."""
-    coming, bugs = list(seen), list[Bug]()
-
-    async def play(*_: Any) -> tuple[Run, Sighting | None]:
-        now = coming.pop(0)
-        if isinstance(now, BaseException):
-            raise now
-        played: Any = SimpleNamespace(began=1.0, problem="")
-        done = Run(Path("x"), [played], is_interrupted=now == INTERRUPTED)
-        return done, now if isinstance(now, Sighting) else None
-
-    monkeypatch.setattr(live, "_round", play)
-    monkeypatch.setattr(live, "sweep", lambda _: None)
-    monkeypatch.setattr(live, "PLANTS", ())
-    test = live.Test(site(fake()), rounds, 1, Path("x"), "now", cast(Any, Silent()))
-    asyncio.run(live.run(test, plants, bugs.append))
-    assert not coming
-    return bugs
-
-
-def toy(log: list[str], **how: Any) -> Plant:
-    return Plant("toy", "a toy", Toy(log, **how), book.PLANTS[0].scenarios, (Catch("set", "lost"),))
-
-
-SIGHT = Sighting(Catch("set", "lost"), "three are lost")
-
-
-def test_a_bug_is_caught_or_missed_and_always_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[str] = []
-    caught, missed = tried(monkeypatch, [toy(log), toy(log)], [None, SIGHT, None, None])
-    assert (caught.outcome, caught.rounds, caught.caught_by) == (Outcome.PASS, 2, "set: lost")
-    assert (missed.outcome, missed.rounds, missed.seconds) == (Outcome.FAIL, 2, None)
-    assert log == ["apply", "take away"] * 2
-
-
-def test_an_error_is_no_catch_and_an_interruption_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[str] = []
-    trouble = [errors.Unreachable("nobody answers"), INTERRUPTED]
-    failed, stopped, left = tried(monkeypatch, [toy(log), toy(log), toy(log)], trouble)
-    assert (failed.outcome, failed.problem) == (Outcome.UNKNOWN, "nobody answers")
-    assert (stopped.outcome, stopped.problem) == (Outcome.UNKNOWN, INTERRUPTED)
-    assert (left.outcome, left.problem) == (Outcome.UNKNOWN, "not tried: interrupted")
-    assert log == ["apply", "take away"] * 2
-
-
-@pytest.mark.parametrize("kind", [errors.EngineFailed("no"), asyncio.CancelledError()])
-def test_half_a_bug_is_taken_away(monkeypatch: pytest.MonkeyPatch, kind: BaseException) -> None:
-    log: list[str] = []
-    try:
-        tried(monkeypatch, [toy(log, breaks=kind)], [])
-    except asyncio.CancelledError:
-        assert not isinstance(kind, Exception)
-    assert log == ["apply", "take away"]
-
-
-def test_a_bug_that_stays_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[str] = []
-    stuck, left = tried(monkeypatch, [toy(log, resists=True), toy(log)], [SIGHT])
-    assert (stuck.outcome, stuck.problem) == (Outcome.UNKNOWN, "toy is still there")
-    assert left.problem.startswith("not tried: the cluster is not as it was")
-    assert log == ["apply", "take away"]
-
-
-def test_what_a_killed_test_left_is_taken_away_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    log: list[str] = []
-    plant = toy(log)
-    cast(Toy, plant.change).there = True
-    monkeypatch.setattr(live, "sweep", lambda _: None)
-    progress = Silent()
-    asyncio.run(live.clean(site(fake()), cast(Any, progress), [plant]))
-    assert log == ["take away"]
-    assert "toy" in progress.notes[0]
-
-
-def sample(outcome: Outcome = Outcome.FAIL) -> LiveTest:
-    """A test with a bug of each kind."""
-    wanted = ("set: lost",)
-    bugs = (
-        Bug("one", "a <b>", wanted, Outcome.PASS, "scene", "set: lost", "lost: 3 | 4", 31.2, 1, ("one-1.jsonl",)),
-        Bug("two", "c", wanted, outcome, "scene", rounds=3),
-        Bug("three", "d", wanted, problem="not tried: it needs root"),
-    )
-    stored = Stored(76, 9, (), Outcome.PASS)
-    return LiveTest("poolkeeper", "2026-11-24T20:00:00+00:00", 301.0, 7, "poolkeeper chaos self-test", stored, bugs)
-
-
-RENDERERS: tuple[Callable[[LiveTest], str], ...] = (
-    self_test_markdown.render,
-    self_test_html.render,
-    self_test_json.render,
-)
-
-
-@pytest.mark.parametrize("render", RENDERERS)
-def test_a_missed_bug_is_told_in_every_report(render: Callable[[LiveTest], str]) -> None:
-    text = render(sample()).replace("\\_", "_")
-    assert "two" in text
-    assert "not tried: it needs root" in text
-    assert sample().outcome is Outcome.FAIL
-    assert sample(Outcome.PASS).outcome is Outcome.UNKNOWN
-
-
-def test_the_page_needs_nothing_and_nests(tmp_path: Path) -> None:
-    text = self_test_html.render(sample())
-    assert not Page(text).open
-    assert not re.search(r"<script|url\(|@import|https?://", text)
-    assert "a <b>" not in text
-    paths = self_test_write.write_all(sample(), tmp_path)
-    assert [path.name for path in paths] == ["self-test.md", "self-test.html", "self-test.json"]
-    assert json.loads(paths[2].read_text())["bugs"][1]["outcome"] == "fail"
-
-
-def test_the_command_refuses_a_bug_that_nobody_knows() -> None:
-    assert CliRunner().invoke(app, ["chaos", "self-test", "--rounds", "0"]).exit_code == 2

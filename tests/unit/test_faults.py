@@ -63,6 +63,7 @@ NODE = (
     Process(8, 7, ("/usr/bin/python3", "/usr/bin/patroni", "/etc/poolkeeper/patroni.yml")),
     Process(9, 7, ("/usr/lib/postgresql/17/bin/postgres", "-D", "/var/lib/postgresql/data/pgdata")),
     Process(10, 9, ("postgres: checkpointer ",)),
+    Process(12, 9, ("postgres: poolkeeper: walreceiver streaming 0/A000000",)),
     Process(11, 9, ("/usr/lib/postgresql/17/bin/postgres", "--forkboot")),
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from poolkeeper import errors, undo
 from poolkeeper.chaos import account, evidence, history_lines, judgement, runner, schedule
 from poolkeeper.chaos.gear import Gear
+from poolkeeper.chaos.plants import live
 from poolkeeper.chaos.scenarios import book
 from poolkeeper.chaos.scenarios.scenario import Scenario
 from poolkeeper.chaos.schedule import Turn
@@ -67,6 +68,7 @@ def run(place: Place, plan: Plan, reports: Path, progress: console.Steps, gear: 
     progress.note(f"seed {plan.seed}, {len(plan.turns)} scenarios planned; the history: {path}")
     if plan.left_out:
         progress.note(f"no time for {len(plan.left_out)} scenarios: {', '.join(plan.left_out)}")
+    undo.run(live.clean(site, progress))
     done = undo.run(runner.run(site, plan.turns, plan.seed, path, progress, gear))
     with progress.step("judging the history"):
         history = history_lines.read(path)

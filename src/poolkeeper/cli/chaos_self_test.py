@@ -15,7 +15,10 @@ from poolkeeper.chaos import self_test
 from poolkeeper.chaos.plants import book, live
 from poolkeeper.cli import console
 from poolkeeper.drill import run as drill
+from poolkeeper.drill.site import Site
+from poolkeeper.faults.ground import Ground
 from poolkeeper.model.live_test import Bug, LiveTest, Stored
+from poolkeeper.observe import Access
 from poolkeeper.place import Place
 from poolkeeper.report import self_test_json, self_test_wording, self_test_write, wording
 from poolkeeper.system import state
@@ -81,8 +84,8 @@ def lines(told: LiveTest) -> Iterator[str]:
 
 
 def catalogue(place: Place) -> list[dict[str, Any]]:
-    """Every bug for scripts."""
-    site = drill.site_of(place)
+    """Every bug for scripts; the cluster need not be up."""
+    site = Site(place, Access(place.spec, {}), Ground(place))
     return [
         {
             "name": plant.name,

@@ -26,7 +26,7 @@ _UP = ("up", "waiting")
 _OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Target.ETCD_MEMBERS)
 
 
-class _Silent:
+class Silent:
     """Progress of an operation inside a round, which is a step itself."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
@@ -129,7 +129,7 @@ class Site:
 
         def request() -> None:
             if keeper:
-                switchover.switchover(self.place, None, _Silent())
+                switchover.switchover(self.place, None, Silent())
             else:
                 plain = patroni.switchover(self.address(primary), primary, self.access.rest_auth, SWITCHOVER_SECONDS)
                 asyncio.run(plain)

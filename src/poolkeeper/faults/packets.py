@@ -109,9 +109,13 @@ class LosePackets(DropPackets):
         super().__init__(ground, victim, peers)
 
 
-def sweep_rules(ground: Ground, service: str) -> None:
-    """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed."""
-    for words in our_rules(ground, service):
+def sweep_rules(ground: Ground, service: str, address: str = "") -> None:
+    """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed.
+
+    With an address, only those about it.
+    """
+    about = [words for words in our_rules(ground, service) if not address or f"{address}/32" in words]
+    for words in about:
         done = ground.in_network(service, "iptables", "-w", "-D", *words[1:])
         if not done.ok:
             raise errors.EngineFailed(

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 
 from poolkeeper import errors
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
 
+Parts = Sequence[tuple[Fault, float]]  # each fault, and the seconds for which only it and those before it hold
+
 
 class Together(Fault):
-    """`parts`: each fault, and the seconds for which only it and those before it hold."""
+    """The parts in their order."""
 
     sentence = "several faults at once around {}"
 
-    def __init__(self, ground: Ground, victim: str, parts: Sequence[tuple[Fault, float]]) -> None:
+    def __init__(self, ground: Ground, victim: str, parts: Parts = ()) -> None:
         super().__init__(ground, victim)
-        self._parts = tuple(parts)
+        self._given = tuple(parts)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return self._given
 
     def available(self) -> str:
         return next((reason for part, _ in self._parts if (reason := part.available())), "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 
+from poolkeeper import undo
 from poolkeeper.drill.site import Site
 from poolkeeper.faults import packets
 from poolkeeper.faults.sweep import sweep
@@ -42,7 +43,7 @@ class Outside(Change):
         del site
 
     async def take_away(self, site: Site) -> None:
-        sweep(site.ground)
+        await undo.in_thread(sweep, site.ground)
 
     async def is_there(self, site: Site) -> bool:
         if packets.DropPackets(site.ground, site.spec.keeper.service).available():

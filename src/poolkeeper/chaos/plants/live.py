@@ -56,19 +56,27 @@ def unavailable(site: Site, plant: Plant) -> str:
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 
-async def clean(site: Site, progress: Progress, plants: Sequence[Plant]) -> None:
-    """Take away what an end by SIGKILL left, of whichever bug. Raises what the servers and the engine raise."""
-    sweep(site.ground)
-    for plant in plants:
-        if not plant.change.unavailable(site) and await plant.change.is_there(site):
-            progress.note(f"left by a test that was killed, and taken away now: {plant.name}")
-            await plant.change.take_away(site)
+async def clean(site: Site, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
+    """Take away what an end by SIGKILL left, of whichever bug. Raises DeadlinePassed for what stays."""
+
+    async def look() -> str | None:
+        try:
+            await undo.in_thread(sweep, site.ground)
+            for plant in plants:
+                if not plant.change.unavailable(site) and await plant.change.is_there(site):
+                    progress.note(f"left by a test that was killed, and taken away now: {plant.name} or its like")
+                    await plant.change.take_away(site)
+        except errors.PoolkeeperError as e:
+            return e.message
+        return None
+
+    await wait.wait_for("a cluster without planted bugs", look, seconds=AWAY_SECONDS, pause=1.0)
 
 
 async def run(test: Test, plants: Sequence[Plant], done: Callable[[Bug], None]) -> None:
     """Try them all; `done` is given each as it ends. Raises DeadlinePassed where the cluster is not healthy first."""
     with test.progress.step("looking for what an earlier test left, and for a healthy cluster"):
-        await clean(test.site, test.progress, PLANTS)
+        await clean(test.site, test.progress)
         await test.site.wait_healthy(HEALTHY_SECONDS)
     for index, plant in enumerate(plants):
         bug = blank(plant)
@@ -162,8 +170,8 @@ async def _rounds(test: Test, plant: Plant, bug: Bug) -> Bug:
         if sight:
             return bug
         test.progress.note(f"not caught in round {number + 1}; {'; '.join(_problems(done)) or 'the run went well'}")
-    began_any = any(played.began is not None for played in done.played)
-    return replace(bug, outcome=Outcome.FAIL if began_any else Outcome.UNKNOWN, problem="; ".join(_problems(done)))
+    was_put_to_it = any(p.began is not None and (p.is_unhealed or not p.problem) for p in done.played)
+    return replace(bug, outcome=Outcome.FAIL if was_put_to_it else Outcome.UNKNOWN, problem="; ".join(_problems(done)))
 
 
 async def _round(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from poolkeeper.chaos.plants import scenes
 from poolkeeper.chaos.plants.plant import Catch, Plant
-from poolkeeper.chaos.plants.settings import RoleSetting
+from poolkeeper.chaos.plants.settings import RoleSetting, Unflushed
+from poolkeeper.chaos.scenarios import of_moments
 
 ASYNCHRONOUS_COMMIT = Plant(
     "asynchronous_commit",
     "synchronous_commit = local for the application's role: nobody waits for a standby",
     RoleSetting("synchronous_commit", "local"),
-    (scenes.CUT_ALL_THEN_KILL,),
+    (of_moments.CUT_ALL_THEN_KILL,),
     (Catch("set", "lost"), Catch("list_append", "lost-append")),
 )
+FSYNC_OFF = Plant(
+    "fsync_off",
+    "fsync = off on every node: nothing that is acknowledged is on a disk",
+    Unflushed(),
+    (scenes.LOSE_POWER,),
+    (Catch("set", "lost"), Catch("list_append", "lost-append"), Catch("after", "amcheck"), Catch("after", "rows")),
+)
 
-PLANTS = (ASYNCHRONOUS_COMMIT,)
+PLANTS = (ASYNCHRONOUS_COMMIT, FSYNC_OFF)

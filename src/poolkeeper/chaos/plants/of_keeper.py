@@ -6,9 +6,9 @@ engine, so it cannot promote a server by itself. The one way that it has to elec
 
 from __future__ import annotations
 
-from poolkeeper.chaos.plants import scenes
 from poolkeeper.chaos.plants.keeper_source import KeeperSource, Mutation
 from poolkeeper.chaos.plants.plant import Catch, Plant
+from poolkeeper.chaos.scenarios import of_moments
 
 LOST = (
     Catch("one_writer", "former-primary"),
@@ -33,7 +33,7 @@ RELEASE_WITHOUT_PROOF = Plant(
             "    if scene.is_dead(owner) or scene.at - scene.silent.get(owner, scene.at) > 2:\n",
         ),
     ),
-    (scenes.FREEZE_PATRONI,),
+    (of_moments.SILENT_PATRONI_LATE_STANDBY,),
     LOST,
 )
 ELECTION_BY_KEEPER = Plant(
@@ -48,7 +48,7 @@ ELECTION_BY_KEEPER = Plant(
             "            done = await self._store.put_if(keys[0], winner, guards)\n",
         ),
     ),
-    (scenes.CUT_FIRST_THEN_KILL,),
+    (of_moments.CUT_FIRST_THEN_KILL,),
     LOST,
 )
 READERS_BEFORE_STREAMING = Plant(
@@ -61,7 +61,7 @@ READERS_BEFORE_STREAMING = Plant(
             "    if member is None or not member.is_streaming:\n        return None\n",
         ),
     ),
-    (scenes.RUNS_AND_DOES_NOT_STREAM,),
+    (of_moments.RUNS_AND_DOES_NOT_STREAM,),
     (Catch("read_lane", "too-old"), Catch("read_lane", "backwards")),
 )
 AGE_IS_IGNORED = Plant(
@@ -74,7 +74,7 @@ AGE_IS_IGNORED = Plant(
             "    bound = spec.keeper.max_read_staleness_seconds * 1000\n",
         ),
     ),
-    (scenes.FALLS_BEHIND,),
+    (of_moments.FALLS_BEHIND,),
     (Catch("read_lane", "too-old"),),
 )
 FORMER_PRIMARY_IN_POOL = Plant(
@@ -87,8 +87,8 @@ FORMER_PRIMARY_IN_POOL = Plant(
             "    return () if wrong else tuple(_standbys(spec, scene, memory, backends, primary))\n",
         ),
     ),
-    (scenes.PATRONIS_SWITCHOVER,),
-    (Catch("after", "heal"), Catch("after", "drift")),
+    (of_moments.PATRONIS_SWITCHOVER,),
+    (Catch("after", "drift"), Catch("after", "heal")),
 )
 
 PLANTS = (

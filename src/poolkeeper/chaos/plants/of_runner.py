@@ -12,6 +12,7 @@ from poolkeeper.chaos.plants import scenes
 from poolkeeper.chaos.plants.change import Outside
 from poolkeeper.chaos.plants.plant import LAST_SECONDS, Catch, Plant, Sighting, brisk
 from poolkeeper.chaos.recorder import Recorder
+from poolkeeper.chaos.scenarios import of_moments
 
 FALSE_ALARM = "false alarm"
 
@@ -47,13 +48,13 @@ FORGOTTEN_RULE = Plant(
     "the healing of a cut forgets one rule of the packet filter",
     Outside(),
     (scenes.FORGETFUL,),
-    (Catch("after", "heal"),),
+    (Catch("after", "drift"), Catch("after", "heal")),
 )
 INFO_IGNORED = Plant(
     "info_ignored",
     "a checker leaves out the operations of which nobody was told what became",
     Outside(),
-    (scenes.KILL_PGPOOL, scenes.KILL_POSTMASTER, scenes.CUT_ALL_THEN_KILL),
+    (scenes.KILL_PGPOOL, of_moments.LATE_COMMITS_THEN_KILL, scenes.KILL_POSTMASTER),
     (Catch("any checker without info", FALSE_ALARM),),
     look=by_ignoring_info,
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from poolkeeper import errors, observe
+from poolkeeper import errors, observe, reinit, undo, wait
+from poolkeeper.chaos import tables
 from poolkeeper.chaos.plants.change import Change
 from poolkeeper.decide import health
-from poolkeeper.drill.site import Site
-from poolkeeper.system import postgres
+from poolkeeper.drill.site import Silent, Site
+from poolkeeper.system import patroni, postgres
 
+TAKEN_SECONDS = 20.0  # a round of Patroni and a reload
 _HAS = (
     "SELECT entry FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS entry "
     "WHERE rolname = '{role}' AND entry LIKE '{parameter}=%'"
@@ -49,6 +51,82 @@ class RoleSetting(Change):
         if primary is None:
             raise errors.ClusterNotUp("no node is primary")
         return await postgres.query(site.access.node(primary, "superuser"), statement, site.spec.timeouts.query)
+
+
+class SharedParameter(Change):
+    """A parameter in Patroni's shared configuration, as `patronictl edit-config` sets it on every node.
+
+    Only for one that is not there already, and that the servers take without a restart.
+    """
+
+    def __init__(self, parameter: str, value: str) -> None:
+        self.parameter, self.value = parameter, value
+
+    async def apply(self, site: Site) -> None:
+        """Raises OperationRefused where it is there already, DeadlinePassed where a node does not take it."""
+        if await self.is_there(site):
+            raise errors.OperationRefused(f"{self.parameter} is in the shared configuration already; it is left")
+        await self._patch(site, self.value)
+        await self._taken(site, is_planted=True)
+
+    async def take_away(self, site: Site) -> None:
+        if await self.is_there(site):
+            await self._clean_up(site)
+            await self._patch(site, None)
+        await self._taken(site, is_planted=False)
+
+    async def _clean_up(self, site: Site) -> None:
+        """What else has to be done before the last trace goes."""
+
+    async def is_there(self, site: Site) -> bool:
+        document = await patroni.read_config(await self._address(site), site.spec.timeouts.query)
+        return self.parameter in document.get("postgresql", {}).get("parameters", {})
+
+    async def _patch(self, site: Site, value: str | None) -> None:
+        change = {"postgresql": {"parameters": {self.parameter: value}}}
+        address = await self._address(site)
+        await patroni.patch_config(address, change, site.access.rest_auth, site.spec.timeouts.query)
+
+    async def _address(self, site: Site) -> str:
+        """Of a Patroni that answers. Raises ClusterNotUp where none does."""
+        for node in site.spec.nodes:
+            if (await observe.see(patroni.observe_version(site.address(node.name), site.spec.timeouts.query))).is_known:
+                return site.address(node.name)
+        raise errors.ClusterNotUp("no Patroni answers")
+
+    async def _taken(self, site: Site, is_planted: bool) -> None:
+        """Wait until every server has it, or has it no more; one that does not answer has not."""
+
+        async def look() -> str | None:
+            for node in site.spec.nodes:
+                ask = postgres.query(site.access.node(node.name), f"SHOW {self.parameter}", site.spec.timeouts.query)
+                seen = await observe.see(ask)
+                if seen.value is None:
+                    return seen.error
+                if (seen.value[0][0] == self.value) is not is_planted:
+                    return f"{node.name} has {self.parameter} = {seen.value[0][0]}"
+            return None
+
+        await wait.wait_for(f"{self.parameter} on every node", look, seconds=TAKEN_SECONDS)
+
+
+class Unflushed(SharedParameter):
+    """`fsync = off`. A crash under it leaves servers that differ in what they have: the standbys are cloned anew.
+
+    What the primary has is taken for the truth then; the tables of the run, which were written meanwhile, are dropped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("fsync", "off")
+
+    async def _clean_up(self, site: Site) -> None:
+        await self._patch(site, "on")  # the trace stays until all is done
+        await self._taken(site, is_planted=False)
+        primary = await site.wait_healthy(TAKEN_SECONDS)
+        await tables.clear(site.access, primary)
+        for node in site.spec.nodes:
+            if node.name != primary:
+                await undo.in_thread(reinit.reinit, site.place, node.name, Silent())
 
 
 def _quoted(site: Site) -> str:

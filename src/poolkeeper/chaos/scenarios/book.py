@@ -15,6 +15,7 @@ from poolkeeper.chaos.scenarios import (
     of_deciders,
     of_doors,
     of_links,
+    of_moments,
     of_network,
     of_operators,
     of_pressure,
@@ -39,6 +40,7 @@ SCENARIOS = (
     *of_clocks.SCENARIOS,
     *of_operators.SCENARIOS,
     *of_several.SCENARIOS,
+    *of_moments.SCENARIOS,
     *of_storage.SCENARIOS,
 )
 NAMES = tuple(scenario.name for scenario in SCENARIOS)
