@@ -118,12 +118,13 @@ class World:
         if order == "-S":
             return Finished((), 0, "\n".join(self.rules[service]), "")
         self._change()
-        if order == "-I":
-            self.rules[service].insert(0, f"-A {rule}")
-        elif f"-A {rule}" in self.rules[service]:
-            self.rules[service].remove(f"-A {rule}")
-        else:
-            return Finished((), 1, "", "no such rule")
+        for one in expanded(rule):
+            if order == "-I":
+                self.rules[service].insert(0, f"-A {one}")
+            elif f"-A {one}" in self.rules[service]:
+                self.rules[service].remove(f"-A {one}")
+            else:
+                return Finished((), 1, "", "no such rule")
         return Finished((), 0, "", "")
 
     def _tc(self, service: str, argv: tuple[str, ...]) -> Finished:
@@ -139,6 +140,12 @@ class World:
         elif argv[1] == "qdisc":
             self.queues[service].append(f"qdisc tbf 8001: dev eth0 parent 504b:2 {words}")
         return Finished(argv, 0, "", "")
+
+
+def expanded(rule: str) -> list[str]:
+    """iptables makes a rule of each address of a list."""
+    listed = next((word for word in rule.split() if "," in word and "." in word), "")
+    return [rule.replace(listed, address) for address in listed.split(",")] if listed else [rule]
 
 
 def played(act: Act, world: World) -> Any:

@@ -76,9 +76,9 @@ class DropPackets(Fault):
         ports = ("-p", "tcp", "-m", "multiport", "--ports", ",".join(map(str, self._ports))) if self._ports else ()
         for way in self._ways:
             side, peer = (("!", "-i", "lo"), "-s") if way == "INPUT" else (("!", "-o", "lo"), "-d")
-            for address in self._addresses():
-                of_peer = (peer, address) if address else ()
-                yield (way, *side, *of_peer, *ports, "-m", "comment", "--comment", MARK, *self.verdict)
+            addresses = ",".join(self._addresses())  # iptables makes a rule of each
+            of_peers = (peer, addresses) if addresses else ()
+            yield (way, *side, *of_peers, *ports, "-m", "comment", "--comment", MARK, *self.verdict)
 
     def _filter(self, *words: str) -> None:
         done = self.ground.in_network(self.victim, "iptables", "-w", *words)
@@ -115,12 +115,21 @@ def sweep_rules(ground: Ground, service: str, address: str = "") -> None:
     With an address, only those about it.
     """
     about = [words for words in our_rules(ground, service) if not address or f"{address}/32" in words]
-    for words in about:
-        done = ground.in_network(service, "iptables", "-w", "-D", *words[1:])
+    for words in _joined(about):
+        done = ground.in_network(service, "iptables", "-w", "-D", *words)
         if not done.ok:
-            raise errors.EngineFailed(
-                f"a rule of ours in {service}'s network stays: {' '.join(words)}", detail=done.said
-            )
+            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.said)
+
+
+def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Rules without their -A; those that differ in the peer's address only are one, which iptables takes one by one."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for _, *words in rules:
+        place = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
+        shape = (*words[:place], "", *words[place + 1 :]) if place else tuple(words)
+        found.setdefault(shape, []).append(words[place] if place else "")
+    for shape, addresses in found.items():
+        yield tuple(word or ",".join(addresses) for word in shape)
 
 
 def our_rules(ground: Ground, service: str) -> list[list[str]]:

@@ -23,8 +23,8 @@ BRIEF = (2.0, 4.0)
 SHORT = (3.0, 6.0)
 WITHIN_LEASE = (6.0, 10.0)
 BEYOND_LEASE = (25.0, 30.0)
-# About how long the cluster then takes to be whole, for the plan only: a node has to be attached again, a process has
-# to be started, and where nobody was away nothing has to be done.
+# About how long the cluster then takes to be whole, for the plan only: a node has to be attached again, a process
+# started; where nobody was away there is nothing to be done.
 NOTHING_RECOVERS, NODE_RECOVERS, PROCESS_RECOVERS, ALL_RECOVER = 3.0, 22.0, 8.0, 45.0
 
 
