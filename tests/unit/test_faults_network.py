@@ -204,6 +204,8 @@ def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.Monk
     monkeypatch.setattr(sweep.images, "left", lambda _: ())
     monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
     monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
+    monkeypatch.setattr(sweep.limits, "restore", lambda *_: None)
+    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
     rule = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
     wire = Wire("paused", [rule], "qdisc tbf 504b: dev eth0 root refcnt 2 rate 64Kbit", is_in=False)
     sweep.sweep(ground(wire))

@@ -149,7 +149,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     argv = started[-1]
     assert argv[:3] == ("timeout", "--kill-after=5", str(syscalls.LIMIT))
     assert "inject=fsync,fdatasync:error=EIO" in argv
-    assert [argv[at + 1] for at, word in enumerate(argv) if word == "--attach"] == ["7", "8", "9", "11"]
+    assert [argv[at + 1] for at, word in enumerate(argv) if word == "--attach"] == ["7", "8", "9", "12", "11"]
     log = str(place.root / "state" / "disks" / "pg_node1.strace")
     assert log in argv
     ended: list[int] = []

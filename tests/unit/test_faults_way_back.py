@@ -202,7 +202,9 @@ def test_half_an_injection_is_taken_back(act: Act) -> None:
 
 
 @pytest.mark.parametrize("act", acts())
-def test_a_sweep_takes_away_what_a_killed_run_left(act: Act) -> None:
+def test_a_sweep_takes_away_what_a_killed_run_left(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep.limits, "restore", lambda *_: None)
+    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
     world = World()
     fault = played(act, world)
     fault.aim()

@@ -95,6 +95,8 @@ def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Group:
         raise errors.EngineFailed(f"the control group of process {pid} cannot be read: {e.strerror}") from e
     paths = {names: path.lstrip("/") for _, names, path in (line.split(":", 2) for line in lines)}
     by_controller = {name: path for names, path in paths.items() for name in names.split(",")}
+    if not by_controller.get("memory", paths.get("")):
+        raise errors.EngineFailed(f"process {pid} is in no control group of its own, so no limit can be set for it")
     if "memory" not in by_controller:
         place = root / paths.get("", "")
         return Group(place, place, is_unified=True)

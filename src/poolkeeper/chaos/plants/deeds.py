@@ -10,8 +10,9 @@ import time
 from poolkeeper import errors
 from poolkeeper.faults import containers, moments
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.moments import UNSEEN, Parts, Sql
+from poolkeeper.faults.moments import UNSEEN, Sql
 from poolkeeper.faults.packets import DropPackets, our_rules, sweep_rules
+from poolkeeper.faults.together import Parts
 from poolkeeper.system import postgres
 
 
