@@ -182,8 +182,10 @@ def test_one_node_alone_proves_nothing() -> None:
 def test_the_longest_pause_of_each_door() -> None:
     book = Book("set")
     for at, door in ((1.0, "rw"), (2.0, "ro"), (3.0, "rw"), (9.0, "ro")):
-        book.op("read", None, [], at=(at, at + 0.5), door=door)
-    book.op("read", None, [], FAIL, at=(9.1, 10.0), door="rw")
+        f = "read" if door == "ro" else "add"
+        book.op(f, at, [], at=(at, at + 0.5), door=door)
+    book.op("read", None, [], at=(8.0, 8.5), door="rw")  # a door that takes writes pauses all the same
+    book.op("add", 9, [], FAIL, at=(9.1, 10.0), door="rw")
     found = gaps.longest(book.history())
     assert (found["rw"].seconds, found["rw"].is_open) == (6.5, True)
     assert (found["ro"].seconds, found["ro"].is_open) == (7.0, False)

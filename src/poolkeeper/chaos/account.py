@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from poolkeeper.chaos.checkers import appends, bank, gaps, grow_set, read_lane, register
+from poolkeeper.chaos.checkers import gaps, grow_set
 from poolkeeper.chaos.finding import Anomaly, Finding
 from poolkeeper.chaos.history import Completion, History, Operation, Phase
 from poolkeeper.chaos.judgement import Judged
@@ -24,7 +24,6 @@ from poolkeeper.model.chaos_run import ChaosRun, Judgement, Passage, Pause, Shar
 from poolkeeper.model.verdict import Outcome
 
 ANOMALIES, OPERATIONS, LETTERS = 10, 8, 400  # shown of a finding, of an anomaly, of an operation
-READS = {grow_set.READ, appends.FINAL, bank.READ, read_lane.READ, register.READ}
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,8 @@ def shares(history: History) -> tuple[Share, ...]:
 def _share(name: str, own: History) -> Share:
     codes = Counter(o.code or "no answer" for o in own.operations if not o.is_ok)
     ok, fail, info = (own.count(completion) for completion in (Completion.OK, Completion.FAIL, Completion.INFO))
-    writes = sum(o.is_ok and is_write(o) for o in own.operations)
+    writes = sum(o.is_ok and gaps.is_write(o) for o in own.operations)
     return Share(name, ok, fail, info, dict(codes.most_common()), writes)
-
-
-def is_write(o: Operation) -> bool:
-    """Does it change something? A transaction of lists does if it appends."""
-    if o.f == appends.TRANSACTION:
-        return any(step[0] == appends.APPEND for step in o.value)
-    return o.f not in READS
 
 
 def passages(history: History, judged: Judged, played: Sequence[Played], zero: float) -> tuple[Passage, ...]:

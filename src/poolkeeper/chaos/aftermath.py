@@ -20,6 +20,7 @@ from poolkeeper.decide import health
 from poolkeeper.model.assessment import Assessment, Kind
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.verdict import Outcome
 from poolkeeper.observe import Access
 from poolkeeper.system import postgres
 
@@ -64,7 +65,7 @@ async def collect(access: Access, primary: str, heal_seconds: float | None, say:
     rows = await _of_each(nodes, lambda node: _digests(access, primary, node), "the rows of", say)
     failures = await _of_each(nodes, lambda node: _checksums(access, node), "the checksum failures of", say)
     complaints = await _told(_amcheck(access, primary, nodes), "amcheck", say)
-    suite = await _told(_suite(access), "the validation suite", say)
+    suite = await _told(_suite(access, say), "the validation suite", say)
     return EndState(
         nodes=nodes,
         rows=rows,
@@ -178,6 +179,9 @@ async def _complaints(access: Access, node: str, schema: str) -> list[str]:
     return found
 
 
-async def _suite(access: Access) -> str:
+async def _suite(access: Access, say: Say) -> str:
     suite = await validate.run_suite(validate.own_target(access), None, lambda _: None)
+    for verdict in suite.verdicts:
+        if verdict.outcome is not Outcome.PASS:
+            say(f"the validation suite: {verdict.check}: {verdict.outcome}: {verdict.summary}")
     return suite.outcome.value

@@ -127,6 +127,7 @@ class Postgresql(Table):
             "wal_keep_size": "128MB",
             "max_slot_wal_keep_size": "4GB",
             "wal_retrieve_retry_interval": "200ms",
+            "wal_sender_timeout": "10s",
             "log_min_duration_statement": "1s",
         },
         description="Any other parameter of postgresql.conf; the table as a whole replaces the default.",

@@ -18,9 +18,9 @@ SHARES = ("Workload", "Acknowledged", "Refused", "Open", "Codes of what was not 
 METHOD = (
     "Acknowledged: the server said so to the end, without a warning. Refused: certainly without effect. Open: nobody "
     "knows; it may have taken effect, may do so later, or never. A pause is the longest time between two "
-    "acknowledgements at a door; it is information, and no verdict. Whole: from the end of the fault until every "
-    "witness said green again. The mark of a scenario says that nothing bad was seen in its time; the findings are of "
-    "the whole run."
+    "acknowledgements at a door, of writes where it takes writes; it is information, and no verdict. Whole: from the "
+    "end of the fault until every witness said green again. The mark of a scenario says that nothing bad was seen in "
+    "its time; the findings are of the whole run."
 )
 NONE = "–"
 

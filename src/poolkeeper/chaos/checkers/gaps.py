@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from poolkeeper.chaos.checkers import appends, bank, grow_set, read_lane, register
 from poolkeeper.chaos.history import History, Operation
 from poolkeeper.drill import ledger
 from poolkeeper.drill.ledger import Attempt, Gap, Outcome
 
+READS = {grow_set.READ, appends.FINAL, bank.READ, read_lane.READ, register.READ}
+OF_WRITES = {"rw", "pool"}  # a door that takes writes pauses when it takes none, whatever may be read there
+
+
+def is_write(o: Operation) -> bool:
+    """Does it change something? A transaction of lists does if it appends."""
+    if o.f == appends.TRANSACTION:
+        return any(step[0] == appends.APPEND for step in o.value)
+    return o.f not in READS
+
 
 def longest(history: History) -> dict[str, Gap]:
-    """Door → the longest interval without an acknowledged operation, from its first invocation to the last line."""
+    """Door → the longest interval without an acknowledgement, from its first invocation to the last line."""
     doors: dict[str, list[Operation]] = {}
     for operation in history.operations:
-        doors.setdefault(operation.door, []).append(operation)
+        if operation.door not in OF_WRITES or is_write(operation):
+            doors.setdefault(operation.door, []).append(operation)
     return {
         door: ledger.longest_gap(map(_attempt, asked), asked[0].began, history.last)
         for door, asked in sorted(doors.items())
