@@ -127,12 +127,13 @@ def test_two_elements_that_changed_places_in_one_read_are_always_noticed(
 ) -> None:
     history = serial(choices, count)
     final = history.operations[-1]
-    long = [(key, version) for _, key, version in final.result if len(version) > 1]
-    assume(long)
-    key, version = data.draw(st.sampled_from(long))
-    at = data.draw(st.integers(0, len(version) - 2))
-    readers = [v for o in history.operations[:-1] if o.is_ok for w, k, v in o.result if w == "r" and k == key]
-    assume(any(len(v) > at + 1 for v in readers))
+    reads = [(k, len(v)) for o in history.operations[:-1] if o.is_ok for w, k, v in o.result if w == "r"]
+    longest = {key: max((length for k, length in reads if k == key), default=0) for _, key, _ in final.result}
+    shown = [
+        (key, version, at) for _, key, version in final.result for at in range(min(len(version), longest[key]) - 1)
+    ]
+    assume(shown)
+    key, version, at = data.draw(st.sampled_from(shown))
     swapped = [*version[:at], version[at + 1], version[at], *version[at + 2 :]]
     changed = [[w, k, swapped if k == key else v] for w, k, v in final.result]
     assert judged(_with(history, replace(final, result=changed))).names("incompatible-order")

@@ -90,10 +90,24 @@ def test_what_takes_too_many_steps_is_unknown() -> None:
     book = Book("register")
     for i in range(12):
         book.op("write", ["k", i], at=(1.0, 50.0), process=i)
-    book.op("read", ["k", None], 99, at=(2.0, 3.0))
+    book.op("read", ["k", None], 3, at=(2.0, 3.0))
+    book.op("read", ["k", None], 4, at=(3.5, 4.0))
+    book.op("read", ["k", None], 3, at=(4.5, 5.0))
     found = register.check(book.history(), {"steps": 100})
     assert found.outcome is Outcome.UNKNOWN
     assert found.unknowns == ("no order within 100 steps for the keys k",)
+
+
+def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
+    book = Book("register")
+    for i in range(12):
+        book.op("write", ["k", i], at=(1.0, 50.0), process=i)
+    book.op("read", ["k", None], 99, at=(2.0, 3.0))
+    book.op("write", ["other", 1])
+    book.op("read", ["other", None], 1)
+    found = register.check(book.history(), {"steps": 100})
+    assert [anomaly.operations for anomaly in found.anomalies] == [(12,)]
+    assert "#12 sees 99, which nobody wrote" in found.anomalies[0].text
 
 
 def test_other_doors_are_not_held_against_it() -> None:
@@ -108,7 +122,8 @@ def test_other_doors_are_not_held_against_it() -> None:
 def test_the_operation_that_nothing_explains_is_told() -> None:
     book = Book("register")
     book.op("write", ["k", 1], None, OK)
-    book.op("read", ["k", None], 2)
+    book.op("write", ["k", 2], None, OK)
+    book.op("read", ["k", None], 1)
     (anomaly,) = register.check(book.history(), {}).anomalies
-    assert anomaly.operations == (1,)
-    assert "explains #1, which saw 2; before it the value could have been 1" in anomaly.text
+    assert anomaly.operations == (2,)
+    assert "explains #2, which saw 1; before it the value could have been 2" in anomaly.text

@@ -57,7 +57,8 @@ def available(ground: Ground) -> str:
     missing = [name for name in _TOOLS if not process.find(name)]
     if missing:
         return f"not installed on this machine: {', '.join(missing)}"
-    free = shutil.disk_usage(ground.place.folder.root).free
+    root = ground.place.folder.root
+    free = shutil.disk_usage(root if root.exists() else root.parent).free
     return "" if free >= ROOM else f"{free >> 20} MB are free beside cluster.toml, {ROOM >> 20} MB are needed"
 
 
