@@ -13,8 +13,15 @@ from tests.e2e.conftest import Cluster, interrupt, load_json
 from tests.e2e.test_drill import paused
 
 pytestmark = pytest.mark.e2e
-SECONDS = 420
-QUICK = ("kill_postmaster", "kill_standby", "switchover")
+SECONDS = 600
+# Five minutes, in the order, with the moments and victims of a seed: of each kind of fault some that every machine can
+# make. All of them are for a campaign (docs/test-record.md).
+SUBSET = (
+    *("kill_postmaster", "kill_standby", "switchover", "kill_everything"),
+    *("kill_checkpointer", "term_all_backends", "freeze_walsenders", "freeze_etcd_leader", "kill_keeper"),
+    *("kill_pgpool_children", "kill_haproxy", "disconnect_standby", "cut_primary_from_etcd_briefly"),
+    *("standbys_do_not_hear", "reset_replication", "switchover_under_lock_queue", "waiting_commits_cancelled"),
+)
 
 
 def words(folder: Path, minutes: str, *scenarios: str) -> list[str]:
@@ -29,12 +36,13 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_quick_scenarios_hold_every_promise(cluster: Cluster, tmp_path: Path) -> None:
-    done = cluster.run(*words(tmp_path, "2", *QUICK), timeout=SECONDS)
+def test_five_seeded_minutes_hold_every_promise(cluster: Cluster, tmp_path: Path) -> None:
+    done = cluster.run(*words(tmp_path, "5", *SUBSET), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     told = report(tmp_path)
     assert told["outcome"] == "pass"
-    assert sorted(passage["scenario"] for passage in told["passages"]) == sorted(QUICK)
+    assert len(told["passages"]) > len(SUBSET) / 2
+    assert told["lost"] == 0
     assert [s["workload"] for s in told["shares"] if not s["ok"]] == []
     assert cluster.assess().level is Level.HEALTHY
     (history,) = tmp_path.glob("*.jsonl")
