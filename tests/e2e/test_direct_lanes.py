@@ -107,12 +107,23 @@ def test_prepared_statements(cluster: Cluster) -> None:
         assert [cursor.fetchall() for cursor in cursors] == [[(n + 1,)] for n in range(20)]
         names = session.execute("SELECT statement, name FROM pg_prepared_statements").fetchall()
         assert sum("INSERT INTO prepared" in statement for statement, _ in names) in (1, 2)  # text and binary
-        copied = session.pgconn.exec_params(b"COPY prepared TO STDOUT", None)
-        assert copied.status == ExecStatus.COPY_OUT
+        assert copied_rows(session, "prepared") == 100
+        assert session.execute("SELECT count(*) FROM prepared").fetchall() == [(100,)]
     with connect(cluster, READS) as session:
         session.prepare_threshold = 0
         for n in range(20):
             assert session.execute("SELECT %s::int, pg_is_in_recovery()", [n]).fetchall() == [(n, True)]
+
+
+def copied_rows(session: Connection, table: str) -> int:
+    """The rows of a `COPY … TO STDOUT` in the extended protocol."""
+    server, rows = session.pgconn, 0
+    assert server.exec_params(f"COPY {table} TO STDOUT".encode(), None).status == ExecStatus.COPY_OUT
+    while server.get_copy_data(0)[0] > 0:
+        rows += 1
+    while (result := server.get_result()) is not None:
+        assert result.status == ExecStatus.COMMAND_OK
+    return rows
 
 
 def test_no_pgpool_stands_between(cluster: Cluster) -> None:
