@@ -143,7 +143,8 @@ async def see_nodes(
 async def see_doors(access: Access, limit: float) -> dict[str, Seen[Door]]:
     """One query through each lane's port."""
     names = {str(address): name for name, address in access.spec.addresses().items()}
-    return await _see_each(("rw", "ro", "pool"), lambda key: postgres.observe_door(access.lane(key), names, limit))
+    lanes = ("rw", "ro", "pool", *access.spec.direct_lanes())
+    return await _see_each(lanes, lambda key: postgres.observe_door(access.lane(key), names, limit))
 
 
 async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:

@@ -77,12 +77,13 @@ def own_target(access: Access) -> Target:
         ro=access.lane("ro", "app", database),
         stats_url=url,
         stats_auth=auth,
-        proxies=proxies.EXPECTED,
+        proxies=proxies.expected(spec),
         timeout=float(spec.timeouts.query),
         own=Own(
             patroni={node.name: str(node.address) for node in spec.nodes},
             keeper=(pool.host, spec.keeper.port),
             read_sessions=min(READ_SESSIONS, spec.lanes.ro.num_init_children // 2),
+            direct={key: access.lane(key, "app", database) for key in spec.direct_lanes()},
             acknowledgements=0 if replication.synchronous_mode == "off" else replication.quorum_acknowledgements,
         ),
     )
@@ -103,10 +104,12 @@ def versions(readings: Readings) -> dict[str, str]:
 def topology(target: Target, readings: Readings) -> tuple[tuple[str, str, str], ...]:
     """(service, where, role): the nodes by their own word, then the doors."""
     nodes = [(name, target.nodes[name].where, _role(name, readings)) for name in target.names]
+    direct = target.own.direct if target.own else {}
     doors = [
         ("Pgpool-II", target.pool.where, "balances over the nodes"),
         ("HAProxy", target.rw.where, "read-write door"),
         ("HAProxy", target.ro.where, "read-only door"),
+        *(("HAProxy", dsn.where, f"lane {key}, straight to PostgreSQL") for key, dsn in direct.items()),
         ("HAProxy", target.stats_url, "dashboard"),
     ]
     return (*nodes, *doors)

@@ -61,10 +61,8 @@ def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["level"]) == (0, "healthy")
     assert set(document["containers"]) == set(cluster.place.spec.addresses())
-    assert {lane: door["in_recovery"] for lane, door in document["lanes"].items() if lane != "pool"} == {
-        "rw": False,
-        "ro": True,
-    }
+    roles = {lane: door["in_recovery"] for lane, door in document["lanes"].items() if lane != "pool"}
+    assert roles == {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
     assert set(document["versions"]) == {"PostgreSQL", "Patroni", "Pgpool-II", "HAProxy", "etcd"}
     assert "unknown" not in document["versions"].values()
 
@@ -103,7 +101,7 @@ def test_every_hop_is_scram(cluster: Cluster) -> None:
     assert verifiers
     assert all(v.startswith("SCRAM-SHA-256$") for (v,) in verifiers)
     assert methods == [("scram-sha-256",)]
-    for door in ("rw", "ro", "pool", "node1", "node2", "node3"):
+    for door in ("rw", "ro", "direct_rw", "direct_ro", "pool", "node1", "node2", "node3"):
         with pytest.raises(psycopg.OperationalError, match=r"password|SCRAM|authentication"):
             psycopg.connect(cluster.dsn(door).replace(cluster.secret("app"), "wrong"))
 
@@ -211,7 +209,7 @@ def test_bad_file_is_refused_before_anything_changes(edited: Cluster) -> None:
     edited.folder.joinpath("cluster.toml").write_text(
         edited.folder.joinpath("cluster.toml")
         .read_text()
-        .replace("max_connections = 100\nmax_conections = 7", "max_connections = 420")
+        .replace("max_connections = 100\nmax_conections = 7", "max_connections = 500")
     )
     assert identities(edited) == before
 
@@ -255,13 +253,13 @@ def test_a_second_command_is_locked_out(cluster: Cluster) -> None:
 
 
 def test_reports_of_the_suite(cluster: Cluster) -> None:
-    """`poolkeeper test`: 20 checks in 13 groups, 8 in 4 of our own, all green; four reports; --only."""
+    """`poolkeeper test`: 20 checks in 13 groups, 10 in 5 of our own, all green; four reports; --only."""
     done = cluster.run("test", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     document = json.loads(done.stdout)
     assert document["outcome"] == "pass"
     assert sum(len(group["checks"]) for group in document["groups"] if group["group"] not in OWN_GROUPS) == 20
-    assert sum(len(group["checks"]) for group in document["groups"]) == 28
+    assert sum(len(group["checks"]) for group in document["groups"]) == 30
     assert [group["group"] for group in document["groups"] if group["checks"]] == sorted(GROUPS)
     for ending in ("md", "html", "xml", "json"):
         text = (cluster.folder / "reports" / f"pgpool-validation.{ending}").read_text()
@@ -312,8 +310,8 @@ def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path, after: str
 def another(text: str) -> str:
     """The same cluster under another name, on another network and other ports."""
     text = text.replace('name = "poolkeeper"', 'name = "other"').replace("10.8.0.", "10.219.7.")
-    moved = {"= 561": "= 581", "5100": "5300", "5101": "5301", "8406": "8606", "8407": "8607", "= 9999": "= 9799"}
-    for old, new in moved.items():
+    moved = {"561": "581", "510": "530", "520": "540", "840": "860", "999": "979"}
+    for old, new in ((f"= {old}", f"= {new}") for old, new in moved.items()):
         text = text.replace(old, new)
     return text
 

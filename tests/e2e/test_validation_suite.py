@@ -59,7 +59,7 @@ def test_a_healthy_cluster_is_green(cluster: Cluster) -> None:
     suite = asyncio.run(validate.run_suite(cluster.target(), None, lambda _: None))
     assert [f"{v.check}: {v.summary}" for v in suite.verdicts if v.outcome is not PASS] == []
     assert len([verdict for verdict in suite.verdicts if verdict.group not in OWN_GROUPS]) == 20
-    assert len(suite.verdicts) == 28
+    assert len(suite.verdicts) == 30
     assert suite.seconds <= 12
     assert all(verdict.evidence for verdict in suite.verdicts)
     assert {"PostgreSQL", "Pgpool-II", "HAProxy"} <= suite.versions.keys()
@@ -76,10 +76,12 @@ def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
         nodes = {name: replace(dsn, port=port) for name, dsn in target.nodes.items()}
         doors = {name: replace(getattr(target, name), port=port) for name in ("pool", "rw", "ro")}
         assert target.own
-        own = replace(target.own, patroni=dict.fromkeys(target.names, "127.255.255.254"), keeper=("127.0.0.1", port))
+        direct = {key: replace(dsn, port=port) for key, dsn in target.own.direct.items()}
+        nobody = dict.fromkeys(target.names, "127.255.255.254")
+        own = replace(target.own, patroni=nobody, keeper=("127.0.0.1", port), direct=direct)
         dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", own=own, **doors)
         found = run(dark)
-    assert [v.outcome for v in found.values()] == [UNKNOWN] * 28
+    assert [v.outcome for v in found.values()] == [UNKNOWN] * 30
 
 
 def test_each_node_frozen(cluster: Cluster) -> None:

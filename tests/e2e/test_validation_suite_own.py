@@ -1,4 +1,4 @@
-"""For each of the 8 checks of our own clusters a fault in a real cluster that it catches.
+"""For each of the 10 checks of our own clusters a fault in a real cluster that it catches.
 
 The keeper mends within a second what it can mend, so it is stopped where a fault is in its charge, and that is a fault
 of its own group; one test keeps it running and fights it. Only a keeper that is wrong about the primary is made up.
@@ -73,12 +73,13 @@ def test_the_primary_serves_reads(cluster: Cluster) -> None:
         try:
             for _ in range(5):  # HAProxy's own check of a leader takes it out again after a few seconds
                 asyncio.run(tell_door(cluster, *plant))
-                found = run(cluster.target(), 3, 14)
+                found = run(cluster.target(), 3, 14, 18)
                 if found["read_only_lane.refusal"].outcome is FAIL:
                     break
         finally:
             asyncio.run(tell_door(cluster, *mend))
     expect(found, read_only_lane=FAIL, haproxy_connectivity__ro=FAIL, haproxy_connectivity__rw=PASS)
+    expect(found, direct_lanes__direct_ro=FAIL, direct_lanes__direct_rw=PASS)
     assert primary in found["read_only_lane.refusal"].summary
 
 

@@ -30,6 +30,7 @@ from poolkeeper.model.observed import (
 )
 from poolkeeper.model.spec import (
     ClusterSpec,
+    DirectLane,
     Etcd,
     EtcdMember,
     Haproxy,
@@ -70,6 +71,8 @@ def blue() -> ClusterSpec:
         rw=Lane(service="pgpool_rw", address=IPv4Address("172.30.5.21"), port=6200, num_init_children=8),
         ro=Lane(service="pgpool_ro", address=IPv4Address("172.30.5.22"), port=6201, num_init_children=8),
         pool=Lane(service="pgpool", address=IPv4Address("172.30.5.20"), port=6999, max_pool=2),
+        direct_rw=DirectLane(port=6300, max_sessions=12),
+        direct_ro=DirectLane(port=0),
     )
     return ClusterSpec(
         name="blue",
@@ -98,15 +101,20 @@ def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
         patroni_versions=dict.fromkeys(names, "4.0.7"),
         postgres={name: Seen(_server(spec, standbys) if name == first else _standby(spec)) for name in names},
         pgpool=Seen(PgpoolView("4.6.1", tuple(_backend(i, name, name == first) for i, name in enumerate(names)))),
-        haproxy=Seen(_haproxy(names, first)),
+        haproxy=Seen(_haproxy(spec, first)),
         etcd={member.name: Seen(EtcdView("3.5.16", healthy=True)) for member in spec.etcd.members},
         doors={
             "rw": Seen(Door(first, in_recovery=False)),
             "ro": Seen(Door(standbys[0], in_recovery=True)),
             "pool": Seen(Door(first, in_recovery=False)),
+            **{key: Seen(_direct_door(key, first, standbys)) for key in spec.direct_lanes()},
         },
         keeper=Seen(KeeperView(True, first, (), False, (), 0.0)),
     )
+
+
+def _direct_door(key: str, primary: str, standbys: list[str]) -> Door:
+    return Door(primary, in_recovery=False) if key == "direct_rw" else Door(standbys[0], in_recovery=True)
 
 
 def image(spec: ClusterSpec, service: str) -> str:
@@ -169,9 +177,9 @@ def _backend(index: int, name: str, is_primary: bool) -> PgpoolNode:
     return PgpoolNode(index, name, "up", "up", role, role, selects=0)
 
 
-def _haproxy(names: list[str], primary: str) -> HaproxyView:
-    rows = [Proxy(proxy, name, "OPEN" if name == "FRONTEND" else "UP", 0) for proxy, name in proxies.EXPECTED]
-    for name in names:
+def _haproxy(spec: ClusterSpec, primary: str) -> HaproxyView:
+    rows = [Proxy(proxy, name, "OPEN" if name == "FRONTEND" else "UP", 0) for proxy, name in proxies.expected(spec)]
+    for name in (node.name for node in spec.nodes):
         rows.append(Proxy(proxies.PRIMARY, name, "UP" if name == primary else "DOWN", 0))
         rows.append(Proxy(proxies.STANDBYS, name, "DOWN" if name == primary else "UP", 0))
     return HaproxyView("3.0.11", tuple(rows))
@@ -184,7 +192,7 @@ def witnesses(spec: ClusterSpec) -> tuple[Witness, ...]:
         *((field, "") for field in ("containers", "pgpool", "haproxy")),
         *((field, name) for field in ("patroni", "postgres") for name in nodes),
         *(("etcd", member.name) for member in spec.etcd.members),
-        *(("doors", lane) for lane in ("rw", "ro", "pool")),
+        *(("doors", lane) for lane in ("rw", "ro", "pool", *spec.direct_lanes())),
     )
 
 

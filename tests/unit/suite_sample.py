@@ -30,9 +30,11 @@ from poolkeeper.model.probe import (
     SlotFacts,
     WriteAttempt,
 )
+from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import Evidence
 
+EXPECTED = proxies.expected(ClusterSpec())
 VERSION = "17.11 (Debian 17.11-0+deb13u1)"
 ROWS = tuple((session, number) for session in range(1, 11) for number in (1, 2, 3))
 SCHEMA = "poolkeeper_check_0123456789ab"
@@ -76,8 +78,16 @@ def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) 
         rw=replace(door, port=5100),
         ro=replace(door, port=5101),
         stats_url="http://127.0.0.1:8406",
-        proxies=() if foreign else proxies.EXPECTED,
-        own=None if foreign else Own(dict.fromkeys(nodes, "10.8.0.11"), ("127.0.0.1", 8407), 8, acknowledgements),
+        proxies=() if foreign else EXPECTED,
+        own=None
+        if foreign
+        else Own(
+            patroni=dict.fromkeys(nodes, "10.8.0.11"),
+            keeper=("127.0.0.1", 8407),
+            read_sessions=8,
+            acknowledgements=acknowledgements,
+            direct={"direct_rw": replace(door, port=5200), "direct_ro": replace(door, port=5201)},
+        ),
     )
 
 
@@ -101,7 +111,7 @@ def proxy_rows(**status: str) -> tuple[Proxy, ...]:
     """All expected proxies; a status of one can be given as PROXY_KIND=status."""
     return tuple(
         Proxy(proxy, kind, status.get(f"{proxy}_{kind}", "OPEN" if kind == "FRONTEND" else "UP"), 0)
-        for proxy, kind in proxies.EXPECTED
+        for proxy, kind in EXPECTED
     )
 
 
@@ -167,6 +177,8 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         commit={primary: ok(CommitFacts(f"ANY 1 ({','.join(standbys)})", acknowledgers(standbys)))},
         session_commit=ok("on", "rw"),
         keeper=ok(KeeperView(True, primary, (), False, (), 0.0), "keeper"),
+        direct_rw=ok(DoorFacts(server(primary), False), "direct_rw"),
+        direct_ro=ok(lane(standbys[:1], None), "direct_ro"),
     )
 
 

@@ -162,6 +162,23 @@ FAULTS = {
         "lane ro",
         f"the primary, {PRIMARY}",
     ),
+    "a standby answers for direct writers": Fault(
+        snapshots.edit_door(HEALTHY, "direct_rw", node=STANDBY, in_recovery=True),
+        DEGRADED,
+        FAULT,
+        "lane direct_rw",
+        f"a standby, {STANDBY}",
+    ),
+    "the primary answers for direct readers": Fault(
+        snapshots.edit_door(HEALTHY, "direct_ro", node=PRIMARY, in_recovery=False),
+        DEGRADED,
+        FAULT,
+        "lane direct_ro",
+        f"the primary, {PRIMARY}",
+    ),
+    "a direct lane has no door": Fault(
+        snapshots.edit_proxy(HEALTHY, "direct_rw", "FRONTEND", None), DEGRADED, FAULT, DOOR, "direct_rw/FRONTEND is mis"
+    ),
     "an etcd member is silent": Fault(_silent("etcd", "etcd3"), DEGRADED, FAULT, "etcd3", "does not answer"),
     "etcd has no quorum": Fault(
         snapshots.edit_etcd(HEALTHY, "etcd1", healthy=False), DEGRADED, FAULT, "etcd1", "has no quorum"

@@ -75,9 +75,15 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
         [("lanes.rw.num_init_children", 24)],
         each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR]),
     ),
-    "the size of the balanced lane": ([("lanes.pool.max_pool", 3)], each(RESTART, ["pgpool"])),
+    "the size of the balanced lane": (
+        [("lanes.pool.max_pool", 3)],
+        each(RESTART, ["pgpool"]) + each(RELOAD, [DOOR]),  # what it leaves is shared by the direct lanes
+    ),
+    "the size of a direct lane": ([("lanes.direct_rw.max_sessions", 20)], each(RELOAD, [DOOR])),
+    "a direct lane's port": ([("lanes.direct_ro.port", 7781)], each(RECREATE, [DOOR])),
+    "no direct lane": ([("lanes.direct_rw.port", 0), ("lanes.direct_ro.port", 0)], each(RECREATE, [DOOR])),
     "a parameter of PostgreSQL": ([("postgresql.parameters", OTHER_PARAMETERS)], PATCH),
-    "a parameter that needs a restart": ([("postgresql.max_connections", 500)], PATCH),
+    "a parameter that needs a restart": ([("postgresql.max_connections", 520)], each(RELOAD, [DOOR]) + PATCH),
     "the lease": ([("patroni.loop_wait", 1)], PATCH),
     "who acknowledges": ([("replication.synchronous_mode", "on")], PATCH),
     "etcd's timing": ([("etcd.heartbeat_ms", 50)], each(RESTART, ETCDS)),
@@ -184,7 +190,7 @@ def test_a_standby_less() -> None:
 
 def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:
     """Nobody can be asked before it; so the rest is planned once more (bringup.up does)."""
-    spec, before = edited([("postgresql.max_connections", 500)]), deployments.stopped(SPEC)
+    spec, before = edited([("postgresql.max_connections", 520)]), deployments.stopped(SPEC)
     first = before.plan(spec)
     assert {step.action for step in first.steps} == {Action.START}
     after = before.walk(spec, first)

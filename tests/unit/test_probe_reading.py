@@ -85,13 +85,16 @@ def test_leftovers_are_ours_and_old() -> None:
     assert workspace.stale(found, NOW) == (ours,)
 
 
-@pytest.mark.parametrize(("own", "checks"), [(False, 20), (True, 28)])
+@pytest.mark.parametrize(("own", "checks"), [(False, 20), (True, 30)])
 def test_nothing_answers(own: bool, checks: int) -> None:
     """A target of closed ports: every check unknown, within a moment, and no word about a schema left behind."""
     closed = Dsn("127.0.0.1", 1, "nobody", "nowhere", "secret")
     nodes = dict.fromkeys(("n1", "n2", "n3"), closed)
     target = Target("closed", nodes, nodes, closed, closed, closed, "http://127.0.0.1:1", ("me", "secret"), timeout=2.0)
-    target = replace(target, own=Own(dict.fromkeys(nodes, "127.255.255.254"), ("127.0.0.1", 1), 8, 1) if own else None)
+    direct = {"direct_rw": closed, "direct_ro": closed}
+    target = replace(
+        target, own=Own(dict.fromkeys(nodes, "127.255.255.254"), ("127.0.0.1", 1), 8, 1, direct) if own else None
+    )
     said: list[str] = []
     began = time.perf_counter()
     suite = asyncio.run(validate.run_suite(target, None, said.append, {"node_status.n1": "pass"}))
@@ -106,5 +109,5 @@ def test_nothing_answers(own: bool, checks: int) -> None:
 def test_a_group_that_does_not_exist() -> None:
     nodes = {"n1": Dsn("127.0.0.1", 1, "u", "d")}
     target = Target("x", nodes, nodes, nodes["n1"], nodes["n1"], nodes["n1"], "http://127.0.0.1:1")
-    with pytest.raises(ValueError, match="18"):
-        asyncio.run(validate.run_suite(target, frozenset({1, 18}), lambda _: None))
+    with pytest.raises(ValueError, match="19"):
+        asyncio.run(validate.run_suite(target, frozenset({1, 19}), lambda _: None))

@@ -30,7 +30,7 @@ def test_everything_round_trips(suite: Suite) -> None:
     assert [tuple(place.values()) for place in document["topology"]] == list(wanted.topology)
     assert document["changes"] == list(wanted.changes)
     assert document["outcome"] == suite.outcome
-    assert [group["group"] for group in document["groups"]] == list(range(1, 18))
+    assert [group["group"] for group in document["groups"]] == list(range(1, 19))
 
 
 def _verdict(check: dict[str, object], group: int) -> Verdict:

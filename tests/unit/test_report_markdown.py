@@ -48,7 +48,7 @@ def test_text_from_outside_is_never_markup(suite: Suite) -> None:
 def test_tables_keep_their_shape(suite: Suite) -> None:
     rows = sum(token.type == "tr_open" for token in tokens(markdown.render(suite)))
     versions, topology = clean.legible(suite).versions, suite.topology
-    assert rows == 18 + (1 + len(versions) if versions else 0) + (1 + len(topology) if topology else 0)
+    assert rows == 19 + (1 + len(versions) if versions else 0) + (1 + len(topology) if topology else 0)
 
 
 def test_a_fence_is_longer_than_any_run_inside() -> None:

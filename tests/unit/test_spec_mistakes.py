@@ -187,6 +187,8 @@ BROKEN_RULES: dict[str, list[str]] = {
     ],
     "ports_differ": [
         "[lanes.rw]\nport = 9999\n[lanes.pool]\nport = 9999  #! lanes.pool.port: already used by lanes.rw",
+        "[lanes.direct_rw]\nport = 5100  #! lanes.direct_rw.port: already used by lanes.rw",
+        "[haproxy]\nprimary_port = 5201  #! haproxy.primary_port: already used by lanes.direct_ro",
         "[haproxy]\nstats_port = 5612  #! haproxy.stats_port: already used by pg_node2",
         "[haproxy]\nprimary_port = 5100  #! haproxy.primary_port: already used by lanes.rw",
         "[haproxy]\nstandby_port = 6100  #! haproxy.standby_port: already used by haproxy.primary_port",
@@ -217,8 +219,17 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[pgpool]\nsearch_primary_node_timeout = 20  #! pgpool.search_primary_node_timeout: above patroni.ttl = 20",
     ],
     "connection_budget": [
-        "[postgresql]\nmax_connections = 406  #! postgresql.max_connections: (32×4 + 32×4 + 32×4 = 384) + admin",
-        "[lanes.ro]\nmax_pool = 5\n#!- postgresql.max_connections: (32×4 + 32×5 + 32×4 = 416)",
+        "[postgresql]\nmax_connections = 408  #! postgresql.max_connections: max_sessions (1 + 1) + admin",
+        "[lanes.ro]\nmax_pool = 7\n#!- postgresql.max_connections: (32×4 + 32×7 + 32×4 = 480)",
+        "[lanes.direct_rw]\nmax_sessions = 93\n#!- postgresql.max_connections: max_sessions (93 + 1)",
+        """
+        [postgresql]
+        max_connections = 406  #! postgresql.max_connections: (32×4 + 32×4 + 32×4 = 384) + admin
+        [lanes.direct_rw]
+        port = 0
+        [lanes.direct_ro]
+        port = 0
+        """,
     ],
     "owned_parameters": [
         "[postgresql.parameters]\nmax_connections = 9  #! postgresql.parameters.max_connections: set postgresql.max_",
@@ -310,6 +321,18 @@ def test_a_good_file_is_taken(text: str) -> None:
 def test_a_partial_lane_keeps_its_defaults() -> None:
     lane = source.load("[lanes.rw]\nnum_init_children = 16").lanes.rw
     assert lane == Lane(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100, num_init_children=16)
+
+
+def test_what_direct_lanes_get_of_the_budget() -> None:
+    """A file that was written before there were any still fits, and one that leaves nothing says so."""
+    before = "[postgresql]\nmax_connections = {}\n"
+    assert source.load(before.format(420)).direct_sessions() == {"direct_rw": 6, "direct_ro": 6}
+    assert source.load(before.format(409)).direct_sessions() == {"direct_rw": 1, "direct_ro": 1}
+    one = source.load(before.format(420) + "[lanes.direct_ro]\nport = 0")
+    assert one.direct_sessions() == {"direct_rw": 13}
+    assert one.published_ports()["haproxy_pgpool"] == {5100: 5100, 5101: 5101, 5200: 5200, 8406: 8406}
+    fixed = source.load(before.format(420) + "[lanes.direct_rw]\nmax_sessions = 10")
+    assert fixed.direct_sessions() == {"direct_rw": 10, "direct_ro": 3}
 
 
 def test_too_many_nodes() -> None:

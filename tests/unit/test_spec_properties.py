@@ -49,6 +49,8 @@ class Edit:
             lines += ["[[etcd.members]]", *_entry("name", next(names), next(addresses))]
         for lane in rules.LANES:
             lines += [f"[lanes.{lane}]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]
+        for lane in ("direct_rw", "direct_ro"):
+            lines += [f"[lanes.{lane}]", f"port = {next(ports)}"]
         lines += ["[haproxy]", *_entry("service", next(names), next(addresses))]
         lines += [f"{key}_port = {next(ports)}" for key in ("stats", "primary", "standby", "runtime")]
         lines += ["[keeper]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]
@@ -84,7 +86,7 @@ def edits(draw: st.DrawFn) -> Edit:
         acknowledgements=draw(st.integers(1, nodes - 1)),
         names=distinct(SERVICE_NAMES, services),
         offsets=distinct(st.integers(2, subnet.num_addresses - 2), services),
-        ports=distinct(st.integers(1, 65535), nodes + 8),
+        ports=distinct(st.integers(1, 65535), nodes + 10),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -167,6 +168,18 @@ def test_a_former_spec_of_another_poolkeeper_is_none(folder: state.State) -> Non
     for text in ("", "{", '{"nam": "x"}'):
         state.write(folder.root / state.FORMER, text)
         assert state.read_former(folder) is None
+
+
+def test_a_former_spec_without_direct_lanes_had_none(folder: state.State) -> None:
+    """An older Poolkeeper noted it: their ports may be anybody's, so `up` has to look."""
+    document = ClusterSpec().model_dump(mode="json")
+    for key in ("direct_rw", "direct_ro"):
+        del document["lanes"][key]
+    state.write(folder.root / state.FORMER, json.dumps(document))
+    former = state.read_former(folder)
+    assert former is not None
+    assert former.direct_lanes() == {}
+    assert set(former.published_ports()["haproxy_pgpool"]) == {5100, 5101, 8406}
 
 
 HOLD = """

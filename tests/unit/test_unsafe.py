@@ -144,7 +144,7 @@ def test_every_role_but_the_control_ports_is_fixed() -> None:
 
 
 # What only Poolkeeper itself reads: the next command uses the new value.
-OURS = {"timeouts.up", "timeouts.query", "postgresql.admin_connections"}
+OURS = {"timeouts.up", "timeouts.query"}
 FIXED = {"name", "network.subnet", "etcd.members.2.name", *(f"roles.{role}" for role in unsafe.FIXED_ROLES)}
 SINGLE = {"postgresql.version", "images.suite"}  # only one value is possible
 

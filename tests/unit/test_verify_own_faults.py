@@ -1,4 +1,4 @@
-"""For each of the 8 checks of our own clusters: readings that it must fail, and readings from which it cannot know."""
+"""For each of the 10 checks of our own clusters: readings that it must fail, and readings from which it cannot know."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ from tests.unit.suite_sample import (
 
 from poolkeeper import errors, validate
 from poolkeeper.model.observed import KeeperView, PatroniView
-from poolkeeper.model.probe import Acknowledger, CommitFacts, Failure, LaneFacts, LaneSession, Readings, Server
+from poolkeeper.model.probe import (
+    Acknowledger,
+    CommitFacts,
+    DoorFacts,
+    Failure,
+    LaneFacts,
+    LaneSession,
+    Readings,
+    Server,
+)
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import OWN_GROUPS, Outcome, Suite, Verdict
 from poolkeeper.verify import suite
@@ -49,6 +58,11 @@ def sessions(*tried: LaneSession, failures: tuple[Failure, ...] = (), busy: bool
     """These sessions of the read-only door; `busy`: does the dashboard tell of others on every standby?"""
     view = dashboard(ALL, "n2", **status) if busy else None
     return put(GOOD, "lane", ok(LaneFacts(tried, failures, view)))
+
+
+def direct(tried: LaneSession) -> Readings:
+    """This session of the direct read-only lane."""
+    return put(GOOD, "direct_ro", ok(LaneFacts((tried,), (), None)))
 
 
 def all_on(name: str, **changes: object) -> tuple[LaneSession, ...]:
@@ -121,6 +135,12 @@ FAILS: list[tuple[str, Readings]] = [
     ("keeper.primary", keeps(primary="n1")),
     ("keeper.primary", keeps(primary=None)),
     ("keeper.primary", nodes_are("n1 n2")),
+    ("direct_lanes.direct_rw", without(GOOD, "direct_rw")),
+    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", ok(DoorFacts(server("n1"), True)))),
+    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", ok(DoorFacts(Server("1.0", "10.0.0.9"), False)))),
+    ("direct_lanes.direct_ro", direct(replace(HONEST, first=""))),
+    ("direct_lanes.direct_ro", direct(replace(HONEST, asked=""))),
+    ("direct_lanes.direct_ro", direct(replace(HONEST, in_recovery=False))),
 ]
 
 UNKNOWN: list[tuple[str, Readings]] = [
@@ -149,6 +169,11 @@ UNKNOWN: list[tuple[str, Readings]] = [
     ("keeper.alive", put(GOOD, "keeper", None)),
     ("keeper.primary", without(GOOD, "keeper")),
     ("keeper.primary", without(GOOD, "nodes.n2")),
+    ("direct_lanes.direct_rw", without(DARK, "direct_rw")),
+    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", None)),
+    ("direct_lanes.direct_ro", without(GOOD, "direct_ro")),
+    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", None)),
+    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", ok(LaneFacts((), (SILENT,), None)))),
 ]
 
 
@@ -172,7 +197,7 @@ def test_what_could_not_be_looked_at_is_unknown(check: str, readings: Readings) 
 
 @pytest.mark.parametrize("table", [FAILS, UNKNOWN])
 def test_each_check_has_a_case(table: list[tuple[str, Readings]]) -> None:
-    assert len(CHECKS) == 8
+    assert len(CHECKS) == 10
     assert set(CHECKS) == {check for check, _ in table}
 
 
@@ -212,8 +237,18 @@ def test_declared_off_is_left_out() -> None:
     off = target(acknowledgements=0)
     assert list(suite.inapplicable(off)) == [16]
     verdicts = suite.judge(off, GOOD)
-    assert {v.group for v in verdicts} == set(range(1, 18)) - {16}
+    assert {v.group for v in verdicts} == set(range(1, 19)) - {16}
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
+
+
+def test_without_direct_lanes_their_group_is_left_out() -> None:
+    """And with one of two, only that one is judged."""
+    ours = target()
+    assert ours.own is not None
+    for left in ({}, {"direct_ro": ours.own.direct["direct_ro"]}):
+        some = replace(ours, own=replace(ours.own, direct=left))
+        assert [v.check for v in suite.judge(some, GOOD) if v.group == 18] == [f"direct_lanes.{key}" for key in left]
+        assert (18 in suite.inapplicable(some)) is not bool(left)
 
 
 @pytest.mark.parametrize("group", sorted(OWN_GROUPS))
@@ -229,9 +264,9 @@ def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
 
 def test_the_default_run_says_what_it_leaves_out() -> None:
     said: list[str] = []
-    assert validate.applicable(target(acknowledgements=0), None, said.append) == frozenset(range(1, 18)) - {16}
+    assert validate.applicable(target(acknowledgements=0), None, said.append) == frozenset(range(1, 19)) - {16}
     assert said == [
         "group 16, Quorum Commit, is not judged, since cluster.toml declares replication.synchronous_mode off"
     ]
-    assert validate.applicable(target(), None, said.append) == frozenset(range(1, 18))
+    assert validate.applicable(target(), None, said.append) == frozenset(range(1, 19))
     assert len(said) == 1

@@ -40,6 +40,8 @@ def requirements(target: Target) -> dict[str, frozenset[str]]:
         "quorum_commit.in_force": {f"nodes.{PRIMARY}", f"commit.{PRIMARY}"},
         "quorum_commit.session": {"session_commit"},
         "keeper.alive": {"keeper"},
+        "direct_lanes.direct_rw": {"direct_rw"},
+        "direct_lanes.direct_ro": {"direct_ro"},
         "keeper.primary": {"keeper", f"nodes.{PRIMARY}"},
     }
     for name in target.names:
@@ -94,7 +96,7 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
         for name, state in said.items()
     }
     verdicts = suite.judge(target(count), replace(readings, nodes=nodes))
-    assert len(verdicts) == count + 3 * (count - 1) + 11 + 8
+    assert len(verdicts) == count + 3 * (count - 1) + 11 + 10
     assert len({v.check for v in verdicts}) == len(verdicts)
     standbys = roles.standbys(target(count), replace(readings, nodes=nodes))
     assert {name for name, state in said.items() if state == "standby"} <= set(standbys) or "primary" not in states
@@ -104,17 +106,17 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
 def test_counts(count: int, checks: int) -> None:
     verdicts = suite.judge(target(count), healthy(count))
     assert len([v for v in verdicts if v.group not in OWN_GROUPS]) == checks
-    assert len(verdicts) == checks + 8
+    assert len(verdicts) == checks + 10
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
     foreign = suite.judge(target(count, foreign=True), healthy(count))
     assert len(foreign) == checks
     assert {v.outcome for v in foreign} == {Outcome.PASS}
 
 
-def test_twenty_checks_in_thirteen_groups_and_eight_of_our_own() -> None:
+def test_twenty_checks_in_thirteen_groups_and_ten_of_our_own() -> None:
     found = [v.group for v in suite.judge(target(), healthy())]
     assert [found.count(group) for group in range(1, 14)] == [3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
-    assert [found.count(group) for group in sorted(OWN_GROUPS)] == [2, 2, 2, 2]
+    assert [found.count(group) for group in sorted(OWN_GROUPS)] == [2, 2, 2, 2, 2]
     assert found == sorted(found)
 
 
@@ -127,14 +129,14 @@ def test_standbys_come_from_what_nodes_say(primary: str) -> None:
 
 @pytest.mark.parametrize("readings", ["failed", "missing"])
 def test_an_unreachable_cluster_is_all_unknown(readings: str) -> None:
-    """Nothing answered: 28 checks, each unknown, none green and none blamed on the cluster."""
+    """Nothing answered: 30 checks, each unknown, none green and none blamed on the cluster."""
     seen = Readings()
     if readings == "failed":
         good = healthy()
         single = {f.name: bad() for f in fields(good) if not isinstance(getattr(good, f.name), dict)}
         seen = replace(Readings(), nodes={name: bad() for name in names()}, **single)  # type: ignore[arg-type]
     verdicts = suite.judge(target(), seen)
-    assert [v.outcome for v in verdicts] == [Outcome.UNKNOWN] * 28
+    assert [v.outcome for v in verdicts] == [Outcome.UNKNOWN] * 30
     assert merge(v.outcome for v in verdicts) is Outcome.UNKNOWN
     assert Suite("sample", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
 

@@ -56,10 +56,11 @@ def bench_document(spec: ClusterSpec) -> dict[str, Any]:
     document["name"] = NAME
     document["network"] = {"subnet": str(SUBNET), "bind_address": "127.0.0.1"}
     single = (document["haproxy"], document["keeper"])
-    for owner in (*document["nodes"], *document["etcd"]["members"], *document["lanes"].values(), *single):
+    pooled = [lane for lane in document["lanes"].values() if "address" in lane]
+    for owner in (*document["nodes"], *document["etcd"]["members"], *pooled, *single):
         owner["address"] = str(IPv4Address(int(IPv4Address(owner["address"])) + offset))
     for owner in (*document["nodes"], *document["lanes"].values(), document["keeper"]):
-        owner["port"] += PORT_SHIFT
+        owner["port"] += PORT_SHIFT if owner["port"] else 0
     document["haproxy"]["stats_port"] += PORT_SHIFT
     return document
 

@@ -58,6 +58,7 @@ def how_to_connect(where: Place) -> str:
         f"  read-write   {login} -p {spec.lanes.rw.port} -U {app} {db}",
         f"  read-only    {login} -p {spec.lanes.ro.port} -U {app} {db}",
         f"  balanced     {login} -p {spec.lanes.pool.port} -U {su}",
+        *(f"  {key:<12} {login} -p {lane.port} -U {app} {db}" for key, lane in spec.direct_lanes().items()),
         f"  by service   {services}",
         f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
         f"password in {folder}/secrets/stats",

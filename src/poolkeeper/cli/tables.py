@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # every command that shows a table comes by here, and each of
 
     from poolkeeper.bench.figure import Figure
     from poolkeeper.logs import Line
-    from poolkeeper.model.observed import Container, Snapshot
+    from poolkeeper.model.observed import Container, Door, Seen, Snapshot
     from poolkeeper.model.spec import ClusterSpec
     from poolkeeper.model.users import UserRow
 
@@ -63,14 +63,20 @@ def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
     table = _table("LANE", "PORT", "PGPOOL", "ANSWERED BY")
     containers = seen.containers.value or {}
     for key in ("rw", "ro", "pool"):
-        lane, door = getattr(spec.lanes, key), seen.doors.get(key)
+        lane = getattr(spec.lanes, key)
         state = containers[lane.service].state if lane.service in containers else "?"
-        answer = "?"
-        if door:
-            role = "standby" if door.value and door.value.in_recovery else "primary"
-            answer = f"{door.value.node} ({role})" if door.value else "no answer"
-        table.add_row(key, str(lane.port), f"{lane.service} {state}", answer)
+        table.add_row(key, str(lane.port), f"{lane.service} {state}", _answer(seen.doors.get(key)))
+    for key, direct in spec.direct_lanes().items():
+        table.add_row(key, str(direct.port), "-", _answer(seen.doors.get(key)))
     return table
+
+
+def _answer(door: Seen[Door] | None) -> str:
+    if door is None:
+        return "?"
+    if door.value is None:
+        return "no answer"
+    return f"{door.value.node} ({'standby' if door.value.in_recovery else 'primary'})"
 
 
 def _keeper(seen: Snapshot) -> list[Text]:

@@ -41,16 +41,16 @@ def run_suite(
     ] = None,
     stats: Annotated[str, typer.Option(metavar="URL", help="Its HAProxy statistics, as http://user@host:8406/.")] = "",
 ) -> None:
-    """Run 20 checks in 13 groups through the doors that users use, 8 more in 4 groups of Poolkeeper's own, and report.
+    """Run 20 checks in 13 groups through the doors that users use, 10 more in 5 groups of Poolkeeper's own, and report.
 
     The groups: 1 Node Status, 2 PgPool-II Connection, 3 HAProxy Connectivity, 4 Streaming Replication, 5 Write
     Isolation, 6 DDL Replication, 7 Load Balancing, 8 Version Consistency, 9 WAL Streaming, 10 Replication Slots, 11
     Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats; and Poolkeeper's own: 14 Read-Only Lane, 15 No Drift, 16
-    Quorum Commit, 17 Keeper. Each check passes, fails, or is unknown because it could not look. Exit code 0 only if all
-    pass. The reports are Markdown, HTML, JUnit XML and JSON.
+    Quorum Commit, 17 Keeper, 18 Direct Lanes. Each check passes, fails, or is unknown because it could not look. Exit
+    code 0 only if all pass. The reports are Markdown, HTML, JUnit XML and JSON.
 
     Against a cluster that Poolkeeper did not start, give every door and node; passwords come from PGPASSFILE,
-    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list. Groups 14 to 17 are left out: they
+    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list. Groups 14 to 18 are left out: they
     are promises of our own clusters, and need ways into one that no door of the users leads to.
 
     poolkeeper test --dsn pool="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…

@@ -17,7 +17,8 @@ from poolkeeper.model.spec import ClusterSpec
 
 T = TypeVar("T")
 LANES = ("rw", "ro", "pool")
-PROMISES = {"rw": False, "ro": True}  # lane → is its server expected to be in recovery?
+# Lane → is its server expected to be in recovery?
+PROMISES = {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
 NOT_ASKED = "not asked"
 
 
@@ -64,7 +65,7 @@ def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     yield from _replication(spec, seen)
     yield from _pgpool(spec, seen)
     yield from _haproxy(spec, seen)
-    yield from _doors(seen)
+    yield from _doors(spec, seen)
     yield from _etcd(spec, seen)
     yield from _keeper(spec, seen)
     yield from drift.disagreements(spec, seen)
@@ -157,14 +158,14 @@ def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     if view is None:
         yield Finding(Kind.FAULT, service, f"its statistics cannot be read: {seen.haproxy.error}")
         return
-    for proxy, name in proxies.EXPECTED:
+    for proxy, name in proxies.expected(spec):
         row = view.row(proxy, name)
         if row is None or not row.is_up:
             yield Finding(Kind.FAULT, service, f"{proxy}/{name} is {row.status if row else 'missing'}")
 
 
-def _doors(seen: Snapshot) -> Iterator[Finding]:
-    for lane in LANES:
+def _doors(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    for lane in (*LANES, *spec.direct_lanes()):
         door = seen.doors.get(lane)
         if door is None or door.value is None:
             yield Finding(Kind.FAULT, f"lane {lane}", f"a query through its port fails: {_silence(door)}")

@@ -152,6 +152,7 @@ Milliseconds = Annotated[int, Field(le=2_147_483_647)]
 Seconds = Annotated[int, Field(le=86_400)]
 ByteCount = Annotated[int, Field(ge=0, le=2**40)]
 HostPort = Annotated[int, Field(ge=1, le=65535)]
+OptionalPort = Annotated[int, Field(ge=0, le=65535)]  # 0: none
 Address = Annotated[IPv4Address, PlainValidator(_address)]
 BindAddress = Annotated[IPv4Address, PlainValidator(_address), AfterValidator(_bindable)]
 Subnet = Annotated[IPv4Network, PlainValidator(_network)]

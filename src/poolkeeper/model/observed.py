@@ -206,7 +206,7 @@ class Door:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that was seen at one moment. Mappings are by service name; `doors` by lane key (rw, ro, pool)."""
+    """Everything that was seen at one moment. Mappings are by service name; `doors` by the key of a lane."""
 
     at: str  # ISO 8601, UTC
     containers: Seen[Mapping[str, Container]] = Seen(error="not looked at")

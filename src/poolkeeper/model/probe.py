@@ -246,3 +246,5 @@ class Readings:
     commit: Mapping[str, Reading[CommitFacts]] = field(default_factory=_none)  # of nodes not in recovery
     session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write door
     keeper: Reading[KeeperView] | None = None
+    direct_rw: Reading[DoorFacts] | None = None
+    direct_ro: Reading[LaneFacts] | None = None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from poolkeeper.model.observed import HaproxyView
+from poolkeeper.model.spec import ClusterSpec
 
 PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
+# The proxy whose servers a direct lane shares: what ends a session there, or lets one wait, holds for the lane too.
+BEHIND = {"direct_rw": PRIMARY, "direct_ro": STANDBYS}
 
-# Every frontend and backend that must be up.
-EXPECTED = (
-    *((name, "FRONTEND") for name in ("rw", "ro", "stats", PRIMARY, STANDBYS)),
-    *((name, "BACKEND") for name in ("lane_rw", "lane_ro", PRIMARY, STANDBYS)),
-)
+
+def expected(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:
+    """Every frontend and backend that must be up."""
+    doors = ("rw", "ro", *spec.direct_lanes(), "stats", PRIMARY, STANDBYS)
+    backends = ("lane_rw", "lane_ro", PRIMARY, STANDBYS)
+    return (*((name, "FRONTEND") for name in doors), *((name, "BACKEND") for name in backends))
 
 
 def fallback(node: str) -> str:

@@ -38,6 +38,8 @@ OWNED_PGPOOL = frozenset(
 # Ports inside the network that containers already listen on.
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
 LANES = ("rw", "ro", "pool")
+# Lanes whose port HAProxy listens on.
+DOORS = ("rw", "ro", "direct_rw", "direct_ro")
 # Ports that HAProxy listens on inside the network only.
 INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
 # Pgpool-II's MAX_NUM_BACKENDS.
@@ -120,8 +122,9 @@ def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
     haproxy = spec.haproxy
     doors: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
     doors += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
-    doors += [(("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
-    inside = [door for door in doors if door[0][0] == "haproxy" or door[0][1] in ("rw", "ro")]
+    direct = [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in spec.direct_lanes().items()]
+    doors += [*direct, (("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
+    inside = [door for door in doors if door[0][0] == "haproxy" or door[0][1] in DOORS]
     doors.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
     yield from _used_twice(doors)
     for key in INNER_KEYS:
@@ -179,22 +182,24 @@ def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
-    """`num_init_children × max_pool` of all three lanes, `postgresql.admin_connections` and
-    `postgresql.superuser_reserved_connections` together fit `postgresql.max_connections`.
+    """`num_init_children × max_pool` of the three lanes with a Pgpool-II, `max_sessions` of each direct lane that has a
+    port (1 where that is 0), `postgresql.admin_connections` and `postgresql.superuser_reserved_connections` together
+    fit `postgresql.max_connections`.
 
     Worst case, and the one counted: after role changes one node may be asked by every lane at once.
     """
-    lanes = [lane for _, lane in _lanes(spec)]
-    pooled = sum(lane.num_init_children * lane.max_pool for lane in lanes)
-    server = spec.postgresql
-    needed = pooled + server.admin_connections + server.superuser_reserved_connections
+    server, lanes = spec.postgresql, [lane for _, lane in _lanes(spec)]
+    direct = [max(1, lane.max_sessions) for lane in spec.direct_lanes().values()]
+    spare = server.admin_connections + server.superuser_reserved_connections
+    needed = spec.pooled_connections + sum(direct) + spare
     if needed > server.max_connections:
         sums = " + ".join(f"{lane.num_init_children}×{lane.max_pool}" for lane in lanes)
+        straight = f"the direct lanes' max_sessions ({' + '.join(map(str, direct))}) + " if direct else ""
         yield (
             ("postgresql", "max_connections"),
-            f"{server.max_connections} is too few: the lanes' num_init_children × max_pool ({sums} = {pooled}) + "
-            f"admin_connections {server.admin_connections} + superuser_reserved_connections "
-            f"{server.superuser_reserved_connections} need {needed}",
+            f"{server.max_connections} is too few: the lanes' num_init_children × max_pool ({sums} = "
+            f"{spec.pooled_connections}) + {straight}admin_connections {server.admin_connections} + "
+            f"superuser_reserved_connections {server.superuser_reserved_connections} need {needed}",
         )
 
 

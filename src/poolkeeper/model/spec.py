@@ -22,6 +22,7 @@ from poolkeeper.model.grammar import (
     ImageName,
     ImagePrefix,
     Milliseconds,
+    OptionalPort,
     PgpoolParameter,
     PostgresqlParameter,
     RoleName,
@@ -109,7 +110,7 @@ class Postgresql(Table):
     """The server, the same on every node. Parameters that Patroni or Poolkeeper owns have keys of their own."""
 
     version: Literal[17] = Field(17, description="Major version.")
-    max_connections: int = Field(420, ge=20, le=10000, description="Must hold the connection budget of all lanes.")
+    max_connections: int = Field(500, ge=20, le=10000, description="Must hold the connection budget of all lanes.")
     superuser_reserved_connections: int = Field(3, ge=0, le=100, description="Slots kept for a superuser.")
     admin_connections: int = Field(
         20, ge=5, le=1000, description="Connections kept out of the lanes' budget: Patroni, checks, people on 561x."
@@ -164,8 +165,20 @@ class Lane(Table):
     max_pool: int = Field(4, ge=1, le=100, description="Cached server connections a child (one a user and database).")
 
 
+class DirectLane(Table):
+    """A door that leads straight to PostgreSQL, without Pgpool-II and without a pool."""
+
+    port: OptionalPort = Field(description="The lane's host port; 0: there is no such door.")
+    max_sessions: int = Field(
+        0,
+        ge=0,
+        le=10000,
+        description="Sessions at once, the next client waits; 0: an even share of what the connection budget leaves.",
+    )
+
+
 class Lanes(Table):
-    """The three lanes; each is a promise (docs/architecture.md)."""
+    """The lanes; each is a promise (docs/lanes.md). Three have a Pgpool-II, two lead straight to PostgreSQL."""
 
     rw: Lane = Field(
         Lane(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100),
@@ -178,6 +191,12 @@ class Lanes(Table):
     pool: Lane = Field(
         Lane(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
         description="Balanced: reads spread over all nodes; a session reads writes that Pgpool sees (docs/lanes.md).",
+    )
+    direct_rw: DirectLane = Field(
+        DirectLane(port=5200), description="Read-write, straight to the primary: for drivers that prepare statements."
+    )
+    direct_ro: DirectLane = Field(
+        DirectLane(port=5201), description="Read-only, straight to a standby: the promises of the read-only lane."
     )
 
     @model_validator(mode="before")
@@ -315,8 +334,26 @@ class ClusterSpec(Table):
         return service if self.name == "poolkeeper" else f"{self.name}_{service}"
 
     def lane_by_service(self) -> dict[str, Lane]:
-        """The three lanes by their service name."""
+        """The three lanes that have a Pgpool-II, by its service name."""
         return {lane.service: lane for lane in (self.lanes.rw, self.lanes.ro, self.lanes.pool)}
+
+    def direct_lanes(self) -> dict[str, DirectLane]:
+        """The direct lanes that have a door, by their key."""
+        lanes = {"direct_rw": self.lanes.direct_rw, "direct_ro": self.lanes.direct_ro}
+        return {key: lane for key, lane in lanes.items() if lane.port}
+
+    def direct_sessions(self) -> dict[str, int]:
+        """How many sessions each direct lane serves at once; 0 where the connection budget leaves it none."""
+        server, lanes = self.postgresql, self.direct_lanes()
+        taken = self.pooled_connections + server.admin_connections + server.superuser_reserved_connections
+        left = server.max_connections - taken - sum(lane.max_sessions for lane in lanes.values())
+        sharing = sum(1 for lane in lanes.values() if not lane.max_sessions)
+        return {key: lane.max_sessions or max(0, left // sharing) for key, lane in lanes.items()}
+
+    @property
+    def pooled_connections(self) -> int:
+        """Server connections that the Pgpool-II of the three lanes may have at once."""
+        return sum(lane.num_init_children * lane.max_pool for lane in self.lane_by_service().values())
 
     def addresses(self) -> dict[str, IPv4Address]:
         """Each service's address in the network, in the order of the Compose file."""
@@ -330,7 +367,8 @@ class ClusterSpec(Table):
         """By service: host port → container port."""
         ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
         ports[self.lanes.pool.service] = {self.lanes.pool.port: 9999}
-        rw, ro, stats = self.lanes.rw.port, self.lanes.ro.port, self.haproxy.stats_port
-        ports[self.haproxy.service] = {rw: rw, ro: ro, stats: stats}
+        direct = (lane.port for lane in self.direct_lanes().values())
+        doors = (self.lanes.rw.port, self.lanes.ro.port, *direct, self.haproxy.stats_port)
+        ports[self.haproxy.service] = {port: port for port in doors}
         ports[self.keeper.service] = {self.keeper.port: KEEPER_PORT}
         return ports

@@ -19,6 +19,7 @@ class Own:
     keeper: tuple[str, int]  # host and port of the keeper's API
     read_sessions: int  # that the read-only lane can well spare at once
     acknowledgements: int  # standbys that must have flushed a commit, as declared; 0: synchronous replication is off
+    direct: Mapping[str, Dsn] = field(default_factory=dict)  # direct lane that has a door → as the worker
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,10 @@ GROUPS: dict[int, str] = {
     15: "No Drift",
     16: "Quorum Commit",
     17: "Keeper",
+    18: "Direct Lanes",
 }
 # The promises of a cluster that Poolkeeper started; the groups before are what any such cluster must hold.
-OWN_GROUPS = frozenset({14, 15, 16, 17})
+OWN_GROUPS = frozenset({14, 15, 16, 17, 18})
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Invariant: the schema of the run is removed before this returns or raises, also 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import GROUPS
@@ -61,11 +62,21 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
 def _inside(target: Target, parts: Own) -> Questions:
     """What is asked of our own clusters only."""
     return {
-        "lane": ({14}, lambda: lane.sessions(target, parts.read_sessions)),
+        **_direct(target, parts.direct),
+        "lane": ({14}, lambda: lane.sessions(target, target.ro, parts.read_sessions)),
         "patroni": ({15}, lambda: own.patroni(parts, target.timeout)),
         "session_commit": ({16}, lambda: own.session_commit(target)),
         "keeper": ({15, 17}, lambda: own.keeper(parts, target.timeout)),
     }
+
+
+def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
+    """One session of each direct lane: none of them may be needed by somebody else."""
+    ask: Questions = {
+        "direct_rw": ({18}, lambda: servers.door(declared["direct_rw"], target.timeout)),
+        "direct_ro": ({18}, lambda: lane.sessions(target, declared["direct_ro"], 1)),
+    }
+    return {key: ask[key] for key in declared}
 
 
 async def _dependent(target: Target, groups: Groups, space: workspace.Workspace, say: Say) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The read-only door, as somebody would use it who wants to write there.
+"""A read-only door, as somebody would use it who wants to write there.
 
 Invariant: all sessions are open at once, so that no two of them are one connection that a pool handed on; what a write
 leaves, if one is accepted, is a temporary table that goes at once.
@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 from poolkeeper import errors
 from poolkeeper.model import proxies
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView
 from poolkeeper.model.probe import Failure, LaneFacts, LaneSession, Reading, Server
 from poolkeeper.model.target import Target
@@ -25,15 +26,15 @@ UNDO = "DROP TABLE pg_temp.poolkeeper_refused"
 ASK = "SET default_transaction_read_only = off"
 
 
-async def sessions(target: Target, count: int) -> Reading[LaneFacts]:
-    """Who answers `count` sessions of the read-only door, and does anybody take a write?"""
+async def sessions(target: Target, door: Dsn, count: int) -> Reading[LaneFacts]:
+    """Who answers `count` sessions of a read-only door, and does anybody take a write?"""
     ran = f"{count} sessions at once, each: {servers.DOOR}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
-    return await take(target.ro.label, ran, 2 * target.timeout, _sessions(target, count), _show)
+    return await take(door.label, ran, 2 * target.timeout, _sessions(target, door, count), _show)
 
 
-async def _sessions(target: Target, count: int) -> LaneFacts:
+async def _sessions(target: Target, door: Dsn, count: int) -> LaneFacts:
     async with AsyncExitStack() as held:
-        tried = await asyncio.gather(*(_try(target, held) for _ in range(count)))
+        tried = await asyncio.gather(*(_try(door, target.timeout, held) for _ in range(count)))
         counted = await _count(target)
     return LaneFacts(
         tuple(found for found in tried if isinstance(found, LaneSession)),
@@ -42,9 +43,9 @@ async def _sessions(target: Target, count: int) -> LaneFacts:
     )
 
 
-async def _try(target: Target, held: AsyncExitStack) -> LaneSession | Failure:
+async def _try(door: Dsn, timeout: float, held: AsyncExitStack) -> LaneSession | Failure:
     try:
-        opened = await held.enter_async_context(postgres.session(target.ro, target.timeout))
+        opened = await held.enter_async_context(postgres.session(door, timeout))
         ((started, address, in_recovery),) = await opened.rows(servers.DOOR)
         first = await _write(opened)
         await opened.rows(ASK)

@@ -1,4 +1,8 @@
-"""HAProxy's configuration: two doors, the dashboard, and two inner ports that follow the roles."""
+"""HAProxy's configuration: the doors, the dashboard, and two inner ports that follow the roles.
+
+A direct lane is a door of its own with an inner port's servers behind it. It has no server by itself, so whatever ends,
+drains or holds the sessions of the inner port (its checks, keeper, a node that leaves) does the same to the lane's.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from poolkeeper.render import patroni, templating
 # Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
 # A full lane then queues at the door instead of failing its check.
 SPARE_CHILDREN = 2
+# Clients of a full direct lane that the kernel keeps until a session ends.
+BACKLOG = 1024
 # A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
 INNER_CONNECT_MS = 500
 
@@ -16,14 +22,17 @@ INNER_CONNECT_MS = 500
 def config(spec: ClusterSpec) -> str:
     """`haproxy.cfg`. The dashboard's password is an environment variable that the container's entry point sets."""
     lanes = [("rw", spec.lanes.rw), ("ro", spec.lanes.ro)]
+    direct = spec.direct_sessions()
     return templating.fill(
         "haproxy.cfg.j2",
         spec=spec,
         door=spec.haproxy,
         lanes=lanes,
+        direct=[(key, lane.port, direct[key], proxies.BEHIND[key]) for key, lane in spec.direct_lanes().items()],
+        backlog=BACKLOG,
         spare=SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
         fallback=proxies.fallback if spec.keeper.read_fallback == "primary" else None,
-        max_sessions=sum(2 * lane.num_init_children for _, lane in lanes) + 4096,
+        max_sessions=sum(2 * lane.num_init_children for _, lane in lanes) + sum(direct.values()) + 4096,
     )

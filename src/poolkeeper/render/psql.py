@@ -14,9 +14,10 @@ def client_host(spec: ClusterSpec) -> str:
 
 
 def doors(spec: ClusterSpec) -> dict[str, int]:
-    """Each service of `pg_service.conf`: rw, ro, pool, and one a node (node1, node2, …) → host port."""
+    """Each service of `pg_service.conf`: each lane's key, and one a node (node1, node2, …) → host port."""
     lanes = {"rw": spec.lanes.rw.port, "ro": spec.lanes.ro.port, "pool": spec.lanes.pool.port}
-    return {**lanes, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
+    direct = {key: lane.port for key, lane in spec.direct_lanes().items()}
+    return {**lanes, **direct, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
 
 
 def service_file(spec: ClusterSpec) -> str:

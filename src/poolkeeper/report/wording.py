@@ -68,7 +68,7 @@ def tally(suite: Suite) -> str:
 
 
 def groups_run(suite: Suite) -> str:
-    """How many of the groups ran: "17 of 17"."""
+    """How many of the groups ran: "18 of 18"."""
     return f"{sum(bool(group.verdicts) for group in groups(suite))} of {len(groups(suite))}"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets as random
 import shutil
@@ -157,9 +158,18 @@ def read_former(state: State) -> ClusterSpec | None:
     """The spec that the cluster was made from or last brought up with; None if none was noted, or none that is read."""
     text = _read(state.root / FORMER)
     try:
-        return ClusterSpec.model_validate_json(text) if text is not None else None
+        return ClusterSpec.model_validate_json(_as_it_was(text)) if text is not None else None
     except ValueError:  # an older Poolkeeper wrote it
         return None
+
+
+def _as_it_was(text: str) -> str:
+    """A Poolkeeper that knew no direct lanes noted none: there were none, so their ports may be anybody's."""
+    document = json.loads(text)
+    if isinstance(document, dict) and isinstance(lanes := document.get("lanes"), dict):
+        for key in ("direct_rw", "direct_ro"):
+            lanes.setdefault(key, {"port": 0})
+    return json.dumps(document)
 
 
 def record_former(state: State, spec: ClusterSpec) -> None:

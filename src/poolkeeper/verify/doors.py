@@ -1,4 +1,4 @@
-"""Groups 2 (its first half), 3 and 13: the doors that users come through, and HAProxy's dashboard."""
+"""Groups 2 (its first half), 3 and 13: the doors that users come through, and HAProxy's dashboard; any other door."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from poolkeeper.verify.judgement import Check, duration, listed, reason
 def pool_query(target: Target, readings: Readings) -> Verdict:
     """2a: a query through Pgpool-II."""
     check = Check("pgpool_connection.query", 2, f"A query through Pgpool-II ({target.pool.port})")
-    return _door(check, target, readings, readings.pool)
+    return judge_door(check, target, readings, readings.pool)
 
 
 def haproxy_connectivity(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     """3: a query through the read-write door, and one through the read-only door."""
     rw = Check("haproxy_connectivity.rw", 3, f"A query through the read-write door ({target.rw.port})")
     ro = Check("haproxy_connectivity.ro", 3, f"A query through the read-only door ({target.ro.port})")
-    return _door(rw, target, readings, readings.rw), _door(ro, target, readings, readings.ro)
+    return judge_door(rw, target, readings, readings.rw), judge_door(ro, target, readings, readings.ro)
 
 
-def _door(check: Check, target: Target, readings: Readings, door: Reading[DoorFacts] | None) -> Verdict:
+def judge_door(check: Check, target: Target, readings: Readings, door: Reading[DoorFacts] | None) -> Verdict:
     """A door that does not let us in is closed if the nodes behind it tell of themselves; else nothing is known."""
     if door is None:
         return check.unknown("The door was not tried")
@@ -43,7 +43,7 @@ def _door(check: Check, target: Target, readings: Readings, door: Reading[DoorFa
 def _wrong_role(target: Target, readings: Readings, door: Reading[DoorFacts]) -> str:
     """What is wrong with who answered; nothing for the balancing door, which may lead anywhere."""
     in_recovery = door.value is not None and door.value.in_recovery
-    if door is readings.rw and in_recovery:
+    if in_recovery and (door is readings.rw or door is readings.direct_rw):
         return "which is a standby; this door must lead to the primary"
     if door is readings.ro and not in_recovery and not target.is_foreign:
         return "which is the primary; this door must lead to standbys"

@@ -18,17 +18,26 @@ def read_only_lane(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     refusal = Check("read_only_lane.refusal", 14, f"The read-only door ({target.ro.port}) refuses every write")
     spread = Check("read_only_lane.spread", 14, f"The read-only door ({target.ro.port}) spreads over the standbys")
     reading = readings.lane
+    if reading is None or reading.value is None or not reading.value.sessions:
+        judged = spread.unknown(_nothing_tried(reading), reading)
+    else:
+        judged = _spread(spread, target, readings, reading, reading.value)
+    return refuses_writes(refusal, readings, reading), judged
+
+
+def _nothing_tried(reading: Reading[LaneFacts] | None) -> str:
+    """Why there is no session to judge by."""
     if reading is None or reading.value is None:
-        why = f"No session could be tried: {reason(reading)}"
-        return refusal.unknown(why, reading), spread.unknown(why, reading)
+        return f"No session could be tried: {reason(reading)}"
+    failures = reading.value.failures
+    return f"No session was given: {brief(failures[0]) if failures else 'none was tried'}"
+
+
+def refuses_writes(check: Check, readings: Readings, reading: Reading[LaneFacts] | None) -> Verdict:
+    """Did every session that was tried get the refusal of a server in recovery?"""
+    if reading is None or reading.value is None or not reading.value.sessions:
+        return check.unknown(_nothing_tried(reading), reading)
     found = reading.value
-    if not found.sessions:
-        why = f"No session was given: {brief(found.failures[0]) if found.failures else 'none was tried'}"
-        return refusal.unknown(why, reading), spread.unknown(why, reading)
-    return _refusal(refusal, readings, reading, found), _spread(spread, target, readings, reading, found)
-
-
-def _refusal(check: Check, readings: Readings, reading: Reading[LaneFacts], found: LaneFacts) -> Verdict:
     for session in found.sessions:
         if wrong := _accepts(session):
             return check.failed(f"{roles.name_of(readings, session.server)} {wrong}", reading)

@@ -1,4 +1,4 @@
-"""The groups and their judges: 13 of any cluster, and 4 of the promises that Poolkeeper's own clusters make.
+"""The groups and their judges: 13 of any cluster, and 5 of the promises that Poolkeeper's own clusters make.
 
 Invariant: the number of verdicts follows from the target alone, never from what was found. A group that has no meaning
 for a target is left out, and said to be: its checks could neither pass nor fail, and to call them unknown for ever
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import GROUPS, OWN_GROUPS, Verdict
-from poolkeeper.verify import commit, doors, drift, keeper, lane, nodes, pgpool, replication, writes
+from poolkeeper.verify import commit, direct, doors, drift, keeper, lane, nodes, pgpool, replication, writes
 
 Judge = Callable[[Target, Readings], tuple[Verdict, ...]]
 
@@ -39,6 +39,7 @@ JUDGES: dict[int, Judge] = {
     15: drift.no_drift,
     16: commit.quorum_commit,
     17: keeper.keeper,
+    18: direct.direct_lanes,
 }
 
 
@@ -51,9 +52,12 @@ def inapplicable(target: Target) -> dict[int, str]:
     if target.own is None:
         why = "is judged of a cluster that Poolkeeper started only"
         return dict.fromkeys(sorted(OWN_GROUPS), why)
+    left_out = {}
     if not target.own.acknowledgements:
-        return {16: "is not judged, since cluster.toml declares replication.synchronous_mode off"}
-    return {}
+        left_out[16] = "is not judged, since cluster.toml declares replication.synchronous_mode off"
+    if not target.own.direct:
+        left_out[18] = "is not judged, since cluster.toml gives no direct lane a port"
+    return left_out
 
 
 def judge(target: Target, readings: Readings, groups: frozenset[int] | None = None) -> tuple[Verdict, ...]:
