@@ -1,4 +1,4 @@
-"""The names of HAProxy's proxies: rendered by one room, expected by others."""
+"""The names of HAProxy's proxies, and what a lane leaves free: rendered by one room, expected by others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from poolkeeper.model.observed import HaproxyView
 
 PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
+
+# Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
+# A full lane then queues at the door instead of failing its check.
+SPARE_CHILDREN = 2
 
 # Every frontend and backend that must be up.
 EXPECTED = (

@@ -6,9 +6,6 @@ from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import patroni, templating
 
-# Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
-# A full lane then queues at the door instead of failing its check.
-SPARE_CHILDREN = 2
 # A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
 INNER_CONNECT_MS = 500
 
@@ -21,7 +18,7 @@ def config(spec: ClusterSpec) -> str:
         spec=spec,
         door=spec.haproxy,
         lanes=lanes,
-        spare=SPARE_CHILDREN,
+        spare=proxies.SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
         fallback=proxies.fallback if spec.keeper.read_fallback == "primary" else None,
