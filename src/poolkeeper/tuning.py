@@ -7,6 +7,7 @@ Invariant: `write` changes the file whole or not at all, only in the keys of the
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -99,5 +100,8 @@ def write(path: Path, text: str, made: Proposal) -> bool:
     place = path.resolve()
     if place.read_bytes().decode() != text:
         raise errors.UserError(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
-    state.write(place, after, mode=place.stat().st_mode & 0o777)
+    former = place.stat()
+    state.write(place, after, mode=former.st_mode & 0o777)
+    if (written := place.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
+        os.chown(place, former.st_uid, former.st_gid)  # written by root: it stays its owner's
     return True

@@ -243,6 +243,16 @@ def test_little_work_is_not_judged() -> None:
     assert found(few, Outcome.FAIL) == []
 
 
+def test_no_container_at_all_is_unknown() -> None:
+    assert {j.check for j in found(with_fact("containers", {}), Outcome.UNKNOWN)} == {"machine.out_of_memory"}
+
+
+def test_who_waits_at_haproxys_server_counts_too() -> None:
+    rows = [replace(r, queued=0) if r.name == "BACKEND" else r for r in sample.traffic(queued=4)]
+    caught = next(j for j in found(with_fact("traffic", tuple(rows)), Outcome.FAIL) if j.check == "haproxy.queue")
+    assert (caught.subject, caught.figure) == ("rw", "4")
+
+
 def test_databases_beyond_those_looked_into_are_unknown() -> None:
     facts = with_fact("databases", ("app", "postgres", "one_more"))
     assert {j.subject for j in found(facts, Outcome.UNKNOWN)} == {"one_more"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,11 @@ def _changed(old: Any, new: Any, path: str) -> dict[str, Any]:
     return found
 
 
-def test_a_proposal_changes_its_own_keys_and_keeps_every_comment(tmp_path: Path) -> None:
-    place = chosen.Chosen(_file(tmp_path)).place
-    made = tuning.proposal(place, MACHINE, WISH)
+@pytest.mark.parametrize(
+    ("on", "wish"), [(MACHINE, WISH), (Machine(2, 24_000), Wish()), (Machine(2, 8_000), Wish(9, 1))]
+)
+def test_a_proposal_changes_its_own_keys_and_keeps_every_comment(tmp_path: Path, on: Machine, wish: Wish) -> None:
+    made = tuning.proposal(chosen.Chosen(_file(tmp_path)).place, on, wish)
     after = tuning.edited(TEXT, made)
     assert comments(after) == comments(TEXT)
     assert changed(TEXT, after) == {choice.key: choice.proposed for choice in made.changes}
@@ -141,6 +144,15 @@ def test_write_edits_the_file_keeps_its_mode_and_is_done_then(tmp_path: Path) ->
     again = run("--file", str(path), "tune", *ASKED, "--write")
     assert path.read_text() == after
     assert "says all of that already" in again.stderr
+
+
+def test_a_file_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
+    path = _file(tmp_path)
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(path, 12345, 12345)
+    assert run("--file", str(path), "tune", *ASKED, "--write").exit_code == 0
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12345)
 
 
 def test_without_write_nothing_is_changed(tmp_path: Path) -> None:

@@ -184,6 +184,13 @@ def test_without_a_wish_the_lanes_stay() -> None:
     assert [c.key for c in made.changes if c.key.startswith(("lanes", "postgresql.max_conn"))] == []
 
 
+def test_a_default_that_is_proposed_is_no_change() -> None:
+    """PostgreSQL has 8 worker processes by itself: nothing is written for them, and nothing restarts."""
+    made = tune.propose(SPEC, Machine(4, 24_000), Wish())
+    workers = next(choice for choice in made.choices if choice.key.endswith("max_worker_processes"))
+    assert (workers.now, workers.default, workers.proposed, workers.is_change) == (None, 8, 8, False)
+
+
 def test_every_choice_says_why_and_by_whose_word() -> None:
     made = tune.propose(SPEC, Machine(8, 32_000), Wish(100, 1, Workload.REPORTING))
     assert [c.key for c in made.choices if not c.why.endswith(".") or not c.source] == []

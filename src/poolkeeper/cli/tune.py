@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
@@ -13,10 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poolkeeper.cli import chosen, console
-from poolkeeper.model.tuning import Proposal, Wish, Workload
-
-if TYPE_CHECKING:
-    from poolkeeper.model.grammar import Setting
+from poolkeeper.model.tuning import Choice, Proposal, Wish, Workload
 
 
 def add_to(app: typer.Typer) -> None:
@@ -77,7 +74,7 @@ def _told(path: Path, is_written: bool) -> None:
 
 
 def table(made: Proposal) -> RenderableType:
-    """The choices, what applying them disturbs, the memory, and the notes."""
+    """The choices (a default in brackets), what applying them disturbs, the memory, and the notes."""
     head = f"{made.machine.cores} cores, {made.machine.memory_mb} MB, {_wished(made.wish)}"
     choices = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("KEY", "NOW", "PROPOSED"):
@@ -86,12 +83,12 @@ def table(made: Proposal) -> RenderableType:
     for choice in made.choices:
         style = "bold yellow" if choice.is_change else ""
         why = f"{choice.why} [{choice.source}]"
-        choices.add_row(choice.key, _shown(choice.now), Text(_shown(choice.proposed), style=style), Text(why))
+        choices.add_row(choice.key, _now(choice), Text(str(choice.proposed), style=style), Text(why))
     memory = Table(box=None, pad_edge=False, header_style="bold")
     memory.add_column("MEMORY OF THE MACHINE", no_wrap=True)
     memory.add_column("MB", justify="right", no_wrap=True)
     memory.add_column("FORMULA", overflow="fold")
-    for share in (*made.budget,):
+    for share in made.budget:
         memory.add_row(share.title, f"{share.mb:.0f}", share.formula)
     memory.add_row("sum", f"{made.total_mb:.0f}", f"of {made.machine.memory_mb}")
     return Group(Text(head, style="bold"), "", choices, "", _disturbed(made), "", memory, "", *map(Text, made.notes))
@@ -115,12 +112,14 @@ def _wished(wish: Wish) -> str:
     return f"{clients}{pairs}, {wish.workload.value}"
 
 
-def _shown(value: Setting | None) -> str:
-    return "(default)" if value is None else str(value)
+def _now(choice: Choice) -> str:
+    return f"({choice.default})" if choice.now is None else str(choice.now)
 
 
 def document(made: Proposal) -> dict[str, Any]:
-    """The stable form for scripts. Memory is in MiB; `now` is null where the file does not set the key."""
+    """The stable form for scripts. Memory is in MiB; `now` is null where the file does not set the key, and
+    `default` then holds.
+    """
     return {
         "schema": 1,
         "machine": dataclasses.asdict(made.machine),
@@ -129,6 +128,7 @@ def document(made: Proposal) -> dict[str, Any]:
             {
                 "key": choice.key,
                 "now": choice.now,
+                "default": choice.default,
                 "proposed": choice.proposed,
                 "change": choice.is_change,
                 "why": choice.why,

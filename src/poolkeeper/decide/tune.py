@@ -51,6 +51,21 @@ LEAST_MAINTENANCE, MOST_MAINTENANCE = 16.0, 2048.0
 LEAST_WAL, MOST_WAL = 1024.0, 8192.0
 LEAST_SHM = 256
 
+# PostgreSQL 17's own values of the parameters that are proposed.
+DEFAULTS: dict[str, Setting] = {
+    "shared_buffers": "128MB",
+    "effective_cache_size": "4GB",
+    "work_mem": "4MB",
+    "maintenance_work_mem": "64MB",
+    "max_wal_size": "1GB",
+    "min_wal_size": "80MB",
+    "checkpoint_timeout": "5min",
+    "max_parallel_workers": 8,
+    "max_parallel_workers_per_gather": 2,
+    "max_parallel_maintenance_workers": 2,
+    "max_worker_processes": 8,
+}
+
 BUDGET_RULE = "rule “connection budget”, docs/configuration.md"
 MEMORY_DOCS = "PostgreSQL 17, 19.4 Resource Consumption"
 WAL_DOCS = "PostgreSQL 17, 28.5 WAL Configuration"
@@ -94,7 +109,7 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     if too_much:
         raise errors.UserError(too_much, hint=_instead(spec, machine, wish))
     choices = (*_lanes(spec, wish, sizes), *_servers(spec, wish, sizes, machine))
-    after = apply(spec, choices)
+    after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
         raise errors.UserError(f"{'.'.join(map(str, location))}: {rule}", hint="Mend that in cluster.toml first.")
@@ -102,7 +117,7 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
 
 
 def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
-    """The spec with every choice in its place. Raises pydantic's ValidationError for a value out of its range."""
+    """The spec with these choices in their places. Raises pydantic's ValidationError for a value out of its range."""
     raw: dict[str, Any] = spec.model_dump()
     for choice in choices:
         *way, last = choice.location
@@ -270,7 +285,8 @@ def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> I
         PARALLEL_DOCS,
     )
     for name, proposed, why, source in _parameters(sizes, wish, machine, len(spec.nodes)):
-        yield Choice(("postgresql", "parameters", name), server.parameters.get(name), proposed, why, source)
+        now = server.parameters.get(name)
+        yield Choice(("postgresql", "parameters", name), now, proposed, why, source, DEFAULTS[name])
     waits = spec.patroni.ttl * 1000 + haproxy.hold_ms
     yield Choice(
         ("haproxy", "queue_timeout_ms"),

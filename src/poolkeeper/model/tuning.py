@@ -47,13 +47,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Choice:
-    """One key of `cluster.toml`: what it is now (None: not set, the server's own default), and what is proposed."""
+    """One key of `cluster.toml`: what it is now (None: not set, so `default` holds), and what is proposed."""
 
     location: Location
     now: Setting | None
     proposed: Setting
     why: str  # a sentence with the formula
     source: str
+    default: Setting | None = None  # PostgreSQL's own
 
     @property
     def key(self) -> str:
@@ -62,8 +63,8 @@ class Choice:
 
     @property
     def is_change(self) -> bool:
-        """Is the proposed value another one? 1024MB and 1GB are the same."""
-        return _plain(self.now) != _plain(self.proposed)
+        """Is the proposed value another one than holds now? 1024MB and 1GB are the same."""
+        return _plain(self.default if self.now is None else self.now) != _plain(self.proposed)
 
 
 @dataclass(frozen=True)

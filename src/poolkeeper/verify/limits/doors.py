@@ -24,7 +24,7 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
         yield _pairs(facts, key, lane)
         yield _reuse(spec, facts, key)
     for key in DOORS:
-        yield _queue(spec, facts, key)
+        yield _queue(spec, facts, key, getattr(spec.lanes, key).service)
     yield from _frontends(facts)
 
 
@@ -102,7 +102,8 @@ def _reconnects(use: PoolUse, mean: float) -> bool:
     return use.sessions >= ENOUGH_SESSIONS and mean < LEAST_REUSE
 
 
-def _queue(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
+def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement:
+    """Those who wait for the lane; HAProxy counts some at the backend and some at its server."""
     look = Look(
         "haproxy.queue",
         key,
@@ -116,10 +117,10 @@ def _queue(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
     if row is None:
         why = "" if value_of(facts.traffic) is None else f"HAProxy has no backend lane_{key}"
         return look.unknown(facts.traffic, why=why)
-    says = (
-        f"{row.queued} clients wait for a free session of the lane {key}, at most {row.most_queued} since HAProxy began"
-    )
-    return look.judged(row.queued > 0, str(row.queued), says, facts.traffic)
+    rows = [row, *([server] if (server := _row(facts, f"lane_{key}", service)) else [])]
+    waiting, most = max(r.queued for r in rows), max(r.most_queued for r in rows)
+    says = f"{waiting} clients wait for a free session of the lane {key}, at most {most} since HAProxy began"
+    return look.judged(waiting > 0, str(waiting), says, facts.traffic)
 
 
 def _frontends(facts: Facts) -> Iterator[Judgement]:

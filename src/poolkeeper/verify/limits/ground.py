@@ -169,8 +169,9 @@ def _killed(facts: Facts) -> Judgement:
         "docker inspect --format '{{.State.OOMKilled}}' NAME; dmesg",
     )
     found = value_of(facts.containers)
-    if found is None:
-        return look.unknown(facts.containers)
+    if not found:
+        why = "" if found is None else "no container of this cluster exists"
+        return look.unknown(facts.containers, why=why)
     killed = sorted(name for name, container in found.items() if container.oom_killed)
     says = (
         f"{listed(killed)} lost a process to the kernel's want of memory" if killed else "no container lost a process"
