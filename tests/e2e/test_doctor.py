@@ -20,9 +20,12 @@ pytestmark = pytest.mark.e2e
 
 SECONDS = 60.0  # until what was planted shows
 # What a busy machine may show at any time, whatever is tested.
-OF_THE_MACHINE = {"machine.processors", "machine.memory", "etcd.fsync", "disk.volume"}
+OF_THE_MACHINE = {"machine.processors", "machine.memory", "machine.out_of_memory", "etcd.fsync", "disk.volume"}
 # What earlier tests of the session may have left in counters, or move for a moment.
-OF_THE_PAST = {"postgresql.checkpoints", "postgresql.cache", "postgresql.deadlocks", "lanes.reuse", "replication.lag"}
+OF_THE_PAST = {
+    *("postgresql.checkpoints", "postgresql.cache", "postgresql.deadlocks"),
+    *("lanes.pairs", "lanes.reuse", "replication.lag", "vacuum.dead_rows"),
+}
 
 
 @pytest.fixture(autouse=True)
