@@ -1,7 +1,7 @@
 # The verbs of Poolkeeper, one line each; the work is done by the program. ARGS="…" is passed on to it.
 # make itself ends with 2 whenever a verb fails; `.venv/bin/poolkeeper VERB` gives the exit codes.
 .DEFAULT_GOAL := help
-.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill pgpool-chaos bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events
+.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill pgpool-chaos bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events pgpool-tune pgpool-doctor
 .NOTPARALLEL:
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
@@ -16,6 +16,8 @@ pgpool-restart: .venv ; @$(PK) restart $(ARGS)  ## restart PostgreSQL, node afte
 pgpool-maintenance: .venv ; @$(PK) maintenance $(ARGS)  ## ARGS="on": nobody elects, nobody mends; ARGS="off": they go on
 pgpool-reinit: .venv ; @$(PK) reinit $(ARGS)  ## clone a standby anew, as ARGS="pg_node3"
 pgpool-events: .venv ; @$(PK) events $(ARGS)  ## the story of the last failover or switchover
+pgpool-doctor: .venv ; @$(PK) doctor $(ARGS)  ## what limits the running cluster now, and what to change
+pgpool-tune: .venv   ; @$(PK) tune $(ARGS)  ## compute cluster.toml's values for this machine, as ARGS="--clients 100 --pairs 1 --diff"
 pgpool-stop: .venv   ; @$(PK) stop $(ARGS)  ## stop the containers; the data stays
 pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove containers, network AND DATA
 test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works

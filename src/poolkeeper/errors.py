@@ -21,7 +21,8 @@
     └── OperationRefused           37   an operation that would not be safe now; lists what forbids it
 
 The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell);
-`chaos check` ends with 3 where it cannot tell; and a command line that cannot be parsed ends with 2, as Click does it.
+`chaos check` and `doctor` end with 3 where they cannot tell; and a command line that cannot be parsed ends with 2, as
+Click does it.
 """
 
 from __future__ import annotations

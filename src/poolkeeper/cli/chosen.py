@@ -44,3 +44,9 @@ def of(ctx: typer.Context) -> Place:
     """The cluster that this command is about."""
     chosen: Chosen = ctx.obj
     return chosen.place
+
+
+def path_of(ctx: typer.Context) -> Path:
+    """The file of that cluster, as it was named."""
+    chosen: Chosen = ctx.obj
+    return chosen.file

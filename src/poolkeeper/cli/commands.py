@@ -20,6 +20,8 @@ MODULES: dict[str, tuple[str, ...]] = {
     "cluster": ("up", "stop", "down", "render", "engine"),
     "status": ("status", "ps", "logs"),
     "test": ("test",),
+    "doctor": ("doctor",),
+    "tune": ("tune",),
     "drill": ("drill",),
     "chaos": ("chaos",),
     "operations": ("switchover", "restart", "maintenance", "reinit"),

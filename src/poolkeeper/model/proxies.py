@@ -1,4 +1,4 @@
-"""The names of HAProxy's proxies: rendered by one room, expected by others."""
+"""The names of HAProxy's proxies, and what a lane leaves free: rendered by one room, expected by others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
 # The proxy whose servers a direct lane shares: what ends a session there, or lets one wait, holds for the lane too.
 BEHIND = {"direct_rw": PRIMARY, "direct_ro": STANDBYS}
+
+# Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
+# A full lane then queues at the door instead of failing its check.
+SPARE_CHILDREN = 2
 
 
 def expected(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:

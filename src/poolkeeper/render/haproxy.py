@@ -10,9 +10,6 @@ from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import patroni, templating
 
-# Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
-# A full lane then queues at the door instead of failing its check.
-SPARE_CHILDREN = 2
 # Clients of a full direct lane that the kernel keeps until a session ends.
 BACKLOG = 1024
 # A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
@@ -30,7 +27,7 @@ def config(spec: ClusterSpec) -> str:
         lanes=lanes,
         direct=[(key, lane.port, direct[key], proxies.BEHIND[key]) for key, lane in spec.direct_lanes().items()],
         backlog=BACKLOG,
-        spare=SPARE_CHILDREN,
+        spare=proxies.SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
         fallback=proxies.fallback if spec.keeper.read_fallback == "primary" else None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from poolkeeper import errors
+from poolkeeper.model.checkup import EtcdLoad
 from poolkeeper.model.observed import EtcdView
 from poolkeeper.system import http
 
@@ -24,3 +27,29 @@ async def observe(address: str, timeout: float) -> EtcdView:
 async def serves_peers(address: str, timeout: float) -> None:
     """Raises Unreachable unless the member answers its peers; its clients it answers only once there is a leader."""
     await http.fetch(f"http://{address}:{PEER_PORT}/version", timeout=timeout)
+
+
+_SAMPLE = re.compile(r'^(etcd_\w+)(?:\{le="([^"]+)"\})? ([0-9.e+-]+)$', re.MULTILINE)
+_FSYNCS = "etcd_disk_wal_fsync_duration_seconds_bucket"
+
+
+async def observe_load(address: str, timeout: float) -> EtcdLoad:
+    """One member's size, quota and writes of its log since it started, by its metrics."""
+    return read_load((await http.fetch(f"http://{address}:{PORT}/metrics", timeout=timeout)).text)
+
+
+def read_load(text: str) -> EtcdLoad:
+    """Metrics of etcd 3.5. Raises ServerRefused (code "metrics") where one that is needed is missing."""
+    samples = [(name, bound, float(value)) for name, bound, value in _SAMPLE.findall(text)]
+    plain = {name: value for name, bound, value in samples if not bound}
+    fsyncs = sorted((float(bound), int(value)) for name, bound, value in samples if name == _FSYNCS)
+    try:
+        return EtcdLoad(
+            db_bytes=int(plain["etcd_mvcc_db_total_size_in_bytes"]),
+            quota_bytes=int(plain["etcd_server_quota_backend_bytes"]),
+            fsyncs=tuple(fsyncs),
+            heartbeat_failures=int(plain["etcd_server_heartbeat_send_failures_total"]),
+            leader_changes=int(plain["etcd_server_leader_changes_seen_total"]),
+        )
+    except KeyError as e:
+        raise errors.ServerRefused(f"etcd's metrics lack {e.args[0]}", code="metrics") from e

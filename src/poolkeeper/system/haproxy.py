@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 
 from poolkeeper import errors
+from poolkeeper.model.checkup import Traffic
 from poolkeeper.model.observed import HaproxyView, Proxy
 from poolkeeper.system import http
 
@@ -30,10 +32,14 @@ async def _version(base: str, auth: http.Auth | None, timeout: float) -> str:
     return found.group(1) if found else "unknown"
 
 
-def read_rows(text: str) -> tuple[Proxy, ...]:
-    """The CSV of the statistics page → rows. Raises ServerRefused (code "csv") for anything else."""
+def _rows(text: str) -> Iterator[dict[str, str]]:
     if not text.startswith("# pxname,svname,"):
         raise errors.ServerRefused("this is not HAProxy's statistics page (its CSV begins otherwise)", code="csv")
+    return csv.DictReader(io.StringIO(text.removeprefix("# ")))
+
+
+def read_rows(text: str) -> tuple[Proxy, ...]:
+    """The CSV of the statistics page → rows. Raises ServerRefused (code "csv") for anything else."""
     return tuple(
         Proxy(
             proxy=row["pxname"],
@@ -42,5 +48,26 @@ def read_rows(text: str) -> tuple[Proxy, ...]:
             sessions=int(row["scur"] or 0),
             check=row.get("check_status", ""),
         )
-        for row in csv.DictReader(io.StringIO(text.removeprefix("# ")))
+        for row in _rows(text)
+    )
+
+
+async def observe_traffic(url: str, auth: http.Auth | None, timeout: float) -> tuple[Traffic, ...]:
+    """Queues and sessions of every proxy. `url` is the dashboard's, without a query."""
+    return read_traffic((await http.fetch(f"{url.rstrip('/')}/;csv", timeout=timeout, auth=auth)).text)
+
+
+def read_traffic(text: str) -> tuple[Traffic, ...]:
+    """The CSV of the statistics page → queues and sessions. Raises ServerRefused (code "csv") for anything else."""
+    return tuple(
+        Traffic(
+            proxy=row["pxname"],
+            name=row["svname"],
+            queued=int(row["qcur"] or 0),
+            most_queued=int(row["qmax"] or 0),
+            sessions=int(row["scur"] or 0),
+            most_sessions=int(row["smax"] or 0),
+            limit=int(row["slim"]) if row["slim"] else None,
+        )
+        for row in _rows(text)
     )

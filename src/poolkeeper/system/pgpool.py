@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from poolkeeper import errors
+from poolkeeper.model.checkup import PoolUse
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import PgpoolNode, PgpoolView
 from poolkeeper.system import postgres
@@ -42,3 +46,41 @@ async def read_nodes(opened: postgres.Session) -> tuple[PgpoolNode, ...]:
 async def count_processes(opened: postgres.Session) -> int:
     """How many child processes this Pgpool-II has."""
     return len(await opened.rows("SHOW pool_processes"))
+
+
+async def observe_use(dsn: Dsn, timeout: float) -> PoolUse:
+    """How a Pgpool-II's processes are used; the session that asks takes one of them. Raises as `postgres.session`."""
+    async with postgres.session(dsn, timeout) as opened:
+        processes = await opened.rows(SHOW_PROCESSES)
+        pools = await opened.rows(SHOW_POOLS)
+    return read_use(processes, pools, (dsn.user, dsn.dbname))
+
+
+SHOW_PROCESSES, SHOW_POOLS = "SHOW pool_processes", "SHOW pool_pools"
+# Columns of Pgpool-II 4.6. A pool that is empty has no user; one that is open to several nodes has a row for each.
+_SERVED, _STATE = 2, 7
+_PID, _POOL, _DATABASE, _USER, _USES = 0, 3, 5, 6, 13
+FREE = "Wait for connection"
+
+
+def read_use(
+    processes: Sequence[postgres.Row], pools: Sequence[postgres.Row], asker: tuple[str, str] = ("", "")
+) -> PoolUse:
+    """The rows of both → their sums, without the pair of user and database of the session that asked.
+
+    Raises ServerRefused (code "pgpool") for rows of another form.
+    """
+    try:
+        busy = sum(row[_STATE] != FREE for row in processes)
+        kept = {(row[_PID], row[_POOL]): row for row in pools if row[_USER]}
+        pairs = {(str(row[_USER]), str(row[_DATABASE])) for row in kept.values()} - {asker}
+        return PoolUse(
+            children=len(processes),
+            busy=max(0, busy - 1),
+            sessions=sum(int(row[_SERVED]) for row in processes),
+            connections=len(kept),
+            uses=sum(int(row[_USES]) for row in kept.values()),
+            pairs=tuple(sorted(pairs)),
+        )
+    except (IndexError, ValueError) as e:
+        raise errors.ServerRefused(f"Pgpool-II described its processes in an unknown way: {e!r}", code="pgpool") from e
