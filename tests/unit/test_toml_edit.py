@@ -175,7 +175,7 @@ def test_what_does_not_fit_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_wrong_file_is_refused_before_anything(tmp_path: Path) -> None:
-    path = _file(tmp_path, TEXT.replace("max_connections = 420", "max_connections = 42"))
+    path = _file(tmp_path, TEXT.replace("max_connections = 500", "max_connections = 50"))
     done = run("--file", str(path), "tune", "--write")
     assert done.exit_code == errors.SpecError.exit_code
 
@@ -197,7 +197,7 @@ def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
     """The proposal was made for another file: its pools do not fit the connections that this one keeps."""
     path = _file(tmp_path)
     made = tuning.proposal(chosen.Chosen(path).place, MACHINE, WISH)
-    other = TEXT.replace("admin_connections = 20", "admin_connections = 1000").replace("= 420", "= 2000")
+    other = TEXT.replace("admin_connections = 20", "admin_connections = 1000").replace("= 500", "= 2000")
     path.write_text(other)
     with pytest.raises(errors.SpecError):
         tuning.write(path, other, made)
@@ -209,8 +209,10 @@ def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     place = chosen.Chosen(_file(tmp_path)).place
     effects = tuning.proposal(place, Machine(64, 256_000), Wish(400, 2, Workload.REPORTING)).effects
     assert effects["lanes.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
-    assert effects["lanes.pool.max_pool"] == "restarts pgpool"
-    assert effects["postgresql.max_connections"] == "restarts PostgreSQL on every node"
+    assert effects["lanes.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
+    # What a pool gives back goes to the direct lanes, as long as they share; so does what the servers get.
+    assert effects["lanes.pool.max_pool"] == "restarts pgpool, reloads haproxy_pgpool"
+    assert effects["postgresql.max_connections"] == "reloads haproxy_pgpool, restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.shared_buffers"] == "restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.work_mem"] == "PostgreSQL reloads, no session ends"
     assert effects["postgresql.shared_memory_mb"] == "makes anew every node"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.unit import snapshots
 
 from poolkeeper import errors
-from poolkeeper.decide import tune
+from poolkeeper.decide import tune, tune_lanes
 from poolkeeper.model import rules
-from poolkeeper.model.spec import ClusterSpec, Lane, Lanes
+from poolkeeper.model.spec import ClusterSpec, DirectLane, Lane, Lanes
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, Workload, size
 
 SPEC = ClusterSpec()
@@ -27,23 +27,37 @@ ANY_MACHINES = st.builds(Machine, st.integers(1, 512), st.integers(256, 2**21))
 ANY_WISHES = st.builds(
     Wish, st.none() | st.integers(1, 3000), st.none() | st.integers(1, 100), st.sampled_from(list(Workload))
 )
-SPECS = st.builds(
-    lambda nodes, members, children, pools: snapshots.spec_of(
+DIRECT = ("direct_rw", "direct_ro")
+
+
+def _spec(nodes: int, members: int, children: int, pools: int, direct: tuple[tuple[bool, int], ...]) -> ClusterSpec:
+    """A cluster whose max_connections are just enough; a direct lane may be off, or have a number of its own."""
+    doors = dict(zip(DIRECT, direct, strict=True))
+    lanes: dict[str, Any] = {key: _lane(key, children, pools) for key in rules.LANES}
+    lanes |= {key: _direct(key, *door) for key, door in doors.items()}
+    needed = 3 * children * pools + sum(max(1, number) for is_on, number in direct if is_on) + 23
+    return snapshots.spec_of(
         nodes,
         members,
-        lanes=Lanes(**{key: _lane(key, children, pools) for key in rules.LANES}),
-        postgresql=SPEC.postgresql.model_copy(update={"max_connections": 3 * children * pools + 23}),
-    ),
-    st.integers(2, 5),
-    st.sampled_from((1, 3, 5)),
-    st.integers(4, 64),
-    st.integers(1, 6),
-)
+        lanes=Lanes(**lanes),
+        postgresql=SPEC.postgresql.model_copy(update={"max_connections": needed}),
+    )
 
 
 def _lane(key: str, children: int, pools: int) -> Lane:
     lane: Lane = getattr(SPEC.lanes, key)
     return lane.model_copy(update={"num_init_children": children, "max_pool": pools})
+
+
+def _direct(key: str, is_on: bool, number: int) -> DirectLane:
+    lane: DirectLane = getattr(SPEC.lanes, key)
+    return lane.model_copy(update={"max_sessions": number, **({} if is_on else {"port": 0})})
+
+
+_DOOR = st.tuples(st.booleans(), st.just(0) | st.integers(1, 200))
+SPECS = st.builds(
+    _spec, st.integers(2, 5), st.sampled_from((1, 3, 5)), st.integers(4, 64), st.integers(1, 6), st.tuples(_DOOR, _DOOR)
+)
 
 
 def mb(text: Any) -> int:
@@ -75,7 +89,8 @@ def test_every_proposal_passes_the_rules_and_fits_the_machine(spec: ClusterSpec,
     assert all(share.mb >= 0 for share in made.budget)
     found, nodes = proposed(made), len(spec.nodes)
     taken = mb(found["shared_buffers"]) * nodes + 4 * mb(found["maintenance_work_mem"])
-    sessions = sum(found[f"lanes.{key}.num_init_children"] for key in rules.LANES)
+    direct = sum(made.spec.direct_sessions().values())
+    sessions = sum(found[f"lanes.{key}.num_init_children"] for key in rules.LANES) + direct
     taken += int(2 * mb(found["work_mem"]) * sessions)
     assert taken <= on.memory_mb
     assert mb(found["effective_cache_size"]) <= on.memory_mb / nodes
@@ -88,11 +103,44 @@ def test_the_budget_of_connections_is_what_the_lanes_need(spec: ClusterSpec, on:
     made = fitting(spec, on, wish)
     found = proposed(made)
     pooled = sum(found[f"lanes.{k}.num_init_children"] * found[f"lanes.{k}.max_pool"] for k in rules.LANES)
-    needed = pooled + spec.postgresql.admin_connections + spec.postgresql.superuser_reserved_connections
+    direct = made.spec.direct_sessions()
+    reserved = spec.postgresql.admin_connections + spec.postgresql.superuser_reserved_connections
+    needed = pooled + sum(direct.values()) + reserved
     assert needed <= found["postgresql.max_connections"] <= max(20, needed + 20)
     if wish.clients:
-        for key, part in tune.DOORS[wish.workload].items():
+        parts = tune_lanes.DOORS[wish.workload]
+        for key, part in parts.items():
             assert found[f"lanes.{key}.num_init_children"] - 2 >= part * wish.clients
+        for key, sessions in direct.items():
+            assert sessions >= parts[tune_lanes.LIKE[key]] * wish.clients
+
+
+@given(SPECS, MACHINES, WISHES)
+def test_direct_lanes_are_sized_by_clients_alone(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+    """Each serves a few at the least; without --clients the file's word stays; one without a port is left out."""
+    made = fitting(spec, on, wish)
+    found = {key: value for key, value in proposed(made).items() if key.endswith("max_sessions")}
+    assert list(found) == [f"lanes.{key}.max_sessions" for key in spec.direct_lanes()]
+    assert set(made.spec.direct_lanes()) == set(spec.direct_lanes())
+    for key, lane in spec.direct_lanes().items():
+        least = min(4, lane.max_sessions or 4) if wish.clients is None else 4
+        assert made.spec.direct_sessions()[key] >= least
+        if wish.clients is None:
+            assert found[f"lanes.{key}.max_sessions"] == lane.max_sessions
+
+
+@given(SPECS, MACHINES, WISHES)
+def test_the_lines_of_the_budget_count_every_session(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+    """As the cluster that results would let them in: a direct lane's session is one connection, on one node."""
+    made = fitting(spec, on, wish)
+    after, count = made.spec, len(spec.nodes)
+    direct = sum(after.direct_sessions().values())
+    pool = after.lanes.pool
+    opened = after.pooled_connections + (count - 1) * pool.num_init_children * pool.max_pool
+    opened += direct + count * after.postgresql.admin_connections
+    assert next(share.mb for share in made.budget if share.title == "connections") == opened * tune.CONNECTION
+    sessions = direct + sum(lane.num_init_children for lane in after.lane_by_service().values())
+    assert next(s.mb for s in made.budget if s.title == "HAProxy") == tune.DOOR + sessions * tune.DOOR_SESSION
 
 
 @given(SPECS, MACHINES, WISHES)
@@ -126,6 +174,7 @@ def test_more_clients_take_no_place_away(spec: ClusterSpec, on: Machine, few: in
     many = proposed(fitting(spec, on, Wish(few + more, wish.pairs, wish.workload)))
     less = proposed(tune.propose(spec, on, Wish(few, wish.pairs, wish.workload)))
     counts = ["postgresql.max_connections", *(f"lanes.{key}.num_init_children" for key in rules.LANES)]
+    counts += [f"lanes.{key}.max_sessions" for key in spec.direct_lanes()]
     assert [name for name in counts if many[name] < less[name]] == []
     assert [name for name in ("shared_buffers", "work_mem") if mb(many[name]) > mb(less[name])] == []
 
@@ -172,8 +221,9 @@ def test_an_example_in_figures() -> None:
     """Two cores and 24 GB for a hundred clients of one user and database: what a person would compute by hand."""
     found = proposed(tune.propose(SPEC, Machine(2, 24_000), Wish(100, 1)))
     assert [found[f"lanes.{key}.num_init_children"] for key in rules.LANES] == [102, 27, 27]
-    assert found["postgresql.max_connections"] == 180  # 102 + 27 + 27 + 20 + 3 = 179
-    assert found["shared_buffers"] == "1673MB"
+    assert [found[f"lanes.{key}.max_sessions"] for key in DIRECT] == [100, 25]
+    assert found["postgresql.max_connections"] == 310  # 102 + 27 + 27 + 100 + 25 + 20 + 3 = 304
+    assert found["shared_buffers"] == "1672MB"
     assert (found["max_parallel_workers"], found["max_parallel_workers_per_gather"]) == (1, 0)
     assert found["checkpoint_timeout"] == "15min"
     assert found["haproxy.queue_timeout_ms"] == 30_000
@@ -182,6 +232,27 @@ def test_an_example_in_figures() -> None:
 def test_without_a_wish_the_lanes_stay() -> None:
     made = tune.propose(SPEC, Machine(2, 24_000), Wish())
     assert [c.key for c in made.changes if c.key.startswith(("lanes", "postgresql.max_conn"))] == []
+    said = next(choice for choice in made.choices if choice.key == "lanes.direct_rw.max_sessions").why
+    assert "an even share of what max_connections leaves, 46" in said
+
+
+def test_more_clients_later_are_not_held_to_what_was_written_before() -> None:
+    """What an earlier proposal gave a direct lane is no word of its own that would stay."""
+    before = tune.propose(SPEC, Machine(8, 64_000), Wish(50, 1)).spec
+    assert before.direct_sessions() == {"direct_rw": 50, "direct_ro": 13}
+    after = tune.propose(before, Machine(8, 64_000), Wish(200, 1)).spec
+    assert after.direct_sessions() == {"direct_rw": 200, "direct_ro": 50}
+
+
+def test_without_direct_lanes_there_is_room_for_more() -> None:
+    """The hint counts them, and says that one may be turned off."""
+    off = _spec(3, 3, 32, 4, ((False, 0), (False, 0)))
+    on, wish = Machine(2, 8_000), Wish(1_000, 1)
+    with_them, without = refusal(SPEC, on, wish), refusal(off, on, wish)
+    room = [int(found[1]) for hint in (with_them, without) if (found := re.search(r"--clients (\d+)", hint))]
+    assert room[0] < room[1]
+    assert "port = 0" in with_them
+    assert "port = 0" not in without
 
 
 def test_a_default_that_is_proposed_is_no_change() -> None:

@@ -17,18 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper import errors
-from poolkeeper.model import proxies, rules
+from poolkeeper.decide import tune_lanes
+from poolkeeper.decide.tune_lanes import Doors
+from poolkeeper.model import rules
 from poolkeeper.model.grammar import Setting
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Share, Wish, Workload, size
 
-LANES = ("rw", "ro", "pool")
-# The part of all clients that each door must be able to take at once. One door takes all or half of them.
-DOORS: dict[Workload, dict[str, float]] = {
-    Workload.OLTP: {"rw": 1, "ro": 0.25, "pool": 0.25},
-    Workload.MIXED: {"rw": 0.5, "ro": 0.5, "pool": 0.5},
-    Workload.REPORTING: {"rw": 0.25, "ro": 1, "pool": 0.25},
-}
 # Sorts and hash tables that one statement holds at once; the largest work_mem that is worth its memory, in MiB; the
 # part of the cores that parallel workers may take; and the most workers of one statement.
 PLAN_NODES = {Workload.OLTP: 1, Workload.MIXED: 2, Workload.REPORTING: 3}
@@ -71,17 +66,13 @@ MEMORY_DOCS = "PostgreSQL 17, 19.4 Resource Consumption"
 WAL_DOCS = "PostgreSQL 17, 28.5 WAL Configuration"
 PLANNER_DOCS = "PostgreSQL 17, 19.7 Query Planning"
 PARALLEL_DOCS = "PostgreSQL 17, 15.1 How Parallel Query Works"
-POOL_DOCS = "Pgpool-II 4.6, Managing Client Connections"
 
 
 @dataclass(frozen=True)
 class Sizes:
     """Every figure before it is put into words: counts, and MiB."""
 
-    children: dict[str, int]
-    pools: dict[str, int]
-    max_connections: int
-    open_connections: int  # on the whole machine, when every pool is full
+    doors: Doors
     workers: int
     per_gather: int
     node: float
@@ -93,11 +84,6 @@ class Sizes:
     wal: float
     budget: tuple[Share, ...]
 
-    @property
-    def sessions(self) -> int:
-        """Statements that can run at once: a session runs one, on one node."""
-        return sum(self.children.values())
-
 
 def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     """The proposal. Raises UserError where the machine or a limit of the spec cannot hold what is wanted."""
@@ -108,7 +94,7 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     too_much = _too_much(sizes)
     if too_much:
         raise errors.UserError(too_much, hint=_instead(spec, machine, wish))
-    choices = (*_lanes(spec, wish, sizes), *_servers(spec, wish, sizes, machine))
+    choices = (*tune_lanes.choices(spec, wish, sizes.doors), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
@@ -130,14 +116,15 @@ def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
 
 def _too_much(sizes: Sizes) -> str:
     """What is beyond a limit, as a sentence; "" if all fits."""
-    most = max(sizes.children.values())
+    doors = sizes.doors
+    most = max(doors.children.values())
     if most > 2000:
         return f"a lane would need {most} processes of Pgpool-II; 2000 are the limit"
-    if sizes.max_connections > 10_000:
-        return f"each node would need max_connections = {sizes.max_connections}; 10000 are the limit"
+    if doors.max_connections > 10_000:
+        return f"each node would need max_connections = {doors.max_connections}; 10000 are the limit"
     if sizes.work < 1:
         return (
-            f"{sizes.sessions} sessions and {sizes.open_connections} connections leave no memory to sort in: "
+            f"{doors.sessions} sessions and {doors.opened} connections leave no memory to sort in: "
             f"work_mem would be {max(sizes.work, 0) * 1024:.0f} kB"
         )
     return ""
@@ -150,42 +137,37 @@ def _instead(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
         middle = (fits + beyond) // 2
         tried = Wish(middle, wish.pairs, wish.workload)
         fits, beyond = (fits, middle) if _too_much(_sizes(spec, machine, tried)) else (middle, beyond)
-    pairs = max(lane.max_pool for lane in _declared(spec).values()) if wish.pairs is None else wish.pairs
+    pairs = max(lane.max_pool for lane in tune_lanes.declared(spec).values()) if wish.pairs is None else wish.pairs
     if not fits:
         return "This machine is too small for the cluster; give it more memory (--memory)."
+    less = " or turn off a direct lane that nobody uses (port = 0)," if spec.direct_lanes() else ""
     return (
-        f"Here is room for --clients {fits} with {pairs} pairs of user and database (--pairs); or give more --memory."
+        f"Here is room for --clients {fits} with {pairs} pairs of user and database (--pairs);{less} or give more "
+        "--memory."
     )
 
 
-def _declared(spec: ClusterSpec) -> dict[str, Lane]:
-    return {key: getattr(spec.lanes, key) for key in LANES}
-
-
 def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
-    lanes, doors, count = _declared(spec), DOORS[wish.workload], len(spec.nodes)
-    children = {key: lane.num_init_children for key, lane in lanes.items()}
-    if wish.clients is not None:
-        children = {key: _children(wish.clients * doors[key]) for key in LANES}
-    pools = {key: lane.max_pool if wish.pairs is None else wish.pairs for key, lane in lanes.items()}
-    pooled = {key: children[key] * pools[key] for key in LANES}
-    # Behind 9999 each session is connected to every node; the other two lanes use one server a session.
-    opened = pooled["rw"] + pooled["ro"] + count * pooled["pool"] + count * spec.postgresql.admin_connections
+    doors, count = tune_lanes.doors(spec, wish), len(spec.nodes)
     workers = int(machine.cores * PARALLEL_CORES[wish.workload])
     per_gather = min(MOST_PER_GATHER[wish.workload], workers // 2)
-    outside = _outside(spec, machine, children, pools)
+    outside = _outside(spec, machine, doors)
     node = (machine.memory_mb - sum(share.mb for share in outside)) / count
     buffers = min(max(node / 4, LEAST_BUFFERS), MOST_BUFFERS)
     maintenance = min(max(node / 16, LEAST_MAINTENANCE), MOST_MAINTENANCE)
     inside = [
         Share("shared_buffers", count * buffers, f"{count} nodes × {buffers:.0f} MB"),
         Share("servers", count * SERVER, f"{count} nodes × {SERVER:.0f} MB of other shared memory and processes"),
-        Share("connections", opened * CONNECTION, f"{opened} open when every pool is full × {CONNECTION:.0f} MB"),
+        Share(
+            "connections",
+            doors.opened * CONNECTION,
+            f"{doors.opened} open when every lane is full × {CONNECTION:.0f} MB",
+        ),
         Share("maintenance", VACUUMS * maintenance, f"{VACUUMS} × maintenance_work_mem, on the primary alone"),
     ]
     cache = max(node / 4, 0)
     rest = machine.memory_mb - sum(share.mb for share in (*outside, *inside)) - count * cache
-    holders = (sum(children.values()) + count * workers) * HASH_MEM * PLAN_NODES[wish.workload]
+    holders = (doors.sessions + count * workers) * HASH_MEM * PLAN_NODES[wish.workload]
     most = MOST_WORK_MEM[wish.workload]
     work = min(rest / holders, most)
     cache += max(rest - work * holders, 0) / count
@@ -197,10 +179,7 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
         Share("page cache", count * cache, "what no other line takes"),
     )
     return Sizes(
-        children=children,
-        pools=pools,
-        max_connections=_max_connections(spec, sum(pooled.values())),
-        open_connections=opened,
+        doors=doors,
         workers=workers,
         per_gather=per_gather,
         node=node,
@@ -208,23 +187,10 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
         maintenance=maintenance,
         work=work,
         cache=cache,
-        shm=_shm(work, workers, per_gather, sum(children.values())),
+        shm=_shm(work, workers, per_gather, doors.sessions),
         wal=min(max(4 * buffers, LEAST_WAL), MOST_WAL),
         budget=budget,
     )
-
-
-def _children(clients: float) -> int:
-    """As many processes as clients, and those that HAProxy leaves free."""
-    return max(4, math.ceil(clients) + proxies.SPARE_CHILDREN)
-
-
-def _max_connections(spec: ClusterSpec, pooled: int) -> int:
-    """The budget, rounded up to tens; a value that is there and hardly above it stays: a change is a restart."""
-    server = spec.postgresql
-    needed = pooled + server.admin_connections + server.superuser_reserved_connections
-    rounded = max(20, math.ceil(needed / 10) * 10)
-    return server.max_connections if needed <= server.max_connections <= rounded + 10 else rounded
 
 
 def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
@@ -234,13 +200,13 @@ def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
     return max(LEAST_SHM, min(math.ceil(needed / 64) * 64, 1_048_576))
 
 
-def _outside(spec: ClusterSpec, machine: Machine, children: dict[str, int], pools: dict[str, int]) -> list[Share]:
+def _outside(spec: ClusterSpec, machine: Machine, doors: Doors) -> list[Share]:
     """What is not PostgreSQL's."""
     members, count, system = len(spec.etcd.members), len(spec.nodes), max(512.0, machine.memory_mb / 10)
-    sessions = sum(children.values())
-    pool = sum(POOL_FIXED + n * POOL_PROCESS + n * pools[key] * POOL_SLOT for key, n in children.items())
+    processes, sessions = sum(doors.children.values()), doors.sessions
+    pool = len(doors.children) * POOL_FIXED + processes * POOL_PROCESS + doors.pooled * POOL_SLOT
     formula = (
-        f"3 × {POOL_FIXED:.0f} MB + {sessions} processes × {POOL_PROCESS:.0f} MB + {POOL_SLOT} MB a pooled connection"
+        f"3 × {POOL_FIXED:.0f} MB + {processes} processes × {POOL_PROCESS:.0f} MB + {POOL_SLOT} MB a pooled connection"
     )
     return [
         Share("system and engine", system, "a tenth of the memory, at least 512 MB"),
@@ -252,28 +218,14 @@ def _outside(spec: ClusterSpec, machine: Machine, children: dict[str, int], pool
     ]
 
 
-def _lanes(spec: ClusterSpec, wish: Wish, sizes: Sizes) -> Iterator[Choice]:
-    for key, lane in _declared(spec).items():
-        n, p, part = sizes.children[key], sizes.pools[key], DOORS[wish.workload][key]
-        kept = "no --clients was given, so it stays"
-        spare = f"{proxies.SPARE_CHILDREN} that HAProxy leaves free"
-        grown = f"{part:.0%} of {wish.clients} clients ({wish.workload.value}) + {spare} = {n}"
-        why = f"A session holds one process of Pgpool-II to its end: {kept if wish.clients is None else grown}."
-        yield Choice(("lanes", key, "num_init_children"), lane.num_init_children, n, why, POOL_DOCS)
-        said = "no --pairs was given, so it stays" if wish.pairs is None else str(p)
-        why = f"A process keeps one server connection for each pair of user and database: {said}."
-        yield Choice(("lanes", key, "max_pool"), lane.max_pool, p, why, POOL_DOCS)
-
-
 def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> Iterator[Choice]:
-    server, haproxy = spec.postgresql, spec.haproxy
-    sums = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in LANES)
-    reserved = f"{server.admin_connections} for administration + {server.superuser_reserved_connections} reserved"
+    server, haproxy, doors = spec.postgresql, spec.haproxy, sizes.doors
+    formula = tune_lanes.connections_formula(spec, doors)
     yield Choice(
         ("postgresql", "max_connections"),
         server.max_connections,
-        sizes.max_connections,
-        f"Per node: all lanes may ask the same node after role changes: {sums} + {reserved} ≤ {sizes.max_connections}.",
+        doors.max_connections,
+        f"Per node: all lanes may ask the same node after role changes: {formula} ≤ {doors.max_connections}.",
         BUDGET_RULE,
     )
     yield Choice(
@@ -310,8 +262,8 @@ def _parameters(sizes: Sizes, wish: Wish, machine: Machine, nodes: int) -> Itera
     yield (
         "work_mem",
         size(sizes.work),
-        f"What is left over {sizes.sessions} sessions and {nodes}×{sizes.workers} parallel workers, × {HASH_MEM:.0f} "
-        f"(hash_mem_multiplier) × {PLAN_NODES[wish.workload]} sorts a statement, at most "
+        f"What is left over {sizes.doors.sessions} sessions and {nodes}×{sizes.workers} parallel workers, × "
+        f"{HASH_MEM:.0f} (hash_mem_multiplier) × {PLAN_NODES[wish.workload]} sorts a statement, at most "
         f"{MOST_WORK_MEM[wish.workload]} MB.",
         MEMORY_DOCS,
     )
@@ -344,7 +296,7 @@ def _notes(spec: ClusterSpec, sizes: Sizes) -> Iterator[str]:
     keep = spec.postgresql.parameters.get("max_slot_wal_keep_size", "-1, without a limit")
     yield (
         f"Per node are all of postgresql.*: {count} nodes share this machine, each with {sizes.node:.0f} MB of it. Per "
-        "lane are num_init_children and max_pool."
+        "lane are num_init_children and max_pool, of the direct lanes max_sessions."
     )
     yield f"WAL needs disk: {count} × ({size(sizes.wal)} max_wal_size + {keep} max_slot_wal_keep_size) at the most."
     yield "No container has a memory limit: the budget holds by these values, and the kernel knows nothing of it."
