@@ -28,7 +28,7 @@ SPEC = ClusterSpec()
 PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)
 GIB = 1024**3
 SETTINGS = {
-    "max_connections": "420",
+    "max_connections": "500",
     "superuser_reserved_connections": "3",
     "reserved_connections": "0",
     "checkpoint_timeout": "300",
@@ -59,13 +59,15 @@ def load(name: str) -> NodeLoad:
 
 
 def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", doors: int = 8) -> tuple[Traffic, ...]:
-    """HAProxy's rows; the lane of that key has so many sessions and so many who wait."""
+    """HAProxy's rows; the lane of that key has so many sessions and, where there is a queue, who wait."""
     rows = [Traffic(name, "FRONTEND", 0, 0, doors, 20, 4224) for name in ("rw", "ro", "primary")]
     for lane in ("rw", "ro"):
         waits, at_once = (queued, sessions) if lane == key else (0, 5)
         service = getattr(SPEC.lanes, lane).service
         rows.append(Traffic(f"lane_{lane}", service, waits, waits, at_once, 20, 30))
         rows.append(Traffic(f"lane_{lane}", "BACKEND", waits, waits, at_once, 20, 423))
+    for lane, limit in SPEC.direct_sessions().items():
+        rows.append(Traffic(lane, "FRONTEND", 0, 0, sessions if lane == key else 5, 20, limit))
     return tuple(rows)
 
 

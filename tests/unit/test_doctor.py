@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit import checkup_sample as sample
+from tests.unit import deployments
 from tests.unit.checkup_sample import (
     GIB,
     OTHER,
@@ -27,7 +28,17 @@ from tests.unit.checkup_sample import (
 from tests.unit.suite_sample import bad
 
 from poolkeeper.cli import doctor
-from poolkeeper.model.checkup import DeadRows, EtcdLoad, Facts, HostLoad, Judgement, StandbyLag, Vacuuming, Volume
+from poolkeeper.model.checkup import (
+    DeadRows,
+    EtcdLoad,
+    Facts,
+    HostLoad,
+    Judgement,
+    StandbyLag,
+    Traffic,
+    Vacuuming,
+    Volume,
+)
 from poolkeeper.model.observed import Container, PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
@@ -81,13 +92,17 @@ PLANTED: tuple[tuple[str, str, Facts], ...] = (
     ("lanes.sessions", "rw", with_fact("traffic", sample.traffic(sessions=27))),
     ("lanes.sessions", "ro", with_fact("traffic", sample.traffic(sessions=30, key="ro"))),
     ("lanes.sessions", "pool", with_lane("pool", busy=29)),
+    ("lanes.sessions", "direct_rw", with_fact("traffic", sample.traffic(sessions=42, key="direct_rw"))),
+    ("lanes.sessions", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
     ("lanes.pairs", "rw", with_lane("rw", pairs=tuple((f"u{i}", "app") for i in range(5)))),
     ("lanes.reuse", "pool", with_lane("pool", connections=30, uses=31)),
     ("haproxy.queue", "rw", with_fact("traffic", sample.traffic(queued=1))),
     ("haproxy.queue", "ro", with_fact("traffic", sample.traffic(queued=3, key="ro"))),
+    ("haproxy.queue", "direct_rw", with_fact("traffic", sample.traffic(sessions=46, key="direct_rw"))),
+    ("haproxy.queue", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
     ("haproxy.sessions", "primary", with_fact("traffic", sample.traffic(doors=3500))),
-    ("postgresql.connections", PRIMARY, doing(clients=380)),
-    ("postgresql.connections", STANDBY, doing(STANDBY, clients=380)),
+    ("postgresql.connections", PRIMARY, doing(clients=450)),
+    ("postgresql.connections", STANDBY, doing(STANDBY, clients=450)),
     ("postgresql.cache", PRIMARY, counted(hits=9_000, reads=1_000)),
     ("postgresql.temp_files", PRIMARY, counted(temp_files=1_001)),
     ("postgresql.deadlocks", PRIMARY, counted(deadlocks=11)),
@@ -162,7 +177,10 @@ def test_planted_fact_is_caught(check: str, subject: str, facts: Facts) -> None:
 def test_planted_fact_troubles_few_others(check: str, subject: str, facts: Facts) -> None:
     """A judge looks at its own fact: what else is called a limit is at most the same thing by another word."""
     others = {j.check for j in found(facts, Outcome.FAIL)} - {check}
-    assert others <= {"haproxy.sessions", "replication.lag", "replication.quorum", "postgresql.oldest_xmin"}, subject
+    same = {"haproxy.sessions", "replication.lag", "replication.quorum", "postgresql.oldest_xmin"}
+    if subject.startswith("direct_"):
+        same |= {"lanes.sessions", "haproxy.queue"}  # a full one is both
+    assert others <= same, subject
 
 
 def test_every_key_is_a_key_of_the_file_or_a_parameter() -> None:
@@ -251,6 +269,43 @@ def test_who_waits_at_haproxys_server_counts_too() -> None:
     rows = [replace(r, queued=0) if r.name == "BACKEND" else r for r in sample.traffic(queued=4)]
     caught = next(j for j in found(with_fact("traffic", tuple(rows)), Outcome.FAIL) if j.check == "haproxy.queue")
     assert (caught.subject, caught.figure) == ("rw", "4")
+
+
+@pytest.mark.parametrize(
+    ("sessions", "limits"),
+    [(41, set()), (42, {"lanes.sessions"}), (45, {"lanes.sessions"}), (46, {"lanes.sessions", "haproxy.queue"})],
+)
+def test_a_direct_lane_is_judged_by_its_own_limit(sessions: int, limits: set[str]) -> None:
+    """46 at once: from nine tenths on it is nearly full; who comes waits only when it is full, and is not counted."""
+    facts = with_fact("traffic", sample.traffic(sessions=sessions, key="direct_ro"))
+    judged = {j.check: j for j in all_judges.judge(SPEC, facts) if j.subject == "direct_ro"}
+    assert set(judged) == {"lanes.sessions", "haproxy.queue"}
+    assert {check for check, j in judged.items() if j.outcome is Outcome.FAIL} == limits
+    assert (judged["lanes.sessions"].figure, judged["haproxy.queue"].figure) == (
+        f"{sessions} of 46",
+        f"{46 - sessions} free",
+    )
+    assert {j.key for j in judged.values()} == {"lanes.direct_ro.max_sessions"}
+    assert ("does not count" in judged["haproxy.queue"].says) == ("haproxy.queue" in limits)
+
+
+@pytest.mark.parametrize("said", ["no frontend direct_rw", "direct_rw has no limit"])
+def test_a_direct_lane_that_haproxy_does_not_tell_of_is_unknown(said: str) -> None:
+    """As before the first `up` with such a lane; the other one is judged by itself."""
+    rows = [row for row in sample.traffic() if row.proxy != "direct_rw"]
+    if "limit" in said:
+        rows.append(Traffic("direct_rw", "FRONTEND", 0, 0, 50, 50, None))
+    unknown = found(with_fact("traffic", tuple(rows)), Outcome.UNKNOWN)
+    assert {(j.check, j.subject) for j in unknown} == {("lanes.sessions", "direct_rw"), ("haproxy.queue", "direct_rw")}
+    assert all(said in j.says for j in unknown)
+
+
+def test_a_direct_lane_without_a_port_is_not_missed() -> None:
+    off = deployments.edit(SPEC, "lanes.direct_rw.port", 0)
+    rows = tuple(row for row in sample.traffic() if row.proxy != "direct_rw")
+    judged = all_judges.judge(off, with_fact("traffic", rows))
+    assert {j.outcome for j in judged} == {Outcome.PASS}
+    assert {j.subject for j in judged if j.subject.startswith("direct")} == {"direct_ro"}
 
 
 def test_databases_beyond_those_looked_into_are_unknown() -> None:

@@ -60,6 +60,7 @@ STATISTICS = (
     "lane_rw,pgpool_rw,2,9,30,30,30,2672,UP,L7OK,\n"
     "lane_rw,BACKEND,3,25,14,55,423,2763,UP,,\n"
     "primary,pg_node1,0,0,0,25,,985,DOWN,L7STS,\n"
+    "direct_rw,FRONTEND,,,46,46,46,120,OPEN,,\n"
 )
 
 
@@ -69,6 +70,7 @@ def test_haproxys_queues_and_limits() -> None:
     assert rows[1] == Traffic("lane_rw", "pgpool_rw", 2, 9, 30, 30, 30)
     assert rows[2].queued == 3
     assert rows[3].limit is None
+    assert rows[4] == Traffic("direct_rw", "FRONTEND", 0, 0, 46, 46, 46)
 
 
 def test_another_page_is_not_haproxys() -> None:

@@ -1,4 +1,7 @@
-"""What clients meet first: a free process of Pgpool-II, a place in HAProxy's queue, a kept connection."""
+"""What clients meet first: a free session of a lane, a place in a queue, a kept connection.
+
+Not known: how many wait for a full direct lane. HAProxy does not accept them, so only the kernel has them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
         yield _reuse(spec, facts, key)
     for key in DOORS:
         yield _queue(spec, facts, key, getattr(spec.lanes, key).service)
-    yield from _frontends(facts)
+    for key in spec.direct_lanes():
+        yield _direct_sessions(facts, key)
+        yield _direct_queue(facts, key)
+    yield from _frontends(spec, facts)
 
 
 def _row(facts: Facts, proxy: str, name: str) -> Traffic | None:
@@ -123,14 +129,67 @@ def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement
     return look.judged(waiting > 0, str(waiting), says, facts.traffic)
 
 
-def _frontends(facts: Facts) -> Iterator[Judgement]:
+def _direct(facts: Facts, key: str) -> Traffic | str:
+    """The row of a direct lane's door, which has a limit of its own; or why there is none."""
+    row = _row(facts, key, "FRONTEND")
+    if row and row.limit:
+        return row
+    if value_of(facts.traffic) is None:
+        return ""  # the reading has the reason
+    return f"HAProxy's frontend {key} has no limit" if row else f"HAProxy has no frontend {key}"
+
+
+def _direct_sessions(facts: Facts, key: str) -> Judgement:
+    look = Look(
+        "lanes.sessions",
+        key,
+        f"{NEARLY_FULL:.0%} of the sessions that the lane serves at once",
+        f"lanes.{key}.max_sessions",
+        "Raise it with postgresql.max_connections (poolkeeper tune --clients N computes both), or make the programs' "
+        "own pools smaller: the sum of them must fit.",
+        f"echo 'show stat' to HAProxy: scur, smax, slim of {key}",
+    )
+    row = _direct(facts, key)
+    if isinstance(row, str):
+        return look.unknown(facts.traffic, why=row)
+    limit = row.limit or 0
+    figure = f"{row.sessions} of {limit}"
+    says = f"{figure} sessions are open at the lane {key}, at most {row.most_sessions} since HAProxy began"
+    return look.judged(row.sessions >= NEARLY_FULL * limit, figure, says, facts.traffic)
+
+
+def _direct_queue(facts: Facts, key: str) -> Judgement:
+    """Its door has no queue: while there is room everybody is let in, and then nobody."""
+    look = Look(
+        "haproxy.queue",
+        key,
+        "there is room for one more",
+        f"lanes.{key}.max_sessions",
+        "Raise it with max_connections (poolkeeper tune --clients N): a client waits, connected and without an answer, "
+        "until a session ends or its own connection timeout.",
+        f"echo 'show stat' to HAProxy: scur, slim of {key}",
+    )
+    row = _direct(facts, key)
+    if isinstance(row, str):
+        return look.unknown(facts.traffic, why=row)
+    limit = row.limit or 0
+    figure = f"{max(0, limit - row.sessions)} free"
+    says = f"the lane {key} would let {limit - row.sessions} more in, so nobody waits for a place"
+    full = row.sessions >= limit
+    if full:
+        says = f"the lane {key} is full: who comes now waits until a session ends (how many do, HAProxy does not count)"
+    return look.judged(full, figure, says, facts.traffic)
+
+
+def _frontends(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+    """The ports that have HAProxy's own limit; a direct lane's is that of its sessions."""
     rows = value_of(facts.traffic)
     advice = "HAProxy's own limit follows the lanes' num_init_children; look who opens so many sessions."
     if rows is None:
         yield Look("haproxy.sessions", "haproxy", f"{CROWDED:.0%} of each port's limit", "").unknown(facts.traffic)
         return
     for row in rows:
-        if row.name == "FRONTEND" and row.limit:
+        if row.name == "FRONTEND" and row.limit and row.proxy not in spec.direct_lanes():
             look = Look("haproxy.sessions", row.proxy, f"{CROWDED:.0%} of its limit", "", advice)
             figure = f"{row.sessions} of {row.limit}"
             says = f"{figure} sessions ({share(row.sessions, row.limit)}) are open at HAProxy's port {row.proxy}"
