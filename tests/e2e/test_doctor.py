@@ -114,6 +114,19 @@ def test_it_sees_a_full_lane_and_who_waits_at_its_door(cluster: Cluster) -> None
     waiter.join(timeout=60)
 
 
+def test_it_sees_a_full_direct_lane(cluster: Cluster) -> None:
+    """As many sessions as its door lets in; who comes then waits in the kernel, and HAProxy's queue is empty."""
+    dsn, sessions = cluster.dsn("direct_rw"), cluster.place.spec.direct_sessions()["direct_rw"]
+    with contextlib.ExitStack() as held:
+        for _ in range(sessions):
+            held.enter_context(psycopg.connect(dsn, connect_timeout=20))
+        caught = wait_for_limit(cluster, "haproxy.queue", "direct_rw")
+        assert (caught["figure"], caught["key"]) == ("0 free", "lanes.direct_rw.max_sessions")
+        wait_for_limit(cluster, "lanes.sessions", "direct_rw")
+    _, judgements = look(cluster)
+    assert {("haproxy.queue", "direct_ro"), ("lanes.sessions", "direct_ro")} <= of(judgements, "pass")
+
+
 def _connect(dsn: str) -> None:
     """It may be refused: haproxy.queue_timeout_ms may end before a place is free."""
     with contextlib.suppress(psycopg.OperationalError), psycopg.connect(dsn, connect_timeout=120):
@@ -185,6 +198,7 @@ def test_what_tune_writes_is_what_up_applies(cluster: Cluster) -> None:
         spec = cluster.place.spec
         assert rules.broken_rules(spec) == []
         assert spec.lanes.rw.num_init_children == 42
+        assert spec.direct_sessions() == {"direct_rw": 40, "direct_ro": 10}
         assert [line for line in before.split("\n") if line.startswith("#")] == [
             line for line in path.read_text().split("\n") if line.startswith("#")
         ]
