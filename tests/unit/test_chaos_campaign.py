@@ -38,7 +38,7 @@ def test_plan_has_each_scenario_and_faults_enough(seed: int) -> None:
     for sitting in plan:
         assert [turn.number for turn in sitting] == list(range(1, len(sitting) + 1))
         assert len(sitting) == 1 or sum(turn.scenario.seconds for turn in sitting) <= 720
-        assert len({turn.scenario.hits_keeper for turn in sitting}) == 1
+        assert len({(turn.scenario.hits_keeper, turn.scenario.splits) for turn in sitting}) == 1
 
 
 def test_few_faults_still_mean_every_scenario_once() -> None:
