@@ -3,7 +3,8 @@
 Invariant: a pure function of the scenarios, the number of faults, the length of a sitting and the seed. A sitting is a
 run of its own, with its own history, final reads and state after it all, so neither memory nor the time to judge grows
 with the campaign. Scenarios that take keeper away have sittings of their own, as only in the others is the age of reads
-judged; so have those that make a second primary, as only in the others is a node's own port asked for writes. After each has had its turn, the quicker half of them fill up what is missing.
+judged; so have those that make a second primary, as only in the others is a node's own port asked for writes. After
+each has had its turn, the quicker half of them fill up what is missing.
 """
 
 from __future__ import annotations
