@@ -77,9 +77,7 @@ async def run(
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = gear.jobs(site.spec, is_bounded)
-    if any(
-        turn.scenario.splits for turn in turns
-    ):  # its own port takes writes, so nobody asks there for the one writer
+    if any(turn.scenario.splits for turn in turns):  # nobody asks at the nodes' own ports then
         jobs = tuple(job for job in jobs if job.name != all_jobs.ONE_WRITER)
     await undo.in_thread(sweep, site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
