@@ -59,6 +59,7 @@ def test_sum_of_two_sittings() -> None:
     assert told.lost == 0
     kill = next(tally for tally in told.tallies if tally.scenario == "kill_node")
     assert (kill.turns, kill.longest_heal) == (2, 8.0)
+    assert [tally.scenario for tally in told.tallies] == ["kill_node", "switchover"]  # the third one never began
 
 
 def test_a_sitting_that_did_not_take_place_leaves_it_unknown() -> None:
