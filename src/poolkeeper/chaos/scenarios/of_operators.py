@@ -73,12 +73,6 @@ SCENARIOS = (
         overlaps=True,
     ),
     Scenario(
-        "switchover_past_poolkeeper",
-        "A switchover that somebody asks of Patroni itself must be seen by every door",
-        (act("a switchover by Patroni's own API", Target.PRIMARY, operators.Handover),),
-        _AT_ONCE,
-    ),
-    Scenario(
         "there_and_back",
         "A switchover right after another must not lead a door to the one before",
         (_SWITCHOVER, _SWITCHOVER),
