@@ -23,8 +23,10 @@ pgpool-down: .venv   ; @$(PK) down $(ARGS)  ## remove containers, network AND DA
 test-pgpool: .venv   ; @$(PK) test $(ARGS)  ## prove that the running cluster works
 pgpool-drill: .venv  ; @$(PK) drill $(ARGS)  ## break the running cluster and measure what clients see, as ARGS="kill_node --rounds 10"
 pgpool-chaos: .venv  ; @$(PK) chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(foreach s,$(SCENARIO),--scenario $(s)) $(ARGS)  ## break it under load and judge all that clients were told, as MINUTES=10 SEED=7 SCENARIO="kill_node switchover"
+pgpool-campaign: .venv ; @$(PK) chaos campaign $(ARGS)  ## every scenario, in sittings: an hour and more
+pgpool-self-test: .venv ; @$(PK) chaos self-test $(ARGS)  ## plant bugs in the running cluster, and see that each is caught
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
-test: lint           ; @$(PK) engine && $(BIN)/pytest tests $(ARGS)  ## lint and every test, whole clusters too
+test: lint           ; @$(PK) engine && $(BIN)/pytest tests --durations=25 $(ARGS)  ## lint and every test, whole clusters too
 test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
 lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
 

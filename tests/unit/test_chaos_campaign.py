@@ -38,7 +38,7 @@ def test_plan_has_each_scenario_and_faults_enough(seed: int) -> None:
     for sitting in plan:
         assert [turn.number for turn in sitting] == list(range(1, len(sitting) + 1))
         assert len(sitting) == 1 or sum(turn.scenario.seconds for turn in sitting) <= 720
-        assert len({turn.scenario.hits_keeper for turn in sitting}) == 1
+        assert len({(turn.scenario.hits_keeper, turn.scenario.splits) for turn in sitting}) == 1
 
 
 def test_few_faults_still_mean_every_scenario_once() -> None:
@@ -59,6 +59,7 @@ def test_sum_of_two_sittings() -> None:
     assert told.lost == 0
     kill = next(tally for tally in told.tallies if tally.scenario == "kill_node")
     assert (kill.turns, kill.longest_heal) == (2, 8.0)
+    assert [tally.scenario for tally in told.tallies] == ["kill_node", "switchover"]  # the third one never began
 
 
 def test_a_sitting_that_did_not_take_place_leaves_it_unknown() -> None:

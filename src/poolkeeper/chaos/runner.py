@@ -23,6 +23,7 @@ from poolkeeper.chaos.gear import LAST_SECONDS, Gear
 from poolkeeper.chaos.history import Header
 from poolkeeper.chaos.nemesis import Nemesis, Played
 from poolkeeper.chaos.schedule import Turn
+from poolkeeper.chaos.workloads import all_jobs
 from poolkeeper.chaos.workloads.job import SCHEMA, Job
 from poolkeeper.drill.site import Site
 from poolkeeper.faults.healing import Healing
@@ -76,6 +77,8 @@ async def run(
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = gear.jobs(site.spec, is_bounded)
+    if any(turn.scenario.splits for turn in turns):  # nobody asks at the nodes' own ports then
+        jobs = tuple(job for job in jobs if job.name != all_jobs.ONE_WRITER)
     await undo.in_thread(sweep, site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)

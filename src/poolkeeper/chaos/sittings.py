@@ -2,12 +2,14 @@
 
 Invariant: a pure function of the scenarios, the number of faults, the length of a sitting and the seed. A sitting is a
 run of its own, with its own history, final reads and state after it all, so neither memory nor the time to judge grows
-with the campaign. Scenarios that take keeper away have sittings of their own: only in the others is the age of reads
-judged. After each has had its turn, the quicker half of them fill up what is missing.
+with the campaign. Scenarios that take keeper away have sittings of their own, as only in the others is the age of reads
+judged; so have those that make a second primary, as only in the others is a node's own port asked for writes. After
+each has had its turn, the quicker half of them fill up what is missing.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,7 +26,8 @@ def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: in
         raise ValueError("there is no scenario to run")
     chance = random.Random(seed)
     chosen = list(_chosen(scenarios, faults, chance))
-    apart = ([s for s in chosen if s.hits_keeper is is_so] for is_so in (False, True))
+    kinds = itertools.product((False, True), repeat=2)
+    apart = ([s for s in chosen if (s.splits, s.hits_keeper) == kind] for kind in kinds)
     cut = (sitting for kind in apart for sitting in _cut([turn(s, 0, chance) for s in kind], seconds))
     return tuple(tuple(replace(t, number=i) for i, t in enumerate(sitting, start=1)) for sitting in cut)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from poolkeeper import errors, observe, switchover, wait
@@ -16,6 +15,7 @@ from poolkeeper.faults import peers
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.target import Target
 from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
+from poolkeeper.model.progress import Silent
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.system import etcd, http, patroni, pgpool
@@ -24,18 +24,6 @@ LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
 _UP = ("up", "waiting")
 _OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Target.ETCD_MEMBERS)
-
-
-class Silent:
-    """Progress of an operation inside a round, which is a step itself."""
-
-    def step(self, title: str) -> AbstractContextManager[None]:
-        """Not shown."""
-        del title
-        return nullcontext()
-
-    def note(self, text: str) -> None:
-        """Not shown."""
 
 
 @dataclass(frozen=True)

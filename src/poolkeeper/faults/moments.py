@@ -7,22 +7,20 @@ it is aimed at it.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from poolkeeper.faults import containers, processes
+from poolkeeper.faults import choices, containers, processes
 from poolkeeper.faults.fault import Fault
-from poolkeeper.faults.ground import Ground, Process
+from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.packets import DropPackets, sweep_rules
-from poolkeeper.faults.processes import FreezeProcesses, KillProcesses
+from poolkeeper.faults.processes import FreezeProcesses, TermProcesses
 from poolkeeper.faults.together import Parts, Together
-from poolkeeper.system import patroni, postgres
+from poolkeeper.system import postgres
 
 UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; below a client's patience
 GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: beyond a client's patience; until TCP tries again
 VOTES = 6.0  # seconds: a silence that is noticed, and an election with its limit of 2 s for each question
-SWITCHOVER_SECONDS = 60.0
 
 Plan = Callable[[Ground, str], Parts]
 
@@ -96,7 +94,7 @@ def from_nodes(ground: Ground, victim: str) -> Parts:
 
 def not_streaming(ground: Ground, victim: str) -> Parts:
     """A standby that runs, is asked, and has no connection to any node that it could receive from."""
-    return (*from_nodes(ground, victim), (EndReceiver(ground, victim), 0.0))
+    return (*from_nodes(ground, victim), (TermProcesses(ground, victim, choices.of_server("walreceiver")), 0.0))
 
 
 def _addresses(ground: Ground, names: Sequence[str]) -> list[str]:
@@ -134,34 +132,3 @@ class Sql(Fault):
 
     def heal(self) -> None:
         """Sessions were told something; nothing is left of it."""
-
-
-class EndReceiver(KillProcesses):
-    """End the process that receives WAL; the server starts another one, which has to connect."""
-
-    sentence = "SIGTERM of the WAL receiver of {}, from the host"
-
-    def __init__(self, ground: Ground, victim: str) -> None:
-        super().__init__(ground, victim, wal_receiver)
-
-    def inject(self) -> None:
-        self.ground.send(signal.SIGTERM, self._targets, self.victim)
-
-
-def wal_receiver(found: Sequence[Process]) -> Sequence[Process]:
-    """The process of a standby that receives WAL."""
-    return [process for process in found if process.argv and " walreceiver" in process.argv[0]]
-
-
-class PlainSwitchover(Fault):
-    """A switchover asked of Patroni itself, as by `patronictl`: nobody tells anything else about it."""
-
-    sentence = "a switchover of Patroni's own away from {}"
-
-    def inject(self) -> None:
-        access = self.ground.place.access()
-        address = str(access.spec.addresses()[self.victim])
-        asyncio.run(patroni.switchover(address, self.victim, access.rest_auth, SWITCHOVER_SECONDS))
-
-    def heal(self) -> None:
-        """The role stays where it is."""

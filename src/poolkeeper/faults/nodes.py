@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 from poolkeeper import errors, observe, switchover, wait
 from poolkeeper.decide import health
 from poolkeeper.faults.ground import Ground
+from poolkeeper.model.progress import Silent
 from poolkeeper.system import patroni, postgres
 
 WHOLE_SECONDS = 60.0
@@ -22,18 +22,6 @@ _POSITION = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
 _KEPT = "SELECT setting FROM pg_settings WHERE name = 'wal_keep_size'"  # in megabytes
 _NEXT_SEGMENT = "SELECT pg_logical_emit_message(false, 'poolkeeper', 'next'), pg_switch_wal()"
 _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
-
-
-class Silent:
-    """Progress of an operation inside a fault, which says nothing of it."""
-
-    def step(self, title: str) -> AbstractContextManager[None]:
-        """Not shown."""
-        del title
-        return nullcontext()
-
-    def note(self, text: str) -> None:
-        """Not shown."""
 
 
 def stop(ground: Ground, nodes: Sequence[str]) -> None:

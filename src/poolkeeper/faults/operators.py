@@ -12,29 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 from poolkeeper import errors, maintenance, reinit, rolling_restart
 from poolkeeper.faults.fault import Ask, Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.model.progress import Silent
 from poolkeeper.system import cluster_store, etcd_kv, patroni
 from poolkeeper.system.etcd_wire import Guard
 
 DATA = "/var/lib/postgresql/data/pgdata"
 STORE_SECONDS = 5.0  # for a member of etcd to answer
 _REFUSALS = (errors.OperationRefused, errors.ServerRefused)
-
-
-class Quiet:
-    """Progress of an operation that is a fault here."""
-
-    def step(self, title: str) -> AbstractContextManager[None]:
-        """Not shown."""
-        del title
-        return nullcontext()
-
-    def note(self, text: str) -> None:
-        """Not shown."""
 
 
 class Attempt(Ask):
@@ -91,10 +79,10 @@ class Maintenance(Fault):
     sentence = "maintenance mode on, seen from {}"
 
     def inject(self) -> None:
-        maintenance.set_mode(self.ground.place, True, Quiet())
+        maintenance.set_mode(self.ground.place, True, Silent())
 
     def heal(self) -> None:
-        maintenance.set_mode(self.ground.place, False, Quiet())
+        maintenance.set_mode(self.ground.place, False, Silent())
 
 
 class Reinit(Fault):
@@ -103,7 +91,7 @@ class Reinit(Fault):
     sentence = "reinit of {}"
 
     def inject(self) -> None:
-        reinit.reinit(self.ground.place, self.victim, Quiet())
+        reinit.reinit(self.ground.place, self.victim, Silent())
 
     def heal(self) -> None:
         """Patroni ends by itself what it has begun."""
@@ -115,7 +103,7 @@ class RollingRestart(Fault):
     sentence = "a rolling restart, {} the last"
 
     def inject(self) -> None:
-        rolling_restart.restart(self.ground.place, None, Quiet())
+        rolling_restart.restart(self.ground.place, None, Silent())
 
     def heal(self) -> None:
         """There is nothing to take away."""

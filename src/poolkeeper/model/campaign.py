@@ -87,12 +87,13 @@ class Campaign:
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
-        """Each scenario that had a turn, in the order of their names."""
+        """Each scenario that had a turn which began, in the order of their names."""
         return tuple(self._tallies())
 
     def _tallies(self) -> Iterator[Tally]:
-        for name in sorted({passage.scenario for passage in self.passages}):
-            own = [passage for passage in self.passages if passage.scenario == name]
+        begun = [passage for passage in self.passages if passage.began is not None]
+        for name in sorted({passage.scenario for passage in begun}):
+            own = [passage for passage in begun if passage.scenario == name]
             heals = [passage.heal_seconds for passage in own if passage.heal_seconds is not None]
             pauses = [passage.pauses["rw"] for passage in own if passage.pauses and "rw" in passage.pauses]
             worst = verdict.merge(passage.outcome for passage in own)

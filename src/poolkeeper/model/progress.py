@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 
@@ -14,3 +14,15 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None:
         """A line of its own."""
+
+
+class Silent:
+    """Progress of work inside a step of something else, which says nothing of it."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        """Not shown."""
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        """Not shown."""

@@ -149,7 +149,7 @@ class Pgpool(Table):
     )
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of one connection attempt, in ms.")
     search_primary_node_timeout: Seconds = Field(
-        60, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
+        35, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
     )
     pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
     parameters: dict[PgpoolParameter, Setting] = Field({}, description="Any other parameter of pgpool.conf.")

@@ -16,10 +16,14 @@ ASYNCHRONOUS_COMMIT = Plant(
 )
 FSYNC_OFF = Plant(
     "fsync_off",
-    "fsync = off on every node: nothing that is acknowledged is on a disk",
+    "fsync = off on every node: nothing that is acknowledged is on a disk (only by its name: no server may come back)",
     Unflushed(),
     (scenes.LOSE_POWER,),
-    (Catch("set", "lost"), Catch("list_append", "lost-append"), Catch("after", "amcheck"), Catch("after", "rows")),
+    (
+        *(Catch("set", "lost"), Catch("list_append", "lost-append")),
+        *(Catch("after", condition) for condition in ("amcheck", "rows", "drift")),  # drift: servers that do not start
+    ),
+    may_destroy=True,
 )
 
 PLANTS = (ASYNCHRONOUS_COMMIT, FSYNC_OFF)

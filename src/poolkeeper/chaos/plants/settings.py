@@ -6,7 +6,8 @@ from poolkeeper import errors, observe, reinit, undo, wait
 from poolkeeper.chaos import tables
 from poolkeeper.chaos.plants.change import Change
 from poolkeeper.decide import health
-from poolkeeper.drill.site import Silent, Site
+from poolkeeper.drill.site import Site
+from poolkeeper.model.progress import Silent
 from poolkeeper.system import patroni, postgres
 
 TAKEN_SECONDS = 20.0  # a round of Patroni and a reload

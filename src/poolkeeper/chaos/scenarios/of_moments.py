@@ -6,7 +6,7 @@ Invariant: each keeps its promise in a cluster without bugs; the live self-test 
 from __future__ import annotations
 
 from poolkeeper.chaos.scenarios.scenario import Act, Scenario, act
-from poolkeeper.faults import moments
+from poolkeeper.faults import moments, operators
 from poolkeeper.faults.moments import Moment, Plan
 from poolkeeper.faults.target import Target
 
@@ -95,7 +95,7 @@ RUNS_AND_DOES_NOT_STREAM = Scenario(
 PATRONIS_SWITCHOVER = Scenario(
     "switchover_of_patroni",
     "A switchover that nobody announces must be followed by every witness",
-    (act("a switchover asked of Patroni itself", Target.PRIMARY, moments.PlainSwitchover),),
+    (act("a switchover asked of Patroni itself", Target.PRIMARY, operators.Handover),),
     (1.0, 2.0),
 )
 SCENARIOS = (

@@ -1,7 +1,4 @@
-"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back.
-
-Not here: `pg_ctl promote` of a standby, about which nothing can be promised (docs/guarantees.md).
-"""
+"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back."""
 
 from __future__ import annotations
 
@@ -30,6 +27,13 @@ def attempt(sentence: str) -> Act:
 
 
 SCENARIOS = (
+    Scenario(
+        "promote_by_hand",
+        "A standby that is promoted past Patroni must be taken back, and take nothing along that a door acknowledged",
+        (by_hand(Target.STANDBY, "pg_ctl promote in a standby's container, past Patroni", "promote"),),
+        _AT_ONCE,
+        splits=True,
+    ),
     Scenario(
         "switchover_under_open_transaction",
         "A switchover must not wait for a transaction that stands open, nor store any of it",
@@ -67,12 +71,6 @@ SCENARIOS = (
         (paused(Target.STANDBY), attempt("a switchover is asked, and may be refused")),
         SHORT,
         overlaps=True,
-    ),
-    Scenario(
-        "switchover_past_poolkeeper",
-        "A switchover that somebody asks of Patroni itself must be seen by every door",
-        (act("a switchover by Patroni's own API", Target.PRIMARY, operators.Handover),),
-        _AT_ONCE,
     ),
     Scenario(
         "there_and_back",

@@ -9,6 +9,8 @@ from poolkeeper.chaos.workloads import bank, grow_set, job, list_append, one_wri
 from poolkeeper.chaos.workloads.job import Job
 from poolkeeper.model.spec import ClusterSpec
 
+ONE_WRITER = "one_writer"  # the job at the nodes' own ports
+
 
 def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
     """New jobs for a run. `is_bounded`: is keeper there all the time, so that the age of a read is held?"""
@@ -22,7 +24,7 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
         register.made("register"),
         bank.made("bank"),
         read_lane.made("read_lane", bound),
-        one_writer.made("one_writer", nodes),
+        one_writer.made(ONE_WRITER, nodes),
     )
 
 
