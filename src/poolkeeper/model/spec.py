@@ -32,6 +32,7 @@ from poolkeeper.model.grammar import (
 )
 
 KEEPER_PORT = 8407  # inside keeper's container
+PGPOOL_PORT = 9999  # inside a Pgpool-II's container
 
 
 class Table(BaseModel):
@@ -329,7 +330,7 @@ class ClusterSpec(Table):
     def published_ports(self) -> dict[str, dict[int, int]]:
         """By service: host port → container port."""
         ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
-        ports[self.lanes.pool.service] = {self.lanes.pool.port: 9999}
+        ports[self.lanes.pool.service] = {self.lanes.pool.port: PGPOOL_PORT}
         rw, ro, stats = self.lanes.rw.port, self.lanes.ro.port, self.haproxy.stats_port
         ports[self.haproxy.service] = {rw: rw, ro: ro, stats: stats}
         ports[self.keeper.service] = {self.keeper.port: KEEPER_PORT}
