@@ -82,6 +82,26 @@ def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: Dis
     assert told.calls[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
 
 
+def test_only_pg_control_is_written_out_between_a_restart_point_and_the_cut(
+    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(nodes, "restart_point", told.note("restart_point"))
+    monkeypatch.setattr(power, "flush", flushed.append)
+    power.LosePowerOutOfOrder(cast(Ground, place), "pg_node1").inject()
+    assert told.calls[-3:] == ["wait_written pg_node2", "restart_point pg_node1", "cut_power"]
+    assert flushed == [place.root / "pg_node1" / "pgdata" / "global" / "pg_control"]
+    assert place.asked[-1] == ("kill", "c_pg_node1")
+
+
+def test_one_file_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda opened: written.append(os.readlink(f"/proc/self/fd/{opened}")))
+    (tmp_path / "file").touch()
+    power.flush(tmp_path / "file")
+    assert written == [str(tmp_path / "file")]
+
+
 @pytest.mark.parametrize(
     ("as_primary", "answers", "is_felt"),
     [

@@ -78,7 +78,6 @@ class Plant:
     catches: tuple[Catch, ...]
     gear: Gear = BRISK
     look: Look | None = None
-    may_destroy: bool = False  # the cluster may not come back from it, so it is planted only where it is asked for
 
     def sighted(self, history: History, judged: Judged) -> Sighting | None:
         """What exposes it in this run; None if nothing does."""
