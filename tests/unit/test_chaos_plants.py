@@ -281,10 +281,8 @@ def test_half_a_mutation_is_seen_and_taken_away_by_whoever_comes_next(
 
 def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
     usual, quick = all_jobs.made(SPEC, True), brisk(SPEC, True)
-    assert [made.name for made in quick] == [*(made.name for made in usual), "set_straight"]
-    assert {role.door for role in quick[-1].roles} == {"pg_node1", "pg_node2", "pg_node3"}
-    assert len({role.act for role in quick[-1].roles}) == 1, "one count of elements for all of them"
-    for one, other in zip(usual, quick[:-1], strict=True):
+    for one, other in zip(usual, quick, strict=True):
+        assert other.name == one.name
         assert other.declared == one.declared
         assert other.roles[0].pace == one.roles[0].pace / 2
     readers = [sum(role.door == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
