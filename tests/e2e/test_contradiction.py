@@ -46,7 +46,7 @@ def is_connecting(ground: Ground, service: str, address: str) -> bool:
 
 
 def contradict(cluster: Cluster, node: str) -> None:
-    """A child of the balanced lane is still connecting to this node when the node is detached, and gets through then."""
+    """A child of the balanced lane is still connecting to this node while it is detached, and gets through then."""
     ground, service = Ground(cluster.place), cluster.place.spec.lanes.pool.service
     address = str(cluster.place.spec.addresses()[node])
     cut = DropPackets(ground, service, [address])
@@ -64,7 +64,7 @@ def contradict(cluster: Cluster, node: str) -> None:
 
 
 def test_a_lane_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
-    """Without keeper it stays so, and the control port says that all is well; with keeper a standby's detach mends it."""
+    """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
     spec = cluster.place.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:
