@@ -14,7 +14,7 @@ from tests.unit import disk_ground
 from tests.unit.disk_ground import DiskGround
 from tests.unit.test_faults import NODE
 
-from poolkeeper import errors
+from poolkeeper import errors, logs
 from poolkeeper.chaos.scenarios import of_storage
 from poolkeeper.faults import damage, disks, images, nodes, power, sweep, syscalls
 from poolkeeper.faults.ground import Ground, Process
@@ -258,6 +258,21 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
     spoiled = {number for number, file in found.items() if any(file.read_bytes())}
     assert spoiled == ({4} if what == "page" else set())
     assert told.calls[-2:] == ["stop", "start"]
+
+
+@pytest.mark.parametrize("line", ["FATAL:  according to history file, WAL location 0/49 belongs to timeline 7", ""])
+def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
+    line: str, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"{line}, {damage.IMPASSABLE} 8" if line else "LOG:  invalid magic number 2EE9 in WAL segment"
+
+    async def no_answer(*_: object) -> None:
+        raise errors.DeadlinePassed("no answer")
+
+    monkeypatch.setattr(nodes, "wait_answer", no_answer)
+    monkeypatch.setattr(logs, "merged", lambda *_, **__: [logs.Line("", "pg_node1", said)])
+    damage.LoseWal(cast(Ground, place), "pg_node1").heal()
+    assert told.calls == (["clone_anew pg_node1"] if line else [])
 
 
 def test_wal_without_anything_to_replay_is_not_damaged(
