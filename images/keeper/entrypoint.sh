@@ -1,8 +1,9 @@
 #!/bin/sh
-# Takes the secret as root, then becomes the keeper as a user without any capability.
+# Takes the secrets as root, then becomes the keeper as a user without any capability.
 set -eu
 
 POOLKEEPER_PCP_PASSWORD=$(cat /run/secrets/pcp)
-export POOLKEEPER_PCP_PASSWORD
+POOLKEEPER_CHECK_PASSWORD=$(cat /run/secrets/check)
+export POOLKEEPER_PCP_PASSWORD POOLKEEPER_CHECK_PASSWORD
 exec setpriv --reuid=poolkeeper --regid=poolkeeper --clear-groups --no-new-privs \
     python3 -m poolkeeper.keeper /etc/poolkeeper/cluster.json

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from poolkeeper.keeper.__main__ import PASSWORDS
 from poolkeeper.model.decision import Verb
 from tests.e2e import keeping
 from tests.e2e.conftest import Cluster
@@ -129,9 +130,11 @@ def test_two_keepers_release_once(cluster: Cluster, tmp_path: Path) -> None:
     former, journal, said = cluster.primary(), keeping.Journal(cluster), tmp_path / "second"
     declared = next(cluster.place.folder.rendered.glob("keeper/cluster.json"))
     argv = [sys.executable, "-u", "-m", "poolkeeper.cli.main", "keeper", "run", str(declared)]
-    environment = {**cluster.environment(), "POOLKEEPER_PCP_PASSWORD": cluster.secret("pcp")}
+    passwords = {name: cluster.secret(secret) for name, secret in PASSWORDS.items()}
     with said.open("w") as out:
-        second = subprocess.Popen([*argv, "--port", str(SECOND_PORT)], stdout=out, env=environment)
+        second = subprocess.Popen(
+            [*argv, "--port", str(SECOND_PORT)], stdout=out, env={**cluster.environment(), **passwords}
+        )
     try:
         wait_for(lambda: seen_alive(said, former), "the second keeper to see the primary")
         with Writer(cluster) as writer, keeping.killed(cluster, former):

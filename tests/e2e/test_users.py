@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from poolkeeper import users
+from poolkeeper.model.progress import Silent
 from poolkeeper.system import compose
 from tests.e2e.conftest import Cluster
 from tests.e2e.user_probe import (
@@ -21,7 +22,6 @@ from tests.e2e.user_probe import (
     NAME,
     OTHER,
     PASSWORD,
-    Quiet,
     added,
     drift,
     leave_no_user,
@@ -154,13 +154,13 @@ def test_planted_drift_is_shown_and_mended(cluster: Cluster) -> None:
     sql(cluster, f"CREATE ROLE {NAME} LOGIN PASSWORD 'by-hand'")
     shown = cluster.run("user", "list")
     assert (shown.returncode, "in PostgreSQL only" in shown.stdout) == (1, True)
-    users.change_password(cluster.place, NAME, OTHER, Quiet())
+    users.change_password(cluster.place, NAME, OTHER, Silent())
     assert drift(cluster) == ""
     sql(cluster, f"ALTER ROLE {NAME} PASSWORD 'by-hand'")
     assert "differ" in drift(cluster)
     sql(cluster, f"DROP ROLE {NAME}")
     assert "in pool_passwd only" in drift(cluster)
-    users.drop(cluster.place, NAME, None, Quiet())
+    users.drop(cluster.place, NAME, None, Silent())
     assert row(cluster) is None
     assert cluster.run("user", "list").returncode == 0
 
@@ -178,13 +178,13 @@ def test_witness_that_does_not_answer_is_a_question_mark(cluster: Cluster) -> No
 def test_password_of_the_application_changes_with_its_files(cluster: Cluster) -> None:
     before = cluster.secret("app")
     try:
-        users.change_password(cluster.place, "app", OTHER, Quiet())
+        users.change_password(cluster.place, "app", OTHER, Silent())
         assert cluster.secret("app") == OTHER
         psycopg.connect(cluster.dsn("rw")).close()
         passwordless = cluster.dsn("pool").replace(f" password={OTHER}", "")
         psycopg.connect(passwordless, passfile=str(cluster.place.folder.pgpass)).close()
     finally:
-        users.change_password(cluster.place, "app", before, Quiet())
+        users.change_password(cluster.place, "app", before, Silent())
     assert cluster.secret("app") == before
 
 

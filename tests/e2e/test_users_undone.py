@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from poolkeeper import errors, users
+from poolkeeper.model.progress import Silent
 from poolkeeper.place import Place
 from poolkeeper.system import state
 from tests.e2e.conftest import Cluster, interrupt
@@ -17,7 +18,6 @@ from tests.e2e.user_probe import (
     NAME,
     OTHER,
     PASSWORD,
-    Quiet,
     added,
     leave_no_user,
     log_in,
@@ -63,9 +63,9 @@ def test_failure_in_the_middle_of_add_leaves_nothing(cluster: Cluster) -> None:
 @pytest.mark.usefixtures("added", "deaf_pgpool")
 def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: Cluster) -> None:
     with pytest.raises(errors.EngineFailed):
-        users.change_password(cluster.place, NAME, OTHER, Quiet())
+        users.change_password(cluster.place, NAME, OTHER, Silent())
     with pytest.raises(errors.EngineFailed):
-        users.drop(cluster.place, NAME, DATABASE, Quiet())
+        users.drop(cluster.place, NAME, DATABASE, Silent())
     for lane in LANES:
         log_in(cluster, lane, PASSWORD, DATABASE).close()
 
@@ -106,14 +106,14 @@ def test_what_can_not_be_is_refused(cluster: Cluster, words: tuple[str, ...], st
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda place: users.drop(place, "app", None, Quiet()), "the application's role"),
-        (lambda place: users.change_password(place, "poolkeeper_check", OTHER, Quiet()), "the role of the checks"),
-        (lambda place: users.add(place, "Alice", OTHER, None, Quiet()), "can't be the name of a user"),
-        (lambda place: users.add(place, NAME, OTHER, "No", Quiet()), "can't be the name of a database"),
-        (lambda place: users.add(place, NAME, OTHER, "app", Quiet()), "a database app already"),
-        (lambda place: users.add(place, "select", OTHER, None, Quiet()), "a word of SQL"),
-        (lambda place: users.drop(place, NAME, None, Quiet()), "no user"),
-        (lambda place: users.change_password(place, NAME, OTHER, Quiet()), "no user"),
+        (lambda place: users.drop(place, "app", None, Silent()), "the application's role"),
+        (lambda place: users.change_password(place, "poolkeeper_check", OTHER, Silent()), "the role of the checks"),
+        (lambda place: users.add(place, "Alice", OTHER, None, Silent()), "can't be the name of a user"),
+        (lambda place: users.add(place, NAME, OTHER, "No", Silent()), "can't be the name of a database"),
+        (lambda place: users.add(place, NAME, OTHER, "app", Silent()), "a database app already"),
+        (lambda place: users.add(place, "select", OTHER, None, Silent()), "a word of SQL"),
+        (lambda place: users.drop(place, NAME, None, Silent()), "no user"),
+        (lambda place: users.change_password(place, NAME, OTHER, Silent()), "no user"),
     ],
 )
 def test_what_can_not_be_changes_nothing(cluster: Cluster, change: Callable[[Place], None], reason: str) -> None:
@@ -124,4 +124,4 @@ def test_what_can_not_be_changes_nothing(cluster: Cluster, change: Callable[[Pla
 
 def test_one_change_at_a_time(cluster: Cluster) -> None:
     with state.lock(cluster.place.folder), pytest.raises(errors.StateLocked):
-        users.add(cluster.place, NAME, OTHER, None, Quiet())
+        users.add(cluster.place, NAME, OTHER, None, Silent())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from poolkeeper import user_survey, users
+from poolkeeper.model.progress import Silent
 from poolkeeper.model.users import UserRow
 from poolkeeper.render import psql
 from poolkeeper.system import state
@@ -19,19 +19,6 @@ LANES = ("rw", "pool", "ro")
 # With what upsets a shell, a colon (pool_passwd's own separator), a blank and letters of two bytes.
 PASSWORD = "pa:ss wörd'\"\\$`%s"
 OTHER = "another-Password_2"
-
-
-class Quiet:
-    """Progress that nobody looks at."""
-
-    @contextlib.contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Say nothing."""
-        del title
-        yield
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
 
 
 def superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:
@@ -116,4 +103,4 @@ def leave_no_user(cluster: Cluster) -> Iterator[None]:
 @pytest.fixture
 def added(cluster: Cluster) -> None:
     """The test's user and its database."""
-    users.add(cluster.place, NAME, PASSWORD, DATABASE, Quiet())
+    users.add(cluster.place, NAME, PASSWORD, DATABASE, Silent())

@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 
 from poolkeeper import bringup
 from poolkeeper.decide import plan
+from poolkeeper.model.progress import Silent
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.render.files import render
@@ -27,21 +27,11 @@ from poolkeeper.system import images as built
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _Silent:
-    """Progress that goes nowhere."""
-
-    def step(self, _title: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def note(self, _text: str) -> None:
-        return
-
-
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Each role's image; those that are missing are built as `up` builds them."""
     folder = state.State(tmp_path_factory.mktemp("images"))
-    return bringup.ensure_images(Place(ClusterSpec(), folder, ROOT / "images"), _Silent())
+    return bringup.ensure_images(Place(ClusterSpec(), folder, ROOT / "images"), Silent())
 
 
 @dataclass(frozen=True)

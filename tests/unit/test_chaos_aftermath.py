@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tests.unit import snapshots
 
 from poolkeeper import errors
-from poolkeeper.chaos import aftermath
+from poolkeeper.chaos import aftermath, end_state
 from poolkeeper.chaos.checkers import after
+from poolkeeper.chaos.end_state import EndState
 from poolkeeper.model.observed import Seen, Slot, Snapshot
+from poolkeeper.model.verdict import Outcome, Verdict
 from poolkeeper.observe import Access
 
 NODES = tuple(node.name for node in snapshots.SPEC.nodes)
@@ -75,3 +79,23 @@ def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkey
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)
     assert after.judge(state).names("drift")
+
+
+def test_each_check_of_the_suite_that_did_not_pass_is_kept_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Verdict("node_status.pg_node1", 1, "pg_node1", Outcome.PASS, "up")
+    bad = Verdict("load_balancing.spread", 7, "spread", Outcome.FAIL, "one standby answered all")
+    said: list[str] = []
+
+    async def run_suite(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(verdicts=(good, bad), outcome=Outcome.FAIL)
+
+    monkeypatch.setattr(aftermath.validate, "run_suite", run_suite)
+    monkeypatch.setattr(aftermath.validate, "own_target", lambda _: None)
+    outcome, told = asyncio.run(aftermath._suite(Access(snapshots.SPEC, {}), said.append))
+    assert (outcome, told) == ("fail", ("load_balancing.spread: fail: one standby answered all",))
+    assert said == [f"the validation suite: {told[0]}"]
+    for state in (EndState(suite="fail", suite_complaints=told), EndState(suite="unknown", suite_complaints=told)):
+        assert end_state.of_document(json.loads(json.dumps(end_state.document(state)))) == state
+        finding = after.judge(state)
+        texts = [*(anomaly.text for anomaly in finding.anomalies), *finding.unknowns]
+        assert any(text.endswith(f": {told[0]}") for text in texts)

@@ -191,7 +191,7 @@ def test_the_longest_pause_of_each_door() -> None:
     assert (found["ro"].seconds, found["ro"].is_open) == (7.0, False)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(EndState)])
+@pytest.mark.parametrize("name", [f.name for f in fields(EndState) if f.name != "suite_complaints"])
 def test_each_field_of_the_end_may_be_unknown_and_is_then_never_good(name: str) -> None:
     assert after.judge(WHOLE).outcome is Outcome.PASS
     missing: dict[str, Any] = {name: None}

@@ -49,6 +49,7 @@ class Shared:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.parameters: dict[str, str] = {}
+        self.broken: set[str] = set()
         self.cloned: list[str] = []
 
         async def version(*_: Any) -> str:
@@ -62,23 +63,30 @@ class Shared:
                 self.parameters.pop(name, None)
                 self.parameters |= {name: value} if value is not None else {}
 
-        async def query(*_: Any) -> list[tuple[str]]:
+        async def query(node: str, *_: Any) -> list[tuple[str]]:
+            if node in self.broken:
+                raise errors.Unreachable("it does not start")
             return [("off" if self.parameters.get("fsync") == "off" else "on",)]
 
         async def clear(*_: Any) -> None:
-            assert self.parameters == {"fsync": "on"}, (
-                "it is taken away before anything is cloned, and still to be seen"
-            )
+            assert self.parameters == {"fsync": "on"}, "its trace is there until the end"
+            assert not self.broken
 
         for name, call in (("observe_version", version), ("read_config", read), ("patch_config", patch)):
             monkeypatch.setattr(settings.patroni, name, call)
         monkeypatch.setattr(settings.postgres, "query", query)
         monkeypatch.setattr(settings.tables, "clear", clear)
-        monkeypatch.setattr(settings.reinit, "reinit", lambda _, node, __: self.cloned.append(node))
-        access = SimpleNamespace(node=lambda *_: None, rest_auth=("", ""))
+        monkeypatch.setattr(settings.nodes, "wait_primary", lambda *_: "pg_node1")
+        monkeypatch.setattr(settings.nodes, "clone_anew", lambda _, node: self.clone(node))
+        access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
         self.site: Any = SimpleNamespace(
-            spec=SPEC, access=access, place=None, address=lambda _: "", wait_healthy=healthy
+            spec=SPEC, access=access, ground=None, address=lambda _: "", wait_healthy=healthy
         )
+
+    def clone(self, node: str) -> None:
+        assert self.parameters == {"fsync": "on"}, "nothing is cloned while it is off"
+        self.broken.discard(node)
+        self.cloned.append(node)
 
 
 def test_fsync_comes_back_and_the_standbys_are_cloned_before_its_trace_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +102,15 @@ def test_fsync_comes_back_and_the_standbys_are_cloned_before_its_trace_goes(monk
     assert shared.parameters == {}
     assert shared.cloned == ["pg_node2", "pg_node3"]
     assert not asyncio.run(change.is_there(shared.site))
+
+
+def test_a_standby_that_does_not_start_is_cloned_first_and_kept_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, change = Shared(monkeypatch), settings.Unflushed()
+    asyncio.run(change.apply(shared.site))
+    shared.broken = {"pg_node3"}
+    asyncio.run(change.take_away(shared.site))
+    assert shared.cloned == ["pg_node3", "pg_node2"]
+    assert shared.parameters == {}
 
 
 def test_a_server_that_does_not_take_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_every_bug_has_a_name_a_scenario_and_an_anomaly_that_exists() -> None:
         assert plant.scenarios
         for catch in plant.catches:
             assert plant.look or (catch.checker in KINDS and f'"{catch.anomaly}"' in known), catch
-    assert [p.name for p in book.PLANTS if p not in book.choose(())] == ["fsync_off"]  # no cluster may survive that
+    assert book.choose(()) == book.PLANTS
     assert [p.name for p in book.choose(("fsync_off",))] == ["fsync_off"]
     with pytest.raises(errors.UserError, match="no such bug: weevil"):
         book.choose(("weevil",))
@@ -80,7 +80,8 @@ def fake(**known: Any) -> Any:
     return made
 
 
-OWN = {s.name: s for p in book.PLANTS for s in p.scenarios if s is not scenes.LOSE_POWER}
+# What a loss of power does to a disk is tested with a place that has one (test_faults_of_storage.py).
+OWN = {s.name: s for p in book.PLANTS for s in p.scenarios if s is not scenes.LOSE_POWER_OUT_OF_ORDER}
 
 
 @pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
@@ -280,10 +281,8 @@ def test_half_a_mutation_is_seen_and_taken_away_by_whoever_comes_next(
 
 def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
     usual, quick = all_jobs.made(SPEC, True), brisk(SPEC, True)
-    assert [made.name for made in quick] == [*(made.name for made in usual), "set_straight"]
-    assert {role.door for role in quick[-1].roles} == {"pg_node1", "pg_node2", "pg_node3"}
-    assert len({role.act for role in quick[-1].roles}) == 1, "one count of elements for all of them"
-    for one, other in zip(usual, quick[:-1], strict=True):
+    for one, other in zip(usual, quick, strict=True):
+        assert other.name == one.name
         assert other.declared == one.declared
         assert other.roles[0].pace == one.roles[0].pace / 2
     readers = [sum(role.door == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]

@@ -130,6 +130,13 @@ def test_transaction(recorded: Recording, said: tuple[Said, ...], completion: st
     assert seen.result == (2 if seen.completion is Completion.OK else seen.result)
 
 
+def test_one_count_of_elements_is_added_at_every_node_s_own_port() -> None:
+    (straight,) = [j for j in all_jobs.made(DEFAULT, is_bounded=True) if j.name == all_jobs.SET_STRAIGHT]
+    assert [role.door for role in straight.roles] == [node.name for node in DEFAULT.nodes]
+    assert len({role.act for role in straight.roles}) == 1
+    assert all(role.refuses_writes for role in straight.roles)
+
+
 def test_jobs_are_judged_by_checkers_that_exist_and_share_no_table() -> None:
     made = all_jobs.made(DEFAULT, is_bounded=True)
     assert {j.declared.checker for j in made} == set(judgement.CHECKERS)
@@ -138,8 +145,14 @@ def test_jobs_are_judged_by_checkers_that_exist_and_share_no_table() -> None:
     assert sorted(tables) == sorted(job.table(j.name) for j in made)
     finals = {j.name: [role.door for role in j.finals] for j in made if j.finals}
     nodes = [node.name for node in DEFAULT.nodes]
-    assert finals["set"] == finals["set_balanced"] == ["rw", *nodes]
-    assert set(finals) == {"set", "set_balanced", "list_append_serializable", "list_append_repeatable_read"}
+    assert finals["set"] == finals["set_balanced"] == finals["set_straight"] == ["rw", *nodes]
+    assert set(finals) == {
+        "set",
+        "set_balanced",
+        "set_straight",
+        "list_append_serializable",
+        "list_append_repeatable_read",
+    }
 
 
 def test_total_rate_is_small() -> None:

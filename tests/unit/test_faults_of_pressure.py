@@ -8,16 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import psycopg
 import pytest
 from tests.unit.test_faults import FakeGround
 
 from poolkeeper import errors, maintenance
-from poolkeeper.faults import clocks, limits, operators, sessions, sweep
+from poolkeeper.faults import clocks, limits, operators, sweep
 from poolkeeper.faults.ground import Ground
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.system import etcd_kv, held, process
+from poolkeeper.system import etcd_kv, process
 
 DSN = Dsn("127.0.0.1", 5100, "app", "app", "secret")
 V1 = "5:memory:/docker/abc\n4:cpuset:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/docker/abc\n"
@@ -152,107 +151,6 @@ def test_what_outlives_its_maker_is_swept(v1: limits.Group, monkeypatch: pytest.
     assert (v1.memory / "memory.limit_in_bytes").read_text() == "-1"
     assert [words[1:] for words in fake.asked if words[0] == "unpause"] == [("c_pg_node1",), ("c_etcd1",)]
     assert [words[-1] for words in fake.asked if words[0] == "restart"] == ["c_pg_node1"]
-
-
-class Connection:
-    """A session that was made; it notes what was asked of it."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.closed = 0
-        self.pgconn = SimpleNamespace(send_query=lambda text: self.asked.append(text.decode()), flush=lambda: None)
-
-    def execute(self, statement: bytes) -> Any:
-        self.asked.append(statement.decode())
-        return SimpleNamespace(description=True, fetchall=lambda: [(0,)])
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The sessions that were made; the fourth is refused."""
-    there: list[Connection] = []
-
-    def connect(**_: object) -> Connection:
-        if len(there) == 3:
-            raise psycopg.OperationalError("FATAL: sorry, too many clients already")
-        there.append(Connection())
-        return there[-1]
-
-    monkeypatch.setattr(psycopg, "connect", connect)
-    return there
-
-
-def test_a_server_is_full_when_it_refuses(made: list[Connection]) -> None:
-    fault = sessions.FillServer(on(Noted()), "pg_node1")
-    fault.inject()
-    assert len(made) == 3
-    fault.heal()
-    fault.heal()
-    assert [session.closed for session in made] == [1, 1, 1]
-
-
-def test_a_server_that_refuses_nothing_is_not_full(made: list[Connection]) -> None:
-    fake = Noted()
-    fake.place.spec = SimpleNamespace(postgresql=SimpleNamespace(max_connections=1), roles=fake.place.spec.roles)
-    with pytest.raises(errors.EngineFailed, match="refused none"):
-        sessions.FillServer(on(fake), "pg_node1").inject()
-    assert len(made) == 2
-
-
-def test_a_refusal_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(**_: object) -> None:
-        raise psycopg.OperationalError("FATAL: password authentication failed")
-
-    monkeypatch.setattr(psycopg, "connect", connect)
-    with pytest.raises(errors.ServerRefused, match="password"):
-        held.Held().fill(DSN, 5)
-
-
-def test_a_lane_is_full_when_no_child_is_free(made: list[Connection]) -> None:
-    sessions.FillLane(on(Noted()), "pgpool").inject()
-    assert len(made) == 3
-    with pytest.raises(errors.UserError, match="lane"):
-        sessions.FillLane(on(Noted()), "pg_node1").inject()
-
-
-@pytest.mark.parametrize(
-    ("kind", "last"),
-    [
-        (sessions.OpenTransaction, sessions.MESSAGE),
-        (sessions.LockedTable, "LOCK TABLE poolkeeper_chaos.of_register IN ACCESS EXCLUSIVE MODE"),
-        (sessions.LongQuery, "SELECT pg_sleep(30)"),
-    ],
-)
-def test_a_session_is_left_in_the_midst(made: list[Connection], kind: type[sessions.Sessions], last: str) -> None:
-    fault = kind(on(Noted()), "pg_node1")
-    fault.inject()
-    assert made[-1].asked[-1] == last
-    assert "COMMIT" not in made[-1].asked
-    fault.heal()
-    assert made[-1].closed
-
-
-def test_cancelling_counts_only_if_a_commit_waited(made: list[Connection]) -> None:
-    fault = sessions.CancelWaiting(on(Noted()), "pg_node1", seconds=0.05)
-    with pytest.raises(errors.EngineFailed, match="no commit"):
-        fault.inject()
-    assert "SyncRep" in "".join(made[0].asked)
-
-
-def test_all_sessions_but_the_balanced_lanes_are_ended(made: list[Connection]) -> None:
-    sessions.EndSessions(on(Noted()), "pg_node1").inject()
-    assert made[0].asked[-1].endswith("usename = 'app' AND client_addr IS DISTINCT FROM '10.8.0.20'")
-
-
-def test_silent_connections_take_each_child() -> None:
-    opened: list[object] = []
-    fault = sessions.SilentClients(on(Noted()), "pgpool_rw")
-    fault.held = cast(Any, SimpleNamespace(connect=lambda *words: opened.append(words), close=lambda: None))
-    fault.inject()
-    assert opened == [("127.0.0.1", 5100, 32)]
 
 
 def test_a_command_by_hand_is_that_of_the_servers_own_user() -> None:

@@ -14,7 +14,7 @@ from tests.unit import disk_ground
 from tests.unit.disk_ground import DiskGround
 from tests.unit.test_faults import NODE
 
-from poolkeeper import errors
+from poolkeeper import errors, logs
 from poolkeeper.chaos.scenarios import of_storage
 from poolkeeper.faults import damage, disks, images, nodes, power, sweep, syscalls
 from poolkeeper.faults.ground import Ground, Process
@@ -80,6 +80,26 @@ def test_much_wal_is_shed_before_the_move(
 def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskGround) -> None:
     power.LosePower(cast(Ground, place), "pg_node1", as_primary=True).inject()
     assert told.calls[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
+
+
+def test_only_pg_control_is_written_out_between_a_restart_point_and_the_cut(
+    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(nodes, "restart_point", told.note("restart_point"))
+    monkeypatch.setattr(power, "flush", flushed.append)
+    power.LosePowerOutOfOrder(cast(Ground, place), "pg_node1").inject()
+    assert told.calls[-3:] == ["wait_written pg_node2", "restart_point pg_node1", "cut_power"]
+    assert flushed == [place.root / "pg_node1" / "pgdata" / "global" / "pg_control"]
+    assert place.asked[-1] == ("kill", "c_pg_node1")
+
+
+def test_one_file_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(os, "fdatasync", lambda opened: written.append(os.readlink(f"/proc/self/fd/{opened}")))
+    (tmp_path / "file").touch()
+    power.flush(tmp_path / "file")
+    assert written == [str(tmp_path / "file")]
 
 
 @pytest.mark.parametrize(
@@ -238,6 +258,21 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
     spoiled = {number for number, file in found.items() if any(file.read_bytes())}
     assert spoiled == ({4} if what == "page" else set())
     assert told.calls[-2:] == ["stop", "start"]
+
+
+@pytest.mark.parametrize("line", ["FATAL:  according to history file, WAL location 0/49 belongs to timeline 7", ""])
+def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
+    line: str, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"{line}, {damage.IMPASSABLE} 8" if line else "LOG:  invalid magic number 2EE9 in WAL segment"
+
+    async def no_answer(*_: object) -> None:
+        raise errors.DeadlinePassed("no answer")
+
+    monkeypatch.setattr(nodes, "wait_answer", no_answer)
+    monkeypatch.setattr(logs, "merged", lambda *_, **__: [logs.Line("", "pg_node1", said)])
+    damage.LoseWal(cast(Ground, place), "pg_node1").heal()
+    assert told.calls == (["clone_anew pg_node1"] if line else [])
 
 
 def test_wal_without_anything_to_replay_is_not_damaged(

@@ -14,7 +14,7 @@ from tests.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 from poolkeeper.decide import fitness, pool_view
 from poolkeeper.model.decision import Decision, Memory, Verb
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import Lease, PoolNode, Scene
+from poolkeeper.model.scene import Contradiction, Lease, PoolNode, Scene
 from poolkeeper.model.spec import ClusterSpec
 
 HEALTHY = scenes.healthy()
@@ -36,6 +36,7 @@ def pool(**backends: str) -> Scene:
 
 
 STALE = pool(pg_node1="up standby", pg_node2="up primary", pg_node3="up standby")
+REFUSING = Contradiction(index=1, since=AT - 5, refusals=pool_view.CERTAIN)
 DOWN = scenes.edit_backend(HEALTHY, STANDBY, status="down")
 PROMOTE: Brief = [(Verb.PROMOTE, PRIMARY)]
 ATTACH: Brief = [(Verb.ATTACH, STANDBY)]
@@ -45,6 +46,22 @@ DETACH: Brief = [(Verb.DETACH, STANDBY)]
 ACTS: dict[str, tuple[Scene, Brief]] = {
     "all is well": (HEALTHY, []),
     "a backend that waits for its first session": (scenes.edit_backend(HEALTHY, STANDBY, status="waiting"), []),
+    "it refuses every session because of a standby": (replace(HEALTHY, contradiction=REFUSING), DETACH),
+    "it refuses every session because of the primary": (
+        replace(HEALTHY, contradiction=replace(REFUSING, index=0)),
+        [(Verb.RESTART, PRIMARY)],
+    ),
+    "choosing its main backend anew was in vain": (
+        replace(HEALTHY, contradiction=replace(REFUSING, since=AT - pool_view.IN_VAIN - 1)),
+        [(Verb.RESTART, PRIMARY)],
+    ),
+    "it refused a single session": (replace(HEALTHY, contradiction=replace(REFUSING, refusals=1)), []),
+    "it refuses because of a standby that it has as down by now": (replace(DOWN, contradiction=REFUSING), ATTACH),
+    "it refuses because of a backend that nobody knows": (
+        replace(HEALTHY, contradiction=replace(REFUSING, index=7)),
+        [],
+    ),
+    "a wrong primary comes before a contradiction": (replace(STALE, contradiction=REFUSING), PROMOTE),
     "a switchover went unnoticed": (STALE, PROMOTE),
     "nobody is the primary": (scenes.edit_backend(HEALTHY, PRIMARY, role="standby"), PROMOTE),
     "the true primary is down, nobody else claimed": (

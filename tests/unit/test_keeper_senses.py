@@ -17,8 +17,9 @@ from poolkeeper.keeper import pool, senses
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
 from poolkeeper.model.decision import Decision, Verb
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.keeping import Sight
-from poolkeeper.model.scene import Lease, NodeRecord, PoolNode, Replayed
+from poolkeeper.model.scene import Contradiction, Lease, NodeRecord, PoolNode, Replayed
 from poolkeeper.system import cluster_store, fence
 from poolkeeper.system.etcd_wire import Change, KeyValue
 
@@ -186,6 +187,44 @@ def test_what_a_standby_shows_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert set(asked) == {known.address(STANDBY), known.address(OTHER)}
     assert {node: shown.lsn for node, shown in known.replayed.items()} == {OTHER: 7}
+
+
+REFUSAL = "check@pool: ERROR: unable to read message kind DETAIL: kind does not match between main({}) slot[{}] (52)"
+UNASKED = errors.ServerRefused(REFUSAL.format(0, 1), code="XX000")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        errors.ServerRefused(REFUSAL.format(52, 1), code="XX000"),  # one node refused: no fault of Pgpool's
+        errors.ServerRefused("FATAL: sorry, too many clients already", code="53300"),
+        errors.Unreachable("refused"),
+        errors.DeadlinePassed("silent"),
+    ],
+)
+def test_a_lane_that_contradicts_itself_is_asked_until_it_lets_in(
+    monkeypatch: pytest.MonkeyPatch, answer: errors.PoolkeeperError | None
+) -> None:
+    """Each refusal counts, from the first of them; any other answer ends the count."""
+    told: list[Contradiction | None] = []
+    script = [UNASKED, UNASKED, UNASKED, answer]
+    spec = SPEC.model_copy(update={"keeper": SPEC.keeper.model_copy(update={"tick_ms": 1})})
+    known = Knowledge(spec, clock=lambda: float(len(told)))
+
+    async def query(dsn: Dsn, statement: str, timeout: float) -> list[Any]:
+        assert (dsn.host, dsn.port, dsn.user) == (known.address("pgpool"), 9999, SPEC.roles.check)
+        assert (statement, timeout) == ("SELECT 1", senses.BALANCED_TIMEOUT)
+        told.append(known.contradiction)
+        said = script[min(len(told) - 1, 3)]
+        if said is not None:
+            raise said
+        return []
+
+    monkeypatch.setattr(senses.postgres, "query", query)
+    asyncio.run(_until(lambda: len(told) > 4, senses.watch_balanced(known, "secret")))
+    assert told[:5] == [None, *(Contradiction(index=1, since=1.0, refusals=n) for n in (1, 2, 3)), None]
+    assert known.wake_pool.is_set()
 
 
 def test_an_event_wakes_and_a_tick_passes() -> None:

@@ -74,7 +74,8 @@ async def collect(access: Access, primary: str, heal_seconds: float | None, say:
         checksum_failures=failures,
         orphaned_slots=orphaned(seen, nodes),
         drift=drift(spec, seen),
-        suite=suite,
+        suite=suite[0] if suite else None,
+        suite_complaints=suite[1] if suite else (),
         heal_seconds=heal_seconds,
     )
 
@@ -179,9 +180,10 @@ async def _complaints(access: Access, node: str, schema: str) -> list[str]:
     return found
 
 
-async def _suite(access: Access, say: Say) -> str:
+async def _suite(access: Access, say: Say) -> tuple[str, tuple[str, ...]]:
+    """Its outcome, and each check that did not pass with what it says."""
     suite = await validate.run_suite(validate.own_target(access), None, lambda _: None)
-    for verdict in suite.verdicts:
-        if verdict.outcome is not Outcome.PASS:
-            say(f"the validation suite: {verdict.check}: {verdict.outcome}: {verdict.summary}")
-    return suite.outcome.value
+    told = tuple(f"{v.check}: {v.outcome}: {v.summary}" for v in suite.verdicts if v.outcome is not Outcome.PASS)
+    for text in told:
+        say(f"the validation suite: {text}")
+    return suite.outcome.value, told

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EndState:
-    """Every field may be unknown (None), and so may a node's part of one."""
+    """Every field but evidence may be unknown (None), and so may a node's part of one."""
 
     nodes: tuple[str, ...] | None = None  # that are declared, so have to be in each table below
     rows: Mapping[str, Mapping[str, str] | None] | None = None  # node → table → digest over all its rows
@@ -22,16 +22,17 @@ class EndState:
     orphaned_slots: tuple[str, ...] | None = None  # slots that no declared node uses
     drift: tuple[str, ...] | None = None  # disagreements of the witnesses, in words
     suite: str | None = None  # the validation suite's outcome: pass | fail | unknown
+    suite_complaints: tuple[str, ...] = ()  # evidence: of its checks that did not pass, "name: outcome: why"
     heal_seconds: float | None = None  # from the end of a fault to a cluster that is whole again, the longest
 
 
 def document(state: EndState) -> dict[str, Any]:
-    """For JSON."""
-    return asdict(state)
+    """For JSON; evidence only where there is any."""
+    return {name: value for name, value in asdict(state).items() if name != "suite_complaints" or value}
 
 
 def of_document(read: Mapping[str, Any]) -> EndState:
     """From JSON. Raises TypeError on a field that is not known."""
-    lists = {"nodes", "amcheck", "orphaned_slots", "drift"}
+    lists = {"nodes", "amcheck", "orphaned_slots", "drift", "suite_complaints"}
     fields: dict[str, Any] = {k: tuple(v) if k in lists and v is not None else v for k, v in read.items()}
     return EndState(**fields)

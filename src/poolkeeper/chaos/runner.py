@@ -78,7 +78,7 @@ async def run(
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = gear.jobs(site.spec, is_bounded)
     if any(turn.scenario.splits for turn in turns):  # nobody asks at the nodes' own ports then
-        jobs = tuple(job for job in jobs if job.name != all_jobs.ONE_WRITER)
+        jobs = tuple(job for job in jobs if job.name not in all_jobs.STRAIGHT)
     await undo.in_thread(sweep, site.ground)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)

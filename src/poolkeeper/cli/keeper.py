@@ -25,13 +25,15 @@ def run(
 ) -> None:
     """Keep the cluster until told to stop; `up` runs it in a container of its own, so nobody needs to do this by hand.
 
-    It wants Pgpool-II's control password in POOLKEEPER_PCP_PASSWORD, the cluster's network, and the machine's processes
+    It wants Pgpool-II's control password in POOLKEEPER_PCP_PASSWORD, that of the role of the checks in
+    POOLKEEPER_CHECK_PASSWORD, the cluster's network, and the machine's processes
     (`pid: host` in its container). A second one beside it does no harm. Its journal is on the standard output.
     """
     from poolkeeper.keeper import __main__ as process
 
-    if process.PASSWORD not in os.environ:
-        raise errors.UserError(f"{process.PASSWORD} is not set", hint="Pgpool-II's control password: secrets/pcp.")
+    for name, secret in process.PASSWORDS.items():
+        if name not in os.environ:
+            raise errors.UserError(f"{name} is not set", hint=f"It is in the file secrets/{secret} of the cluster.")
     if not cluster_json.is_file():
         raise errors.UserError(
             f"there is no file {cluster_json}", hint="`up` renders it: rendered/keeper/cluster.json."

@@ -4,6 +4,11 @@ Order matters. A wrong primary comes first, by a promotion, which ends every ses
 session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
 that it has as up; where the true primary is down in its view, it is restarted. Only then are standbys touched.
 
+A view that is right by the control port can still contradict itself (pool_connection_pool.c, new_connection): a
+process that was connecting to a backend while that was detached marks it up afterwards, when the main backend was
+chosen without it, and from then on every new session is refused. A detach makes Pgpool-II choose anew, and so does the
+attach that follows.
+
 Invariants: nothing on unknown, nothing without a primary that is open; never an attach or a detach of a standby while
 the primary is wrong; only a node that has been fit for `attach_after_seconds` is attached; a view that is right gives
 no decision.
@@ -18,6 +23,9 @@ from poolkeeper.model.decision import Decision, Memory, Verb
 from poolkeeper.model.scene import PoolNode, Scene
 from poolkeeper.model.spec import ClusterSpec
 
+CERTAIN = 2  # refusals in a row that show a contradiction: a single one may be of a failover that is under way
+IN_VAIN = 20.0  # seconds of refusals after which choosing anew was of no use
+
 
 def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, ...]:
     """What to do about Pgpool's view now; the next look tells whether more is needed."""
@@ -28,7 +36,9 @@ def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, .
     if primary not in backends or scene.is_dead(primary):
         return ()
     wrong = _correction(backends, primary)
-    return (wrong,) if wrong else tuple(_standbys(spec, scene, memory, backends, primary))
+    if wrong:
+        return (wrong,)
+    return tuple(_standbys(spec, scene, memory, backends, primary)) or tuple(_contradiction(scene, pool, primary))
 
 
 def _correction(backends: dict[str, PoolNode], primary: str) -> Decision | None:
@@ -56,6 +66,19 @@ def _standbys(
         elif not backend.is_up and _is_steady(spec, scene, memory, name):
             cause = "it streams from the primary, and Pgpool-II has it as down"
             yield Decision(Verb.ATTACH, name, cause, index=backend.index)
+
+
+def _contradiction(scene: Scene, pool: tuple[PoolNode, ...], primary: str) -> Iterator[Decision]:
+    """A standby is detached, which costs only its own sessions; the primary cannot be, so there it is a restart."""
+    found = scene.contradiction
+    backend = next((b for b in pool if found and b.index == found.index), None)
+    if found is None or backend is None or found.refusals < CERTAIN:
+        return
+    cause = "Pgpool-II has it as up, chose its main node without it, and so refuses every new session"
+    if backend.name == primary or scene.at - found.since > IN_VAIN:
+        yield Decision(Verb.RESTART, primary, cause.replace("it as up", f"{backend.name} as up"), index=backend.index)
+    elif backend.is_up:
+        yield Decision(Verb.DETACH, backend.name, cause, index=backend.index)
 
 
 def _gone_because(scene: Scene, name: str) -> str | None:

@@ -4,6 +4,10 @@ Invariant: what is damaged is still needed. WAL is damaged between the redo poin
 replayed, and the primary still has it; a page belongs to a table that does not change, and no record that would write
 it anew is left to replay. A damaged page leaves a note in `.poolkeeper/disks` before it is made, and the note goes when
 the node was cloned anew; `sweep` does that for a run that died.
+
+PostgreSQL 17 cannot pass every damage of WAL: where the damaged segment is of a later timeline than the record that is
+being read in it, its startup process ends, at each start anew (WaitForWALToBecomeAvailable, xlogrecovery.c). Nobody but
+an operator can help then, so `LoseWal.heal` does what an operator would, and only on that very word of the server.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import os
 import re
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper import errors, logs, observe
 from poolkeeper.faults import images, nodes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
@@ -25,6 +29,9 @@ PAGE = 8192
 BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
 CORRUPTED = "XX001"  # data_corrupted
 ANSWER_SECONDS = 40.0
+START_SECONDS = 12.0  # for a server to replay what it has and to answer
+IMPASSABLE = "but previous recovered WAL file came from timeline"
+RECENT = "15s"  # of a log; a server that ends at its start is started again every second or two
 
 
 class LoseWal(Fault):
@@ -71,6 +78,10 @@ class LoseWal(Fault):
 
     def heal(self) -> None:
         self.start_if_down()
+        asyncio.run(observe.see(nodes.wait_answer(self.ground, self.victim, START_SECONDS)))
+        said = logs.merged({self.victim: self.ground.container(self.victim)}, since=RECENT)
+        if any(IMPASSABLE in line.text for line in said):
+            nodes.clone_anew(self.ground, self.victim)
 
 
 class SpoilPage(Fault):

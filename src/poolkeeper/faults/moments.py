@@ -6,7 +6,6 @@ it is aimed at it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -16,7 +15,6 @@ from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.packets import DropPackets, sweep_rules
 from poolkeeper.faults.processes import FreezeProcesses, TermProcesses
 from poolkeeper.faults.together import Parts, Together
-from poolkeeper.system import postgres
 
 UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; below a client's patience
 GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: beyond a client's patience; until TCP tries again
@@ -115,20 +113,3 @@ class Reopen(Fault):
 
     def heal(self) -> None:
         """The cut is healed by itself."""
-
-
-class Sql(Fault):
-    """A statement on the victim's own port, as the superuser."""
-
-    statement = ""
-
-    def inject(self) -> None:
-        self.ask()
-
-    def ask(self) -> None:
-        """Once. Raises as `postgres.query` does."""
-        access = self.ground.place.access()
-        asyncio.run(postgres.query(access.node(self.victim, "superuser"), self.statement, access.spec.timeouts.query))
-
-    def heal(self) -> None:
-        """Sessions were told something; nothing is left of it."""

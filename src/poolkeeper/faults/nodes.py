@@ -87,6 +87,12 @@ def checkpoint(ground: Ground, standby: str) -> None:
     wait_replayed(ground, standby)
 
 
+def restart_point(ground: Ground, standby: str) -> None:
+    """Have a standby write a restart point that is not older than this call. Raises as `wait_replayed`."""
+    checkpoint(ground, standby)
+    asyncio.run(postgres.query(ground.place.access().node(standby, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+
+
 def shed_wal(ground: Ground) -> None:
     """Have every node remove the WAL that nobody needs: a segment of each former timeline stays until it is old enough.
 

@@ -9,12 +9,15 @@ Not promised: a disk that loses what it had been given and not asked to flush; w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from poolkeeper.faults import images, nodes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.images import Image, Part
+from poolkeeper.render.patroni import DATA_DIRECTORY
 
 WORK = 64 << 10  # bytes of WAL that clients write after the move and before the cut
 
@@ -65,12 +68,40 @@ class LosePower(Fault):
             nodes.hand_over(self.ground, self.victim)
             primary = self.victim
         nodes.wait_written(self.ground, primary, WORK)
+        self.write_early(moved)
         self.ground.docker("kill", *map(self.ground.container, names))
         for image in moved:
             image.cut_power()
 
+    def write_early(self, moved: Sequence[Image]) -> None:
+        """What the kernel happens to write out by itself before the cut; nothing."""
+
     def heal(self) -> None:
         put_back(self.ground, self._images)
+
+
+class LosePowerOutOfOrder(LosePower):
+    """A standby loses its power just after a restart point, whose pg_control the kernel wrote out by itself.
+
+    A kernel may do that at any time. It does no harm to a server that flushed the pages before it named the restart
+    point in pg_control, and is the ruin of one that did not.
+    """
+
+    sentence = "loss of power of {} after a restart point: of all unflushed data only pg_control is kept"
+
+    def write_early(self, moved: Sequence[Image]) -> None:
+        for image in moved:
+            nodes.restart_point(self.ground, image.node)
+            flush(image.mountpoint() / Path(DATA_DIRECTORY).name / "global" / "pg_control")
+
+
+def flush(path: Path) -> None:
+    """Have the kernel write out the content of this file, and nothing else that it does not need for that."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(opened)
+    finally:
+        os.close(opened)
 
 
 def move_all(ground: Ground, wanted: Sequence[Image]) -> str:

@@ -60,24 +60,39 @@ class FillServer(Sessions):
 
 
 class FillLane(Sessions):
-    """Idle sessions through a lane's door until all its children, or all that HAProxy lets in, are in use."""
+    """Idle sessions through a lane's door until all its children, or all that HAProxy lets in, are in use.
+
+    It counts only if the next client is refused while all of them answer.
+    """
 
     sentence = "idle sessions at the door of {} until it takes no more"
 
     def inject(self) -> None:
         lane = self.lane()
-        self.held.fill(self.door(lane), getattr(self.ground.place.spec.lanes, lane).num_init_children)
+        most = getattr(self.ground.place.spec.lanes, lane).num_init_children + 1
+        refusal = self.held.fill(self.door(lane), most)
+        if not refusal or not len(self.held):
+            raise errors.EngineFailed(
+                f"{self.victim} is not full: it took {len(self.held)} sessions and said {refusal or 'nothing'}"
+            )
+        self.held.answer()
 
 
 class SilentClients(Sessions):
-    """TCP connections to a lane's door that say nothing: each takes a child until Pgpool-II gives it up."""
+    """TCP connections to a lane's door that say nothing: each takes a child until Pgpool-II gives it up.
+
+    It counts only if a client who logs in is not let in then.
+    """
 
     sentence = "connections to the door of {} that say nothing"
 
     def inject(self) -> None:
         lane = self.lane()
         dsn = self.door(lane)
-        self.held.connect(dsn.host, dsn.port, getattr(self.ground.place.spec.lanes, lane).num_init_children)
+        count = getattr(self.ground.place.spec.lanes, lane).num_init_children
+        self.held.connect(dsn.host, dsn.port, count)
+        if not self.held.fill(dsn, 1):
+            raise errors.EngineFailed(f"{self.victim} let a client in beside {count} connections that say nothing")
 
 
 class OpenTransaction(Sessions):

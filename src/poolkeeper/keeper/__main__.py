@@ -1,4 +1,7 @@
-"""The keeper's process: `python -m poolkeeper.keeper cluster.json`, Pgpool's control password in its environment."""
+"""The keeper's process: `python -m poolkeeper.keeper cluster.json`, with two passwords in its environment.
+
+They are of Pgpool's control port, and of the role of the checks.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from poolkeeper.keeper import agent
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.model.spec import KEEPER_PORT, ClusterSpec
 
-PASSWORD = "POOLKEEPER_PCP_PASSWORD"
+PASSWORDS = {"POOLKEEPER_PCP_PASSWORD": "pcp", "POOLKEEPER_CHECK_PASSWORD": "check"}  # variable → secret
 
 
 def main(path: Path, port: int = KEEPER_PORT) -> None:
     """Keep the cluster that the file declares, until told to stop; the API listens on `port`."""
     spec = ClusterSpec.model_validate_json(path.read_text())
-    asyncio.run(agent.run(spec, os.environ.pop(PASSWORD), Journal(), port))
+    control, check = (os.environ.pop(name) for name in PASSWORDS)
+    asyncio.run(agent.run(spec, control, check, Journal(), port))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from poolkeeper.system.witness import Witness
 STORE_TIMEOUT = 2.0  # seconds for one question to etcd
 
 
-async def run(spec: ClusterSpec, pcp_password: str, journal: Journal, port: int) -> None:
+async def run(spec: ClusterSpec, pcp_password: str, check_password: str, journal: Journal, port: int) -> None:
     """Keep the cluster until SIGTERM or SIGINT."""
     known = Knowledge(spec)
     store = Store([str(member.address) for member in spec.etcd.members], STORE_TIMEOUT)
@@ -34,6 +34,7 @@ async def run(spec: ClusterSpec, pcp_password: str, journal: Journal, port: int)
         senses.probe_holder(known),
         senses.watch_silence(known),
         senses.watch_replay(known),
+        senses.watch_balanced(known, check_password),
         RouteLoop(known, store, journal).run(),
         PoolLoop(known, pcp_password, journal).run(),
         api.serve(known, journal, port),

@@ -14,7 +14,17 @@ from poolkeeper.decide import fitness
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.keeping import Sight
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import NOT_ASKED, NOT_READ, Lease, PoolNode, Replayed, Route, Scene, StoreView
+from poolkeeper.model.scene import (
+    NOT_ASKED,
+    NOT_READ,
+    Contradiction,
+    Lease,
+    PoolNode,
+    Replayed,
+    Route,
+    Scene,
+    StoreView,
+)
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -31,6 +41,7 @@ class Knowledge:
     opened: Lease | None = None
     silent: dict[str, float] = field(default_factory=dict)
     replayed: dict[str, Replayed] = field(default_factory=dict)
+    contradiction: Contradiction | None = None
     memory: Memory = field(default_factory=Memory)
     turned: float = 0.0
     drifting_since: float | None = None
@@ -41,7 +52,7 @@ class Knowledge:
     def scene(self) -> Scene:
         """Everything as it is known at this moment."""
         known = (self.store, self.sights, self.pool, self.routes, self.opened, self.silent, self.replayed)
-        return Scene(self.clock(), *known)
+        return Scene(self.clock(), *known, self.contradiction)
 
     def look(self) -> tuple[Scene, Memory]:
         """The scene, and the memory brought up to it."""

@@ -79,6 +79,7 @@ class PoolLoop:
             await self._look(None if decision.verb is Verb.RESTART else decision.index)
             if is_done(decision, self._known.pool.value):
                 self._journal.note("done", what=decision.verb.value, node=decision.node)
+                self._known.contradiction = None  # what was refused before may be let in now
                 await self._look()  # an act on one node changes others too
                 return True
             await asyncio.sleep(POLL)

@@ -1,4 +1,4 @@
-"""The agent's senses: etcd's keys, the processes of this machine, the holder of the lease.
+"""The agent's senses: etcd's keys, the processes of this machine, the holder of the lease, the balanced lane's door.
 
 Each runs for ever, keeps its part of the knowledge and wakes the loops when it changed. Invariant: a source that fails
 is noted once, its part becomes unknown, and the sense begins again.
@@ -11,9 +11,11 @@ import asyncio
 from poolkeeper import errors
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.knowledge import Knowledge, wait_or_tick
+from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.scene import Lease, Replayed
-from poolkeeper.system import cluster_store, patroni
+from poolkeeper.model.scene import Contradiction, Lease, Replayed
+from poolkeeper.model.spec import PGPOOL_PORT
+from poolkeeper.system import cluster_store, patroni, pgpool, postgres
 from poolkeeper.system.etcd_kv import Store
 from poolkeeper.system.etcd_wire import KeyValue
 from poolkeeper.system.witness import Witness
@@ -23,6 +25,9 @@ PROBE = 0.02  # seconds between two questions to a node that is being promoted
 PROBE_TIMEOUT = 0.5  # seconds for one of them
 PROBE_PATIENCE = 15.0  # seconds after which the questions become rare
 PROBE_RARE = 0.5
+BALANCED_TICKS = 5  # between two sessions through the balanced lane, each of which costs a session on every node
+BALANCED_TIMEOUT = 3.0  # seconds for one of them
+UNPOOLED = "postgres"  # Pgpool-II never keeps sessions with this database, so that each is new on every node
 REPLAY_LOOKS = 5  # how often a standby is asked for what it shows while it may be stale
 
 
@@ -173,3 +178,34 @@ async def _ask_replayed(known: Knowledge, node: str) -> None:
         known.replayed.pop(node, None)
     else:
         known.replayed[node] = Replayed(known.clock(), position)
+
+
+async def watch_balanced(known: Knowledge, password: str) -> None:
+    """Ask as a client would: a Pgpool-II that contradicts itself tells its control port that all is well."""
+    lane, tick = known.spec.lanes.pool, known.spec.keeper.tick_ms / 1000
+    dsn = Dsn(str(lane.address), PGPOOL_PORT, known.spec.roles.check, UNPOOLED, password)
+    while True:
+        refused = await _refused_by(dsn)
+        known.contradiction = _next_contradiction(known.contradiction, refused, known.clock())
+        if known.contradiction:
+            known.wake_pool.set()
+        await asyncio.sleep(tick if known.contradiction else BALANCED_TICKS * tick)
+
+
+async def _refused_by(dsn: Dsn) -> int | None:
+    """The backend that its refusal names; None where a session is let in, or not refused for this reason."""
+    try:
+        await postgres.query(dsn, "SELECT 1", BALANCED_TIMEOUT)
+    except errors.ServerRefused as e:
+        return pgpool.contradicted_by(e.message)
+    except errors.PoolkeeperError:
+        return None  # no answer is no contradiction: the lane may be full, or starting
+    return None
+
+
+def _next_contradiction(before: Contradiction | None, index: int | None, now: float) -> Contradiction | None:
+    if index is None:
+        return None
+    if before is None or before.index != index:
+        return Contradiction(index, now)
+    return Contradiction(index, before.since, before.refusals + 1)

@@ -93,6 +93,18 @@ class PoolNode:
 
 
 @dataclass(frozen=True)
+class Contradiction:
+    """The balanced lane refuses every new session: it chose its main backend without one that it has as up.
+
+    `index` is that one; `since` the first of `refusals` refusals in a row; nobody was let in between them.
+    """
+
+    index: int
+    since: float
+    refusals: int = 1
+
+
+@dataclass(frozen=True)
 class Route:
     """A server of one of HAProxy's inner ports."""
 
@@ -107,7 +119,7 @@ class Scene:
     """All of it, at the moment `at`.
 
     `opened` is the holder of the lease once it has been seen to accept writes; `silent` says since when the holder's
-    Patroni has given no answer.
+    Patroni has given no answer; `contradiction` is None also where nobody could ask.
     """
 
     at: float
@@ -118,6 +130,7 @@ class Scene:
     opened: Lease | None = None
     silent: Mapping[str, float] = field(default_factory=dict)
     replayed: Mapping[str, Replayed] = field(default_factory=dict)
+    contradiction: Contradiction | None = None
 
     def is_dead(self, node: str) -> bool:
         """Is it proven that no process of the node's latest known incarnation remains?"""

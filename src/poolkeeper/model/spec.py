@@ -33,6 +33,7 @@ from poolkeeper.model.grammar import (
 )
 
 KEEPER_PORT = 8407  # inside keeper's container
+PGPOOL_PORT = 9999  # inside a Pgpool-II's container
 
 
 class Table(BaseModel):
@@ -366,7 +367,7 @@ class ClusterSpec(Table):
     def published_ports(self) -> dict[str, dict[int, int]]:
         """By service: host port → container port."""
         ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
-        ports[self.lanes.pool.service] = {self.lanes.pool.port: 9999}
+        ports[self.lanes.pool.service] = {self.lanes.pool.port: PGPOOL_PORT}
         direct = (lane.port for lane in self.direct_lanes().values())
         doors = (self.lanes.rw.port, self.lanes.ro.port, *direct, self.haproxy.stats_port)
         ports[self.haproxy.service] = {port: port for port in doors}

@@ -154,10 +154,10 @@ def _keeper(image: str) -> dict[str, Any]:
         "pid": "host",
         "read_only": True,
         "cap_drop": ["ALL"],
-        # Its entry point reads the secret, whoever owns it, and becomes a user without any capability.
+        # Its entry point reads the secrets, whoever owns it, and becomes a user without any capability.
         "cap_add": ["DAC_READ_SEARCH", "SETGID", "SETUID"],
         "security_opt": ["no-new-privileges:true"],
-        "secrets": ["pcp"],
+        "secrets": ["check", "pcp"],
         "volumes": ["./keeper:/etc/poolkeeper:ro"],
         "stop_signal": "SIGTERM",
     }

@@ -16,7 +16,7 @@ _PART: dict[str, Any] = {
     "lanes": {lane: {"service", "address", "port"} for lane in rules.LANES},
     "haproxy": {"service", "address", "primary_port", "standby_port", "runtime_port"},
     "keeper": True,
-    "roles": {"pcp"},
+    "roles": {"check", "pcp"},
 }
 
 

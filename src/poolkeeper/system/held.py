@@ -1,7 +1,7 @@
 """Sessions that are opened and kept: idle ones, silent ones, and one that is in the midst of something.
 
 Invariant: `close` ends all of them, also when the servers behind are gone, and may be called at any time and twice. All
-calls block, each for its own deadline at most. Not promised: that a session is still alive; nobody looks at it.
+calls block, each for its own deadline at most. Not promised: that a session is still alive, unless somebody asks.
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ class Held:
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as e:
             raise _wrapped(e, None) from e
+
+    def answer(self) -> None:
+        """Ask every session something, to know that it is held on the other side too. Raises Unreachable for one."""
+        for session in self._sessions:
+            try:
+                session.execute(b"SELECT 1")
+            except psycopg.Error as e:
+                raise _wrapped(e, None) from e
 
     def begin(self, statement: str) -> None:
         """Send a statement in the session that was opened last and do not wait for its answer. Raises Unreachable."""

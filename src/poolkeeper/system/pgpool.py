@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from poolkeeper import errors
@@ -12,6 +13,15 @@ from poolkeeper.system import postgres
 
 # Columns of SHOW pool_nodes in Pgpool-II 4.4 to 4.6 (documentation, "SHOW POOL_NODES").
 _INDEX, _HOST, _STATUS, _SERVER_STATUS, _ROLE, _SERVER_ROLE, _SELECTS = 0, 1, 3, 4, 6, 7, 8
+
+# pool_process_query.c, pool_read_kind(): 0 is a main backend that was not read yet, though it is the first that is up.
+_UNASKED_MAIN = re.compile(r"kind does not match between main\(0\) slot\[(\d+)\]")
+
+
+def contradicted_by(refusal: str) -> int | None:
+    """The backend because of which a Pgpool-II that contradicts itself refuses sessions; None for any other refusal."""
+    found = _UNASKED_MAIN.search(refusal)
+    return int(found[1]) if found else None
 
 
 async def observe(dsn: Dsn, timeout: float) -> PgpoolView:

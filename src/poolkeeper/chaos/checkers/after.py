@@ -89,11 +89,12 @@ def _checksums(reading: _Reading) -> None:
 
 
 def _suite(reading: _Reading) -> None:
-    outcome = reading.state.suite
+    outcome, told = reading.state.suite, reading.state.suite_complaints
+    why = f": {some(told)}" if told else ""
     if outcome == Outcome.FAIL:
-        reading.broken("suite", "the validation suite fails")
+        reading.broken("suite", f"the validation suite fails{why}")
     elif outcome != Outcome.PASS:
-        reading.unknowns.append(f"suite: {outcome or 'not run'}")
+        reading.unknowns.append(f"suite: {outcome or 'not run'}{why}")
 
 
 def _healed(reading: _Reading, most: float) -> None:

@@ -1,43 +1,22 @@
-"""The two deeds of the self-test that no real run does: a healing that forgets, and somebody who cancels what waits.
+"""What the self-test does and no real run: a healing that forgets, and a primary that dies after waits were cancelled.
 
 Invariant: as every fault, each is healed, also when it was half injected.
 """
 
 from __future__ import annotations
 
-import time
-
-from poolkeeper import errors
 from poolkeeper.faults import containers, moments
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.moments import UNSEEN, Sql
+from poolkeeper.faults.moments import UNSEEN
 from poolkeeper.faults.packets import DropPackets, our_rules, sweep_rules
+from poolkeeper.faults.sessions import CancelWaiting
 from poolkeeper.faults.together import Parts
-from poolkeeper.system import postgres
 
 
 def cut_cancel_then_kill(ground: Ground, victim: str) -> Parts:
     """No standby hears the primary; the commits that wait for one are cancelled, and then the primary dies."""
     cuts = [(moments.cut_from(ground, standby, victim), 0.0) for standby in moments.others(ground, victim)]
-    return (*cuts, (CancelWaits(ground, victim), 0.0), (containers.KillContainer(ground, victim), 0.0))
-
-
-class CancelWaits(Sql):
-    """What somebody does whose commits hang: cancel them, again and again for a while."""
-
-    sentence = "pg_cancel_backend of every commit that waits for a standby on {}"
-    statement = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    pace = 0.2  # seconds
-
-    def inject(self) -> None:
-        end = time.monotonic() + UNSEEN
-        while time.monotonic() < end:
-            try:
-                self.ask()
-            except errors.ServerRefused as e:
-                if e.code != postgres.AMBIGUOUS:  # a warning: one of them has ended meanwhile
-                    raise
-            time.sleep(self.pace)  # its own pace is what it does
+    return (*cuts, (CancelWaiting(ground, victim, UNSEEN), 0.0), (containers.KillContainer(ground, victim), 0.0))
 
 
 class ForgetfulDrop(DropPackets):

@@ -83,8 +83,8 @@ FORMER_PRIMARY_IN_POOL = Plant(
     KeeperSource(
         Mutation(
             "decide/pool_view.py",
-            "    return (wrong,) if wrong else tuple(_standbys(spec, scene, memory, backends, primary))\n",
-            "    return () if wrong else tuple(_standbys(spec, scene, memory, backends, primary))\n",
+            "    if wrong:\n        return (wrong,)\n",
+            "    if wrong:\n        return ()\n",
         ),
     ),
     (of_moments.PATRONIS_SWITCHOVER,),

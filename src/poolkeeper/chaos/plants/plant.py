@@ -13,7 +13,7 @@ from poolkeeper.chaos.history import History
 from poolkeeper.chaos.judgement import Judged
 from poolkeeper.chaos.plants.change import Change
 from poolkeeper.chaos.scenarios.scenario import Scenario
-from poolkeeper.chaos.workloads import all_jobs, grow_set, job
+from poolkeeper.chaos.workloads import all_jobs, job
 from poolkeeper.chaos.workloads.job import Job, Role
 from poolkeeper.model.spec import ClusterSpec
 
@@ -44,19 +44,8 @@ Look = Callable[[History, Judged], Sighting | None]
 
 
 def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
-    """The workloads of a run at twice the pace, with twice the readers at the read-only door, and a set more."""
-    usual = tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
-    return (*usual, _straight([node.name for node in spec.nodes]))
-
-
-def _straight(nodes: Sequence[str]) -> Job:
-    """Elements are added at every node's own port: what a former primary acknowledges there must not be lost either.
-
-    Two rivals that share one standby acknowledge one after the other, never both; only the loss tells of them then.
-    """
-    made = grow_set.made("set_straight", nodes[0], nodes)
-    add = made.roles[0]
-    return replace(made, roles=tuple(replace(add, door=node, refuses_writes=True) for node in nodes))
+    """The workloads of a run at twice the pace, with twice the readers at the read-only door."""
+    return tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
 
 
 def _brisk(roles: Sequence[Role]) -> tuple[Role, ...]:
@@ -78,7 +67,6 @@ class Plant:
     catches: tuple[Catch, ...]
     gear: Gear = BRISK
     look: Look | None = None
-    may_destroy: bool = False  # the cluster may not come back from it, so it is planted only where it is asked for
 
     def sighted(self, history: History, judged: Judged) -> Sighting | None:
         """What exposes it in this run; None if nothing does."""

@@ -1,7 +1,8 @@
 """The scenarios that only the self-test has; the others that it plays are those of a run (scenarios/of_moments.py).
 
-`cut_cancel_then_kill` keeps its promise without a bug; others of a run are broken in it. A cancelled wait is visible
-(docs/guarantees.md), so there only what was acknowledged without a warning must be there in the end.
+`cut_cancel_then_kill` and `lose_power_of_standby_out_of_order` keep their promise without a bug; others of a run are
+broken in it. A cancelled wait is visible (docs/guarantees.md), so there only what was acknowledged without a warning
+must be there in the end.
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poolkeeper.chaos.plants import deeds
-from poolkeeper.chaos.scenarios import of_doors, of_primary, of_storage
+from poolkeeper.chaos.scenarios import of_doors, of_primary
 from poolkeeper.chaos.scenarios.of_moments import moment
-from poolkeeper.chaos.scenarios.scenario import (
-    BOTH_WAYS,
-    SHORT,
-    Act,
-    Scenario,
-)
+from poolkeeper.chaos.scenarios.of_storage import PREPARES
+from poolkeeper.chaos.scenarios.scenario import BOTH_WAYS, SHORT, Act, Scenario
+from poolkeeper.faults.power import LosePowerOutOfOrder
 from poolkeeper.faults.target import Target
 
 CUT_CANCEL_THEN_KILL = Scenario(
@@ -42,6 +40,19 @@ FORGETFUL = Scenario(
     ),
     SHORT,
 )
+LOSE_POWER_OUT_OF_ORDER = Scenario(
+    "lose_power_of_standby_out_of_order",
+    "A standby that lost its power must come back with the same rows, whatever the kernel wrote out first",
+    (
+        Act(
+            "a standby dies after a restart point; of what its file system had not flushed, only pg_control is kept",
+            Target.STANDBY,
+            lambda ground, victim, _: LosePowerOutOfOrder(ground, victim),
+        ),
+    ),
+    SHORT,
+    PREPARES,
+)
 
 
 def _of(scenarios: Sequence[Scenario], name: str) -> Scenario:
@@ -50,4 +61,3 @@ def _of(scenarios: Sequence[Scenario], name: str) -> Scenario:
 
 KILL_PGPOOL = _of(of_doors.SCENARIOS, "kill_pgpool")
 KILL_POSTMASTER = _of(of_primary.SCENARIOS, "kill_postmaster")
-LOSE_POWER = _of(of_storage.SCENARIOS, "lose_power_of_every_node")

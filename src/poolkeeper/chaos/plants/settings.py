@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from poolkeeper import errors, observe, reinit, undo, wait
+from poolkeeper import errors, observe, undo, wait
 from poolkeeper.chaos import tables
 from poolkeeper.chaos.plants.change import Change
 from poolkeeper.decide import health
 from poolkeeper.drill.site import Site
-from poolkeeper.model.progress import Silent
+from poolkeeper.faults import nodes
 from poolkeeper.system import patroni, postgres
 
 TAKEN_SECONDS = 20.0  # a round of Patroni and a reload
+HEALTHY_SECONDS = 60.0  # after clones
 _HAS = (
     "SELECT entry FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole, unnest(setconfig) AS entry "
     "WHERE rolname = '{role}' AND entry LIKE '{parameter}=%'"
@@ -112,7 +113,7 @@ class SharedParameter(Change):
 
 
 class Unflushed(SharedParameter):
-    """`fsync = off`. A crash under it leaves servers that differ in what they have: the standbys are cloned anew.
+    """`fsync = off`. A loss of power under it leaves a standby that lacks rows or does not start: all are cloned anew.
 
     What the primary has is taken for the truth then; the tables of the run, which were written meanwhile, are dropped.
     """
@@ -122,12 +123,20 @@ class Unflushed(SharedParameter):
 
     async def _clean_up(self, site: Site) -> None:
         await self._patch(site, "on")  # the trace stays until all is done
+        primary = await undo.in_thread(nodes.wait_primary, site.ground, TAKEN_SECONDS)
+        for node in await self._standbys(site, primary):
+            await undo.in_thread(nodes.clone_anew, site.ground, node)
         await self._taken(site, is_planted=False)
-        primary = await site.wait_healthy(TAKEN_SECONDS)
-        await tables.clear(site.access, primary)
-        for node in site.spec.nodes:
-            if node.name != primary:
-                await undo.in_thread(reinit.reinit, site.place, node.name, Silent())
+        await tables.clear(site.access, await site.wait_healthy(HEALTHY_SECONDS))
+
+    async def _standbys(self, site: Site, primary: str) -> list[str]:
+        """One that does not answer first, so that the primary is not left without any meanwhile."""
+        names = [node.name for node in site.spec.nodes if node.name != primary]
+        seen = [
+            await observe.see(postgres.query(site.access.node(name), "SELECT 1", site.spec.timeouts.query))
+            for name in names
+        ]
+        return [name for _, name in sorted(zip([one.is_known for one in seen], names, strict=True))]
 
 
 def _quoted(site: Site) -> str:

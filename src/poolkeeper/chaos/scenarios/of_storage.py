@@ -150,12 +150,12 @@ _CALLS = (
 _DAMAGE = (
     Scenario(
         "wal_page_damaged_on_standby",
-        "A standby that finds a damaged page in its WAL must fetch it anew and replay nothing else",
+        "A standby that finds a damaged page in its WAL must replay nothing else, and fetch it or be cloned anew",
         (_wal_lost("a page of the WAL of a stopped standby, behind its redo point, is overwritten", "page"),),
     ),
     Scenario(
         "wal_page_damaged_on_killed_standby",
-        "A standby that died and finds a damaged page in its WAL must fetch it anew and replay nothing else",
+        "A standby that died and finds its WAL damaged must replay nothing else, and fetch it or be cloned anew",
         (_wal_lost("a page of the WAL of a killed standby, behind its redo point, is overwritten", "page", True),),
     ),
     Scenario(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from poolkeeper.chaos.workloads import bank, grow_set, job, list_append, one_writer, read_lane, register
 from poolkeeper.chaos.workloads.job import Job
 from poolkeeper.model.spec import ClusterSpec
 
-ONE_WRITER = "one_writer"  # the job at the nodes' own ports
+ONE_WRITER, SET_STRAIGHT = "one_writer", "set_straight"
+STRAIGHT = (ONE_WRITER, SET_STRAIGHT)  # the jobs at the nodes' own ports
 
 
 def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
@@ -25,7 +26,18 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
         bank.made("bank"),
         read_lane.made("read_lane", bound),
         one_writer.made(ONE_WRITER, nodes),
+        set_straight(nodes),
     )
+
+
+def set_straight(nodes: Sequence[str]) -> Job:
+    """Elements are added at every node's own port: what a former primary acknowledges there must not be lost either.
+
+    Two rivals that share one standby acknowledge one after the other, never both; only the loss tells of them then.
+    """
+    one = grow_set.made(SET_STRAIGHT, nodes[0], nodes)
+    add = one.roles[0]
+    return replace(one, roles=tuple(replace(add, door=node, refuses_writes=True) for node in nodes))
 
 
 def at_pace(factor: float) -> Callable[[ClusterSpec, bool], tuple[Job, ...]]:
