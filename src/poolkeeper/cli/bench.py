@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolkeeper.bench.figure import Figure
+    from poolkeeper.bench.parts import Options
+
+Rounds = Annotated[int, typer.Option(min=0, max=100, help="Rounds that are kept; 0: as many as the part needs.")]
+Seconds = Annotated[float, typer.Option(min=0, max=600, help="Of one measurement; 0: as the part needs.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn by chance; 0: by chance.")]
+Full = Annotated[bool, typer.Option("--full", help="The whole matrix; it takes hours.")]
+Scale = Annotated[int, typer.Option(min=0, max=100, help="Of pgbench's tables, 16 MB each; 0: as the part needs.")]
+Json = Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A goal that is not met is a failure too.")]
+Reports = Annotated[Path, typer.Option(help="Where the reports go.")]
+Compare = Annotated[Path | None, typer.Option(help="A bench*.json of before: what got better, what worse.")]
+REPORTS = Path("reports")
 
 benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
 
@@ -90,6 +102,35 @@ def keeper(
     with console.Steps().step(f"{seconds:g} s of rest"):
         seen = undo.run(rest.measure(chosen.of(ctx), seconds))
     _show(seen.figures(), as_json)
+
+
+@benches.command("all")
+def everything(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Run every part, one after the other, and report them together."""
+    from poolkeeper.bench import parts
+
+    chosen_options = parts.Options(rounds, seconds, seed, full, scale)
+    _measure(ctx, tuple(parts.PARTS), chosen_options, "bench-all", (reports, as_json, compare, strict))
+
+
+def _measure(
+    ctx: typer.Context, names: Sequence[str], options: Options, stem: str, output: tuple[Path, bool, Path | None, bool]
+) -> None:
+    """Run these parts; `output`: the folder of the reports, JSON?, an earlier run, strict?"""
+    from poolkeeper.cli import bench_run
+
+    raise typer.Exit(bench_run.perform(chosen.of(ctx), names, options, bench_run.Output(stem, *output)))
 
 
 def _show(figures: Sequence[Figure], as_json: bool) -> None:
