@@ -50,7 +50,7 @@ def test_another_text_is_no_summary(text: str) -> None:
 
 
 DEVICES = """Inter-|   Receive             |  Transmit
- face |bytes    packets errs drop … |bytes    packets errs drop …
+ face |bytes    packets errs drop |bytes    packets errs drop
     lo: 900 90 0 0 0 0 0 0 900 90 0 0 0 0 0 0
   eth0: 1000 10 0 0 0 0 0 0 2000 21 0 0 0 0 0 0
   eth1:3000 30 0 0 0 0 0 0 40 2 0 0 0 0 0 0
@@ -61,7 +61,7 @@ def test_sent_is_all_but_loopback(tmp_path: Path) -> None:
     """Also where the number follows the colon at once."""
     assert wire.read_devices(DEVICES) == wire.Sent(2040, 23)
     (tmp_path / "7" / "net").mkdir(parents=True)
-    (tmp_path / "7" / "net" / "dev").write_text(DEVICES.replace("…", ""))
+    (tmp_path / "7" / "net" / "dev").write_text(DEVICES)
     assert wire.of_process(7, tmp_path) == wire.Sent(2040, 23)
     with pytest.raises(errors.EngineFailed, match="8/net/dev"):
         wire.of_process(8, tmp_path)
