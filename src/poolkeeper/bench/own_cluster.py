@@ -1,8 +1,8 @@
 """A cluster of the bench's own: it may be grown, slowed and broken, and nobody else's cluster is touched by it.
 
-Its name, network and ports are those of `bench startup`, so only one runs at a time. It lives in a scratch folder and is
-driven by the commands that a user types. Invariant: when the block ends, however it does, the cluster is removed with
-its data; what a killed run left is removed when the next one begins, since it is found by the cluster's label.
+Its name, network and ports are those of `bench startup`, so only one runs at a time. It lives in a scratch folder and
+is driven by the commands that a user types. Invariant: when the block ends, however it does, the cluster is removed
+with its data; what a killed run left is removed when the next one begins, since it is found by the cluster's label.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -29,10 +29,10 @@ STATE = ".poolkeeper"
 COMMAND_SECONDS = 1800.0
 
 
-def document(spec: ClusterSpec, nodes: int, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The declared cluster under the bench's name with so many nodes, and these parameters of PostgreSQL beside its own.
+def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
+    """The declared cluster under the bench's name with so many nodes, those that are declared first.
 
-    The nodes that are declared come first. Raises UserError where the network has no room.
+    With `most`, so many nodes can be had later without a restart. Raises UserError where the network has no room.
     """
     made = startup.bench_document(spec)
     taken = {str(address) for address in _addresses(made)}
@@ -49,8 +49,7 @@ def document(spec: ClusterSpec, nodes: int, parameters: Mapping[str, Any] | None
     del made["nodes"][nodes:]
     server = made["postgresql"]
     for key in ("max_wal_senders", "max_replication_slots"):  # a clone takes one more for a while
-        server[key] = max(server[key], nodes + 2)
-    server["parameters"] = {**server["parameters"], **(parameters or {})}
+        server[key] = max(server[key], max(nodes, most) + 2)
     return made
 
 
@@ -104,14 +103,11 @@ class OwnCluster:
             )
         return time.perf_counter() - begin
 
-    def containers(self, services: Sequence[str]) -> list[str]:
-        """The containers of services."""
-        return [self.place.container_of(service) for service in services]
-
     def remove(self) -> None:
         """Remove it with its data, whatever state it is in."""
         with undo.deaf():
             compose.remove_all(startup.NAME)
+            state.forget_cluster(state.State(self.folder / STATE))
 
 
 @contextmanager
