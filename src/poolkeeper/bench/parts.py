@@ -22,7 +22,9 @@ from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
 
 # Name → module, in the order of `bench all`.
-PARTS: dict[str, str] = {}
+PARTS: dict[str, str] = {
+    "path": "poolkeeper.bench.path",
+}
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 

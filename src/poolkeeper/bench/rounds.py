@@ -154,7 +154,10 @@ class Book:
             values = played.values(name, m)
             yield estimate.metric(about, m.name, values, self.seed, unit=m.unit, better=m.better, group=m.group)
         if not measures:
-            yield Metric(about=about, name="not measured", reason=played.reason(name))
+            usual = next((m for r in played.rounds for s in r.values() for m in s.values), Measure("figure"))
+            why = played.reason(name)
+            yield estimate.metric(about, usual.name, (), self.seed, unit=usual.unit, better=usual.better,
+                                  group=usual.group, reason=why)  # fmt: skip
 
     def ratio(self, played: Played, ratio: Ratio) -> Metric:
         """The metric of a ratio."""

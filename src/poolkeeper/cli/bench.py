@@ -104,6 +104,28 @@ def keeper(
     _show(seen.figures(), as_json)
 
 
+@benches.command()
+def path(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
+
+    It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
+    Nothing else should run on the machine; a round in which something does is discarded and counted.
+    """
+    options = _options(rounds, seconds, seed, full, scale)
+    _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
+
+
 @benches.command("all")
 def everything(
     ctx: typer.Context,
@@ -120,8 +142,14 @@ def everything(
     """Run every part, one after the other, and report them together."""
     from poolkeeper.bench import parts
 
-    chosen_options = parts.Options(rounds, seconds, seed, full, scale)
-    _measure(ctx, tuple(parts.PARTS), chosen_options, "bench-all", (reports, as_json, compare, strict))
+    options = _options(rounds, seconds, seed, full, scale)
+    _measure(ctx, tuple(parts.PARTS), options, "bench-all", (reports, as_json, compare, strict))
+
+
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
+    from poolkeeper.bench import parts
+
+    return parts.Options(rounds, seconds, seed, full, scale)
 
 
 def _measure(
