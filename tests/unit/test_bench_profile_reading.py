@@ -73,17 +73,18 @@ def test_other_devices_are_refused(text: str) -> None:
         wire.read_devices(text)
 
 
-SHORT, LONG = Spent(100, 1.0, {"calls": 700}), Spent(1100, 6.0, {"calls": 6750, "late": 1000})
-IDLE = Spent(0, 2.0, {"calls": 20})
+CALLS, LATE = ("HAProxy", "reads"), ("HAProxy", "others")
+SHORT, LONG = Spent(100, 1.0, {CALLS: 700}), Spent(1100, 6.0, {CALLS: 6750, LATE: 1000})
+IDLE = Spent(0, 2.0, {CALLS: 20})
 
 
 def test_a_transaction_costs_what_the_longer_run_has_more() -> None:
     """700 of each run are its beginning and end; 10 calls a second go on beside it."""
-    assert slope.per_transaction(SHORT, LONG, IDLE) == {"calls": pytest.approx(6.0), "late": 1.0}
+    assert slope.per_transaction(SHORT, LONG, IDLE) == {CALLS: pytest.approx(6.0), LATE: 1.0}
 
 
 def test_noise_is_no_negative_cost() -> None:
-    assert slope.per_transaction(SHORT, Spent(200, 1.0, {"calls": 650}), IDLE) == {"calls": 0.0}
+    assert slope.per_transaction(SHORT, Spent(200, 1.0, {CALLS: 650}), IDLE) == {CALLS: 0.0}
 
 
 @pytest.mark.parametrize(("long", "idle"), [(SHORT, IDLE), (Spent(90, 1.0, {}), IDLE), (LONG, Spent(0, 0.0, {}))])

@@ -7,7 +7,7 @@ change what a commit waits for. The tables are pgbench's, in the bench's own dat
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -18,6 +18,7 @@ from poolkeeper.observe import Access
 from poolkeeper.place import Place
 
 CLIENT = "pgbench"
+POSTGRES_PORT = 5432
 LOAD_SECONDS = 900.0  # until the tables are made: a database of 1 GB on two slow cores
 
 
@@ -78,7 +79,7 @@ class Loader:
 
     def fill(self) -> None:
         """Make the tables on the primary; every standby shows them, and all is on disk."""
-        self.client.run(pgbench.initialize(self.where(5432), self.scale), LOAD_SECONDS)
+        self.client.run(pgbench.initialize(self.where(POSTGRES_PORT), self.scale), LOAD_SECONDS)
         undo.run(database.settle(self.access, self.primary))
         undo.run(database.spread(self.access, self.primary))
 
@@ -101,10 +102,9 @@ class Loader:
 
 @contextmanager
 def ready(place: Place, primary: str, scale: int, seed: int, progress: Progress) -> Iterator[Loader]:
-    """The database and the client's container for the length of the block, the tables filled."""
-    with ExitStack() as stack:
-        using = stack.enter_context(client.running(place, primary))
-        stack.enter_context(database.made(place.access(), primary, progress))
+    """The client's container for the length of the block, and the database filled; it goes with the bench's cluster."""
+    with client.running(place, primary) as using:
+        undo.run(database.create(place.access(), primary))
         loader = Loader(place, primary, using, scale, seed)
         with progress.step(f"loading pgbench's tables, scale {scale}"):
             loader.fill()

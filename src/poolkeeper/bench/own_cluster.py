@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from poolkeeper import bringup, errors, setup_engine, undo
-from poolkeeper.bench import startup
+from poolkeeper.bench import client, startup
 from poolkeeper.model import source
 from poolkeeper.model.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
@@ -106,6 +106,7 @@ class OwnCluster:
     def remove(self) -> None:
         """Remove it with its data, whatever state it is in."""
         with undo.deaf():
+            client.sweep(startup.NAME)  # it is in the network, which could not be removed with it
             compose.remove_all(startup.NAME)
             state.forget_cluster(state.State(self.folder / STATE))
 

@@ -24,6 +24,11 @@ from poolkeeper.place import Place
 # Name → module, in the order of `bench all`.
 PARTS: dict[str, str] = {
     "path": "poolkeeper.bench.path",
+    "scale-reads": "poolkeeper.bench.scale_reads",
+    "scale-nodes": "poolkeeper.bench.scale_nodes",
+    "scale-clone": "poolkeeper.bench.scale_clone",
+    "overhead": "poolkeeper.bench.overhead",
+    "profile": "poolkeeper.bench.profile",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 
 from poolkeeper import errors
 
+What = tuple[str, str]  # a part of the path, and what it spent
+
 
 @dataclass(frozen=True)
 class Spent:
-    """What was spent in a while: amount by its name; `transactions` of clients meanwhile, none when idle."""
+    """What was spent in a while; `transactions` of clients meanwhile, none when idle."""
 
     transactions: int
     seconds: float
-    amounts: Mapping[str, float]
+    amounts: Mapping[What, float]
 
 
-def per_transaction(short: Spent, long: Spent, idle: Spent) -> dict[str, float]:
+def per_transaction(short: Spent, long: Spent, idle: Spent) -> dict[What, float]:
     """Each amount of the long run, a transaction. Raises EngineFailed where the runs cannot be told apart."""
     more = long.transactions - short.transactions
     if more <= 0 or idle.seconds <= 0:
@@ -31,10 +33,10 @@ def per_transaction(short: Spent, long: Spent, idle: Spent) -> dict[str, float]:
             f"{long.transactions} transactions after {short.transactions}, idle for {idle.seconds:.1f} s: "
             "what one transaction costs cannot be told from that"
         )
-    return {name: max(0.0, _beyond(name, short, long, idle)) / more for name in sorted({*long.amounts, *short.amounts})}
+    return {what: max(0.0, _beyond(what, short, long, idle)) / more for what in sorted({*long.amounts, *short.amounts})}
 
 
-def _beyond(name: str, short: Spent, long: Spent, idle: Spent) -> float:
-    rate = idle.amounts.get(name, 0.0) / idle.seconds
+def _beyond(what: What, short: Spent, long: Spent, idle: Spent) -> float:
+    rate = idle.amounts.get(what, 0.0) / idle.seconds
     ran = long.seconds - short.seconds
-    return long.amounts.get(name, 0.0) - short.amounts.get(name, 0.0) - rate * ran
+    return long.amounts.get(what, 0.0) - short.amounts.get(what, 0.0) - rate * ran

@@ -126,6 +126,71 @@ def path(
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
 
 
+@benches.command()
+def scale(
+    ctx: typer.Context,
+    only: Annotated[str, typer.Option(help="reads, nodes or clone; all three where it is not given.")] = "",
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure reads over more standbys that are capped, clusters of more nodes, and the time of a new standby.
+
+    Each starts a cluster of its own ("bench", other ports and network) and removes it; the disk is looked at first. With
+    --full it takes 1 to 4 standbys instead of 1 to 3, and 3, 4, 5, 6 and 7 nodes instead of 3, 5 and 7. The database of
+    the new standby is of --scale 64, about 1 GB.
+    """
+    chosen_parts = [f"scale-{part}" for part in ("reads", "nodes", "clone") if only in ("", part)]
+    if not chosen_parts:
+        raise typer.BadParameter("it is reads, nodes or clone", param_hint="--only")
+    options = _options(rounds, seconds, seed, full, scale)
+    _measure(ctx, tuple(chosen_parts), options, "bench-scale", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def overhead(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure what keeper costs at rest, under load and through a failover, quorum commit, and each kind of check.
+
+    It starts a cluster of its own and removes it. `bench keeper` measures the keeper of the cluster that runs.
+    """
+    options = _options(rounds, seconds, seed, False, scale)
+    _measure(ctx, ("overhead",), options, "bench-overhead", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def profile(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Count what one read costs each part of the path: system calls, CPU time, packets and bytes, by door and protocol.
+
+    It starts a cluster of its own and removes it. System calls are counted by strace on this machine, as root; where
+    that cannot be, the rest is measured and the report says so. docs/path.md says what to read from it.
+    """
+    options = _options(rounds, 0, seed, False, 0)
+    _measure(ctx, ("profile",), options, "bench-profile", (reports, as_json, compare, False))
+
+
 @benches.command("all")
 def everything(
     ctx: typer.Context,
