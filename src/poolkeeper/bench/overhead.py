@@ -49,9 +49,9 @@ EVERY = "every check"
 METHOD = (
     "On a cluster of the bench's own, as the declared one but for its name and ports. Keeper: CPU time by its own "
     "word, memory by the engine's, over the named time. Commits: TPC-B-like on the primary's own port; what a commit "
-    "waits for is set for pgbench's sessions (synchronous_commit: on, local, off), so the same cluster serves all three "
-    "in turns. Checks: without clients and without keeper, HAProxy leaves out those of one kind; the cost of a kind is "
-    "the difference to the measurement with all of them in the same round."
+    "waits for is set for pgbench's sessions (synchronous_commit: on, local, off), so the same cluster serves all "
+    "three in turns. Checks: without clients and without keeper, HAProxy leaves out those of one kind; the cost of a "
+    "kind is the difference to the measurement with all of them in the same round."
 )
 
 
@@ -183,10 +183,10 @@ class Watched:
     def take(self, work: Callable[[], None], *, is_foreign_told: bool) -> Sample:
         """Its CPU share, memory and events over the work. Raises EngineFailed where it was started anew meanwhile."""
         watch = meter.Meter(machine.container_pids(self._site.spec.name))
-        reading, begun, before = watch.read(), time.monotonic(), undo.run(self._metrics())
+        before, reading = undo.run(self._metrics()), watch.read()
         work()
-        after, seconds, used = undo.run(self._metrics()), time.monotonic() - begun, watch.since(reading)
-        share = figure.cpu_share(before.cpu_seconds, after.cpu_seconds, seconds)
+        used, after = watch.since(reading), undo.run(self._metrics())
+        share = figure.cpu_share(before.cpu_seconds, after.cpu_seconds, used.seconds)
         if share is None:
             raise errors.EngineFailed("keeper was started anew meanwhile, so its share cannot be told")
         values = {CPU: share, EVENTS: float(sum(after.events.values()) - sum(before.events.values()))}

@@ -26,8 +26,8 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.system import haproxy_runtime
 
-SIZES, FULL = (1, 2, 3), (1, 2, 3, 4)
-ROUNDS, SECONDS, SCALE = 5, 8, 10
+SIZES = (1, 2, 3, 4)
+ROUNDS, SECONDS, SCALE = 5, 6, 10
 CAP = 0.25  # processors of a node
 CLIENTS = 24  # the same number on each standby, for 1, 2, 3 and 4 of them
 WARM_SECONDS = 2
@@ -68,7 +68,7 @@ class Reads:
 
     def __init__(self, place: Place, options: Options) -> None:
         self._place, self._options = place, options
-        self._sizes = FULL if options.full else SIZES
+        self._sizes = SIZES
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
         self._book = Book([], self._rounds, options.seed)

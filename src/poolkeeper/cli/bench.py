@@ -142,9 +142,9 @@ def scale(
 ) -> None:
     """Measure reads over more standbys that are capped, clusters of more nodes, and the time of a new standby.
 
-    Each starts a cluster of its own ("bench", other ports and network) and removes it; the disk is looked at first. With
-    --full it takes 1 to 4 standbys instead of 1 to 3, and 3, 4, 5, 6 and 7 nodes instead of 3, 5 and 7. The database of
-    the new standby is of --scale 64, about 1 GB.
+    Each starts a cluster of its own ("bench", other ports and network) and removes it; the disk is looked at first.
+    Clusters are of 3, 5 and 7 nodes, with --full also of 4 and 6. The database of the new standby is of --scale 64,
+    about 1 GB.
     """
     chosen_parts = [f"scale-{part}" for part in ("reads", "nodes", "clone") if only in ("", part)]
     if not chosen_parts:
