@@ -65,7 +65,11 @@ class Loader:
         self.place, self.primary, self.scale = place, primary, scale
         self.client = using
         self._seeds = count(seed)
-        self._meter = meter.Meter({**machine.container_pids(place.spec.name), CLIENT: using.pid})
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Find the containers as they are now: after some were made anew."""
+        self._meter = meter.Meter({**machine.container_pids(self.place.spec.name), CLIENT: self.client.pid})
 
     @property
     def access(self) -> Access:

@@ -29,6 +29,7 @@ PARTS: dict[str, str] = {
     "scale-clone": "poolkeeper.bench.scale_clone",
     "overhead": "poolkeeper.bench.overhead",
     "profile": "poolkeeper.bench.profile",
+    "try": "poolkeeper.bench.variants",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -42,6 +43,7 @@ class Options:
     seed: int = 0
     full: bool = False  # all of the matrix, not only what the goals and a first look need
     scale: int = 0  # of pgbench's tables; 0: the part's own default
+    variants: tuple[str, ...] = ()  # of `bench try`: "key=value,key=value" each
 
 
 class Part(Protocol):

@@ -191,6 +191,29 @@ def profile(
     _measure(ctx, ("profile",), options, "bench-profile", (reports, as_json, compare, False))
 
 
+@benches.command("try")
+def variants(
+    ctx: typer.Context,
+    tried: Annotated[list[str], typer.Argument(metavar="KEY=VALUE[,KEY=VALUE…]…", help="A variant each.")],
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    scale: Scale = 0,
+    as_json: Json = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure what other values of cluster.toml would make of the path, beside those that are declared, in turns.
+
+    As: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,lanes.rw.max_pool=1
+    It starts a cluster of its own, changes it by `up` before each measurement, and removes it.
+    """
+    from dataclasses import replace
+
+    options = replace(_options(rounds, seconds, seed, False, scale), variants=tuple(tried))
+    _measure(ctx, ("try",), options, "bench-try", (reports, as_json, compare, False))
+
+
 @benches.command("all")
 def everything(
     ctx: typer.Context,
@@ -208,7 +231,8 @@ def everything(
     from poolkeeper.bench import parts
 
     options = _options(rounds, seconds, seed, full, scale)
-    _measure(ctx, tuple(parts.PARTS), options, "bench-all", (reports, as_json, compare, strict))
+    names = tuple(name for name in parts.PARTS if name != "try")  # which wants to be told what
+    _measure(ctx, names, options, "bench-all", (reports, as_json, compare, strict))
 
 
 def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
