@@ -24,6 +24,7 @@ from poolkeeper.place import Place
 # Name → module, in the order of `bench all`.
 PARTS: dict[str, str] = {
     "path": "poolkeeper.bench.path",
+    "storm": "poolkeeper.bench.storm",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 

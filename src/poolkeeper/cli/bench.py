@@ -126,6 +126,27 @@ def path(
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
 
 
+@benches.command()
+def storm(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
+
+    It also keeps as many sessions busy as a door serves, and twice as many. Other clients of the running cluster wait
+    meanwhile; it works in a database of its own, which it makes and drops.
+    """
+    options = _options(rounds, 0, seed, full, scale)
+    _measure(ctx, ("storm",), options, "bench-storm", (reports, as_json, compare, strict))
+
+
 @benches.command("all")
 def everything(
     ctx: typer.Context,
