@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.unit import snapshots
+from tests.unit import snapshots, wire_server
 
 from poolkeeper import errors
 from poolkeeper.bench import doors, meter, rounds, storm, storm_driver, storm_job
@@ -258,3 +258,19 @@ def test_a_goal_without_a_storm_is_not_measured() -> None:
     assert [goal.reason for goal in section(told(1.0), told(2.0), door="9999").goals] == ["it was not run"] * 4
     nobody_done = section(told(1.0), told(None)).goals[:2]
     assert [goal.is_met for goal in nobody_done] == [False, None]
+
+
+@pytest.mark.parametrize("sessions", [0, 4])
+def test_real_drivers_at_a_server_of_the_wire(monkeypatch: pytest.MonkeyPatch, sessions: int) -> None:
+    monkeypatch.setattr(storm_job, "LATE", 600.0)
+    with wire_server.running(150) as server:
+        job = replace(JOB, host="127.0.0.1", port=server.port, clients=200, sessions=sessions, patience=60.0)
+        found = storm_job.figures(storm.perform(job, 2))
+        if sessions:
+            assert (found.count, found.refused, server.logins) == (200, 0, 4)
+        else:
+            assert (found.count, found.refused) == (200, 50)
+            assert found.messages == (("FATAL: Sorry, too many clients already", 50),)
+        assert len(server.statements) == (found.count - found.refused) * len(storm_job.WRITE)
+        assert found.last is not None
+        assert 0 < (found.p50 or 0) <= found.last

@@ -39,6 +39,7 @@ class Options:
     seed: int = 0
     full: bool = False  # all of the matrix, not only what the goals and a first look need
     scale: int = 0  # of pgbench's tables; 0: the part's own default
+    only: str = ""  # of the path: loads whose title has this in it
 
 
 class Part(Protocol):
