@@ -238,6 +238,7 @@ def section(kept: Told, stormed: Told, door: str = "5100", kind: str = "write") 
         Contender(name, lambda t=t: Sample(storm.storm_values(t)))
         for name, t in ((storm.ALONE, kept), (storm.STORM, stormed))
     )
+    part._note(f"{door}, {kind}, {storm.STORM}", storm_job.figures(stormed))
     about = {"door": door, "transaction": kind, "clients": "2000", "kept": "30"}
     case = Case(about, contenders, (Ratio(storm.STORM, storm.ALONE, storm.LAST),), axis="how")
     part._storms = Book([case], 1, 7)
@@ -252,6 +253,14 @@ def test_goals_are_nobody_refused_and_the_last_one_soon_enough() -> None:
     assert factor.estimate.median == 2.5
     refused, factor = section(told(1.0), told(3.1, None)).goals[:2]
     assert (refused.is_met, factor.is_met) == (False, False)
+
+
+def test_a_refusal_in_a_discarded_round_is_one_too() -> None:
+    part = storm.Storm(PLACE, Options(seed=7))  # type: ignore[arg-type]
+    for found in (told(None, None), told(1.0)):
+        part._note("5100", storm_job.figures(found))
+    assert part._worst == {"5100": 2}
+    assert part.section().notes == (f"5100: “{SORRY}” × 2",)
 
 
 def test_a_goal_without_a_storm_is_not_measured() -> None:

@@ -73,6 +73,7 @@ class Sitting:
             seed=self.seed,
             machine=machine.describe(foreign=foreign),
             versions=machine.versions_of(place),
+            settings=machine.settings_of(place),
             sections=tuple(self.sections),
             is_interrupted=self.is_interrupted,
         )
