@@ -169,6 +169,13 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
     assert len(planned) == len({one.load for one in planned})
 
 
+def test_only_some_loads_can_be_chosen() -> None:
+    planned, _ = path_plan.plan(SPEC, doors.own(SPEC, "pg_node1"), False, "prepared")
+    assert [one.load for one in planned] == [Load(READ_ONLY, PREPARED, 16)]
+    with pytest.raises(errors.UserError, match="no load has 'fast'"):
+        path_plan.plan(SPEC, doors.own(SPEC, "pg_node1"), False, "fast")
+
+
 def test_a_peer_takes_part_in_every_load_and_is_compared_where_a_goal_says_so() -> None:
     peer = Door("PgBouncer, session", "h", 6432, 100, is_peer=True)
     wanted = path_plan.goals(SPEC, [peer])

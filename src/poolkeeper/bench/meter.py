@@ -33,11 +33,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Usage:
-    """Between two readings: CPU seconds of each part, and the share of the machine that was foreign."""
+    """Between two readings: CPU seconds of each part and of ourselves, and what share of the machine was foreign."""
 
     seconds: float
     parts: Mapping[str, float]
     foreign: float
+    own: float = 0.0  # of this program and what it started
 
     @property
     def is_loud(self) -> bool:
@@ -49,9 +50,9 @@ def between(before: Reading, after: Reading, cores: int) -> Usage:
     """What was used between the two. A part that is only in one of them, or was started anew, counts nothing."""
     seconds = after.at - before.at
     parts = {name: max(0.0, after.parts[name] - spent) for name, spent in before.parts.items() if name in after.parts}
-    ours = sum(parts.values()) + max(0.0, after.own - before.own)
-    rest = after.machine - before.machine - ours
-    return Usage(seconds, parts, max(0.0, rest / (cores * seconds)) if seconds > 0 else 0.0)
+    own = max(0.0, after.own - before.own)
+    rest = after.machine - before.machine - sum(parts.values()) - own
+    return Usage(seconds, parts, max(0.0, rest / (cores * seconds)) if seconds > 0 else 0.0, own)
 
 
 class Meter:

@@ -24,6 +24,8 @@ from poolkeeper.place import Place
 # Name → module, in the order of `bench all`.
 PARTS: dict[str, str] = {
     "path": "poolkeeper.bench.path",
+    "storm": "poolkeeper.bench.storm",
+    "startup": "poolkeeper.bench.startup_part",
     "scale-reads": "poolkeeper.bench.scale_reads",
     "scale-nodes": "poolkeeper.bench.scale_nodes",
     "scale-clone": "poolkeeper.bench.scale_clone",
@@ -43,6 +45,7 @@ class Options:
     seed: int = 0
     full: bool = False  # all of the matrix, not only what the goals and a first look need
     scale: int = 0  # of pgbench's tables; 0: the part's own default
+    only: str = ""  # of the path: loads whose title has this in it
     variants: tuple[str, ...] = ()  # of `bench try`: "key=value,key=value" each
 
 
@@ -77,6 +80,7 @@ class Sitting:
             seed=self.seed,
             machine=machine.describe(foreign=foreign),
             versions=machine.versions_of(place),
+            settings=machine.settings_of(place),
             sections=tuple(self.sections),
             is_interrupted=self.is_interrupted,
         )

@@ -12,7 +12,7 @@ from importlib import import_module
 from itertools import count
 
 from poolkeeper import errors, undo
-from poolkeeper.bench import busy, client, database, doors, estimate, machine, meter, path_plan, pgbench, rounds
+from poolkeeper.bench import bed, busy, client, database, doors, estimate, machine, meter, path_plan, pgbench, rounds
 from poolkeeper.bench.doors import Door
 from poolkeeper.bench.parts import Options
 from poolkeeper.bench.path_plan import Planned, Wanted
@@ -58,13 +58,10 @@ class Path:
         with progress.step("waiting for a healthy cluster"):
             primary = undo.run(site.wait_healthy(HEALTHY_SECONDS))
         with ExitStack() as stack:
-            using = stack.enter_context(client.running(self._place, primary))
-            stack.enter_context(database.made(site.access, primary, progress))
+            using = stack.enter_context(bed.loaded(self._place, site.access, primary, self._scale, progress))
             peers = stack.enter_context(self._peers(progress))
-            bed = Bed(self._place, primary, using, peers, self._scale, self._options.seed)
-            with progress.step(f"loading pgbench's tables, scale {self._scale}"):
-                bed.load()
-            self._plan(bed, [*doors.own(self._place.spec, primary), *peers])
+            player = Player(self._place, primary, using, peers, self._scale, self._options.seed)
+            self._plan(player, [*doors.own(self._place.spec, primary), *peers])
             rounds.play(self._book, progress)
             if (now := undo.run(site.wait_healthy(HEALTHY_SECONDS))) != primary:
                 self._void = f"the role moved from {primary} to {now} meanwhile"
@@ -83,12 +80,12 @@ class Path:
                     self._notes.append(f"{name} could not be started: {e.message}")
             yield found
 
-    def _plan(self, bed: Bed, found: Sequence[Door]) -> None:
+    def _plan(self, player: Player, found: Sequence[Door]) -> None:
         spec = self._place.spec
         self._wanted = path_plan.goals(spec, [door for door in found if door.is_peer])
-        planned, notes = path_plan.plan(spec, found, self._options.full)
+        planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
         self._notes += notes
-        cases = [bed.case(one, self._seconds, self._wanted) for one in planned]
+        cases = [player.case(one, self._seconds, self._wanted) for one in planned]
         self._planned, self._book = planned, Book(cases, self._rounds, self._options.seed)
 
     def section(self) -> Section:
@@ -124,8 +121,8 @@ class Path:
         return [], "it was not run"
 
 
-class Bed:
-    """The loaded database, the client's container, and what reads the CPU time of every part."""
+class Player:
+    """Takes the measurements: the loaded database, the client's container, and the CPU time of every part."""
 
     def __init__(
         self, place: Place, primary: str, using: client.Client, peers: Sequence[Door], scale: int, seed: int
@@ -137,16 +134,9 @@ class Bed:
         self._part = {service: doors.part_of(spec, service) for service in services} | {CLIENT: CLIENT}
         others = {name: pid for door in peers for name, pid in door.pids.items()}
         self._meter = meter.Meter({**services, CLIENT: using.pid, **others})
-        self._straight = self._where(doors.own(spec, primary)[0])
 
     def _where(self, door: Door) -> pgbench.Where:
         return pgbench.Where(door.host, door.port, self._user, database.NAME)
-
-    def load(self) -> None:
-        """Make and fill the tables on the primary; every standby shows them, and all is on disk."""
-        self._client.run(pgbench.initialize(self._straight, self._scale), 600)
-        undo.run(database.settle(self._access, self._primary))
-        undo.run(database.spread(self._access, self._primary))
 
     def case(self, planned: Planned, seconds: int, wanted: Sequence[Wanted]) -> Case:
         """A planned load as a case of the frame."""

@@ -111,6 +111,7 @@ def path(
     seconds: Seconds = 0,
     seed: Seed = 0,
     full: Full = False,
+    only: Annotated[str, typer.Option(help="Only loads whose title has this, as: prepared")] = "",
     scale: Scale = 0,
     as_json: Json = False,
     strict: Strict = False,
@@ -122,8 +123,29 @@ def path(
     It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
     Nothing else should run on the machine; a round in which something does is discarded and counted.
     """
-    options = _options(rounds, seconds, seed, full, scale)
+    options = _options(rounds, seconds, seed, full, scale, only)
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def storm(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
+
+    It also keeps as many sessions busy as a door serves, and twice as many. Other clients of the running cluster wait
+    meanwhile; it works in a database of its own, which it makes and drops.
+    """
+    options = _options(rounds, 0, seed, full, scale)
+    _measure(ctx, ("storm",), options, "bench-storm", (reports, as_json, compare, strict))
 
 
 @benches.command()
@@ -235,10 +257,24 @@ def everything(
     _measure(ctx, names, options, "bench-all", (reports, as_json, compare, strict))
 
 
-def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
+@benches.command()
+def docs(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BENCH.json...", help="Reports; of a part the last one counts.")
+    ],
+    into: Annotated[Path, typer.Option(help="The document whose tables are made anew.")] = Path("docs/benchmarks.md"),
+) -> None:
+    """Make the tables and pictures of docs/benchmarks.md anew from JSON reports."""
+    from poolkeeper.cli import bench_run
+
+    for written in bench_run.document(files, into):
+        console.err.print(f"wrote {written}", markup=False)
+
+
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> Options:
     from poolkeeper.bench import parts
 
-    return parts.Options(rounds, seconds, seed, full, scale)
+    return parts.Options(rounds, seconds, seed, full, scale, only)
 
 
 def _measure(
