@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from poolkeeper import undo
-from poolkeeper.bench import busy, client, database, machine, meter, pgbench
+from poolkeeper.bench import busy, client, cpu, database, machine, meter, pgbench
 from poolkeeper.model.progress import Progress
 from poolkeeper.observe import Access
 from poolkeeper.place import Place
@@ -52,10 +52,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Taken:
-    """A measurement: pgbench's result, and the CPU seconds of each service and of the client."""
+    """A measurement: pgbench's result, and the CPU seconds of each service and of the client.
+
+    `machine`: processors in use, by whomever, with the kernel's interrupts (much of the network's work).
+    """
 
     result: pgbench.Result
     usage: meter.Usage
+    machine: float = 0.0
 
 
 class Loader:
@@ -98,10 +102,11 @@ class Loader:
     def measure(self, work: Work, where: pgbench.Where, seconds: int) -> Taken:
         """Run it. Raises EngineFailed with pgbench's first complaint."""
         argv = work.argv(where, seconds, self.scale, busy.cores(), next(self._seeds))
-        before = self._meter.read()
+        before, worked = self._meter.read(), cpu.of_machine()
         printed = self.client.run(argv, seconds)
-        usage = self._meter.since(before)
-        return Taken(pgbench.parse(printed, self.client.take_log()), usage)
+        usage, worked = self._meter.since(before), cpu.of_machine() - worked
+        result = pgbench.parse(printed, self.client.take_log())
+        return Taken(result, usage, worked / usage.seconds if usage.seconds > 0 else 0.0)
 
 
 @contextmanager

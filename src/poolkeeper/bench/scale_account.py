@@ -53,9 +53,9 @@ def goal(book: Book, title: str, seed: int, limits: Sequence[str], sizes: Sequen
 
 
 def _most(limits: Sequence[str]) -> str:
-    """As "the capped nodes (4 of 5 rounds)"."""
+    """As "the capped nodes (4 of 5 measurements)"."""
     said, times = Counter(limits).most_common(1)[0]
-    return said if times == len(limits) else f"{said} ({times} of {len(limits)} rounds)"
+    return said if times == len(limits) else f"{said} ({times} of {len(limits)} measurements)"
 
 
 def lines(played: Played, limits: dict[int, list[str]]) -> Iterator[str]:

@@ -173,7 +173,8 @@ class Standbys:
 
     def lacks(self, size: int, states: Sequence[haproxy_runtime.ServerState]) -> str | None:
         """What is missing until exactly the first `size` serve; None when nothing is."""
-        usable = {s.server for s in states if s.proxy == proxies.STANDBYS and s.is_usable}
+        nodes = {node.name for node in self.spec.nodes}  # not the servers of a fallback to the primary
+        usable = {s.server for s in states if s.proxy == proxies.STANDBYS and s.is_usable} & nodes
         wanted = set(self.names[:size])
         if usable != wanted:
             return f"usable are {', '.join(sorted(usable)) or 'none'}, wanted {', '.join(sorted(wanted))}"
@@ -200,7 +201,7 @@ class Taker:
         where = self.loader.where(self.door.port, str(spec.haproxy.address))
         self.loader.measure(self.work, where, WARM_SECONDS)
         taken = self.loader.measure(self.work, where, self.seconds)
-        load = self.load(size, loads.by_part(taken.usage, self.parts(size)), taken.usage.foreign)
+        load = self.load(size, loads.by_part(taken.usage, self.parts(size)), taken.machine)
         limits.append(load.limit())
         return Sample(scale_account.values(taken.result.tps, taken.result.p50, load), taken.usage.foreign)
 
@@ -216,11 +217,9 @@ class Taker:
         }
         return {**{node: (node,) for node in self.standbys.names[:size]}, **path}
 
-    def load(self, size: int, used: dict[str, float], foreign: float) -> caps.Load:
-        """Who used what; somebody else's share is the machine's too."""
-        cores = busy.cores()
-        machine = sum(used.values()) + foreign * cores
-        return caps.Load(used, self.standbys.names[:size], CAP, cores, machine)
+    def load(self, size: int, used: dict[str, float], machine: float) -> caps.Load:
+        """Who used what, and how much of the machine was in use."""
+        return caps.Load(used, self.standbys.names[:size], CAP, busy.cores(), machine)
 
 
 def make(place: Place, options: Options) -> Reads:
