@@ -384,5 +384,5 @@ def test_a_database_that_cannot_be_dropped_is_told(server: Server, monkeypatch: 
     monkeypatch.setattr(Silent, "note", lambda _, text: notes.append(text))
     with database.made(ACCESS, "pg_node1", Silent()):
         server.found = [("somebody's",)]
-    assert notes == ["the database poolkeeper_bench was not dropped: there is a database poolkeeper_bench that the bench "
-                     "did not make"]  # fmt: skip
+    (note,) = notes
+    assert note.startswith("the database poolkeeper_bench was not dropped: there is a database poolkeeper_bench that")
