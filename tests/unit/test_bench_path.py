@@ -377,3 +377,12 @@ def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: li
         assert provider == []
     assert provider == ["good"]
     assert part.section().notes == ("Bad could not be started: no image",)
+
+
+def test_a_database_that_cannot_be_dropped_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: notes.append(text))
+    with database.made(ACCESS, "pg_node1", Silent()):
+        server.found = [("somebody's",)]
+    (note,) = notes
+    assert note.startswith("the database poolkeeper_bench was not dropped: there is a database poolkeeper_bench that")
