@@ -107,6 +107,6 @@ def test_flushes_are_slow_and_fail_and_work_again(place: DiskGround, monkeypatch
             failing.heal()
             failing.heal()
             assert any(line.startswith("done") for line in (next(child.stdout) for _ in range(200)))
-            assert syscalls._tracer(child.pid) == 0
+            assert syscalls.tracer(child.pid) == 0
         finally:
             child.kill()

@@ -157,7 +157,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
         said.with_suffix(".strace").write_text("\n".join(lines))
 
     monkeypatch.setattr(syscalls.process, "start_detached", start)
-    monkeypatch.setattr(syscalls, "_tracer", lambda _: 5)
+    monkeypatch.setattr(syscalls, "tracer", lambda _: 5)
     how = syscalls.failing("EIO")
     fault = syscalls.SpoilCalls(cast(Ground, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
     assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
@@ -174,7 +174,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     assert log in argv
     ended: list[int] = []
     running = [[41], [41], []]
-    monkeypatch.setattr(syscalls, "_ours", lambda _: iter(running.pop(0)))
+    monkeypatch.setattr(syscalls, "ours", lambda _: iter(running.pop(0)))
     monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
     fault.heal()
     assert ended == [41]
@@ -222,7 +222,7 @@ def test_only_a_strace_with_our_log_is_ours(tmp_path: Path) -> None:
     }.items():
         (tmp_path / pid).mkdir()
         (tmp_path / pid / "cmdline").write_bytes("\0".join(words).encode())
-    assert list(syscalls._ours(log, tmp_path)) == [5]
+    assert list(syscalls.ours(log, tmp_path)) == [5]
 
 
 def test_whom_strace_meets() -> None:
@@ -233,10 +233,10 @@ def test_whom_strace_meets() -> None:
 
 
 def test_a_process_that_ended_is_waited_for_no_longer(tmp_path: Path) -> None:
-    assert syscalls._tracer(4, tmp_path) is None
+    assert syscalls.tracer(4, tmp_path) is None
     (tmp_path / "4").mkdir()
     (tmp_path / "4" / "status").write_text("Name:\tx\nTracerPid:\t0\n")
-    assert syscalls._tracer(4, tmp_path) == 0
+    assert syscalls.tracer(4, tmp_path) == 0
 
 
 def control(redo: str) -> str:
@@ -360,7 +360,7 @@ def test_sweep_takes_away_what_a_killed_run_left(
     folder.mkdir()
     (folder / "pg_node2.damaged").touch()
     (folder / "pg_node1.err").touch()
-    monkeypatch.setattr(syscalls, "_ours", lambda _: iter(()))
+    monkeypatch.setattr(syscalls, "ours", lambda _: iter(()))
     monkeypatch.setattr(sweep.networks, "rejoin", lambda *_: None)
     monkeypatch.setattr(sweep, "of_container", lambda *_: None)
     sweep.sweep(cast(Ground, place))

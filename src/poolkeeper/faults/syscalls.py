@@ -73,7 +73,7 @@ class SpoilCalls(Fault):
         missing = [name for name in ("strace", "timeout") if not process.find(name)]
         if missing:
             return f"not installed on this machine: {', '.join(missing)}"
-        return "" if _may_trace(Path("/proc")) else "processes may not be traced here"
+        return "" if may_trace(Path("/proc")) else "processes may not be traced here"
 
     def inject(self) -> None:
         chosen = [p.pid for p in self._choose(self.ground.processes(self.victim))]
@@ -98,7 +98,7 @@ class SpoilCalls(Fault):
 
     async def _attached(self, pids: Sequence[int]) -> None:
         async def look() -> str | None:
-            free = [pid for pid in pids if _tracer(pid) == 0]
+            free = [pid for pid in pids if tracer(pid) == 0]
             return f"not attached to {free}" if free else None
 
         await wait.wait_for(f"strace of {self.victim}", look, seconds=ATTACH_SECONDS, pause=0.02)
@@ -134,12 +134,12 @@ def detach(ground: Ground, service: str) -> None:
         return
 
     async def look() -> str | None:
-        left = list(_ours(log))
+        left = list(ours(log))
         return f"it runs as {left}" if left else None
 
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in _ours(log):
-            _end(pid, number)
+        for pid in ours(log):
+            end(pid, number)
         try:
             asyncio.run(wait.wait_for(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
             break
@@ -150,7 +150,8 @@ def detach(ground: Ground, service: str) -> None:
         file.unlink(missing_ok=True)
 
 
-def _end(pid: int, number: signal.Signals) -> None:
+def end(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a tracer that was found a moment ago."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -161,7 +162,7 @@ def _log(ground: Ground, service: str) -> Path:
     return ground.place.folder.root / FOLDER / f"{service}.strace"
 
 
-def _ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:
+def ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:
     """The processes that run strace with this log. One that has ended and was not collected has no words any more."""
     for entry in proc.iterdir():
         if entry.name.isdigit():
@@ -173,13 +174,14 @@ def _ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def _tracer(pid: int, proc: Path = Path("/proc")) -> int | None:
+def tracer(pid: int, proc: Path = Path("/proc")) -> int | None:
     """Who traces a process, 0: nobody; None: it is gone."""
     word = _status(proc / str(pid), "TracerPid")
     return None if word is None else int(word)
 
 
-def _may_trace(proc: Path) -> bool:
+def may_trace(proc: Path) -> bool:
+    """Does the kernel let us trace processes of others?"""
     scope = proc / "sys/kernel/yama/ptrace_scope"
     if scope.exists() and scope.read_text().strip() == "3":
         return False

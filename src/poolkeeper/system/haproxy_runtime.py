@@ -67,6 +67,14 @@ def state(proxy: str, server: str, wanted: Admin) -> str:
     return f"set server {proxy}/{server} state {wanted}"
 
 
+def checks(proxy: str, server: str, *, on: bool) -> str:
+    """Stop a server's checks, or begin them again.
+
+    A server whose checks are stopped is *up*, whatever they said last: only where nobody relies on the port.
+    """
+    return f"{'enable' if on else 'disable'} health {proxy}/{server}"
+
+
 def end_sessions(proxy: str, server: str) -> str:
     """End every session that a server has."""
     return f"shutdown sessions server {proxy}/{server}"
