@@ -4,6 +4,9 @@
 set -eu
 
 install -d -o haproxy -g haproxy -m 0750 /run/haproxy
+if [ -n "${POOLKEEPER_SOCKETS:-}" ]; then
+    install -d -o haproxy -g haproxy -m 0755 "$POOLKEEPER_SOCKETS"
+fi
 POOLKEEPER_STATS_PASSWORD=$(cat /run/secrets/stats)
 export POOLKEEPER_STATS_PASSWORD
 

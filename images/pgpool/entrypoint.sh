@@ -5,6 +5,10 @@ set -eu
 
 take_config.sh
 install -d -o postgres -g postgres -m 0775 /var/run/postgresql
+if [ -n "${POOLKEEPER_SOCKETS:-}" ]; then
+    install -d -o postgres -g postgres -m 0755 "$POOLKEEPER_SOCKETS"
+    rm -f "$POOLKEEPER_SOCKETS"/.s.PGSQL.*
+fi
 rm -f /run/pgpool/pgpool.pid /run/pgpool/.s.PGSQL.* /run/pgpool/.s.PGPOOL*
 PGPOOLKEYFILE=/run/pgpool/pool_key
 export PGPOOLKEYFILE
