@@ -99,3 +99,11 @@ def test_mode_of_the_lanes_that_have_one_server(lane: str) -> None:
     assert setting(spec, lane, "backend_clustering_mode") == wanted
     assert setting(SPEC, lane, "backend_clustering_mode") == "streaming_replication"
     assert lane == "pool" or pgpool.needs_restart(pgpool.config(SPEC, lane), pgpool.config(spec, lane))
+
+
+def test_threads_are_said_only_where_they_are_declared() -> None:
+    assert "nbthread" not in haproxy.config(SPEC)
+    (line,) = re.findall(
+        r"^    nbthread \d+$", haproxy.config(deployments.edit(SPEC, "haproxy.threads", 1)), re.MULTILINE
+    )
+    assert line.split()[1] == "1"

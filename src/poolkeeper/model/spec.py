@@ -224,6 +224,7 @@ class Haproxy(Table):
     primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
     standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
     runtime_port: HostPort = Field(9990, description="HAProxy's runtime API, for keeper and nodes (network only).")
+    threads: int = Field(0, ge=0, le=64, description="Threads of HAProxy; 0: one for each core.")
     unix_sockets: bool = Field(
         False, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
     )
