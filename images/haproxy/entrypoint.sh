@@ -13,4 +13,7 @@ export POOLKEEPER_STATS_PASSWORD
 if [ "${1:-}" = validate ]; then
     exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -c -f /etc/poolkeeper/haproxy.cfg
 fi
-exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -W -f /etc/poolkeeper/haproxy.cfg
+batch=
+[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+# shellcheck disable=SC2086 # several words, or none
+exec setpriv --reuid=haproxy --regid=haproxy --init-groups $batch haproxy -W -f /etc/poolkeeper/haproxy.cfg

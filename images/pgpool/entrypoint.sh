@@ -12,5 +12,8 @@ fi
 rm -f /run/pgpool/pgpool.pid /run/pgpool/.s.PGSQL.* /run/pgpool/.s.PGPOOL*
 PGPOOLKEYFILE=/run/pgpool/pool_key
 export PGPOOLKEYFILE
-exec setpriv --reuid=postgres --regid=postgres --init-groups \
+batch=
+[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+# shellcheck disable=SC2086 # several words, or none
+exec setpriv --reuid=postgres --regid=postgres --init-groups $batch \
     pgpool -n -D -f /run/pgpool/pgpool.conf -a /run/pgpool/pool_hba.conf -F /run/pgpool/pcp.conf

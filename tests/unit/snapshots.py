@@ -86,7 +86,12 @@ def blue() -> ClusterSpec:
         replication=Replication(synchronous_mode="off"),
         lanes=lanes,
         haproxy=Haproxy(
-            service="door", address=IPv4Address("172.30.5.100"), stats_port=6406, unix_sockets=True, threads=1
+            service="door",
+            address=IPv4Address("172.30.5.100"),
+            stats_port=6406,
+            unix_sockets=True,
+            threads=1,
+            batch=True,
         ),
         pgpool=Pgpool(one_server_mode="logical_replication"),
         keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407, read_fallback="primary"),

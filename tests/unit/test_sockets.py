@@ -107,3 +107,13 @@ def test_threads_are_said_only_where_they_are_declared() -> None:
         r"^    nbthread \d+$", haproxy.config(deployments.edit(SPEC, "haproxy.threads", 1)), re.MULTILINE
     )
     assert line.split()[1] == "1"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
+)
+def test_who_is_told_to_give_way(key: str, told: set[str]) -> None:
+    """Nobody where nothing is declared."""
+    for spec, wanted in ((deployments.edit(SPEC, f"{key}.batch", True), told), (SPEC, set())):
+        services = compose.document(spec, IMAGES)["services"]
+        assert {n for n, s in services.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted

@@ -145,6 +145,7 @@ def _pgpool(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
             "POOLKEEPER_CHECK_ROLE": spec.roles.check,
             "POOLKEEPER_PCP_USER": spec.roles.pcp,
             "POOLKEEPER_PCP_PORT": str(spec.pgpool.pcp_port),
+            **({"POOLKEEPER_BATCH": "yes"} if spec.pgpool.batch else {}),
         },
         "secrets": ["check", "pcp"],
         "volumes": [f"./pgpool/{name}:/etc/poolkeeper:ro", "../secrets/pool:/run/pool:ro"],
@@ -160,6 +161,7 @@ def _haproxy(spec: ClusterSpec, image: str) -> dict[str, Any]:
         "environment": {
             "POOLKEEPER_STATS_USER": spec.haproxy.stats_user,
             "POOLKEEPER_STATS_PORT": str(spec.haproxy.stats_port),
+            **({"POOLKEEPER_BATCH": "yes"} if spec.haproxy.batch else {}),
         },
         "secrets": ["stats"],
         "volumes": ["./haproxy:/etc/poolkeeper:ro"],
