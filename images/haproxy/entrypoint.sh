@@ -4,10 +4,16 @@
 set -eu
 
 install -d -o haproxy -g haproxy -m 0750 /run/haproxy
+if [ -n "${POOLKEEPER_SOCKETS:-}" ]; then
+    install -d -o haproxy -g haproxy -m 0755 "$POOLKEEPER_SOCKETS"
+fi
 POOLKEEPER_STATS_PASSWORD=$(cat /run/secrets/stats)
 export POOLKEEPER_STATS_PASSWORD
 
 if [ "${1:-}" = validate ]; then
     exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -c -f /etc/poolkeeper/haproxy.cfg
 fi
-exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -W -f /etc/poolkeeper/haproxy.cfg
+batch=
+[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+# shellcheck disable=SC2086 # several words, or none
+exec setpriv --reuid=haproxy --regid=haproxy --init-groups $batch haproxy -W -f /etc/poolkeeper/haproxy.cfg

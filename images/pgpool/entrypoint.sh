@@ -5,8 +5,15 @@ set -eu
 
 take_config.sh
 install -d -o postgres -g postgres -m 0775 /var/run/postgresql
+if [ -n "${POOLKEEPER_SOCKETS:-}" ]; then
+    install -d -o postgres -g postgres -m 0755 "$POOLKEEPER_SOCKETS"
+    rm -f "$POOLKEEPER_SOCKETS"/.s.PGSQL.*
+fi
 rm -f /run/pgpool/pgpool.pid /run/pgpool/.s.PGSQL.* /run/pgpool/.s.PGPOOL*
 PGPOOLKEYFILE=/run/pgpool/pool_key
 export PGPOOLKEYFILE
-exec setpriv --reuid=postgres --regid=postgres --init-groups \
+batch=
+[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+# shellcheck disable=SC2086 # several words, or none
+exec setpriv --reuid=postgres --regid=postgres --init-groups $batch \
     pgpool -n -D -f /run/pgpool/pgpool.conf -a /run/pgpool/pool_hba.conf -F /run/pgpool/pcp.conf

@@ -39,6 +39,7 @@ from poolkeeper.model.spec import (
     Lanes,
     Network,
     Node,
+    Pgpool,
     Replication,
 )
 
@@ -84,7 +85,15 @@ def blue() -> ClusterSpec:
         etcd=Etcd(members=(EtcdMember(name="store", address=IPv4Address("172.30.5.31")),)),
         replication=Replication(synchronous_mode="off"),
         lanes=lanes,
-        haproxy=Haproxy(service="door", address=IPv4Address("172.30.5.100"), stats_port=6406),
+        haproxy=Haproxy(
+            service="door",
+            address=IPv4Address("172.30.5.100"),
+            stats_port=6406,
+            unix_sockets=True,
+            threads=1,
+            batch=True,
+        ),
+        pgpool=Pgpool(one_server_mode="logical_replication"),
         keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407, read_fallback="primary"),
     )
 

@@ -153,6 +153,13 @@ class Pgpool(Table):
         35, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
     )
     pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
+    batch: bool = Field(
+        False, description="Pgpool-II does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
+    )
+    one_server_mode: Literal["streaming_replication", "logical_replication"] = Field(
+        "streaming_replication",
+        description="Mode of the two lanes that have one server; logical_replication leaves out a flush a statement.",
+    )
     parameters: dict[PgpoolParameter, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
 
 
@@ -221,6 +228,13 @@ class Haproxy(Table):
     primary_port: HostPort = Field(6100, description="Inner port that leads to the primary (network only).")
     standby_port: HostPort = Field(6101, description="Inner port that spreads over the standbys (network only).")
     runtime_port: HostPort = Field(9990, description="HAProxy's runtime API, for keeper and nodes (network only).")
+    threads: int = Field(0, ge=0, le=64, description="Threads of HAProxy; 0: one for each core.")
+    batch: bool = Field(
+        False, description="HAProxy does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
+    )
+    unix_sockets: bool = Field(
+        False, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
+    )
     hold_ms: Milliseconds = Field(
         10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."
     )

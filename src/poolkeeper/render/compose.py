@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from poolkeeper.model.spec import ClusterSpec, Lane
-from poolkeeper.render import etcd
+from poolkeeper.render import etcd, sockets
 
 CLUSTER_LABEL = "poolkeeper.cluster"
 SERVICE_LABEL = "poolkeeper.service"
@@ -34,6 +34,8 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
         services[lane.service] = _pgpool(spec, images["pgpool"], lane.service)
     services[spec.haproxy.service] = _haproxy(spec, images["haproxy"])
     services[spec.keeper.service] = _keeper(images["keeper"])
+    for name in sockets.members(spec):
+        services[name] = _with_sockets(services[name], name)
     for name, service in services.items():
         services[name] = {**_common(spec, name), **service}
         services[name]["labels"][DEFINITION_LABEL] = digest(services[name])
@@ -44,7 +46,10 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
         "name": spec.project,
         "services": services,
         "networks": {"cluster": _network(spec, dict(label))},
-        "volumes": {name: {"name": volume_name(spec, name), "labels": dict(label)} for name in volumes},
+        "volumes": {
+            **{name: {"name": volume_name(spec, name), "labels": dict(label)} for name in volumes},
+            **(_memory_volume(spec, dict(label)) if sockets.members(spec) else {}),
+        },
         "secrets": {name: {"file": f"../secrets/{name}"} for name in secrets},
     }
 
@@ -72,6 +77,21 @@ def _network(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
         "driver": "bridge",
         "ipam": {"config": [{"subnet": str(subnet), "gateway": str(subnet.network_address + 1)}]},
         "labels": label,
+    }
+
+
+def _memory_volume(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
+    """It holds sockets only, and is empty again once none of the containers that share it runs."""
+    options = dict(sockets.DRIVER)
+    name = volume_name(spec, sockets.VOLUME)
+    return {sockets.VOLUME: {"name": name, "driver": "local", "driver_opts": options, "labels": label}}
+
+
+def _with_sockets(service: dict[str, Any], name: str) -> dict[str, Any]:
+    return {
+        **service,
+        "environment": {**service["environment"], "POOLKEEPER_SOCKETS": sockets.folder(name)},
+        "volumes": [*service["volumes"], f"{sockets.VOLUME}:{sockets.ROOT}"],
     }
 
 
@@ -125,6 +145,7 @@ def _pgpool(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
             "POOLKEEPER_CHECK_ROLE": spec.roles.check,
             "POOLKEEPER_PCP_USER": spec.roles.pcp,
             "POOLKEEPER_PCP_PORT": str(spec.pgpool.pcp_port),
+            **({"POOLKEEPER_BATCH": "yes"} if spec.pgpool.batch else {}),
         },
         "secrets": ["check", "pcp"],
         "volumes": [f"./pgpool/{name}:/etc/poolkeeper:ro", "../secrets/pool:/run/pool:ro"],
@@ -140,6 +161,7 @@ def _haproxy(spec: ClusterSpec, image: str) -> dict[str, Any]:
         "environment": {
             "POOLKEEPER_STATS_USER": spec.haproxy.stats_user,
             "POOLKEEPER_STATS_PORT": str(spec.haproxy.stats_port),
+            **({"POOLKEEPER_BATCH": "yes"} if spec.haproxy.batch else {}),
         },
         "secrets": ["stats"],
         "volumes": ["./haproxy:/etc/poolkeeper:ro"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import patroni, templating
+from poolkeeper.render import patroni, sockets, templating
 
 # Clients of a full direct lane that the kernel keeps until a session ends.
 BACKLOG = 1024
@@ -19,6 +19,7 @@ INNER_CONNECT_MS = 500
 def config(spec: ClusterSpec) -> str:
     """`haproxy.cfg`. The dashboard's password is an environment variable that the container's entry point sets."""
     lanes = [("rw", spec.lanes.rw), ("ro", spec.lanes.ro)]
+    by_socket = bool(sockets.members(spec))
     direct = spec.direct_sessions()
     return templating.fill(
         "haproxy.cfg.j2",
@@ -27,6 +28,7 @@ def config(spec: ClusterSpec) -> str:
         lanes=lanes,
         direct=[(key, lane.port, direct[key], proxies.BEHIND[key]) for key, lane in spec.direct_lanes().items()],
         backlog=BACKLOG,
+        sockets=sockets if by_socket else None,
         spare=proxies.SPARE_CHILDREN,
         rest_port=patroni.REST_PORT,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),

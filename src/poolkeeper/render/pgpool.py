@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec, Lane
-from poolkeeper.render import templating
+from poolkeeper.render import sockets, templating
 
 RUN = "/run/pgpool"
 
@@ -75,6 +75,7 @@ def _literals(values: dict[str, Setting]) -> dict[str, str]:
 def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
     """Every setting of a lane, by section, in the order of the file."""
     lane: Lane = getattr(spec.lanes, lane_key)
+    by_socket = lane.service in sockets.members(spec)
     return {
         "Servers": _servers(spec, lane_key),
         "Connections": {
@@ -82,7 +83,7 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "port": 9999,
             "pcp_listen_addresses": "*",
             "pcp_port": spec.pgpool.pcp_port,
-            "unix_socket_directories": RUN,
+            "unix_socket_directories": ",".join([RUN, *([sockets.folder(lane.service)] if by_socket else [])]),
             "pcp_socket_dir": RUN,
             "pid_file_name": f"{RUN}/pgpool.pid",
             "logdir": RUN,
@@ -124,9 +125,12 @@ def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
             servers[f"backend_application_name{i}"] = node.name
         return servers
     inner = spec.haproxy.primary_port if lane_key == "rw" else spec.haproxy.standby_port
+    door = spec.haproxy.service
     return {
-        "backend_clustering_mode": "streaming_replication",
-        "backend_hostname0": spec.haproxy.service,
+        # In both modes a server that is always the primary is asked for nothing; in this one each Parse, Execute and
+        # Close is followed by a flush (pool_extended_send_and_wait in Pgpool-II 4.6's pool_query_context.c).
+        "backend_clustering_mode": spec.pgpool.one_server_mode,
+        "backend_hostname0": sockets.folder(door) if sockets.members(spec) else door,
         "backend_port0": inner,
         "backend_weight0": 1,
         "backend_flag0": "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER",

@@ -1,0 +1,32 @@
+"""Where HAProxy and the Pgpool-II of a lane meet by Unix sockets: a volume in memory that only they mount.
+
+Each of them has a folder of its own there, which its entry point makes (POOLKEEPER_SOCKETS), so that two Pgpool-II may
+listen on the same port. A socket's name is PostgreSQL's: `.s.PGSQL.` and the port.
+"""
+
+from __future__ import annotations
+
+from poolkeeper.model.spec import ClusterSpec
+
+VOLUME = "sockets"
+ROOT = "/run/sockets"
+LANES = ("rw", "ro")  # the lanes behind HAProxy
+# Everybody may make a folder there, and nobody takes another's away: the users of the images differ.
+DRIVER = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1777"}
+
+
+def folder(service: str) -> str:
+    """A service's own folder."""
+    return f"{ROOT}/{service}"
+
+
+def path(service: str, port: int) -> str:
+    """The socket of a service's port."""
+    return f"{folder(service)}/.s.PGSQL.{port}"
+
+
+def members(spec: ClusterSpec) -> frozenset[str]:
+    """The services that share the volume; none where TCP is declared."""
+    if not spec.haproxy.unix_sockets:
+        return frozenset()
+    return frozenset({spec.haproxy.service, *(getattr(spec.lanes, key).service for key in LANES)})

@@ -1,0 +1,119 @@
+"""Unix sockets between HAProxy and the lanes' Pgpool-II: both ends name one file, and only who needs it mounts it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.unit import deployments, snapshots
+from tests.unit.snapshots import SPEC
+
+from poolkeeper.decide import plan
+from poolkeeper.model.observed import Container
+from poolkeeper.model.plan import Action
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import compose, haproxy, keeper, pgpool, sockets
+
+IMAGES = {role: f"poolkeeper/{role}:0123456789ab" for role in compose.ROLES}
+ON = deployments.edit(SPEC, "haproxy.unix_sockets", True)
+SHARING = {"haproxy_pgpool", "pgpool_rw", "pgpool_ro"}
+
+
+def setting(spec: ClusterSpec, lane: str, name: str) -> str:
+    """A line of a lane's pgpool.conf, without its quotes."""
+    found = re.search(rf"^{name} = '?(.*?)'?$", pgpool.config(spec, lane), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("lane", ["rw", "ro"])
+def test_haproxy_asks_where_pgpool_listens(lane: str) -> None:
+    """The server's file is in a folder of that Pgpool-II's own list, under the name of its port."""
+    service = getattr(ON.lanes, lane).service
+    (server,) = re.findall(rf"^    server {service} unix@(\S+) check maxconn 30$", haproxy.config(ON), re.MULTILINE)
+    folder, _, name = server.rpartition("/")
+    assert folder in setting(ON, lane, "unix_socket_directories").split(",")
+    assert name == f".s.PGSQL.{setting(ON, lane, 'port')}"
+
+
+@pytest.mark.parametrize(("lane", "inner"), [("rw", "primary"), ("ro", "standbys")])
+def test_pgpool_asks_where_the_inner_port_listens(lane: str, inner: str) -> None:
+    """A host name that begins with / is a folder to Pgpool-II; the inner port stays open by TCP as well."""
+    section = haproxy.config(ON).split(f"\nlisten {inner}\n")[1].split("\n\n")[0]
+    wanted = f"{setting(ON, lane, 'backend_hostname0')}/.s.PGSQL.{setting(ON, lane, 'backend_port0')}"
+    assert f"    bind unix@{wanted} mode 666\n" in section
+    assert re.search(rf"^    bind {SPEC.haproxy.address}:\d+$", section, re.MULTILINE)
+
+
+def test_two_pgpools_do_not_share_a_file() -> None:
+    assert sockets.path("pgpool_rw", 9999) != sockets.path("pgpool_ro", 9999)
+
+
+def test_only_who_needs_the_volume_mounts_it() -> None:
+    document = compose.document(ON, IMAGES)
+    mounting = {n for n, s in document["services"].items() if f"sockets:{sockets.ROOT}" in s.get("volumes", [])}
+    told = {n for n, s in document["services"].items() if "POOLKEEPER_SOCKETS" in s.get("environment", {})}
+    assert mounting == told == SHARING
+    volume = document["volumes"]["sockets"]
+    assert volume["driver_opts"]["type"] == "tmpfs"
+    assert volume["labels"] == {"poolkeeper.cluster": SPEC.name}
+
+
+def test_the_balanced_lane_knows_nothing_of_it() -> None:
+    assert pgpool.config(ON, "pool") == pgpool.config(SPEC, "pool")
+    assert keeper.config(ON) == keeper.config(SPEC)
+
+
+def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
+    document = compose.document(SPEC, IMAGES)
+    assert "sockets" not in document["volumes"]
+    assert "unix@" not in haproxy.config(SPEC)
+    assert setting(SPEC, "rw", "backend_hostname0") == "haproxy_pgpool"
+    assert setting(SPEC, "rw", "unix_socket_directories") == pgpool.RUN
+
+
+def test_local_clients_log_in_as_any_other() -> None:
+    """What comes by a socket is `local` to pool_hba.conf, and no less is asked of it."""
+    (rule,) = (line.split() for line in pgpool.host_rules().splitlines() if line.startswith("local"))
+    assert rule == ["local", "all", "all", "scram-sha-256"]
+
+
+def test_who_is_made_anew_by_the_edit() -> None:
+    """The three that share the volume, the door last; the nodes stay as they are."""
+    before, after = deployments.desired(SPEC), deployments.desired(ON)
+    there = {
+        name: Container(**{**vars(snapshots.container(SPEC, name)), "definition": before.definitions[name]})
+        for name in SPEC.addresses()
+    }
+    steps = plan.plan_up(ON, after, plan.Actual(there, before.files, before.dynamic, "pg_node1"), pgpool.needs_restart)
+    made = [service for step in steps.steps if step.action is Action.RECREATE for service in step.services]
+    assert set(made) == SHARING
+    assert made[-1] == "haproxy_pgpool"
+
+
+@pytest.mark.parametrize("lane", ["rw", "ro", "pool"])
+def test_mode_of_the_lanes_that_have_one_server(lane: str) -> None:
+    """The balanced lane has to know who is primary, and keeps its mode."""
+    spec = deployments.edit(SPEC, "pgpool.one_server_mode", "logical_replication")
+    wanted = "streaming_replication" if lane == "pool" else "logical_replication"
+    assert setting(spec, lane, "backend_clustering_mode") == wanted
+    assert setting(SPEC, lane, "backend_clustering_mode") == "streaming_replication"
+    assert lane == "pool" or pgpool.needs_restart(pgpool.config(SPEC, lane), pgpool.config(spec, lane))
+
+
+def test_threads_are_said_only_where_they_are_declared() -> None:
+    assert "nbthread" not in haproxy.config(SPEC)
+    (line,) = re.findall(
+        r"^    nbthread \d+$", haproxy.config(deployments.edit(SPEC, "haproxy.threads", 1)), re.MULTILINE
+    )
+    assert line.split()[1] == "1"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
+)
+def test_who_is_told_to_give_way(key: str, told: set[str]) -> None:
+    """Nobody where nothing is declared."""
+    for spec, wanted in ((deployments.edit(SPEC, f"{key}.batch", True), told), (SPEC, set())):
+        services = compose.document(spec, IMAGES)["services"]
+        assert {n for n, s in services.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted
