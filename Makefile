@@ -1,7 +1,7 @@
 # The verbs of Poolkeeper, one line each; the work is done by the program. ARGS="…" is passed on to it.
 # make itself ends with 2 whenever a verb fails; `.venv/bin/poolkeeper VERB` gives the exit codes.
 .DEFAULT_GOAL := help
-.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill pgpool-chaos bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events pgpool-tune pgpool-doctor
+.PHONY: help .venv dev pgpool-up pgpool-status pgpool-ps pgpool-logs pgpool-stop pgpool-down test-pgpool test test-fast lint pgpool-drill pgpool-chaos bench-startup pgpool-switchover pgpool-restart pgpool-maintenance pgpool-reinit pgpool-events pgpool-tune pgpool-doctor pgpool-bench
 .NOTPARALLEL:
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
@@ -25,6 +25,7 @@ pgpool-drill: .venv  ; @$(PK) drill $(ARGS)  ## break the running cluster and me
 pgpool-chaos: .venv  ; @$(PK) chaos run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(foreach s,$(SCENARIO),--scenario $(s)) $(ARGS)  ## break it under load and judge all that clients were told, as MINUTES=10 SEED=7 SCENARIO="kill_node switchover"
 pgpool-campaign: .venv ; @$(PK) chaos campaign $(ARGS)  ## every scenario, in sittings: an hour and more
 pgpool-self-test: .venv ; @$(PK) chaos self-test $(ARGS)  ## plant bugs in the running cluster, and see that each is caught
+pgpool-bench: .venv  ; @$(PK) bench $(or $(PART),all) $(ARGS)  ## measure how fast the cluster is, as PART=path ARGS="--rounds 5 --compare OLD.json"
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
 test: lint           ; @$(PK) engine && $(BIN)/pytest tests --durations=25 $(ARGS)  ## lint and every test, whole clusters too
 test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine

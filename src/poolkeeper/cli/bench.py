@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolkeeper.bench.figure import Figure
+    from poolkeeper.bench.parts import Options
+
+Rounds = Annotated[int, typer.Option(min=0, max=100, help="Rounds that are kept; 0: as many as the part needs.")]
+Seconds = Annotated[float, typer.Option(min=0, max=600, help="Of one measurement; 0: as the part needs.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn by chance; 0: by chance.")]
+Full = Annotated[bool, typer.Option("--full", help="The whole matrix; it takes hours.")]
+Scale = Annotated[int, typer.Option(min=0, max=100, help="Of pgbench's tables, 16 MB each; 0: as the part needs.")]
+Json = Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A goal that is not met is a failure too.")]
+Reports = Annotated[Path, typer.Option(help="Where the reports go.")]
+Compare = Annotated[Path | None, typer.Option(help="A bench*.json of before: what got better, what worse.")]
+REPORTS = Path("reports")
 
 benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
 
@@ -90,6 +102,84 @@ def keeper(
     with console.Steps().step(f"{seconds:g} s of rest"):
         seen = undo.run(rest.measure(chosen.of(ctx), seconds))
     _show(seen.figures(), as_json)
+
+
+@benches.command()
+def path(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
+
+    It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
+    Nothing else should run on the machine; a round in which something does is discarded and counted.
+    """
+    options = _options(rounds, seconds, seed, full, scale)
+    _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def storm(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
+
+    It also keeps as many sessions busy as a door serves, and twice as many. Other clients of the running cluster wait
+    meanwhile; it works in a database of its own, which it makes and drops.
+    """
+    options = _options(rounds, 0, seed, full, scale)
+    _measure(ctx, ("storm",), options, "bench-storm", (reports, as_json, compare, strict))
+
+
+@benches.command("all")
+def everything(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Run every part, one after the other, and report them together."""
+    from poolkeeper.bench import parts
+
+    options = _options(rounds, seconds, seed, full, scale)
+    _measure(ctx, tuple(parts.PARTS), options, "bench-all", (reports, as_json, compare, strict))
+
+
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
+    from poolkeeper.bench import parts
+
+    return parts.Options(rounds, seconds, seed, full, scale)
+
+
+def _measure(
+    ctx: typer.Context, names: Sequence[str], options: Options, stem: str, output: tuple[Path, bool, Path | None, bool]
+) -> None:
+    """Run these parts; `output`: the folder of the reports, JSON?, an earlier run, strict?"""
+    from poolkeeper.cli import bench_run
+
+    raise typer.Exit(bench_run.perform(chosen.of(ctx), names, options, bench_run.Output(stem, *output)))
 
 
 def _show(figures: Sequence[Figure], as_json: bool) -> None:

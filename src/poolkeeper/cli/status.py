@@ -14,7 +14,7 @@ from poolkeeper import observe
 from poolkeeper.cli import chosen, console, tables
 from poolkeeper.decide import health
 from poolkeeper.model.assessment import Assessment, Level
-from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.observed import Snapshot, versions
 from poolkeeper.system import compose
 
 
@@ -79,7 +79,7 @@ def as_document(cluster: str, seen: Snapshot, judged: Assessment) -> dict[str, A
         "findings": [dataclasses.asdict(finding) for finding in judged.findings],
         "lanes": {k: dataclasses.asdict(d.value) if d.value else {"error": d.error} for k, d in seen.doors.items()},
         "keeper": dataclasses.asdict(seen.keeper.value) if seen.keeper.value else {"error": seen.keeper.error},
-        "versions": tables.versions(seen),
+        "versions": versions(seen),
         "containers": {name: dataclasses.asdict(c) for name, c in (seen.containers.value or {}).items()},
     }
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
+from poolkeeper.model.observed import versions
 
 if TYPE_CHECKING:  # every command that shows a table comes by here, and each of these rooms is one command's
     from collections.abc import Mapping, Sequence
@@ -92,18 +93,6 @@ def _event(event: Mapping[str, Any]) -> str:
     words = (str(event[key]) for key in ("event", "what", "node", "proxy") if key in event)
     why = f": {event['why']}" if "why" in event else ""
     return f"{str(event.get('at', ''))[11:19]} {' '.join(words)}{why}"
-
-
-def versions(seen: Snapshot) -> dict[str, str]:
-    """The versions in use, as the running servers tell them: component → one version, or several with a comma."""
-    found = {
-        "PostgreSQL": {s.value.version for s in seen.postgres.values() if s.value},
-        "Patroni": set(seen.patroni_versions.values()),
-        "Pgpool-II": {seen.pgpool.value.version} if seen.pgpool.value else set(),
-        "HAProxy": {seen.haproxy.value.version} if seen.haproxy.value else set(),
-        "etcd": {e.value.version for e in seen.etcd.values() if e.value},
-    }
-    return {name: ", ".join(sorted(values)) or "unknown" for name, values in found.items()}
 
 
 def _version_line(seen: Snapshot) -> Text:

@@ -218,3 +218,15 @@ class Snapshot:
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
     doors: Mapping[str, Seen[Door]] = field(default_factory=dict)
     keeper: Seen[KeeperView] = Seen(error="not looked at")
+
+
+def versions(seen: Snapshot) -> dict[str, str]:
+    """The versions in use, as the running servers tell them: component → one version, or several with a comma."""
+    found = {
+        "PostgreSQL": {s.value.version for s in seen.postgres.values() if s.value},
+        "Patroni": set(seen.patroni_versions.values()),
+        "Pgpool-II": {seen.pgpool.value.version} if seen.pgpool.value else set(),
+        "HAProxy": {seen.haproxy.value.version} if seen.haproxy.value else set(),
+        "etcd": {e.value.version for e in seen.etcd.values() if e.value},
+    }
+    return {name: ", ".join(sorted(values)) or "unknown" for name, values in found.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,38 @@ def check(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 600
         name = what or " ".join(argv[:4])
         raise errors.EngineFailed(f"{name} ended with {done.code}", detail=_tail(done.said))
     return done.stdout
+
+
+def run_together(jobs: Sequence[tuple[Sequence[str], str]], timeout: float) -> list[Finished]:
+    """Run programs side by side, each with its standard input; all of them, whatever their exit codes.
+
+    They are out of reach of the terminal's Ctrl-C, and killed when the caller is interrupted. Raises EngineFailed if
+    one does not end within `timeout` seconds.
+    """
+    children: list[subprocess.Popen[str]] = []
+    with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
+        try:
+            for argv, _ in jobs:
+                children.append(_piped(argv))
+            ends = [pool.submit(c.communicate, text, timeout) for c, (_, text) in zip(children, jobs, strict=True)]
+            said = [end.result() for end in ends]
+        except subprocess.TimeoutExpired as e:
+            raise errors.EngineFailed(f"{' '.join(jobs[0][0][:4])} … did not end within {timeout:.0f} s") from e
+        finally:
+            for child in children:
+                child.kill()
+                child.wait()
+    return [
+        Finished(tuple(argv), child.returncode, out, err)
+        for child, (argv, _), (out, err) in zip(children, jobs, said, strict=True)
+    ]
+
+
+def _piped(argv: Sequence[str]) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        list(argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
+    )
 
 
 def stream(argv: Sequence[str]) -> Iterator[str]:

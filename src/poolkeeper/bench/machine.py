@@ -1,0 +1,66 @@
+"""Where a run of the bench took place: the machine by /proc, the versions by the servers' own word.
+
+Invariant: what is not told is "unknown"; nothing here fails because a server does not answer.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from poolkeeper import __version__, errors, observe, undo
+from poolkeeper.bench import busy, cpu, meter
+from poolkeeper.model.bench import Machine
+from poolkeeper.model.observed import versions
+from poolkeeper.place import Place
+from poolkeeper.system import compose, process
+
+UNKNOWN = "unknown"
+LOOK_SECONDS = 2.0  # how long others are watched before the first round
+
+
+def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> Machine:
+    """The processor, its cores that may be used, the memory (MB, 10^6 bytes), the kernel."""
+    kilobytes = int(_value(proc / "meminfo", "MemTotal").split()[0] or 0)
+    model = _value(proc / "cpuinfo", "model name")
+    return Machine(cpu=model, cores=busy.cores(), memory_mb=round(kilobytes * 1.024e-3), kernel=os.uname().release,
+                   foreign=foreign)  # fmt: skip
+
+
+def _value(file: Path, key: str) -> str:
+    """Of the first line "key : value"; "0" where there is none and the file is of numbers, else unknown."""
+    for line in file.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return "0" if key == "MemTotal" else UNKNOWN
+
+
+def container_pids(cluster: str) -> dict[str, int]:
+    """Service → the host's number of its first process, of each container that runs. Raises EngineFailed."""
+    found = {}
+    for document in compose.inspect(cluster):
+        service = str(document["Config"]["Labels"].get(compose.SERVICE, ""))
+        if document["State"]["Pid"]:
+            found[service] = int(document["State"]["Pid"])
+    return found
+
+
+def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
+    """The share of the machine that neither the cluster nor this program uses, over `seconds`."""
+    watch = meter.Meter(container_pids(cluster))
+    before = watch.read()
+    time.sleep(seconds)  # a measured time, not a wait for something
+    return watch.since(before).foreign
+
+
+def versions_of(place: Place) -> dict[str, str]:
+    """Component → version; of a cluster that was never started only those that need none."""
+    engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
+    found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
+    try:
+        access = place.access()
+    except errors.ClusterNotUp:
+        return found
+    return {**found, **versions(undo.run(observe.snapshot(access)))}

@@ -1,0 +1,155 @@
+"""What a run of the bench measured: figures over rounds, goals, the machine. Values only, the same in JSON.
+
+Invariant: a figure that was not measured has no estimate and says why; a goal without a figure is neither met nor
+missed.
+JSON schema 1: the fields of these classes; fields are only ever added within a schema, and readers ignore unknown ones.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA = 1
+Better = Literal["more", "less", ""]  # which way a figure is better; "" for one that only describes
+
+
+class Value(BaseModel):
+    """Frozen; a field that it does not know is ignored, as a later release may have written it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Estimate(Value):
+    """The median of `rounds` rounds and its bootstrap interval (95 %)."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+class Metric(Value):
+    """A figure of one thing under one condition. `about` says of what, in the order in which a table shows it."""
+
+    about: dict[str, str]  # as {"workload": "read-only", "clients": "16", "door": "5100"}
+    name: str  # as "throughput"
+    unit: str = ""
+    better: Better = ""
+    group: str = ""  # the title of the table that it is shown in
+    rounds: tuple[float, ...] = ()  # one value a kept round, in their order
+    estimate: Estimate | None = None
+    reason: str = ""  # why there is no estimate
+
+    @property
+    def subject(self) -> str:
+        """Of what: "read-only, 16, 5100"."""
+        return ", ".join(self.about.values())
+
+    @property
+    def key(self) -> str:
+        """The same figure has the same key in every run."""
+        return "; ".join([*(f"{name}={value}" for name, value in self.about.items()), self.name])
+
+
+class Goal(Value):
+    """A limit, and what was measured of it."""
+
+    sentence: str  # as "5100 ÷ direct, read-only, 16 clients, simple"
+    limit: float
+    is_least: bool = True  # must the figure reach the limit, rather than stay within it?
+    unit: str = ""
+    estimate: Estimate | None = None
+    reason: str = ""  # why there is none, or what a reader has to know of it
+
+    @property
+    def is_met(self) -> bool | None:
+        """Is it reached, by the median? None where nothing was measured."""
+        if self.estimate is None:
+            return None
+        return self._within(self.estimate.median)
+
+    @property
+    def is_clear(self) -> bool:
+        """Is the whole interval on one side of the limit?"""
+        return self.estimate is not None and self._within(self.estimate.low) == self._within(self.estimate.high)
+
+    def _within(self, value: float) -> bool:
+        return value >= self.limit if self.is_least else value <= self.limit
+
+    @property
+    def word(self) -> str:
+        """For people."""
+        return {True: "met", False: "missed", None: "not measured"}[self.is_met]
+
+
+class Tally(Value):
+    """The rounds of a section: each is one case with all of its contenders."""
+
+    asked: int = 0
+    kept: int = 0
+    discarded: int = 0  # under foreign load
+    failed: int = 0  # in which a contender failed
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            asked=self.asked + other.asked,
+            kept=self.kept + other.kept,
+            discarded=self.discarded + other.discarded,
+            failed=self.failed + other.failed,
+        )
+
+
+class Section(Value):
+    """One part of the bench."""
+
+    name: str  # path, storm, scale, …
+    title: str
+    method: str  # how it was measured, for the reader of the figures
+    seconds: float = 0.0
+    tally: Tally = Tally()
+    metrics: tuple[Metric, ...] = ()
+    goals: tuple[Goal, ...] = ()
+    notes: tuple[str, ...] = ()  # what did not fit, what failed, what a reader has to know
+    charts: tuple[str, ...] = ()  # the names of the metrics that are drawn
+
+
+class Machine(Value):
+    """Where it ran. `foreign`: the share of it that somebody else used before the first round; None: unknown."""
+
+    cpu: str
+    cores: int
+    memory_mb: int
+    kernel: str
+    foreign: float | None = None
+
+    def is_like(self, other: Machine) -> bool:
+        """May absolute figures of both be compared?"""
+        return (self.cpu, self.cores) == (other.cpu, other.cores)
+
+
+class BenchRun(Value):
+    """A whole run."""
+
+    schema_version: int = SCHEMA
+    cluster: str
+    command: str
+    started_at: str  # ISO 8601, UTC
+    seconds: float
+    seed: int
+    machine: Machine
+    versions: dict[str, str]  # component → version
+    sections: tuple[Section, ...] = ()
+    is_interrupted: bool = False
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """Of all sections."""
+        return tuple(goal for section in self.sections for goal in section.goals)
+
+    @property
+    def missed(self) -> tuple[Goal, ...]:
+        """Those that were measured and are not reached."""
+        return tuple(goal for goal in self.goals if goal.is_met is False)
