@@ -25,6 +25,7 @@ from poolkeeper.place import Place
 PARTS: dict[str, str] = {
     "path": "poolkeeper.bench.path",
     "storm": "poolkeeper.bench.storm",
+    "startup": "poolkeeper.bench.startup_part",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 

@@ -167,6 +167,20 @@ def everything(
     _measure(ctx, tuple(parts.PARTS), options, "bench-all", (reports, as_json, compare, strict))
 
 
+@benches.command()
+def docs(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BENCH.json...", help="Reports; of a part the last one counts.")
+    ],
+    into: Annotated[Path, typer.Option(help="The document whose tables are made anew.")] = Path("docs/benchmarks.md"),
+) -> None:
+    """Make the tables and pictures of docs/benchmarks.md anew from JSON reports."""
+    from poolkeeper.cli import bench_run
+
+    for written in bench_run.document(files, into):
+        console.err.print(f"wrote {written}", markup=False)
+
+
 def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
     from poolkeeper.bench import parts
 

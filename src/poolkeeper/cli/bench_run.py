@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolkeeper import errors
 from poolkeeper.bench import parts
 from poolkeeper.cli import console
 from poolkeeper.model.bench_compare import compare
-from poolkeeper.report import bench_json, bench_wording, bench_write
+from poolkeeper.report import bench_docs, bench_json, bench_wording, bench_write
 from poolkeeper.system import state
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ def perform(place: Place, names: Sequence[str], options: parts.Options, output: 
         return 130
     is_short = output.strict and any(goal.is_met is not True for goal in run.goals)
     return next((e.exit_code for e in failures.values()), 1 if is_short else 0)
+
+
+def document(files: Sequence[Path], into: Path) -> list[Path]:
+    """Fill a document, and draw its pictures beside it; what was written. Raises UserError."""
+    runs = [bench_json.read(file) for file in files]
+    try:
+        text = into.read_text()
+    except OSError as e:
+        raise errors.UserError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
+    whole = {into: bench_docs.fill(text, runs)}
+    whole |= {into.parent / bench_docs.FOLDER / name: drawn for name, drawn in bench_docs.pictures(runs)}
+    for path, content in whole.items():
+        state.write(path, content, mode=0o644)
+    return list(whole)
 
 
 def _say(run: BenchRun, comparison: Comparison | None, as_json: bool) -> None:

@@ -13,7 +13,13 @@ _MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
 
 def render(run: BenchRun, comparison: Comparison | None = None) -> str:
     """The whole report, ending in one newline."""
-    blocks = [*_opening(run), *goals(run.goals, "## Goals"), words.METHOD, *_comparison(comparison)]
+    blocks = [
+        *_opening(run),
+        *(["## Goals"] if run.goals else []),
+        *goals(run.goals),
+        words.METHOD,
+        *_comparison(comparison),
+    ]
     for section in run.sections:
         blocks += [f"## {escape(section.title)}", *body(section)]
     return "\n\n".join(blocks) + "\n"
@@ -32,9 +38,9 @@ def _opening(run: BenchRun) -> list[str]:
     return [f"# {_MARKS[words.tone(run)]} {escape(words.headline(run))}", "\n".join(f"- {fact}" for fact in facts)]
 
 
-def goals(found: tuple[Goal, ...], heading: str) -> list[str]:
-    """A table of goals under a heading; nothing where there are none."""
-    return [heading, table(words.GOALS, [words.goal_row(goal) for goal in found])] if found else []
+def goals(found: tuple[Goal, ...]) -> list[str]:
+    """A table of goals; nothing where there are none."""
+    return [table(words.GOALS, [words.goal_row(goal) for goal in found])] if found else []
 
 
 def _comparison(comparison: Comparison | None) -> list[str]:

@@ -1,0 +1,74 @@
+"""The tables and pictures of docs/benchmarks.md, made from the JSON of real runs: no figure there is typed by hand.
+
+The document has pairs of marks, `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; what stands between them is replaced.
+NAME is `goals`, or the name of a part. Of a part that several runs have, the last run named counts. Pure, but for the
+template of the pictures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from poolkeeper import errors
+from poolkeeper.model.bench import BenchRun, Section
+from poolkeeper.report import bench_markdown, bench_plot, page, wording
+from poolkeeper.report import bench_wording as words
+from poolkeeper.report.markdown import escape
+
+GOALS = "goals"
+FOLDER = "benchmarks"  # of the pictures, beside the document
+NOT_YET = "Not measured yet."
+_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z]+) -->\n).*?(<!-- /bench:(?P=name) -->)", re.S)
+_MARK = re.compile(r"<!-- /?bench:[^>]*-->")
+
+
+def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, Section]]:
+    """Part → the last run that has it."""
+    return {section.name: (run, section) for run in runs for section in run.sections}
+
+
+def fill(document: str, runs: Sequence[BenchRun]) -> str:
+    """The document with its tables anew. Raises UserError where a mark has no partner."""
+    found = latest(runs)
+    pairs = list(_PAIR.finditer(document))
+    if len(_MARK.findall(document)) != 2 * len(pairs):
+        raise errors.UserError(
+            "a mark of the document has no partner", hint="They are <!-- bench:NAME --> and <!-- /bench:NAME -->."
+        )
+
+    def anew(pair: re.Match[str]) -> str:
+        name = pair["name"]
+        blocks = _goals(found) if name == GOALS else _part(*found[name]) if name in found else [NOT_YET]
+        return pair[1] + "\n" + "\n\n".join(blocks) + "\n\n" + pair[3]
+
+    return _PAIR.sub(anew, document)
+
+
+def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
+    """File name and SVG of every picture of every part."""
+    template = page.template("bench.svg.j2")
+    for _, section in latest(runs).values():
+        for number, drawn in enumerate(bench_plot.pictures(section), start=1):
+            yield f"{section.name}-{number}.svg", template.render(drawn=drawn, plot=bench_plot)
+
+
+def _goals(found: dict[str, tuple[BenchRun, Section]]) -> list[str]:
+    goals = tuple(goal for _, section in found.values() for goal in section.goals)
+    return bench_markdown.goals(goals) or [NOT_YET]
+
+
+def _part(run: BenchRun, section: Section) -> list[str]:
+    drawn = bench_plot.pictures(section)
+    shown = [f"![{escape(p.title)}]({FOLDER}/{section.name}-{i}.svg)" for i, p in enumerate(drawn, start=1)]
+    return [_about(run), *bench_markdown.body(section), *shown]
+
+
+def _about(run: BenchRun) -> str:
+    about = ", ".join(f"{name} {value}" for name, value in run.versions.items())
+    moment, where = wording.moment(run.started_at), words.machine(run)
+    broken = " It was interrupted." if run.is_interrupted else ""
+    return (
+        f"{escape(run.command)}, {escape(moment)}; {escape(where['Processor'])}, {escape(where['Memory'])} of memory, "
+        f"kernel {escape(run.machine.kernel)}; {escape(about)}.{broken}"
+    )
