@@ -54,7 +54,7 @@ def test_help_lists_every_command_in_the_order_of_the_table() -> None:
     ("group", "inner"),
     [
         ("user", ["add", "passwd", "drop", "list"]),
-        ("bench", ["startup", "load", "keeper", "path", "storm", "all", "docs"]),
+        ("bench", ["startup", "load", "keeper", "path", "storm", "failover", "all", "docs"]),
         ("keeper", ["run"]),
         ("chaos", ["run", "campaign", "list", "check", "self-test"]),
     ],

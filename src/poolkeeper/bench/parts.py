@@ -26,6 +26,7 @@ PARTS: dict[str, str] = {
     "path": "poolkeeper.bench.path",
     "storm": "poolkeeper.bench.storm",
     "startup": "poolkeeper.bench.startup_part",
+    "failover": "poolkeeper.bench.failover",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -39,6 +40,8 @@ class Options:
     seed: int = 0
     full: bool = False  # all of the matrix, not only what the goals and a first look need
     scale: int = 0  # of pgbench's tables; 0: the part's own default
+    peers: tuple[str, ...] = ()  # those that are measured beside the cluster; () all
+    faults: tuple[str, ...] = ()  # of the part failover; () all
 
 
 class Part(Protocol):
