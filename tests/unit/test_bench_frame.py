@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit import bench_sample as sample
+from tests.unit import snapshots
 
 from poolkeeper import errors
 from poolkeeper.bench import cpu, estimate, machine, meter, parts, rounds
@@ -13,6 +14,8 @@ from poolkeeper.bench.rounds import Book, Case, Contender, Measure, Ratio, Sampl
 from poolkeeper.model.bench import BenchRun, Estimate, Goal, Section
 from poolkeeper.model.bench_compare import RATIO, Change, Comparison, compare
 from poolkeeper.model.progress import Silent
+from poolkeeper.place import Place
+from poolkeeper.system import state
 
 TPS = Measure("throughput", "tps", "more")
 
@@ -261,3 +264,16 @@ def test_machine_is_told_and_what_is_not_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("")
     (tmp_path / "meminfo").write_text("")
     assert (machine.describe(tmp_path).cpu, machine.describe(tmp_path).memory_mb) == ("unknown", 0)
+
+
+def test_what_was_set_is_told_and_what_is_set_otherwise(tmp_path: Path) -> None:
+    folder = state.State(tmp_path)
+    state.record_applied(folder, {"haproxy/haproxy.cfg": "a"})
+    state.record_former(folder, snapshots.SPEC)
+    found = machine.settings_of(Place(snapshots.SPEC, folder, tmp_path))
+    assert found["lanes.rw.max_pool"] == "4"
+    assert [key for key in found if key.startswith("file ")] == ["file haproxy/haproxy.cfg"]
+    before = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "2"}})
+    after = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "3", "c": "4"}})
+    assert compare(before, after).settings == ("b: 2 → 3", "c: unset → 4")
+    assert compare(before, before).settings == ()

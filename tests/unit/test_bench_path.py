@@ -169,6 +169,13 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
     assert len(planned) == len({one.load for one in planned})
 
 
+def test_only_some_loads_can_be_chosen() -> None:
+    planned, _ = path_plan.plan(SPEC, doors.own(SPEC, "pg_node1"), False, "prepared")
+    assert [one.load for one in planned] == [Load(READ_ONLY, PREPARED, 16)]
+    with pytest.raises(errors.UserError, match="no load has 'fast'"):
+        path_plan.plan(SPEC, doors.own(SPEC, "pg_node1"), False, "fast")
+
+
 def test_a_peer_takes_part_in_every_load_and_is_compared_where_a_goal_says_so() -> None:
     peer = Door("PgBouncer, session", "h", 6432, 100, is_peer=True)
     wanted = path_plan.goals(SPEC, [peer])
@@ -370,3 +377,12 @@ def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: li
         assert provider == []
     assert provider == ["good"]
     assert part.section().notes == ("Bad could not be started: no image",)
+
+
+def test_a_database_that_cannot_be_dropped_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: notes.append(text))
+    with database.made(ACCESS, "pg_node1", Silent()):
+        server.found = [("somebody's",)]
+    (note,) = notes
+    assert note.startswith("the database poolkeeper_bench was not dropped: there is a database poolkeeper_bench that")

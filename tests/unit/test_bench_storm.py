@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.unit import snapshots
+from tests.unit import snapshots, wire_server
 
 from poolkeeper import errors
 from poolkeeper.bench import doors, meter, rounds, storm, storm_driver, storm_job
@@ -238,6 +238,7 @@ def section(kept: Told, stormed: Told, door: str = "5100", kind: str = "write") 
         Contender(name, lambda t=t: Sample(storm.storm_values(t)))
         for name, t in ((storm.ALONE, kept), (storm.STORM, stormed))
     )
+    part._note(f"{door}, {kind}, {storm.STORM}", storm_job.figures(stormed))
     about = {"door": door, "transaction": kind, "clients": "2000", "kept": "30"}
     case = Case(about, contenders, (Ratio(storm.STORM, storm.ALONE, storm.LAST),), axis="how")
     part._storms = Book([case], 1, 7)
@@ -254,7 +255,31 @@ def test_goals_are_nobody_refused_and_the_last_one_soon_enough() -> None:
     assert (refused.is_met, factor.is_met) == (False, False)
 
 
+def test_a_refusal_in_a_discarded_round_is_one_too() -> None:
+    part = storm.Storm(PLACE, Options(seed=7))  # type: ignore[arg-type]
+    for found in (told(None, None), told(1.0)):
+        part._note("5100", storm_job.figures(found))
+    assert part._worst == {"5100": 2}
+    assert part.section().notes == (f"5100: “{SORRY}” × 2",)
+
+
 def test_a_goal_without_a_storm_is_not_measured() -> None:
     assert [goal.reason for goal in section(told(1.0), told(2.0), door="9999").goals] == ["it was not run"] * 4
     nobody_done = section(told(1.0), told(None)).goals[:2]
     assert [goal.is_met for goal in nobody_done] == [False, None]
+
+
+@pytest.mark.parametrize("sessions", [0, 4])
+def test_real_drivers_at_a_server_of_the_wire(monkeypatch: pytest.MonkeyPatch, sessions: int) -> None:
+    monkeypatch.setattr(storm_job, "LATE", 600.0)
+    with wire_server.running(150) as server:
+        job = replace(JOB, host="127.0.0.1", port=server.port, clients=200, sessions=sessions, patience=60.0)
+        found = storm_job.figures(storm.perform(job, 2))
+        if sessions:
+            assert (found.count, found.refused, server.logins) == (200, 0, 4)
+        else:
+            assert (found.count, found.refused) == (200, 50)
+            assert found.messages == (("FATAL: Sorry, too many clients already", 50),)
+        assert len(server.statements) == (found.count - found.refused) * len(storm_job.WRITE)
+        assert found.last is not None
+        assert 0 < (found.p50 or 0) <= found.last

@@ -46,7 +46,7 @@ def _drop_or_tell(access: Access, primary: str, progress: Progress) -> None:
     try:
         asyncio.run(drop(access, primary))
     except errors.PoolkeeperError as e:
-        progress.note(f"the database {NAME} stays until the next run of the bench: {e.message}")
+        progress.note(f"the database {NAME} was not dropped: {e.message}")
 
 
 async def create(access: Access, primary: str) -> None:

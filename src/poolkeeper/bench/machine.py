@@ -5,18 +5,21 @@ Invariant: what is not told is "unknown"; nothing here fails because a server do
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from poolkeeper import __version__, errors, observe, undo
 from poolkeeper.bench import busy, cpu, meter
 from poolkeeper.model.bench import Machine
 from poolkeeper.model.observed import versions
 from poolkeeper.place import Place
-from poolkeeper.system import compose, process
+from poolkeeper.system import compose, process, state
 
 UNKNOWN = "unknown"
+_DECLARED = ("patroni", "replication", "postgresql", "pgpool", "lanes", "haproxy", "keeper")  # tables of cluster.toml
 LOOK_SECONDS = 2.0  # how long others are watched before the first round
 
 
@@ -53,6 +56,25 @@ def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
     before = watch.read()
     time.sleep(seconds)  # a measured time, not a wait for something
     return watch.since(before).foreign
+
+
+def settings_of(place: Place) -> dict[str, str]:
+    """What was declared, by dotted key, and a digest of each rendered file as the running containers last took it."""
+    declared = place.spec.model_dump(mode="json", include=set(_DECLARED))
+    files = state.read_applied(place.folder)
+    taken = {f"file {path}": _digest(text) for path, text in files.items() if path != state.FORMER.partition("/")[2]}
+    return {**_flat(declared), **taken}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in tables.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)}
+    return found
 
 
 def versions_of(place: Place) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Options:
     seed: int = 0
     full: bool = False  # all of the matrix, not only what the goals and a first look need
     scale: int = 0  # of pgbench's tables; 0: the part's own default
+    only: str = ""  # of the path: loads whose title has this in it
     peers: tuple[str, ...] = ()  # those that are measured beside the cluster; () all
     faults: tuple[str, ...] = ()  # of the part failover; () all
 
@@ -75,6 +76,7 @@ class Sitting:
             seed=self.seed,
             machine=machine.describe(foreign=foreign),
             versions=machine.versions_of(place),
+            settings=machine.settings_of(place),
             sections=tuple(self.sections),
             is_interrupted=self.is_interrupted,
         )

@@ -86,7 +86,7 @@ class Path:
     def _plan(self, player: Player, found: Sequence[Door]) -> None:
         spec = self._place.spec
         self._wanted = path_plan.goals(spec, [door for door in found if door.is_peer])
-        planned, notes = path_plan.plan(spec, found, self._options.full)
+        planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
         self._notes += notes
         cases = [player.case(one, self._seconds, self._wanted) for one in planned]
         self._planned, self._book = planned, Book(cases, self._rounds, self._options.seed)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from poolkeeper import errors
 from poolkeeper.bench.doors import DIRECT, Door
 from poolkeeper.bench.pgbench import EXTENDED, PREPARED, PROTOCOLS, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
 from poolkeeper.bench.pgbench import WORKLOADS as ALL
@@ -86,9 +87,15 @@ def matrix(doors: Sequence[Door]) -> Iterator[tuple[Load, tuple[str, ...]]]:
         yield Load(workload, protocol, clients, is_fresh), names
 
 
-def plan(spec: ClusterSpec, doors: Sequence[Door], is_full: bool) -> tuple[list[Planned], list[str]]:
-    """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve."""
+def plan(spec: ClusterSpec, doors: Sequence[Door], is_full: bool, only: str = "") -> tuple[list[Planned], list[str]]:
+    """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve.
+
+    `only` leaves the loads whose title has it. Raises UserError where there is none.
+    """
     chosen = [*core(spec), *(_beyond(spec, doors) if is_full else ())]
+    if not (chosen := [(load, names) for load, names in chosen if only in load.title]):
+        hint = "Titles are as: " + "; ".join(load.title for load, _ in core(spec))
+        raise errors.UserError(f"no load has {only!r} in its title", hint=hint)
     planned: list[Planned] = []
     left_out: dict[str, list[str]] = {}
     for load, names in chosen:

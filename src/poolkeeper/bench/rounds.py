@@ -179,8 +179,9 @@ class Book:
 
 def play(book: Book, progress: Progress) -> None:
     """Take every round of every case. What is done by then stays in the book, whatever ends it."""
-    for played in book.played:
-        _warm(played)
+    with progress.step(f"warming up {sum(len(played.case.contenders) for played in book.played)} contenders"):
+        for played in book.played:
+            _warm(played, progress)
     for number in range(book.asked):
         with progress.step(f"round {number + 1} of {book.asked}"):
             for played in book.played:
@@ -192,12 +193,13 @@ def play(book: Book, progress: Progress) -> None:
             _round(played, number, progress)
 
 
-def _warm(played: Played) -> None:
+def _warm(played: Played, progress: Progress) -> None:
     for contender in played.case.contenders:
         try:
             contender.warm()
         except errors.PoolkeeperError as e:
             played.failures.setdefault(contender.name, []).append(e.message)
+            progress.note(f"{played.case.title}, {contender.name}, warm-up: {e.message}")
 
 
 def _round(played: Played, number: int, progress: Progress) -> None:

@@ -61,6 +61,7 @@ class Storm:
         self._storms, self._full = Book([], self._rounds, self._seed), Book([], 1, self._seed)
         self._meter = meter.Meter({})
         self._seen: dict[str, dict[str, int]] = {}  # what was done → message → how often
+        self._worst: dict[str, int] = {}  # what was done → the most that were refused, discarded rounds too
         self._numbers = count(self._seed)
 
     def run(self, progress: Progress) -> None:
@@ -90,7 +91,7 @@ class Storm:
         sessions = min(KEPT, door.capacity)
         about = {"door": door.key, "transaction": kind, "clients": str(CLIENTS), "kept": str(sessions)}
         contenders = tuple(
-            Contender(how, self._taker(f"{door.key}, {kind}, {how}", make_job, self._storm_values))
+            Contender(how, self._taker(_what(door.key, kind, how), make_job, self._storm_values))
             for how, make_job in (
                 (ALONE, partial(self._job, door, TRANSACTIONS[kind], CLIENTS, sessions)),
                 (STORM, partial(self._job, door, TRANSACTIONS[kind], CLIENTS)),
@@ -118,12 +119,17 @@ class Storm:
             before = self._meter.read()
             told = perform(make_job())
             used = self._meter.since(before)
-            for message, times in storm_job.figures(told).messages:
-                seen = self._seen.setdefault(what, {})
-                seen[message] = seen.get(message, 0) + times
+            self._note(what, storm_job.figures(told))
             return Sample(values(told, used), used.foreign)
 
         return take
+
+    def _note(self, what: str, found: storm_job.Figures) -> None:
+        """A refusal is one, however busy the machine was."""
+        self._worst[what] = max(found.refused, self._worst.get(what, 0))
+        for message, times in found.messages:
+            seen = self._seen.setdefault(what, {})
+            seen[message] = seen.get(message, 0) + times
 
     def _storm_values(self, told: Told, used: meter.Usage) -> dict[Measure, float]:
         return {**storm_values(told), **cpu_values(self._place, used, len(told.attempts))}
@@ -152,14 +158,18 @@ class Storm:
                 continue
             (ratio,) = played.case.ratios
             metric = self._storms.ratio(played, ratio)
-            worst = max(played.values(STORM, REFUSED), default=None)
-            found = None if worst is None else estimate.estimate((worst,), self._seed)
+            worst = self._worst.get(_what(door, kind, STORM))
+            found = None if worst is None else estimate.estimate((float(worst),), self._seed)
             why = "" if found else played.reason(STORM)
             return [
                 refused.model_copy(update={"estimate": found, "reason": why}),
                 factor.model_copy(update={"estimate": metric.estimate, "reason": metric.reason}),
             ]
         return [goal.model_copy(update={"reason": "it was not run"}) for goal in (refused, factor)]
+
+
+def _what(door: str, kind: str, how: str) -> str:
+    return f"{door}, {kind}, {how}"
 
 
 def levels(place: Place, door: Door) -> tuple[int, ...]:

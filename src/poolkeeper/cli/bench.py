@@ -114,6 +114,7 @@ def path(
     seconds: Seconds = 0,
     seed: Seed = 0,
     full: Full = False,
+    only: Annotated[str, typer.Option(help="Only loads whose title has this, as: prepared")] = "",
     scale: Scale = 0,
     peers: Peers = None,
     as_json: Json = False,
@@ -127,7 +128,7 @@ def path(
     It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
     Nothing else should run on the machine; a round in which something does is discarded and counted.
     """
-    options = replace(_options(rounds, seconds, seed, full, scale), peers=tuple(peers or ()))
+    options = replace(_options(rounds, seconds, seed, full, scale, only), peers=tuple(peers or ()))
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
 
 
@@ -214,10 +215,10 @@ def docs(
         console.err.print(f"wrote {written}", markup=False)
 
 
-def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int) -> Options:
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> Options:
     from poolkeeper.bench import parts
 
-    return parts.Options(rounds, seconds, seed, full, scale)
+    return parts.Options(rounds, seconds, seed, full, scale, only)
 
 
 def _measure(

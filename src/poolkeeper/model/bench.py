@@ -150,6 +150,7 @@ class BenchRun(Value):
     seed: int
     machine: Machine
     versions: dict[str, str]  # component → version
+    settings: dict[str, str] = {}  # what was declared, and a digest of each file that a container took
     sections: tuple[Section, ...] = ()
     is_interrupted: bool = False
 

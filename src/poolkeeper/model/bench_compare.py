@@ -46,8 +46,16 @@ class Comparison:
     """All figures that one of the runs has and that have a better and a worse."""
 
     before: BenchRun
+    after: BenchRun
     rows: tuple[Compared, ...]
     is_same_machine: bool
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What was set otherwise: "lanes.rw.max_pool: 4 → 1"."""
+        old, new = self.before.settings, self.after.settings
+        keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+        return tuple(f"{key}: {old.get(key, 'unset')} → {new.get(key, 'unset')}" for key in keys)
 
     def of(self, change: Change) -> tuple[Compared, ...]:
         """Those that moved so."""
@@ -64,7 +72,7 @@ def compare(before: BenchRun, after: BenchRun) -> Comparison:
         for metric in section.metrics
         if metric.better
     ]
-    return Comparison(before, tuple(rows), same)
+    return Comparison(before, after, tuple(rows), same)
 
 
 def _compared(section: str, old: Metric | None, new: Metric, same: bool) -> Compared:

@@ -19,7 +19,7 @@ from poolkeeper.report.markdown import escape
 GOALS = "goals"
 FOLDER = "benchmarks"  # of the pictures, beside the document
 NOT_YET = "Not measured yet."
-_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z]+) -->\n).*?(<!-- /bench:(?P=name) -->)", re.S)
+_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z][a-z-]*) -->\n).*?(<!-- /bench:(?P=name) -->)", re.S)
 _MARK = re.compile(r"<!-- /?bench:[^>]*-->")
 
 

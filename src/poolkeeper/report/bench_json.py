@@ -1,7 +1,8 @@
 """A run of the bench as JSON, and back; the schema is that of `model.bench`, with the comparison beside it.
 
-comparison   null, or {"before" (started_at), "same_machine", "rows" [{"section", "key", "change" (better | worse |
-             within noise | cannot tell), "why", "before", "after" (estimates), "factor"}]}
+comparison   null, or {"before" (started_at), "same_machine", "settings" (what was set otherwise), "rows" [{"section",
+             "key", "change" (better | worse | within noise | cannot tell), "why", "before", "after" (estimates),
+             "factor"}]}
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
         }
         for row in comparison.rows
     ]
-    return {"before": comparison.before.started_at, "same_machine": comparison.is_same_machine, "rows": rows}
+    return {
+        "before": comparison.before.started_at,
+        "same_machine": comparison.is_same_machine,
+        "settings": list(comparison.settings),
+        "rows": rows,
+    }
 
 
 def read(path: Path) -> BenchRun:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from poolkeeper.model.bench import Metric, Section
 from poolkeeper.model.bench_compare import RATIO
 
-WIDTH, LEFT, RIGHT = 760.0, 300.0, 30.0
+WIDTH, LEFT, RIGHT = 820.0, 350.0, 30.0
 ROW = 22.0
 TICKS = 7  # at most about so many
 

@@ -9,6 +9,7 @@ from poolkeeper.model.bench import BenchRun, Estimate, Goal, Metric, Section, Ta
 from poolkeeper.model.bench_compare import RATIO, Change, Compared, Comparison
 
 NONE = "–"
+SHOWN = 20  # settings that changed, of many
 GOALS = ("", "Goal", "Limit", "Measured", "Rounds", "Verdict")
 COMPARED = ("Change", "Part", "Figure", "Before", "After", "Factor")
 METHOD = (
@@ -129,7 +130,16 @@ def moved(comparison: Comparison) -> str:
     other = (
         "" if comparison.is_same_machine else "; the earlier run was on another machine, so only ratios are compared"
     )
-    return f"Against the run of {comparison.before.started_at[:19]}: {counts}{other}"
+    return f"Against the run of {comparison.before.started_at[:19]}: {counts}{other}. {_reset(comparison)}"
+
+
+def _reset(comparison: Comparison) -> str:
+    """What was set otherwise, the first of many."""
+    found = comparison.settings
+    if not found:
+        return "Nothing is set otherwise"
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"Set otherwise: {'; '.join(found[:SHOWN])}{more}"
 
 
 def compared_row(row: Compared) -> tuple[str, ...]:
