@@ -242,11 +242,10 @@ def test_the_goal_is_the_ratio_to_the_fastest_legal_patroni() -> None:
     assert (goal.word, goal.limit) == ("met", 10.0)
 
 
-def test_the_goal_is_not_judged_beside_a_running_cluster_nor_without_the_peer() -> None:
+def test_a_cluster_that_ran_beside_it_is_told_and_without_the_peer_there_is_no_goal() -> None:
     gaps = {TITLE: [made(1)] * 3, FASTEST: [made(20)] * 3}
     part, _ = part_of({k: list(v) for k, v in gaps.items()}, KILL, beside=True)
-    (goal,) = part.section().goals
-    assert (goal.word, "was running beside it" in goal.reason) == ("not measured", True)
+    assert part.section().notes[0] == "the cluster poolkeeper was running beside every measurement"
     other, _ = part_of(
         {TITLE: [made(1)] * 3, POOL: [made(2)] * 3}, Options(3, seed=7, peers=("pgpool",), faults=("kill_node",))
     )

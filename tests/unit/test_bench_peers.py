@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from poolkeeper.bench import doors, startup
 from poolkeeper.bench.peers import catalogue, clusters, image, multi_host, own, pgbouncer, stack, told
 from poolkeeper.bench.peers.catalogue import Command
 from poolkeeper.bench.peers.clusters import Node
-from poolkeeper.drill import link
+from poolkeeper.drill import client, ledger, link
 from poolkeeper.model.bench import Table
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import compose, process
@@ -378,3 +379,18 @@ def test_the_table_of_peers_has_a_row_a_setting() -> None:
     assert table.rows[0][0] == catalogue.PATRONI.title
     assert "patroni 4.0.7, etcd-server unknown" in table.rows[0][1]
     assert table.rows[1][0] == ""
+
+
+def test_a_writer_goes_where_its_door_leads_it() -> None:
+    asked = threading.Event()
+
+    def connect(dsn: Dsn, _: float) -> Any:
+        assert dsn is MANY
+        asked.set()
+        raise link.Failed(multi_host.READ_ONLY, "no", sent=False)
+
+    account = ledger.Ledger()
+    with client.running(client.Door("rw", MANY, clusters.statement, connect=connect), account):
+        assert asked.wait(60)
+    found = account.attempts(0.0)
+    assert {(a.outcome, a.code) for a in found} == {(ledger.Outcome.REFUSED, multi_host.READ_ONLY)}

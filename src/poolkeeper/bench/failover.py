@@ -64,11 +64,11 @@ class Failover:
         with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
             found = self._clusters(Path(scratch), built)
             try:
-                _take_down(found)  # what a killed run left
+                stack.sweep()
                 self.measure(found, progress)
             finally:
                 with undo.deaf():
-                    _take_down(found)
+                    stack.sweep()
 
     def _clusters(self, scratch: Path, built: str) -> list[Cluster]:
         passwords = scratch / "passwords"
@@ -124,8 +124,6 @@ class Failover:
     def _goal(self) -> Goal:
         peer = catalogue.PATRONI_FASTEST.title
         values, reason = self._of(catalogue.KILL_NODE, peer)
-        if self._beside:
-            values, reason = [], f"the cluster {self._place.spec.name} was running beside it"
         found = estimate.estimate(values, self._seed)
         sentence = f"{catalogue.KILL_NODE}, write gap: {peer} ÷ {own.TITLE}"
         return Goal(sentence=sentence, limit=LEAST_RATIO, unit=RATIO, estimate=found, reason="" if found else reason)
@@ -146,7 +144,7 @@ class Failover:
         }
 
     def _not_run(self) -> list[str]:
-        beside = [f"the cluster {self._place.spec.name} was running beside it: the goal is not judged"]
+        beside = [f"the cluster {self._place.spec.name} was running beside every measurement"]
         cannot = [
             f"{peer.title}, {fault}: not run, {why}"
             for peer in self._peers
@@ -154,11 +152,6 @@ class Failover:
             if fault in self._faults
         ]
         return [*(beside if self._beside else ()), *cannot]
-
-
-def _take_down(found: Sequence[Cluster]) -> None:
-    for cluster in found:
-        cluster.down()
 
 
 def make(place: Place, options: Options) -> Failover:

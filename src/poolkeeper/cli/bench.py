@@ -124,7 +124,7 @@ def path(
 ) -> None:
     """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
 
-    PgBouncer is started beside it and measured too (--peer pgbouncer); `--peer` limits which of the peers take part.
+    PgBouncer (--peer pgbouncer, the only peer here) is started in the cluster's network and measured beside them.
     It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
     Nothing else should run on the machine; a round in which something does is discarded and counted.
     """

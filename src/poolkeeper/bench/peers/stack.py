@@ -11,8 +11,9 @@ import secrets
 from pathlib import Path
 
 from poolkeeper import errors
+from poolkeeper.bench import startup
 from poolkeeper.bench.peers import clusters, multi_host
-from poolkeeper.bench.peers.catalogue import NODES, Command, Peer
+from poolkeeper.bench.peers.catalogue import NODES, PEERS, Command, Peer
 from poolkeeper.drill import client
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import compose, process, state
@@ -50,6 +51,12 @@ def environment(peer: Peer, sources: Path, image: str, passwords: Path) -> dict[
         "PEER_PORT": str(PORT),
         **peer.variables,
     }
+
+
+def sweep() -> None:
+    """Take away every peer's containers, and our own bench cluster's, whoever started them. Raises EngineFailed."""
+    for name in (startup.NAME, *(label(peer.key) for peer in PEERS)):
+        compose.remove_all(name)
 
 
 def project(name: str, file: Path) -> compose.Project:
