@@ -19,7 +19,6 @@ from poolkeeper.bench.peers import catalogue, clusters, image, multi_host, own, 
 from poolkeeper.bench.peers.catalogue import Command
 from poolkeeper.bench.peers.clusters import Node
 from poolkeeper.drill import client, ledger, link
-from poolkeeper.model.bench import Table
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import compose, process
 
@@ -325,27 +324,6 @@ def test_own_containers_have_the_limits_of_the_peers(monkeypatch: pytest.MonkeyP
     own.Own(SPEC, ROOT / "images", tmp_path).up()
     assert engine.ran[0].endswith(" up")
     assert engine.ran[1] == "docker update --cpus 1 --memory 2g --memory-swap 2g bench_pg_node1 bench_etcd1"
-
-
-def test_pgbouncer_s_doors() -> None:
-    found = {"session": "10.8.0.2", "transaction": "10.8.0.3", "door": "10.8.0.4"}
-    about = Table(title="x", header=())
-    made = pgbouncer.as_doors(SPEC, found, {"session": 1, "transaction": 2, "door": 3}, about)
-    assert [(door.key, door.host, door.port) for door in made] == [
-        ("PgBouncer, session", "10.8.0.2", 6432),
-        ("PgBouncer, transaction", "10.8.0.3", 6432),
-        ("HAProxy + PgBouncer, session", "10.8.0.4", 5100),
-        ("HAProxy + PgBouncer, transaction", "10.8.0.4", 5101),
-    ]
-    assert made[0].capacity == doors.spare_of(SPEC.lanes.rw)
-    assert all(door.is_peer and door.about is about for door in made)
-    assert made[2].pids == made[3].pids == {"HAProxy before PgBouncer": 3}
-
-
-def test_pgbouncer_leads_to_the_primary_and_not_to_a_lane() -> None:
-    given = pgbouncer.environment(SPEC, "pg_node2", SOURCES, "image", Path("/secrets"))
-    assert given["PGBOUNCER_SERVER"] == f"{SPEC.addresses()['pg_node2']}:5432"
-    assert given["PGBOUNCER_NETWORK"] == SPEC.project
 
 
 def test_the_image_is_built_once_for_its_inputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

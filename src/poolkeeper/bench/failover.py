@@ -35,7 +35,8 @@ METHOD = (
     "all that was acknowledged with what the serving node has. The write gap is the longest time without an "
     f"acknowledged write around the fault. Every container of every cluster may use {CPUS:g} CPU and {MEMORY} of "
     f"memory; only one cluster is up at a time. A gap that had not ended {trial.SERVED_SECONDS} s after the fault "
-    "counts with what was seen of it."
+    "counts with what was seen of it. A cluster is whole again when it has one primary, from which "
+    "every other node streams."
 )
 Perform = Callable[[Cluster, str, float, Progress], Trial]
 

@@ -7,13 +7,13 @@ changed, and no port is published.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from poolkeeper import errors, undo, wait
+from poolkeeper import undo, wait
 from poolkeeper.bench import database
 from poolkeeper.bench.doors import POSTGRES_PORT, Door, spare_of
 from poolkeeper.bench.peers import catalogue, clusters, image, stack, told
@@ -24,7 +24,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
-from poolkeeper.system import compose, process, state
+from poolkeeper.system import compose, state
 
 FOLDER, TITLE = "pgbouncer", "PgBouncer"
 PACKAGES = ("pgbouncer", "haproxy")
@@ -54,7 +54,7 @@ def doors(place: Place, progress: Progress) -> Iterator[Sequence[Door]]:
         compose.remove_all(name)
         try:
             with progress.step("starting PgBouncer"):
-                _up(project, wanted)
+                stack.start(project, wanted, TITLE)
                 about = told.settings(TITLE, PACKAGES, catalogue.PGBOUNCER, image.versions(built, PACKAGES))
                 table = Table(title="PgBouncer, its version and settings", header=told.SETTINGS, rows=about)
                 found = as_doors(place.spec, addresses(name), pids(name), table)
@@ -110,18 +110,8 @@ def pids(name: str) -> dict[str, int]:
     return {_service(document): int(document["State"]["Pid"]) for document in compose.inspect(name)}
 
 
-def _service(document: dict[str, object]) -> str:
-    config = document["Config"]
-    assert isinstance(config, dict)
-    return str(config["Labels"].get(compose.SERVICE, ""))
-
-
-def _up(project: compose.Project, wanted: Mapping[str, str]) -> None:
-    argv = project.argv("up", "-d", "--no-build", "--pull", "never")
-    done = process.run(argv, timeout=stack.UP_SECONDS, env={**os.environ, **wanted})
-    if not done.ok:
-        tail = "\n".join(done.said.splitlines()[-15:])
-        raise errors.EngineFailed("PgBouncer could not be started", detail=tail)
+def _service(document: Mapping[str, Any]) -> str:
+    return str(document["Config"]["Labels"].get(compose.SERVICE, ""))
 
 
 def _ready(found: Sequence[Door], role: str, password: str) -> None:

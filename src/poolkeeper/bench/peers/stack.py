@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from poolkeeper import errors
@@ -64,6 +65,15 @@ def project(name: str, file: Path) -> compose.Project:
     return compose.Project(name, name, file)
 
 
+def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> None:
+    """`docker compose up` with these variables. Raises EngineFailed with what it printed last."""
+    argv = wanted.argv("up", "-d", "--no-build", "--pull", "never")
+    done = process.run(argv, timeout=UP_SECONDS, env={**os.environ, **variables})
+    if not done.ok:
+        tail = "\n".join(done.said.splitlines()[-15:])
+        raise errors.EngineFailed(f"{title} could not be started", detail=tail)
+
+
 class Stack(clusters.Cluster):
     """A peer of the catalogue. `passwords` is a folder of this run."""
 
@@ -77,11 +87,7 @@ class Stack(clusters.Cluster):
 
     def up(self) -> None:
         """Raises EngineFailed with what Compose printed."""
-        argv = self._project.argv("up", "-d", "--no-build", "--pull", "never")
-        done = process.run(argv, timeout=UP_SECONDS, env={**os.environ, **self._environment})
-        if not done.ok:
-            tail = "\n".join(done.said.splitlines()[-15:])
-            raise errors.EngineFailed(f"{self.title} could not be started", detail=tail)
+        start(self._project, self._environment, self.title)
 
     def down(self) -> None:
         """By the label."""
