@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.unit import bench_sample as sample
 from tests.unit import snapshots
 
 from poolkeeper import errors
@@ -24,7 +25,7 @@ from poolkeeper.drill import client
 from poolkeeper.drill.ledger import Judgement, Ledger, Outcome
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.progress import Silent
-from poolkeeper.report import bench_markdown, bench_wording
+from poolkeeper.report import bench_html, bench_markdown, bench_wording
 
 WHOLE = {"node1": Node("primary", 1), "node2": Node("standby")}
 ADDRESSES = {"node1": "10.0.0.1", "node2": "10.0.0.2"}
@@ -333,6 +334,8 @@ def test_the_section_is_in_every_report() -> None:
     assert titles[-2:] == ["What was lost, and what did not recover", "The peers, their versions and settings"]
     text = "\n".join(bench_markdown.body(section))
     assert "loop\\_wait" in text or "loop_wait" in text
+    run = sample.SAMPLE.model_copy(update={"sections": (section,)})
+    assert "What was lost, and what did not recover" in bench_html.render(run)
     again = type(section).model_validate_json(section.model_dump_json())
     assert again.tables == section.tables
 

@@ -36,7 +36,7 @@ METHOD = (
     f"acknowledged write around the fault. Every container of every cluster may use {CPUS:g} CPU and {MEMORY} of "
     f"memory; only one cluster is up at a time. A gap that had not ended {trial.SERVED_SECONDS} s after the fault "
     "counts with what was seen of it. A cluster is whole again when it has one primary, from which "
-    "every other node streams."
+    "every other node streams. Foreign load is that of the seconds before the fault."
 )
 Perform = Callable[[Cluster, str, float, Progress], Trial]
 

@@ -114,7 +114,8 @@ PATRONI_FASTEST = Peer(
         Setting(
             "Patroni",
             "ttl 20, loop_wait 1, retry_timeout 3",
-            "Patroni, Dynamic configuration: the least possible values; loop_wait + 2 × retry_timeout ≤ ttl",
+            "Patroni, Dynamic configuration and config.py: the least that it does not raise; "
+            "loop_wait + 2 × retry_timeout ≤ ttl",
         ),
         *_PATRONI_BOTH,
         Setting(
