@@ -8,7 +8,7 @@ install -d -o postgres -g postgres /run/pgpool
     printf "sr_check_password = '%s'\nhealth_check_password = '%s'\n" "$(cat /run/secrets/superuser)" "$(cat /run/secrets/superuser)"
 } > /run/pgpool/pgpool.conf
 printf 'app:%s\npostgres:%s\n' "$(cat /run/secrets/app)" "$(cat /run/secrets/superuser)" | sed 's/:/:TEXT/' > /run/pgpool/pool_passwd
-printf 'pcp:%s\n' "$(pg_md5 "$(cat /run/secrets/pcp)")" > /run/pgpool/pcp.conf
+printf 'pcp:%s\n' "$(md5sum < /run/secrets/pcp | cut -d ' ' -f 1)" > /run/pgpool/pcp.conf
 printf 'local all all trust\nhost all all 0.0.0.0/0 scram-sha-256\n' > /run/pgpool/pool_hba.conf
 printf 'localhost:*:pcp:%s\n' "$(cat /run/secrets/pcp)" > /run/pgpool/pcppass
 cp /run/secrets/replication /run/pgpool/replication
