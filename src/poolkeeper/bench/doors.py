@@ -10,15 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from poolkeeper import errors
 from poolkeeper.bench import pgbench
 from poolkeeper.model import proxies
+from poolkeeper.model.bench import Table
 from poolkeeper.model.spec import ClusterSpec, Lane
 
 DIRECT = "direct"
 POOLED_PORT = 9999  # of Pgpool-II inside its container
 POSTGRES_PORT = 5432
 # Peer → the module that provides its doors.
-PROVIDERS: dict[str, str] = {}
+PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper.bench.peers.pgbouncer"}
+
+
+def chosen(names: tuple[str, ...]) -> dict[str, str]:
+    """The providers of these names, all where none is named. Raises UserError for an unknown name."""
+    if unknown := [name for name in names if name not in PROVIDERS]:
+        known = ", ".join(PROVIDERS)
+        raise errors.UserError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
+    return {name: module for name, module in PROVIDERS.items() if not names or name in names}
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class Door:
     takes_writes: bool = True
     is_peer: bool = False
     pids: Mapping[str, int] = field(default_factory=dict)
+    about: Table | None = None  # a peer's version and settings
 
     def refuses(self, load: pgbench.Load) -> str:
         """Why it cannot serve a load; "" if it can. A session for each transaction may wait for its turn."""

@@ -32,6 +32,7 @@ PARTS: dict[str, str] = {
     "overhead": "poolkeeper.bench.overhead",
     "profile": "poolkeeper.bench.profile",
     "try": "poolkeeper.bench.variants",
+    "failover": "poolkeeper.bench.failover",
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -47,6 +48,8 @@ class Options:
     scale: int = 0  # of pgbench's tables; 0: the part's own default
     only: str = ""  # of the path: loads whose title has this in it
     variants: tuple[str, ...] = ()  # of `bench try`: "key=value,key=value" each
+    peers: tuple[str, ...] = ()  # those that are measured beside the cluster; () all
+    faults: tuple[str, ...] = ()  # of the part failover; () all
 
 
 class Part(Protocol):

@@ -18,7 +18,7 @@ from poolkeeper.bench.parts import Options
 from poolkeeper.bench.path_plan import Planned, Wanted
 from poolkeeper.bench.rounds import Book, Case, Contender, Measure, Ratio, Sample
 from poolkeeper.drill import run as drill
-from poolkeeper.model.bench import Goal, Section
+from poolkeeper.model.bench import Goal, Section, Table
 from poolkeeper.model.bench_compare import RATIO
 from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
@@ -51,6 +51,8 @@ class Path:
         self._wanted: tuple[Wanted, ...] = path_plan.goals(place.spec)
         self._notes: list[str] = []
         self._void = ""  # why no figure holds
+        self._providers = doors.chosen(options.peers)
+        self._tables: list[Table] = []
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; the database, the client and the peers are taken away in any case."""
@@ -71,13 +73,14 @@ class Path:
         """The doors of every provider; one that cannot be started is told."""
         found: list[Door] = []
         with ExitStack() as stack:
-            for name, module in doors.PROVIDERS.items():
+            for name, module in self._providers.items():
                 provide: Callable[[Place, Progress], AbstractContextManager[Sequence[Door]]]
                 provide = import_module(module).doors
                 try:
                     found += stack.enter_context(provide(self._place, progress))
                 except errors.PoolkeeperError as e:
                     self._notes.append(f"{name} could not be started: {e.message}")
+            self._tables += dict.fromkeys(door.about for door in found if door.about)
             yield found
 
     def _plan(self, player: Player, found: Sequence[Door]) -> None:
@@ -100,6 +103,7 @@ class Path:
             goals=tuple(self._goal(wanted) for wanted in self._wanted),
             notes=(*notes, *self._notes),
             charts=(f"{TPS.name} ÷ {doors.DIRECT}",),
+            tables=tuple(self._tables),
         )
 
     def _goal(self, wanted: Wanted) -> Goal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,8 @@ Json = Annotated[bool, typer.Option("--json", help="The JSON report on standard 
 Strict = Annotated[bool, typer.Option("--strict", help="A goal that is not met is a failure too.")]
 Reports = Annotated[Path, typer.Option(help="Where the reports go.")]
 Compare = Annotated[Path | None, typer.Option(help="A bench*.json of before: what got better, what worse.")]
+Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="NAME", help="Only this one; may be repeated.")]
+Faults = Annotated[list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this one; may be repeated.")]
 REPORTS = Path("reports")
 
 benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
@@ -113,6 +116,7 @@ def path(
     full: Full = False,
     only: Annotated[str, typer.Option(help="Only loads whose title has this, as: prepared")] = "",
     scale: Scale = 0,
+    peers: Peers = None,
     as_json: Json = False,
     strict: Strict = False,
     reports: Reports = REPORTS,
@@ -120,10 +124,11 @@ def path(
 ) -> None:
     """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
 
+    PgBouncer (--peer pgbouncer, the only peer here) is started in the cluster's network and measured beside them.
     It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
     Nothing else should run on the machine; a round in which something does is discarded and counted.
     """
-    options = _options(rounds, seconds, seed, full, scale, only)
+    options = replace(_options(rounds, seconds, seed, full, scale, only), peers=tuple(peers or ()))
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
 
 
@@ -234,6 +239,34 @@ def variants(
 
     options = replace(_options(rounds, seconds, seed, False, scale), variants=tuple(tried))
     _measure(ctx, ("try",), options, "bench-try", (reports, as_json, compare, False))
+
+
+@benches.command()
+def failover(
+    ctx: typer.Context,
+    peers: Peers = None,
+    faults: Faults = None,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Break our cluster and what people would pick instead, in turns: how long writes stop, and what is lost.
+
+    Each measurement starts a cluster from nothing, one at a time, with the same limits, and takes it down again; a
+    round of all takes about 20 minutes. A cluster that runs beside it makes the figures worse, so stop it first.
+    Peers: patroni, patroni-fastest, pg_auto_failover, repmgr, pgpool. Faults: kill_node, kill_postmaster, switchover.
+    """
+    from poolkeeper import bringup, setup_engine
+
+    where, progress = chosen.of(ctx), console.Steps()
+    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    setup_engine.ensure(progress.note, where.folder.engine_log)
+    bringup.ensure_images(where, progress)
+    options = replace(_options(rounds, 0, seed, False, 0), peers=tuple(peers or ()), faults=tuple(faults or ()))
+    _measure(ctx, ("failover",), options, "bench-failover", (reports, as_json, compare, strict))
 
 
 @benches.command("all")

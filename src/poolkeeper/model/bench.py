@@ -102,6 +102,14 @@ class Tally(Value):
         )
 
 
+class Table(Value):
+    """Facts that are no figures over rounds, as they are shown."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
 class Section(Value):
     """One part of the bench."""
 
@@ -114,6 +122,7 @@ class Section(Value):
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()  # what did not fit, what failed, what a reader has to know
     charts: tuple[str, ...] = ()  # the names of the metrics that are drawn
+    tables: tuple[Table, ...] = ()  # shown after the figures
 
 
 class Machine(Value):

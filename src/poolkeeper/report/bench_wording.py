@@ -100,7 +100,7 @@ class Table:
 
 
 def tables(section: Section) -> Iterator[Table]:
-    """A section's figures; the conditions are the first columns."""
+    """A section's figures, with the conditions as the first columns; then its other tables."""
     groups: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
     for metric in section.metrics:
         groups.setdefault((metric.group, tuple(metric.about)), []).append(metric)
@@ -112,6 +112,7 @@ def tables(section: Section) -> Iterator[Table]:
         rows = [(*subject, *(_cell(cells.get(name)) for name in names)) for subject, cells in found.items()]
         header = (*(c.capitalize() for c in conditions), *(_heading(name, metrics) for name in names))
         yield Table(title, header, tuple(rows))
+    yield from (Table(t.title, t.header, t.rows) for t in section.tables if t.rows)
 
 
 def _heading(name: str, metrics: list[Metric]) -> str:
