@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from poolkeeper import errors, observe, undo, wait
 from poolkeeper.chaos import tables
-from poolkeeper.chaos.checkers.after import HEAL_SECONDS
 from poolkeeper.chaos.history import Phase
 from poolkeeper.chaos.recorder import Recorder
 from poolkeeper.chaos.scenarios.scenario import Act
@@ -22,6 +21,7 @@ from poolkeeper.drill.site import Site
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.healing import Healing
 from poolkeeper.faults.target import Target
+from poolkeeper.model.chaos_run import HEAL_SECONDS
 
 PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
 Held = tuple[tuple[Act, float], ...]  # acts to come, and for how many seconds each lasts
