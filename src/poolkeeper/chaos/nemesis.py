@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from poolkeeper import errors, observe, undo, wait
@@ -57,22 +58,30 @@ class Nemesis:
     identity: str  # of the cluster that may be broken
 
     async def play(self, played: Played) -> None:
-        """Play a turn; what happens is noted in it."""
+        """Play a turn; what happens is noted in it. What it began ends with a whole cluster, or with `is_unhealed`."""
         try:
-            await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
-            acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
-            if played.turn.scenario.overlaps:
-                await self._act(played, *acts[0], acts[1:])
-            else:
-                for act, hold in acts:
-                    await self._act(played, act, hold)
-            await self._become_whole(played)
-        except errors.PoolkeeperError as e:
-            played.problem = e.message
-        except ProcessLookupError:
-            played.problem = "the process that was to be met had just ended"
+            await self._try(played, self._acts(played))
+            if played.began is not None:
+                await self._try(played, self._become_whole(played))
         finally:
             played.ended = time.monotonic()
+
+    async def _try(self, played: Played, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except errors.PoolkeeperError as e:
+            played.problem = "; ".join(filter(None, (played.problem, e.message)))
+        except ProcessLookupError:
+            played.problem = "the process that was to be met had just ended"
+
+    async def _acts(self, played: Played) -> None:
+        await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
+        acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
+        if played.turn.scenario.overlaps:
+            await self._act(played, *acts[0], acts[1:])
+        else:
+            for act, hold in acts:
+                await self._act(played, act, hold)
 
     async def _act(self, played: Played, act: Act, hold: float, inside: Held = ()) -> None:
         """One act; those of `inside` are played, one in the other, when it has lasted for its time."""
