@@ -16,6 +16,7 @@ from poolkeeper.chaos import account, evidence, judgement, sittings
 from poolkeeper.chaos.scenarios import book
 from poolkeeper.chaos.workloads import all_jobs
 from poolkeeper.model.campaign import Campaign
+from poolkeeper.model.chaos_run import HEAL_SECONDS
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.place import Place
@@ -73,6 +74,16 @@ def test_turn_that_began_and_never_became_whole_is_unhealed() -> None:
     assert campaign(False).unhealed == 0  # the third one never began
     stuck = tuple(replace(passage, whole=None) for passage in run.passages)
     assert replace(campaign(False), runs=(replace(run, passages=stuck),)).unhealed == 2
+
+
+def test_turn_that_became_whole_too_late_is_unhealed() -> None:
+    """Also where it became so in a later turn: its own look had given up by then."""
+    run = sample.made(False)
+    first = run.passages[0]
+    assert first.healed is not None
+    for seconds, unhealed in ((HEAL_SECONDS, 0), (HEAL_SECONDS + 0.1, 1)):
+        late = (replace(first, whole=first.healed + seconds), *run.passages[1:])
+        assert replace(campaign(False), runs=(replace(run, passages=late),)).unhealed == unhealed
 
 
 def test_lost_elements_are_counted() -> None:

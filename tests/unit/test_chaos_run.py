@@ -292,6 +292,15 @@ def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypat
         assert events == [("pg_node2", Phase.BEGIN)]
         assert turn.problem
         assert outcome is Outcome.UNKNOWN
+        assert turn.whole is not None  # the next turn finds a whole cluster all the same
+
+
+def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, _, _ = play(tmp_path, monkeypatch, Toy(resists=True), heals=False)
+    assert turn.is_unhealed
+    assert turn.problem.count(";") == 1
 
 
 def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
         [(Action.REMOVE, ["pgpool_ro"]), (Action.START, ["readers"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])],
     ),
     "the store and a parameter at once": (
-        [("etcd.election_ms", 2000), ("patroni.ttl", 30)],
+        [("etcd.election_ms", 2000), ("patroni.ttl", 21)],
         each(RESTART, ETCDS) + PATCH,
     ),
 }

@@ -23,7 +23,7 @@ FILES: dict[str, str] = {
     "unknown, with an odd name": '"[key]" = 1  #! "[key]": unknown key',
     "unknown table": "[pgbouncer]  #! pgbouncer: unknown key\nport = 6432",
     "misspelt table": "[patrony]  #! patrony: did you mean patroni?\nttl = 60",
-    "unknown in a table": "[patroni]\nttl = 30\ntl = 20  #! patroni.tl: unknown key",
+    "unknown in a table": "[patroni]\nttl = 21\ntl = 20  #! patroni.tl: unknown key",
     "parameter in the wrong table": '[postgresql]\nwork_mem = "4MB"  #! postgresql.work_mem: [postgresql.parameters]',
     "pgpool parameter in the wrong table": "[pgpool]\nlog_statement = true  #! pgpool.log_statement: [pgpool.parame",
     "unknown in a lane": "[lanes.rw]\nmax_pol = 4  #! lanes.rw.max_pol: did you mean max_pool?",
@@ -214,7 +214,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[postgresql]\nmax_replication_slots = 2  #! postgresql.max_replication_slots: 3 nodes need at least 4",
     ],
     "lease_holds": [
-        "[patroni]\nretry_timeout = 15\nttl = 30  #! patroni.ttl: loop_wait + 2 × retry_timeout = 32 must not exceed",
+        "[patroni]\nretry_timeout = 10\nttl = 21  #! patroni.ttl: loop_wait + 2 × retry_timeout = 22 must not exceed",
         "[etcd]\nelection_ms = 400  #! etcd.election_ms: must be at least 5 × heartbeat_ms = 500",
         "[pgpool]\nsearch_primary_node_timeout = 20  #! pgpool.search_primary_node_timeout: above patroni.ttl = 20",
     ],

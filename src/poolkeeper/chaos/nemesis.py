@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from poolkeeper import errors, observe, undo, wait
 from poolkeeper.chaos import tables
-from poolkeeper.chaos.checkers.after import HEAL_SECONDS
 from poolkeeper.chaos.history import Phase
 from poolkeeper.chaos.recorder import Recorder
 from poolkeeper.chaos.scenarios.scenario import Act
@@ -22,6 +22,7 @@ from poolkeeper.drill.site import Site
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.healing import Healing
 from poolkeeper.faults.target import Target
+from poolkeeper.model.chaos_run import HEAL_SECONDS
 
 PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
 Held = tuple[tuple[Act, float], ...]  # acts to come, and for how many seconds each lasts
@@ -57,22 +58,30 @@ class Nemesis:
     identity: str  # of the cluster that may be broken
 
     async def play(self, played: Played) -> None:
-        """Play a turn; what happens is noted in it."""
+        """Play a turn; what happens is noted in it. What it began ends with a whole cluster, or with `is_unhealed`."""
         try:
-            await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
-            acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
-            if played.turn.scenario.overlaps:
-                await self._act(played, *acts[0], acts[1:])
-            else:
-                for act, hold in acts:
-                    await self._act(played, act, hold)
-            await self._become_whole(played)
-        except errors.PoolkeeperError as e:
-            played.problem = e.message
-        except ProcessLookupError:
-            played.problem = "the process that was to be met had just ended"
+            await self._try(played, self._acts(played))
+            if played.began is not None:
+                await self._try(played, self._become_whole(played))
         finally:
             played.ended = time.monotonic()
+
+    async def _try(self, played: Played, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except errors.PoolkeeperError as e:
+            played.problem = "; ".join(filter(None, (played.problem, e.message)))
+        except ProcessLookupError:
+            played.problem = "the process that was to be met had just ended"
+
+    async def _acts(self, played: Played) -> None:
+        await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
+        acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
+        if played.turn.scenario.overlaps:
+            await self._act(played, *acts[0], acts[1:])
+        else:
+            for act, hold in acts:
+                await self._act(played, act, hold)
 
     async def _act(self, played: Played, act: Act, hold: float, inside: Held = ()) -> None:
         """One act; those of `inside` are played, one in the other, when it has lasted for its time."""

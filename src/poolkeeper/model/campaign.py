@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model import verdict
-from poolkeeper.model.chaos_run import ChaosRun, Passage
+from poolkeeper.model.chaos_run import HEAL_SECONDS, ChaosRun, Passage
 from poolkeeper.model.verdict import Outcome
 
 
@@ -82,8 +82,9 @@ class Campaign:
 
     @property
     def unhealed(self) -> int:
-        """Turns after which the cluster was not whole in time."""
-        return sum(passage.began is not None and passage.whole is None for passage in self.passages)
+        """Turns after which the cluster was not whole in time, or never."""
+        begun = (passage for passage in self.passages if passage.began is not None)
+        return sum(passage.heal_seconds is None or passage.heal_seconds > HEAL_SECONDS for passage in begun)
 
     @property
     def tallies(self) -> tuple[Tally, ...]:

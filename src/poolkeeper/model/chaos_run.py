@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from poolkeeper.model.verdict import Outcome
 
+HEAL_SECONDS = 60.0  # the goal for a cluster that is whole again after a fault ended
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -142,15 +142,17 @@ class Pgpool(Table):
     connection_cache: bool = Field(True, description="Keep server connections for the next session.")
     child_life_time: Seconds = Field(300, ge=0, description="An idle child ends after this many seconds; 0 is never.")
     health_check_period: Seconds = Field(10, ge=0, description="Seconds between health checks of a node; 0 is off.")
-    health_check_timeout: Seconds = Field(5, ge=1, description="A health check fails after this many seconds.")
-    health_check_max_retries: int = Field(1, ge=0, le=1000, description="Retries before a node is marked down.")
+    health_check_timeout: Seconds = Field(1, ge=1, description="A health check fails after this many seconds.")
+    health_check_max_retries: int = Field(
+        12, ge=0, le=1000, description="Retries, a second apart, before a node is marked down."
+    )
     sr_check_period: Seconds = Field(5, ge=0, description="Seconds between replication checks; 0 is off.")
     delay_threshold_bytes: ByteCount = Field(
         1_048_576, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
     )
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of one connection attempt, in ms.")
     search_primary_node_timeout: Seconds = Field(
-        35, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
+        22, ge=1, description="How long Pgpool looks for a primary after it lost one, in seconds; above patroni.ttl."
     )
     pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
     batch: bool = Field(

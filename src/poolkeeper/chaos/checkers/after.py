@@ -11,9 +11,8 @@ from typing import Any
 
 from poolkeeper.chaos.end_state import EndState
 from poolkeeper.chaos.finding import Anomaly, Finding, some
+from poolkeeper.model.chaos_run import HEAL_SECONDS
 from poolkeeper.model.verdict import Outcome
-
-HEAL_SECONDS = 60.0  # the goal for a cluster that is whole again after the last fault ended
 
 
 @dataclass
