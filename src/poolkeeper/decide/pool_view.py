@@ -74,9 +74,9 @@ def _contradiction(scene: Scene, pool: tuple[PoolNode, ...], primary: str) -> It
     backend = next((b for b in pool if found and b.index == found.index), None)
     if found is None or backend is None or found.refusals < CERTAIN:
         return
-    cause = "Pgpool-II has it as up, chose its main node without it, and so refuses every new session"
+    cause = f"Pgpool-II has {backend.name} as up, chose its main node without it, and so refuses every new session"
     if backend.name == primary or scene.at - found.since > IN_VAIN:
-        yield Decision(Verb.RESTART, primary, cause.replace("it as up", f"{backend.name} as up"), index=backend.index)
+        yield Decision(Verb.RESTART, primary, cause, index=backend.index)
     elif backend.is_up:
         yield Decision(Verb.DETACH, backend.name, cause, index=backend.index)
 

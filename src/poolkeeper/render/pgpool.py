@@ -8,7 +8,7 @@ opens a connection to a node that it does not use (docs/architecture.md, "Lanes"
 from __future__ import annotations
 
 from poolkeeper.model.grammar import Setting
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec, Lane
 from poolkeeper.render import sockets, templating
 
 RUN = "/run/pgpool"
@@ -80,7 +80,7 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
         "Servers": _servers(spec, lane_key),
         "Connections": {
             "listen_addresses": "*",
-            "port": 9999,
+            "port": PGPOOL_PORT,
             "pcp_listen_addresses": "*",
             "pcp_port": spec.pgpool.pcp_port,
             "unix_socket_directories": ",".join([RUN, *([sockets.folder(lane.service)] if by_socket else [])]),
