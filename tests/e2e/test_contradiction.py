@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ from tests.e2e.hammer import wait_for
 pytestmark = pytest.mark.e2e
 
 SYN_SENT = "02"  # /proc/net/tcp: the state of a connection whose first packet is not answered
+NO_CHILD = re.compile("health check|worker process")
 SIGN = "kind does not match between main(0) slot[0]"
 
 
@@ -39,10 +43,22 @@ def answer(cluster: Cluster) -> str:
 
 
 def is_connecting(ground: Ground, service: str, address: str) -> bool:
-    """Does a process of this service wait for the answer of a server at this address?"""
+    """Does a child of Pgpool-II wait for the answer of a server at this address? Its health check may do so as well."""
     table = Path(f"/proc/{ground.first_process(service)}/net/tcp").read_text().splitlines()[1:]
     wanted = "".join(f"{int(part):02X}" for part in reversed(address.split("."))) + f":{5432:04X}"
-    return any((fields := line.split())[2] == wanted and fields[3] == SYN_SENT for line in table)
+    rows = [line.split() for line in table]
+    waiting = {f"socket:[{row[9]}]" for row in rows if row[2] == wanted and row[3] == SYN_SENT}
+    children = [each for each in ground.processes(service) if not NO_CHILD.search(" ".join(each.argv))]
+    return any(waiting & open_files(child.pid) for child in children)
+
+
+def open_files(pid: int) -> set[str]:
+    """What the file descriptors of a process lead to; nothing of one that ended meanwhile."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            found.add(os.readlink(descriptor))
+    return found
 
 
 def contradict(cluster: Cluster, node: str) -> None:
@@ -70,6 +86,8 @@ def test_a_lane_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
     if cluster.primary() == first:
         cluster.ok("switchover")
         cluster.wait_healthy()
+    cluster.docker("restart", cluster.container(spec.lanes.pool.service))  # so that no child has a pooled connection
+    cluster.wait_healthy()
     journal = keeping.Journal(cluster)
     cluster.docker("stop", keeper)
     try:
