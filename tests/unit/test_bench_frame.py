@@ -128,6 +128,20 @@ def test_foreign_is_what_neither_we_nor_the_parts_used() -> None:
     assert not meter.between(before, reading(14, 105.5, 5.5, postgres=55), cores=2).is_loud
 
 
+def test_the_engine_s_work_is_not_foreign() -> None:
+    before, after = meter.Reading(0, 0, 0, {}, engine=3), meter.Reading(1, 0.5, 0, {}, engine=3.4)
+    assert meter.between(before, after, cores=1).foreign == pytest.approx(0.1)
+
+
+def test_the_engine_is_its_daemons_and_the_kernel_s_threads(tmp_path: Path) -> None:
+    for pid, name, parent in ((7, "dockerd", 1), (8, "kworker/0:1", 2), (9, "postgres", 7), (10, "docker-proxy", 7)):
+        (tmp_path / str(pid)).mkdir()
+        numbers = " ".join(["0"] * 9 + [str(pid), "100", "5", "5"] + ["0"] * 20)
+        (tmp_path / f"{pid}/stat").write_text(f"{pid} ({name}) S {parent} {numbers}")
+    (tmp_path / "11").mkdir()  # it has ended
+    assert meter.of_engine(tmp_path) == pytest.approx((107 + 108 + 110) / cpu.TICKS)
+
+
 def test_a_container_that_was_started_anew_counts_nothing() -> None:
     used = meter.between(reading(0, 0, 0, pgpool=9), reading(1, 1, 0, pgpool=1), cores=1)
     assert used.parts == {"pgpool": 0}

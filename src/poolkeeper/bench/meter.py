@@ -3,7 +3,8 @@
 Sources: the control group of a container (cgroup v1 `cpuacct.usage`, v2 `cpu.stat`; it counts programs that were put in
 by `docker exec` too), else its process tree; /proc/stat for the machine. Interrupts are left out of what is foreign:
 the network work of the measured parts is done there. Time that the hypervisor took (steal) is foreign.
-Not promised: to tell the container engine's own work from foreign load; it is small beside the limit.
+The container engine works for the cluster (health checks, published ports), and so do the kernel's own threads: neither
+is foreign. Not promised: to find a program of the engine that lived between two readings only; it counts as foreign.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from poolkeeper.bench import busy, cpu
 
 CGROUPS = Path("/sys/fs/cgroup")
 FOREIGN_LIMIT = 0.10  # of the whole machine: a round with more is discarded
+ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")  # as the kernel cuts their names, at 15 letters
+_KERNEL = 2  # the parent of the kernel's threads
 _FOREIGN_FIELDS = (0, 1, 2, 7)  # of a line of /proc/stat: user, nice, system, steal
 
 
@@ -29,6 +32,7 @@ class Reading:
     machine: float
     own: float
     parts: Mapping[str, float]
+    engine: float = 0.0  # of the container engine and the kernel's threads
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ def between(before: Reading, after: Reading, cores: int) -> Usage:
     seconds = after.at - before.at
     parts = {name: max(0.0, after.parts[name] - spent) for name, spent in before.parts.items() if name in after.parts}
     own = max(0.0, after.own - before.own)
-    rest = after.machine - before.machine - sum(parts.values()) - own
+    engine = max(0.0, after.engine - before.engine)
+    rest = after.machine - before.machine - sum(parts.values()) - own - engine
     return Usage(seconds, parts, max(0.0, rest / (cores * seconds)) if seconds > 0 else 0.0, own)
 
 
@@ -65,7 +70,8 @@ class Meter:
     def read(self) -> Reading:
         """All of them now."""
         parts = {name: take() for name, take in self._parts.items()}
-        return Reading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts)
+        engine = of_engine(self._proc)
+        return Reading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts, engine)
 
     def since(self, before: Reading) -> Usage:
         """What was used from `before` until now."""
@@ -76,6 +82,20 @@ def worked(proc: Path = cpu.PROC) -> float:
     """CPU seconds of all cores, without idleness and interrupts."""
     words = (proc / "stat").read_text().splitlines()[0].split()[1:]
     return sum(int(words[i]) for i in _FOREIGN_FIELDS) / cpu.TICKS
+
+
+def of_engine(proc: Path = cpu.PROC) -> float:
+    """CPU seconds of the container engine's running processes and of the kernel's threads."""
+    return sum(_engine_ticks(entry) for entry in proc.iterdir() if entry.name.isdigit()) / cpu.TICKS
+
+
+def _engine_ticks(entry: Path) -> int:
+    name, _, numbers = _text(entry / "stat").rpartition(")")
+    words = numbers.split()
+    if not words:  # it has ended
+        return 0
+    is_engine = name.partition("(")[2] in ENGINE or int(words[1]) == _KERNEL
+    return int(words[11]) + int(words[12]) if is_engine else 0
 
 
 def source(pid: int, proc: Path = cpu.PROC, cgroups: Path = CGROUPS) -> Callable[[], float]:
