@@ -27,8 +27,8 @@ pgpool-campaign: .venv ; @$(PK) chaos campaign $(ARGS)  ## every scenario, in si
 pgpool-self-test: .venv ; @$(PK) chaos self-test $(ARGS)  ## plant bugs in the running cluster, and see that each is caught
 pgpool-bench: .venv  ; @$(PK) bench $(or $(PART),all) $(ARGS)  ## measure how fast the cluster is, as PART=path ARGS="--rounds 5 --compare OLD.json"
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
-test: lint           ; @$(PK) engine && $(BIN)/pytest tests --durations=25 $(ARGS)  ## lint and every test, whole clusters too
-test-fast: lint      ; @$(BIN)/pytest tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
+test: lint           ; @$(PK) engine && $(BIN)/pytest -q -n auto tests/unit tests/golden && $(BIN)/pytest tests/integration tests/e2e --durations=25 $(ARGS)  ## lint and every test, whole clusters too
+test-fast: lint      ; @$(BIN)/pytest -n auto tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
 lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
 
 .venv:               ; @./setup.sh
