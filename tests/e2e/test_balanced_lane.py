@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.e2e.client_constructs import CLIENTS
-from tests.e2e.constructs import GET, NONE, PUT, SCRIPTS, SETUP
+from tests.e2e.constructs import NONE, PUT, SCRIPTS, SETUP
 from tests.e2e.hammer import (
     EXTENDED,
     PREPARED,
@@ -23,6 +23,7 @@ from tests.e2e.hammer import (
     Cluster,
     Construct,
     ReplayPaused,
+    Session,
     attempt,
     hammer,
     script,
@@ -135,14 +136,13 @@ def paused(laid_out: Cluster) -> Iterator[ReplayPaused]:
 def test_the_planted_fault_shows(laid_out: Cluster, paused: ReplayPaused) -> None:
     """With replay paused, a session that did not write reads what was before: the hammer would see a stale read."""
 
-    def unseen_by_others(reader: psycopg.Connection[object]) -> None:
+    def unseen_by_others(reader: Session) -> None:
         with session(laid_out.dsn("rw")) as writer:
             writer.step(PUT)
-            query = GET.replace(":k", str(writer.key))
-            assert reader.execute(query).fetchone() is None  # type: ignore[call-overload]
+            reader.key = writer.key
+            reader.step(NONE)
 
-    construct: Construct = lambda current: unseen_by_others(current.connection)  # noqa: E731
-    outcome = paused.hold(lambda: attempt(laid_out.dsn("pool"), "stale", construct, on_standby=True))
+    outcome = paused.hold(lambda: attempt(laid_out.dsn("pool"), "stale", unseen_by_others, on_standby=True))
     assert outcome.verdict == "ok", outcome
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from poolkeeper.faults import choices
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.packets import DropPackets
 from poolkeeper.model.decision import Verb
@@ -22,7 +21,6 @@ from tests.e2e.hammer import wait_for
 pytestmark = pytest.mark.e2e
 
 SYN_SENT = "02"  # /proc/net/tcp: the state of a connection whose first packet is not answered
-NO_CHILD = re.compile("health check|worker process")
 SIGN = "kind does not match between main(0) slot[0]"
 
 
@@ -48,16 +46,19 @@ def is_connecting(ground: Ground, service: str, address: str) -> bool:
     wanted = "".join(f"{int(part):02X}" for part in reversed(address.split("."))) + f":{5432:04X}"
     rows = [line.split() for line in table]
     waiting = {f"socket:[{row[9]}]" for row in rows if row[2] == wanted and row[3] == SYN_SENT}
-    children = [each for each in ground.processes(service) if not NO_CHILD.search(" ".join(each.argv))]
-    return any(waiting & open_files(child.pid) for child in children)
+    return any(waiting & open_files(child.pid) for child in choices.pool_children(ground.processes(service)))
 
 
 def open_files(pid: int) -> set[str]:
-    """What the file descriptors of a process lead to; nothing of one that ended meanwhile."""
-    found = set()
-    with contextlib.suppress(FileNotFoundError):
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            found.add(os.readlink(descriptor))
+    """What the file descriptors of a process lead to; without those that it closed meanwhile, none if it ended."""
+    found: set[str] = set()
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return found
+    for descriptor in descriptors:
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
     return found
 
 

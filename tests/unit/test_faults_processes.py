@@ -43,6 +43,7 @@ POOL = (
     Process(13, 7, ("pgpool: PCP: wait for connection request",)),
     Process(14, 7, ("pgpool: worker process",)),
     Process(15, 7, ("pgpool: health check process(0)",)),
+    Process(16, 7, ("pgpool: accept connection",)),  # its client is there, its session is not yet
 )
 
 
@@ -67,7 +68,7 @@ def test_processes_of_a_node(choose: Choose, pids: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("choose", "pids"),
-    [(choices.pool_children, [10, 11, 12]), (choices.pool_session, [12]), (choices.backends, [])],
+    [(choices.pool_children, [10, 11, 12, 16]), (choices.pool_session, [12]), (choices.backends, [])],
 )
 def test_processes_of_pgpool(choose: Choose, pids: list[int]) -> None:
     assert [process.pid for process in choose(POOL)] == pids

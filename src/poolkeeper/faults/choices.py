@@ -15,7 +15,7 @@ from poolkeeper.faults.processes import Choose
 
 _SESSION = re.compile(r"\S+ \S+ [0-9a-fA-F.:]+\(\d+\) (?P<activity>.*)")
 _PGPOOL_SESSION = re.compile(r"pgpool: \S+ \S+ \S+\(\d+\) (?P<activity>.*)")
-_SERVED = re.compile(r"pgpool: (wait for connection|\S+ \S+ \S+\(\d+\) )")
+_SERVED = re.compile(r"pgpool: (wait for connection|accept connection|\S+ \S+ \S+\(\d+\) )")
 
 
 def below_first(processes: Sequence[Process]) -> Sequence[Process]:
