@@ -71,7 +71,7 @@ def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
 def test_printed_commands_work_as_they_are(cluster: Cluster) -> None:
     """Each psql line that `up` prints can be pasted."""
     lines = [line for line in cluster.ok("up").splitlines() if "psql" in line]
-    assert len(lines) == 4
+    assert len(lines) == 6
     for line in lines:
         command = line[line.index("PG") :] + " -Atc 'SELECT 1'"
         done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=cluster.folder, check=False)
@@ -188,7 +188,7 @@ def test_a_standby_is_added_and_removed(edited: Cluster) -> None:
     assert (rows["pg_node4"]["postgres"], rows["pg_node4"]["pgpool"]) == ("standby", "standby, up")
     now = identities(edited)
     assert all(now[name] == before[name] for name in before if name.startswith(("pg_node", "etcd")))
-    assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 32
+    assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 34
     edited.folder.joinpath("cluster.toml").write_text(
         edited.folder.joinpath("cluster.toml").read_text().replace(fourth, "")
     )
