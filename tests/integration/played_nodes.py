@@ -84,6 +84,18 @@ class Door:
         """Commands of the runtime API."""
         return await runtime.send(self.address, RUNTIME_PORT, commands, 5)
 
+    async def move(self, proxy: str, server: str, address: str) -> None:
+        """Give a server another address, and wait until it has it: HAProxy 3.0 answers before it does it."""
+        await self.send(f"set server {proxy}/{server} addr {address}")
+
+        async def look() -> str | None:
+            (states,) = await self.send(f"show servers state {proxy}")
+            # be_id be_name srv_id srv_name srv_addr …
+            found = {words[3]: words[4] for words in map(str.split, states.splitlines()[2:]) if words}
+            return None if found[server] == address else f"{proxy}/{server}: {found[server]}"
+
+        await wait.wait_for(f"{proxy}/{server} at {address}", look, seconds=5)
+
     async def wait_for(self, proxy: str, **wanted: str) -> None:
         """Until these servers of a proxy are up or down."""
 

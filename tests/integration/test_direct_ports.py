@@ -169,7 +169,7 @@ def test_a_session_of_no_server_is_ended_too(planted: Planted) -> None:
 
     async def story(door: Door) -> None:
         nobody = door.address.rpartition(".")[0] + ".251"
-        await door.send(f"set server primary/pg_node1 addr {nobody}")
+        await door.move("primary", "pg_node1", nobody)
         door.nodes["pg_node1"].good.add("/primary")
         await door.send(runtime.health("primary", "pg_node1", up=True))
         asked = asyncio.create_task(door.ask(WRITES))
