@@ -89,7 +89,7 @@ def blue() -> ClusterSpec:
             service="door",
             address=IPv4Address("172.30.5.100"),
             stats_port=6406,
-            unix_sockets=True,
+            unix_sockets=False,
             threads=1,
             batch=True,
         ),

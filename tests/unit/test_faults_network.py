@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from tests.unit import deployments
 from tests.unit.test_faults import FakeGround
 
 from poolkeeper import errors
@@ -180,7 +182,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr(process, "find", lambda name: f"/sbin/{name}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    links.lacking.cache_clear()
+    links.kernel_lacks.cache_clear()
     return has
 
 
@@ -188,15 +190,15 @@ def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypat
     wire = ground(Wire())
     assert links.SlowLink(wire, "", 1, peers.nodes).available() == ""
     assert links.DelayPackets(wire, "", 1).available() == "this machine's kernel has no queue netem"
-    links.lacking.cache_clear()
+    links.kernel_lacks.cache_clear()
     kernel.add("netem")
     assert links.DelayPackets(wire, "", 1).available() == ""
-    links.lacking.cache_clear()
+    links.kernel_lacks.cache_clear()
     kernel.clear()
     assert links.SlowLink(wire, "", 1).available() == "this machine's kernel has no queue tbf"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert links.SlowLink(wire, "", 1).available() == "it needs root on this machine"
-    links.lacking.cache_clear()
+    links.kernel_lacks.cache_clear()
 
 
 def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,4 +216,33 @@ def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.Monk
         assert sum(" ".join(asked).startswith(words) for asked in wire.asked) == len(services)
     for words in (f"iptables -w -D {rule[3:]}", "tc qdisc del dev eth0 root handle 504b:"):
         assert [asked[0] for asked in wire.asked if " ".join(asked[1:]) == words] == list(services)
-    links.lacking.cache_clear()
+    links.kernel_lacks.cache_clear()
+
+
+DOOR, RW, POOL = SPEC.haproxy.service, SPEC.lanes.rw.service, SPEC.lanes.pool.service
+
+
+@pytest.mark.parametrize(
+    ("fault", "meets"),
+    [
+        (lambda g: packets.DropPackets(g, RW, peers.haproxy), False),
+        (lambda g: packets.LosePackets(g, RW, 0.2), False),
+        (lambda g: links.SlowLink(g, RW, 256), False),
+        (lambda g: networks.LeaveNetwork(g, RW), False),
+        (lambda g: packets.DropPackets(g, RW, peers.keeper), True),
+        (lambda g: packets.DropPackets(g, "pg_node1", peers.haproxy), True),
+        (lambda g: packets.DropPackets(g, DOOR), True),
+        (lambda g: networks.LeaveNetwork(g, POOL), True),
+    ],
+)
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
+    fault: Callable[[Ground], Fault], meets: bool, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would meet nothing, so what is played then could not fail."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(process, "find", lambda name: f"/sbin/{name}")
+    monkeypatch.setattr(links, "kernel_lacks", lambda _: "")
+    wire = Wire()
+    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
+    assert ("haproxy.unix_sockets" in fault(ground(wire)).available()) == (is_shared and not meets)

@@ -15,7 +15,8 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import compose, haproxy, keeper, pgpool, sockets
 
 IMAGES = {role: f"poolkeeper/{role}:0123456789ab" for role in compose.ROLES}
-ON = deployments.edit(SPEC, "haproxy.unix_sockets", True)
+ON = SPEC
+OFF = deployments.edit(SPEC, "haproxy.unix_sockets", False)
 SHARING = {"haproxy_pgpool", "pgpool_rw", "pgpool_ro"}
 
 
@@ -60,16 +61,16 @@ def test_only_who_needs_the_volume_mounts_it() -> None:
 
 
 def test_the_balanced_lane_knows_nothing_of_it() -> None:
-    assert pgpool.config(ON, "pool") == pgpool.config(SPEC, "pool")
-    assert keeper.config(ON) == keeper.config(SPEC)
+    assert pgpool.config(ON, "pool") == pgpool.config(OFF, "pool")
+    assert keeper.config(ON) == keeper.config(OFF)
 
 
 def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
-    document = compose.document(SPEC, IMAGES)
+    document = compose.document(OFF, IMAGES)
     assert "sockets" not in document["volumes"]
-    assert "unix@" not in haproxy.config(SPEC)
-    assert setting(SPEC, "rw", "backend_hostname0") == "haproxy_pgpool"
-    assert setting(SPEC, "rw", "unix_socket_directories") == pgpool.RUN
+    assert "unix@" not in haproxy.config(OFF)
+    assert setting(OFF, "rw", "backend_hostname0") == "haproxy_pgpool"
+    assert setting(OFF, "rw", "unix_socket_directories") == pgpool.RUN
 
 
 def test_local_clients_log_in_as_any_other() -> None:
@@ -80,10 +81,10 @@ def test_local_clients_log_in_as_any_other() -> None:
 
 def test_who_is_made_anew_by_the_edit() -> None:
     """The three that share the volume, the door last; the nodes stay as they are."""
-    before, after = deployments.desired(SPEC), deployments.desired(ON)
+    before, after = deployments.desired(OFF), deployments.desired(ON)
     there = {
-        name: Container(**{**vars(snapshots.container(SPEC, name)), "definition": before.definitions[name]})
-        for name in SPEC.addresses()
+        name: Container(**{**vars(snapshots.container(OFF, name)), "definition": before.definitions[name]})
+        for name in OFF.addresses()
     }
     steps = plan.plan_up(ON, after, plan.Actual(there, before.files, before.dynamic, "pg_node1"), pgpool.needs_restart)
     made = [service for step in steps.steps if step.action is Action.RECREATE for service in step.services]

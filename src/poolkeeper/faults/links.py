@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from poolkeeper import errors
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.peers import Peers
+from poolkeeper.faults.peers import Peers, unmet
 from poolkeeper.system import process
 
 HANDLE = "504b:"  # of every queue of ours; the engine and the kernel take others
@@ -36,12 +36,9 @@ class SlowLink(Fault):
         self.sentence = f"what {{}} sends to {whom} passes {kbit} kbit/s, by tc in its network namespace"
 
     def available(self) -> str:
-        if os.geteuid() != 0:
-            return "it needs root on this machine"
-        missing = [name for name in ("nsenter", "tc", "ip", "unshare") if not process.find(name)]
-        if missing:
-            return f"not installed on this machine: {', '.join(missing)}"
-        return lacking(self._kinds())
+        spec = self.ground.place.spec
+        others = self._peers(spec, self.victim) if self._peers else ()
+        return lacking(*self._kinds()) or unmet(spec, self.victim, others)
 
     def _kinds(self) -> tuple[str, ...]:
         return ("htb", "tbf") if self._peers else ("tbf",)
@@ -109,8 +106,16 @@ _ARGUMENTS = {
 }
 
 
+def lacking(*kinds: str) -> str:
+    """Why nobody here can make these queues; "" if it can be done."""
+    if os.geteuid() != 0:
+        return "it needs root on this machine"
+    missing = [name for name in ("nsenter", "tc", "ip", "unshare") if not process.find(name)]
+    return f"not installed on this machine: {', '.join(missing)}" if missing else kernel_lacks(kinds)
+
+
 @functools.cache
-def lacking(kinds: tuple[str, ...]) -> str:
+def kernel_lacks(kinds: tuple[str, ...]) -> str:
     """Which of these queues the kernel does not have; found by trying in a network namespace that ends at once."""
     for kind in kinds:
         add = ("tc", "qdisc", "add", "dev", "lo", "root", kind, *_ARGUMENTS[kind])

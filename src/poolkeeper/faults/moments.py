@@ -12,7 +12,7 @@ from functools import cached_property
 from poolkeeper.faults import choices, containers, processes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.packets import DropPackets, sweep_rules
+from poolkeeper.faults.packets import DropPackets, lacking, sweep_rules
 from poolkeeper.faults.processes import FreezeProcesses, TermProcesses
 from poolkeeper.faults.together import Parts, Together
 
@@ -35,7 +35,7 @@ class Moment(Together):
         return tuple(self._plan(self.ground, self.victim))
 
     def available(self) -> str:
-        return DropPackets(self.ground, self.victim).available()
+        return lacking()
 
 
 def others(ground: Ground, node: str) -> list[str]:

@@ -11,12 +11,16 @@ import json
 
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.faults.peers import unmet
 
 
 class LeaveNetwork(Fault):
     """`docker network disconnect`: the container's interface, address and published ports are gone; it runs on."""
 
     sentence = "docker network disconnect of {}"
+
+    def available(self) -> str:
+        return unmet(self.ground.place.spec, self.victim)
 
     def inject(self) -> None:
         self.ground.docker("network", "disconnect", _network(self.ground), self.ground.container(self.victim))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from poolkeeper import errors
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.peers import Peers
+from poolkeeper.faults.peers import Peers, unmet
 from poolkeeper.system import process
 
 MARK = "poolkeeper-fault"  # the comment of every rule of ours
@@ -48,10 +48,9 @@ class DropPackets(Fault):
         self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
 
     def available(self) -> str:
-        if os.geteuid() != 0:
-            return "it needs root on this machine"
-        missing = [name for name in ("nsenter", "iptables") if not process.find(name)]
-        return f"not installed on this machine: {', '.join(missing)}" if missing else ""
+        spec = self.ground.place.spec
+        others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
+        return lacking() or unmet(spec, self.victim, others)
 
     def aim(self) -> None:
         super().aim()
@@ -107,6 +106,14 @@ class LosePackets(DropPackets):
         self.what = f"loss of {share:.0%} of the packets"
         self.verdict = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
         super().__init__(ground, victim, peers)
+
+
+def lacking() -> str:
+    """Why nobody here can make or see a rule; "" if it can be done."""
+    if os.geteuid() != 0:
+        return "it needs root on this machine"
+    missing = [name for name in ("nsenter", "iptables") if not process.find(name)]
+    return f"not installed on this machine: {', '.join(missing)}" if missing else ""
 
 
 def sweep_rules(ground: Ground, service: str, address: str = "") -> None:

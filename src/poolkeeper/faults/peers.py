@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import sockets
 
 Peers = Callable[[ClusterSpec, str], Sequence[str]]  # services, of the cluster and the victim's name
 
@@ -60,3 +61,11 @@ def beside(spec: ClusterSpec, node: str) -> str:
     """The member of etcd that shares a node's machine, if each machine had one of each: by the order declared."""
     names, members = [n.name for n in spec.nodes], spec.etcd.members
     return members[names.index(node) % len(members)].name
+
+
+def unmet(spec: ClusterSpec, victim: str, others: Sequence[str] = ()) -> str:
+    """Why a fault of the network meets nothing between a victim and these others (none: everybody); "" if it does."""
+    sharing = sockets.members(spec)
+    of_lanes = sharing - {spec.haproxy.service}
+    meets_nothing = sharing.issuperset((victim, *others)) if others else victim in of_lanes
+    return "no packet passes between HAProxy and this Pgpool-II (haproxy.unix_sockets)" if meets_nothing else ""

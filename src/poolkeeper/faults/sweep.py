@@ -31,9 +31,9 @@ def of_container(ground: Ground, service: str) -> None:
     if state.get("Paused"):
         ground.docker("unpause", ground.container(service))
     processes.sweep_stopped(ground, service)
-    if not packets.DropPackets(ground, service).available():
+    if not packets.lacking():
         packets.sweep_rules(ground, service)
-    if not links.SlowLink(ground, service, 1).available():
+    if not links.lacking("tbf"):
         links.sweep_queues(ground, service)
     if not limits.StarveCpu(ground, service).available():
         limits.restore(ground, service)

@@ -235,7 +235,7 @@ class Haproxy(Table):
         False, description="HAProxy does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
     )
     unix_sockets: bool = Field(
-        False, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
+        True, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
     )
     hold_ms: Milliseconds = Field(
         10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."

@@ -46,6 +46,6 @@ class Outside(Change):
         await undo.in_thread(sweep, site.ground)
 
     async def is_there(self, site: Site) -> bool:
-        if packets.DropPackets(site.ground, site.spec.keeper.service).available():
+        if packets.lacking():
             return False  # nobody here can have made one
         return any(packets.our_rules(site.ground, service) for service in site.spec.addresses())
