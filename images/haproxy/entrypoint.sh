@@ -14,6 +14,8 @@ if [ "${1:-}" = validate ]; then
     exec setpriv --reuid=haproxy --regid=haproxy --init-groups haproxy -c -f /etc/poolkeeper/haproxy.cfg
 fi
 batch=
-[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+if [ -n "${POOLKEEPER_BATCH:-}" ]; then
+    if chrt --batch 0 true; then batch='chrt --batch 0'; else echo "HAProxy starts without SCHED_BATCH" >&2; fi
+fi
 # shellcheck disable=SC2086 # several words, or none
 exec setpriv --reuid=haproxy --regid=haproxy --init-groups $batch haproxy -W -f /etc/poolkeeper/haproxy.cfg

@@ -13,7 +13,9 @@ rm -f /run/pgpool/pgpool.pid /run/pgpool/.s.PGSQL.* /run/pgpool/.s.PGPOOL*
 PGPOOLKEYFILE=/run/pgpool/pool_key
 export PGPOOLKEYFILE
 batch=
-[ -z "${POOLKEEPER_BATCH:-}" ] || batch='chrt --batch 0'
+if [ -n "${POOLKEEPER_BATCH:-}" ]; then
+    if chrt --batch 0 true; then batch='chrt --batch 0'; else echo "Pgpool-II starts without SCHED_BATCH" >&2; fi
+fi
 # shellcheck disable=SC2086 # several words, or none
 exec setpriv --reuid=postgres --regid=postgres --init-groups $batch \
     pgpool -n -D -f /run/pgpool/pgpool.conf -a /run/pgpool/pool_hba.conf -F /run/pgpool/pcp.conf

@@ -91,9 +91,9 @@ def blue() -> ClusterSpec:
             stats_port=6406,
             unix_sockets=False,
             threads=1,
-            batch=True,
+            batch=False,
         ),
-        pgpool=Pgpool(one_server_mode="logical_replication"),
+        pgpool=Pgpool(batch=False, one_server_mode="logical_replication"),
         keeper=Keeper(service="warden", address=IPv4Address("172.30.5.30"), port=6407, read_fallback="primary"),
     )
 

@@ -115,6 +115,8 @@ def test_threads_are_said_only_where_they_are_declared() -> None:
 )
 def test_who_is_told_to_give_way(key: str, told: set[str]) -> None:
     """Nobody where nothing is declared."""
-    for spec, wanted in ((deployments.edit(SPEC, f"{key}.batch", True), told), (SPEC, set())):
+    other = "pgpool" if key == "haproxy" else "haproxy"
+    alone = deployments.edit(SPEC, f"{other}.batch", False)
+    for spec, wanted in ((alone, told), (deployments.edit(alone, f"{key}.batch", False), set())):
         services = compose.document(spec, IMAGES)["services"]
         assert {n for n, s in services.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted

@@ -156,7 +156,7 @@ class Pgpool(Table):
     )
     pcp_port: HostPort = Field(9898, description="Pgpool's control port, inside the network only.")
     batch: bool = Field(
-        False, description="Pgpool-II does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
+        True, description="Pgpool-II does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
     )
     one_server_mode: Literal["streaming_replication", "logical_replication"] = Field(
         "streaming_replication",
@@ -232,7 +232,7 @@ class Haproxy(Table):
     runtime_port: HostPort = Field(9990, description="HAProxy's runtime API, for keeper and nodes (network only).")
     threads: int = Field(0, ge=0, le=64, description="Threads of HAProxy; 0: one for each core.")
     batch: bool = Field(
-        False, description="HAProxy does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
+        True, description="HAProxy does not interrupt who wakes it (SCHED_BATCH), so it finds more to do at once."
     )
     unix_sockets: bool = Field(
         True, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
