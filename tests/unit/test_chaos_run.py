@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 from tests.unit import chaos_run_sample as sample
+from tests.unit import deployments
 from tests.unit.test_report_html import Page
 
 from poolkeeper import errors, undo
@@ -29,6 +30,7 @@ from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.healing import Healing
 from poolkeeper.faults.target import Target
+from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import chaos_html, chaos_json, chaos_markdown, chaos_write
 
@@ -53,6 +55,17 @@ def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None
         assert isinstance(made, Fault)
         assert type(made).heal is not Fault.heal
         assert str(made)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_would_meet_nothing_is_not_played(shared: bool) -> None:
+    """Of all scenarios these: HAProxy and two Pgpool-II may talk past the network."""
+    spec = deployments.edit(ClusterSpec(), "haproxy.unix_sockets", shared)
+    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
+    reasons = {s.name: s.unmet(ground) for s in book.SCENARIOS}
+    told = {name for name, reason in reasons.items() if reason}
+    of_them = {"disconnect_pgpool", "cut_pgpool_from_haproxy", "cut_pgpool_ro_from_haproxy", "refuse_haproxy_to_pgpool"}
+    assert told == ({*of_them, "slow_pgpool"} if shared else set())
 
 
 def test_unknown_scenario_is_refused() -> None:

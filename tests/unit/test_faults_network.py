@@ -237,12 +237,9 @@ DOOR, RW, POOL = SPEC.haproxy.service, SPEC.lanes.rw.service, SPEC.lanes.pool.se
 )
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
-    fault: Callable[[Ground], Fault], meets: bool, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+    fault: Callable[[Ground], Fault], meets: bool, is_shared: bool
 ) -> None:
     """It would meet nothing, so what is played then could not fail."""
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(process, "find", lambda name: f"/sbin/{name}")
-    monkeypatch.setattr(links, "kernel_lacks", lambda _: "")
     wire = Wire()
     wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
-    assert ("haproxy.unix_sockets" in fault(ground(wire)).available()) == (is_shared and not meets)
+    assert ("haproxy.unix_sockets" in fault(ground(wire)).unmet()) == (is_shared and not meets)

@@ -13,7 +13,7 @@ from poolkeeper.drill import watch
 from poolkeeper.drill.schedule import Turn
 from poolkeeper.faults import peers
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.target import Target
+from poolkeeper.faults.target import Target, declared
 from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
 from poolkeeper.model.progress import Silent
 from poolkeeper.model.spec import ClusterSpec
@@ -77,18 +77,13 @@ class Site:
         return several.get(target) or (self._only(target, primary, standby),)
 
     def _only(self, target: Target, primary: str, standby: str) -> str:
-        spec = self.spec
-        return {
+        moving = {
             Target.PRIMARY: primary,
             Target.STANDBY: standby,
-            Target.RW_LANE: spec.lanes.rw.service,
-            Target.RO_LANE: spec.lanes.ro.service,
-            Target.POOL_LANE: spec.lanes.pool.service,
-            Target.HAPROXY: spec.haproxy.service,
-            Target.KEEPER: spec.keeper.service,
             Target.NODES: "every node",
             Target.EVERYTHING: "every container",
-        }[target]
+        }
+        return (moving | declared(self.spec))[target]
 
     async def _of_etcd(self, target: Target, pick: int) -> tuple[str, ...]:
         members = [member.name for member in self.spec.etcd.members]

@@ -31,6 +31,10 @@ class Fault(abc.ABC):
         """Why it cannot be done here and now; "" if it can."""
         return ""
 
+    def unmet(self) -> str:
+        """Why it would meet nothing of its victim in the declared cluster; "" if it does."""
+        return ""
+
     def aim(self) -> None:
         """Find what `inject` needs, so that it takes no time then. Raises ClusterNotUp where the victim is not up."""
         self.ground.first_process(self.victim)

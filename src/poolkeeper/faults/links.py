@@ -36,9 +36,11 @@ class SlowLink(Fault):
         self.sentence = f"what {{}} sends to {whom} passes {kbit} kbit/s, by tc in its network namespace"
 
     def available(self) -> str:
+        return lacking(*self._kinds())
+
+    def unmet(self) -> str:
         spec = self.ground.place.spec
-        others = self._peers(spec, self.victim) if self._peers else ()
-        return lacking(*self._kinds()) or unmet(spec, self.victim, others)
+        return unmet(spec, self.victim, self._peers(spec, self.victim) if self._peers else ())
 
     def _kinds(self) -> tuple[str, ...]:
         return ("htb", "tbf") if self._peers else ("tbf",)

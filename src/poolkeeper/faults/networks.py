@@ -19,7 +19,7 @@ class LeaveNetwork(Fault):
 
     sentence = "docker network disconnect of {}"
 
-    def available(self) -> str:
+    def unmet(self) -> str:
         return unmet(self.ground.place.spec, self.victim)
 
     def inject(self) -> None:

@@ -48,9 +48,11 @@ class DropPackets(Fault):
         self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
 
     def available(self) -> str:
+        return lacking()
+
+    def unmet(self) -> str:
         spec = self.ground.place.spec
-        others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
-        return lacking() or unmet(spec, self.victim, others)
+        return unmet(spec, self.victim, self._peers(spec, self.victim) if callable(self._peers) else self._peers)
 
     def aim(self) -> None:
         super().aim()

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
+from poolkeeper.model.spec import ClusterSpec
 
 
 class Target(StrEnum):
@@ -29,6 +30,17 @@ class Target(StrEnum):
     KEEPER = "the keeper"
     NODES = "every node"
     EVERYTHING = "every container"
+
+
+def declared(spec: ClusterSpec) -> dict[Target, str]:
+    """The services whose role never moves."""
+    return {
+        Target.RW_LANE: spec.lanes.rw.service,
+        Target.RO_LANE: spec.lanes.ro.service,
+        Target.POOL_LANE: spec.lanes.pool.service,
+        Target.HAPROXY: spec.haproxy.service,
+        Target.KEEPER: spec.keeper.service,
+    }
 
 
 Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover

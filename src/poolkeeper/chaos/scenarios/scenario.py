@@ -14,7 +14,7 @@ from poolkeeper.drill import catalogue
 from poolkeeper.faults import containers, packets, processes
 from poolkeeper.faults.fault import Fault
 from poolkeeper.faults.ground import Ground
-from poolkeeper.faults.target import Make, Target
+from poolkeeper.faults.target import Make, Target, declared
 from poolkeeper.faults.together import Together
 
 # How long a fault lasts, in seconds, from and to. A lease is 20 s: what nobody can prove dead is replaced after that.
@@ -67,7 +67,14 @@ class Scenario:
     def unavailable(self, ground: Ground) -> str:
         """Why it cannot be run here; "" if it can."""
         made = (act.make(ground, "nobody", _no_request) for act in self.acts)
-        return next((reason for fault in made if (reason := fault.available())), "")
+        return next((reason for fault in made if (reason := fault.available())), "") or self.unmet(ground)
+
+    def unmet(self, ground: Ground) -> str:
+        """Why a fault of it would meet nothing of its victim in the declared cluster; "" if all do."""
+        services = declared(ground.place.spec)
+        acts = ((act, services[act.target]) for act in self.acts if act.target in services)
+        made = (act.make(ground, service, _no_request) for act, service in acts)
+        return next((reason for fault in made if (reason := fault.unmet())), "")
 
 
 def _no_request() -> None:
