@@ -93,16 +93,3 @@ def test_blind_keeper_does_nothing_and_says_so(cluster: Cluster) -> None:
     keeping.new_primary(cluster, former, 60)
     cluster.docker("start", cluster.container(former))
     cluster.wait_healthy()
-
-
-def test_everything_killed_at_once_comes_back_by_itself(cluster: Cluster) -> None:
-    """As after a power cut: the containers are started, nothing else; what was acknowledged is there."""
-    listed = ("ps", "-q", "--filter", f"label=poolkeeper.cluster={cluster.place.spec.name}")
-    with Writer(cluster) as writer:
-        wait_for(lambda: len(writer.acknowledged) > 50, "writes", 60)
-        containers = cluster.docker(*listed).split()
-        cluster.docker("kill", *containers)
-        cluster.docker("start", *containers)
-        cluster.wait_healthy(180)
-    assert set(cluster.docker(*listed).split()) == set(containers)
-    assert writer.lost() == set()

@@ -287,21 +287,21 @@ def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
 INITIALIZING = "starting etcd1"  # and every node, the first of which has just begun to
 
 
-@pytest.mark.parametrize("after", ["creating the containers", INITIALIZING, "starting pgpool_rw"])
-def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path, after: str) -> None:
+def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path) -> None:
     """Interrupted after any step, `up` says how to go on; `up` completes it, and `down` leaves nothing."""
     second = make_folder(tmp_path, another)
     cluster.ok("stop")  # two whole clusters are too much for two cores
     try:
-        child = second.spawn("up")
-        assert child.stdout
-        assert next((line for line in child.stdout if after in line), None), "it ended before it came there"
-        assert interrupt(child) == 130
-        if after == INITIALIZING:
-            second.ok("up")
-            assert second.run("status").returncode == 0
-        second.ok("down", "--purge")
-        assert leftovers(second, "other") == []
+        for after in ("creating the containers", INITIALIZING, "starting pgpool_rw"):
+            child = second.spawn("up")
+            assert child.stdout
+            assert next((line for line in child.stdout if after in line), None), f"it ended before it came to {after}"
+            assert interrupt(child) == 130
+            if after == INITIALIZING:
+                second.ok("up")
+                assert second.run("status").returncode == 0
+            second.ok("down", "--purge")
+            assert leftovers(second, "other") == []
     finally:
         second.run("down", "--purge")
         cluster.ok("up")

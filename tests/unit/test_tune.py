@@ -226,7 +226,7 @@ def test_an_example_in_figures() -> None:
     assert found["shared_buffers"] == "1672MB"
     assert (found["max_parallel_workers"], found["max_parallel_workers_per_gather"]) == (1, 0)
     assert found["checkpoint_timeout"] == "15min"
-    assert found["haproxy.queue_timeout_ms"] == 30_000
+    assert found["haproxy.queue_timeout_ms"] == 60_000
 
 
 def test_without_a_wish_the_lanes_stay() -> None:

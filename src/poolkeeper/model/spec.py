@@ -241,7 +241,7 @@ class Haproxy(Table):
         10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."
     )
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of a connection attempt, in ms.")
-    queue_timeout_ms: Milliseconds = Field(30_000, ge=100, description="A client may wait for a child so long, in ms.")
+    queue_timeout_ms: Milliseconds = Field(60_000, ge=100, description="A client may wait for a child so long, in ms.")
     session_timeout_ms: Milliseconds = Field(86_400_000, ge=1000, description="A session silent so long ends, in ms.")
     check_interval_ms: Milliseconds = Field(1000, ge=100, description="Pause between two checks of a server, in ms.")
     check_timeout_ms: Milliseconds = Field(2000, ge=100, description="A check fails after this long, in ms.")

@@ -11,7 +11,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import patroni, sockets, templating
 
 # Clients of a full direct lane that the kernel keeps until a session ends.
-BACKLOG = 1024
+BACKLOG = 4096  # as many as it keeps at all (net.core.somaxconn)
 # A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
 INNER_CONNECT_MS = 500
 

@@ -61,6 +61,11 @@ READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_ti
 CATALOG_CACHE: dict[str, Setting] = {"memqcache_total_size": 16 * 1024**2, "memqcache_max_num_cache": 50_000}
 
 
+# Clients of a full balanced lane that the kernel keeps until a child is free: beyond them it drops their first packets,
+# which they repeat later and later until they give up. HAProxy queues for the other lanes, so theirs stay few.
+BACKLOG = 4096  # as many as the kernel keeps at all (net.core.somaxconn)
+
+
 def config(spec: ClusterSpec, lane_key: str) -> str:
     """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
     promise = type(spec.lanes).model_fields[lane_key].description
@@ -97,6 +102,7 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "connection_cache": spec.pgpool.connection_cache,
             "child_life_time": spec.pgpool.child_life_time,
             **(READERS if lane_key == "ro" else {}),
+            **({"listen_backlog_multiplier": -(-BACKLOG // lane.num_init_children)} if lane_key == "pool" else {}),
             **CATALOG_CACHE,
         },
         "Balancing": _balancing(lane_key),
