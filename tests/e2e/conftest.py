@@ -136,6 +136,17 @@ class Cluster:
             assert time.monotonic() < deadline, f"not so within {seconds} s: {judged.level.name}\n{findings}"
         return judged
 
+    def paused(self) -> str:
+        """The containers of the cluster that are frozen now."""
+        return self.docker("ps", "-q", "--filter", "label=poolkeeper.cluster=poolkeeper", "--filter", "status=paused")
+
+    def wait_paused(self, child: subprocess.Popen[str], seconds: float = 120) -> None:
+        """Wait until a command that freezes a container has done so, be it for a moment: nothing else is asked."""
+        deadline = time.monotonic() + seconds
+        while not self.paused():
+            assert child.poll() is None, f"it ended with {child.returncode}, and nothing was frozen"
+            assert time.monotonic() < deadline, f"nothing was frozen within {seconds} s"
+
     def keep_evidence(self, name: str) -> Path:
         """Keep status, logs and rendered files of a failed test; where they are."""
         folder = ARTIFACTS / name

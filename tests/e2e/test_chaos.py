@@ -10,7 +10,6 @@ import pytest
 from poolkeeper.chaos import history_lines
 from poolkeeper.model.assessment import Level
 from tests.e2e.conftest import Cluster, interrupt, load_json
-from tests.e2e.test_drill import paused
 
 pytestmark = pytest.mark.e2e
 SECONDS = 600
@@ -53,9 +52,9 @@ def test_five_seeded_minutes_hold_every_promise(cluster: Cluster, tmp_path: Path
 @pytest.mark.timeout(SECONDS + 60)
 def test_interrupted_run_heals_and_judges_what_it_has(cluster: Cluster, tmp_path: Path) -> None:
     child = cluster.spawn(*words(tmp_path, "1", "freeze_node"))
-    cluster.wait_level(lambda _: bool(paused(cluster)), 120)
+    cluster.wait_paused(child)
     assert interrupt(child, 240) in (0, 3)  # the one fault that was planned had begun, and is healed
-    assert not paused(cluster)
+    assert not cluster.paused()
     told = report(tmp_path)
     assert told["is_interrupted"]
     (history,) = tmp_path.glob("*.jsonl")

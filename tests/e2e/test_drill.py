@@ -61,12 +61,7 @@ def test_baseline_runs_with_the_keeper_off_and_starts_it_again(cluster: Cluster,
 @pytest.mark.timeout(SECONDS + 60)
 def test_interrupted_drill_heals_what_it_broke(cluster: Cluster, tmp_path: Path) -> None:
     child = cluster.spawn("drill", "freeze_node", "--rounds", "1", "--reports", str(tmp_path))
-    cluster.wait_level(lambda _: bool(paused(cluster)), 120)
+    cluster.wait_paused(child)
     assert interrupt(child) == 130
-    assert not paused(cluster)
+    assert not cluster.paused()
     cluster.wait_healthy(180)
-
-
-def paused(cluster: Cluster) -> str:
-    """The containers of the cluster that are frozen now."""
-    return cluster.docker("ps", "-q", "--filter", "label=poolkeeper.cluster=poolkeeper", "--filter", "status=paused")
