@@ -170,14 +170,16 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
     async def serve(_: Standbys, size: int) -> None:
         served.append(size)
 
+    begun: list[Any] = []
     monkeypatch.setattr(Standbys, "serve", serve)
+    monkeypatch.setattr(scale_reads, "begin_anew", begun.append)
     monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
-    door = scale_reads.Door("ro", 5101)
+    door = scale_reads.Door("ro", SPEC.lanes.ro.port)
     limits: list[str] = []
     work = loads.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 24), script=scale_reads.MANY_ROWS)
     taken = scale_reads.Taker(loader, STANDBYS, work, door, 6).contender(1, limits).take()
-    assert served == [1]
+    assert (served, begun) == ([1], [loader])
     assert loader.ran == [(scale_reads.MANY_ROWS, 5101, str(SPEC.haproxy.address))] * 2
     values = {measure.name: value for measure, value in taken.values.items()}
     assert values["throughput"] == 1000
