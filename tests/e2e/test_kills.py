@@ -12,7 +12,7 @@ from tests.e2e.conftest import Cluster
 
 pytestmark = pytest.mark.e2e
 
-TOGETHER = (("etcd1", "pgpool_ro"), ("standby", "pgpool"), ("haproxy_pgpool",), ("primary", "pgpool_rw"))
+TOGETHER = (("etcd1", "standby", "pgpool_ro", "pgpool"), ("haproxy_pgpool",), ("primary", "pgpool_rw"))
 
 
 @pytest.fixture(autouse=True)

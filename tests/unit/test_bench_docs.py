@@ -40,8 +40,18 @@ def test_a_part_of_two_words_has_marks_too() -> None:
 
 
 def test_what_no_run_has_is_not_measured_yet() -> None:
-    text = bench_docs.fill(SKELETON, [])
+    text = bench_docs.fill(SKELETON.replace("12.3 s\n", ""), [])
     assert text.count(bench_docs.NOT_YET) == 2
+
+
+def test_what_no_run_has_stays_with_its_goals() -> None:
+    marks = "<!-- bench:storm -->\n<!-- /bench:storm -->\n"
+    renamed = sample.SECTION.model_copy(update={"name": "storm"})
+    storm = sample.SAMPLE.model_copy(update={"sections": (renamed,), "command": "poolkeeper bench storm"})
+    both = bench_docs.fill(SKELETON + marks, [storm, sample.SAMPLE])
+    assert bench_docs.fill(bench_docs.fill(SKELETON + marks, [storm]), [sample.SAMPLE]) == both
+    goals = re.findall(r"^\| (path|storm) \|", both, re.M)
+    assert goals == ["path"] * len(sample.SECTION.goals) + ["storm"] * len(sample.SECTION.goals)
 
 
 def test_of_a_part_the_last_run_counts() -> None:

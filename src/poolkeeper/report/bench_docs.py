@@ -1,8 +1,8 @@
 """The tables and pictures of docs/benchmarks.md, made from the JSON of real runs: no figure there is typed by hand.
 
 The document has pairs of marks, `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; what stands between them is replaced.
-NAME is `goals`, or the name of a part. Of a part that several runs have, the last run named counts. Pure, but for the
-template of the pictures.
+NAME is `goals`, or the name of a part. Of a part that several runs have, the last run named counts; what is there of a
+part that none of them has stays, its goals too. Pure, but for the template of the pictures.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from poolkeeper import errors
 from poolkeeper.model.bench import BenchRun, Section
-from poolkeeper.report import bench_markdown, bench_plot, page, wording
+from poolkeeper.report import bench_markdown, bench_plot, markdown, page, wording
 from poolkeeper.report import bench_wording as words
 from poolkeeper.report.markdown import escape
 
 GOALS = "goals"
 FOLDER = "benchmarks"  # of the pictures, beside the document
 NOT_YET = "Not measured yet."
-_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z][a-z-]*) -->\n).*?(<!-- /bench:(?P=name) -->)", re.S)
+_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z][a-z-]*) -->\n)(?P<text>.*?)(?P<end><!-- /bench:(?P=name) -->)", re.S)
 _MARK = re.compile(r"<!-- /?bench:[^>]*-->")
 
 
@@ -37,10 +37,15 @@ def fill(document: str, runs: Sequence[BenchRun]) -> str:
             "a mark of the document has no partner", hint="They are <!-- bench:NAME --> and <!-- /bench:NAME -->."
         )
 
+    parts = [pair["name"] for pair in pairs]
+
     def anew(pair: re.Match[str]) -> str:
-        name = pair["name"]
-        blocks = _goals(found) if name == GOALS else _part(*found[name]) if name in found else [NOT_YET]
-        return pair[1] + "\n" + "\n\n".join(blocks) + "\n\n" + pair[3]
+        name, before = pair["name"], pair["text"].strip()
+        if name == GOALS:
+            after = _goals(found, before, parts)
+        else:
+            after = "\n\n".join(_part(*found[name])) if name in found else before
+        return f"{pair[1]}\n{after or NOT_YET}\n\n{pair['end']}"
 
     return _PAIR.sub(anew, document)
 
@@ -53,9 +58,18 @@ def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
             yield f"{section.name}-{number}.svg", template.render(drawn=drawn, plot=bench_plot)
 
 
-def _goals(found: dict[str, tuple[BenchRun, Section]]) -> list[str]:
-    goals = tuple(goal for _, section in found.values() for goal in section.goals)
-    return bench_markdown.goals(goals) or [NOT_YET]
+def _goals(found: dict[str, tuple[BenchRun, Section]], before: str, parts: Sequence[str]) -> str:
+    """The table of goals: a part's rows of its run, or those that stand there; in the order of the document."""
+    rows = [(name, *words.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
+    head, rule, *new = markdown.table(("Part", *words.GOALS), rows).splitlines()
+    old = [line for line in before.splitlines() if line.startswith("| ") and line not in (head, rule)]
+    lines = [*new, *(line for line in old if _first_cell(line) not in found)]
+    placed = [line for part in parts for line in lines if _first_cell(line) == part]
+    return "\n".join([head, rule, *placed]) if placed else ""
+
+
+def _first_cell(line: str) -> str:
+    return line.split("|")[1].strip()
 
 
 def _part(run: BenchRun, section: Section) -> list[str]:
