@@ -95,19 +95,29 @@ def test_the_command_writes_the_page_and_the_pictures(tmp_path: Path) -> None:
         bench_run.document([tmp_path / "a.json"], tmp_path / "none.md")
 
 
+UP = "up, from nothing"
+
+
 def measured(up: float, beside: bool) -> startup_part.Startup:
     """The part after it ran."""
     part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), Options(seed=7))  # type: ignore[arg-type]
-    figures = (startup.Figure(startup_part.UP, (up, up), 12.0), startup.Figure(startup.YARDSTICK, (1.0, 1.0), None))
-    part._measured = startup.Measured(figures, cpu.summary([cpu.Cost(16.0, {"postgres": 8.0})], 2))
+    seconds = {name: (up, up) if name == UP else (1.0, 1.0) for name in startup.GOALS} | {startup.YARDSTICK: (2.0, 2.0)}
+    part._measured = startup.Measured(seconds, cpu.summary([cpu.Cost(16.0, {"postgres": 8.0})], 2))
     part._beside = beside
     return part
 
 
 def test_startup_is_judged_only_where_nothing_runs_beside_it() -> None:
-    assert startup_part.UP in startup.GOALS
-    assert measured(9.5, False).section().goals[0].is_met is True
-    assert measured(10.5, False).section().goals[0].is_met is False
-    (goal,) = measured(9.5, True).section().goals
-    assert (goal.is_met, goal.reason) == (None, "the cluster poolkeeper was running beside it")
-    assert [m.estimate.median for m in measured(9.5, True).section().metrics if m.estimate] == [9.5, 1.0]
+    def judged(up: float, beside: bool) -> tuple[bool | None, str]:
+        (goal,) = (goal for goal in measured(up, beside).section().goals if goal.sentence == UP)
+        return goal.is_met, goal.reason
+
+    assert judged(9.5, False) == (True, "")
+    assert judged(10.5, False) == (False, "")
+    assert judged(9.5, True) == (None, "the cluster poolkeeper was running beside it")
+
+
+def test_startup_tells_seconds_and_their_ratio_to_the_yardstick() -> None:
+    told = {(m.about["what"], m.name): m.estimate.median for m in measured(9.5, True).section().metrics if m.estimate}
+    assert (told[UP, "time"], told[UP, startup_part.TIMES]) == (9.5, 4.75)
+    assert (told[startup.YARDSTICK, "time"], (startup.YARDSTICK, startup_part.TIMES) in told) == (2.0, False)

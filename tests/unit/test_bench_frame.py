@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ from tests.unit import bench_sample as sample
 from tests.unit import snapshots
 
 from poolkeeper import errors
-from poolkeeper.bench import cpu, estimate, machine, meter, parts, rounds
+from poolkeeper.bench import client, cpu, estimate, machine, meter, parts, rounds
 from poolkeeper.bench.rounds import Book, Case, Contender, Measure, Ratio, Sample
 from poolkeeper.model.bench import BenchRun, Estimate, Goal, Section
 from poolkeeper.model.bench_compare import RATIO, Change, Comparison, compare
 from poolkeeper.model.progress import Silent
 from poolkeeper.place import Place
-from poolkeeper.system import state
+from poolkeeper.system import images, process, state
 
 TPS = Measure("throughput", "tps", "more")
 
@@ -291,3 +292,22 @@ def test_what_was_set_is_told_and_what_is_set_otherwise(tmp_path: Path) -> None:
     after = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "3", "c": "4"}})
     assert compare(before, after).settings == ("b: 2 → 3", "c: unset → 4")
     assert compare(before, before).settings == ()
+
+
+def test_versions_without_a_cluster_are_of_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And of an image that was never built, unknown."""
+
+    def run(argv: list[str], **_: object) -> process.Finished:
+        asked = argv[-1]
+        return process.Finished(tuple(argv), 0 if asked != "pgpool2" else 125, f"1-{asked}", "no such image")
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(images, "references", lambda *_: {role: role for role, _ in machine.PACKAGES.values()})
+    told = machine.versions_of(Place(snapshots.SPEC, state.State(tmp_path), tmp_path))
+    assert (told["PostgreSQL"], told["Pgpool-II"]) == ("1-postgresql-17", "unknown")
+
+
+def test_the_client_takes_no_address_that_a_node_could_want() -> None:
+    assert client.last_free_address(snapshots.SPEC) == "10.8.0.254"
+    keeper = snapshots.SPEC.keeper.model_copy(update={"address": IPv4Address("10.8.0.254")})
+    assert client.last_free_address(snapshots.SPEC.model_copy(update={"keeper": keeper})) == "10.8.0.253"

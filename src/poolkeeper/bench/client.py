@@ -11,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from ipaddress import IPv4Address
+from itertools import count
 
 from poolkeeper import errors, undo
 from poolkeeper.bench import pgbench
+from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.place import Place
 from poolkeeper.system import compose, process
 
@@ -63,7 +66,8 @@ def running(place: Place, primary: str) -> Iterator[Client]:
     sweep(spec.name)
     try:
         with undo.deaf():
-            process.check(start(spec.name, name, spec.project, _image(place, primary)), what="docker run")
+            words = start(spec.name, name, (spec.project, last_free_address(spec)), _image(place, primary))
+            process.check(words, what="docker run")
         pid = int(process.check(["docker", "inspect", "--format", "{{.State.Pid}}", name]))
         client = Client(name, pid)
         client.write("pgpass", pgbench.password_file(passwords["app"]))
@@ -75,13 +79,25 @@ def running(place: Place, primary: str) -> Iterator[Client]:
             sweep(spec.name)
 
 
-def start(cluster: str, name: str, network: str, image: str) -> list[str]:
-    """The command line that starts it; it may do nothing but open connections."""
+def last_free_address(spec: ClusterSpec) -> str:
+    """The highest address of the cluster's network that nobody is declared to have.
+
+    One that the engine chose would be the lowest, which is that of a node to be added.
+    """
+    subnet, taken = spec.network.subnet, set(spec.addresses().values())
+    highest = int(subnet.broadcast_address) - 1
+    free = (address for number in count() if (address := IPv4Address(highest - number)) not in taken)
+    return str(next(free))
+
+
+def start(cluster: str, name: str, place: tuple[str, str], image: str) -> list[str]:
+    """The command line that starts it, at a network and an address; it may do nothing but open connections."""
+    network, address = place
     return [
-        "docker", "run", "--detach", "--rm", "--pull", "never", "--name", name, "--network", network, "--user", _USER,
-        "--label", f"{LABEL}={cluster}", "--label", f"{ROLE}=client", "--read-only", "--tmpfs", "/tmp:size=256m",
-        "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck",
-        "--entrypoint", "sleep", image, str(LIFE),
+        "docker", "run", "--detach", "--rm", "--pull", "never", "--name", name, "--network", network, "--ip", address,
+        "--user", _USER, "--label", f"{LABEL}={cluster}", "--label", f"{ROLE}=client",
+        "--read-only", "--tmpfs", "/tmp:size=256m", "--cap-drop", "ALL",
+        "--security-opt", "no-new-privileges", "--no-healthcheck", "--entrypoint", "sleep", image, str(LIFE),
     ]  # fmt: skip
 
 

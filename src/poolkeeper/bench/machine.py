@@ -1,4 +1,4 @@
-"""Where a run of the bench took place: the machine by /proc, the versions by the servers' own word.
+"""Where a run of the bench took place: the machine by /proc, the versions by the servers' own word or their packages.
 
 Invariant: what is not told is "unknown"; nothing here fails because a server does not answer.
 """
@@ -16,9 +16,16 @@ from poolkeeper.bench import busy, cpu, meter
 from poolkeeper.model.bench import Machine
 from poolkeeper.model.observed import versions
 from poolkeeper.place import Place
-from poolkeeper.system import compose, process, state
+from poolkeeper.system import compose, images, process, state
 
 UNKNOWN = "unknown"
+PACKAGES = {  # component → the image that has it, and its package there
+    "PostgreSQL": ("postgres", "postgresql-{major}"),
+    "Patroni": ("postgres", "patroni"),
+    "Pgpool-II": ("pgpool", "pgpool2"),
+    "HAProxy": ("haproxy", "haproxy"),
+    "etcd": ("etcd", "etcd-server"),
+}
 _DECLARED = ("patroni", "replication", "postgresql", "pgpool", "lanes", "haproxy", "keeper")  # tables of cluster.toml
 LOOK_SECONDS = 2.0  # how long others are watched before the first round
 
@@ -78,11 +85,23 @@ def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def versions_of(place: Place) -> dict[str, str]:
-    """Component → version; of a cluster that was never started only those that need none."""
+    """Component → version, by the word of the cluster that runs; where none does, of the packages in its images."""
     engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
     found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
     try:
-        access = place.access()
+        told = versions(undo.run(observe.snapshot(place.access())))
     except errors.ClusterNotUp:
-        return found
-    return {**found, **versions(undo.run(observe.snapshot(access)))}
+        told = dict.fromkeys(PACKAGES, UNKNOWN)
+    return {**found, **{name: _packaged(place, name) if said == UNKNOWN else said for name, said in told.items()}}
+
+
+def _packaged(place: Place, component: str) -> str:
+    role, package = PACKAGES[component]
+    package = package.format(major=place.spec.postgresql.version)
+    try:
+        image = images.references(place.spec, place.image_sources)[role]
+    except errors.ImageFailed:
+        return UNKNOWN
+    query = ["--entrypoint", "dpkg-query", image, "-W", "-f", "${Version}", package]
+    done = process.run(["docker", "run", "--rm", "--pull", "never", "--network", "none", *query], timeout=30)
+    return done.stdout.strip() if done.ok and done.stdout.strip() else UNKNOWN

@@ -1,4 +1,4 @@
-"""`startup` as a part of `bench all`: how long a person waits, in the frame's terms.
+"""`bench startup`: how long a person waits.
 
 Not promised: that its goals can be judged while the cluster itself runs beside it; then the figures are told and the
 goals are not measured.
@@ -7,18 +7,19 @@ goals are not measured.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from poolkeeper.bench import estimate, startup
 from poolkeeper.bench.parts import Options
-from poolkeeper.model.bench import Goal, Section, Tally
+from poolkeeper.model.bench import Goal, Metric, Section, Tally
+from poolkeeper.model.bench_compare import RATIO
 from poolkeeper.model.progress import Progress
 from poolkeeper.place import Place
 from poolkeeper.system import compose, images
 
 ROUNDS = 3
-UP_GOAL = 10.0  # seconds
-UP = "up, from nothing"
+TIMES = "time ÷ initdb"
 METHOD = (
     "A cluster of its own name, network and ports is started and taken down in each round, by the commands that a user "
     "types, with the images built. The yardstick is one initdb in a container of the same image."
@@ -44,27 +45,30 @@ class Startup:
     def section(self) -> Section:
         """What was measured."""
         told = self._measured
-        metrics = [
-            estimate.metric({"what": f.name}, "time", f.seconds, self._seed, unit="s", better="less")
-            for f in (told.figures if told else ())
-        ]
         return Section(
             name="startup",
             title="Start-up: how long a person waits",
             method=METHOD,
             tally=Tally(asked=self._rounds, kept=self._rounds if told else 0),
-            metrics=tuple(metrics),
-            goals=(self._goal(),),
+            metrics=tuple(self._metrics(told.seconds)) if told else (),
+            goals=tuple(self._goal(name, limit) for name, limit in startup.GOALS.items()),
             notes=(startup.work_line(told.work),) if told else (),
             charts=("time",),
         )
 
-    def _goal(self) -> Goal:
-        seconds = next((f.seconds for f in (self._measured.figures if self._measured else ()) if f.name == UP), ())
-        found = None if self._beside else estimate.estimate(seconds, self._seed)
+    def _metrics(self, seconds: dict[str, tuple[float, ...]]) -> Iterator[Metric]:
+        yardstick = seconds[startup.YARDSTICK]
+        for name, rounds in seconds.items():
+            yield estimate.metric({"what": name}, "time", rounds, self._seed, unit="s", better="less")
+            if name != startup.YARDSTICK:
+                times = [one / other for one, other in zip(rounds, yardstick, strict=True)]
+                yield estimate.metric({"what": name}, TIMES, times, self._seed, unit=RATIO, better="less")
+
+    def _goal(self, name: str, limit: float) -> Goal:
+        rounds = self._measured.seconds[name] if self._measured else ()
+        found = None if self._beside else estimate.estimate(rounds, self._seed)
         why = f"the cluster {self._place.spec.name} was running beside it" if self._beside else "it was not run"
-        return Goal(sentence="`up` from nothing", limit=UP_GOAL, is_least=False, unit="s", estimate=found,
-                    reason="" if found else why)  # fmt: skip
+        return Goal(sentence=name, limit=limit, is_least=False, unit="s", estimate=found, reason="" if found else why)
 
 
 def make(place: Place, options: Options) -> Startup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,32 +46,21 @@ def root() -> None:
 @benches.command()
 def startup(
     ctx: typer.Context,
-    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often each command is run.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
 ) -> None:
     """Measure `up` from nothing, `up` again, `status` and the suite, with the images built.
 
     It starts a cluster of its own ("bench", other ports and network) and takes it down again; a cluster that runs
     beside it makes the figures worse, so stop it first.
     """
-    from poolkeeper import bringup, setup_engine
-    from poolkeeper.bench import startup as measurement
-    from poolkeeper.system import compose, images
-
-    where, progress = chosen.of(ctx), console.Steps()
-    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    setup_engine.ensure(progress.note, where.folder.engine_log)
-    bringup.ensure_images(where, progress)
-    if any(container.is_running for container in compose.containers(where.spec.name).values()):
-        progress.note(f"note: the cluster {where.spec.name} is running, which makes these figures worse")
-    image = images.references(where.spec, where.image_sources)["postgres"]
-    with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
-        measured = measurement.measure(where.spec, image, Path(folder), rounds, progress)
-    if as_json:
-        console.print_json(measurement.as_document(measured))
-    else:
-        console.out.print(tables.figures(measurement.as_document(measured)["figures"]))
-        console.out.print(measurement.work_line(measured.work), markup=False)
+    _make_images(ctx)
+    options = _options(rounds, 0, seed, False, 0)
+    _measure(ctx, ("startup",), options, "bench-startup", (reports, as_json, compare, strict))
 
 
 @benches.command()
@@ -177,7 +165,8 @@ def scale(
     if not chosen_parts:
         raise typer.BadParameter("it is reads, nodes or clone", param_hint="--only")
     options = _options(rounds, seconds, seed, full, scale)
-    _measure(ctx, tuple(chosen_parts), options, "bench-scale", (reports, as_json, compare, strict))
+    stem = f"bench-scale-{only}" if only else "bench-scale"
+    _measure(ctx, tuple(chosen_parts), options, stem, (reports, as_json, compare, strict))
 
 
 @benches.command()
@@ -259,12 +248,7 @@ def failover(
     round of all takes about 20 minutes. A cluster that runs beside it makes the figures worse, so stop it first.
     Peers: patroni, patroni-fastest, pg_auto_failover, repmgr, pgpool. Faults: kill_node, kill_postmaster, switchover.
     """
-    from poolkeeper import bringup, setup_engine
-
-    where, progress = chosen.of(ctx), console.Steps()
-    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    setup_engine.ensure(progress.note, where.folder.engine_log)
-    bringup.ensure_images(where, progress)
+    _make_images(ctx)
     options = replace(_options(rounds, 0, seed, False, 0), peers=tuple(peers or ()), faults=tuple(faults or ()))
     _measure(ctx, ("failover",), options, "bench-failover", (reports, as_json, compare, strict))
 
@@ -302,6 +286,16 @@ def docs(
 
     for written in bench_run.document(files, into):
         console.err.print(f"wrote {written}", markup=False)
+
+
+def _make_images(ctx: typer.Context) -> None:
+    """The engine and the images, before anything is measured: here there may never have been a cluster."""
+    from poolkeeper import bringup, setup_engine
+
+    where, progress = chosen.of(ctx), console.Steps()
+    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    setup_engine.ensure(progress.note, where.folder.engine_log)
+    bringup.ensure_images(where, progress)
 
 
 def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> Options:

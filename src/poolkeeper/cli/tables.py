@@ -151,17 +151,6 @@ def log_line(line: Line, width: int) -> Text:
 _MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}
 
 
-def figures(document: Mapping[str, Mapping[str, Any]]) -> Table:
-    """The table of a benchmark."""
-    table = _table("WHAT", "MEDIAN", "ROUNDS", "GOAL", "", "× INITDB")
-    for name, figure in document.items():
-        rounds = " ".join(f"{seconds:.2f}" for seconds in figure["rounds_s"])
-        goal = f"≤ {figure['goal_s']:g} s" if figure["goal_s"] else "-"
-        cells = (rounds, goal, _MET[figure["met"]], f"{figure['times_initdb']:.1f}")
-        table.add_row(name, f"{figure['median_s']:.2f} s", *cells)
-    return table
-
-
 def goals(figures: Sequence[Figure]) -> Table:
     """The table of figures that each have a goal of their own."""
     table = _table("WHAT", "FIGURE", "GOAL", "", "")
