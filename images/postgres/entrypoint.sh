@@ -6,6 +6,10 @@ set -eu
 data=/var/lib/postgresql/data
 install -d -o postgres -g postgres -m 0700 "$data"
 install -d -o postgres -g postgres -m 0775 /var/run/postgresql
+if [ -n "${POOLKEEPER_SOCKETS:-}" ]; then
+    install -d -o postgres -g postgres -m 0755 "$POOLKEEPER_SOCKETS"
+    rm -f "$POOLKEEPER_SOCKETS"/.s.PGSQL.* # the lock of a killed server names a process that may be another's now
+fi
 
 secret() { cat "/run/secrets/$1"; }
 PATRONI_SUPERUSER_PASSWORD=$(secret superuser)

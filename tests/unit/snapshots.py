@@ -90,6 +90,7 @@ def blue() -> ClusterSpec:
             address=IPv4Address("172.30.5.100"),
             stats_port=6406,
             unix_sockets=False,
+            node_sockets=True,
             threads=1,
             batch=False,
         ),

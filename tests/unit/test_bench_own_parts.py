@@ -155,6 +155,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(scale_reads, "StopContainer", Stop)
     monkeypatch.setattr(overhead, "StopContainer", Stop)
     monkeypatch.setattr(scale_reads.Standbys, "serve", serve)
+    monkeypatch.setattr(scale_reads, "begin_anew", lambda _: None)
     monkeypatch.setattr(haproxy_runtime, "servers", made.servers)
     return made
 

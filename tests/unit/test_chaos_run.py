@@ -68,6 +68,15 @@ def test_what_would_meet_nothing_is_not_played(shared: bool) -> None:
     assert told == ({*of_them, "slow_pgpool"} if shared else set())
 
 
+def test_what_would_meet_nothing_where_haproxy_meets_postgresql_by_sockets() -> None:
+    spec = deployments.edit(
+        deployments.edit(ClusterSpec(), "haproxy.unix_sockets", False), "haproxy.node_sockets", True
+    )
+    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
+    told = {s.name for s in book.SCENARIOS if s.unmet(ground)}
+    assert told == {"cut_server_of_primary", "reset_sessions_of_primary"}
+
+
 def test_unknown_scenario_is_refused() -> None:
     with pytest.raises(errors.UserError, match="no such scenario: meteor"):
         book.choose(("kill_node", "meteor"))

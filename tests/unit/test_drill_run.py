@@ -18,9 +18,12 @@ from poolkeeper.cli import main
 from poolkeeper.drill import catalogue, play, run, schedule, site, writer
 from poolkeeper.drill.results import Round
 from poolkeeper.drill.schedule import Turn
+from poolkeeper.faults.ground import Ground
 from poolkeeper.faults.healing import Healing
+from poolkeeper.faults.target import Target
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.observe import Access
 
 TURNS = schedule.turns(catalogue.choose(("kill_node", "kill_pgpool")), 2, False, 1)
 
@@ -184,3 +187,13 @@ def test_line_of_a_round_tells_gaps_split_and_problem() -> None:
     assert "detection 0.62" in text
     assert "0 lost of 5000" in text
     assert "PROBLEM: not judged" in command.line(sample.UNHEALED.rounds[0])
+
+
+@pytest.mark.parametrize("primary", ["pg_node1", "pg_node2", "pg_node3"])
+def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
+    """And its standbys are the others; what is declared by name never stands for a role that moves."""
+    spec = ClusterSpec()
+    here = site.Site(SimpleNamespace(spec=spec), cast(Access, None), cast(Ground, None))  # type: ignore[arg-type]
+    assert asyncio.run(here.find(Target.PRIMARY, primary, 0)) == primary
+    assert primary not in asyncio.run(here.find_all(Target.STANDBYS, primary, 0))
+    assert asyncio.run(here.find(Target.HAPROXY, primary, 0)) == spec.haproxy.service

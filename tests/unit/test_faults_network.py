@@ -243,3 +243,23 @@ def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
     wire = Wire()
     wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
     assert ("haproxy.unix_sockets" in fault(ground(wire)).unmet()) == (is_shared and not meets)
+
+
+@pytest.mark.parametrize(
+    ("ports", "whom", "meets"),
+    [
+        ((5432,), peers.haproxy, False),
+        ((8008,), peers.haproxy, True),
+        ((), peers.haproxy, True),
+        ((5432,), peers.nodes, True),
+    ],
+)
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_server_that_haproxy_meets_by_a_socket_is_not_cut_from_it(
+    ports: Sequence[int], whom: peers.Peers, meets: bool, is_shared: bool
+) -> None:
+    """Its check, and what goes between the nodes, still passes the network."""
+    wire = Wire()
+    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))  # type: ignore[assignment]
+    cut = packets.DropPackets(ground(wire), "pg_node1", whom, ports=ports)
+    assert ("haproxy.node_sockets" in cut.unmet()) == (is_shared and not meets)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 from tests.unit import deployments, snapshots
 from tests.unit.snapshots import SPEC
 
 from poolkeeper.decide import plan
-from poolkeeper.model.observed import Container
+from poolkeeper.model.observed import NODE_PARAMETER, Container
 from poolkeeper.model.plan import Action
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import compose, haproxy, keeper, pgpool, sockets
+from poolkeeper.render import compose, haproxy, keeper, patroni, pgpool, sockets
+from poolkeeper.system import postgres
 
 IMAGES = {role: f"poolkeeper/{role}:0123456789ab" for role in compose.ROLES}
 ON = SPEC
@@ -71,6 +73,40 @@ def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
     assert "unix@" not in haproxy.config(OFF)
     assert setting(OFF, "rw", "backend_hostname0") == "haproxy_pgpool"
     assert setting(OFF, "rw", "unix_socket_directories") == pgpool.RUN
+
+
+# ── HAProxy and PostgreSQL ──
+
+NODES = deployments.edit(OFF, "haproxy.node_sockets", True)
+
+
+def test_haproxy_asks_where_postgresql_listens() -> None:
+    """Each of its servers is a file in a folder of that node's own list; Patroni is asked by TCP."""
+    lines = re.findall(r"^    server (pg_node\d) unix@(\S+) check addr (\S+) port 8008 ", haproxy.config(NODES), re.M)
+    assert len(lines) == 2 * len(SPEC.nodes)
+    for name, file, asked in lines:
+        (node,) = (node for node in SPEC.nodes if node.name == name)
+        parameters = yaml.safe_load(patroni.node_config(NODES, node))["postgresql"]["parameters"]
+        folder, _, file_name = file.rpartition("/")
+        assert parameters["unix_socket_directories"].split(",") == [patroni.SOCKETS, folder]
+        assert (file_name, asked) == (".s.PGSQL.5432", str(node.address))
+
+
+def test_only_haproxy_and_the_nodes_share_their_sockets() -> None:
+    document = compose.document(NODES, IMAGES)
+    told = {n: s["environment"]["POOLKEEPER_SOCKETS"] for n, s in document["services"].items()
+            if "POOLKEEPER_SOCKETS" in s.get("environment", {})}  # fmt: skip
+    assert told == {name: sockets.folder(name) for name in ("pg_node1", "pg_node2", "pg_node3", "haproxy_pgpool")}
+    assert setting(NODES, "rw", "backend_hostname0") == "haproxy_pgpool"
+    assert not sockets.lanes(NODES)
+
+
+@pytest.mark.parametrize("spec", [ON, NODES], ids=["tcp", "sockets"])
+def test_a_node_tells_its_name_at_every_door(spec: ClusterSpec) -> None:
+    """Where inet_server_addr() is null, too."""
+    for node in spec.nodes:
+        assert yaml.safe_load(patroni.node_config(spec, node))["postgresql"]["parameters"][NODE_PARAMETER] == node.name
+    assert NODE_PARAMETER in postgres.SERVED_BY
 
 
 def test_local_clients_log_in_as_any_other() -> None:

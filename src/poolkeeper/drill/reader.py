@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poolkeeper.drill import client
 from poolkeeper.observe import Access
+from poolkeeper.system import postgres
 
 
 def door(access: Access) -> client.Door:
@@ -12,4 +13,4 @@ def door(access: Access) -> client.Door:
 
 
 def _select(_: int) -> str:
-    return "SELECT host(inet_server_addr()), pg_is_in_recovery()"
+    return f"SELECT {postgres.SERVED_BY}, pg_is_in_recovery()"

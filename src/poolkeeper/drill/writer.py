@@ -20,7 +20,7 @@ def door(access: Access) -> client.Door:
 
 
 def _insert(number: int) -> str:
-    return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING host(inet_server_addr())"
+    return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING {postgres.SERVED_BY}"
 
 
 def _straight(access: Access, node: str) -> Dsn:

@@ -52,7 +52,8 @@ class DropPackets(Fault):
 
     def unmet(self) -> str:
         spec = self.ground.place.spec
-        return unmet(spec, self.victim, self._peers(spec, self.victim) if callable(self._peers) else self._peers)
+        others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
+        return unmet(spec, self.victim, others, self._ports)
 
     def aim(self) -> None:
         super().aim()

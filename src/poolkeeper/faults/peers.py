@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import haproxy as haproxy_render
 from poolkeeper.render import sockets
 
 Peers = Callable[[ClusterSpec, str], Sequence[str]]  # services, of the cluster and the victim's name
@@ -63,9 +64,16 @@ def beside(spec: ClusterSpec, node: str) -> str:
     return members[names.index(node) % len(members)].name
 
 
-def unmet(spec: ClusterSpec, victim: str, others: Sequence[str] = ()) -> str:
-    """Why a fault of the network meets nothing between a victim and these others (none: everybody); "" if it does."""
-    sharing = sockets.members(spec)
-    of_lanes = sharing - {spec.haproxy.service}
-    meets_nothing = sharing.issuperset((victim, *others)) if others else victim in of_lanes
-    return "no packet passes between HAProxy and this Pgpool-II (haproxy.unix_sockets)" if meets_nothing else ""
+def unmet(spec: ClusterSpec, victim: str, others: Sequence[str] = (), ports: Sequence[int] = ()) -> str:
+    """Why a fault of the network meets nothing between a victim and these others (none: everybody); "" if it does.
+
+    `ports`: only packets of these are met (none: of all).
+    """
+    door, lanes = spec.haproxy.service, sockets.lanes(spec)
+    between = {victim, *others}
+    if (bool(lanes) and between <= lanes | {door}) if others else victim in lanes:
+        return "no packet passes between HAProxy and this Pgpool-II (haproxy.unix_sockets)"
+    of_servers = bool(ports) and set(ports) <= {haproxy_render.POSTGRES_PORT}
+    if of_servers and others and door in between and between <= sockets.nodes(spec) | {door}:
+        return "no packet passes between HAProxy and PostgreSQL (haproxy.node_sockets)"
+    return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+NODE_PARAMETER = "poolkeeper.node"  # of PostgreSQL: by it a session can ask which node serves it, at whatever door
 
 
 @dataclass(frozen=True)

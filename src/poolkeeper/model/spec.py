@@ -237,6 +237,9 @@ class Haproxy(Table):
     unix_sockets: bool = Field(
         True, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
     )
+    node_sockets: bool = Field(
+        False, description="HAProxy reaches PostgreSQL by Unix sockets; inet_server_addr() is then null at its doors."
+    )
     hold_ms: Milliseconds = Field(
         10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."
     )

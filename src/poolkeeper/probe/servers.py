@@ -28,7 +28,7 @@ from poolkeeper.system import haproxy, pgpool, postgres
 SESSIONS = 36  # reads of the load-balancing check; with equal weights all on one of two nodes: 1 in 2^35
 AT_ONCE = 8  # of them open at a time, well below Pgpool's smallest sensible num_init_children
 
-_WHO = "extract(epoch FROM pg_postmaster_start_time())::text, coalesce(host(inet_server_addr()), '')"
+_WHO = f"extract(epoch FROM pg_postmaster_start_time())::text, coalesce(host(inet_server_addr()), {postgres.NODE}, '')"
 NODE = f"""
 SELECT {_WHO}, pg_is_in_recovery(), current_setting('server_version'),
        coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (pg_control_checkpoint()).timeline_id)

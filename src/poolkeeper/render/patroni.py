@@ -6,11 +6,13 @@ from typing import Any
 
 import yaml
 
+from poolkeeper.model.observed import NODE_PARAMETER
 from poolkeeper.model.spec import ClusterSpec, Node
-from poolkeeper.render import etcd
+from poolkeeper.render import etcd, sockets
 
 REST_PORT = 8008
 DATA_DIRECTORY = "/var/lib/postgresql/data/pgdata"
+SOCKETS = "/var/run/postgresql"
 
 
 def dynamic_config(spec: ClusterSpec) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def node_config(spec: ClusterSpec, node: Node) -> str:
 
 
 def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
+    by_socket = node.name in sockets.nodes(spec)
     return {
         "listen": "0.0.0.0:5432",
         "connect_address": f"{node.name}:5432",
@@ -98,7 +101,11 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         "pgpass": "/run/poolkeeper/patroni.pgpass",
         "use_unix_socket": True,
         "use_unix_socket_repl": True,
-        "parameters": {"unix_socket_directories": "/var/run/postgresql"},
+        "parameters": {
+            # Patroni itself takes the first one.
+            "unix_socket_directories": ",".join([SOCKETS, *([sockets.folder(node.name)] if by_socket else [])]),
+            NODE_PARAMETER: node.name,
+        },
         "authentication": {
             "superuser": {"username": spec.roles.superuser},
             "replication": {"username": spec.roles.replication},

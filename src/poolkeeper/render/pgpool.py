@@ -80,7 +80,7 @@ def _literals(values: dict[str, Setting]) -> dict[str, str]:
 def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
     """Every setting of a lane, by section, in the order of the file."""
     lane: Lane = getattr(spec.lanes, lane_key)
-    by_socket = lane.service in sockets.members(spec)
+    by_socket = lane.service in sockets.lanes(spec)
     return {
         "Servers": _servers(spec, lane_key),
         "Connections": {
@@ -136,7 +136,7 @@ def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
         # In both modes a server that is always the primary is asked for nothing; in this one each Parse, Execute and
         # Close is followed by a flush (pool_extended_send_and_wait in Pgpool-II 4.6's pool_query_context.c).
         "backend_clustering_mode": spec.pgpool.one_server_mode,
-        "backend_hostname0": sockets.folder(door) if sockets.members(spec) else door,
+        "backend_hostname0": sockets.folder(door) if sockets.lanes(spec) else door,
         "backend_port0": inner,
         "backend_weight0": 1,
         "backend_flag0": "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER",

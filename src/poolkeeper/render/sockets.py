@@ -1,7 +1,7 @@
-"""Where HAProxy and the Pgpool-II of a lane meet by Unix sockets: a volume in memory that only they mount.
+"""Where HAProxy meets PostgreSQL and the Pgpool-II of a lane by Unix sockets: a volume in memory that only they mount.
 
-Each of them has a folder of its own there, which its entry point makes (POOLKEEPER_SOCKETS), so that two Pgpool-II may
-listen on the same port. A socket's name is PostgreSQL's: `.s.PGSQL.` and the port.
+Each of them has a folder of its own there, which its entry point makes (POOLKEEPER_SOCKETS), so that several may listen
+on the same port. A socket's name is PostgreSQL's: `.s.PGSQL.` and the port.
 """
 
 from __future__ import annotations
@@ -25,8 +25,17 @@ def path(service: str, port: int) -> str:
     return f"{folder(service)}/.s.PGSQL.{port}"
 
 
+def lanes(spec: ClusterSpec) -> frozenset[str]:
+    """The Pgpool-II that HAProxy meets by sockets, in both directions; none where TCP is declared."""
+    return frozenset(getattr(spec.lanes, key).service for key in LANES if spec.haproxy.unix_sockets)
+
+
+def nodes(spec: ClusterSpec) -> frozenset[str]:
+    """The nodes whose PostgreSQL HAProxy meets by sockets; their Patroni it asks by TCP in any case."""
+    return frozenset(node.name for node in spec.nodes if spec.haproxy.node_sockets)
+
+
 def members(spec: ClusterSpec) -> frozenset[str]:
-    """The services that share the volume; none where TCP is declared."""
-    if not spec.haproxy.unix_sockets:
-        return frozenset()
-    return frozenset({spec.haproxy.service, *(getattr(spec.lanes, key).service for key in LANES)})
+    """The services that share the volume; none where all is TCP."""
+    met = lanes(spec) | nodes(spec)
+    return met | {spec.haproxy.service} if met else met

@@ -17,9 +17,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from poolkeeper import errors
 from poolkeeper.model.dsn import Dsn
-from poolkeeper.model.observed import Door, Postgres, Slot, WalSender
+from poolkeeper.model.observed import NODE_PARAMETER, Door, Postgres, Slot, WalSender
 
 Row = tuple[Any, ...]
+NODE = f"current_setting('{NODE_PARAMETER}', true)"
+SERVED_BY = f"coalesce({NODE}, host(inet_server_addr()))"  # in SQL: the node's name, or a strange server's address
 _LIBPQ_GUESS = "This probably means the server terminated abnormally before or while processing the request."
 AMBIGUOUS = "01000"  # WARNING of a commit whose synchronous wait was cancelled; PostgreSQL docs, SyncRepWaitForLSN
 
@@ -159,9 +161,9 @@ async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
 
 
 async def observe_door(dsn: Dsn, nodes: dict[str, str], timeout: float) -> Door:
-    """One query through a door. `nodes` maps a server's address to its name."""
-    ((address, in_recovery),) = await query(dsn, "SELECT host(inet_server_addr()), pg_is_in_recovery()", timeout)
-    return Door(nodes.get(address, str(address)), in_recovery)
+    """One query through a door. `nodes` maps a server's address to its name, for one that does not tell it."""
+    ((told, in_recovery),) = await query(dsn, f"SELECT {SERVED_BY}, pg_is_in_recovery()", timeout)
+    return Door(nodes.get(told, str(told)), in_recovery)
 
 
 async def differing_settings(dsn: Dsn, wanted: dict[str, str], timeout: float) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from poolkeeper import errors
 from poolkeeper.bench.peers import catalogue
 from poolkeeper.drill import client
-from poolkeeper.system import compose, process
+from poolkeeper.system import compose, postgres, process
 
 TABLE = "poolkeeper_drill"
 STATE = "SELECT pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming')"
@@ -128,7 +128,7 @@ def psql(container: str, database: str, query: str) -> list[str]:
 
 def statement(number: int) -> str:
     """The write of an id, as the drill's: into a table without a constraint, and by whom it was taken."""
-    return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING host(inet_server_addr())"
+    return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING {postgres.SERVED_BY}"
 
 
 def counts(lines: Sequence[str]) -> dict[int, int]:

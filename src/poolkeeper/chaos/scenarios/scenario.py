@@ -71,7 +71,8 @@ class Scenario:
 
     def unmet(self, ground: Ground) -> str:
         """Why a fault of it would meet nothing of its victim in the declared cluster; "" if all do."""
-        services = declared(ground.place.spec)
+        spec = ground.place.spec
+        services = declared(spec) | {Target.PRIMARY: spec.nodes[0].name}  # or another: the nodes are declared alike
         acts = ((act, services[act.target]) for act in self.acts if act.target in services)
         made = (act.make(ground, service, _no_request) for act, service in acts)
         return next((reason for fault in made if (reason := fault.unmet())), "")
