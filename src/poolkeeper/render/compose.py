@@ -126,6 +126,7 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
             "POOLKEEPER_REWIND_ROLE": spec.roles.rewind,
             "POOLKEEPER_APP_ROLE": spec.roles.app,
             "POOLKEEPER_APP_DATABASE": spec.roles.app_database,
+            **({"POOLKEEPER_SUPERUSER": spec.roles.superuser} if name in sockets.nodes(spec) else {}),
         },
         "secrets": ["superuser", "replication", "rewind", "rest", "check", "app"],
         "volumes": [f"./patroni/{name}:/etc/poolkeeper:ro", f"{name}:/var/lib/postgresql/data"],
