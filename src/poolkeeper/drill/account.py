@@ -48,7 +48,7 @@ def figures(
     recoveries: Iterable[split.Recovery],
     nodes: Mapping[str, str],
 ) -> Round:
-    """The round. `stored` is None where the primary could not be asked; `nodes` maps an address to a node's name."""
+    """The round. `stored` is None where the primary could not be asked; `nodes` maps what a server calls itself to a node's name."""
     if scene.injected is None:
         return scene.failed()
     at, recoveries = scene.injected, tuple(recoveries)
@@ -97,7 +97,7 @@ def _first_served(writes: Iterable[Attempt], at: float, nodes: Mapping[str, str]
 def _newest(
     parts: split.Split | None, recoveries: Iterable[split.Recovery], at: float, nodes: Mapping[str, str]
 ) -> tuple[str, float] | None:
-    """The new primary's address, and when it was seen open."""
+    """What the new primary calls itself, and when it was seen open."""
     if parts is None or (opened := split.opened_at(recoveries, parts.new_primary, at)) is None:
         return None
     return next((address, opened) for address, name in nodes.items() if name == parts.new_primary)

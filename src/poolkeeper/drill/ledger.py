@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One statement of one client: `number` is the id that it writes; `server` the address that answered."""
+    """One statement of one client: `number` is the id that it writes; `server` what answered, by its own word."""
 
     number: int
     client: str  # kept | fresh
@@ -146,7 +146,7 @@ class Judgement:
 
 
 def judge(attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None) -> Judgement:
-    """Judge writes. `stored` maps each id to how often it is there; `new_primary` is its address and when it opened."""
+    """Judge writes. `stored` maps each id to how often it is there; `new_primary` is what it calls itself and when it opened."""
     attempts = list(attempts)
     by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in Outcome}
     possible = by[Outcome.ACKNOWLEDGED] | by[Outcome.AMBIGUOUS]
