@@ -146,7 +146,7 @@ class Judgement:
 
 
 def judge(attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None) -> Judgement:
-    """Judge writes. `stored` maps each id to how often it is there; `new_primary` is what it calls itself and when it opened."""
+    """Judge writes. `stored` maps each id to how often it is there; `new_primary`: its own name, and when it opened."""
     attempts = list(attempts)
     by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in Outcome}
     possible = by[Outcome.ACKNOWLEDGED] | by[Outcome.AMBIGUOUS]
