@@ -48,7 +48,7 @@ def figures(
     recoveries: Iterable[split.Recovery],
     nodes: Mapping[str, str],
 ) -> Round:
-    """The round. `stored` is None where the primary could not be asked; `nodes`: what a server calls itself → its name."""
+    """The round. `stored` is None where the primary could not be asked; `nodes`: a server's own word → its name."""
     if scene.injected is None:
         return scene.failed()
     at, recoveries = scene.injected, tuple(recoveries)
