@@ -9,10 +9,11 @@
 door.sh drain
 
 names="${POOLKEEPER_DOOR_ADDRESS//./\\.}|${POOLKEEPER_DOOR%:*}[^ ]*" # a name where log_hostname is on
-is_of_the_door() { # TITLE of a server process
+is_of_the_door() { # TITLE of a server process: postgres: CLUSTER: ROLE DATABASE CLIENT ACTIVITY
     [[ $1 == 'postgres: '* ]] || return 1
     [[ $1 =~ \ ($names)\([0-9]+\) ]] && return 0
-    [[ -n ${POOLKEEPER_SOCKETS:-} && $1 == *' [local] '* && ! $1 =~ \ (walsender|"$POOLKEEPER_SUPERUSER")\  ]]
+    [[ -n ${POOLKEEPER_SOCKETS:-} && $1 == *' [local] '* ]] || return 1
+    [[ ! $1 =~ \ (walsender|"$POOLKEEPER_SUPERUSER")\ [^\ ]+\ \[local]\  ]]
 }
 
 for file in /proc/[0-9]*/cmdline; do

@@ -13,6 +13,7 @@ from typing import Any
 
 from poolkeeper import __version__, errors, observe, undo
 from poolkeeper.bench import busy, cpu, meter
+from poolkeeper.bench.client import LABEL
 from poolkeeper.model.bench import Machine
 from poolkeeper.model.observed import versions
 from poolkeeper.place import Place
@@ -98,10 +99,11 @@ def versions_of(place: Place) -> dict[str, str]:
 def _packaged(place: Place, component: str) -> str:
     role, package = PACKAGES[component]
     package = package.format(major=place.spec.postgresql.version)
+    once = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--label", f"{LABEL}={place.spec.name}"]
     try:
         image = images.references(place.spec, place.image_sources)[role]
-    except errors.ImageFailed:
+        query = ["--entrypoint", "dpkg-query", image, "-W", "-f", "${Version}", package]
+        done = process.run([*once, *query], timeout=30)
+    except errors.PoolkeeperError:
         return UNKNOWN
-    query = ["--entrypoint", "dpkg-query", image, "-W", "-f", "${Version}", package]
-    done = process.run(["docker", "run", "--rm", "--pull", "never", "--network", "none", *query], timeout=30)
     return done.stdout.strip() if done.ok and done.stdout.strip() else UNKNOWN

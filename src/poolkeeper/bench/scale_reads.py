@@ -228,10 +228,9 @@ class Taker:
 def begin_anew(loader: loads.Loader) -> None:
     """Start the read-only lane's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
     spec, lane = loader.place.spec, loader.access.lane("ro")
-    nodes = {str(address): node for node, address in spec.addresses().items()}
 
     async def look() -> str | None:
-        return (await observe.see(postgres.observe_door(lane, nodes, spec.timeouts.query))).error or None
+        return (await observe.see(postgres.query(lane, "SELECT 1", spec.timeouts.query))).error or None
 
     compose.restart(loader.place.container_of(spec.lanes.ro.service))
     undo.run(wait.wait_for("an answer of the read-only lane", look, seconds=SERVE_SECONDS, pause=0.1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from poolkeeper.drill import ledger, split
@@ -46,9 +46,9 @@ def figures(
     stored: Mapping[int, int] | None,
     leases: Iterable[split.Lease],
     recoveries: Iterable[split.Recovery],
-    nodes: Mapping[str, str],
+    nodes: Collection[str],
 ) -> Round:
-    """The round. `stored` is None where the primary could not be asked; `nodes`: a server's own word → its name."""
+    """The round. `stored` is None where the primary could not be asked; `nodes`: the names that count."""
     if scene.injected is None:
         return scene.failed()
     at, recoveries = scene.injected, tuple(recoveries)
@@ -64,7 +64,7 @@ def figures(
         problem="; ".join(problems),
         write=write,
         read=read,
-        judgement=None if stored is None else ledger.judge(writes, stored, _newest(parts, recoveries, at, nodes)),
+        judgement=None if stored is None else ledger.judge(writes, stored, _newest(parts, recoveries, at)),
         read_errors=ledger.errors_by_code(reads),
         beyond_reconnect=ledger.beyond_reconnect(a for a in writes if a.ended >= at),
         split=parts,
@@ -85,22 +85,20 @@ def _lane_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scen
     return LaneGap(gap.seconds, gap.begin - at, by_client, gap.is_open and gap.seconds > 1)
 
 
-def _first_served(writes: Iterable[Attempt], at: float, nodes: Mapping[str, str]) -> dict[str, float]:
+def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) -> dict[str, float]:
     """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the door."""
     found: dict[str, float] = {}
     for attempt in writes:
         if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
-            found.setdefault(nodes[attempt.server], attempt.ended)
+            found.setdefault(attempt.server, attempt.ended)
     return found
 
 
-def _newest(
-    parts: split.Split | None, recoveries: Iterable[split.Recovery], at: float, nodes: Mapping[str, str]
-) -> tuple[str, float] | None:
-    """What the new primary calls itself, and when it was seen open."""
+def _newest(parts: split.Split | None, recoveries: Iterable[split.Recovery], at: float) -> tuple[str, float] | None:
+    """The new primary, and when it was seen open."""
     if parts is None or (opened := split.opened_at(recoveries, parts.new_primary, at)) is None:
         return None
-    return next((address, opened) for address, name in nodes.items() if name == parts.new_primary)
+    return parts.new_primary, opened
 
 
 def _rate(writes: Iterable[Attempt], at: float, gap: LaneGap) -> tuple[tuple[float, int], ...]:

@@ -167,8 +167,8 @@ def _stale(attempts: Iterable[Attempt], new_primary: tuple[str, float] | None) -
     """Statements that began after the new primary was open, and that another node acknowledged."""
     if new_primary is None:
         return 0
-    address, opened = new_primary
-    return sum(a.server not in ("", address) for a in _acknowledged(attempts) if a.began > opened)
+    node, opened = new_primary
+    return sum(a.server not in ("", node) for a in _acknowledged(attempts) if a.began > opened)
 
 
 def errors_by_code(attempts: Iterable[Attempt]) -> dict[str, int]:

@@ -168,7 +168,7 @@ async def _audit(stage: Stage, first: int) -> dict[int, int] | None:
 
 def _figures(stage: Stage, stored: dict[int, int] | None) -> Round:
     site, journal, end = stage.site, stage.journal, stage.scene.ended
-    nodes = {node.name: node.name for node in site.spec.nodes}
+    nodes = {node.name for node in site.spec.nodes}
     return account.figures(
         stage.scene,
         client.CLIENTS,
