@@ -5,6 +5,8 @@
 .NOTPARALLEL:
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
+FAST_TESTS := tests/poolkeeper/unit tests/lab/unit tests/poolkeeper/golden
+CLUSTER_TESTS := tests/poolkeeper/integration tests/lab/integration tests/poolkeeper/e2e tests/lab/e2e
 
 help:                ; @sed -n 's/^\([a-z-]*\):.*  ## /  \1|/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'  ## this list
 pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds and mends what is missing
@@ -27,9 +29,9 @@ pgpool-campaign: .venv ; @$(PK) chaos campaign $(ARGS)  ## every scenario, in si
 pgpool-self-test: .venv ; @$(PK) chaos self-test $(ARGS)  ## plant bugs in the running cluster, and see that each is caught
 pgpool-bench: .venv  ; @$(PK) bench $(or $(PART),all) $(ARGS)  ## measure how fast the cluster is, as PART=path ARGS="--rounds 5 --compare OLD.json"
 bench-startup: .venv ; @$(PK) bench startup $(ARGS)  ## measure how fast the cluster starts
-test: lint           ; @$(PK) engine && $(BIN)/pytest -q -n auto tests/unit tests/golden && $(BIN)/pytest tests/integration tests/e2e --durations=25 $(ARGS)  ## lint and every test, whole clusters too
-test-fast: lint      ; @$(BIN)/pytest -n auto tests/unit tests/golden -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
-lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
+test: lint           ; @$(PK) engine && $(BIN)/pytest -q -n auto $(FAST_TESTS) && $(BIN)/pytest $(CLUSTER_TESTS) --durations=25 $(ARGS)  ## lint and every test, whole clusters too
+test-fast: lint      ; @$(BIN)/pytest -n auto $(FAST_TESTS) -m "not integration and not e2e" $(ARGS)  ## lint and the tests that need no engine
+lint: dev            ; @$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/pytest -q tests/poolkeeper/unit/test_house.py  ## style, types, the directions between the rooms, the rules of the house
 
 .venv:               ; @./setup.sh
 dev:                 ; @./setup.sh --dev

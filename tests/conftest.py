@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-GOLDEN = Path(__file__).parent / "golden"
+pytest_plugins = ("tests.clusters",)  # the `cluster` fixture, which the end-to-end tests of both packages share
+
+TESTS = Path(__file__).parent
 _LINES_SHOWN = 60
 
 # A loaded machine is slow, not wrong.
@@ -18,27 +20,29 @@ settings.load_profile("poolkeeper")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--write-golden` writes what the tests produce to tests/golden instead of comparing it."""
+    """`--write-golden` writes what the tests produce to the golden folders instead of comparing it."""
     parser.addoption(
-        "--write-golden", action="store_true", help="write tests/golden/ anew instead of comparing with it"
+        "--write-golden", action="store_true", help="write the golden files again instead of comparing with them"
     )
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden(name, text)`: text is exactly what tests/golden/<name> holds; with --write-golden, make it so."""
+    """`golden(name, text)`: text is exactly that golden file of the test's package, or becomes it."""
+    root = TESTS / request.path.relative_to(TESTS).parts[0] / "golden"
+    shown = root.relative_to(TESTS.parent)
     write = bool(request.config.getoption("--write-golden"))
 
     def check(name: str, text: str) -> None:
         __tracebackhide__ = True
-        path = GOLDEN / name
+        path = root / name
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
         elif not path.exists():
-            pytest.fail(f"tests/golden/{name} does not exist; `pytest --write-golden` writes it", pytrace=False)
+            pytest.fail(f"{shown}/{name} does not exist; `pytest --write-golden` writes it", pytrace=False)
         elif (wanted := path.read_bytes().decode()) != text:
-            pytest.fail(_explain(name, wanted, text), pytrace=False)
+            pytest.fail(_explain(f"{shown}/{name}", wanted, text), pytrace=False)
 
     return check
 
@@ -46,10 +50,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def _explain(name: str, wanted: str, got: str) -> str:
     """The difference as a unified diff; lines that differ only in what cannot be seen are shown as literals."""
     before, after = wanted.splitlines(keepends=True), got.splitlines(keepends=True)
-    lines = list(difflib.unified_diff(before, after, f"tests/golden/{name}", "produced now"))
+    lines = list(difflib.unified_diff(before, after, name, "produced now"))
     shown = [
         repr(line)[1:-1].removesuffix("\\n") if not line[:-1].isprintable() else line.rstrip("\n") for line in lines
     ]
     rest = [f"… and {len(shown) - _LINES_SHOWN} more lines"] if len(shown) > _LINES_SHOWN else []
     advice = "If the new text is right: `pytest --write-golden`, and read the diff of git before you commit it."
-    return "\n".join([f"tests/golden/{name} differs:", *shown[:_LINES_SHOWN], *rest, "", advice])
+    return "\n".join([f"{name} differs:", *shown[:_LINES_SHOWN], *rest, "", advice])

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model import redact
 
 # Rich assumes 80 columns where there is no terminal; a pipe or a file has no width.

@@ -18,8 +18,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from poolkeeper import __version__, errors
-from poolkeeper.cli import chosen, commands, console
+from poolkeeper import __version__
+from poolkeeper.cli import console, context, registry
+from poolkeeper.core import errors
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -33,7 +34,7 @@ class Root(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = commands.Commands()  # type: ignore[assignment]  # Typer only looks things up in it
+        self.commands = registry.Commands()  # type: ignore[assignment]  # Typer only looks things up in it
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names, without making them."""
@@ -92,7 +93,7 @@ def root(
 ) -> None:
     """Remember which cluster is meant."""
     del version
-    ctx.obj = chosen.Chosen(file)
+    ctx.obj = context.Chosen(file)
 
 
 def run() -> None:

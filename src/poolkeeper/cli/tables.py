@@ -15,17 +15,17 @@ from poolkeeper.model.observed import versions
 if TYPE_CHECKING:  # every command that shows a table comes by here, and each of these rooms is one command's
     from collections.abc import Mapping, Sequence
 
-    from poolkeeper.bench.figure import Figure
-    from poolkeeper.logs import Line
+    from poolkeeper.model.database_users import UserRow
     from poolkeeper.model.observed import Container, Door, Seen, Snapshot
     from poolkeeper.model.spec import ClusterSpec
-    from poolkeeper.model.users import UserRow
+    from poolkeeper.operations.logs import Line
 
 _LEVEL_STYLE = {Level.HEALTHY: "bold green", Level.DEGRADED: "bold yellow", Level.DOWN: "bold red"}
 _PALETTE = ("cyan", "green", "yellow", "blue", "magenta", "bright_cyan", "bright_green", "bright_blue", "bright_red")
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """Return a table without borders; its cells do not wrap."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=True)
@@ -51,7 +51,7 @@ def _finding(text: str, kind: Kind) -> Text:
 
 
 def _nodes(rows: tuple[NodeRow, ...]) -> Table:
-    table = _table("NODE", "CONTAINER", "SERVER", "PATRONI", "TL", "LAG", "SLOT", "PGPOOL", "HAPROXY")
+    table = plain_table("NODE", "CONTAINER", "SERVER", "PATRONI", "TL", "LAG", "SLOT", "PGPOOL", "HAPROXY")
     for row in rows:
         name = Text(f"{row.node} ≠ drift", style="bold yellow") if row.drift else Text(row.node)
         patroni = row.patroni.replace("_standby", "")  # quorum_standby, sync_standby: the column says whose word it is
@@ -61,7 +61,7 @@ def _nodes(rows: tuple[NodeRow, ...]) -> Table:
 
 
 def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
-    table = _table("LANE", "PORT", "PGPOOL", "ANSWERED BY")
+    table = plain_table("LANE", "PORT", "PGPOOL", "ANSWERED BY")
     containers = seen.containers.value or {}
     for key in ("rw", "ro", "pool"):
         lane = getattr(spec.lanes, key)
@@ -134,7 +134,7 @@ def _uptime(container: Container, now: datetime) -> str:
 
 def containers(rows: list[dict[str, Any]]) -> Table:
     """The table of `ps`."""
-    table = _table("SERVICE", "CONTAINER", "ADDRESS", "PORTS", "STATE", "UPTIME", "RESTARTS", "MEMORY", "IMAGE")
+    table = plain_table("SERVICE", "CONTAINER", "ADDRESS", "PORTS", "STATE", "UPTIME", "RESTARTS", "MEMORY", "IMAGE")
     for row in rows:
         ports = ", ".join(row["ports"]) or "-"
         cells = (row["state"], row["uptime"], str(row["restarts"]), row["memory"], row["image"])
@@ -148,21 +148,9 @@ def log_line(line: Line, width: int) -> Text:
     return Text.assemble((f"{line.service:<{width}} ", colour), (f"{line.at[11:23]} ", "dim"), line.text)
 
 
-_MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}
-
-
-def goals(figures: Sequence[Figure]) -> Table:
-    """The table of figures that each have a goal of their own."""
-    table = _table("WHAT", "FIGURE", "GOAL", "", "")
-    for figure in figures:
-        goal = "-" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}".rstrip()
-        table.add_row(figure.name, figure.text, goal, _MET[figure.is_met], Text(figure.remark, style="dim"))
-    return table
-
-
 def users(rows: Sequence[UserRow]) -> RenderableType:
     """The table of `user list`, and below it what could not be compared."""
-    table = _table("NAME", "LOGIN", "IN POOL_PASSWD", "SUPERUSER", "DATABASES", "DRIFT")
+    table = plain_table("NAME", "LOGIN", "IN POOL_PASSWD", "SUPERUSER", "DATABASES", "DRIFT")
     says = {True: "yes", False: "no", None: "?"}
     for row in rows:
         cells = (says[row.can_login], says[row.in_pool_passwd], says[row.is_superuser], ", ".join(row.databases) or "-")

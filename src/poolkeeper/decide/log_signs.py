@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.story import Act, LogLine, Step
+from poolkeeper.model.timeline import Act, LogLine, Step
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.observed import Container
 from poolkeeper.model.spec import ClusterSpec
 

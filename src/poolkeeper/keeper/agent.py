@@ -10,14 +10,14 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Sequence
 
-from poolkeeper.keeper import api, senses
+from poolkeeper.keeper import api, watchers
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.knowledge import Knowledge
-from poolkeeper.keeper.pool import PoolLoop
-from poolkeeper.keeper.routes import RouteLoop
+from poolkeeper.keeper.known_state import Knowledge
+from poolkeeper.keeper.pool_loop import PoolLoop
+from poolkeeper.keeper.route_loop import RouteLoop
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system.etcd_kv import Store
-from poolkeeper.system.witness import Witness
+from poolkeeper.system.process_monitor import Witness
 
 STORE_TIMEOUT = 2.0  # seconds for one question to etcd
 
@@ -29,12 +29,12 @@ async def run(spec: ClusterSpec, pcp_password: str, check_password: str, journal
     witness = Witness()
     journal.note("started", cluster=spec.name, boot=witness.boot_id)
     parts: tuple[Coroutine[None, None, None], ...] = (
-        senses.StoreSense(known, store, journal).run(),
-        senses.watch_deaths(known, witness, journal),
-        senses.probe_holder(known),
-        senses.watch_silence(known),
-        senses.watch_replay(known),
-        senses.watch_balanced(known, check_password),
+        watchers.StoreSense(known, store, journal).run(),
+        watchers.watch_deaths(known, witness, journal),
+        watchers.probe_holder(known),
+        watchers.watch_silence(known),
+        watchers.watch_replay(known),
+        watchers.watch_balanced(known, check_password),
         RouteLoop(known, store, journal).run(),
         PoolLoop(known, pcp_password, journal).run(),
         api.serve(known, journal, port),

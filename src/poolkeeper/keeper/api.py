@@ -17,9 +17,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from poolkeeper.decide import pool_view, routes
+from poolkeeper.keeper.decide import backends, routes
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.knowledge import Knowledge
+from poolkeeper.keeper.known_state import Knowledge
 
 STALLED = 5.0  # seconds without a turn after which the agent is not healthy
 PATIENCE = 3.0  # seconds for a request
@@ -65,7 +65,7 @@ def status(known: Knowledge, journal: Journal) -> dict[str, Any]:
     """What the agent knows, as plain data."""
     scene, memory = known.scene(), known.memory
     view = scene.store.value
-    open_matters = [*routes.decide(known.spec, scene, memory), *pool_view.decide(known.spec, scene, memory)]
+    open_matters = [*routes.decide(known.spec, scene, memory), *backends.decide(known.spec, scene, memory)]
     return {
         "healthy": _is_healthy(known),
         "store": scene.store.error or "known",

@@ -19,7 +19,7 @@ from annotated_types import Ge
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from poolkeeper.errors import Mistake, SpecError
+from poolkeeper.core.errors import Mistake, SpecError
 from poolkeeper.model import rules
 from poolkeeper.model.grammar import IN_WORDS, shown
 from poolkeeper.model.spec import ClusterSpec

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.source import dotted
 from poolkeeper.model.toml_lines import line_index

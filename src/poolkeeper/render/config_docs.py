@@ -15,7 +15,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from poolkeeper.errors import SpecError
+from poolkeeper.core.errors import SpecError
 from poolkeeper.model import rules, source
 from poolkeeper.model.grammar import IN_WORDS, RESERVED_SERVICES, SERVICE, shown
 from poolkeeper.model.spec import ClusterSpec

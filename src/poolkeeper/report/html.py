@@ -1,33 +1,32 @@
-"""A suite as one HTML file that needs nothing else: no script, no font, no image, no network.
+"""What every HTML report is made with: one file that needs nothing else, and no script.
 
-Invariant: beside those of every page (page.py), it carries a content security policy that forbids scripts and every
-request.
+Invariant: text from outside never becomes markup (autoescape), and a name that the template does not know is an error
+(StrictUndefined).
 """
 
 from __future__ import annotations
 
-import functools
-import re
+from collections.abc import Callable
 
-from jinja2 import Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from poolkeeper.model.verdict import Outcome, Suite
-from poolkeeper.report import clean, page, wording
-
-_NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9_.-]+")
+from poolkeeper.report import wording
 
 
-def render(suite: Suite) -> str:
-    """The whole page. Passwords are redacted."""
-    suite = clean.legible(suite)
-    return _template().render(suite=suite, groups=wording.groups(suite), wording=wording, outcomes=tuple(Outcome))
-
-
-def anchor(check: str) -> str:
-    """The id of a check's place in the page."""
-    return f"check-{_NOT_IN_ANCHORS.sub('-', check)}"
-
-
-@functools.cache
-def _template() -> Template:
-    return page.template("suite.html.j2", anchor=anchor)
+def template(name: str, **filters: Callable[..., object]) -> Template:
+    """A template of report/templates; beside `filters` it knows `duration`, `moment` and `symbol`."""
+    environment = Environment(
+        loader=PackageLoader("poolkeeper.report", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "duration": wording.duration,
+        "moment": wording.moment,
+        "symbol": lambda outcome: wording.SYMBOLS[outcome],
+        **filters,
+    }
+    return environment.get_template(name)

@@ -5,7 +5,7 @@ For a role with pg_monitor. Each call is one session and reads only; errors are 
 
 from __future__ import annotations
 
-from poolkeeper.model.checkup import Activity, Counters, DeadRows, NodeLoad, SlotUse, StandbyLag, Vacuuming
+from poolkeeper.model.diagnosis import Activity, Counters, DeadRows, NodeLoad, SlotUse, StandbyLag, Vacuuming
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import postgres
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.system import apt_sources, process
 
 LISTS = Path("/var/lib/apt/lists")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.system import apt, apt_sources, process
 
 REPOSITORY = "poolkeeper-base"

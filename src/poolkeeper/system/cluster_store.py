@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from poolkeeper.model.scene import Lease, Member, NodeRecord, StoreView
+from poolkeeper.model.observed_state import Lease, Member, NodeRecord, StoreView
 from poolkeeper.system.etcd_wire import Guard, KeyValue
 
 PRIMARY_ROLES = ("primary", "master")  # Patroni before 4 said master

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.observed import Container
 from poolkeeper.system import process
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from poolkeeper import errors
-from poolkeeper.model.checkup import EtcdLoad
+from poolkeeper.core import errors
+from poolkeeper.model.diagnosis import EtcdLoad
 from poolkeeper.model.observed import EtcdView
 from poolkeeper.system import http
 

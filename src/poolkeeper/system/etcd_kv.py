@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.system import etcd
 from poolkeeper.system.etcd_wire import (
     COMPACTED,

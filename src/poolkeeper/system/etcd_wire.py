@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 COMPACTED = "compacted"  # the code of ServerRefused when changes were forgotten: read everything again, then watch
 

@@ -12,7 +12,7 @@ import os
 import shlex
 import signal
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 
 def argv(command: str, node: str) -> list[str]:

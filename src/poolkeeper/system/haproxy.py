@@ -7,8 +7,8 @@ import io
 import re
 from collections.abc import Iterator
 
-from poolkeeper import errors
-from poolkeeper.model.checkup import Traffic
+from poolkeeper.core import errors
+from poolkeeper.model.diagnosis import Traffic
 from poolkeeper.model.observed import HaproxyView, Proxy
 from poolkeeper.system import http
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 Operational = Literal["up", "down", "starting", "stopping"]
 Admin = Literal["ready", "maint", "drain"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 Auth = tuple[str, str]
 # Made once: httpx would make one for each client, at 10 ms. A certificate is not checked: our own servers speak plain

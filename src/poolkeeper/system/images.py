@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import poolkeeper
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process, state
 
 ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")
 _PACKAGE = Path(poolkeeper.__file__).parent
+SOURCES = _PACKAGE / "images"  # one folder a role
 
 
 def references(spec: ClusterSpec, folder: Path) -> dict[str, str]:
@@ -33,9 +34,15 @@ def _digest(spec: ClusterSpec, folder: Path) -> str:
         raise errors.ImageFailed(f"{folder}/Dockerfile is missing", hint="Use a whole checkout of Poolkeeper.")
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
     for root in (folder, _PACKAGE) if folder.name == "keeper" else (folder,):
-        for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        for path in _inputs(root):
             inputs.update(f"{path.relative_to(root)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
     return inputs.hexdigest()[:12]
+
+
+def _inputs(root: Path) -> list[Path]:
+    """The files below a folder that an image depends on, in order. The keeper's package is taken without the images."""
+    found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sorted(path for path in found if root != _PACKAGE or SOURCES not in path.parents)
 
 
 @contextlib.contextmanager
@@ -46,7 +53,7 @@ def _context(folder: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as whole:
         shutil.copytree(folder, whole, dirs_exist_ok=True)
-        shutil.copytree(_PACKAGE, Path(whole) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_PACKAGE, Path(whole) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__", "images"))
         yield Path(whole)
 
 

@@ -9,8 +9,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from poolkeeper import errors
-from poolkeeper.model.checkup import HostLoad, Volume
+from poolkeeper.core import errors
+from poolkeeper.model.diagnosis import HostLoad, Volume
 from poolkeeper.system import process
 
 DF = ("df", "-B1", "--output=target,size,used,avail")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.system import http
 

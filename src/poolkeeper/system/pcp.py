@@ -24,7 +24,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 Status = Literal["up", "down", "waiting", "unused"]
 Role = Literal["primary", "standby", "main", "replica"]

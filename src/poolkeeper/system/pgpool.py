@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from poolkeeper import errors
-from poolkeeper.model.checkup import PoolUse
+from poolkeeper.core import errors
+from poolkeeper.model.diagnosis import PoolUse
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import PgpoolNode, PgpoolView
 from poolkeeper.system import postgres

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import NODE_PARAMETER, Door, Postgres, Slot, WalSender
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, ip_network
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.system import compose, process
 
 LEAST_FREE_BYTES = 2 * 1024**3  # three base backups, their WAL and the engine's own needs

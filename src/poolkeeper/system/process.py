@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 
 
 @dataclass(frozen=True)

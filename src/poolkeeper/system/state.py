@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper import errors
+from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 
 # The passwords that the first start makes.

@@ -1,0 +1,143 @@
+"""`tune`: the values of `cluster.toml` that this machine and so many clients ask for, printed or written."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from poolkeeper.cli import console, context
+from poolkeeper.model.tuning import Choice, Proposal, Wish, Workload
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command("tune")(tune)
+
+
+def tune(
+    ctx: typer.Context,
+    cores: Annotated[int | None, typer.Option(min=1, max=4096, help="Default: this machine's.")] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=0.25, max=65536, metavar="GB", help="Default: this machine's.")
+    ] = None,
+    clients: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Sessions open at once. Default: the lanes stay as they are.")
+    ] = None,
+    pairs: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Pairs of user and database. Default: max_pool stays as it is.")
+    ] = None,
+    workload: Annotated[Workload, typer.Option(help="Which door takes most, how heavy a statement is.")] = (
+        Workload.OLTP
+    ),
+    write: Annotated[bool, typer.Option("--write", help="Edit the file in place; `up` then applies it.")] = False,
+    as_diff: Annotated[bool, typer.Option("--diff", help="The edit as a diff.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Compute cluster.toml's pools, connections, memory, checkpoints and workers, each with its formula and source.
+
+    All containers share this machine, so its memory is divided among the nodes. Nothing is changed without --write,
+    which keeps every comment and every other key. What a running cluster must do for each edit is said with it.
+
+    \b
+      poolkeeper tune --clients 100 --pairs 1
+      poolkeeper tune --cores 16 --memory 64 --clients 400 --workload mixed --diff
+
+    Exit code: 0 done; 10 cluster.toml is wrong; 35 it does not fit, or the file cannot be edited in place.
+    """
+    if write + as_diff + as_json > 1:
+        raise typer.BadParameter("--write, --diff and --json exclude each other")
+    from poolkeeper.operations import tune as tuning
+
+    where, path = context.of(ctx), context.path_of(ctx)
+    text = path.read_bytes().decode()
+    made = tuning.proposal(where, tuning.machine_of(cores, memory), Wish(clients, pairs, workload))
+    if as_json:
+        console.print_json(document(made))
+    elif as_diff:
+        sys.stdout.writelines(tuning.diff(text, made, path))
+    else:
+        console.out.print(table(made), soft_wrap=False)
+        if write:
+            _told(path, tuning.write(path, text, made))
+
+
+def _told(path: Path, is_written: bool) -> None:
+    line = f"{path} written; apply it with: poolkeeper up" if is_written else f"{path} says all of that already"
+    console.err.print(line, markup=False)
+
+
+def table(made: Proposal) -> RenderableType:
+    """The choices (a default in brackets), what applying them disturbs, the memory, and the notes."""
+    head = f"{made.machine.cores} cores, {made.machine.memory_mb} MB, {_wished(made.wish)}"
+    choices = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("KEY", "NOW", "PROPOSED"):
+        choices.add_column(column, no_wrap=True)
+    choices.add_column("WHY", overflow="fold")
+    for choice in made.choices:
+        style = "bold yellow" if choice.is_change else ""
+        why = f"{choice.why} [{choice.source}]"
+        choices.add_row(choice.key, _now(choice), Text(str(choice.proposed), style=style), Text(why))
+    memory = Table(box=None, pad_edge=False, header_style="bold")
+    memory.add_column("MEMORY OF THE MACHINE", no_wrap=True)
+    memory.add_column("MB", justify="right", no_wrap=True)
+    memory.add_column("FORMULA", overflow="fold")
+    for share in made.budget:
+        memory.add_row(share.title, f"{share.mb:.0f}", share.formula)
+    memory.add_row("sum", f"{made.total_mb:.0f}", f"of {made.machine.memory_mb}")
+    return Group(Text(head, style="bold"), "", choices, "", _disturbed(made), "", memory, "", *map(Text, made.notes))
+
+
+def _disturbed(made: Proposal) -> RenderableType:
+    """Each change with what `up` does for it."""
+    if not made.changes:
+        return Text("Nothing to change.")
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    rows.add_column("CHANGE", no_wrap=True)
+    rows.add_column("WHAT `up` DOES", overflow="fold")
+    for choice in made.changes:
+        rows.add_row(choice.key, made.effects.get(choice.key, "?"))
+    return rows
+
+
+def _wished(wish: Wish) -> str:
+    clients = "lanes as declared" if wish.clients is None else f"{wish.clients} clients"
+    pairs = "" if wish.pairs is None else f" of {wish.pairs} pairs"
+    return f"{clients}{pairs}, {wish.workload.value}"
+
+
+def _now(choice: Choice) -> str:
+    return f"({choice.default})" if choice.now is None else str(choice.now)
+
+
+def document(made: Proposal) -> dict[str, Any]:
+    """The stable form for scripts. Memory is in MiB; `now` is null where the file does not set the key, and
+    `default` then holds.
+    """
+    return {
+        "schema": 1,
+        "machine": dataclasses.asdict(made.machine),
+        "wish": dataclasses.asdict(made.wish),
+        "choices": [
+            {
+                "key": choice.key,
+                "now": choice.now,
+                "default": choice.default,
+                "proposed": choice.proposed,
+                "change": choice.is_change,
+                "why": choice.why,
+                "source": choice.source,
+                "up": made.effects.get(choice.key),
+            }
+            for choice in made.choices
+        ],
+        "memory": [dataclasses.asdict(share) for share in made.budget],
+        "memory_total_mb": made.total_mb,
+        "notes": list(made.notes),
+    }

@@ -1,0 +1,162 @@
+"""`user add`, `passwd`, `drop` and `list`: database users, in PostgreSQL and in Pgpool-II at once.
+
+A password is never an argument: it comes from a hidden prompt, from standard input, or from random numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Annotated
+
+import typer
+
+from poolkeeper.cli import console, context, tables
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.model.assessment import Level
+from poolkeeper.render import client_files
+
+Name = Annotated[str, typer.Argument(help="a-z, 0-9 and _; no word of SQL.")]
+Generate = Annotated[bool, typer.Option("--generate", help="Make a password; it is printed once, on standard output.")]
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="The password is the one line of standard input.")]
+
+HELP = """Database users: the role, Pgpool's list and its reload in one step; whole or not at all.
+
+\b
+  poolkeeper user add alice --database shop     asks for the password, twice
+  poolkeeper user add bob --generate            makes one, and prints it once
+  pass show bob | poolkeeper user passwd bob --password-stdin
+  poolkeeper user drop alice --database shop    with her database; asks first
+  poolkeeper user list                          where PostgreSQL and Pgpool disagree
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    group = typer.Typer(
+        help=HELP, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode=None
+    )
+    group.command()(add)
+    group.command()(passwd)
+    group.command()(drop)
+    group.command("list")(list_users)
+    app.add_typer(group, name="user")
+
+
+def add(
+    ctx: typer.Context,
+    name: Name,
+    database: Annotated[str | None, typer.Option(metavar="DB", help="Create it too; the user owns it.")] = None,
+    generate: Generate = False,
+    password_stdin: FromStdin = False,
+) -> None:
+    """Add a user, ready to log in through every port.
+
+    \b
+      poolkeeper user add alice --database shop
+    """
+    from poolkeeper.operations import user
+
+    where = context.of(ctx)
+    user.check_name(where, name)
+    password = _password(generate, password_stdin)
+    user.add(where, name, password, database, console.Steps())
+    console.err.print(how_to_connect(where, name, database or "postgres"), markup=False)
+    if generate:
+        console.out.print(password, markup=False)
+
+
+def passwd(ctx: typer.Context, name: Name, generate: Generate = False, password_stdin: FromStdin = False) -> None:
+    """Change a user's password. Sessions that are open go on; new ones need the new password.
+
+    For the application's role, .poolkeeper/secrets/app and .poolkeeper/pgpass change with it.
+
+    \b
+      poolkeeper user passwd alice
+    """
+    from poolkeeper.operations import user
+
+    where = context.of(ctx)
+    user.check_name(where, name, app_too=True)
+    password = _password(generate, password_stdin)
+    user.change_password(where, name, password, console.Steps())
+    if generate:
+        console.out.print(password, markup=False)
+
+
+def drop(
+    ctx: typer.Context,
+    name: Name,
+    database: Annotated[
+        str | None, typer.Option(metavar="DB", help="Drop this database of the user too, WITH ALL ITS DATA.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a database is dropped.")] = False,
+) -> None:
+    """Drop a user and end its sessions. A user that owns something stays, and the error says what it owns.
+
+    \b
+      poolkeeper user drop alice --database shop
+    """
+    from poolkeeper.operations import user
+
+    where = context.of(ctx)
+    user.check_name(where, name)
+    if database and not yes:
+        if not sys.stdin.isatty():
+            raise errors.UserError(f"the database {database} would be dropped with all its data", hint="Say so: --yes")
+        typer.confirm(f"Drop the database {database} with all its data?", abort=True)
+    user.drop(where, name, database, console.Steps())
+
+
+def list_users(
+    ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
+) -> None:
+    """List the users of PostgreSQL and of Pgpool, and where the two disagree. It changes nothing.
+
+    `user passwd` mends a user that only PostgreSQL has, or whose passwords differ; `user drop` takes away one that only
+    Pgpool has.
+
+    Exit code: 0 they agree, 1 drift, 3 cannot tell.
+    """
+    from poolkeeper.operations import user_survey
+
+    rows = user_survey.survey(context.of(ctx))
+    if as_json:
+        console.print_json({"schema": 1, "users": [dataclasses.asdict(row) for row in rows]})
+    else:
+        console.out.print(tables.users(rows))
+    unknown = Level.UNKNOWN if any(row.undecided for row in rows) else Level.HEALTHY
+    raise typer.Exit(int(Level.DEGRADED if any(row.has_drift for row in rows) else unknown))
+
+
+def how_to_connect(where: Place, name: str, database: str) -> str:
+    """Ready-to-paste lines. Poolkeeper keeps no added user's password, so that the second one is to be completed."""
+    host, port = client_files.client_host(where.spec), where.spec.lanes.rw.port
+    return f"connect: psql -h {host} -p {port} -U {name} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"
+
+
+def _password(generate: bool, from_stdin: bool) -> str:
+    """The password, by the way that was asked for; checked before anything is looked at."""
+    from poolkeeper.operations import user
+
+    if generate and from_stdin:
+        raise errors.UserError("--generate and --password-stdin are two ways to a password; give one")
+    if generate:
+        return user.generate_password()
+    if not from_stdin and not sys.stdin.isatty():
+        raise errors.UserError(
+            "there is no terminal to ask for the password on",
+            hint="--password-stdin reads it from standard input, --generate makes one and prints it.",
+        )
+    password = _line() if from_stdin else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    user.check_password(password)
+    return str(password)
+
+
+def _line() -> str:
+    """The one line of standard input."""
+    try:
+        return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as e:
+        raise errors.UserError("the password is not UTF-8") from e

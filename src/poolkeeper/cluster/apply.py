@@ -1,0 +1,164 @@
+"""Walk a plan. No decision is made here: what to do, and in what order, is in the plan.
+
+Invariant: every step can be interrupted and begun again; what a service took is noted only after it took it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from poolkeeper.cluster import snapshot, startup
+from poolkeeper.core.wait import wait_for
+from poolkeeper.decide import drift, planning, repair
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.plan import Action, Plan, Step
+from poolkeeper.render import compose_file as rendered
+from poolkeeper.render import patroni_config as rendered_patroni
+from poolkeeper.system import compose, etcd, patroni, state
+
+
+async def walk(steps: Plan, ctx: startup.Context) -> None:
+    """Do every step; the starts first and together, since they are one bring-up."""
+    starts = [service for step in steps.steps if step.action is Action.START for service in step.services]
+    for step in (step for step in steps.steps if step.action is Action.REMOVE):
+        await _walk_one(step, ctx)
+    if starts:
+        await startup.start(ctx, starts)
+    for step in steps.steps:
+        if step.action not in (Action.START, Action.REMOVE):
+            await _walk_one(step, ctx)
+
+
+async def _walk_one(step: Step, ctx: startup.Context) -> None:
+    handlers: dict[Action, Callable[[Step, startup.Context], Awaitable[None]]] = {
+        Action.REMOVE: _remove,
+        Action.RECREATE: _recreate,
+        Action.RELOAD: _reload,
+        Action.RESTART: _restart,
+        Action.PATCH: _patch,
+        Action.RESTART_POSTGRES: _restart_postgres,
+        Action.ATTACH: _attach,
+    }
+    with ctx.progress.step(str(step)):
+        await handlers[step.action](step, ctx)
+
+
+async def _remove(step: Step, ctx: startup.Context) -> None:
+    for service in step.services:
+        volume = rendered.volume_name(ctx.access.spec, service)
+        await asyncio.to_thread(compose.remove_service, ctx.access.spec.name, service, volume=volume)
+
+
+async def _recreate(step: Step, ctx: startup.Context) -> None:
+    await asyncio.to_thread(compose.up, ctx.project, step.services, recreate=True)
+    await _settle(ctx, step.services)
+
+
+async def _restart(step: Step, ctx: startup.Context) -> None:
+    for service in step.services:
+        await asyncio.to_thread(compose.restart, ctx.container(service))
+    await _settle(ctx, step.services)
+
+
+async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
+    """After a disturbance: wait until what was disturbed serves again, before the next one is."""
+    startup.record(ctx, services)
+    spec = ctx.access.spec
+    if any(service in {node.name for node in spec.nodes} for service in services):
+        await startup.wait_nodes(ctx)
+    for service in (s for s in services if s in {m.name for m in spec.etcd.members}):
+
+        async def healthy(service: str = service) -> str | None:
+            seen = await snapshot.see(etcd.observe(ctx.address(service), spec.timeouts.query))
+            return None if seen.value and seen.value.healthy else seen.error or f"{service} has no quorum"
+
+        await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
+
+
+async def _reload(step: Step, ctx: startup.Context) -> None:
+    spec = ctx.access.spec
+    for service in step.services:
+        if service == spec.haproxy.service:
+            await asyncio.to_thread(compose.signal, ctx.container(service), "USR2")
+        elif service in spec.lane_by_service():
+            await asyncio.to_thread(compose.execute, ctx.container(service), ["reload.sh"])
+        else:
+            await patroni.reload(ctx.address(service), ctx.access.rest_auth, spec.timeouts.query)
+    startup.record(ctx, step.services)
+
+
+async def _patch(step: Step, ctx: startup.Context) -> None:
+    """Patch, wait until every node has taken it, then restart those that say they need it: standbys first.
+
+    A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
+    """
+    spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
+    await patroni.patch_config(ctx.address(step.services[0]), dict(step.change), ctx.access.rest_auth, limit)
+    names = list(step.change.get("postgresql", {}).get("parameters", {}))
+    await wait_for("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
+    for _ in range(2):
+        actual = await read_actual(ctx)
+        for pending in planning.pending_restarts(spec, actual):
+            await _walk_one(pending, ctx)
+
+
+def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable[str | None]]:
+    """Has each node either the new value of each parameter, or Patroni's mark that it waits for a restart?"""
+    declared = rendered_patroni.dynamic_config(ctx.access.spec)["postgresql"]["parameters"]
+    wanted = {name: declared[name] for name in names if name in declared}
+
+    async def look() -> str | None:
+        views = await snapshot.see_patroni(ctx.access.spec, ctx.access.spec.timeouts.query)
+        pending = {m.name for v in views.values() if v.value for m in v.value.members if m.pending_restart}
+        for node in (n.name for n in ctx.access.spec.nodes if n.name not in pending):
+            differing = await snapshot.differing_settings(ctx.access.node(node), wanted, ctx.access.spec.timeouts.query)
+            if differing:
+                return f"{node} still has {', '.join(differing)}"
+        return None
+
+    return look
+
+
+async def _restart_postgres(step: Step, ctx: startup.Context) -> None:
+    for node in step.services:
+        await patroni.restart_postgres(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+    await startup.wait_nodes(ctx)
+
+
+async def _attach(step: Step, ctx: startup.Context) -> None:
+    pool = ctx.container(ctx.access.spec.lanes.pool.service)
+    index = {node.name: i for i, node in enumerate(ctx.access.spec.nodes)}
+    for node in step.services:
+        await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
+
+
+async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> planning.Actual:
+    """What is there, as the planner wants it; from a snapshot taken just now, where there is one."""
+    spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
+    containers = seen.containers.value if seen else None
+    if containers is None:
+        containers = await snapshot.see_containers(spec)
+    running = [n.name for n in spec.nodes if n.name in containers and containers[n.name].is_running]
+    if seen is None:
+        seen = Snapshot(at="", patroni=await snapshot.see_patroni(spec, limit) if running else {})
+    view = drift.patroni_view(seen)
+    dynamic = None
+    if view and view.leader:
+        dynamic = (await snapshot.see(patroni.read_config(ctx.address(view.leader), limit))).value
+    return planning.Actual(
+        containers=containers,
+        applied=state.read_applied(ctx.folder),
+        dynamic=dynamic,
+        leader=view.leader if view else None,
+        pending_restart=frozenset(m.name for m in view.members if m.pending_restart) if view else frozenset(),
+        former=state.read_former(ctx.folder),
+    )
+
+
+async def mend_pgpool(ctx: startup.Context, seen: Snapshot) -> Step | None:
+    """Do the next repair of Pgpool's view, if there is one; the step that was done."""
+    step = repair.pgpool_repair(ctx.access.spec, seen)
+    if step:
+        await _walk_one(step, ctx)
+    return step

@@ -1,0 +1,306 @@
+"""What `cluster.toml` should say for so many cores, so much memory and so many clients.
+
+All nodes share one machine, so memory is divided once: first what stands outside PostgreSQL, then the nodes' servers,
+their connections, maintenance and sorting; what is left is the page cache. Invariants, held by properties over
+generated machines: the result passes the spec's rules; the lines of the budget never exceed the machine; with more
+memory no memory setting gets smaller, and with more clients no lane and no max_connections does.
+
+It knows nothing of the data or of the disks. Timings of the election follow the network and the disks, so they are
+left alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper.core import errors
+from poolkeeper.decide import endpoint_sizing
+from poolkeeper.decide.endpoint_sizing import Doors
+from poolkeeper.model import rules
+from poolkeeper.model.grammar import Setting
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.tuning import Choice, Machine, Proposal, Share, Wish, Workload, size
+
+# Sorts and hash tables that one statement holds at once; the largest work_mem that is worth its memory, in MiB; the
+# part of the cores that parallel workers may take; and the most workers of one statement.
+PLAN_NODES = {Workload.OLTP: 1, Workload.MIXED: 2, Workload.REPORTING: 3}
+MOST_WORK_MEM = {Workload.OLTP: 64, Workload.MIXED: 256, Workload.REPORTING: 1024}
+PARALLEL_CORES = {Workload.OLTP: 0.5, Workload.MIXED: 0.75, Workload.REPORTING: 1.0}
+MOST_PER_GATHER = {Workload.OLTP: 2, Workload.MIXED: 4, Workload.REPORTING: 8}
+
+# MiB. Pgpool-II's are of its documentation ("Resource Requirement"), its catalog cache of render/pgpool.py; a
+# connection's is the lower end of what cluster.toml says; the rest is what the containers of an idle cluster hold,
+# rounded up.
+CONNECTION = 5.0
+POOL_PROCESS, POOL_FIXED, POOL_SLOT = 5.0, 10.0 + 19.0, 0.02
+ETCD, KEEPER, DOOR, DOOR_SESSION = 64.0, 96.0, 64.0, 0.0625
+AGENT = 96.0  # Patroni and the supervisor of a node
+SERVER = 48.0  # a server's shared memory besides shared_buffers, and its own processes
+HASH_MEM = 2.0  # hash_mem_multiplier's default
+VACUUMS = 4  # autovacuum_max_workers' default, and one by hand
+LEAST_BUFFERS, MOST_BUFFERS = 16.0, 16384.0
+LEAST_MAINTENANCE, MOST_MAINTENANCE = 16.0, 2048.0
+LEAST_WAL, MOST_WAL = 1024.0, 8192.0
+LEAST_SHM = 256
+
+# PostgreSQL 17's own values of the parameters that are proposed.
+DEFAULTS: dict[str, Setting] = {
+    "shared_buffers": "128MB",
+    "effective_cache_size": "4GB",
+    "work_mem": "4MB",
+    "maintenance_work_mem": "64MB",
+    "max_wal_size": "1GB",
+    "min_wal_size": "80MB",
+    "checkpoint_timeout": "5min",
+    "max_parallel_workers": 8,
+    "max_parallel_workers_per_gather": 2,
+    "max_parallel_maintenance_workers": 2,
+    "max_worker_processes": 8,
+}
+
+BUDGET_RULE = "rule “connection budget”, docs/configuration.md"
+MEMORY_DOCS = "PostgreSQL 17, 19.4 Resource Consumption"
+WAL_DOCS = "PostgreSQL 17, 28.5 WAL Configuration"
+PLANNER_DOCS = "PostgreSQL 17, 19.7 Query Planning"
+PARALLEL_DOCS = "PostgreSQL 17, 15.1 How Parallel Query Works"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Every figure before it is put into words: counts, and MiB."""
+
+    doors: Doors
+    workers: int
+    per_gather: int
+    node: float
+    buffers: float
+    maintenance: float
+    work: float
+    cache: float  # page cache, of one node
+    shm: int
+    wal: float
+    budget: tuple[Share, ...]
+
+
+def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
+    """The proposal. Raises UserError where the machine or a limit of the spec cannot hold what is wanted."""
+    asked = (machine.cores, machine.memory_mb, wish.clients, wish.pairs)
+    if any(number is not None and number < 1 for number in asked):
+        raise errors.UserError("cores, memory, clients and pairs must be at least 1")
+    sizes = _sizes(spec, machine, wish)
+    too_much = _too_much(sizes)
+    if too_much:
+        raise errors.UserError(too_much, hint=_instead(spec, machine, wish))
+    choices = (*endpoint_sizing.choices(spec, wish, sizes.doors), *_servers(spec, wish, sizes, machine))
+    after = apply(spec, tuple(choice for choice in choices if choice.is_change))
+    if broken := rules.broken_rules(after):
+        location, rule = broken[0]
+        raise errors.UserError(f"{'.'.join(map(str, location))}: {rule}", hint="Mend that in cluster.toml first.")
+    return Proposal(machine, wish, choices, sizes.budget, after, tuple(_notes(after, sizes)))
+
+
+def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
+    """The spec with these choices in their places. Raises pydantic's ValidationError for a value out of its range."""
+    raw: dict[str, Any] = spec.model_dump()
+    for choice in choices:
+        *way, last = choice.location
+        table = raw
+        for part in way:
+            table = table[part]
+        table[last] = choice.proposed
+    return ClusterSpec.model_validate(raw)
+
+
+def _too_much(sizes: Sizes) -> str:
+    """What is beyond a limit, as a sentence; "" if all fits."""
+    doors = sizes.doors
+    most = max(doors.children.values())
+    if most > 2000:
+        return f"a lane would need {most} processes of Pgpool-II; 2000 are the limit"
+    if doors.max_connections > 10_000:
+        return f"each node would need max_connections = {doors.max_connections}; 10000 are the limit"
+    if sizes.work < 1:
+        return (
+            f"{doors.sessions} sessions and {doors.opened} connections leave no memory to sort in: "
+            f"work_mem would be {max(sizes.work, 0) * 1024:.0f} kB"
+        )
+    return ""
+
+
+def _instead(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
+    """How many clients there is room for."""
+    fits, beyond = 0, wish.clients or 2000
+    while fits + 1 < beyond:
+        middle = (fits + beyond) // 2
+        tried = Wish(middle, wish.pairs, wish.workload)
+        fits, beyond = (fits, middle) if _too_much(_sizes(spec, machine, tried)) else (middle, beyond)
+    pairs = max(lane.max_pool for lane in endpoint_sizing.declared(spec).values()) if wish.pairs is None else wish.pairs
+    if not fits:
+        return "This machine is too small for the cluster; give it more memory (--memory)."
+    less = " or turn off a direct lane that nobody uses (port = 0)," if spec.direct_lanes() else ""
+    return (
+        f"Here is room for --clients {fits} with {pairs} pairs of user and database (--pairs);{less} or give more "
+        "--memory."
+    )
+
+
+def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
+    doors, count = endpoint_sizing.doors(spec, wish), len(spec.nodes)
+    workers = int(machine.cores * PARALLEL_CORES[wish.workload])
+    per_gather = min(MOST_PER_GATHER[wish.workload], workers // 2)
+    outside = _outside(spec, machine, doors)
+    node = (machine.memory_mb - sum(share.mb for share in outside)) / count
+    buffers = min(max(node / 4, LEAST_BUFFERS), MOST_BUFFERS)
+    maintenance = min(max(node / 16, LEAST_MAINTENANCE), MOST_MAINTENANCE)
+    inside = [
+        Share("shared_buffers", count * buffers, f"{count} nodes × {buffers:.0f} MB"),
+        Share("servers", count * SERVER, f"{count} nodes × {SERVER:.0f} MB of other shared memory and processes"),
+        Share(
+            "connections",
+            doors.opened * CONNECTION,
+            f"{doors.opened} open when every lane is full × {CONNECTION:.0f} MB",
+        ),
+        Share("maintenance", VACUUMS * maintenance, f"{VACUUMS} × maintenance_work_mem, on the primary alone"),
+    ]
+    cache = max(node / 4, 0)
+    rest = machine.memory_mb - sum(share.mb for share in (*outside, *inside)) - count * cache
+    holders = (doors.sessions + count * workers) * HASH_MEM * PLAN_NODES[wish.workload]
+    most = MOST_WORK_MEM[wish.workload]
+    work = min(rest / holders, most)
+    cache += max(rest - work * holders, 0) / count
+    said = f"{holders:.0f} sorts or hash tables at once × {work:.1f} MB"
+    budget = (
+        *outside,
+        *inside,
+        Share("work_mem", work * holders, said),
+        Share("page cache", count * cache, "what no other line takes"),
+    )
+    return Sizes(
+        doors=doors,
+        workers=workers,
+        per_gather=per_gather,
+        node=node,
+        buffers=buffers,
+        maintenance=maintenance,
+        work=work,
+        cache=cache,
+        shm=_shm(work, workers, per_gather, doors.sessions),
+        wal=min(max(4 * buffers, LEAST_WAL), MOST_WAL),
+        budget=budget,
+    )
+
+
+def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
+    """Shared hash tables of every parallel statement, in steps of 64 MiB; they are part of the line work_mem."""
+    statements = min(workers // per_gather, sessions) if per_gather else 0
+    needed = HASH_MEM * max(work, 0) * (workers + statements) if statements else 0
+    return max(LEAST_SHM, min(math.ceil(needed / 64) * 64, 1_048_576))
+
+
+def _outside(spec: ClusterSpec, machine: Machine, doors: Doors) -> list[Share]:
+    """What is not PostgreSQL's."""
+    members, count, system = len(spec.etcd.members), len(spec.nodes), max(512.0, machine.memory_mb / 10)
+    processes, sessions = sum(doors.children.values()), doors.sessions
+    pool = len(doors.children) * POOL_FIXED + processes * POOL_PROCESS + doors.pooled * POOL_SLOT
+    formula = (
+        f"3 × {POOL_FIXED:.0f} MB + {processes} processes × {POOL_PROCESS:.0f} MB + {POOL_SLOT} MB a pooled connection"
+    )
+    return [
+        Share("system and engine", system, "a tenth of the memory, at least 512 MB"),
+        Share("etcd", members * ETCD, f"{members} members × {ETCD:.0f} MB"),
+        Share("Pgpool-II", pool, formula),
+        Share("HAProxy", DOOR + sessions * DOOR_SESSION, f"{DOOR:.0f} MB + {sessions} sessions × 64 kB of buffers"),
+        Share("keeper", KEEPER, f"{KEEPER:.0f} MB"),
+        Share("Patroni", count * AGENT, f"{count} nodes × {AGENT:.0f} MB"),
+    ]
+
+
+def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> Iterator[Choice]:
+    server, haproxy, doors = spec.postgresql, spec.haproxy, sizes.doors
+    formula = endpoint_sizing.connections_formula(spec, doors)
+    yield Choice(
+        ("postgresql", "max_connections"),
+        server.max_connections,
+        doors.max_connections,
+        f"Per node: all lanes may ask the same node after role changes: {formula} ≤ {doors.max_connections}.",
+        BUDGET_RULE,
+    )
+    yield Choice(
+        ("postgresql", "shared_memory_mb"),
+        server.shared_memory_mb,
+        sizes.shm,
+        f"Per node: shared hash tables of parallel statements live in /dev/shm: 2 × work_mem × ({sizes.workers} "
+        f"workers + their leaders), in steps of 64, at least {LEAST_SHM}.",
+        PARALLEL_DOCS,
+    )
+    for name, proposed, why, source in _parameters(sizes, wish, machine, len(spec.nodes)):
+        now = server.parameters.get(name)
+        yield Choice(("postgresql", "parameters", name), now, proposed, why, source, DEFAULTS[name])
+    waits = spec.patroni.ttl * 1000 + haproxy.hold_ms
+    yield Choice(
+        ("haproxy", "queue_timeout_ms"),
+        haproxy.queue_timeout_ms,
+        max(haproxy.queue_timeout_ms, waits),
+        f"Who waits for a process should outlast a failover: at least patroni.ttl + haproxy.hold_ms = {waits} ms.",
+        "docs/architecture.md, Lanes",
+    )
+
+
+def _parameters(sizes: Sizes, wish: Wish, machine: Machine, nodes: int) -> Iterator[tuple[str, Setting, str, str]]:
+    """(name, value, why, source) of each parameter of postgresql.conf; all are per node."""
+    node, wal = f"{sizes.node:.0f} MB", size(sizes.wal)
+    yield "shared_buffers", size(sizes.buffers), f"Per node: a quarter of its {node}, at most 16 GB.", MEMORY_DOCS
+    yield (
+        "effective_cache_size",
+        size(sizes.buffers + sizes.cache),
+        f"Per node: shared_buffers + its {sizes.cache:.0f} MB of the page cache; it takes no memory, it only tells.",
+        PLANNER_DOCS,
+    )
+    yield (
+        "work_mem",
+        size(sizes.work),
+        f"What is left over {sizes.doors.sessions} sessions and {nodes}×{sizes.workers} parallel workers, × "
+        f"{HASH_MEM:.0f} (hash_mem_multiplier) × {PLAN_NODES[wish.workload]} sorts a statement, at most "
+        f"{MOST_WORK_MEM[wish.workload]} MB.",
+        MEMORY_DOCS,
+    )
+    why = f"Per node: a sixteenth of its {node}, at most 2 GB; {VACUUMS} at once, on the primary alone."
+    yield "maintenance_work_mem", size(sizes.maintenance), why, MEMORY_DOCS
+    why = f"Per node: 4 × shared_buffers, 1 to 8 GB, so that checkpoints come by time; {nodes} × {wal} of disk."
+    yield "max_wal_size", wal, why, WAL_DOCS
+    yield "min_wal_size", size(sizes.wal / 4), "Per node: a quarter of max_wal_size is kept to be used again.", WAL_DOCS
+    yield (
+        "checkpoint_timeout",
+        "15min",
+        "Each page is logged whole once after a checkpoint, so rarer ones write less WAL; nobody waits for the longer "
+        "recovery: a standby takes over.",
+        WAL_DOCS,
+    )
+    part = f"{PARALLEL_CORES[wish.workload]:.0%} of {machine.cores} cores ({wish.workload.value})"
+    why = f"Per node: {part}, which {nodes} nodes share."
+    yield "max_parallel_workers", sizes.workers, why, PARALLEL_DOCS
+    most = MOST_PER_GATHER[wish.workload]
+    why = f"Half of max_parallel_workers, at most {most}: two statements at least can be parallel."
+    yield "max_parallel_workers_per_gather", sizes.per_gather, why, PARALLEL_DOCS
+    why = "Half of the cores, at most 4: for CREATE INDEX and VACUUM."
+    yield "max_parallel_maintenance_workers", min(4, machine.cores // 2), why, PARALLEL_DOCS
+    why = "max_parallel_workers + 4 for others, at least PostgreSQL's own 8."
+    yield "max_worker_processes", max(8, sizes.workers + 4), why, MEMORY_DOCS
+
+
+def _notes(spec: ClusterSpec, sizes: Sizes) -> Iterator[str]:
+    count = len(spec.nodes)
+    keep = spec.postgresql.parameters.get("max_slot_wal_keep_size", "-1, without a limit")
+    yield (
+        f"Per node are all of postgresql.*: {count} nodes share this machine, each with {sizes.node:.0f} MB of it. Per "
+        "lane are num_init_children and max_pool, of the direct lanes max_sessions."
+    )
+    yield f"WAL needs disk: {count} × ({size(sizes.wal)} max_wal_size + {keep} max_slot_wal_keep_size) at the most."
+    yield "No container has a memory limit: the budget holds by these values, and the kernel knows nothing of it."
+    yield (
+        "Left alone: etcd's heartbeat and election, Patroni's ttl, loop_wait and retry_timeout, the checks of HAProxy: "
+        "they follow the network and the disks (poolkeeper doctor measures them), not cores or memory."
+    )

@@ -1,0 +1,122 @@
+"""The last role change, out of everybody's log lines.
+
+It is found by the last time that a node took the lease to be promoted. The story begins with the first cause shortly
+before that and ends with the last step that belongs to it. Times are the engine's, of the moment at which it took the
+line: programs that buffer their output appear late, and lines of the same millisecond in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from poolkeeper.decide import log_signs
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.timeline import CAUSES, Act, LogLine, Step, Story
+
+BEFORE = timedelta(seconds=30)  # the lease (20 s), and what an election may take
+AFTER = timedelta(seconds=180)  # until the former primary is back, cloned anew at worst
+SETTLED = timedelta(seconds=20)  # from then on, until Pgpool-II has it again
+TAKEN = (Act.LOCKED, Act.PROMOTING, Act.PROMOTED)
+SAME = timedelta(milliseconds=100)  # two lines of the same words in such a time are one: HAProxy writes to two channels
+
+
+def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Story | None:
+    """The story, or None where the logs tell of no role change. `lines` may come in any order."""
+    classified = (log_signs.classify(spec, line) for line in lines)
+    steps = _without_doubles(sorted((step for step in classified if step), key=lambda step: step.at))
+    anchors = [i for i, step in enumerate(steps) if step.act in TAKEN]
+    if not anchors:
+        return None
+    first = _first_of_change(steps, anchors)
+    primary = steps[anchors[-1]].node
+    before = [step for step in steps[:first] if steps[first].at - step.at <= BEFORE]
+    told = [*_since_cause(before, primary), *steps[first:]]
+    former = _former(told, primary)
+    end = _end(told, steps[anchors[-1]], former)
+    return Story(primary, former, tuple(step for step in told if step.at <= end))
+
+
+def _without_doubles(steps: Sequence[Step]) -> list[Step]:
+    kept: list[Step] = []
+    for step in steps:
+        recent = (old for old in reversed(kept[-8:]) if step.at - old.at <= SAME)
+        if not any((old.service, old.act, old.words) == (step.service, step.act, step.words) for old in recent):
+            kept.append(step)
+    return kept
+
+
+def _first_of_change(steps: Sequence[Step], anchors: Sequence[int]) -> int:
+    """The earliest of the anchors that belong to the last promotion: the same node, without a cause in between."""
+    last = anchors[-1]
+    first = last
+    for later, earlier in pairwise(reversed(anchors)):
+        if not _is_same_change(steps[earlier], steps[last]) or _lost(steps[earlier:later], steps[last].node):
+            break
+        first = earlier
+    return first
+
+
+def _is_same_change(earlier: Step, last: Step) -> bool:
+    return earlier.node == last.node and last.at - earlier.at <= BEFORE
+
+
+def _lost(steps: Sequence[Step], node: str) -> bool:
+    """Did this node lose its role in between?"""
+    return any(step.act in (Act.DEMOTED, Act.ASKED) and step.node == node for step in steps)
+
+
+def _since_cause(steps: Sequence[Step], primary: str) -> Sequence[Step]:
+    """From the cause on: that somebody asked, else the first thing that befell the former primary, else any cause.
+
+    A standby that was restarted a moment before is no cause; nor is anything before an earlier promotion.
+    """
+    taken = [i for i, step in enumerate(steps) if step.act in TAKEN]
+    steps = steps[taken[-1] + 1 :] if taken else steps
+    asked = [i for i, step in enumerate(steps) if step.act is Act.ASKED]
+    if asked:
+        return steps[asked[-1] :]
+    former = _former(steps, primary)
+    causes = [step for step in steps if step.act in CAUSES]
+    first = next((step for step in causes if step.node == former), next(iter(causes), None))
+    return steps[steps.index(first) :] if first else ()
+
+
+def _former(steps: Sequence[Step], primary: str) -> str | None:
+    """Who lost the role: the node that was asked, else the last one before the promotion whose lease or server went."""
+    taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
+    for acts in ((Act.ASKED,), (Act.RELEASED, Act.DEMOTED, Act.DIED, Act.STOPPED)):
+        nodes = [step.node for step in steps[:taken] if step.act in acts and step.node not in ("", primary)]
+        if nodes:
+            return nodes[-1]
+    return None
+
+
+def _end(steps: Sequence[Step], promoted: Step, former: str | None) -> datetime:
+    """When the story ends: a while after the former primary streams again."""
+    back = (s.at for s in steps if s.act is Act.STREAMING and s.node == former and s.at > promoted.at)
+    return min(promoted.at + AFTER, next(back, promoted.at + AFTER) + SETTLED)
+
+
+def document(cluster: str, story: Story) -> dict[str, object]:
+    """The stable form for scripts. Times are ISO 8601; offsets are milliseconds since the first step."""
+    return {
+        "schema": 1,
+        "cluster": cluster,
+        "kind": story.kind,
+        "former": story.former,
+        "primary": story.primary,
+        "began": story.steps[0].at.isoformat(timespec="milliseconds"),
+        "steps": [
+            {
+                "at": step.at.isoformat(timespec="milliseconds"),
+                "offset_ms": story.offset_ms(step),
+                "service": step.service,
+                "node": step.node or None,
+                "act": step.act.value,
+                "words": step.words,
+            }
+            for step in story.steps
+        ],
+    }

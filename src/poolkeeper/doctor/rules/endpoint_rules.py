@@ -1,0 +1,196 @@
+"""What clients meet first: a free session of a lane, a place in a queue, a kept connection.
+
+Not known: how many wait for a full direct lane. HAProxy does not accept them, so only the kernel has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.doctor.rules.rule import Look, share, value_of
+from poolkeeper.model.diagnosis import Facts, Judgement, PoolUse, Traffic
+from poolkeeper.model.spec import ClusterSpec, Lane
+
+NEARLY_FULL = 0.9
+ENOUGH_SESSIONS = 100  # served by the processes that there are, before reuse is judged
+LEAST_REUSE = 2.0  # sessions a kept connection has served, on average
+CROWDED = 0.8  # of a frontend's own limit
+DOORS = ("rw", "ro")
+LANES = ("rw", "ro", "pool")
+
+
+def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+    """Each lane's processes and connections, and HAProxy's queues and limits."""
+    for key in LANES:
+        lane: Lane = getattr(spec.lanes, key)
+        yield _processes(facts, key, lane)
+        yield _pairs(facts, key, lane)
+        yield _reuse(spec, facts, key)
+    for key in DOORS:
+        yield _queue(spec, facts, key, getattr(spec.lanes, key).service)
+    for key in spec.direct_lanes():
+        yield _direct_sessions(facts, key)
+        yield _direct_queue(facts, key)
+    yield from _frontends(spec, facts)
+
+
+def _row(facts: Facts, proxy: str, name: str) -> Traffic | None:
+    rows = value_of(facts.traffic) or ()
+    return next((row for row in rows if row.proxy == proxy and row.name == name), None)
+
+
+def _processes(facts: Facts, key: str, lane: Lane) -> Judgement:
+    """By HAProxy's word where it stands before the lane: a full lane lets nobody in to ask Pgpool-II itself."""
+    look = Look(
+        "lanes.sessions",
+        key,
+        f"{NEARLY_FULL:.0%} of the sessions that the lane serves at once",
+        f"lanes.{key}.num_init_children",
+        "Raise it with postgresql.max_connections (poolkeeper tune --clients N computes both), or have clients "
+        "close sessions that they do not use.",
+        "SHOW pool_processes",
+    )
+    reading = facts.lanes.get(key)
+    row = _row(facts, f"lane_{key}", lane.service)
+    if row and row.limit:
+        figure = f"{row.sessions} of {row.limit}"
+        says = f"{figure} sessions are open at the lane {key}, at most {row.most_sessions} since HAProxy began"
+        return look.judged(row.sessions >= NEARLY_FULL * row.limit, figure, says, facts.traffic, reading)
+    use = value_of(reading)
+    if use is None:
+        return look.unknown(*((facts.traffic, reading) if key in DOORS else (reading,)))
+    figure = f"{use.busy} of {use.children}"
+    full = use.busy >= NEARLY_FULL * use.children
+    return look.judged(full, figure, f"{figure} processes of the lane {key} serve a client", reading)
+
+
+def _pairs(facts: Facts, key: str, lane: Lane) -> Judgement:
+    look = Look(
+        "lanes.pairs",
+        key,
+        f"max_pool = {lane.max_pool} pairs of user and database",
+        f"lanes.{key}.max_pool",
+        "Raise it (poolkeeper tune --pairs N computes max_connections with it), or have the clients of a lane log in "
+        "with fewer users and databases.",
+        "SHOW pool_pools",
+    )
+    reading = facts.lanes.get(key)
+    use = value_of(reading)
+    if use is None:
+        return look.unknown(reading)
+    count = len(use.pairs)
+    says = f"{count} pairs of user and database are kept in the lane {key}"
+    more = "; a process that meets one more closes a connection for it" if count > lane.max_pool else ""
+    return look.judged(count > lane.max_pool, str(count), says + more, reading)
+
+
+def _reuse(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
+    look = Look(
+        "lanes.reuse",
+        key,
+        f"{LEAST_REUSE:g} sessions a kept connection, once {ENOUGH_SESSIONS} were served",
+        "pgpool.child_life_time" if spec.pgpool.connection_cache else "pgpool.connection_cache",
+        "Keep connections for longer (pgpool.child_life_time, pgpool.connection_cache), or have clients keep theirs: "
+        "each new one costs a login and a server process.",
+        "SHOW pool_pools",
+    )
+    reading = facts.lanes.get(key)
+    use = value_of(reading)
+    if use is None:
+        return look.unknown(reading)
+    mean = use.uses / use.connections if use.connections else 0.0
+    figure = f"{mean:.1f}"
+    says = f"{use.sessions} sessions were served; each of the {use.connections} kept connections served {mean:.1f}"
+    return look.judged(_reconnects(use, mean), figure, says, reading)
+
+
+def _reconnects(use: PoolUse, mean: float) -> bool:
+    return use.sessions >= ENOUGH_SESSIONS and mean < LEAST_REUSE
+
+
+def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement:
+    """Those who wait for the lane; HAProxy counts some at the backend and some at its server."""
+    look = Look(
+        "haproxy.queue",
+        key,
+        "nobody waits",
+        f"lanes.{key}.num_init_children",
+        f"Raise it with max_connections (poolkeeper tune --clients N): a client waits at most "
+        f"{spec.haproxy.queue_timeout_ms / 1000:g} s (haproxy.queue_timeout_ms), then it is refused.",
+        f"echo 'show stat' to HAProxy: qcur, qmax of lane_{key}",
+    )
+    row = _row(facts, f"lane_{key}", "BACKEND")
+    if row is None:
+        why = "" if value_of(facts.traffic) is None else f"HAProxy has no backend lane_{key}"
+        return look.unknown(facts.traffic, why=why)
+    rows = [row, *([server] if (server := _row(facts, f"lane_{key}", service)) else [])]
+    waiting, most = max(r.queued for r in rows), max(r.most_queued for r in rows)
+    says = f"{waiting} clients wait for a free session of the lane {key}, at most {most} since HAProxy began"
+    return look.judged(waiting > 0, str(waiting), says, facts.traffic)
+
+
+def _direct(facts: Facts, key: str) -> Traffic | str:
+    """The row of a direct lane's door, which has a limit of its own; or why there is none."""
+    row = _row(facts, key, "FRONTEND")
+    if row and row.limit:
+        return row
+    if value_of(facts.traffic) is None:
+        return ""  # the reading has the reason
+    return f"HAProxy's frontend {key} has no limit" if row else f"HAProxy has no frontend {key}"
+
+
+def _direct_sessions(facts: Facts, key: str) -> Judgement:
+    look = Look(
+        "lanes.sessions",
+        key,
+        f"{NEARLY_FULL:.0%} of the sessions that the lane serves at once",
+        f"lanes.{key}.max_sessions",
+        "Raise it with postgresql.max_connections (poolkeeper tune --clients N computes both), or make the programs' "
+        "own pools smaller: the sum of them must fit.",
+        f"echo 'show stat' to HAProxy: scur, smax, slim of {key}",
+    )
+    row = _direct(facts, key)
+    if isinstance(row, str):
+        return look.unknown(facts.traffic, why=row)
+    limit = row.limit or 0
+    figure = f"{row.sessions} of {limit}"
+    says = f"{figure} sessions are open at the lane {key}, at most {row.most_sessions} since HAProxy began"
+    return look.judged(row.sessions >= NEARLY_FULL * limit, figure, says, facts.traffic)
+
+
+def _direct_queue(facts: Facts, key: str) -> Judgement:
+    """Its door has no queue: while there is room everybody is let in, and then nobody."""
+    look = Look(
+        "haproxy.queue",
+        key,
+        "there is room for one more",
+        f"lanes.{key}.max_sessions",
+        "Raise it with max_connections (poolkeeper tune --clients N): a client waits, connected and without an answer, "
+        "until a session ends or its own connection timeout.",
+        f"echo 'show stat' to HAProxy: scur, slim of {key}",
+    )
+    row = _direct(facts, key)
+    if isinstance(row, str):
+        return look.unknown(facts.traffic, why=row)
+    limit = row.limit or 0
+    figure = f"{max(0, limit - row.sessions)} free"
+    says = f"the lane {key} would let {limit - row.sessions} more in, so nobody waits for a place"
+    full = row.sessions >= limit
+    if full:
+        says = f"the lane {key} is full: who comes now waits until a session ends (how many do, HAProxy does not count)"
+    return look.judged(full, figure, says, facts.traffic)
+
+
+def _frontends(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+    """The ports that have HAProxy's own limit; a direct lane's is that of its sessions."""
+    rows = value_of(facts.traffic)
+    advice = "HAProxy's own limit follows the lanes' num_init_children; look who opens so many sessions."
+    if rows is None:
+        yield Look("haproxy.sessions", "haproxy", f"{CROWDED:.0%} of each port's limit", "").unknown(facts.traffic)
+        return
+    for row in rows:
+        if row.name == "FRONTEND" and row.limit and row.proxy not in spec.direct_lanes():
+            look = Look("haproxy.sessions", row.proxy, f"{CROWDED:.0%} of its limit", "", advice)
+            figure = f"{row.sessions} of {row.limit}"
+            says = f"{figure} sessions ({share(row.sessions, row.limit)}) are open at HAProxy's port {row.proxy}"
+            yield look.judged(row.sessions >= CROWDED * row.limit, figure, says, facts.traffic)

@@ -1,0 +1,179 @@
+"""What everything stands on: the disks, the machine's processors and memory, and etcd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.cluster.reading import listed
+from poolkeeper.doctor.rules.rule import Look, SomeReading, amount, share, value_of
+from poolkeeper.model.diagnosis import EtcdLoad, Facts, Judgement, Volume
+from poolkeeper.model.spec import ClusterSpec
+
+FULL = 0.8
+LOAD = 2.0  # runnable processes a core
+LEAST_AVAILABLE = 0.1
+SLOWEST = 0.99  # the quantile of etcd's writes
+SHM = "/dev/shm"
+
+
+def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+    """Each service's volumes, each etcd member, the machine, and who was killed for want of memory."""
+    for service in (*(n.name for n in spec.nodes), *(m.name for m in spec.etcd.members)):
+        yield from _volumes(spec, facts, service)
+    for member in spec.etcd.members:
+        yield from _etcd(spec, facts, member.name)
+    yield from _host(facts)
+    yield _killed(facts)
+
+
+def _volumes(spec: ClusterSpec, facts: Facts, service: str) -> Iterator[Judgement]:
+    reading = facts.volumes.get(service)
+    found = value_of(reading)
+    is_node = service in {node.name for node in spec.nodes}
+    disk, shm = _disk_look(service, is_node), _shm_look(service)
+    if found is None:
+        yield disk.unknown(reading)
+        if is_node:
+            yield shm.unknown(reading)
+        return
+    disks = [volume for volume in found if volume.path != SHM]
+    yield _fullest(disk, disks, reading)
+    if is_node:
+        yield _fullest(shm, [volume for volume in found if volume.path == SHM], reading)
+
+
+def _disk_look(service: str, is_node: bool) -> Look:
+    return Look(
+        "disk.volume",
+        service,
+        f"{FULL:.0%} of what a user may fill",
+        "postgresql.parameters.max_slot_wal_keep_size" if is_node else "",
+        "Free some, or give the engine's disk more; max_wal_size and max_slot_wal_keep_size bound what WAL may take. "
+        "A full disk stops PostgreSQL, and etcd with it where they share one.",
+        "SELECT datname, pg_size_pretty(pg_database_size(datname)) FROM pg_database; pg_ls_waldir()" if is_node else "",
+    )
+
+
+def _shm_look(service: str) -> Look:
+    return Look(
+        "disk.shared_memory",
+        service,
+        f"{FULL:.0%}",
+        "postgresql.shared_memory_mb",
+        "Raise it (poolkeeper tune), or lower work_mem: parallel queries fail when it is full.",
+        "docker exec NODE df /dev/shm",
+    )
+
+
+def _fullest(look: Look, volumes: list[Volume], reading: SomeReading) -> Judgement:
+    if not volumes:
+        return look.unknown(reading, why="df did not tell of it")
+    volume = max(volumes, key=_used)
+    figure = f"{_used(volume):.0%}"
+    says = f"{figure} of {volume.path} is used, {amount(volume.free)} are free"
+    return look.judged(_used(volume) >= FULL, figure, says, reading)
+
+
+def _used(volume: Volume) -> float:
+    """As `df` counts: what root keeps for itself is neither used nor free."""
+    return volume.used / (volume.used + volume.free) if volume.used + volume.free else 1.0
+
+
+def _etcd(spec: ClusterSpec, facts: Facts, name: str) -> Iterator[Judgement]:
+    reading = facts.etcd.get(name)
+    load = value_of(reading)
+    size = Look(
+        "etcd.size",
+        name,
+        f"{FULL:.0%} of its quota",
+        "",
+        "Defragment it (etcdctl defrag), member by member; beyond its quota etcd refuses all writes, Patroni's too.",
+        "etcdctl endpoint status --write-out=table",
+    )
+    heartbeat = spec.etcd.heartbeat_ms
+    fsync = Look(
+        "etcd.fsync",
+        name,
+        f"99% not beyond etcd.heartbeat_ms = {heartbeat} ms",
+        "etcd.heartbeat_ms",
+        "Give etcd a disk of its own or a faster one; else raise heartbeat_ms, and election_ms to ten times that: a "
+        "leader that waits for its disk misses heartbeats, and etcd elects anew.",
+        f"curl http://{spec.addresses()[name]}:2379/metrics | grep wal_fsync",
+    )
+    if load is None:
+        yield size.unknown(reading)
+        yield fsync.unknown(reading)
+        return
+    figure = share(load.db_bytes, load.quota_bytes)
+    says = f"its database has {amount(load.db_bytes)} of {amount(load.quota_bytes)}"
+    yield size.judged(load.db_bytes >= FULL * load.quota_bytes, figure, says, reading)
+    between = slowest(load)
+    if between is None:
+        yield fsync.unknown(reading, why="etcd has written nothing to its log yet")
+        return
+    least, most = (f"{bound * 1000:g} ms" if bound != float("inf") else "any time" for bound in between)
+    says = (
+        f"since it started, the slowest 1% of the writes of its log took more than {least} to {most}; "
+        f"{load.heartbeat_failures} heartbeats came late, {load.leader_changes} changes of the leader"
+    )
+    yield fsync.judged(between[0] * 1000 >= heartbeat, f"{least} to {most}", says, reading)
+
+
+def slowest(load: EtcdLoad) -> tuple[float, float] | None:
+    """Between which bounds, in seconds, 99% of the writes end; None without any. etcd counts them in buckets."""
+    total = max((count for _, count in load.fsyncs), default=0)
+    below = 0.0
+    for bound, count in load.fsyncs:
+        if total and count >= SLOWEST * total:
+            return below, bound
+        below = bound
+    return None
+
+
+def _host(facts: Facts) -> Iterator[Judgement]:
+    load = value_of(facts.host)
+    busy = Look(
+        "machine.processors",
+        "machine",
+        f"a load of {LOAD:g} a core",
+        "",
+        "Look which process it is (top); fewer sessions at once (num_init_children) queue at the door instead of here.",
+        "docker stats",
+    )
+    memory = Look(
+        "machine.memory",
+        "machine",
+        f"{LEAST_AVAILABLE:.0%} available",
+        "postgresql.parameters.shared_buffers",
+        "Run `poolkeeper tune`: its budget says what the memory goes to.",
+        "docker stats; free -m",
+    )
+    if load is None:
+        yield busy.unknown(facts.host)
+        yield memory.unknown(facts.host)
+        return
+    says = f"{load.load:g} processes on average ran or waited to run in the last minute, on {load.cores} cores"
+    yield busy.judged(load.load > LOAD * load.cores, f"{load.load:g}", says, facts.host)
+    figure = share(load.available_mb, load.memory_mb)
+    says = f"{load.available_mb} of {load.memory_mb} MB are available ({figure})"
+    yield memory.judged(load.available_mb < LEAST_AVAILABLE * load.memory_mb, figure, says, facts.host)
+
+
+def _killed(facts: Facts) -> Judgement:
+    look = Look(
+        "machine.out_of_memory",
+        "containers",
+        "no container was killed for want of memory",
+        "postgresql.parameters.work_mem",
+        "Run `poolkeeper tune`: its budget says what the memory goes to.",
+        "docker inspect --format '{{.State.OOMKilled}}' NAME; dmesg",
+    )
+    found = value_of(facts.containers)
+    if not found:
+        why = "" if found is None else "no container of this cluster exists"
+        return look.unknown(facts.containers, why=why)
+    killed = sorted(name for name, container in found.items() if container.oom_killed)
+    says = (
+        f"{listed(killed)} lost a process to the kernel's want of memory" if killed else "no container lost a process"
+    )
+    return look.judged(bool(killed), str(len(killed)), says, facts.containers)

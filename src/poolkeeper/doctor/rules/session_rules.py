@@ -1,0 +1,110 @@
+"""What sessions do to each other on one PostgreSQL: long transactions, old snapshots, locks."""
+
+from __future__ import annotations
+
+from poolkeeper.doctor.rules.rule import Decision, Look, lasting
+from poolkeeper.model.diagnosis import Judgement, NodeLoad
+from poolkeeper.model.probe import Reading
+
+LONG_TRANSACTION, LONG_IDLE, LONG_LOCK = 900.0, 300.0, 1.0  # seconds
+OLD_XMIN = 10_000_000  # transactions
+
+
+def _long_transactions(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+    longest = load.activity.longest_transaction
+    figure = lasting(longest)
+    return look.judged(longest > LONG_TRANSACTION, figure, f"the longest transaction is open for {figure}", seen)
+
+
+def _idle(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+    longest = load.activity.longest_idle_transaction
+    figure = lasting(longest)
+    says = (
+        f"a session has been idle in its transaction for {figure}" if longest else "no session is idle in a transaction"
+    )
+    return look.judged(longest > LONG_IDLE, figure, says, seen)
+
+
+def _oldest_xmin(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+    ages = {
+        "a session": load.activity.xmin_age,
+        "a prepared transaction": load.activity.prepared_age,
+        **{f"the slot {slot.name}": slot.xmin_age for slot in load.slots},
+    }
+    holder, age = max(ages.items(), key=lambda pair: pair[1])
+    says = f"the oldest snapshot is {age:,} transactions old" + (f", held by {holder}" if age else "")
+    return look.judged(age > OLD_XMIN, f"{age:,}", says, seen)
+
+
+def _prepared(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+    doing = load.activity
+    says = f"{doing.prepared} prepared transactions, the oldest for {lasting(doing.longest_prepared)}"
+    return look.judged(doing.longest_prepared > LONG_IDLE, str(doing.prepared), says, seen)
+
+
+def _lock_waits(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+    doing = load.activity
+    says = f"{doing.lock_waits} sessions wait for a lock for more than a second"
+    says += f", the longest for {lasting(doing.longest_lock_wait)}" if doing.lock_waits else ""
+    return look.judged(doing.lock_waits > 0, str(doing.lock_waits), says, seen)
+
+
+CHECKS: tuple[tuple[Look, Decision], ...] = (
+    (
+        Look(
+            "postgresql.long_transactions",
+            "",
+            lasting(LONG_TRANSACTION),
+            "postgresql.parameters.transaction_timeout",
+            "End it, or bound such transactions by transaction_timeout or statement_timeout.",
+            "SELECT pid, usename, state, xact_start, query FROM pg_stat_activity ORDER BY xact_start LIMIT 10",
+        ),
+        _long_transactions,
+    ),
+    (
+        Look(
+            "postgresql.idle_in_transaction",
+            "",
+            lasting(LONG_IDLE),
+            "postgresql.parameters.idle_in_transaction_session_timeout",
+            "Have the client commit before it waits; this parameter ends those that do not.",
+            "SELECT pid, usename, state_change, query FROM pg_stat_activity WHERE state LIKE 'idle in tr%' ORDER BY 3",
+        ),
+        _idle,
+    ),
+    (
+        Look(
+            "postgresql.oldest_xmin",
+            "",
+            f"{OLD_XMIN:,} transactions",
+            "",
+            "End what holds it (a session, a prepared transaction, a slot): vacuum keeps what it may still see.",
+            "SELECT pid, age(backend_xmin), query FROM pg_stat_activity ORDER BY 2 DESC NULLS LAST; pg_prepared_xacts; "
+            "pg_replication_slots.xmin",
+        ),
+        _oldest_xmin,
+    ),
+    (
+        Look(
+            "postgresql.prepared_transactions",
+            "",
+            f"one for {lasting(LONG_IDLE)}",
+            "",
+            "COMMIT PREPARED or ROLLBACK PREPARED it: it holds its locks and rows through every restart.",
+            "SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared",
+        ),
+        _prepared,
+    ),
+    (
+        Look(
+            "postgresql.lock_waits",
+            "",
+            f"nobody for longer than {lasting(LONG_LOCK)}",
+            "postgresql.parameters.lock_timeout",
+            "End or shorten the transaction that holds the lock; lock_timeout bounds the wait.",
+            "SELECT pid, pg_blocking_pids(pid), wait_event, query FROM pg_stat_activity WHERE "
+            "cardinality(pg_blocking_pids(pid)) > 0",
+        ),
+        _lock_waits,
+    ),
+)

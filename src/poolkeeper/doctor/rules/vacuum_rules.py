@@ -1,0 +1,107 @@
+"""What becomes a limit later: old transactions, tables that nobody vacuums, dead rows that pile up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.cluster.reading import listed
+from poolkeeper.doctor.rules.rule import Look, SomeReading, value_of
+from poolkeeper.model.diagnosis import Facts, Judgement, NodeLoad
+from poolkeeper.model.probe import Reading
+from poolkeeper.model.spec import ClusterSpec
+
+OVERDUE = 1.5  # times autovacuum_freeze_max_age: the vacuum that begins there is not done, or does not help
+SHOWN = 5
+AGES_QUERY = "SELECT datname, age(datfrozenxid), mxid_age(datminmxid) FROM pg_database ORDER BY 2 DESC"
+
+
+def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+    """Of the primary: vacuum works there alone. Without one primary all is unknown."""
+    del spec
+    reading = facts.nodes.get(facts.primary) if facts.primary else None
+    load = value_of(reading)
+    silent = [other for other in facts.nodes.values() if other.value is None]
+    why = "" if silent else "the nodes do not tell one primary"
+    for look, multixact in _ages():
+        if load is None or reading is None:
+            yield look.unknown(*silent, why=why)
+        else:
+            yield _wraparound(look, load, reading, multixact)
+    look = Look("vacuum.autovacuum", "cluster", "on", "postgresql.parameters.autovacuum", "Set it to on.")
+    if load is None:
+        yield look.unknown(*silent, why=why)
+    else:
+        value = load.settings["autovacuum"]
+        yield look.judged(value != "on", value, f"autovacuum is {value}", reading)
+    yield from _tables(facts, why, silent)
+
+
+def _ages() -> tuple[tuple[Look, bool], ...]:
+    advice = "Vacuum that database (vacuumdb --freeze), and end what holds its old rows: see postgresql.oldest_xmin."
+    words = {False: "autovacuum_freeze_max_age", True: "autovacuum_multixact_freeze_max_age"}
+    names = {False: "vacuum.wraparound", True: "vacuum.multixact_wraparound"}
+    return tuple(
+        (Look(names[kind], "cluster", f"{OVERDUE:g} × {words[kind]}", "", advice, AGES_QUERY), kind)
+        for kind in (False, True)
+    )
+
+
+def _wraparound(look: Look, load: NodeLoad, seen: Reading[NodeLoad], multixact: bool) -> Judgement:
+    database, age = load.oldest_multixact if multixact else load.oldest_xid
+    limit = load.number("autovacuum_multixact_freeze_max_age" if multixact else "autovacuum_freeze_max_age")
+    says = f"the oldest {'multixact' if multixact else 'transaction'} is {age:,} old, in the database {database}"
+    return look.judged(age > OVERDUE * limit, f"{age:,}", f"{says}; vacuum begins at {limit:,}", seen)
+
+
+def _tables(facts: Facts, why: str, silent: list[Reading[NodeLoad]]) -> Iterator[Judgement]:
+    if facts.databases is None or facts.databases.value is None:
+        seen: list[SomeReading] = [*silent, *([facts.databases] if facts.databases else [])]
+        reason = why if facts.databases is None else ""
+        for make in (_disabled_look, _behind_look):
+            yield make("cluster").unknown(*seen, why=reason)
+        return
+    for database in facts.databases.value:
+        reading = facts.vacuuming.get(database)
+        found = value_of(reading)
+        disabled, behind = _disabled_look(database), _behind_look(database)
+        if found is None:
+            skipped = "there are too many databases to look into each" if reading is None else ""
+            yield disabled.unknown(reading, why=skipped)
+            yield behind.unknown(reading, why=skipped)
+            continue
+        names = _some(list(found.disabled))
+        says = f"autovacuum is off for {names}" if found.disabled else "autovacuum is off for no table"
+        yield disabled.judged(bool(found.disabled), str(len(found.disabled)), says, reading)
+        rows = _some([f"{t.table} ({t.dead:,} dead, {t.live:,} live)" for t in found.behind])
+        says = f"dead rows pile up in {rows}" if found.behind else "dead rows pile up in no table"
+        yield behind.judged(bool(found.behind), str(len(found.behind)), says, reading)
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "none"
+    more = len(names) - SHOWN
+    return listed([*names[:SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+def _disabled_look(database: str) -> Look:
+    return Look(
+        "vacuum.disabled_tables",
+        database,
+        "no table",
+        "",
+        "ALTER TABLE … RESET (autovacuum_enabled): its dead rows are removed by nobody.",
+        "SELECT oid::regclass, reloptions FROM pg_class WHERE reloptions::text LIKE '%autovacuum_enabled%'",
+    )
+
+
+def _behind_look(database: str) -> Look:
+    return Look(
+        "vacuum.dead_rows",
+        database,
+        "10,000 dead rows that are 40% of the live ones",
+        "postgresql.parameters.autovacuum_vacuum_cost_limit",
+        "See what holds the oldest snapshot (postgresql.oldest_xmin); else let autovacuum work faster: raise "
+        "autovacuum_vacuum_cost_limit, or lower autovacuum_vacuum_scale_factor for that table.",
+        "SELECT relname, n_dead_tup, n_live_tup, last_autovacuum FROM pg_stat_user_tables ORDER BY 2 DESC LIMIT 10",
+    )

@@ -1,0 +1,1 @@
+"""The operations: one file for each command that changes or inspects a cluster."""

@@ -1,0 +1,101 @@
+"""From a fresh machine to an engine that answers: look, decide, say, do.
+
+Invariant: where Engine and Compose v2 answer nothing is changed; what will be installed is said before it is.
+Interrupted at any moment, the same call again completes it. Not promised: an upgrade of what is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper.core import errors
+from poolkeeper.decide import engine_choice
+from poolkeeper.system import apt, docker_engine
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """The engine in use, whether this call started it, and the packages that this call installed."""
+
+    engine_version: str
+    compose_version: str
+    started_by_us: bool = False
+    installed: tuple[str, ...] = ()
+
+
+def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
+    """Make an engine with Compose v2 answer. `say` takes one line at a time; `log` is for a dockerd started directly.
+
+    Raises EngineMissing where it may not be installed or started here, PermissionRefused where the socket refuses this
+    user, EngineFailed where a mirror, an installation or the start fails.
+    """
+    state = docker_engine.probe()
+    steps = engine_choice.plan(facts(state))
+    for step, sentence in zip(steps, engine_choice.describe(steps, apt.distribution().name), strict=True):
+        begin = time.monotonic()
+        say(f"{sentence} …")
+        _do(step, log)
+        say(f"  done in {time.monotonic() - begin:.1f} s")
+    return _info(docker_engine.probe() if steps else state, steps)
+
+
+def facts(state: docker_engine.EngineState) -> engine_choice.Facts:
+    """What the decision needs to know of this machine. Where all answers, sudo and the distribution are not asked."""
+    if state.answers and state.has_compose:
+        return engine_choice.Facts(has_client=True, answers=True, has_compose=True, is_installed=state.is_installed)
+    distribution = apt.distribution()
+    return engine_choice.Facts(
+        has_client=bool(state.client),
+        answers=state.answers,
+        has_compose=state.has_compose,
+        is_installed=state.is_installed,
+        is_refused=state.is_refused,
+        chosen=state.chosen,
+        may_install=apt.root_prefix() is not None,
+        distribution=distribution.id,
+        release=distribution.release,
+        name=distribution.name,
+        init=engine_choice.Init(docker_engine.init_system()),
+        has_apparmor=docker_engine.has_apparmor(),
+    )
+
+
+def _do(step: engine_choice.Step, log: Path) -> None:
+    match step:
+        case engine_choice.Install(packages):
+            apt.install(packages)
+        case engine_choice.Borrow(package, suite):
+            apt.borrow(package, suite)
+        case engine_choice.Start(by):
+            docker_engine.start(by.value, log)
+
+
+def _info(state: docker_engine.EngineState, steps: tuple[engine_choice.Step, ...]) -> EngineInfo:
+    """Judge what answers now: installed and started is not yet usable by this user."""
+    if state.is_refused:
+        engine_choice.plan(facts(state))
+    if not (state.answers and state.has_compose):
+        raise errors.EngineFailed(
+            "Docker was installed and started, but " + ("Compose v2" if state.answers else "the engine") + " is silent",
+            hint="Look at `docker version` and `docker compose version`.",
+            detail=state.said,
+        )
+    return EngineInfo(
+        engine_version=state.engine_version,
+        compose_version=state.compose_version,
+        started_by_us=any(isinstance(step, engine_choice.Start) for step in steps),
+        installed=tuple(name for step in steps for name in _names(step)),
+    )
+
+
+def _names(step: engine_choice.Step) -> tuple[str, ...]:
+    match step:
+        case engine_choice.Install(packages):
+            return packages
+        case engine_choice.Borrow(package, _):
+            return (package,)
+        case engine_choice.Start():
+            return ()

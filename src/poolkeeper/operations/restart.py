@@ -1,0 +1,76 @@
+"""Restart PostgreSQL on one node after the other, the primary last and only after it has handed its role over.
+
+Invariant: before each node's turn everything is looked at anew, and a node that is out stops the round where it is: the
+rest is not begun, and the same command goes through all of them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from poolkeeper.cluster import startup
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core.progress import Progress
+from poolkeeper.core.wait import wait_for
+from poolkeeper.decide import preconditions as facts
+from poolkeeper.decide import restart_checks as decide
+from poolkeeper.operations import operation
+from poolkeeper.operations import switchover as handover
+from poolkeeper.operations.operation import Done, Steps
+from poolkeeper.system import patroni, state
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was done: the nodes in their order, the switchover if there was one, and the steps."""
+
+    nodes: tuple[str, ...]
+    switchover: handover.Summary | None
+    steps: tuple[Done, ...]
+
+
+def restart(place: Place, node: str | None, progress: Progress) -> Round:
+    """Restart PostgreSQL on every node, or on `node`. Raises OperationRefused, DeadlinePassed, ServerRefused."""
+    if node is not None:
+        operation.require_node(place, node)
+    with state.lock(place.folder):
+        return asyncio.run(_round(operation.open_context(place, progress), node))
+
+
+async def _round(ctx: startup.Context, node: str | None) -> Round:
+    steps, summary = Steps(ctx.progress), None
+    seen = await operation.look(ctx)
+    nodes = decide.order(ctx.access.spec, seen, node)
+    judged = decide.judge(ctx.access.spec, seen, node)
+    operation.require("the restart", judged)
+    operation.warn(ctx.progress, judged)
+    for name in nodes:
+        before = await operation.started_at(ctx, name)
+        if facts.agreed_leader(await operation.look(ctx)) == name:
+            with steps.step(f"{name} is the primary: handing its role over"):
+                summary = await handover.run(ctx, None)
+        if summary and await operation.started_at(ctx, name) not in (None, before):
+            ctx.progress.note(f"PostgreSQL on {name} was restarted by the switchover")
+            continue
+        with steps.step(f"restarting PostgreSQL on {name}"):
+            await _restart(ctx, name)
+    return Round(nodes, summary, tuple(steps.done))
+
+
+async def _restart(ctx: startup.Context, node: str) -> None:
+    """One standby, until it is a new process that everyone finds in its place."""
+    seen = await operation.look(ctx)
+    operation.require(f"the restart of {node}", decide.judge(ctx.access.spec, seen, node))
+    leader = facts.agreed_leader(seen)
+    assert leader is not None, "a judgement without a leader allows nothing"
+    assert leader != node, "the leader hands its role over first"
+    before = await operation.started_at(ctx, node)
+    await patroni.restart_postgres(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+
+    async def look() -> str | None:
+        after = await operation.started_at(ctx, node)
+        return None if after and after != before else f"its PostgreSQL runs since {after}"
+
+    await wait_for(f"the restart of {node}", look, seconds=ctx.access.spec.timeouts.up)
+    await operation.wait_settled(ctx, leader, (*operation.participants(ctx, seen), node))

@@ -1,0 +1,108 @@
+"""`tune` at its edges: what this machine has, what an edit of `cluster.toml` makes `up` do, and the edit itself.
+
+Invariant: `write` changes the file whole or not at all, only in the keys of the proposal, and only to a text that
+`source.load` accepts; where somebody changed the file meanwhile, it is left alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.decide import planning, sizing
+from poolkeeper.model import source, toml_edit
+from poolkeeper.model.observed import Container
+from poolkeeper.model.plan import Action, Step
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.tuning import Machine, Proposal, Wish
+from poolkeeper.operations import up
+from poolkeeper.render import pgpool_config
+from poolkeeper.render.files import render
+from poolkeeper.system import images, machine, state
+
+# Parameters of postgresql.conf, of those that `tune` proposes, that PostgreSQL takes at its start only (context
+# "postmaster" in pg_settings of 17).
+AT_START = frozenset({"max_connections", "shared_buffers", "max_worker_processes"})
+
+
+def machine_of(cores: int | None, memory_gb: float | None) -> Machine:
+    """What is to be divided: as told, else this machine's own. Raises UserError where that cannot be read."""
+    own_cores = cores or machine.cores()
+    if memory_gb:
+        return Machine(own_cores, int(memory_gb * 1024))
+    try:
+        return Machine(own_cores, machine.memory()["MemTotal"])
+    except (KeyError, errors.Unreachable) as e:
+        raise errors.UserError(f"this machine's memory cannot be read: {e}", hint="Say it: --memory GB.") from e
+
+
+def proposal(place: Place, on: Machine, wish: Wish) -> Proposal:
+    """The proposal, with what each change makes `up` do. Raises UserError."""
+    made = sizing.propose(place.spec, on, wish)
+    return replace(made, effects=effects(place, made))
+
+
+def effects(place: Place, made: Proposal) -> Mapping[str, str]:
+    """Key → what `up` does to apply that change alone, by its own plan for a cluster that runs as declared."""
+    references = images.references(place.spec, place.image_sources)
+    files = render(place.spec, references)
+    now = up.desired(place.spec, references, files)
+    running = {
+        service: Container(service, service, "", "running", "healthy", "", definition, "", 0, 0)
+        for service, definition in now.definitions.items()
+    }
+    leader = place.spec.nodes[0].name
+    actual = planning.Actual(running, files, now.dynamic, leader, former=place.spec)
+    found = {}
+    for choice in made.changes:
+        spec = sizing.apply(place.spec, (choice,))
+        wanted = up.desired(spec, references, render(spec, references))
+        steps = planning.plan_up(spec, wanted, actual, pgpool_config.needs_restart).steps
+        found[choice.key] = ", ".join(dict.fromkeys(_effect(step, spec) for step in steps)) or "nothing"
+    return found
+
+
+def _effect(step: Step, spec: ClusterSpec) -> str:
+    names = "every node" if len(step.services) > 1 or step.services[0] in {n.name for n in spec.nodes} else ""
+    names = names or ", ".join(step.services)
+    if step.action is Action.PATCH:
+        changed = set(step.change.get("postgresql", {}).get("parameters", {}))
+        return "restarts PostgreSQL on every node" if changed & AT_START else "PostgreSQL reloads, no session ends"
+    words = {Action.RECREATE: "makes anew", Action.RESTART: "restarts", Action.RELOAD: "reloads"}
+    return f"{words.get(step.action, step.action.value)} {names}"
+
+
+def edited(text: str, made: Proposal) -> str:
+    """The text of the file with the proposal's changes. Raises UserError, or SpecError if a rule of the spec breaks."""
+    after = toml_edit.put(text, {choice.location: choice.proposed for choice in made.changes})
+    source.load(after)
+    return after
+
+
+def diff(text: str, made: Proposal, path: Path) -> Iterator[str]:
+    """The edit as a unified diff."""
+    old, new = text.splitlines(keepends=True), edited(text, made).splitlines(keepends=True)
+    return difflib.unified_diff(old, new, str(path), f"{path} (proposed)")
+
+
+def write(path: Path, text: str, made: Proposal) -> bool:
+    """Edit the file in place; False if there was nothing to change. `text` is what the proposal was made from.
+
+    Raises UserError (nothing was written), SpecError, PermissionRefused or DiskFull.
+    """
+    after = edited(text, made)
+    if after == text:
+        return False
+    place = path.resolve()
+    if place.read_bytes().decode() != text:
+        raise errors.UserError(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
+    former = place.stat()
+    state.write(place, after, mode=former.st_mode & 0o777)
+    if (written := place.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
+        os.chown(place, former.st_uid, former.st_gid)  # written by root: it stays its owner's
+    return True

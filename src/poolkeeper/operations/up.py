@@ -1,0 +1,208 @@
+"""From a declared cluster to a green one: prepare, plan, walk, and wait for the truth.
+
+Invariant: whatever state an earlier run left (also one that was interrupted), the same call completes it; on a healthy
+cluster that is as declared it changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from poolkeeper.cluster import apply, startup
+from poolkeeper.cluster import snapshot as observe
+from poolkeeper.cluster.handle import Place, write_pgpass
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Progress
+from poolkeeper.decide import health, planning
+from poolkeeper.model.assessment import Assessment, Finding
+from poolkeeper.model.observed import Snapshot
+from poolkeeper.model.plan import Plan
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.operations import engine
+from poolkeeper.render import compose_file as rendered_compose
+from poolkeeper.render import patroni_config as rendered_patroni
+from poolkeeper.render import pgpool_config as rendered_pgpool
+from poolkeeper.render.files import render
+from poolkeeper.system import base_image, compose, images, preflight, state
+
+LOOK_PAUSE = 0.2  # seconds between two looks: each costs every server a session while they are busy with their start
+PATIENCE = 3.0  # seconds that Pgpool may disagree before its view is mended: it needs about one to notice by itself
+PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restarted: a start takes 1 s, 10 s under load
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `up` did: the plan it walked, the repairs after it, and the judgement at the end."""
+
+    plan: Plan
+    repairs: tuple[str, ...]
+    assessment: Assessment
+    snapshot: Snapshot
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Was the cluster as declared, and healthy, all along?"""
+        return self.plan.is_empty and not self.repairs
+
+
+def up(place: Place, progress: Progress) -> Outcome:
+    """Make the declared cluster run and be green. Raises any PoolkeeperError; calling it again goes on from there."""
+    place.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine.ensure(progress.note, place.folder.engine_log)
+    with state.lock(place.folder):
+        references = ensure_images(place, progress)
+        _refuse_lost_passwords(place)
+        state.prepare(place.folder)
+        return asyncio.run(_up(place, references, progress))
+
+
+def _refuse_lost_passwords(place: Place) -> None:
+    """Data without its passwords: new ones would fit nothing, and the cluster would never get green."""
+    lost = [name for name in state.SECRET_NAMES if not (place.folder.secrets / name).exists()]
+    if lost and compose.volumes(place.spec.name):
+        raise errors.UnsafeChange(
+            f"this cluster has data, and {place.folder.secrets} lacks its passwords ({', '.join(lost)})",
+            hint="Put the folder back from a backup, or begin anew with: poolkeeper down (removes the data).",
+        )
+
+
+def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
+    """Build the images whose inputs changed; every role's reference."""
+    references = images.references(place.spec, place.image_sources)
+    missing = images.missing(references)
+    if missing:
+        base_name, suite = place.spec.images.base, place.spec.images.suite
+        with progress.step(f"preparing the base image {base_name}"):
+            base = base_image.base_image(base_name, suite, progress.note)
+        with progress.step(f"building the images: {', '.join(missing)}"):
+            images.build(place.spec, missing, base, place.image_sources, place.folder, progress.note)
+            images.remove_superseded(references, place.spec.images.prefix)
+    return references
+
+
+async def _up(place: Place, references: Mapping[str, str], progress: Progress) -> Outcome:
+    files = render(place.spec, references)
+    ctx = startup.Context(
+        place.access(),
+        place.folder,
+        place.project,
+        files,
+        progress,
+        lambda: _ensure_pool_passwd(place, references["pgpool"]),
+    )
+    declared = desired(place.spec, references, files)
+    seen = await _look_at_running(ctx)
+    actual = await apply.read_actual(ctx, seen)
+    ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
+    steps = planning.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
+    _preflight(place, actual)
+    write_files(place, files)
+    if actual.former is None:
+        state.record_former(place.folder, place.spec)  # before the first start: it fixes some of it for good
+    if not steps.is_empty and actual.containers:
+        progress.note(f"plan:\n{steps}")
+    await apply.walk(steps, ctx)
+    if actual.former and actual.dynamic is None:  # a stopped cluster's Patroni can be asked only now
+        actual = await apply.read_actual(ctx)
+        rest = planning.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
+        await apply.walk(rest, ctx)
+        steps = Plan((*steps.steps, *rest.steps))
+    outcome = await _wait_for_truth(ctx, steps, progress, None if steps.steps else seen)
+    state.record_former(place.folder, place.spec)
+    return outcome
+
+
+def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str, str]) -> planning.Desired:
+    """What is declared, as the planner wants it."""
+    services = rendered_compose.document(spec, references)["services"]
+    definitions = {name: service["labels"][rendered_compose.DEFINITION_LABEL] for name, service in services.items()}
+    return planning.Desired(definitions, files, rendered_patroni.dynamic_config(spec))
+
+
+def _preflight(place: Place, actual: planning.Actual) -> None:
+    """What of this machine stands in the way: asked for ports that no container of ours publishes yet."""
+    spec, existing, former = place.spec, actual.containers, actual.former
+    held = {port for name, table in (former.published_ports() if former else {}).items() for port in table}
+    ports = [
+        port
+        for service, table in spec.published_ports().items()
+        for port in table
+        if service not in existing or (former and port not in held)
+    ]
+    if ports:
+        preflight.check_disk(place.folder.root)
+        preflight.check_ports(spec.network.bind_address, ports)
+    if not existing:
+        preflight.check_network(spec.network.subnet, spec.name)
+
+
+def write_files(place: Place, files: Mapping[str, str]) -> None:
+    """Write the rendered files, and the two that psql reads."""
+    state.write_tree(place.folder.rendered, files)
+    write_pgpass(place)
+    state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
+
+
+def _ensure_pool_passwd(place: Place, image: str) -> None:
+    """Pgpool's user list, made where it is missing: the roles of the first start, AES-encrypted."""
+    if place.folder.pool_passwd.exists():
+        return
+    passwords = state.read_secrets(place.folder)
+    users = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(place.folder.pool_passwd, images.encrypt_passwords(image, place.folder, users))
+
+
+async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
+    """Every witness, where every container runs: most likely there is nothing to do, and then one look is enough.
+
+    None otherwise: of a cluster that is down each witness would be waited for in vain.
+    """
+    containers = await observe.see_containers(ctx.access.spec)
+    all_run = all(s in containers and containers[s].is_running for s in ctx.access.spec.addresses())
+    return await observe.snapshot(ctx.access, known=containers) if all_run else None
+
+
+async def _wait_for_truth(
+    ctx: startup.Context, steps: Plan, progress: Progress, seen: Snapshot | None = None
+) -> Outcome:
+    """Until every witness says green; Pgpool's view is mended where it does not follow by itself.
+
+    `seen` is a first look that still holds, since nothing was done after it.
+    """
+    spec = ctx.access.spec
+    begin = touched = time.monotonic()
+    repairs: list[str] = []
+    with progress.step("waiting until every witness agrees"):
+        while True:
+            seen = seen or await observe.snapshot(ctx.access)
+            judged = health.assess(spec, seen)
+            if judged.is_healthy:
+                return Outcome(steps, tuple(repairs), judged, seen)
+            await startup.raise_if_died(ctx, list(spec.addresses()), seen.containers.value or {})
+            if time.monotonic() - begin > spec.timeouts.up:
+                raise await _deadline(ctx, judged)
+            patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
+            if time.monotonic() - touched > patience and (step := await apply.mend_pgpool(ctx, seen)):
+                repairs.append(str(step))
+                touched = time.monotonic()
+            seen = None
+            await asyncio.sleep(LOOK_PAUSE)
+
+
+async def _deadline(ctx: startup.Context, judged: Assessment) -> errors.DeadlinePassed:
+    service = culprit(judged.findings, list(ctx.access.spec.addresses()))
+    log = await asyncio.to_thread(compose.tail, ctx.container(service)) if service else ""
+    return errors.DeadlinePassed(
+        f"the cluster is not green after {ctx.access.spec.timeouts.up} s"
+        + (f"; {ctx.container(service)} is the first to look at" if service else ""),
+        detail="\n".join([*(f"  {finding}" for finding in judged.findings), *([log] if log else [])]),
+        hint="`poolkeeper status` shows every witness, `poolkeeper logs SERVICE` a whole log; `poolkeeper up` goes on.",
+    )
+
+
+def culprit(findings: tuple[Finding, ...], services: list[str]) -> str | None:
+    """The first service that a finding blames."""
+    return next((finding.subject for finding in findings if finding.subject in services), None)

@@ -1,0 +1,62 @@
+"""Every database user by every witness: PostgreSQL, `pool_passwd`, and each Pgpool's own copy. It changes nothing.
+
+Passwords are decrypted to be compared with PostgreSQL's verifiers; they stay in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.decide import user_checks as decide
+from poolkeeper.model.database_users import Role, UserRow
+from poolkeeper.model.observed import Seen
+from poolkeeper.model.pool_passwd import PoolPasswd
+from poolkeeper.operations import user_access
+from poolkeeper.operations.user_access import Cluster
+from poolkeeper.system import database_roles
+
+
+def survey(place: Place) -> list[UserRow]:
+    """Every user, by name. Raises ClusterNotUp where the cluster was never started."""
+    return asyncio.run(_survey(user_access.open_cluster(place)))
+
+
+async def _survey(cluster: Cluster) -> list[UserRow]:
+    users = await snapshot.see(_read_file(cluster))
+    known, passwords, copies = await asyncio.gather(
+        snapshot.see(_read_roles(cluster)),
+        snapshot.see(user_access.decrypt(cluster, users.value or PoolPasswd())),
+        asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.lane_containers.values())),
+    )
+    seen = decide.Witnesses(
+        roles=known,
+        entries=Seen(users.value.entries) if users.value else Seen(error=users.error),
+        passwords=passwords,
+        lanes=dict(zip(cluster.lane_containers, copies, strict=True)),
+    )
+    return decide.rows(cluster.place.spec.roles, seen)
+
+
+async def _read_file(cluster: Cluster) -> PoolPasswd:
+    return user_access.read_pool_passwd(cluster)
+
+
+async def _read_roles(cluster: Cluster) -> Mapping[str, Role]:
+    """From the primary; where there is none now, a standby knows them too."""
+    primary = await snapshot.see(user_access.find_primary(cluster))
+    error = primary.error
+    for node in [primary.value] if primary.value else [node.name for node in cluster.place.spec.nodes]:
+        found = await snapshot.see(_read_roles_on(cluster, node))
+        if found.value is not None:
+            return found.value
+        error = found.error
+    raise errors.Unreachable(error)
+
+
+async def _read_roles_on(cluster: Cluster, node: str) -> Mapping[str, Role]:
+    async with database_roles.administer(cluster.access.node(node, "superuser"), cluster.limit) as session:
+        return await database_roles.read_roles(session)

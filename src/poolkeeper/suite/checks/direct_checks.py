@@ -1,0 +1,26 @@
+"""Group 18: the direct lanes lead where they say, and the read-only one refuses writes.
+
+Invariant: one verdict for each direct lane that is declared. The spread of reads is judged of the read-only door: both
+doors share HAProxy's servers.
+"""
+
+from __future__ import annotations
+
+from poolkeeper.model.probe import Readings
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Verdict
+from poolkeeper.suite.checks import endpoint_checks, read_only_checks
+from poolkeeper.suite.checks.outcomes import Check
+
+
+def direct_lanes(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+    """18: a query through the read-write lane reaches the primary; a write through the read-only one is refused."""
+    declared = target.own.direct if target.own else {}
+    verdicts = []
+    if dsn := declared.get("direct_rw"):
+        check = Check("direct_lanes.direct_rw", 18, f"A query through the direct read-write lane ({dsn.port})")
+        verdicts.append(endpoint_checks.judge_door(check, target, readings, readings.direct_rw))
+    if dsn := declared.get("direct_ro"):
+        check = Check("direct_lanes.direct_ro", 18, f"The direct read-only lane ({dsn.port}) refuses every write")
+        verdicts.append(read_only_checks.refuses_writes(check, readings, readings.direct_ro))
+    return tuple(verdicts)

@@ -1,0 +1,105 @@
+"""Group 15: all four witnesses say the same of every node, and the keeper has nothing left to mend.
+
+The truth is PostgreSQL's own word, as everywhere in the suite. One look is judged: what is being mended at that moment
+is drift at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from poolkeeper.cluster.reading import SomeReading, listed, reason
+from poolkeeper.model import proxies
+from poolkeeper.model.observed import KeeperView, PatroniView
+from poolkeeper.model.probe import Reading, Readings
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Verdict
+from poolkeeper.suite.checks import node_roles
+from poolkeeper.suite.checks.outcomes import Check, duration
+
+
+def no_drift(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+    """15: PostgreSQL, Patroni, Pgpool-II and HAProxy agree; the keeper's list is empty."""
+    return _roles(target, readings), _keeper(readings)
+
+
+def _roles(target: Target, readings: Readings) -> Verdict:
+    check = Check("no_drift.roles", 15, "PostgreSQL, Patroni, Pgpool-II and HAProxy agree on every role")
+    judged_by = _judged_by(readings)
+    differ = [found for name in target.names for found in _differences(name, readings)]
+    if differ:
+        return check.failed("; ".join(differ), *judged_by)
+    primary = node_roles.find_primary(check, target, readings)
+    if isinstance(primary, Verdict):
+        return primary
+    if mute := list(_mute(target, readings)):
+        return check.unknown(f"{listed(mute)} did not say who is what", *judged_by)
+    standbys = [name for name in target.names if name != primary]
+    rest = f"; standbys: {listed(standbys)}" if standbys else ""
+    return check.passed(f"All four say of {len(target.names)} nodes: primary: {primary}{rest}", *judged_by)
+
+
+def _judged_by(readings: Readings) -> tuple[SomeReading, ...]:
+    return *readings.nodes.values(), *readings.patroni.values(), readings.backends, readings.stats
+
+
+def _differences(name: str, readings: Readings) -> Iterator[str]:
+    """What the others say of a node that told about itself."""
+    node = readings.nodes.get(name)
+    if node is None or node.value is None:
+        return
+    for witness, said in _said(name, readings):
+        if said != node.value.role:
+            yield f"{name} is {node.value.role} by its own word, {said} by {witness}"
+
+
+def _said(name: str, readings: Readings) -> Iterator[tuple[str, str]]:
+    """(who says it, what) of each witness that answered: primary, standby, or another word for neither."""
+    by_patroni = {_role_by_patroni(r.value, name) for r in readings.patroni.values() if r.value}
+    if by_patroni:
+        yield "Patroni", " and ".join(sorted(by_patroni))
+    if readings.backends and readings.backends.value is not None:
+        backend = next((b for b in readings.backends.value if b.hostname == name), None)
+        up = backend is not None and backend.status in ("up", "waiting")
+        yield (
+            "Pgpool-II",
+            "not known" if backend is None else backend.role if up else f"{backend.role}, {backend.status}",
+        )
+    if readings.stats and readings.stats.value:
+        yield "HAProxy", proxies.role_of(readings.stats.value, name)
+
+
+def _role_by_patroni(view: PatroniView, name: str) -> str:
+    member = view.member(name)
+    return "not known" if member is None else "primary" if member.is_leader else "standby"
+
+
+def _mute(target: Target, readings: Readings) -> Iterator[str]:
+    """The witnesses that did not answer, by name."""
+    yield from node_roles.silent(target, readings)
+    for name in target.names:
+        if name not in readings.patroni or readings.patroni[name].value is None:
+            yield f"{name}'s Patroni"
+    for witness, reading in (("Pgpool-II", readings.backends), ("HAProxy", readings.stats)):
+        if reading is None or reading.value is None:
+            yield witness
+
+
+def _keeper(readings: Readings) -> Verdict:
+    """A keeper that cannot see, or keeps its hands off, has an empty list whatever there would be to do."""
+    check, reading = Check("no_drift.keeper", 15, "The keeper has nothing to mend"), readings.keeper
+    if reading is None or reading.value is None:
+        return check.unknown(f"The keeper could not be asked: {reason(reading)}", reading)
+    return _open_matters(check, reading.value, reading)
+
+
+def _open_matters(check: Check, view: KeeperView, reading: Reading[KeeperView]) -> Verdict:
+    if view.open_matters:
+        age = duration(view.drift_seconds)
+        return check.failed(f"For {age} there is something to mend: {'; '.join(view.open_matters)}", reading)
+    if view.blind:
+        return check.unknown(f"The keeper cannot see everything: {'; '.join(view.blind)}", reading)
+    if view.maintenance or not view.healthy:
+        why = "is in maintenance" if view.maintenance else "has stalled"
+        return check.unknown(f"The keeper {why}, so it does not look for anything to mend", reading)
+    return check.passed("The keeper sees everything, and nothing is left to mend", reading)

@@ -1,0 +1,85 @@
+"""Groups 2 (its first half), 3 and 13: the doors that users come through, and HAProxy's dashboard; any other door."""
+
+from __future__ import annotations
+
+from poolkeeper.cluster.reading import listed, reason
+from poolkeeper.model.observed import HaproxyView
+from poolkeeper.model.probe import DoorFacts, Reading, Readings
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Verdict
+from poolkeeper.suite.checks import node_roles
+from poolkeeper.suite.checks.outcomes import Check, duration
+
+
+def pool_query(target: Target, readings: Readings) -> Verdict:
+    """2a: a query through Pgpool-II."""
+    check = Check("pgpool_connection.query", 2, f"A query through Pgpool-II ({target.pool.port})")
+    return judge_door(check, target, readings, readings.pool)
+
+
+def haproxy_connectivity(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+    """3: a query through the read-write door, and one through the read-only door."""
+    rw = Check("haproxy_connectivity.rw", 3, f"A query through the read-write door ({target.rw.port})")
+    ro = Check("haproxy_connectivity.ro", 3, f"A query through the read-only door ({target.ro.port})")
+    return judge_door(rw, target, readings, readings.rw), judge_door(ro, target, readings, readings.ro)
+
+
+def judge_door(check: Check, target: Target, readings: Readings, door: Reading[DoorFacts] | None) -> Verdict:
+    """A door that does not let us in is closed if the nodes behind it tell of themselves; else nothing is known."""
+    if door is None:
+        return check.unknown("The door was not tried")
+    if door.value is None:
+        if node_roles.knows_a_node(readings):
+            return check.failed(f"The door is closed while the nodes answer: {reason(door)}", door)
+        return check.unknown(f"Neither the door nor a node gave an answer: {reason(door)}", door)
+    who = node_roles.name_of(readings, door.value.server)
+    if not node_roles.silent(target, readings) and node_roles.node_of(readings, door.value.server) is None:
+        return check.failed(f"{who} answered, which is none of the nodes", door, *readings.nodes.values())
+    if wrong := _wrong_role(target, readings, door):
+        return check.failed(f"{who} answered, {wrong}", door)
+    role = "standby" if door.value.in_recovery else "primary"
+    return check.passed(f"{who} answered in {duration(door.evidence.seconds)} as {role}", door)
+
+
+def _wrong_role(target: Target, readings: Readings, door: Reading[DoorFacts]) -> str:
+    """What is wrong with who answered; nothing for the balancing door, which may lead anywhere."""
+    in_recovery = door.value is not None and door.value.in_recovery
+    if in_recovery and (door is readings.rw or door is readings.direct_rw):
+        return "which is a standby; this door must lead to the primary"
+    if door is readings.ro and not in_recovery and not target.is_foreign:
+        return "which is the primary; this door must lead to standbys"
+    return ""
+
+
+def haproxy_stats(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+    """13: the dashboard answers, and every expected proxy is up."""
+    check = Check("haproxy_stats", 13, "HAProxy's dashboard answers, with every proxy up")
+    stats = readings.stats
+    if stats is None:
+        return (check.unknown("The dashboard was not asked"),)
+    if stats.value is not None:
+        return (_proxies(check, target, stats.value, stats),)
+    if stats.failure and stats.failure.is_access:
+        return (check.unknown(f"The dashboard refuses this user: {reason(stats)}", stats),)
+    if stats.answered or node_roles.anybody_answers(readings):
+        return (check.failed(f"The dashboard does not answer as it should: {reason(stats)}", stats),)
+    return (check.unknown(f"Neither the dashboard nor a node answers: {reason(stats)}", stats),)
+
+
+def _proxies(check: Check, target: Target, view: HaproxyView, stats: Reading[HaproxyView]) -> Verdict:
+    """Every proxy that we know of by name; of a foreign HAProxy, every one that it has."""
+    present = tuple((p.proxy, p.name) for p in view.proxies if p.name in ("FRONTEND", "BACKEND"))
+    wanted = target.proxies or present
+    if not wanted:
+        return check.failed("The dashboard lists no proxy", stats)
+    rows = {(proxy, kind): view.row(proxy, kind) for proxy, kind in wanted}
+    bad = [
+        f"{proxy} {kind} {row.status if row else 'missing'}"
+        for (proxy, kind), row in rows.items()
+        if not (row and row.is_up)
+    ]
+    if bad:
+        return check.failed(f"{len(bad)} of {len(rows)} proxies are not up: {', '.join(bad)}", stats)
+    return check.passed(
+        f"All {len(rows)} frontends and backends are up: {listed(dict.fromkeys(p for p, _ in rows))}", stats
+    )

@@ -1,0 +1,116 @@
+"""Group 14: the read-only door is honest. Nobody behind it takes a write, and its reads are spread."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from poolkeeper.cluster.reading import brief, listed, reason
+from poolkeeper.model import proxies
+from poolkeeper.model.probe import LaneFacts, LaneSession, Reading, Readings
+from poolkeeper.model.target import Target
+from poolkeeper.model.verdict import Verdict
+from poolkeeper.suite.checks import node_roles
+from poolkeeper.suite.checks.outcomes import Check
+from poolkeeper.suite.checks.write_checks import READ_ONLY
+
+
+def read_only_lane(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+    """14: a write is refused by a server in recovery, also one that was asked for; reads come from the standbys."""
+    refusal = Check("read_only_lane.refusal", 14, f"The read-only door ({target.ro.port}) refuses every write")
+    spread = Check("read_only_lane.spread", 14, f"The read-only door ({target.ro.port}) spreads over the standbys")
+    reading = readings.lane
+    if reading is None or reading.value is None or not reading.value.sessions:
+        judged = spread.unknown(_nothing_tried(reading), reading)
+    else:
+        judged = _spread(spread, target, readings, reading, reading.value)
+    return refuses_writes(refusal, readings, reading), judged
+
+
+def _nothing_tried(reading: Reading[LaneFacts] | None) -> str:
+    """Why there is no session to judge by."""
+    if reading is None or reading.value is None:
+        return f"No session could be tried: {reason(reading)}"
+    failures = reading.value.failures
+    return f"No session was given: {brief(failures[0]) if failures else 'none was tried'}"
+
+
+def refuses_writes(check: Check, readings: Readings, reading: Reading[LaneFacts] | None) -> Verdict:
+    """Did every session that was tried get the refusal of a server in recovery?"""
+    if reading is None or reading.value is None or not reading.value.sessions:
+        return check.unknown(_nothing_tried(reading), reading)
+    found = reading.value
+    for session in found.sessions:
+        if wrong := _accepts(session):
+            return check.failed(f"{node_roles.name_of(readings, session.server)} {wrong}", reading)
+    if found.failures:
+        lost = f"{len(found.failures)} of {_count(found)} sessions could not be tried"
+        return check.unknown(f"{lost}: {brief(found.failures[0])}", reading)
+    count = len(found.sessions)
+    return check.passed(
+        f"{count} sessions were refused with SQLSTATE {READ_ONLY}, and again after they asked to write", reading
+    )
+
+
+def _accepts(session: LaneSession) -> str:
+    """What is wrong with how a session's writes ended; a setting alone is no refusal, for a client can change it."""
+    for code, when in ((session.first, ""), (session.asked, " after the session asked to write")):
+        if not code:
+            return f"accepted the write{when}"
+        if code != READ_ONLY:
+            return f"refused the write{when} with SQLSTATE {code} instead of {READ_ONLY}"
+    return "" if session.in_recovery else "refused by a setting only: it is not in recovery"
+
+
+def _count(found: LaneFacts) -> int:
+    return len(found.sessions) + len(found.failures)
+
+
+def _spread(check: Check, target: Target, readings: Readings, reading: Reading[LaneFacts], found: LaneFacts) -> Verdict:
+    nodes = readings.nodes.values()
+    for session in found.sessions:
+        if wrong := _wrong_server(target, readings, session):
+            return check.failed(wrong, reading, *nodes)
+    if found.failures:
+        lost = f"{len(found.failures)} of {_count(found)} sessions failed"
+        return check.failed(f"{lost}: {brief(found.failures[0])}", reading)
+    served = Counter(node_roles.name_of(readings, session.server) for session in found.sessions)
+    shares = listed(f"{name} ({count})" for name, count in sorted(served.items()))
+    if len(served) > 1:
+        return check.passed(f"{len(found.sessions)} sessions were answered by {shares}", reading)
+    return _one_server(check, target, readings, reading, next(iter(served)))
+
+
+def _wrong_server(target: Target, readings: Readings, session: LaneSession) -> str:
+    who = node_roles.name_of(readings, session.server)
+    if not session.in_recovery:
+        return f"{who} answered, which is not in recovery; this door must lead to standbys"
+    if not node_roles.silent(target, readings) and node_roles.node_of(readings, session.server) is None:
+        return f"{who} answered, which is none of the nodes"
+    return ""
+
+
+def _one_server(check: Check, target: Target, readings: Readings, reading: Reading[LaneFacts], only: str) -> Verdict:
+    """One standby answered them all. That is no spread, unless HAProxy's own count says where the others are.
+
+    HAProxy gives a new session to the standby with the fewest, and Pgpool-II keeps connections for the next session; so
+    few sessions may all come to one standby while the others serve more.
+    """
+    count, nodes = len(reading.value.sessions) if reading.value else 0, readings.nodes.values()
+    others = [n for n, node in readings.nodes.items() if node.value and node.value.in_recovery and n != only]
+    busy = [name for name in others if _sessions_at_door(reading.value, name)]
+    if busy:
+        return check.passed(
+            f"{only} answered {count} sessions; HAProxy counts others on {listed(busy)}", reading, *nodes
+        )
+    if others:
+        return check.failed(f"{only} answered all {count} sessions, none is on {listed(others)}", reading, *nodes)
+    if mute := node_roles.silent(target, readings):
+        why = f"{only} answered all {count} sessions, and {listed(mute)} did not say whether there is another standby"
+        return check.unknown(why, reading, *nodes)
+    return check.passed(f"{only}, the only standby, answered all {count} sessions", reading, *nodes)
+
+
+def _sessions_at_door(found: LaneFacts | None, name: str) -> int:
+    """Sessions that HAProxy has on a standby that it uses."""
+    row = found.counted.row(proxies.STANDBYS, name) if found and found.counted else None
+    return row.sessions if row and row.is_up else 0

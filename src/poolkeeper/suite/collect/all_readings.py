@@ -1,0 +1,141 @@
+"""Take every reading that the chosen groups need, side by side where none waits for another.
+
+Invariant: the schema of the run is removed before this returns or raises, also when the run is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.probe import Readings
+from poolkeeper.model.target import Own, Target
+from poolkeeper.model.verdict import GROUPS
+from poolkeeper.suite.collect import own_probes, read_only_probe, server_probes, workspace, write_probes
+
+Groups = frozenset[int]
+Say = Callable[[str], None]
+Questions = dict[str, tuple[set[int], Callable[[], Awaitable[Any]]]]  # field of Readings → who needs it, and how
+
+# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they say who is a standby, and that somebody answers.
+_NODES = set(GROUPS) - {12}
+_WORKSPACE = {4, 6, 11}
+
+
+async def collect(target: Target, groups: Groups, say: Say) -> Readings:
+    """The readings for these groups; `say` takes lines for a person who waits."""
+    space = workspace.Workspace()
+    say(f"Asking {len(target.nodes)} nodes, Pgpool-II and HAProxy")
+    try:
+        alone, linked = await asyncio.gather(_independent(target, groups), _dependent(target, groups, space, say))
+    finally:
+        await workspace.remove(target, space, say)
+    return Readings(**alone, **linked)
+
+
+async def _ask(groups: Groups, questions: Questions) -> dict[str, Any]:
+    """The answers to those questions that these groups need, asked all at once."""
+    wanted = {name: ask for name, (needed_by, ask) in questions.items() if groups & needed_by}
+    return dict(zip(wanted, await asyncio.gather(*(ask() for ask in wanted.values())), strict=True))
+
+
+async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
+    limit = target.timeout
+    inside = _inside(target, target.own) if target.own else {}
+    return await _ask(
+        groups,
+        inside
+        | {
+            "pool": ({2}, lambda: server_probes.door(target.pool, limit)),
+            "backends": ({2, 15}, lambda: server_probes.backends(target)),
+            "rw": ({3}, lambda: server_probes.door(target.rw, limit)),
+            "ro": ({3}, lambda: server_probes.door(target.ro, limit)),
+            "pgpool": ({12}, lambda: server_probes.pgpool_facts(target)),
+            "stats": ({13, 15}, lambda: server_probes.stats(target)),
+            "balance": ({7}, lambda: server_probes.balance(target)),
+        },
+    )
+
+
+def _inside(target: Target, parts: Own) -> Questions:
+    """What is asked of our own clusters only."""
+    return {
+        **_direct(target, parts.direct),
+        "lane": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
+        "patroni": ({15}, lambda: own_probes.patroni(parts, target.timeout)),
+        "session_commit": ({16}, lambda: own_probes.session_commit(target)),
+        "keeper": ({15, 17}, lambda: own_probes.keeper(parts, target.timeout)),
+    }
+
+
+def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
+    """One session of each direct lane: none of them may be needed by somebody else."""
+    ask: Questions = {
+        "direct_rw": ({18}, lambda: server_probes.door(declared["direct_rw"], target.timeout)),
+        "direct_ro": ({18}, lambda: read_only_probe.sessions(target, declared["direct_ro"], 1)),
+    }
+    return {key: ask[key] for key in declared}
+
+
+async def _dependent(target: Target, groups: Groups, space: workspace.Workspace, say: Say) -> dict[str, Any]:
+    """What needs to know who is primary, or a place to write."""
+    known = await _ask(
+        groups,
+        {
+            "nodes": (_NODES, lambda: server_probes.nodes(target)),
+            "workspace": (_WORKSPACE, lambda: workspace.create(target, space)),
+        },
+    )
+    primaries = server_probes.primaries(known.get("nodes", {}))
+    others = tuple(name for name in target.names if (name,) != primaries)
+    place = known.get("workspace")
+    chains: list[Awaitable[dict[str, Any]]] = [_ask_nodes(target, groups, primaries, others, space.schema)]
+    if place and place.value:
+        say(f"Working in the schema {space.schema}")
+        chains += _writing(target, groups, others, space.schema)
+    found = known
+    for part in await asyncio.gather(*chains):
+        found |= part
+    return found
+
+
+async def _ask_nodes(
+    target: Target, groups: Groups, primaries: tuple[str, ...], others: tuple[str, ...], schema: str
+) -> dict[str, Any]:
+    return await _ask(
+        groups,
+        {
+            "senders": ({9}, lambda: server_probes.senders(target, primaries)),
+            "slots": ({10}, lambda: server_probes.slots(target, primaries)),
+            "commit": ({16}, lambda: own_probes.commit(target, primaries)),
+            "attempts": ({5}, lambda: write_probes.attempts(target, others, schema)),
+        },
+    )
+
+
+def _writing(target: Target, groups: Groups, others: tuple[str, ...], schema: str) -> list[Awaitable[dict[str, Any]]]:
+    chains = {4: _replicate, 6: _alter, 11: _write_concurrently}
+    return [chain(target, others, schema) for group, chain in chains.items() if group in groups]
+
+
+async def _replicate(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:
+    inserted = await write_probes.insert(target, schema)
+    if inserted.value is None:
+        return {"inserted": inserted}
+    return {"inserted": inserted, "arrivals": await write_probes.arrivals(target, others, schema)}
+
+
+async def _alter(target: Target, others: tuple[str, ...], schema: str) -> dict[str, Any]:
+    altered = await write_probes.alter(target, schema)
+    if altered.value is None:
+        return {"altered": altered}
+    return {"altered": altered, "columns": await write_probes.columns(target, others, schema)}
+
+
+async def _write_concurrently(target: Target, _others: tuple[str, ...], schema: str) -> dict[str, Any]:
+    inserts = await write_probes.write_concurrently(target, schema)
+    if inserts.value is None:
+        return {"inserts": inserts}
+    return {"inserts": inserts, "rows": await write_probes.rows_seen(target, schema, len(inserts.value.acknowledged))}

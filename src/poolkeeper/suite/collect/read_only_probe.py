@@ -1,0 +1,87 @@
+"""A read-only door, as somebody would use it who wants to write there.
+
+Invariant: all sessions are open at once, so that no two of them are one connection that a pool handed on; what a write
+leaves, if one is accepted, is a temporary table that goes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+
+from poolkeeper.cluster.reading import describe, failure_of, take
+from poolkeeper.core import errors
+from poolkeeper.model import proxies
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.observed import HaproxyView
+from poolkeeper.model.probe import Failure, LaneFacts, LaneSession, Reading, Server
+from poolkeeper.model.target import Target
+from poolkeeper.suite.collect import server_probes
+from poolkeeper.system import haproxy, postgres
+
+# A standby refuses it before it looks at anything else; a primary needs nothing to accept it.
+WRITE = "CREATE TEMPORARY TABLE poolkeeper_refused (value text)"
+UNDO = "DROP TABLE pg_temp.poolkeeper_refused"
+ASK = "SET default_transaction_read_only = off"
+
+
+async def sessions(target: Target, door: Dsn, count: int) -> Reading[LaneFacts]:
+    """Who answers `count` sessions of a read-only door, and does anybody take a write?"""
+    ran = f"{count} sessions at once, each: {server_probes.DOOR}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
+    return await take(door.label, ran, 2 * target.timeout, _sessions(target, door, count), _show)
+
+
+async def _sessions(target: Target, door: Dsn, count: int) -> LaneFacts:
+    async with AsyncExitStack() as held:
+        tried = await asyncio.gather(*(_try(door, target.timeout, held) for _ in range(count)))
+        counted = await _count(target)
+    return LaneFacts(
+        tuple(found for found in tried if isinstance(found, LaneSession)),
+        tuple(found for found in tried if isinstance(found, Failure)),
+        counted,
+    )
+
+
+async def _try(door: Dsn, timeout: float, held: AsyncExitStack) -> LaneSession | Failure:
+    try:
+        opened = await held.enter_async_context(postgres.session(door, timeout))
+        ((started, address, in_recovery),) = await opened.rows(server_probes.DOOR)
+        first = await _write(opened)
+        await opened.rows(ASK)
+        return LaneSession(Server(started, address), in_recovery, first, await _write(opened))
+    except errors.PoolkeeperError as e:
+        return failure_of(e)
+
+
+async def _write(opened: postgres.Session) -> str:
+    """The SQLSTATE of the refusal, "" if there was none. A session that broke raises: nothing was refused."""
+    try:
+        await opened.rows(WRITE)
+    except errors.ServerRefused as e:
+        if failure_of(e).code[:2] in ("08", "57"):
+            raise
+        return e.code
+    await opened.rows(UNDO)
+    return ""
+
+
+async def _count(target: Target) -> HaproxyView | None:
+    try:
+        return await haproxy.observe(target.stats_url, target.stats_auth, target.timeout)
+    except errors.PoolkeeperError:
+        return None  # the dashboard has a group of its own; here it is the second of two counts
+
+
+def _show(found: LaneFacts) -> str:
+    who = Counter(
+        f"{s.server.label} {'in recovery' if s.in_recovery else 'not in recovery'}, "
+        f"{s.first or 'accepted'} and then {s.asked or 'accepted'}"
+        for s in found.sessions
+    )
+    parts = [f"{count} sessions: {what}" for what, count in sorted(who.items())]
+    if found.failures:
+        parts.append(f"{len(found.failures)} failed: {describe(found.failures[0])}")
+    rows = found.counted.proxies if found.counted else ()
+    counts = [f"{p.name} {p.sessions} ({p.status})" for p in rows if p.proxy == proxies.STANDBYS]
+    return "; ".join([*parts, f"HAProxy's sessions: {', '.join(counts) or 'not told'}"])

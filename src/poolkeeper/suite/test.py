@@ -1,0 +1,120 @@
+"""The validation suite: collect, then judge.
+
+Invariant: a run that ends has one verdict for every check of the chosen groups, also when nothing answered.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from poolkeeper.cluster.handle import Access
+from poolkeeper.core import errors
+from poolkeeper.model import proxies
+from poolkeeper.model.probe import Readings
+from poolkeeper.model.target import Own, Target
+from poolkeeper.model.verdict import GROUPS, Suite, compare
+from poolkeeper.suite.checks import groups as judges
+from poolkeeper.suite.collect import all_readings
+
+READ_SESSIONS = 8  # of the read-only door, open at once; two standbys at least then have one each
+
+
+async def run_suite(
+    target: Target,
+    groups: frozenset[int] | None,
+    say: Callable[[str], None],
+    before: Mapping[str, str] | None = None,
+) -> Suite:
+    """Run these groups (None: all that apply); only what they need is asked. `say` takes lines for a person who waits.
+
+    `before` maps each check's id to its outcome in the run to compare with; empty or None: there was none. When
+    cancelled it drops its schema first. Raises ValueError for a group that does not exist, and UserError for
+    one that has no meaning for this target.
+    """
+    chosen = applicable(target, groups, say)
+    started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    readings = await all_readings.collect(target, chosen, say)
+    verdicts = judges.judge(target, readings, chosen)
+    return Suite(
+        cluster=target.cluster,
+        started_at=started_at,
+        seconds=time.perf_counter() - began,
+        verdicts=verdicts,
+        versions=versions(readings),
+        topology=topology(target, readings),
+        changes=compare(dict(before), verdicts) if before else (),
+    )
+
+
+def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str], None]) -> frozenset[int]:
+    """The groups to run (`groups` None: all that have a meaning for this target; `say` takes what is left out)."""
+    if groups is not None and (unknown := groups - set(GROUPS)):
+        raise ValueError(f"no such group: {sorted(unknown)}")
+    left_out = judges.inapplicable(target)
+    for number, why in left_out.items():
+        line = f"group {number}, {GROUPS[number]}, {why}"
+        if groups is not None and number in groups:
+            raise errors.UserError(line, hint="Leave it out of --only.")
+        if groups is None:
+            say(line)
+    return frozenset(GROUPS) - set(left_out) if groups is None else groups
+
+
+def own_target(access: Access) -> Target:
+    """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
+    spec, database = access.spec, access.spec.roles.app_database
+    pool, (url, auth) = access.lane("pool", "app", database), access.stats
+    replication = spec.replication
+    return Target(
+        cluster=spec.name,
+        nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
+        monitors={node.name: access.node(node.name) for node in spec.nodes},
+        pool=pool,
+        rw=access.lane("rw", "app", database),
+        ro=access.lane("ro", "app", database),
+        stats_url=url,
+        stats_auth=auth,
+        proxies=proxies.expected(spec),
+        timeout=float(spec.timeouts.query),
+        own=Own(
+            patroni={node.name: str(node.address) for node in spec.nodes},
+            keeper=(pool.host, spec.keeper.port),
+            read_sessions=min(READ_SESSIONS, spec.lanes.ro.num_init_children // 2),
+            direct={key: access.lane(key, "app", database) for key in spec.direct_lanes()},
+            acknowledgements=0 if replication.synchronous_mode == "off" else replication.quorum_acknowledgements,
+        ),
+    )
+
+
+def versions(readings: Readings) -> dict[str, str]:
+    """Component → version, of those that told it; nodes that differ are told apart."""
+    told = {name: node.value.version.split()[0] for name, node in readings.nodes.items() if node.value}
+    alike = len(set(told.values())) == 1
+    found = {"PostgreSQL": next(iter(told.values()))} if alike else {f"PostgreSQL on {n}": v for n, v in told.items()}
+    if readings.pgpool and readings.pgpool.value:
+        found["Pgpool-II"] = readings.pgpool.value.version
+    if readings.stats and readings.stats.value:
+        found["HAProxy"] = readings.stats.value.version
+    return found
+
+
+def topology(target: Target, readings: Readings) -> tuple[tuple[str, str, str], ...]:
+    """(service, where, role): the nodes by their own word, then the doors."""
+    nodes = [(name, target.nodes[name].where, _role(name, readings)) for name in target.names]
+    direct = target.own.direct if target.own else {}
+    doors = [
+        ("Pgpool-II", target.pool.where, "balances over the nodes"),
+        ("HAProxy", target.rw.where, "read-write door"),
+        ("HAProxy", target.ro.where, "read-only door"),
+        *(("HAProxy", dsn.where, f"lane {key}, straight to PostgreSQL") for key, dsn in direct.items()),
+        ("HAProxy", target.stats_url, "dashboard"),
+    ]
+    return (*nodes, *doors)
+
+
+def _role(name: str, readings: Readings) -> str:
+    node = readings.nodes.get(name)
+    return node.value.role if node and node.value else "not asked" if node is None else "no answer"

@@ -1,0 +1,205 @@
+"""The container engine of this machine: is it there, does it answer, and starting it.
+
+Invariant: an engine that answers is never touched. Not promised: stopping it; what was started stays.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper.core import errors
+from poolkeeper.system import apt, process
+
+OWN_SOCKET = "unix:///var/run/docker.sock"
+START_SECONDS = 60.0  # dockerd answers within 2 s here; a slow disk with many images needs longer
+_PROBE_SECONDS = 10.0
+_PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+_PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What was found. A version is empty where that part does not answer; `said` is what the client complained of."""
+
+    client: str
+    engine_version: str
+    compose_version: str
+    is_installed: bool
+    is_refused: bool
+    chosen: str
+    said: str
+
+    @property
+    def answers(self) -> bool:
+        """Does the engine answer this user?"""
+        return bool(self.engine_version)
+
+    @property
+    def has_compose(self) -> bool:
+        """Is Compose here, in version 2 or later?"""
+        major = self.compose_version.lstrip("v").split(".")[0]
+        return major.isdigit() and int(major) >= 2
+
+
+def probe() -> EngineState:
+    """Look, change nothing. Two calls of the client, side by side."""
+    client = process.find("docker") or ""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(_ask, ["docker", "compose", "version", "--short"], client)
+        version = _ask(["docker", "version", "--format", "{{.Server.Version}}"], client)
+        compose = asked.result()
+    complaint = "" if version.ok else version.said
+    return EngineState(
+        client=client,
+        engine_version=version.stdout.strip() if version.ok else "",
+        compose_version=compose.stdout.strip() if compose.ok else "",
+        is_installed=any(os.access(f"{folder}/dockerd", os.X_OK) for folder in _PROGRAM_FOLDERS),
+        is_refused="permission denied" in complaint.lower(),
+        chosen="" if version.ok else _chosen(client),
+        said=complaint,
+    )
+
+
+def init_system() -> str:
+    """Who starts services: "systemd", "service" or "none" (the words of `decide.engine_setup.Init`)."""
+    if Path("/run/systemd/system").is_dir():
+        return "systemd"
+    with suppress(OSError):
+        if Path("/proc/1/comm").read_text().strip() == "init" and process.find("service"):
+            return "service"
+    return "none"
+
+
+def has_apparmor() -> bool:
+    """Does the kernel enforce AppArmor? Then the engine needs its parser to start any container."""
+    with suppress(OSError):
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+    return False
+
+
+def start(by: str, log: Path, seconds: float = START_SECONDS) -> None:
+    """Start the installed engine and wait until it answers. `by` is a word of `init_system`; `log` takes dockerd's own.
+
+    A dockerd that runs already, as one still starting, is only waited for. Raises EngineFailed with the log's tail.
+    """
+    if by == "none" and running_pid() is None:
+        _start_directly(log, seconds)
+        return
+    if by == "systemd":
+        _call(["systemctl", "start", "docker"], ["journalctl", "--no-pager", "-n", "20", "-u", "docker"])
+    elif by == "service":
+        _call(["service", "docker", "start"], ["tail", "-n", "20", "/var/log/docker.log"])
+    _wait_for_answer(seconds, lambda: "")
+
+
+def running_pid() -> int | None:
+    """A dockerd of this machine (not one inside a container), by its process id."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (folder / "comm").read_text().strip() == "dockerd" and _is_in_our_world(folder):
+                return int(folder.name)
+    return None
+
+
+def _start_directly(log: Path, seconds: float) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    begin = log.stat().st_size
+    _remove_stale_pid_files()
+    pid = process.start_detached(apt.as_root(["dockerd"]), log)
+
+    def trouble() -> str:
+        return "" if _is_alive(pid) else f"dockerd ended at once (its log: {log})"
+
+    try:
+        _wait_for_answer(seconds, trouble)
+    except errors.EngineFailed as e:
+        if _is_alive(pid):
+            process.run(apt.as_root(["kill", str(pid)]))
+        tail = _tail(log, begin)
+        raise errors.EngineFailed(e.message, hint=_hint(tail), detail=tail) from e
+
+
+def _wait_for_answer(seconds: float, trouble: Callable[[], str]) -> None:
+    """Until the engine answers, or refuses this user, which is an answer too; `trouble` says why to wait no more."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = _ask(["docker", "version", "--format", "{{.Server.Version}}"], "docker")
+        if seen.ok or "permission denied" in seen.said.lower():
+            return
+        if reason := trouble():
+            raise errors.EngineFailed(reason)
+        if time.monotonic() > deadline:
+            raise errors.EngineFailed(
+                f"the engine was started but did not answer within {seconds:.0f} s", detail=seen.said
+            )
+        time.sleep(0.1)
+
+
+def _call(argv: Sequence[str], log_command: Sequence[str]) -> None:
+    done = process.run(apt.as_root(argv), timeout=120)
+    if not done.ok:
+        log = process.run(apt.as_root(log_command), timeout=20)
+        raise errors.EngineFailed(f"`{' '.join(argv)}` ended with {done.code}", detail=f"{done.said}\n{log.said}")
+
+
+def _remove_stale_pid_files() -> None:
+    """After a crash a pid file can name a process that is something else now; dockerd would refuse to start."""
+    for path in _PID_FILES:
+        with suppress(OSError, ValueError):
+            comm = Path(f"/proc/{int(path.read_text())}/comm")
+            if not comm.exists() or comm.read_text().strip() not in {"dockerd", "containerd"}:
+                process.run(apt.as_root(["rm", "-f", str(path)]))
+
+
+def _ask(argv: Sequence[str], client: str) -> process.Finished:
+    """The client's answer; a client that is absent or hangs is an answer as well."""
+    if not client:
+        return process.Finished(tuple(argv), 127, "", "no docker client is installed")
+    try:
+        return process.run(argv, timeout=_PROBE_SECONDS)
+    except errors.EngineFailed as e:
+        return process.Finished(tuple(argv), 124, "", e.message)
+
+
+def _chosen(client: str) -> str:
+    """The engine that the user chose by DOCKER_HOST or by a context; empty for this machine's own."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return f"DOCKER_HOST={host}" if host != OWN_SOCKET else ""
+    said = _ask(["docker", "context", "inspect", "--format", "{{.Name}} {{.Endpoints.docker.Host}}"], client)
+    name, _, host = said.stdout.strip().partition(" ")
+    return f"docker context {name} ({host})" if said.ok and host not in {"", OWN_SOCKET} else ""
+
+
+def _is_in_our_world(folder: Path) -> bool:
+    """The same mount namespace; a process whose namespace we may not see counts as ours."""
+    with suppress(PermissionError):
+        return (folder / "ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
+    return True
+
+
+def _is_alive(pid: int) -> bool:
+    """Not ended and no zombie."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
+def _hint(log: str) -> str:
+    if "iptables" in log:
+        return "The kernel may lack nf_tables; try: update-alternatives --set iptables /usr/sbin/iptables-legacy"
+    if "cgroup" in log:
+        return "The kernel's control groups are not mounted; mount them, or run in a machine that has them."
+    return ""
+
+
+def _tail(log: Path, begin: int, lines: int = 15) -> str:
+    with log.open("rb") as text:
+        text.seek(begin)
+        return "\n".join(text.read().decode(errors="replace").splitlines()[-lines:])

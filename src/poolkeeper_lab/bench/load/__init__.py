@@ -1,0 +1,1 @@
+"""Load on a cluster's endpoints: pgbench, its database and clients."""

@@ -1,0 +1,84 @@
+"""The doors that are measured side by side: the cluster's own, and those of peers that run beside it.
+
+All are used on their addresses in the cluster's network, from a container in it: no published port and no proxy of the
+engine stands between. A peer's door comes from a provider: `PROVIDERS` names modules with
+`doors(place, progress) -> context manager of a sequence of Door`, which start the peer and take it away again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from poolkeeper.core import errors
+from poolkeeper.model import proxies
+from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper_lab.bench.load import pgbench
+from poolkeeper_lab.bench.report.bench_model import Table
+
+DIRECT = "direct"
+POOLED_PORT = 9999  # of Pgpool-II inside its container
+POSTGRES_PORT = 5432
+# Peer → the module that provides its doors.
+PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper_lab.bench.peers.pgbouncer"}
+
+
+def chosen(names: tuple[str, ...]) -> dict[str, str]:
+    """The providers of these names, all where none is named. Raises UserError for an unknown name."""
+    if unknown := [name for name in names if name not in PROVIDERS]:
+        known = ", ".join(PROVIDERS)
+        raise errors.UserError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
+    return {name: module for name, module in PROVIDERS.items() if not names or name in names}
+
+
+@dataclass(frozen=True)
+class Door:
+    """A port. `capacity`: the most sessions at once; `pids`: a peer's own containers (name → host process id)."""
+
+    key: str  # as reports call it: "direct", "5100", "PgBouncer, session"
+    host: str
+    port: int
+    capacity: int
+    takes_writes: bool = True
+    is_peer: bool = False
+    pids: Mapping[str, int] = field(default_factory=dict)
+    about: Table | None = None  # a peer's version and settings
+
+    def refuses(self, load: pgbench.Load) -> str:
+        """Why it cannot serve a load; "" if it can. A session for each transaction may wait for its turn."""
+        if load.writes and not self.takes_writes:
+            return f"{self.key} takes no writes"
+        if not load.is_fresh and load.clients > self.capacity:
+            return f"{self.key} serves {self.capacity} sessions at once, {load.clients} kept ones do not fit"
+        return ""
+
+
+def own(spec: ClusterSpec, primary: str) -> tuple[Door, ...]:
+    """The cluster's doors, the primary's own port first."""
+    server, haproxy = spec.postgresql, str(spec.haproxy.address)
+    children = sum(lane.num_init_children for lane in spec.lane_by_service().values())
+    room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
+    sessions, direct = spec.direct_sessions(), spec.direct_lanes()
+    found = [Door(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
+    for key in ("rw", "ro"):
+        lane: Lane = getattr(spec.lanes, key)
+        found.append(Door(str(lane.port), haproxy, lane.port, spare_of(lane), takes_writes=key == "rw"))
+        if straight := direct.get(f"direct_{key}"):
+            capacity = sessions[f"direct_{key}"]
+            found.append(Door(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
+    pool = spec.lanes.pool
+    return (*found, Door(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
+
+
+def spare_of(lane: Lane) -> int:
+    """The sessions of a Pgpool-II that are left for clients, beside those of checks."""
+    return lane.num_init_children - proxies.SPARE_CHILDREN
+
+
+def part_of(spec: ClusterSpec, service: str) -> str:
+    """Which part of the path a service belongs to, for the account of CPU time."""
+    if service in [node.name for node in spec.nodes]:
+        return "PostgreSQL, Patroni"
+    if service in spec.lane_by_service():
+        return "Pgpool-II"
+    return "HAProxy" if service == spec.haproxy.service else "etcd, keeper"

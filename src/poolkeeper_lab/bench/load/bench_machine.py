@@ -1,0 +1,111 @@
+"""Where a run of the bench took place: the machine by /proc, the versions by the servers' own word or their packages.
+
+Invariant: what is not told is "unknown"; nothing here fails because a server does not answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from poolkeeper import __version__
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.model.observed import versions
+from poolkeeper.system import compose, images, process, state
+from poolkeeper_lab.bench.load.pgbench_client import LABEL
+from poolkeeper_lab.bench.measure import busy, cpu, meter
+from poolkeeper_lab.bench.report.bench_model import Machine
+
+UNKNOWN = "unknown"
+PACKAGES = {  # component → the image that has it, and its package there
+    "PostgreSQL": ("postgres", "postgresql-{major}"),
+    "Patroni": ("postgres", "patroni"),
+    "Pgpool-II": ("pgpool", "pgpool2"),
+    "HAProxy": ("haproxy", "haproxy"),
+    "etcd": ("etcd", "etcd-server"),
+}
+_DECLARED = ("patroni", "replication", "postgresql", "pgpool", "lanes", "haproxy", "keeper")  # tables of cluster.toml
+LOOK_SECONDS = 2.0  # how long others are watched before the first round
+
+
+def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> Machine:
+    """The processor, its cores that may be used, the memory (MB, 10^6 bytes), the kernel."""
+    kilobytes = int(_value(proc / "meminfo", "MemTotal").split()[0] or 0)
+    model = _value(proc / "cpuinfo", "model name")
+    return Machine(cpu=model, cores=busy.cores(), memory_mb=round(kilobytes * 1.024e-3), kernel=os.uname().release,
+                   foreign=foreign)  # fmt: skip
+
+
+def _value(file: Path, key: str) -> str:
+    """Of the first line "key : value"; "0" where there is none and the file is of numbers, else unknown."""
+    for line in file.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return "0" if key == "MemTotal" else UNKNOWN
+
+
+def container_pids(cluster: str) -> dict[str, int]:
+    """Service → the host's number of its first process, of each container that runs. Raises EngineFailed."""
+    found = {}
+    for document in compose.inspect(cluster):
+        service = str(document["Config"]["Labels"].get(compose.SERVICE, ""))
+        if document["State"]["Pid"]:
+            found[service] = int(document["State"]["Pid"])
+    return found
+
+
+def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
+    """The share of the machine that neither the cluster nor this program uses, over `seconds`."""
+    watch = meter.Meter(container_pids(cluster))
+    before = watch.read()
+    time.sleep(seconds)  # a measured time, not a wait for something
+    return watch.since(before).foreign
+
+
+def settings_of(place: Place) -> dict[str, str]:
+    """What was declared, by dotted key, and a digest of each rendered file as the running containers last took it."""
+    declared = place.spec.model_dump(mode="json", include=set(_DECLARED))
+    files = state.read_applied(place.folder)
+    taken = {f"file {path}": _digest(text) for path, text in files.items() if path != state.FORMER.partition("/")[2]}
+    return {**_flat(declared), **taken}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in tables.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": str(value)}
+    return found
+
+
+def versions_of(place: Place) -> dict[str, str]:
+    """Component → version, by the word of the cluster that runs; where none does, of the packages in its images."""
+    engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
+    found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
+    try:
+        told = versions(interrupts.run(snapshot.snapshot(place.access())))
+    except errors.ClusterNotUp:
+        told = dict.fromkeys(PACKAGES, UNKNOWN)
+    return {**found, **{name: _packaged(place, name) if said == UNKNOWN else said for name, said in told.items()}}
+
+
+def _packaged(place: Place, component: str) -> str:
+    role, package = PACKAGES[component]
+    package = package.format(major=place.spec.postgresql.version)
+    once = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--label", f"{LABEL}={place.spec.name}"]
+    try:
+        image = images.references(place.spec, place.image_sources)[role]
+        query = ["--entrypoint", "dpkg-query", image, "-W", "-f", "${Version}", package]
+        done = process.run([*once, *query], timeout=30)
+    except errors.PoolkeeperError:
+        return UNKNOWN
+    return done.stdout.strip() if done.ok and done.stdout.strip() else UNKNOWN

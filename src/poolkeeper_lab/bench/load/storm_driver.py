@@ -1,0 +1,135 @@
+"""One driver of the storm, a process of its own: it connects, runs its transactions, and tells when each was done.
+
+Run as a program it takes a job on standard input and prints what came of it. All connections of a driver are made at
+once, by one asyncio loop; several drivers begin at the same moment of the machine's monotonic clock.
+Invariant: every client ends within its patience for a connection and for its transaction, whatever the server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from poolkeeper_lab.bench.load import storm_job
+from poolkeeper_lab.bench.load.storm_job import Attempt, Job, Told
+
+_SPARE_FILES = 100
+
+Connection = psycopg.AsyncConnection[tuple[object, ...]]
+
+
+async def run(job: Job) -> Told:
+    """Do the job."""
+    chance = random.Random(job.seed)
+    if job.sessions:
+        return await _kept(job, chance)
+    late = await _until(job.at)
+    statements = [_statements(job, chance) for _ in range(job.clients)]
+    return Told(tuple(await asyncio.gather(*(_fresh(job, one) for one in statements))), late)
+
+
+async def _until(moment: float) -> float:
+    """Wait for the common start; how late it is."""
+    left = moment - time.monotonic()
+    if left > 0:
+        await asyncio.sleep(left)  # the start that all drivers agreed on
+    return max(0.0, -left)
+
+
+def _statements(job: Job, chance: random.Random) -> list[bytes]:
+    values = {"aid": chance.randint(1, job.accounts), "delta": chance.randint(-5000, 5000)}
+    return [statement.format(**values).encode() for statement in job.statements]
+
+
+async def _fresh(job: Job, statements: list[bytes]) -> Attempt:
+    """A connection, one transaction, and the end of the connection."""
+    connected = None
+    try:
+        async with asyncio.timeout(job.patience):
+            connection = await _connect(job)
+        connected = time.monotonic() - job.at
+        try:
+            return await _transaction(job, connection, statements, connected)
+        finally:
+            await connection.close()
+    except (psycopg.Error, OSError, TimeoutError) as e:
+        return Attempt(connected, None, _word(e))
+
+
+async def _transaction(job: Job, connection: Connection, statements: list[bytes], connected: float | None) -> Attempt:
+    async with asyncio.timeout(job.patience):
+        for statement in statements:
+            await connection.execute(statement)
+    return Attempt(connected, time.monotonic() - job.at)
+
+
+async def _connect(job: Job) -> Connection:
+    return await psycopg.AsyncConnection.connect(
+        host=job.host,
+        port=job.port,
+        user=job.user,
+        dbname=job.dbname,
+        password=job.password,
+        connect_timeout=max(2, int(job.patience)),
+        application_name="poolkeeper bench",
+        sslmode="disable",
+        gssencmode="disable",
+        autocommit=True,
+        prepare_threshold=None,
+    )
+
+
+async def _kept(job: Job, chance: random.Random) -> Told:
+    """Sessions that are open already share the transactions."""
+    connections = list(await asyncio.gather(*(_connect(job) for _ in range(job.sessions))))
+    waiting = [_statements(job, chance) for _ in range(job.clients)]
+    attempts: list[Attempt] = []
+    try:
+        late = await _until(job.at)
+        await asyncio.gather(*(_share(job, connection, waiting, attempts.append) for connection in connections))
+    finally:
+        for connection in connections:
+            await connection.close()
+    return Told(tuple([*attempts, *(Attempt(None, None, "its session had ended") for _ in waiting)]), late)
+
+
+async def _share(job: Job, connection: Connection, waiting: list[list[bytes]], note: Callable[[Attempt], None]) -> None:
+    """One session: the next transaction until there is none; it ends with its first error."""
+    while waiting:
+        statements = waiting.pop()
+        try:
+            note(await _transaction(job, connection, statements, 0.0))
+        except (psycopg.Error, OSError, TimeoutError) as e:
+            note(Attempt(0.0, None, _word(e)))
+            return
+
+
+def _word(e: BaseException) -> str:
+    """An error as a report shows it."""
+    return "no answer in time" if isinstance(e, TimeoutError) else storm_job.word(str(e) or type(e).__name__)
+
+
+def allow_files(wanted: int) -> None:
+    """Raise this process's own limit of open files as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted, hard)
+        )
+
+
+def main() -> None:
+    """The program."""
+    job = Job.read(sys.stdin.read())
+    allow_files(job.clients + _SPARE_FILES)
+    sys.stdout.write(asyncio.run(run(job)).text() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measurement: rounds, medians with intervals, CPU time, packets and system calls."""

@@ -1,0 +1,137 @@
+"""Who used the processors in a while: each container, ourselves, and whoever else.
+
+Sources: the control group of a container (cgroup v1 `cpuacct.usage`, v2 `cpu.stat`; it counts programs that were put in
+by `docker exec` too), else its process tree; /proc/stat for the machine. Interrupts are left out of what is foreign:
+the network work of the measured parts is done there. Time that the hypervisor took (steal) is foreign.
+The container engine works for the cluster (health checks, published ports), and so do the kernel's own threads: neither
+is foreign. Not promised: to find a program of the engine that lived between two readings only; it counts as foreign.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper_lab.bench.measure import busy, cpu
+
+CGROUPS = Path("/sys/fs/cgroup")
+FOREIGN_LIMIT = 0.10  # of the whole machine: a round with more is discarded
+ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")  # as the kernel cuts their names, at 15 letters
+_KERNEL = 2  # the parent of the kernel's threads
+_FOREIGN_FIELDS = (0, 1, 2, 7)  # of a line of /proc/stat: user, nice, system, steal
+
+
+@dataclass(frozen=True)
+class Reading:
+    """CPU seconds since some beginning: of the machine, of ourselves, of each part."""
+
+    at: float  # monotonic seconds
+    machine: float
+    own: float
+    parts: Mapping[str, float]
+    engine: float = 0.0  # of the container engine and the kernel's threads
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Between two readings: CPU seconds of each part and of ourselves, and what share of the machine was foreign."""
+
+    seconds: float
+    parts: Mapping[str, float]
+    foreign: float
+    own: float = 0.0  # of this program and what it started
+
+    @property
+    def is_loud(self) -> bool:
+        """Did somebody else work so much that nothing is to be concluded?"""
+        return self.foreign > FOREIGN_LIMIT
+
+
+def between(before: Reading, after: Reading, cores: int) -> Usage:
+    """What was used between the two. A part that is only in one of them, or was started anew, counts nothing."""
+    seconds = after.at - before.at
+    parts = {name: max(0.0, after.parts[name] - spent) for name, spent in before.parts.items() if name in after.parts}
+    own = max(0.0, after.own - before.own)
+    engine = max(0.0, after.engine - before.engine)
+    rest = after.machine - before.machine - sum(parts.values()) - own - engine
+    return Usage(seconds, parts, max(0.0, rest / (cores * seconds)) if seconds > 0 else 0.0, own)
+
+
+class Meter:
+    """Reads the CPU time of parts, each known by the first process of its container (host process id)."""
+
+    def __init__(self, parts: Mapping[str, int], proc: Path = cpu.PROC, cgroups: Path = CGROUPS) -> None:
+        self._proc = proc
+        self._parts = {name: source(pid, proc, cgroups) for name, pid in parts.items()}
+
+    def read(self) -> Reading:
+        """All of them now."""
+        parts = {name: take() for name, take in self._parts.items()}
+        engine = of_engine(self._proc)
+        return Reading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts, engine)
+
+    def since(self, before: Reading) -> Usage:
+        """What was used from `before` until now."""
+        return between(before, self.read(), busy.cores())
+
+
+def worked(proc: Path = cpu.PROC) -> float:
+    """CPU seconds of all cores, without idleness and interrupts."""
+    words = (proc / "stat").read_text().splitlines()[0].split()[1:]
+    return sum(int(words[i]) for i in _FOREIGN_FIELDS) / cpu.TICKS
+
+
+def of_engine(proc: Path = cpu.PROC) -> float:
+    """CPU seconds of the container engine's running processes and of the kernel's threads."""
+    return sum(_engine_ticks(entry) for entry in proc.iterdir() if entry.name.isdigit()) / cpu.TICKS
+
+
+def _engine_ticks(entry: Path) -> int:
+    name, _, numbers = _text(entry / "stat").rpartition(")")
+    words = numbers.split()
+    if not words:  # it has ended
+        return 0
+    is_engine = name.partition("(")[2] in ENGINE or int(words[1]) == _KERNEL
+    return int(words[11]) + int(words[12]) if is_engine else 0
+
+
+def source(pid: int, proc: Path = cpu.PROC, cgroups: Path = CGROUPS) -> Callable[[], float]:
+    """What reads the CPU seconds of a container from now on."""
+    for file, read in _candidates(pid, proc, cgroups):
+        if file.is_file():
+            return lambda: read(_text(file))
+    return lambda: cpu.of_tree(pid, proc)
+
+
+def _candidates(pid: int, proc: Path, cgroups: Path) -> list[tuple[Path, Callable[[str], float]]]:
+    found: list[tuple[Path, Callable[[str], float]]] = []
+    for line in _text(proc / str(pid) / "cgroup").splitlines():
+        number, controllers, path = line.split(":", 2)
+        if path == "/":  # the group of everybody
+            continue
+        if "cpuacct" in controllers.split(","):
+            found += [(cgroups / name / path.lstrip("/") / "cpuacct.usage", _nanoseconds) for name in
+                      ("cpuacct", "cpu,cpuacct")]  # fmt: skip
+        elif number == "0":
+            found.append((cgroups / path.lstrip("/") / "cpu.stat", _usage_of_stat))
+    return found
+
+
+def _text(file: Path) -> str:
+    """ "" where it is gone."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+def _nanoseconds(text: str) -> float:
+    return int(text) / 1e9 if text.strip().isdigit() else 0.0
+
+
+def _usage_of_stat(text: str) -> float:
+    pairs = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
+    return int(pairs.get("usage_usec", 0)) / 1e6

@@ -1,0 +1,121 @@
+"""How long a person waits: `up` from nothing, `up` again, `status`, and the suite.
+
+A cluster of its own name, network and ports is started and taken down in each round, by the same commands that a user
+types, interpreter included. The yardstick is one `initdb` in a container of the same image in the same round: machines
+differ and are noisy, so the ratio to it travels better than the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Progress
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import process
+from poolkeeper_lab.bench.measure import busy, cpu
+
+NAME = "bench"
+SUBNET = IPv4Network("10.213.77.0/24")
+PORT_SHIFT = 20000
+GOALS = {"up, from nothing": 10.0, "up, already up": 1.5, "status": 1.0, "the suite": 12.0}  # seconds
+YARDSTICK = "initdb in a container"
+
+
+def bench_document(spec: ClusterSpec) -> dict[str, Any]:
+    """The declared cluster under the benchmark's own name, network and ports: only what differs from `spec`."""
+    document = spec.model_dump(mode="json")
+    offset = int(SUBNET.network_address) - int(spec.network.subnet.network_address)
+    document["name"] = NAME
+    document["network"] = {"subnet": str(SUBNET), "bind_address": "127.0.0.1"}
+    single = (document["haproxy"], document["keeper"])
+    pooled = [lane for lane in document["lanes"].values() if "address" in lane]
+    for owner in (*document["nodes"], *document["etcd"]["members"], *pooled, *single):
+        owner["address"] = str(IPv4Address(int(IPv4Address(owner["address"])) + offset))
+    for owner in (*document["nodes"], *document["lanes"].values(), document["keeper"]):
+        owner["port"] += PORT_SHIFT if owner["port"] else 0
+    document["haproxy"]["stats_port"] += PORT_SHIFT
+    return document
+
+
+def to_toml(document: dict[str, Any], prefix: str = "") -> str:
+    """Plain data as TOML; JSON's strings, numbers and booleans are TOML's as well."""
+    tables = {key: value for key, value in document.items() if isinstance(value, dict)}
+    arrays = {key: v for key, v in document.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+    lines = [f"{k} = {json.dumps(v)}" for k, v in document.items() if k not in tables and k not in arrays]
+    text = "\n".join(lines) + "\n"
+    for key, value in tables.items():
+        text += f"\n[{prefix}{key}]\n" + to_toml(value, f"{prefix}{key}.")
+    for key, items in arrays.items():
+        text += "".join(f"\n[[{prefix}{key}]]\n" + to_toml(item, f"{prefix}{key}.") for item in items)
+    return text
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The seconds of each round, by what was waited for (GOALS and YARDSTICK).
+
+    `work` is what a start from nothing was: with so much, no machine of as many cores is faster.
+    """
+
+    seconds: dict[str, tuple[float, ...]]
+    work: cpu.Summary
+
+
+def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> Measured:
+    """Run every command `rounds` times in a scratch `folder`. Raises EngineFailed if one of them fails."""
+    file = folder / "cluster.toml"
+    file.write_text(to_toml(bench_document(spec)))
+    taken: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
+    costs: list[cpu.Cost] = []
+    try:
+        for number in range(1, rounds + 1):
+            with progress.step(f"round {number} of {rounds}"):
+                costs.append(_round(file, image, taken))
+    finally:
+        _command(file, "down", "--purge")
+    seconds = {name: tuple(rounds) for name, rounds in taken.items()}
+    return Measured(seconds, cpu.summary(costs, busy.cores()))
+
+
+def _round(file: Path, image: str, taken: dict[str, list[float]]) -> cpu.Cost:
+    _command(file, "down")
+    initdb = ["docker", "run", "--rm", "--user", "postgres", "--network", "none", "--entrypoint", "initdb"]
+    taken[YARDSTICK].append(_timed(lambda: process.check([*initdb, image, "--pgdata", "/tmp/yardstick"])))
+    before = cpu.of_machine()
+    taken["up, from nothing"].append(_timed(lambda: _command(file, "up")))
+    cost = cpu.Cost(cpu.of_machine() - before, cpu.of_cluster(NAME))
+    taken["up, already up"].append(_timed(lambda: _command(file, "up")))
+    taken["status"].append(_timed(lambda: _command(file, "status")))
+    reports = str(file.parent / "reports")
+    taken["the suite"].append(_timed(lambda: _command(file, "test", "--reports", reports)))
+    return cost
+
+
+def _command(file: Path, *words: str) -> None:
+    done = process.run([sys.executable, "-m", "poolkeeper.cli.main", "--file", str(file), *words])
+    if not done.ok:
+        raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.said)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def work_line(work: cpu.Summary) -> str:
+    """What a start from nothing had to compute, for people."""
+    dearest = sorted(work.containers.items(), key=lambda pair: -pair[1])
+    parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in dearest)
+    return (
+        f"`up` from nothing is {work.machine:.1f} s of CPU work ({parts}; the engine, the command and others "
+        f"{work.rest:.1f}): on {work.cores} cores it takes {work.least_seconds:.1f} s even if none of them ever waits"
+    )

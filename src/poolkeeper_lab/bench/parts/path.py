@@ -1,0 +1,192 @@
+"""`bench path`: the same pgbench load through every door, in turns: throughput, latency, CPU time of each part.
+
+pgbench runs in a container of the cluster's network, so no published port is in the way. It shares the machine with
+what it measures, as any client of a cluster on one machine does; its CPU time is told beside that of the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib import import_module
+from itertools import count
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.core.progress import Progress
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, pgbench, pgbench_client
+from poolkeeper_lab.bench.load.bench_endpoints import Door
+from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
+from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.parts import path_plan
+from poolkeeper_lab.bench.parts.path_plan import Planned, Wanted
+from poolkeeper_lab.bench.report.bench_model import Goal, Section, Table
+from poolkeeper_lab.bench.report.compare import RATIO
+from poolkeeper_lab.drill import drill_run as drill
+
+ROUNDS, SECONDS, SCALE = 5, 4, 10  # unless a person chose
+WARM_SECONDS = 1
+HEALTHY_SECONDS = 60.0
+SPEED, WORK = "Throughput and latency", "CPU seconds for 1,000 transactions"
+TPS = Measure("throughput", "tps", "more", SPEED)
+P50, P99 = Measure("p50", "ms", "less", SPEED), Measure("p99", "ms", "less", SPEED)
+CONNECTION = Measure("a connection", "ms", "less", SPEED)
+CLIENT = "pgbench"
+METHOD = (
+    "pgbench runs in a container of the cluster's network and connects to each door's own address; direct is the "
+    "primary's PostgreSQL. Latency is of the transaction, from pgbench's log; where each transaction has a connection "
+    "of its own, the time to connect is in the throughput and beside the latency, not in it. CPU time is that of the "
+    "containers' control groups, with what they do anyway."
+)
+
+
+class Path:
+    """The part. `peers` adds doors of others to every load."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self._place, self._options = place, options
+        self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
+        self._seconds = max(1, round(options.seconds or SECONDS))
+        self._book = Book([], self._rounds, options.seed)
+        self._planned: list[Planned] = []
+        self._wanted: tuple[Wanted, ...] = path_plan.goals(place.spec)
+        self._notes: list[str] = []
+        self._void = ""  # why no figure holds
+        self._providers = bench_endpoints.chosen(options.peers)
+        self._tables: list[Table] = []
+
+    def run(self, progress: Progress) -> None:
+        """Measure. Raises PoolkeeperError; the database, the client and the peers are taken away in any case."""
+        site = drill.site_of(self._place)
+        with progress.step("waiting for a healthy cluster"):
+            primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
+        with ExitStack() as stack:
+            using = stack.enter_context(bed.loaded(self._place, site.access, primary, self._scale, progress))
+            peers = stack.enter_context(self._peers(progress))
+            player = Player(self._place, primary, using, peers, self._scale, self._options.seed)
+            self._plan(player, [*bench_endpoints.own(self._place.spec, primary), *peers])
+            rounds.play(self._book, progress)
+            if (now := interrupts.run(site.wait_healthy(HEALTHY_SECONDS))) != primary:
+                self._void = f"the role moved from {primary} to {now} meanwhile"
+
+    @contextmanager
+    def _peers(self, progress: Progress) -> Iterator[list[Door]]:
+        """The doors of every provider; one that cannot be started is told."""
+        found: list[Door] = []
+        with ExitStack() as stack:
+            for name, module in self._providers.items():
+                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[Door]]]
+                provide = import_module(module).doors
+                try:
+                    found += stack.enter_context(provide(self._place, progress))
+                except errors.PoolkeeperError as e:
+                    self._notes.append(f"{name} could not be started: {e.message}")
+            self._tables += dict.fromkeys(door.about for door in found if door.about)
+            yield found
+
+    def _plan(self, player: Player, found: Sequence[Door]) -> None:
+        spec = self._place.spec
+        self._wanted = path_plan.goals(spec, [door for door in found if door.is_peer])
+        planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
+        self._notes += notes
+        cases = [player.case(one, self._seconds, self._wanted) for one in planned]
+        self._planned, self._book = planned, Book(cases, self._rounds, self._options.seed)
+
+    def section(self) -> Section:
+        """What was measured until now."""
+        notes = [f"no figure holds: {self._void}"] if self._void else []
+        return Section(
+            name="path",
+            title="The path: what each door costs",
+            method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
+            tally=self._book.tally(),
+            metrics=tuple(self._book.metrics()),
+            goals=tuple(self._goal(wanted) for wanted in self._wanted),
+            notes=(*notes, *self._notes),
+            charts=(f"{TPS.name} ÷ {bench_endpoints.DIRECT}",),
+            tables=tuple(self._tables),
+        )
+
+    def _goal(self, wanted: Wanted) -> Goal:
+        values, reason = self._measured(wanted)
+        found = None if self._void else estimate.estimate(values, self._options.seed)
+        return Goal(sentence=wanted.sentence, limit=wanted.least, unit=RATIO, estimate=found,
+                    reason="" if found else self._void or reason)  # fmt: skip
+
+    def _measured(self, wanted: Wanted) -> tuple[list[float], str]:
+        """The ratios of a goal, and why there are none."""
+        for planned, played in zip(self._planned, self._book.played, strict=True):
+            if planned.load == wanted.load:
+                ratio = Ratio(wanted.numerator, wanted.denominator, TPS)
+                names = {door.key for door in planned.doors}
+                absent = [name for name in (wanted.numerator, wanted.denominator) if name not in names]
+                if absent:
+                    return [], f"{absent[0]} is not in this run"
+                return played.ratios(ratio), self._book.ratio(played, ratio).reason
+        return [], "it was not run"
+
+
+class Player:
+    """Takes the measurements: the loaded database, the client's container, and the CPU time of every part."""
+
+    def __init__(
+        self, place: Place, primary: str, using: pgbench_client.Client, peers: Sequence[Door], scale: int, seed: int
+    ) -> None:
+        spec = place.spec
+        self._access, self._primary, self._client = place.access(), primary, using
+        self._user, self._scale, self._seed = spec.roles.app, scale, seed
+        services = bench_machine.container_pids(spec.name)
+        self._part = {service: bench_endpoints.part_of(spec, service) for service in services} | {CLIENT: CLIENT}
+        others = {name: pid for door in peers for name, pid in door.pids.items()}
+        self._meter = meter.Meter({**services, CLIENT: using.pid, **others})
+
+    def _where(self, door: Door) -> pgbench.Where:
+        return pgbench.Where(door.host, door.port, self._user, database.NAME)
+
+    def case(self, planned: Planned, seconds: int, wanted: Sequence[Wanted]) -> Case:
+        """A planned load as a case of the frame."""
+        ratios = tuple(Ratio(above, below, TPS) for above, below in planned.pairs(wanted))
+        contenders = tuple(self._contender(planned.load, door, seconds) for door in planned.doors)
+        return Case(planned.load.about, contenders, ratios)
+
+    def _contender(self, load: pgbench.Load, door: Door, seconds: int) -> Contender:
+        numbers = count(self._seed)
+        return Contender(
+            door.key,
+            lambda: self._take(load, door, seconds, next(numbers)),
+            lambda: self._warm(load, door),
+        )
+
+    def _warm(self, load: pgbench.Load, door: Door) -> None:
+        self._run(load, door, WARM_SECONDS, self._seed)
+        self._client.take_log()
+
+    def _run(self, load: pgbench.Load, door: Door, seconds: int, seed: int) -> str:
+        argv = pgbench.run(load, self._where(door), seconds, self._scale, busy.cores(), seed)
+        return self._client.run(argv, seconds)
+
+    def _take(self, load: pgbench.Load, door: Door, seconds: int, seed: int) -> Sample:
+        if load.writes:
+            interrupts.run(database.tidy(self._access, self._primary))
+        before = self._meter.read()
+        printed = self._run(load, door, seconds, seed)
+        used = self._meter.since(before)
+        return sample(pgbench.parse(printed, self._client.take_log()), used, self._part)
+
+
+def sample(result: pgbench.Result, used: meter.Usage, parts: dict[str, str]) -> Sample:
+    """A measurement as the frame keeps it; `parts` says to which part a container's CPU time belongs. Pure."""
+    values: dict[Measure, float] = {TPS: result.tps}
+    for measure, value in ((P50, result.p50), (P99, result.p99), (CONNECTION, result.connection)):
+        if value is not None:
+            values[measure] = value
+    for service, seconds in used.parts.items():
+        measure = Measure(parts.get(service, service), "s", "less", WORK)
+        values[measure] = values.get(measure, 0.0) + 1000 * seconds / result.transactions
+    return Sample(values, used.foreign)
+
+
+def make(place: Place, options: Options) -> Path:
+    """The part."""
+    return Path(place, options)

@@ -1,0 +1,227 @@
+"""`bench profile`: what one read costs each part of the path: system calls, CPU time, packets, bytes.
+
+One client reads one row at a time through each door and in each protocol, on a cluster of the bench's own that is as
+the declared one, but for its name and ports. Twice, and of different length, so that what the beginning costs is taken
+out (`slope`); and so again under strace, which counts the calls and whose slowness is nobody's time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.core.progress import Progress
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper_lab.bench import scratch_cluster
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
+from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT
+from poolkeeper_lab.bench.measure import calls, estimate, meter, network_counters, slope, tracing
+from poolkeeper_lab.bench.measure.slope import Spent, What
+from poolkeeper_lab.bench.report.bench_model import Metric, Section, Tally
+from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.faults.host import Ground
+
+ROUNDS, SCALE, NODES = 3, 1, 3
+SHORT, LONG = 500, 5_500  # transactions of the two runs
+TRACED_SHORT, TRACED_LONG = 100, 1_100
+IDLE_SECONDS = 3.0
+RUN_SECONDS = 120  # the most that a run of so many transactions may take
+HEALTHY_SECONDS = 120.0
+HAPROXY, PGPOOL, POSTGRESQL, ALL = "HAProxy", "Pgpool-II", "PostgreSQL", "all parts"
+SENT_BYTES, PACKETS, CPU = "bytes sent", "packets sent", "CPU"
+WIRE, WORK, CALLS = "Bytes and packets for one read", "CPU time for one read", "System calls for one read"
+UNITS = {CPU: "µs", SENT_BYTES: "B"}
+GROUPS = {CPU: WORK, SENT_BYTES: WIRE, PACKETS: WIRE}
+METHOD = (
+    "One client reads one row a transaction (pgbench, select-only), through each door and in each protocol. What one "
+    "read costs is the difference of a long and a short run, less what goes on without clients. System calls are "
+    "counted by strace -c in runs of their own; reads are read, recv and their like, writes are write and send, waits "
+    "are select, poll and epoll. CPU time is of the containers' control groups, without strace. Bytes and packets are "
+    "what each container's network sent: what passes by a Unix socket is in none of them."
+)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A door, where it is, and the services that a read passes: service → the part that it is."""
+
+    key: str
+    host: str
+    port: int
+    services: Mapping[str, str]
+
+
+def doors(spec: ClusterSpec, primary: str) -> tuple[Door, ...]:
+    """Direct, the direct lane, the balanced one, the read-write one."""
+    haproxy, lanes = spec.haproxy, spec.lanes
+    node, nodes = {primary: POSTGRESQL}, {n.name: POSTGRESQL for n in spec.nodes}
+    door, host = {haproxy.service: HAPROXY}, str(haproxy.address)
+    found = [Door("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
+    if straight := spec.direct_lanes().get("direct_rw"):
+        found.append(Door("direct_rw", host, straight.port, {**door, **node}))
+    found.append(Door("pool", str(lanes.pool.address), 9999, {lanes.pool.service: PGPOOL, **nodes}))
+    found.append(Door("rw", host, lanes.rw.port, {**door, lanes.rw.service: PGPOOL, **node}))
+    return tuple(found)
+
+
+@dataclass
+class Found:
+    """What each round found: (protocol, door) → what → a value a round."""
+
+    values: dict[tuple[str, str], dict[What, list[float]]] = field(default_factory=dict)
+
+    def note(self, protocol: str, door: str, costs: Mapping[What, float]) -> None:
+        """Keep the costs of a round."""
+        kept = self.values.setdefault((protocol, door), {})
+        for what, value in costs.items():
+            kept.setdefault(what, []).append(value)
+
+    def metrics(self, seed: int) -> Iterator[Metric]:
+        """Every figure, and of what can be added up the sum of all parts."""
+        for (protocol, door), kept in self.values.items():
+            for (part, quantity), values in {**kept, **_sums(kept)}.items():
+                about = {"protocol": protocol, "door": door, "part": part}
+                yield estimate.metric(about, quantity, values, seed, unit=UNITS.get(quantity, ""), better="less",
+                                      group=GROUPS.get(quantity, CALLS))  # fmt: skip
+
+
+def _sums(kept: Mapping[What, list[float]]) -> dict[What, list[float]]:
+    """Of each quantity over the parts, the client left out, round by round."""
+    sums: dict[What, list[float]] = {}
+    for quantity in dict.fromkeys(quantity for _, quantity in kept):
+        columns = [v for (part, q), v in kept.items() if q == quantity and part != load_runner.CLIENT]
+        if len({len(column) for column in columns}) == 1:
+            sums[ALL, quantity] = [sum(values) for values in zip(*columns, strict=True)]
+    return sums
+
+
+def add_up(parts: Mapping[str, str], of_service: Mapping[str, Mapping[str, float]]) -> dict[What, float]:
+    """Service → quantity → amount, as part and quantity → amount; a service that is no part is left out. Pure."""
+    total: dict[What, float] = {}
+    for service, amounts in of_service.items():
+        if part := parts.get(service):
+            for quantity, amount in amounts.items():
+                total[part, quantity] = total.get((part, quantity), 0.0) + amount
+    return total
+
+
+class Profile:
+    """The part."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self._place, self._options = place, options
+        self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
+        self._found, self._kept, self._failed = Found(), 0, 0
+        self._notes: list[str] = []
+
+    def run(self, progress: Progress) -> None:
+        """Measure. Raises PoolkeeperError; the cluster and every strace are taken away in any case."""
+        if reason := tracing.available():
+            self._notes.append(f"system calls were not counted: {reason}")
+        nodes = max(2, min(NODES, len(self._place.spec.nodes)))
+        with scratch_cluster.scratch(self._place, progress) as own:
+            own.declare(scratch_cluster.document(self._place.spec, nodes))
+            with progress.step(f"starting a cluster of {nodes} nodes"):
+                own.command("up")
+            place = own.place
+            primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
+            with load_runner.ready(place, primary, self._scale, self._options.seed, progress) as loader:
+                for number in range(self._rounds):
+                    with progress.step(f"round {number + 1} of {self._rounds}"):
+                        self._round(loader, traced=not reason, backwards=number % 2 == 1, progress=progress)
+
+    def _round(self, loader: load_runner.Loader, *, traced: bool, backwards: bool, progress: Progress) -> None:
+        found = doors(loader.place.spec, loader.primary)
+        for protocol in pgbench.PROTOCOLS:
+            for door in found[::-1] if backwards else found:
+                try:
+                    costs = Bench(loader, door, protocol).costs(traced)
+                except errors.PoolkeeperError as e:
+                    self._failed += 1
+                    progress.note(f"{protocol}, {door.key}: {e.message}")
+                else:
+                    self._found.note(protocol, door.key, costs)
+                    self._kept += 1
+
+    def section(self) -> Section:
+        """What was measured until now."""
+        return Section(
+            name="profile",
+            title="The profile: what one read costs each part",
+            method=METHOD,
+            tally=Tally(asked=self._rounds * len(pgbench.PROTOCOLS) * 4, kept=self._kept, failed=self._failed),
+            metrics=tuple(self._found.metrics(self._options.seed)),
+            notes=tuple(self._notes),
+        )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One door and one protocol."""
+
+    loader: load_runner.Loader
+    door: Door
+    protocol: str
+
+    def costs(self, traced: bool) -> dict[What, float]:
+        """What one read costs. Raises EngineFailed."""
+        found = slope.per_transaction(self._plain(SHORT), self._plain(LONG), self._plain(0))
+        if traced:
+            found |= slope.per_transaction(self._traced(TRACED_SHORT), self._traced(TRACED_LONG), self._traced(0))
+        return found
+
+    def _work(self, transactions: int) -> float:
+        """Run so many, or none for a while; the seconds."""
+        begin = time.monotonic()
+        if transactions:
+            load = pgbench.Load(pgbench.READ_ONLY, self.protocol, 1)
+            where = self.loader.where(self.door.port, self.door.host)
+            taken = self.loader.measure(load_runner.Work(load, transactions=transactions), where, RUN_SECONDS)
+            if taken.result.transactions != transactions:
+                raise errors.EngineFailed(f"pgbench ran {taken.result.transactions} of {transactions} transactions")
+        else:
+            time.sleep(IDLE_SECONDS)  # a measured time, not a wait for something
+        return time.monotonic() - begin
+
+    def _plain(self, transactions: int) -> Spent:
+        pids = bench_machine.container_pids(self.loader.place.spec.name) | {load_runner.CLIENT: self.loader.client.pid}
+        watched = {name: pid for name, pid in pids.items() if name in self._parts}
+        watch = meter.Meter(watched)
+        before, sent = watch.read(), {name: network_counters.of_process(pid) for name, pid in watched.items()}
+        seconds = self._work(transactions)
+        used, after = watch.since(before), {name: network_counters.of_process(pid) for name, pid in watched.items()}
+        amounts = {
+            name: {
+                CPU: 1e6 * used.parts.get(name, 0.0),
+                SENT_BYTES: float(after[name].bytes - sent[name].bytes),
+                PACKETS: float(after[name].packets - sent[name].packets),
+            }
+            for name in watched
+        }
+        return Spent(transactions, seconds, add_up(self._parts, amounts))
+
+    def _traced(self, transactions: int) -> Spent:
+        ground = Ground(self.loader.place)
+        chosen: dict[str, tracing.Choose] = {
+            service: tracing.of_postgresql if part == POSTGRESQL else tracing.everything
+            for service, part in self.door.services.items()
+        }
+        with tracing.counting(ground, chosen) as counted:
+            seconds = self._work(transactions)
+        kinds = {name: calls.by_kind(found) for name, found in counted.of.items()}
+        amounts = {name: {**{k: float(v) for k, v in of.items()}, "calls": float(sum(of.values()))}
+                   for name, of in kinds.items()}  # fmt: skip
+        return Spent(transactions, seconds, add_up(self._parts, amounts))
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        return {**self.door.services, load_runner.CLIENT: load_runner.CLIENT}
+
+
+def make(place: Place, options: Options) -> Profile:
+    """The part."""
+    return Profile(place, options)

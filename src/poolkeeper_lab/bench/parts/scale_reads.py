@@ -1,0 +1,246 @@
+"""`bench scale`: the throughput of reads with one to four standbys that have a quarter of a processor each.
+
+A cluster of the bench's own has as many nodes as are needed at most, and for each measurement HAProxy is told which of
+the standbys serve; so all sizes are taken in turns on the same data. Keeper is stopped for that, as it would put a
+standby back that it did not take out. Doors: the read-only lane with its Pgpool-II, and the direct one, which spends
+less of the machine on the path and so leaves more for standbys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import interrupts, wait
+from poolkeeper.core.progress import Progress
+from poolkeeper.model import proxies
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import compose, haproxy_runtime, postgres
+from poolkeeper_lab.bench import scratch_cluster
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.measure import busy, caps, disk_space, rounds, startup_times
+from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample
+from poolkeeper_lab.bench.parts import scale_figures
+from poolkeeper_lab.bench.parts.scale_figures import name
+from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.faults.containers import StopContainer
+
+SIZES = (1, 2, 3, 4)
+ROUNDS, SECONDS, SCALE = 5, 6, 10
+CAP = 0.25  # processors of a node
+CLIENTS = 24  # the same number on each standby, for 1, 2, 3 and 4 of them
+WARM_SECONDS = 2
+HEALTHY_SECONDS, SERVE_SECONDS, STOP_SECONDS = 120.0, 20.0, 10
+MANY_ROWS = "scale-many.sql"
+ROWS = 1000
+ONE_ROW_TITLE, MANY_ROWS_TITLE = "one row", f"{ROWS:,} rows"
+SCRIPT = f"""\\set aid random(1, 100000 * :scale - {ROWS})
+SELECT sum(abalance) FROM pgbench_accounts WHERE aid BETWEEN :aid AND :aid + {ROWS - 1};
+"""
+METHOD = (
+    f"Each node has {CAP:g} of a processor (docker update --cpus). HAProxy gives sessions to as many standbys as are "
+    "named, the least connections first; keeper is stopped. pgbench reads one row of its accounts, or the sum of "
+    f"{ROWS:,} that stand together, with {CLIENTS} clients, simple protocol. The lane's Pgpool-II starts anew before "
+    "each measurement, so that pooled connections spread over the standbys anew: one that was only ended costs "
+    "the next client a second in Pgpool-II."
+)
+
+
+@dataclass(frozen=True)
+class Door:
+    """A door of readers."""
+
+    key: str
+    port: int
+
+
+def doors(spec: ClusterSpec) -> tuple[Door, ...]:
+    """The read-only lane, and the direct one where there is a door and room for the clients."""
+    found = [Door("ro", spec.lanes.ro.port)]
+    direct = spec.direct_lanes().get("direct_ro")
+    if direct and spec.direct_sessions()["direct_ro"] >= CLIENTS:
+        found.append(Door("direct_ro", direct.port))
+    return tuple(found)
+
+
+class Reads:
+    """The part."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self._place, self._options = place, options
+        self._sizes = SIZES
+        self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
+        self._seconds = max(1, round(options.seconds or SECONDS))
+        self._book = Book([], self._rounds, options.seed)
+        self._limits: dict[str, dict[int, list[str]]] = {}
+        self._void = ""
+
+    def run(self, progress: Progress) -> None:
+        """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
+        nodes = 1 + max(self._sizes)
+        with scratch_cluster.scratch(self._place, progress) as own, ExitStack() as stack:
+            disk_space.check(nodes, self._scale, disk_space.engine_folder())
+            own.declare(scratch_cluster.document(self._place.spec, nodes))
+            with progress.step(f"starting a cluster of {nodes} nodes"):
+                own.command("up")
+            place = own.place
+            site = drill.site_of(place)
+            primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
+            loader = stack.enter_context(load_runner.ready(place, primary, self._scale, self._options.seed, progress))
+            loader.write(MANY_ROWS, SCRIPT)
+            StopContainer(site.ground, place.spec.keeper.service, STOP_SECONDS).inject()
+            caps.limit([place.container_of(node.name) for node in place.spec.nodes], CAP)
+            self._book = Book(self._cases(loader, Standbys(place.spec, primary)), self._rounds, self._options.seed)
+            rounds.play(self._book, progress)
+            self._void = interrupts.run(self._moved(site.spec, primary))
+
+    async def _moved(self, spec: ClusterSpec, primary: str) -> str:
+        """Why no figure holds: the role is elsewhere now, so a standby that was counted was none. "" where it holds."""
+        states = await haproxy_runtime.servers(str(spec.haproxy.address), spec.haproxy.runtime_port,
+                                               spec.timeouts.query)  # fmt: skip
+        up = [s.server for s in states if s.proxy == proxies.PRIMARY and s.operational == "up"]
+        return "" if up == [primary] else f"{primary} was the primary at first and at the end it is {up or 'nobody'}"
+
+    def _cases(self, loader: load_runner.Loader, standbys: Standbys) -> list[Case]:
+        light = load_runner.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, CLIENTS))
+        heavy = load_runner.Work(light.load, script=MANY_ROWS)
+        ratios = tuple(
+            Ratio(name(size), name(1), scale_figures.TPS) for size in self._sizes if size > 1 and 1 in self._sizes
+        )
+        cases = []
+        for title, work in ((ONE_ROW_TITLE, light), (MANY_ROWS_TITLE, heavy)):
+            for door in doors(loader.place.spec):
+                taker = Taker(loader, standbys, work, door, self._seconds)
+                about = {"read": title, "door": str(door.port - startup_times.PORT_SHIFT)}
+                limits = self._limits.setdefault(", ".join(about.values()), {})
+                contenders = tuple(taker.contender(size, limits.setdefault(size, [])) for size in self._sizes)
+                cases.append(Case(about, contenders, ratios, axis="standbys"))
+        return cases
+
+    def section(self) -> Section:
+        """What was measured until now."""
+        goals = tuple(
+            scale_figures.goal(self._book, title, self._options.seed, limits.get(scale_figures.MEANT, []),
+                               self._sizes, self._void)
+            for title, limits in self._limits.items()
+        )  # fmt: skip
+        lines = [
+            line
+            for played in self._book.played
+            for line in scale_figures.lines(played, self._limits.get(played.case.title, {}))
+        ]
+        return Section(
+            name="scale-reads",
+            title="Scale: reads over capped standbys",
+            method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
+            tally=self._book.tally(),
+            metrics=tuple(self._book.metrics()),
+            goals=goals,
+            notes=(*([f"no figure holds: {self._void}"] if self._void else []), *lines),
+            charts=(f"{scale_figures.TPS.name} ÷ {name(1)}",),
+        )
+
+
+@dataclass(frozen=True)
+class Standbys:
+    """The standbys of a cluster at HAProxy's inner port, and which of them serve."""
+
+    spec: ClusterSpec
+    primary: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, in the order declared."""
+        return tuple(node.name for node in self.spec.nodes if node.name != self.primary)
+
+    def commands(self, size: int) -> list[str]:
+        """What HAProxy is told so that the first `size` serve, and so that every session begins anew."""
+        told = []
+        for number, node in enumerate(self.names):
+            wanted: haproxy_runtime.Admin = "ready" if number < size else "drain"
+            told.append(haproxy_runtime.state(proxies.STANDBYS, node, wanted))
+        return [*told, *(haproxy_runtime.end_sessions(proxies.STANDBYS, node) for node in self.names)]
+
+    async def serve(self, size: int) -> None:
+        """Only the first `size` serve from now on. Raises DeadlinePassed where they do not become usable."""
+        address, port, limit = str(self.spec.haproxy.address), self.spec.haproxy.runtime_port, self.spec.timeouts.query
+        await haproxy_runtime.send(address, port, self.commands(size), limit)
+
+        async def look() -> str | None:
+            return self.lacks(size, await haproxy_runtime.servers(address, port, limit))
+
+        await wait.wait_for(f"{name(size)} at the door", look, seconds=SERVE_SECONDS)
+
+    def lacks(self, size: int, states: Sequence[haproxy_runtime.ServerState]) -> str | None:
+        """What is missing until exactly the first `size` serve; None when nothing is."""
+        nodes = {node.name for node in self.spec.nodes}  # not the servers of a fallback to the primary
+        usable = {s.server for s in states if s.proxy == proxies.STANDBYS and s.is_usable} & nodes
+        wanted = set(self.names[:size])
+        if usable != wanted:
+            return f"usable are {', '.join(sorted(usable)) or 'none'}, wanted {', '.join(sorted(wanted))}"
+        return None
+
+
+@dataclass(frozen=True)
+class Taker:
+    """A read through a door, with so many standbys."""
+
+    loader: load_runner.Loader
+    standbys: Standbys
+    work: load_runner.Work
+    door: Door
+    seconds: int
+
+    def contender(self, size: int, limits: list[str]) -> Contender:
+        """One size; what limited each of its measurements goes to `limits`."""
+        return Contender(name(size), lambda: self._take(size, limits))
+
+    def _take(self, size: int, limits: list[str]) -> Sample:
+        spec = self.loader.place.spec
+        interrupts.run(self.standbys.serve(size))
+        if self.door.port == spec.lanes.ro.port:
+            begin_anew(self.loader)
+        where = self.loader.where(self.door.port, str(spec.haproxy.address))
+        self.loader.measure(self.work, where, WARM_SECONDS)
+        taken = self.loader.measure(self.work, where, self.seconds)
+        load = self.load(size, load_runner.by_part(taken.usage, self.parts(size)), taken.machine)
+        limits.append(load.limit())
+        return Sample(scale_figures.values(taken.result.tps, taken.result.p50, load), taken.usage.foreign)
+
+    def parts(self, size: int) -> dict[str, tuple[str, ...]]:
+        """The parts of the account: each standby that serves, and who stands before it."""
+        spec = self.loader.place.spec
+        path = {
+            "HAProxy": (spec.haproxy.service,),
+            "Pgpool-II": (spec.lanes.ro.service,),
+            load_runner.CLIENT: (load_runner.CLIENT,),
+            "the other nodes": tuple(n.name for n in spec.nodes if n.name not in self.standbys.names[:size]),
+            "etcd": tuple(member.name for member in spec.etcd.members),
+        }
+        return {**{node: (node,) for node in self.standbys.names[:size]}, **path}
+
+    def load(self, size: int, used: dict[str, float], machine: float) -> caps.Load:
+        """Who used what, and how much of the machine was in use."""
+        return caps.Load(used, self.standbys.names[:size], CAP, busy.cores(), machine)
+
+
+def begin_anew(loader: load_runner.Loader) -> None:
+    """Start the read-only lane's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
+    spec, lane = loader.place.spec, loader.access.lane("ro")
+
+    async def look() -> str | None:
+        return (await snapshot.see(postgres.query(lane, "SELECT 1", spec.timeouts.query))).error or None
+
+    compose.restart(loader.place.container_of(spec.lanes.ro.service))
+    interrupts.run(wait.wait_for("an answer of the read-only lane", look, seconds=SERVE_SECONDS, pause=0.1))
+    loader.look_again()
+
+
+def make(place: Place, options: Options) -> Reads:
+    """The part."""
+    return Reads(place, options)

@@ -1,0 +1,164 @@
+"""Does a busy machine take the lease from a healthy primary? Every core computes, while light clients use both doors.
+
+Nothing is broken here, so every change of the leader key is a false failover. The clients are the drill's, at a tenth
+of its pace: they are there to be served, not to be the load. Not promised: that nobody else moves the role meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, wait
+from poolkeeper.core.progress import Progress
+from poolkeeper.decide import health
+from poolkeeper.render import client_files
+from poolkeeper.system import keeper_client
+from poolkeeper_lab.bench.measure import busy, figure
+from poolkeeper_lab.bench.parts import keeper_idle
+from poolkeeper_lab.bench.parts.soak_figures import Holding, Load, work_by_kind
+from poolkeeper_lab.drill import drill_client, ledger, reader, watch, writer
+
+KEPT_PACE = 0.05  # seconds between two statements on the kept connection
+FRESH_PACE = 0.5  # seconds between two fresh connections
+READY_SECONDS = 30  # the doors must serve every client so soon, before the load begins
+HEALTHY_SECONDS = 180  # after the load
+PROBE_TIMEOUT = 10.0  # seconds: under load everything answers late
+
+
+@dataclass
+class LeaseWatch:
+    """What was seen of the leader key; `tell` hears of each change at once."""
+
+    tell: Callable[[str], None]
+    seen: list[Holding] = field(default_factory=list)
+    blind: int = 0
+
+    def note_blind(self, reason: str) -> None:
+        """The key could not be watched for a while."""
+        self.blind += 1
+        self.tell(f"{datetime.now(UTC):%H:%M:%S} the lease cannot be watched: {reason}")
+
+    def note_owner(self, owner: str | None, revision: int) -> None:
+        """The key is so now."""
+        holding = Holding(time.monotonic(), owner, revision)
+        if self.seen and holding.is_same(self.seen[-1]):
+            return
+        if self.seen:
+            self.tell(f"{datetime.now(UTC):%H:%M:%S} the lease changed: {self.seen[-1]} → {holding}")
+        self.seen.append(holding)
+
+
+async def measure(place: Place, minutes: float, progress: Progress) -> Load:
+    """Load the machine and look. Raises OperationRefused, with nothing begun, where the cluster is not healthy."""
+    access = place.access()
+    primary = await _healthy(access)
+    await writer.prepare(access, primary)
+    try:
+        return await _loaded(place, access, 60 * minutes, progress)
+    finally:
+        await _clear(access, primary, progress)
+
+
+async def _healthy(access: handle.Access) -> str:
+    """The primary of a healthy cluster."""
+    judged = health.assess(access.spec, await snapshot.snapshot(access))
+    if not judged.is_healthy or judged.primary is None:
+        findings = "\n".join(map(str, judged.findings)) or "there is no primary"
+        raise errors.OperationRefused(
+            f"the cluster {access.spec.name} is not healthy, so what the load does could not be told apart",
+            detail=findings,
+            hint="See: poolkeeper status",
+        )
+    return judged.primary
+
+
+async def _loaded(place: Place, access: handle.Access, seconds: float, progress: Progress) -> Load:
+    writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
+    async with watch.leader_key(access, lease):
+        with ExitStack() as stack:
+            stack.enter_context(drill_client.running(_light(writer.door(access)), writes))
+            stack.enter_context(drill_client.running(_light(reader.door(access)), reads))
+            await _served(writes, reads)
+            began, began_at = time.monotonic(), datetime.now(UTC)
+            before = await _cpu_seconds(access)
+            with progress.step(f"{seconds / 60:g} minutes with every core busy"), busy.every_core() as cores:
+                await asyncio.sleep(seconds)  # a measured time, not a wait for something
+                after, ended, loads = await _cpu_seconds(access), time.monotonic(), os.getloadavg()
+        stored = await _stored(access, writes, progress)
+    attempts = writes.attempts(ended)
+    return Load(
+        seconds=ended - began,
+        cores=cores,
+        holdings=tuple(lease.seen),
+        blind=lease.blind,
+        write=ledger.longest_gap(attempts, began, ended),
+        read=ledger.longest_gap(reads.attempts(ended), began, ended),
+        judgement=None if stored is None else ledger.judge(attempts, stored, None),
+        load_average=loads,
+        keeper_cpu=figure.cpu_share(before, after, ended - began),
+        keeper_memory=await keeper_idle.memory(place),
+        work=work_by_kind(await _events(access), began_at),
+    )
+
+
+def _light(door: drill_client.Door) -> drill_client.Door:
+    return replace(door, kept_pace=KEPT_PACE, fresh_pace=FRESH_PACE)
+
+
+async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
+    """Wait until every client was served once."""
+    begun = time.monotonic()
+
+    async def look() -> str | None:
+        served = all(account.served_since(begun, drill_client.CLIENTS) for account in (writes, reads))
+        return None if served else "a client was not served yet"
+
+    await wait.wait_for("service at both doors", look, seconds=READY_SECONDS)
+
+
+async def _cpu_seconds(access: handle.Access) -> float | None:
+    host, port = client_files.client_host(access.spec), access.spec.keeper.port
+    seen = await snapshot.see(keeper_client.metrics(host, port, PROBE_TIMEOUT))
+    return seen.value.cpu_seconds if seen.value else None
+
+
+async def _events(access: handle.Access) -> list[dict[str, Any]]:
+    host, port = client_files.client_host(access.spec), access.spec.keeper.port
+    return (await snapshot.see(keeper_client.events(host, port, PROBE_TIMEOUT))).value or []
+
+
+async def _stored(access: handle.Access, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:
+    """What the primary of the healthy cluster has. None where it cannot be asked."""
+    primary = ""
+
+    async def look() -> str | None:
+        nonlocal primary
+        try:
+            primary = await _healthy(access)
+        except errors.OperationRefused as e:
+            return e.detail
+        return None
+
+    try:
+        await wait.wait_for("health", look, seconds=HEALTHY_SECONDS, pause=0.5)
+        return await writer.stored(access, primary, 1, writes.next_number)
+    except errors.PoolkeeperError as e:
+        progress.note(f"the account was not compared: {e.message}")
+        return None
+
+
+async def _clear(access: handle.Access, primary: str, progress: Progress) -> None:
+    """Drop the table; where that fails, the next drill or load does it."""
+    try:
+        await writer.clear(access, primary)
+    except errors.PoolkeeperError as e:
+        progress.note(f"the table {writer.TABLE} stays for now: {e.message}")

@@ -1,0 +1,230 @@
+"""`bench storm`: very many clients at once, each with one transaction; and what happens when every session is taken.
+
+The drivers run on this machine, as many as it has cores, and connect to each door's own address in the network. The
+yardstick is the same transactions on kept sessions of the same door. Every measurement is bounded: a client gives up
+after PATIENCE, and no more than CLIENTS of them run at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import count
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.core.progress import Progress
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.system import process
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, storm_job
+from poolkeeper_lab.bench.load.bench_endpoints import Door
+from poolkeeper_lab.bench.load.storm_job import READ, WRITE, Job, Told
+from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
+from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.parts.path import HEALTHY_SECONDS, WORK
+from poolkeeper_lab.bench.report.bench_model import Goal, Section
+from poolkeeper_lab.bench.report.compare import RATIO
+from poolkeeper_lab.drill import drill_run as drill
+
+ROUNDS, SCALE = 3, 10  # unless a person chose
+CLIENTS, KEPT = 2000, 32
+PATIENCE = 90.0  # seconds for a connection, and for a transaction
+HEAD_START = 3.0  # seconds for the drivers to be ready
+ACCOUNTS = 100_000  # of pgbench, for each unit of the scale
+SLEEP, SOON = 2.0, 1.0  # seconds: a busy session's statement; a connection that came sooner did not wait
+FACTOR = 3.0  # the goal
+STORM, ALONE = "a connection each", "kept sessions"
+TIMES, FULL = "Times after the common start", "Sessions kept busy"
+LAST = Measure("last done", "s", "less", TIMES)
+P50, P99 = Measure("p50", "s", "less", TIMES), Measure("p99", "s", "less", TIMES)
+REFUSED = Measure("refused", "", "less", TIMES)
+AT_ONCE, WAITED = Measure("connected at once", "", "", FULL), Measure("waited", "", "", FULL)
+TURNED_AWAY, LONGEST = Measure("refused", "", "less", FULL), Measure("longest wait", "s", "less", FULL)
+TRANSACTIONS = {"write": WRITE, "read": READ}
+METHOD = (
+    f"{CLIENTS:,} clients connect at the same moment and run one transaction each; refused is every client that did "
+    "not end well. Beside it, the same number of transactions on kept sessions of the same door. Write: an update and "
+    "an insert in one transaction; read: one row by its key. The drivers are on the same machine, and what they use of "
+    f"it is told. Sessions kept busy: so many at once, each with a statement of {SLEEP:g} s."
+)
+
+
+class Storm:
+    """The part."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self._place, self._seed, self._is_full = place, options.seed, options.full
+        self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
+        self._storms, self._full = Book([], self._rounds, self._seed), Book([], 1, self._seed)
+        self._meter = meter.Meter({})
+        self._seen: dict[str, dict[str, int]] = {}  # what was done → message → how often
+        self._worst: dict[str, int] = {}  # what was done → the most that were refused, discarded rounds too
+        self._numbers = count(self._seed)
+
+    def run(self, progress: Progress) -> None:
+        """Measure. Raises PoolkeeperError; the database is taken away in any case."""
+        site, spec = drill.site_of(self._place), self._place.spec
+        with progress.step("waiting for a healthy cluster"):
+            primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
+        with bed.loaded(self._place, site.access, primary, self._scale, progress):
+            self._meter = meter.Meter(bench_machine.container_pids(spec.name))
+            found = {door.key: door for door in bench_endpoints.own(spec, primary)}
+            pooled, direct = (str(spec.lanes.rw.port), str(spec.lanes.pool.port)), str(spec.lanes.direct_rw.port)
+            self._full = Book([self._busy(found[key]) for key in (*pooled, direct) if key in found], 1, self._seed)
+            stormed = [found[key] for key in (*pooled, *([direct] if self._is_full else [])) if key in found]
+            cases = [self._case(door, kind) for door in stormed for kind in TRANSACTIONS]
+            self._storms = Book(cases, self._rounds, self._seed)
+            with progress.step("sessions kept busy, at and beyond what a door serves"):
+                rounds.play(self._full, progress)
+            rounds.play(self._storms, progress)
+
+    def _job(self, door: Door, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
+        access = self._place.access()
+        dsn = Dsn(door.host, door.port, access.spec.roles.app, database.NAME, access.passwords["app"])
+        accounts = ACCOUNTS * self._scale
+        return storm_job.job(dsn, statements, clients, sessions, accounts, next(self._numbers), PATIENCE)
+
+    def _case(self, door: Door, kind: str) -> Case:
+        sessions = min(KEPT, door.capacity)
+        about = {"door": door.key, "transaction": kind, "clients": str(CLIENTS), "kept": str(sessions)}
+        contenders = tuple(
+            Contender(how, self._taker(_what(door.key, kind, how), make_job, self._storm_values))
+            for how, make_job in (
+                (ALONE, partial(self._job, door, TRANSACTIONS[kind], CLIENTS, sessions)),
+                (STORM, partial(self._job, door, TRANSACTIONS[kind], CLIENTS)),
+            )
+        )
+        return Case(about, contenders, (Ratio(STORM, ALONE, LAST),), axis="how")
+
+    def _busy(self, door: Door) -> Case:
+        statement = (f"SELECT pg_sleep({SLEEP:g})",)
+        contenders = tuple(
+            Contender(
+                str(clients),
+                self._taker(
+                    f"{door.key}, {clients} busy sessions", partial(self._job, door, statement, clients), _busy
+                ),
+            )
+            for clients in levels(self._place, door)
+        )
+        return Case({"door": door.key}, contenders, axis="sessions")
+
+    def _taker(
+        self, what: str, make_job: Callable[[], Job], values: Callable[[Told, meter.Usage], dict[Measure, float]]
+    ) -> Callable[[], Sample]:
+        def take() -> Sample:
+            before = self._meter.read()
+            told = perform(make_job())
+            used = self._meter.since(before)
+            self._note(what, storm_job.figures(told))
+            return Sample(values(told, used), used.foreign)
+
+        return take
+
+    def _note(self, what: str, found: storm_job.Figures) -> None:
+        """A refusal is one, however busy the machine was."""
+        self._worst[what] = max(found.refused, self._worst.get(what, 0))
+        for message, times in found.messages:
+            seen = self._seen.setdefault(what, {})
+            seen[message] = seen.get(message, 0) + times
+
+    def _storm_values(self, told: Told, used: meter.Usage) -> dict[Measure, float]:
+        return {**storm_values(told), **cpu_values(self._place, used, len(told.attempts))}
+
+    def section(self) -> Section:
+        """What was measured until now."""
+        spec = self._place.spec
+        return Section(
+            name="storm",
+            title=f"The storm: {CLIENTS:,} clients at once",
+            method=METHOD,
+            tally=self._storms.tally().plus(self._full.tally()),
+            metrics=(*self._storms.metrics(), *self._full.metrics()),
+            goals=tuple(goal for kind in TRANSACTIONS for goal in self._goals(str(spec.lanes.rw.port), kind)),
+            notes=tuple(f"{what}: {storm_job.said(list(seen.items()))}" for what, seen in self._seen.items()),
+            charts=(LAST.name,),
+        )
+
+    def _goals(self, door: str, kind: str) -> list[Goal]:
+        """Nobody refused, and the last one done soon enough."""
+        about = f"{door}, storm of {CLIENTS:,}, {kind}"
+        refused = Goal(sentence=f"{about}: refused, in any round", limit=0, is_least=False)
+        factor = Goal(sentence=f"{about}: last done ÷ kept sessions", limit=FACTOR, is_least=False, unit=RATIO)
+        for played in self._storms.played:
+            if (played.case.about["door"], played.case.about["transaction"]) != (door, kind):
+                continue
+            (ratio,) = played.case.ratios
+            metric = self._storms.ratio(played, ratio)
+            worst = self._worst.get(_what(door, kind, STORM))
+            found = None if worst is None else estimate.estimate((float(worst),), self._seed)
+            why = "" if found else played.reason(STORM)
+            return [
+                refused.model_copy(update={"estimate": found, "reason": why}),
+                factor.model_copy(update={"estimate": metric.estimate, "reason": metric.reason}),
+            ]
+        return [goal.model_copy(update={"reason": "it was not run"}) for goal in (refused, factor)]
+
+
+def _what(door: str, kind: str, how: str) -> str:
+    return f"{door}, {kind}, {how}"
+
+
+def levels(place: Place, door: Door) -> tuple[int, ...]:
+    """Sessions at once: what is left for clients, what the door has in all, twice as many."""
+    lanes = {str(lane.port): lane.num_init_children for lane in (place.spec.lanes.rw, place.spec.lanes.pool)}
+    whole = lanes.get(door.key, door.capacity)
+    return (whole - 2, whole, 2 * whole)
+
+
+def perform(whole: Job, drivers: int | None = None) -> Told:
+    """Let the drivers do a job, all from the same moment. Raises EngineFailed."""
+    parts = storm_job.shares(whole, drivers or busy.cores())
+    at = time.monotonic() + HEAD_START
+    argv = (sys.executable, "-m", "poolkeeper_lab.bench.load.storm_driver")
+    jobs = [(argv, replace(part, at=at).text()) for part in parts]
+    return storm_job.together([_told(done) for done in process.run_together(jobs, HEAD_START + 2 * PATIENCE + 30)])
+
+
+def _told(done: process.Finished) -> Told:
+    if not done.ok:
+        raise errors.EngineFailed("a driver of the storm ended with an error", detail=done.stderr[-2000:])
+    return Told.read(done.stdout)
+
+
+def _busy(told: Told, used: meter.Usage) -> dict[Measure, float]:
+    del used
+    return busy_values(told)
+
+
+def storm_values(told: Told) -> dict[Measure, float]:
+    """The figures of a storm, or of kept sessions."""
+    found = storm_job.figures(told)
+    times = {LAST: found.last, P50: found.p50, P99: found.p99}
+    return {REFUSED: float(found.refused), **{m: value for m, value in times.items() if value is not None}}
+
+
+def busy_values(told: Told) -> dict[Measure, float]:
+    """Who had a session at once, who waited, who was refused."""
+    at_once, waited, longest = storm_job.waits(told, SOON)
+    values: dict[Measure, float] = {AT_ONCE: float(at_once), WAITED: float(waited)}
+    values[TURNED_AWAY] = float(storm_job.figures(told).refused)
+    return values if longest is None else {**values, LONGEST: longest}
+
+
+def cpu_values(place: Place, used: meter.Usage, transactions: int) -> dict[Measure, float]:
+    """CPU seconds of each part for 1,000 transactions, the drivers among them."""
+    values: dict[Measure, float] = {}
+    for name, seconds in (*used.parts.items(), ("", used.own)):
+        part = bench_endpoints.part_of(place.spec, name) if name else "drivers"
+        measure = Measure(part, "s", "less", WORK)
+        values[measure] = values.get(measure, 0.0) + 1000 * seconds / transactions
+    return values
+
+
+def make(place: Place, options: Options) -> Storm:
+    """The part."""
+    return Storm(place, options)

@@ -1,0 +1,201 @@
+"""`bench try`: what other values of cluster.toml make of the path, in one run and in turns.
+
+A variant is some keys with values that differ from the declared ones. One cluster of the bench's own is changed by `up`
+from poolkeeper.core import interrupts
+from poolkeeper.core import interrupts
+from one to the next, as a user would, so that the same data, sessions' client and machine serve all of them; each round
+takes them in the reverse order of the last. A variant that cannot be declared is refused before anything is started.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.core.progress import Progress
+from poolkeeper.model import source
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper_lab.bench import scratch_cluster
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.measure import disk_space, rounds, startup_times
+from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.drill import drill_run as drill
+
+DECLARED = "as declared"
+ROUNDS, SECONDS, SCALE = 4, 3, 10
+WARM_SECONDS = 1
+HEALTHY_SECONDS = 120.0
+GROUP = "Throughput"
+METHOD = (
+    "A cluster of the bench's own gets the values of each variant by `up`, is warmed up, and serves the same loads of "
+    "pgbench; ratios are to the declared values in the same round."
+)
+
+Edit = tuple[tuple[str, ...], Any]
+
+
+def read(variant: str) -> tuple[Edit, ...]:
+    """As "haproxy.hold_ms=0,lanes.rw.max_pool=1". A value that is no TOML is text. Raises UserError."""
+    edits: list[Edit] = []
+    for part in variant.split(","):
+        key, equals, text = part.strip().partition("=")
+        if not equals or not all(key.split(".")):
+            raise errors.UserError(f"{part!r} is not KEY=VALUE", hint="As: haproxy.hold_ms=0,lanes.rw.max_pool=1")
+        edits.append((tuple(key.split(".")), value(text)))
+    return tuple(edits)
+
+
+def value(text: str) -> Any:
+    """A number, a truth value or text, as cluster.toml would have it."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
+    """The document with these values. Raises UserError where a key is below something that is no table."""
+    found = copy.deepcopy(dict(made))
+    for location, wanted in edits:
+        table: Any = found
+        for key in location[:-1]:
+            table = table.setdefault(key, {}) if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            raise errors.UserError(f"{'.'.join(location)} is not in a table of cluster.toml")
+        table[location[-1]] = wanted
+    return found
+
+
+@dataclass(frozen=True)
+class Put:
+    """A load on a door."""
+
+    load: pgbench.Load
+    port: int
+    host: str
+    label: str
+
+    @property
+    def measure(self) -> Measure:
+        """Its throughput."""
+        return Measure(f"{self.label}, {self.load.title}", "tps", "more", GROUP)
+
+
+def puts(spec: ClusterSpec) -> tuple[Put, ...]:
+    """What is measured of each variant, under the ports of the declared cluster."""
+    door, lanes = str(spec.haproxy.address), spec.lanes
+    simple = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16)
+    prepared = pgbench.Load(pgbench.READ_ONLY, pgbench.PREPARED, 16)
+    fresh = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16, is_fresh=True)
+    writes = pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, 8)
+    found = [Put(load, lanes.rw.port, door, label(lanes.rw.port)) for load in (simple, prepared, fresh, writes)]
+    found.append(Put(simple, 9999, str(lanes.pool.address), label(lanes.pool.port)))
+    if straight := spec.direct_lanes().get("direct_rw"):
+        found.append(Put(prepared, straight.port, door, label(straight.port)))
+    return tuple(found)
+
+
+def label(port: int) -> str:
+    """The port that the declared cluster has for it."""
+    return str(port - startup_times.PORT_SHIFT)
+
+
+class Variants:
+    """The part."""
+
+    def __init__(self, place: Place, options: Options) -> None:
+        self._place, self._options = place, options
+        self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
+        self._seconds = max(1, round(options.seconds or SECONDS))
+        self._book = Book([], self._rounds, options.seed)
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Variant → its cluster.toml, the declared one first. Raises UserError or SpecError."""
+        if not self._options.variants:
+            raise errors.UserError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
+        made = scratch_cluster.document(self._place.spec, len(self._place.spec.nodes))
+        found = {DECLARED: made}
+        for variant in self._options.variants:
+            found[variant] = changed(made, read(variant))
+            source.load(startup_times.to_toml(found[variant]), variant)
+        return found
+
+    def run(self, progress: Progress) -> None:
+        """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
+        documents = self.documents()
+        with scratch_cluster.scratch(self._place, progress) as own:
+            disk_space.check(len(self._place.spec.nodes), self._scale, disk_space.engine_folder())
+            own.declare(documents[DECLARED])
+            with progress.step("starting a cluster"):
+                own.command("up")
+            primary = interrupts.run(drill.site_of(own.place).wait_healthy(HEALTHY_SECONDS))
+            with load_runner.ready(own.place, primary, self._scale, self._options.seed, progress) as loader:
+                tryout = Tryout(own, loader, documents, self._seconds)
+                contenders = tuple(tryout.contender(name) for name in documents)
+                measures = [put.measure for put in puts(own.place.spec)]
+                ratios = tuple(Ratio(name, DECLARED, m) for name in self._options.variants for m in measures)
+                self._book = Book([Case({}, contenders, ratios, axis="variant")], self._rounds, self._options.seed)
+                rounds.play(self._book, progress)
+
+    def section(self) -> Section:
+        """What was measured until now."""
+        return Section(
+            name="try",
+            title="Tried: other values of cluster.toml",
+            method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
+            tally=self._book.tally(),
+            metrics=tuple(self._book.metrics()),
+        )
+
+
+@dataclass
+class Tryout:
+    """The cluster, and which variant it has now."""
+
+    own: scratch_cluster.OwnCluster
+    loader: load_runner.Loader
+    documents: Mapping[str, dict[str, Any]]
+    seconds: int
+    now: str = DECLARED
+
+    def contender(self, name: str) -> Contender:
+        """A variant."""
+        return Contender(name, lambda: self._take(name))
+
+    def _take(self, name: str) -> Sample:
+        self._become(name)
+        values: dict[Measure, float] = {}
+        foreign = 0.0
+        for put in puts(self.loader.place.spec):
+            where, work = self.loader.where(put.port, put.host), load_runner.Work(put.load)
+            if put.load.writes:
+                self.loader.tidy()
+            self.loader.measure(work, where, WARM_SECONDS)
+            taken = self.loader.measure(work, where, self.seconds)
+            values[put.measure] = taken.result.tps
+            foreign = max(foreign, taken.usage.foreign)
+        return Sample(values, foreign)
+
+    def _become(self, name: str) -> None:
+        """Give the cluster the values of a variant. Raises EngineFailed."""
+        if name != self.now:
+            self.own.declare(self.documents[name])
+            self.now = ""  # half-way: whatever follows begins with an `up`
+            self.own.command("up")
+            place = self.own.place
+            primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
+            self.loader.place, self.loader.primary = place, primary
+            self.now = name
+        self.loader.look_again()
+
+
+def make(place: Place, options: Options) -> Variants:
+    """The part."""
+    return Variants(place, options)

@@ -1,0 +1,75 @@
+"""The one image that all peers run from: the distribution's packages, on the base of our own images.
+
+Invariant: its tag is a digest of what it is made from, so one that exists is current.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Progress
+from poolkeeper.system import base_image, process, state
+
+NAME = "poolkeeper-bench/peers"
+LABEL = "poolkeeper.image=bench-peers"
+BUILD_SECONDS = 1200
+SOURCES = Path(__file__).parent / "stacks"
+
+
+def folder() -> Path:
+    """Where the peers' files are. Raises UserError where this is no whole checkout."""
+    found = SOURCES
+    if not (found / "image" / "Dockerfile").is_file():
+        raise errors.UserError(f"{found} is missing", hint="Use a whole checkout of Poolkeeper.")
+    return found
+
+
+def reference(place: Place) -> str:
+    """The image's name and tag."""
+    spec = place.spec
+    inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
+    inputs.update((folder() / "image" / "Dockerfile").read_bytes())
+    return f"{NAME}:{inputs.hexdigest()[:12]}"
+
+
+def ensure(place: Place, progress: Progress) -> str:
+    """Build it unless it is there; its reference. Raises ImageFailed with the build's last lines."""
+    wanted, spec = reference(place), place.spec
+    if process.run(["docker", "image", "inspect", wanted], timeout=30).ok:
+        return wanted
+    with progress.step("building the image of the peers"):
+        base = base_image.base_image(spec.images.base, spec.images.suite, progress.note)
+        done = process.run(build(wanted, base, spec.postgresql.version, folder()), timeout=BUILD_SECONDS)
+        log = place.folder.root / "build-peers.log"
+        state.write(log, done.said + "\n", mode=0o644)
+        if not done.ok:
+            tail = "\n".join(done.said.splitlines()[-15:])
+            raise errors.ImageFailed(f"the image {wanted} could not be built; its log is {log}", detail=tail)
+    _remove_others(wanted)
+    return wanted
+
+
+def build(wanted: str, base: str, major: int, sources: Path) -> list[str]:
+    """The command line."""
+    arguments = ["--build-arg", f"BASE={base}", "--build-arg", f"PG_MAJOR={major}"]
+    return ["docker", "build", "--label", LABEL, *arguments, "-t", wanted, str(sources / "image")]
+
+
+def _remove_others(wanted: str) -> None:
+    listed = process.check(
+        ["docker", "image", "ls", "--filter", f"label={LABEL}", "--format", "{{.Repository}}:{{.Tag}}", NAME]
+    )
+    for name in set(listed.split()) - {wanted}:
+        process.run(["docker", "image", "rm", name])  # one that a container uses is left by the engine
+
+
+def versions(image: str, packages: Sequence[str]) -> dict[str, str]:
+    """Package → version, as dpkg has it in the image. Raises EngineFailed."""
+    names = sorted(set(packages))
+    query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *names]
+    printed = process.check(["docker", "run", "--rm", "--network", "none", "--label", LABEL, image, *query], timeout=60)
+    return dict(line.split(" ", 1) for line in printed.splitlines() if " " in line)

@@ -1,0 +1,130 @@
+"""PgBouncer's doors on the path: in the cluster's own network, in front of the same primary as Pgpool-II.
+
+Two ports of PgBouncer's own, to set beside 9999, and one of HAProxy's in front of each, to set beside 5100. Invariant:
+the containers bear a label of their own, so the next run takes away what a killed one left; nothing of the cluster is
+changed, and no port is published.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import interrupts, wait
+from poolkeeper.core.progress import Progress
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import compose, state
+from poolkeeper_lab.bench.load import database
+from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, Door, spare_of
+from poolkeeper_lab.bench.peers import contenders, peer_catalogue, peer_image, remarks, stack
+from poolkeeper_lab.bench.report.bench_model import Table
+from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import link
+
+FOLDER, TITLE = "pgbouncer", "PgBouncer"
+PACKAGES = ("pgbouncer", "haproxy")
+PORT = 6432
+DOOR_PORTS = {"session": 5100, "transaction": 5101}
+MAX_CLIENTS = 3000  # max_client_conn of its configuration
+HEALTHY_SECONDS = 60.0
+READY_SECONDS = 60.0
+CONNECT_SECONDS = 4.0
+
+
+def label(cluster: str) -> str:
+    """Of its containers, for one cluster."""
+    return stack.label(f"pgbouncer-{cluster}")
+
+
+@contextmanager
+def doors(place: Place, progress: Progress) -> Iterator[Sequence[Door]]:
+    """PgBouncer for the length of the block. Raises PoolkeeperError."""
+    built, name = peer_image.ensure(place, progress), label(place.spec.name)
+    primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
+    with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
+        password = place.access().passwords["app"]
+        state.write(Path(scratch) / "app", password)
+        project = stack.project(name, peer_image.folder() / FOLDER / "compose.yaml")
+        wanted = environment(place.spec, primary, peer_image.folder(), built, Path(scratch))
+        compose.remove_all(name)
+        try:
+            with progress.step("starting PgBouncer"):
+                stack.start(project, wanted, TITLE)
+                about = remarks.settings(
+                    TITLE, PACKAGES, peer_catalogue.PGBOUNCER, peer_image.versions(built, PACKAGES)
+                )
+                table = Table(title="PgBouncer, its version and settings", header=remarks.SETTINGS, rows=about)
+                found = as_doors(place.spec, addresses(name), pids(name), table)
+                _ready(found, place.spec.roles.app, password)
+            yield found
+        finally:
+            with interrupts.signals_blocked():
+                compose.remove_all(name)
+
+
+def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, passwords: Path) -> dict[str, str]:
+    """What its Compose file asks for. Pure."""
+    return {
+        "PEER_IMAGE": built,
+        "PEER_CLUSTER": label(spec.name),
+        "PEER_FOLDER": str(sources / FOLDER),
+        "PEER_SECRETS": str(passwords),
+        "PEER_CPUS": "0",  # as the cluster's own containers: no limit
+        "PEER_MEMORY": contenders.MEMORY,
+        "PGBOUNCER_NETWORK": spec.project,
+        "PGBOUNCER_SERVER": f"{spec.addresses()[primary]}:{POSTGRES_PORT}",
+        "PGBOUNCER_ROLE": spec.roles.app,
+        "PGBOUNCER_DATABASE": database.NAME,
+        "PGBOUNCER_POOL_SIZE": str(spec.lanes.rw.num_init_children),
+    }
+
+
+def as_doors(
+    spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: Table | None = None
+) -> tuple[Door, ...]:
+    """The four doors: service → address, service → process. Pure."""
+    capacities = {"session": spare_of(spec.lanes.rw), "transaction": MAX_CLIENTS}
+    bouncers, fronts = [], []
+    for mode, capacity in capacities.items():
+        own = f"{TITLE}, {mode}"
+        bouncers.append(Door(own, found[mode], PORT, capacity, True, True, {own: running[mode]}, about))
+        front = {f"HAProxy before {TITLE}": running["door"]}
+        fronts.append(Door(f"HAProxy + {own}", found["door"], DOOR_PORTS[mode], capacity, True, True, front, about))
+    return (*bouncers, *fronts)
+
+
+def addresses(name: str) -> dict[str, str]:
+    """Service → its address in the cluster's network. Raises EngineFailed."""
+    found = {}
+    for document in compose.inspect(name):
+        networks = document["NetworkSettings"]["Networks"].values()
+        found[_service(document)] = next((n["IPAddress"] for n in networks if n["IPAddress"]), "")
+    return found
+
+
+def pids(name: str) -> dict[str, int]:
+    """Service → the host's number of its first process. Raises EngineFailed."""
+    return {_service(document): int(document["State"]["Pid"]) for document in compose.inspect(name)}
+
+
+def _service(document: Mapping[str, Any]) -> str:
+    return str(document["Config"]["Labels"].get(compose.SERVICE, ""))
+
+
+def _ready(found: Sequence[Door], role: str, password: str) -> None:
+    """Wait until each door lets a session in."""
+
+    async def look() -> str | None:
+        for door in found:
+            try:
+                link.connect(Dsn(door.host, door.port, role, database.NAME, password), CONNECT_SECONDS).close()
+            except link.Failed as e:
+                return f"{door.key}: {e.text}"
+        return None
+
+    interrupts.run(wait.wait_for("PgBouncer's doors", look, seconds=READY_SECONDS, pause=0.5))

@@ -1,0 +1,80 @@
+"""Our own cluster among the contenders: started and taken down by the commands that a user types, under its own name.
+
+It is the cluster of `bench startup` (another name, network and ports), with the limits of the peers' containers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.model import source
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import compose, postgres, process, state
+from poolkeeper_lab.bench.measure import startup_times
+from poolkeeper_lab.bench.peers import contenders
+from poolkeeper_lab.drill import drill_client
+
+TITLE = "Poolkeeper"
+UP_SECONDS = 600
+
+
+class Own(contenders.Cluster):
+    """The declared cluster under the bench's name, with its file in a scratch `folder`."""
+
+    title, label = TITLE, startup_times.NAME
+
+    def __init__(self, declared: ClusterSpec, images: Path, folder: Path) -> None:
+        self._file = folder / "cluster.toml"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file.write_text(startup_times.to_toml(startup_times.bench_document(declared)))
+        spec = source.load(self._file.read_text(), str(self._file))
+        self.place = Place(spec, state.State(folder / ".poolkeeper"), images)
+        self.nodes = {node.name: str(node.address) for node in spec.nodes}
+
+    def up(self) -> None:
+        """From nothing; then the limits."""
+        self._command("up")
+        names = [str(document["Name"]).lstrip("/") for document in compose.inspect(self.label)]
+        limit = ["--cpus", f"{contenders.CPUS:g}", "--memory", contenders.MEMORY, "--memory-swap", contenders.MEMORY]
+        process.check(["docker", "update", *limit, *names], what="docker update")
+
+    def down(self) -> None:
+        """By the label: it works without the file of a run that was killed."""
+        compose.remove_all(self.label)
+        state.forget_cluster(self.place.folder)
+
+    def door(self) -> drill_client.Door:
+        """The read-write door, by its published port."""
+        roles = self.place.spec.roles
+        return drill_client.Door("rw", self.place.access().lane("rw", "app", roles.app_database), contenders.statement)
+
+    def container(self, service: str) -> str:
+        """As the cluster names them."""
+        return self.place.container_of(service)
+
+    def rows(self, node: str, query: str) -> list[str]:
+        """By the node's own port."""
+        spec = self.place.spec
+        dsn = self.place.access().node(node, "superuser", spec.roles.app_database)
+        found = asyncio.run(postgres.query(dsn, query, spec.timeouts.query))
+        return ["|".join(map(_text, row)) for row in found]
+
+    def switch_over(self, primary: str) -> None:
+        """`poolkeeper switchover`, to whom Patroni finds best."""
+        del primary
+        self._command("switchover")
+
+    def _command(self, *words: str) -> None:
+        argv = [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self._file), *words]
+        done = process.run(argv, timeout=UP_SECONDS)
+        if not done.ok:
+            raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.said)
+
+
+def _text(value: object) -> str:
+    """As psql prints it."""
+    return {True: "t", False: "f"}.get(value, str(value)) if isinstance(value, bool) else str(value)

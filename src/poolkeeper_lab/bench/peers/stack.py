@@ -1,0 +1,132 @@
+"""A peer as it runs: its Compose project, with passwords that are made for this one run.
+
+Invariant: containers, network and volumes bear the label of this peer's cluster, so that `down` needs no file and takes
+away what a killed run left. Only one stack is up at a time: they share a network and a port.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from poolkeeper.core import errors
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.system import compose, process, state
+from poolkeeper_lab.bench.measure import startup_times
+from poolkeeper_lab.bench.peers import contenders, multi_host
+from poolkeeper_lab.bench.peers.peer_catalogue import NODES, PEERS, Command, Peer
+from poolkeeper_lab.drill import drill_client
+
+NET = "10.213.79"  # /24; the nodes are .11 and following
+PORT = 26000  # of the door, on 127.0.0.1
+POSTGRES_PORT = 5432
+PASSWORDS = ("superuser", "replication", "app", "pcp", "monitor")
+ROLE = DATABASE = "app"
+UP_SECONDS = 300
+
+
+def label(key: str) -> str:
+    """The cluster's name, the Compose project's and the network's."""
+    return f"bench-{key}"
+
+
+def make_passwords(folder: Path) -> None:
+    """One file a password, readable by this user alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in PASSWORDS:
+        state.write(folder / name, secrets.token_hex(16))
+
+
+def environment(peer: Peer, sources: Path, image: str, passwords: Path) -> dict[str, str]:
+    """What the Compose file of a peer asks for. Pure."""
+    return {
+        "PEER_IMAGE": image,
+        "PEER_CLUSTER": label(peer.key),
+        "PEER_FOLDER": str(sources / peer.folder),
+        "PEER_SECRETS": str(passwords),
+        "PEER_CPUS": f"{contenders.CPUS:g}",
+        "PEER_MEMORY": contenders.MEMORY,
+        "PEER_NET": NET,
+        "PEER_PORT": str(PORT),
+        **peer.variables,
+    }
+
+
+def sweep() -> None:
+    """Take away every peer's containers, and our own bench cluster's, whoever started them. Raises EngineFailed."""
+    for name in (startup_times.NAME, *(label(peer.key) for peer in PEERS)):
+        compose.remove_all(name)
+
+
+def project(name: str, file: Path) -> compose.Project:
+    """A Compose project of the bench."""
+    return compose.Project(name, name, file)
+
+
+def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> None:
+    """`docker compose up` with these variables. Raises EngineFailed with what it printed last."""
+    argv = wanted.argv("up", "-d", "--no-build", "--pull", "never")
+    done = process.run(argv, timeout=UP_SECONDS, env={**os.environ, **variables})
+    if not done.ok:
+        tail = "\n".join(done.said.splitlines()[-15:])
+        raise errors.EngineFailed(f"{title} could not be started", detail=tail)
+
+
+class Stack(contenders.Cluster):
+    """A peer of the catalogue. `passwords` is a folder of this run."""
+
+    def __init__(self, peer: Peer, sources: Path, image: str, passwords: Path) -> None:
+        self.peer = peer
+        self.title, self.label = peer.title, label(peer.key)
+        self.nodes = {name: f"{NET}.{11 + i}" for i, name in enumerate(NODES)}
+        self._passwords = passwords
+        self._project = project(self.label, sources / peer.folder / "compose.yaml")
+        self._environment = environment(peer, sources, image, passwords)
+
+    def up(self) -> None:
+        """Raises EngineFailed with what Compose printed."""
+        start(self._project, self._environment, self.title)
+
+    def down(self) -> None:
+        """By the label."""
+        compose.remove_all(self.label)
+
+    def door(self) -> drill_client.Door:
+        """The proxy's port; without a proxy all nodes."""
+        password = (self._passwords / ROLE).read_text()
+        if self.peer.tries_all_nodes:
+            dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
+            return drill_client.Door("rw", dsn, contenders.statement, connect=multi_host.connect)
+        return drill_client.Door("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
+
+    def container(self, service: str) -> str:
+        """As Compose names them."""
+        return f"{self.label}-{service}-1"
+
+    def rows(self, node: str, query: str) -> list[str]:
+        """By the node's own socket."""
+        return contenders.psql(self.container(node), DATABASE, query)
+
+    def lacks(self) -> str | None:
+        """By its nodes, and by its own word where it has one."""
+        settled = self.peer.settled
+        if (missing := super().lacks()) is not None or settled is None:
+            return missing
+        said = process.run(self._exec(settled.command), timeout=contenders.SECONDS).said
+        return None if said == settled.expected else f"its {settled.command.service} does not call it settled: {said}"
+
+    def cannot(self, fault: str) -> str:
+        """By the catalogue."""
+        return self.peer.cannot.get(fault, "")
+
+    def switch_over(self, primary: str) -> None:
+        """By the command of the catalogue, to the first of the others."""
+        if self.peer.switchover is None:
+            raise errors.EngineFailed(f"{self.title} has no command for a switchover")
+        command = self.peer.switchover.of(primary, next(name for name in NODES if name != primary))
+        process.check(self._exec(command), timeout=contenders.SECONDS, what=f"the switchover of {self.title}")
+
+    def _exec(self, command: Command) -> list[str]:
+        return ["docker", "exec", "--user", "postgres", self.container(command.service), *command.argv]

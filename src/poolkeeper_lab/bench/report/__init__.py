@@ -1,0 +1,1 @@
+"""The benchmark's results as values, and their reports."""

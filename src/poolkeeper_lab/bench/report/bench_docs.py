@@ -1,0 +1,90 @@
+"""The tables and pictures of docs/benchmarks.md, made from the JSON of real runs: no figure there is typed by hand.
+
+The document has pairs of marks, `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; what stands between them is replaced.
+NAME is `goals`, or the name of a part. Of a part that several runs have, the last run named counts; what is there of a
+part that none of them has stays, its goals too. Pure, but for the template of the pictures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from poolkeeper.core import errors
+from poolkeeper.report import html, wording
+from poolkeeper.suite import suite_report
+from poolkeeper.suite.suite_report import escape
+from poolkeeper_lab.bench.report import bench_plot, bench_report
+from poolkeeper_lab.bench.report import bench_wording as words
+from poolkeeper_lab.bench.report.bench_model import BenchRun, Section
+
+GOALS = "goals"
+FOLDER = "benchmarks"  # of the pictures, beside the document
+NOT_YET = "Not measured yet."
+_PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z][a-z-]*) -->\n)(?P<text>.*?)(?P<end><!-- /bench:(?P=name) -->)", re.S)
+_MARK = re.compile(r"<!-- /?bench:[^>]*-->")
+
+
+def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, Section]]:
+    """Part → the last run that has it."""
+    return {section.name: (run, section) for run in runs for section in run.sections}
+
+
+def fill(document: str, runs: Sequence[BenchRun]) -> str:
+    """The document with its tables anew. Raises UserError where a mark has no partner."""
+    found = latest(runs)
+    pairs = list(_PAIR.finditer(document))
+    if len(_MARK.findall(document)) != 2 * len(pairs):
+        raise errors.UserError(
+            "a mark of the document has no partner", hint="They are <!-- bench:NAME --> and <!-- /bench:NAME -->."
+        )
+
+    parts = [pair["name"] for pair in pairs]
+
+    def anew(pair: re.Match[str]) -> str:
+        name, before = pair["name"], pair["text"].strip()
+        if name == GOALS:
+            after = _goals(found, before, parts)
+        else:
+            after = "\n\n".join(_part(*found[name])) if name in found else before
+        return f"{pair[1]}\n{after or NOT_YET}\n\n{pair['end']}"
+
+    return _PAIR.sub(anew, document)
+
+
+def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
+    """File name and SVG of every picture of every part."""
+    template = html.template("bench.svg.j2")
+    for _, section in latest(runs).values():
+        for number, drawn in enumerate(bench_plot.pictures(section), start=1):
+            yield f"{section.name}-{number}.svg", template.render(drawn=drawn, plot=bench_plot)
+
+
+def _goals(found: dict[str, tuple[BenchRun, Section]], before: str, parts: Sequence[str]) -> str:
+    """The table of goals: a part's rows of its run, or those that stand there; in the order of the document."""
+    rows = [(name, *words.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
+    head, rule, *new = suite_report.table(("Part", *words.GOALS), rows).splitlines()
+    old = [line for line in before.splitlines() if line.startswith("| ") and line not in (head, rule)]
+    lines = [*new, *(line for line in old if _first_cell(line) not in found)]
+    placed = [line for part in parts for line in lines if _first_cell(line) == part]
+    return "\n".join([head, rule, *placed]) if placed else ""
+
+
+def _first_cell(line: str) -> str:
+    return line.split("|")[1].strip()
+
+
+def _part(run: BenchRun, section: Section) -> list[str]:
+    drawn = bench_plot.pictures(section)
+    shown = [f"![{escape(p.title)}]({FOLDER}/{section.name}-{i}.svg)" for i, p in enumerate(drawn, start=1)]
+    return [_about(run), *bench_report.body(section), *shown]
+
+
+def _about(run: BenchRun) -> str:
+    about = ", ".join(f"{name} {value}" for name, value in run.versions.items())
+    moment, where = wording.moment(run.started_at), words.machine(run)
+    broken = " It was interrupted." if run.is_interrupted else ""
+    return (
+        f"{escape(run.command)}, {escape(moment)}; {escape(where['Processor'])}, {escape(where['Memory'])} of memory, "
+        f"kernel {escape(run.machine.kernel)}; {escape(about)}.{broken}"
+    )

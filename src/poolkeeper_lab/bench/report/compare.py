@@ -1,0 +1,96 @@
+"""Two runs of the bench side by side: what got better, what worse, what is within noise. Pure.
+
+Invariant: a change is told only where the two intervals do not overlap, and only of at least LEAST_ROUNDS rounds on
+both sides; everything else is within noise or cannot be told. Absolute figures of different machines are not compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from poolkeeper_lab.bench.report.bench_model import BenchRun, Estimate, Metric
+
+LEAST_ROUNDS = 3  # the interval of fewer says nothing
+RATIO = "×"  # the unit of a figure that is a ratio within its own run
+
+
+class Change(StrEnum):
+    """How a figure moved."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOISE = "within noise"
+    UNKNOWN = "cannot tell"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A figure of both runs; `why` says what keeps it from being told."""
+
+    section: str
+    metric: Metric
+    before: Estimate | None
+    after: Estimate | None
+    change: Change
+    why: str = ""
+
+    @property
+    def factor(self) -> float | None:
+        """After ÷ before, by the medians."""
+        return self.after.median / self.before.median if self.before and self.after and self.before.median else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All figures that one of the runs has and that have a better and a worse."""
+
+    before: BenchRun
+    after: BenchRun
+    rows: tuple[Compared, ...]
+    is_same_machine: bool
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What was set otherwise: "lanes.rw.max_pool: 4 → 1"."""
+        old, new = self.before.settings, self.after.settings
+        keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+        return tuple(f"{key}: {old.get(key, 'unset')} → {new.get(key, 'unset')}" for key in keys)
+
+    def of(self, change: Change) -> tuple[Compared, ...]:
+        """Those that moved so."""
+        return tuple(row for row in self.rows if row.change is change)
+
+
+def compare(before: BenchRun, after: BenchRun) -> Comparison:
+    """The later run beside the earlier one, in the order of the later."""
+    same = before.machine.is_like(after.machine)
+    old = {(section.name, m.key): m for section in before.sections for m in section.metrics}
+    rows = [
+        _compared(section.name, old.get((section.name, metric.key)), metric, same)
+        for section in after.sections
+        for metric in section.metrics
+        if metric.better
+    ]
+    return Comparison(before, after, tuple(rows), same)
+
+
+def _compared(section: str, old: Metric | None, new: Metric, same: bool) -> Compared:
+    earlier = old.estimate if old else None
+    change, why = _judge(old, new, same)
+    return Compared(section, new, earlier, new.estimate, change, why)
+
+
+def _judge(old: Metric | None, new: Metric, same: bool) -> tuple[Change, str]:
+    if old is None:
+        return Change.UNKNOWN, "the earlier run does not have it"
+    if old.estimate is None or new.estimate is None:
+        return Change.UNKNOWN, new.reason or old.reason or "not measured"
+    if not same and new.unit != RATIO:
+        return Change.UNKNOWN, "another machine"
+    if min(old.estimate.rounds, new.estimate.rounds) < LEAST_ROUNDS:
+        return Change.UNKNOWN, f"fewer than {LEAST_ROUNDS} rounds"
+    if new.estimate.low <= old.estimate.high and old.estimate.low <= new.estimate.high:
+        return Change.NOISE, ""
+    is_more = new.estimate.median > old.estimate.median
+    return (Change.BETTER if is_more == (new.better == "more") else Change.WORSE), ""

@@ -1,0 +1,139 @@
+"""A cluster of the bench's own: it may be grown, slowed and broken, and nobody else's cluster is touched by it.
+
+Its name, network and ports are those of `bench startup`, so only one runs at a time. It lives in a scratch folder and
+is driven by the commands that a user types. Invariant: when the block ends, however it does, the cluster is removed
+with its data; what a killed run left is removed when the next one begins, since it is found by the cluster's label.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, interrupts
+from poolkeeper.core.progress import Progress
+from poolkeeper.model import source
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.operations import engine, up
+from poolkeeper.system import compose, process, state
+from poolkeeper_lab.bench.load import pgbench_client
+from poolkeeper_lab.bench.measure import startup_times
+
+STATE = ".poolkeeper"
+COMMAND_SECONDS = 1800.0
+
+
+def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
+    """The declared cluster under the bench's name with so many nodes, those that are declared first.
+
+    With `most`, so many nodes can be had later without a restart. Raises UserError where the network has no room.
+    """
+    made = startup_times.bench_document(spec)
+    taken = {str(address) for address in _addresses(made)}
+    subnet = IPv4Network(made["network"]["subnet"])
+    free = [str(host) for host in list(subnet.hosts())[1:] if str(host) not in taken]
+    ports = _ports(made)
+    while len(made["nodes"]) < nodes:
+        if not free:
+            raise errors.UserError(f"{subnet} has no address left for {nodes} nodes")
+        port = max(ports) + 1
+        ports.add(port)
+        name = _name(len(made["nodes"]) + 1, {node["name"] for node in made["nodes"]})
+        made["nodes"].append({"name": name, "address": free.pop(0), "port": port})
+    del made["nodes"][nodes:]
+    server = made["postgresql"]
+    for key in ("max_wal_senders", "max_replication_slots"):  # a clone takes one more for a while
+        server[key] = max(server[key], max(nodes, most) + 2)
+    return made
+
+
+def _addresses(made: dict[str, Any]) -> Iterator[IPv4Address]:
+    pooled = [lane for lane in made["lanes"].values() if "address" in lane]
+    for owner in (*made["nodes"], *made["etcd"]["members"], *pooled, made["haproxy"], made["keeper"]):
+        yield IPv4Address(owner["address"])
+
+
+def _ports(made: dict[str, Any]) -> set[int]:
+    owners = (*made["nodes"], *made["lanes"].values(), made["keeper"])
+    return {owner["port"] for owner in owners} | {made["haproxy"]["stats_port"]}
+
+
+def _name(number: int, taken: set[str]) -> str:
+    """As "more_node4"; no name of a service begins so but ours."""
+    name = f"more_node{number}"
+    return name if name not in taken else _name(number + 1, taken)
+
+
+@dataclass(frozen=True)
+class OwnCluster:
+    """The cluster in its scratch folder."""
+
+    folder: Path
+    image_sources: Path
+
+    @property
+    def file(self) -> Path:
+        """Its cluster.toml."""
+        return self.folder / "cluster.toml"
+
+    @property
+    def place(self) -> Place:
+        """It, as it is declared now."""
+        spec = source.load(self.file.read_text(), str(self.file))
+        return Place(spec, state.State(self.folder / STATE), self.image_sources)
+
+    def declare(self, made: dict[str, Any]) -> None:
+        """Write its cluster.toml; nothing is applied."""
+        self.file.write_text(startup_times.to_toml(made))
+
+    def command(self, *words: str) -> float:
+        """Run a command of Poolkeeper; the seconds that it took. Raises EngineFailed with what it printed."""
+        argv = [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self.file), *words]
+        begin = time.perf_counter()
+        done = process.run(argv, timeout=COMMAND_SECONDS)
+        if not done.ok:
+            raise errors.EngineFailed(
+                f"poolkeeper {' '.join(words)} ended with {done.code} on the bench's own cluster", detail=done.said
+            )
+        return time.perf_counter() - begin
+
+    def remove(self) -> None:
+        """Remove it with its data, whatever state it is in."""
+        with interrupts.signals_blocked():
+            pgbench_client.sweep(startup_times.NAME)  # it is in the network, which could not be removed with it
+            compose.remove_all(startup_times.NAME)
+            state.forget_cluster(state.State(self.folder / STATE))
+
+
+@contextmanager
+def scratch(place: Place, progress: Progress) -> Iterator[OwnCluster]:
+    """A folder for a cluster of the bench's own, with an engine and the images ready; nothing is started yet.
+
+    Refused with OperationRefused where the cluster of that name is a user's.
+    """
+    if place.spec.name == startup_times.NAME:
+        raise errors.OperationRefused(
+            f"the bench would begin a cluster {startup_times.NAME!r} of its own, and this one has that name",
+            hint="Run it from the folder of a cluster with another name.",
+        )
+    place.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine.ensure(progress.note, place.folder.engine_log)
+    up.ensure_images(place, progress)
+    running = [c for c in compose.containers(place.spec.name).values() if c.is_running]
+    if running:
+        progress.note(f"note: the cluster {place.spec.name} is running, which makes these figures worse")
+    with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
+        own = OwnCluster(Path(folder), place.image_sources)
+        own.remove()
+        try:
+            yield own
+        finally:
+            own.remove()

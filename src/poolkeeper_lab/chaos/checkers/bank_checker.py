@@ -1,0 +1,57 @@
+"""A bank: money moves between accounts, and none appears or vanishes in any snapshot.
+
+Operations: `transfer`, whose value names from, to and amount (one transaction); `read`, whose result maps every account
+to its balance (one statement, on any door: a standby shows an old snapshot, but a whole one).
+
+Not promised: that an acknowledged transfer is still there, for a lost one leaves the total as it was; the set and the
+list-append workloads are for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.history.history import History, Operation
+
+TRANSFER, READ = "transfer", "read"
+WRONG_TOTAL, NEGATIVE, ACCOUNTS = "wrong-total", "negative", "accounts"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The accounts, their total, and whether a balance may fall below zero."""
+
+    accounts: tuple[str, ...]
+    total: int
+    negative: bool = False
+
+
+def check(history: History, options: Mapping[str, Any]) -> Finding:
+    """Judge each snapshot by itself. Raises TypeError where the total or the accounts are not declared."""
+    wanted = Options(**{**options, "accounts": tuple(map(str, options["accounts"]))})
+    reads = [o for o in history.operations if o.f == READ and o.is_ok]
+    moved = sum(o.f == TRANSFER and o.is_ok for o in history.operations)
+    if not reads:
+        return nothing("no read was answered")
+    anomalies = tuple(found for read in reads for found in _judge(read, wanted))
+    unknowns = () if moved else ("no transfer was acknowledged, so nothing moved",)
+    summary = f"{len(reads)} snapshots of {wanted.total} in all, {moved} transfers acknowledged"
+    by_door = {f"reads_{door}": sum(r.door == door for r in reads) for door in sorted({r.door for r in reads})}
+    return Finding(summary, anomalies, unknowns, figures={"transfers": moved, **by_door})
+
+
+def _judge(read: Operation, wanted: Options) -> Iterator[Anomaly]:
+    balances: dict[str, int] = read.result
+    where = f"read #{read.number} on {read.door}"
+    other = set(balances) ^ set(wanted.accounts)
+    if other:
+        yield Anomaly(ACCOUNTS, f"{where} lacks or invents accounts: {some(sorted(other))}", (read.number,))
+    total = sum(balances.values())
+    if total != wanted.total:
+        yield Anomaly(WRONG_TOTAL, f"{where} sums up to {total} instead of {wanted.total}", (read.number,))
+    below = sorted(account for account, balance in balances.items() if balance < 0)
+    if below and not wanted.negative:
+        yield Anomaly(NEGATIVE, f"{where} shows less than nothing on {some(below)}", (read.number,))

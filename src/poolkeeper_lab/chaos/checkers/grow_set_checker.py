@@ -1,0 +1,98 @@
+"""A set that only grows: what was acknowledged is there in the end, once, and nothing else is.
+
+Operations: `add` of an element (a number or a word, never the same twice); `read`, whose result is the list of all
+elements. A read whose value is "final" is judged in full: the author of the workload invokes it when no add is under
+way and, on a standby, when replay has come so far. A read on the door `rw` has to show what was acknowledged before it.
+
+Invariant: an INFO may be there or not, and be there once; a FAIL must not be there. Without a final read it is unknown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.history.history import Completion, History, Operation
+
+ADD, READ, FINAL = "add", "read", "final"
+LOST, STALE = "lost", "stale"
+PHANTOM, REFUSED, DUPLICATE = "phantom", "refused", "duplicate"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The doors whose reads are never behind."""
+
+    current_doors: tuple[str, ...] = ("rw",)
+
+
+def check(history: History, options: Mapping[str, Any]) -> Finding:
+    """Judge the adds by the reads. Raises ValueError where an element was added twice."""
+    wanted = Options(**options)
+    adds = _adds(history.operations)
+    reads = [o for o in history.operations if o.f == READ and o.is_ok]
+    if not adds:
+        return nothing("nothing was added")
+    anomalies = [found for read in reads for found in _judge(read, adds, wanted)]
+    acknowledged = sum(add.is_ok for add in adds.values())
+    lost = {number for found in anomalies if found.name == LOST for number in found.operations[1:]}
+    summary = f"{len(lost)} of {acknowledged} acknowledged adds lost, {len(reads)} reads"
+    figures = {
+        LOST: len(lost),
+        "acknowledged": acknowledged,
+        "open": sum(a.is_info for a in adds.values()),
+        "reads": len(reads),
+    }
+    return Finding(summary, tuple(anomalies), tuple(_unjudged(reads, adds)), figures=figures)
+
+
+def _adds(operations: Iterable[Operation]) -> dict[Any, Operation]:
+    adds: dict[Any, Operation] = {}
+    for operation in operations:
+        if operation.f == ADD and adds.setdefault(operation.value, operation) is not operation:
+            raise ValueError(f"{operation.value!r} was added twice, so nobody can say which one is there")
+    return adds
+
+
+def _unjudged(reads: Iterable[Operation], adds: Mapping[Any, Operation]) -> Iterator[str]:
+    finals = [read.began for read in reads if read.value == FINAL]
+    if not finals:
+        yield "no final read was answered"
+        return
+    late = [add for add in adds.values() if add.is_ok and add.ended >= max(finals)]
+    if late:
+        yield f"{len(late)} adds were acknowledged after the last final read began"
+    if not any(add.is_ok for add in adds.values()):
+        yield "no add was acknowledged"
+
+
+def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: Options) -> Iterator[Anomaly]:
+    """One anomaly a kind and read; its operations are the read and then the adds."""
+    counts = Counter(read.result)
+    is_final = read.value == FINAL
+
+    def those(name: str, words: str, is_so: Callable[[Any], bool], among: Iterable[Any]) -> Iterator[Anomaly]:
+        found = [element for element in among if is_so(element)]
+        if found:
+            numbers = tuple(adds[element].number for element in found if element in adds)
+            yield Anomaly(name, f"read #{read.number} {words}: {some(found)}", (read.number, *numbers))
+
+    def is_missing(element: Any) -> bool:
+        return adds[element].is_ok and adds[element].ended < read.began and element not in counts
+
+    def is_phantom(element: Any) -> bool:
+        return element not in adds or adds[element].began > read.ended
+
+    def is_refused(element: Any) -> bool:
+        return element in adds and adds[element].completion is Completion.FAIL
+
+    if is_final:
+        yield from those(LOST, "lacks what was acknowledged before it", is_missing, adds)
+    elif read.door in wanted.current_doors:
+        yield from those(STALE, "does not yet show what was acknowledged before it", is_missing, adds)
+    yield from those(PHANTOM, "shows what nobody had tried to add", is_phantom, counts)
+    yield from those(REFUSED, "shows what was refused", is_refused, counts)
+    yield from those(DUPLICATE, "shows more than once", lambda element: counts[element] > 1, counts)

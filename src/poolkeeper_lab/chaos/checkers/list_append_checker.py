@@ -1,0 +1,102 @@
+"""Transactions on lists, held against an isolation level: which anomalies does the history show, and are they allowed?
+
+Operations: `txn` and `final`, as `appends` describes them; `final` only reads, after all else, and has to show all that
+was acknowledged. Levels, as PostgreSQL means them:
+
+    serializable      nothing is allowed
+    repeatable-read   snapshot isolation: G2-item (write skew) is allowed, all else is not
+
+`order` says what is promised beyond the level: "real-time" (one primary, whose snapshots have all that was acknowledged
+before: the door rw), "process" (a client's own order), or "none". For the former two PostgreSQL's levels are strong
+ones; docs/guarantees.md says why, and where that ends.
+
+Invariant: all transactions of the workload ran at that level; one that did not may make any of them look guilty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers import appends, cycles, dependencies, versions
+from poolkeeper_lab.chaos.checkers.dependencies import ORDER, Edges, Kind
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing
+from poolkeeper_lab.chaos.history.history import Completion, History
+
+SERIALIZABLE, REPEATABLE_READ = "serializable", "repeatable-read"
+NONE, PROCESS, REAL_TIME = "none", "process", "real-time"
+_ALLOWED = {SERIALIZABLE: (), REPEATABLE_READ: ("G2-item",)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The level that every transaction asked for, and the order that is promised beyond it."""
+
+    level: str
+    order: str = REAL_TIME
+
+    def __post_init__(self) -> None:
+        if self.level not in _ALLOWED or self.order not in (NONE, PROCESS, REAL_TIME):
+            raise ValueError(f"there is no level {self.level!r} with the order {self.order!r}")
+
+    def permits(self, anomaly: str) -> bool:
+        """Does the level allow it? With a suffix too: snapshots that are never behind allow the same skew."""
+        return anomaly.removesuffix("-process").removesuffix("-realtime") in _ALLOWED[self.level]
+
+
+def check(history: History, options: Mapping[str, Any]) -> Finding:
+    """Judge all transactions together. Raises ValueError where elements are not unique."""
+    wanted = Options(**options)
+    transactions = appends.read(history.operations)
+    acknowledged = sum(t.is_ok for t in transactions)
+    if not acknowledged:
+        return nothing("no transaction was acknowledged")
+    inferred = versions.infer(transactions)
+    edges = _edges(inferred, wanted)
+    losses = versions.losses(inferred, wanted.order == REAL_TIME)
+    found = [*versions.direct(inferred), *losses.lost, *(_cycle(c, edges) for c in cycles.search(edges))]
+    summary = f"{acknowledged} transactions acknowledged at {wanted.level}, order {wanted.order}, {len(edges)} edges"
+    return Finding(
+        summary,
+        tuple(a for a in found if not wanted.permits(a.name)),
+        tuple(_unjudged(inferred, losses.unjudged)),
+        permitted=tuple(a for a in found if wanted.permits(a.name)),
+        figures=_figures(transactions, inferred, edges),
+    )
+
+
+def _edges(inferred: versions.Versions, wanted: Options) -> Edges:
+    edges = dependencies.data_edges(inferred)
+    committed = [inferred.by_number[number] for number in inferred.committed]
+    if wanted.order != NONE:
+        for pair in dependencies.process_edges(committed):
+            edges.setdefault(pair, {})[Kind.PROCESS] = ORDER
+    if wanted.order == REAL_TIME:
+        for pair in dependencies.real_time_edges(committed):
+            edges.setdefault(pair, {})[Kind.REAL_TIME] = ORDER
+    return edges
+
+
+def _cycle(cycle: cycles.Cycle, edges: Edges) -> Anomaly:
+    words = "; ".join(dependencies.explain(*step) for step in cycles.reasons_of(cycle, edges))
+    return Anomaly(cycle.name, words, cycle.numbers)
+
+
+def _unjudged(inferred: versions.Versions, unread: int) -> Iterable[str]:
+    if unread:
+        yield f"{unread} acknowledged transactions' appends were never read, and no read had to show them"
+    if not any(inferred.order.values()):
+        yield "no read shows any element, so nothing is known of any order"
+
+
+def _figures(transactions: Iterable[appends.Transaction], inferred: versions.Versions, edges: Edges) -> dict[str, int]:
+    by = {completion: [t for t in transactions if t.completion is completion] for completion in Completion}
+    return {
+        "acknowledged": len(by[Completion.OK]),
+        "aborted": len(by[Completion.FAIL]),
+        "open": len(by[Completion.INFO]),
+        "open_committed": sum(t.number in inferred.committed for t in by[Completion.INFO]),
+        "lists": len(inferred.order),
+        "edges": len(edges),
+    }

@@ -1,0 +1,104 @@
+"""The verdict of a whole run: each workload by its checker, the faults, the state after it, and their merge.
+
+Invariant: fail > unknown > pass. A checker that raises is unknown with the exception's text; so is a workload that was
+declared and did nothing, one that nobody declared, a fault that never began, a state that was expected and is missing,
+and a run in which nothing was judged. Nothing that could not be looked at is ever green. Pure but for the stopwatch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from poolkeeper.model import verdict
+from poolkeeper_lab.chaos.checkers import (
+    bank_checker,
+    final_state_checker,
+    gaps,
+    grow_set_checker,
+    list_append_checker,
+    one_writer_checker,
+    read_only_checker,
+    register_checker,
+)
+from poolkeeper_lab.chaos.checkers.finding import Finding, nothing
+from poolkeeper_lab.chaos.history.history import Completion, Header, History, Phase, Workload
+from poolkeeper_lab.drill.ledger import Gap
+
+Check = Callable[[History, Mapping[str, Any]], Finding]
+
+CHECKERS: dict[str, Check] = {
+    "set": grow_set_checker.check,
+    "list_append": list_append_checker.check,
+    "register": register_checker.check,
+    "bank": bank_checker.check,
+    "read_lane": read_only_checker.check,
+    "one_writer": one_writer_checker.check,
+}
+FAULTS, AFTER = "faults", "after"  # the two that judge the run and no workload
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run and all findings about it; `gaps` is information only."""
+
+    header: Header
+    findings: tuple[Finding, ...]
+    gaps: Mapping[str, Gap]
+    counts: Mapping[str, int]  # completion → operations
+    is_torn: bool
+
+    @property
+    def outcome(self) -> verdict.Outcome:
+        """The merged one."""
+        return verdict.merge(finding.outcome for finding in self.findings)
+
+    def of(self, checker: str) -> tuple[Finding, ...]:
+        """The findings of one checker."""
+        return tuple(finding for finding in self.findings if finding.checker == checker)
+
+
+def judge(history: History, checkers: Mapping[str, Check] = CHECKERS) -> Judged:
+    """Judge all that the header declares."""
+    counts = {completion.value: history.count(completion) for completion in Completion}
+    return Judged(history.header, tuple(_findings(history, checkers)), gaps.longest(history), counts, history.is_torn)
+
+
+def _findings(history: History, checkers: Mapping[str, Check]) -> Iterator[Finding]:
+    declared = history.header.workloads
+    for name, workload in declared.items():
+        yield examine(history, name, workload, checkers)
+    for name in dict.fromkeys(o.workload for o in history.operations):
+        if name not in declared:
+            yield replace(nothing("no checker was declared for it"), workload=name, checker="none")
+    if history.header.faults:
+        yield replace(_faults(history), checker=FAULTS)
+    if history.end_state or history.header.expects_end_state:
+        yield replace(final_state_checker.judge(history.end_state), checker=AFTER)
+
+
+def examine(history: History, name: str, workload: Workload, checkers: Mapping[str, Check] = CHECKERS) -> Finding:
+    """One workload by its checker; never raises."""
+    began = time.perf_counter()
+    try:
+        own = history.of(name)
+        found = checkers[workload.checker](own, workload.options) if own.operations else nothing("it did nothing")
+    except Exception as e:  # noqa: BLE001 (whatever a checker stumbles over, the others still have to be heard)
+        found = nothing(f"the checker failed: {type(e).__name__}: {e}")
+    return replace(found, checker=workload.checker, workload=name, seconds=time.perf_counter() - began)
+
+
+def _faults(history: History) -> Finding:
+    """Was each planned fault injected, as often as planned? A run without its fault proves nothing about it."""
+    began = [event.fault for event in history.nemesis if event.phase is Phase.BEGIN]
+    missing = Counter(history.header.faults) - Counter(began)
+    ended = sum(event.phase is Phase.END for event in history.nemesis)
+    unknowns = tuple(
+        f"{fault} was planned and {'not all of it began' if fault in began else 'never began'}" for fault in missing
+    )
+    if ended < len(began):
+        unknowns += (f"{len(began) - ended} faults were not healed",)
+    return Finding(f"{len(began)} faults injected, {ended} healed", unknowns=unknowns)

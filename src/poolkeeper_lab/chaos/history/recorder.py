@@ -1,0 +1,114 @@
+"""The recorder: writes a history to disk while clients work; threads share one.
+
+Invariant: when `invoke` returns, the operating system has the line, so nothing that is sent afterwards can be missing
+from the file, even if this process is killed. An invocation's time is taken before its line is written, and a
+completion's time after the answer came, so the recorded interval contains the true one. Lines are whole, in one file
+that was not there before. After half a line nothing more is written. Not promised: that the file survives a crash of
+the machine, which would need a flush to the disk for each line.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from poolkeeper_lab.chaos.history import jsonl
+from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.history import Completion, Header, Nemesis, Phase, invoked
+from poolkeeper_lab.drill import ledger
+
+UNSURE_COMMIT = "01000"  # a COMMIT whose wait for the quorum was cancelled is "successful", with this warning
+
+
+class Recorder:
+    """An open history. Raises FileExistsError at its making, OSError where a line cannot be written."""
+
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        self._clock, self._wall = clock, wall
+        self._lock = threading.Lock()
+        self._next = 0
+        self._open: set[int] = set()
+        self._is_whole = True
+        with self._lock:
+            self._write(jsonl.header_document(header))
+
+    def invoke(self, process: int, workload: str, door: str, f: str, value: Any = None, *, session: int = 0) -> int:
+        """Note an operation; call it before anything of it is sent. Its number, for the completion."""
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            operation = invoked(number, process, workload, door, f, value, self._clock(), session)
+            self._write(jsonl.invoke_document(operation, self._wall()))
+            self._open.add(number)
+            return number
+
+    def ok(self, number: int, result: Any = None, *, warning: str = "") -> None:
+        """Acknowledged. `warning` is the SQLSTATE that came with it: 01000 makes it INFO, never OK."""
+        if warning == UNSURE_COMMIT:
+            self._complete(number, Completion.INFO, result, warning)
+        else:
+            self._complete(number, Completion.OK, result)
+
+    def fail(self, number: int, code: str) -> None:
+        """It certainly has no effect."""
+        self._complete(number, Completion.FAIL, None, code)
+
+    def info(self, number: int, code: str) -> None:
+        """Nobody knows whether it has an effect."""
+        self._complete(number, Completion.INFO, None, code)
+
+    def failed(self, number: int, code: str, *, sent: bool) -> None:
+        """FAIL or INFO, as the code says. `sent`: was the statement that makes it permanent (COMMIT) on its way?"""
+        is_open = ledger.outcome_of(code, sent) is ledger.Outcome.AMBIGUOUS
+        self._complete(number, Completion.INFO if is_open else Completion.FAIL, None, code)
+
+    def nemesis(self, fault: str, target: str, phase: Phase, detail: str = "") -> None:
+        """A fault begins (call it before) or has ended (call it after)."""
+        with self._lock:
+            self._write(jsonl.nemesis_document(Nemesis(fault, target, phase, self._clock(), detail), self._wall()))
+
+    def end_state(self, state: EndState) -> None:
+        """What the cluster was like in the end."""
+        with self._lock:
+            self._write(jsonl.end_state_document(state, self._clock(), self._wall()))
+
+    def close(self) -> None:
+        """End it; what has no completion stays without."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file, self._is_whole = -1, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _complete(self, number: int, completion: Completion, result: Any, code: str = "") -> None:
+        with self._lock:
+            if number not in self._open:
+                raise ValueError(f"operation {number} was never invoked, or is completed already")
+            at, wall = self._clock(), self._wall()
+            self._write(jsonl.completion_document(number, completion, result, code, at, wall))
+            self._open.remove(number)
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        """One line in one call. What follows half a line would be unreadable, so a failure is the end of the file."""
+        if not self._is_whole:
+            raise OSError("the history is closed")
+        data = jsonl.line(document).encode()  # raises before anything is written
+        self._is_whole = os.write(self._file, data) == len(data)
+        if not self._is_whole:
+            raise OSError("a line of the history was written in part")

@@ -1,0 +1,51 @@
+"""What planting a bug changes in a cluster, and the way back.
+
+Invariant: `take_away` may be called at any time, also when nothing was applied, half of it was, or all is gone already;
+after it `is_there` is false, and the cluster is as it was before. `is_there` looks at the cluster and not at what this
+process remembers, so the next run finds what a killed one left.
+"""
+
+from __future__ import annotations
+
+import abc
+
+from poolkeeper.core import interrupts
+from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.faults import packets
+from poolkeeper_lab.faults.sweep import sweep
+
+
+class Change(abc.ABC):
+    """One way to plant a bug. Everything raises what the servers and the engine raise."""
+
+    def unavailable(self, site: Site) -> str:
+        """Why it cannot be done here; "" if it can."""
+        del site
+        return ""
+
+    @abc.abstractmethod
+    async def apply(self, site: Site) -> None:
+        """Plant it."""
+
+    @abc.abstractmethod
+    async def take_away(self, site: Site) -> None:
+        """Take away all of it."""
+
+    @abc.abstractmethod
+    async def is_there(self, site: Site) -> bool:
+        """Is any of it in the cluster?"""
+
+
+class Outside(Change):
+    """Nothing of the cluster is changed: the bug is in what the run is made with. A fault of it may leave rules."""
+
+    async def apply(self, site: Site) -> None:
+        del site
+
+    async def take_away(self, site: Site) -> None:
+        await interrupts.in_thread(sweep, site.ground)
+
+    async def is_there(self, site: Site) -> bool:
+        if packets.lacking():
+            return False  # nobody here can have made one
+        return any(packets.our_rules(site.ground, service) for service in site.spec.addresses())

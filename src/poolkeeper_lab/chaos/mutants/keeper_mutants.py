@@ -1,0 +1,100 @@
+"""Bugs of the keeper. The texts are those of src/poolkeeper, and tests/unit/test_chaos_plants.py holds that they are.
+
+What keeper cannot do, no bug of it can: it has no password of PostgreSQL or of Patroni's REST API and no socket of the
+engine, so it cannot promote a server by itself. The one way that it has to elect is the leader key in etcd.
+"""
+
+from __future__ import annotations
+
+from poolkeeper_lab.chaos.mutants.keeper_source import KeeperSource, Mutation
+from poolkeeper_lab.chaos.mutants.mutant import Catch, Plant
+from poolkeeper_lab.chaos.scenarios import moment_scenarios
+
+LOST = (
+    Catch("one_writer", "former-primary"),
+    Catch("one_writer", "split-brain"),
+    Catch("set", "lost"),
+    Catch("list_append", "lost-append"),
+    Catch("register", "not-linearizable"),
+)
+
+RELEASE_WITHOUT_PROOF = Plant(
+    "release_without_proof",
+    "keeper takes a Patroni that is silent for two seconds for a dead node, and gives its lease away",
+    KeeperSource(
+        Mutation(
+            "keeper/watchers.py",
+            "        if known.spec.keeper.fence_command and lease is not None:\n",
+            "        if lease is not None:\n",
+        ),
+        Mutation(
+            "keeper/decide/release.py",
+            "    if scene.is_dead(owner):\n",
+            "    if scene.is_dead(owner) or scene.at - scene.silent.get(owner, scene.at) > 2:\n",
+        ),
+    ),
+    (moment_scenarios.SILENT_PATRONI_LATE_STANDBY,),
+    LOST,
+)
+ELECTION_BY_KEEPER = Plant(
+    "election_by_keeper",
+    "keeper elects: it writes the first standby's name into the leader key instead of leaving the choice to Patroni",
+    KeeperSource(
+        Mutation(
+            "keeper/route_loop.py",
+            "            done = await self._store.delete_if(keys, guards)\n",
+            "            view = self._known.store.value\n"
+            "            winner = sorted(name for name in view.members if name != owner)[0]\n"
+            "            done = await self._store.put_if(keys[0], winner, guards)\n",
+        ),
+    ),
+    (moment_scenarios.CUT_FIRST_THEN_KILL,),
+    LOST,
+)
+READERS_BEFORE_STREAMING = Plant(
+    "readers_before_streaming",
+    "keeper leaves a standby with the readers that runs and does not stream",
+    KeeperSource(
+        Mutation(
+            "keeper/decide/routes.py",
+            "    if member is None:\n        return None\n",
+            "    if member is None or not member.is_streaming:\n        return None\n",
+        ),
+    ),
+    (moment_scenarios.RUNS_AND_DOES_NOT_STREAM,),
+    (Catch("read_lane", "too-old"), Catch("read_lane", "backwards")),
+)
+AGE_IS_IGNORED = Plant(
+    "age_is_ignored",
+    "keeper takes the bound on the age of reads for a thousand times what it is",
+    KeeperSource(
+        Mutation(
+            "keeper/decide/routes.py",
+            "    bound = spec.keeper.max_read_staleness_seconds\n",
+            "    bound = spec.keeper.max_read_staleness_seconds * 1000\n",
+        ),
+    ),
+    (moment_scenarios.FALLS_BEHIND,),
+    (Catch("read_lane", "too-old"),),
+)
+FORMER_PRIMARY_IN_POOL = Plant(
+    "former_primary_in_pool",
+    "keeper leaves the former primary as the primary in the balanced lane's Pgpool-II",
+    KeeperSource(
+        Mutation(
+            "keeper/decide/backends.py",
+            "    if wrong:\n        return (wrong,)\n",
+            "    if wrong:\n        return ()\n",
+        ),
+    ),
+    (moment_scenarios.PATRONIS_SWITCHOVER,),
+    (Catch("after", "drift"), Catch("after", "heal")),
+)
+
+PLANTS = (
+    RELEASE_WITHOUT_PROOF,
+    READERS_BEFORE_STREAMING,
+    FORMER_PRIMARY_IN_POOL,
+    AGE_IS_IGNORED,
+    ELECTION_BY_KEEPER,
+)

@@ -1,0 +1,83 @@
+"""A bug that a person might ship: what is changed, the scenarios that should expose it, and who must catch it. Values.
+
+Invariant: a plant is caught only by an anomaly that is named beforehand; that a run went wrong somehow is not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.history.history import History
+from poolkeeper_lab.chaos.mutants.change import Change
+from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.scenarios.scenario import Scenario
+from poolkeeper_lab.chaos.workloads import all_jobs, job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+
+LAST_SECONDS = 20.0  # the end of a run with a bug waits less: that it does not become whole may be the very finding
+PACE = 0.5  # of the usual pauses between two operations
+
+
+@dataclass(frozen=True)
+class Catch:
+    """An anomaly of a checker that exposes the bug."""
+
+    checker: str
+    anomaly: str
+
+    def __str__(self) -> str:
+        return f"{self.checker}: {self.anomaly}"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What exposed it, in the checker's words."""
+
+    catch: Catch
+    text: str
+
+
+Look = Callable[[History, Judged], Sighting | None]
+
+
+def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
+    """The workloads of a run at twice the pace, with twice the readers at the read-only door."""
+    return tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
+
+
+def _brisk(roles: Sequence[Role]) -> tuple[Role, ...]:
+    more = tuple(role for role in roles if role.door == job.RO and not role.refuses_writes)
+    return tuple(replace(role, pace=role.pace * PACE) for role in (*roles, *more))
+
+
+BRISK = Gear(brisk, last_seconds=LAST_SECONDS)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """`scenarios` are tried in turn; any of `catches` exposes it. `look` stands in for `catches` where it is there."""
+
+    name: str
+    sentence: str
+    change: Change
+    scenarios: tuple[Scenario, ...]
+    catches: tuple[Catch, ...]
+    gear: Gear = BRISK
+    look: Look | None = None
+
+    def sighted(self, history: History, judged: Judged) -> Sighting | None:
+        """What exposes it in this run; None if nothing does."""
+        return self.look(history, judged) if self.look else sighted(self.catches, judged)
+
+
+def sighted(catches: Sequence[Catch], judged: Judged) -> Sighting | None:
+    """The first anomaly that was named beforehand."""
+    for catch in catches:
+        for finding in judged.of(catch.checker):
+            for anomaly in finding.anomalies:
+                if anomaly.name == catch.anomaly:
+                    return Sighting(catch, anomaly.text)
+    return None

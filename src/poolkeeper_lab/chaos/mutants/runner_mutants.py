@@ -1,0 +1,62 @@
+"""Bugs on our own side of the doors: of a client, of a fault's healing, of a checker. The cluster is not changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers import checker_self_test, run_verdict
+from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.history.history import Completion, History
+from poolkeeper_lab.chaos.history.recorder import Recorder
+from poolkeeper_lab.chaos.mutants import mutant_scenarios
+from poolkeeper_lab.chaos.mutants.change import Outside
+from poolkeeper_lab.chaos.mutants.mutant import LAST_SECONDS, Catch, Plant, Sighting, brisk
+from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.scenarios import moment_scenarios
+
+FALSE_ALARM = "false alarm"
+
+
+class TrustingRecorder(Recorder):
+    """Takes a COMMIT for acknowledged whatever warning it came with, as most drivers do."""
+
+    def ok(self, number: int, result: Any = None, *, warning: str = "") -> None:
+        del warning
+        super().ok(number, result)
+
+
+def by_ignoring_info(history: History, judged: Judged) -> Sighting | None:
+    """A checker that leaves out what nobody was told of accuses a cluster that the real one finds no anomaly in."""
+    if any(finding.anomalies for finding in judged.findings) or not history.count(Completion.INFO):
+        return None
+    for finding in run_verdict.judge(checker_self_test.without_info(history)).findings:
+        for anomaly in finding.anomalies:
+            return Sighting(Catch(f"{finding.checker} without info", FALSE_ALARM), f"{anomaly.name}: {anomaly.text}")
+    return None
+
+
+WARNING_AS_SUCCESS = Plant(
+    "warning_as_success",
+    "a client takes a COMMIT with WARNING 01000 for acknowledged",
+    Outside(),
+    (mutant_scenarios.CUT_CANCEL_THEN_KILL,),
+    (Catch("set", "lost"),),
+    Gear(brisk, TrustingRecorder, LAST_SECONDS),
+)
+FORGOTTEN_RULE = Plant(
+    "forgotten_rule",
+    "the healing of a cut forgets one rule of the packet filter",
+    Outside(),
+    (mutant_scenarios.FORGETFUL,),
+    (Catch("after", "drift"), Catch("after", "heal")),
+)
+INFO_IGNORED = Plant(
+    "info_ignored",
+    "a checker leaves out the operations of which nobody was told what became",
+    Outside(),
+    (mutant_scenarios.KILL_PGPOOL, moment_scenarios.LATE_COMMITS_THEN_KILL, mutant_scenarios.KILL_POSTMASTER),
+    (Catch("any checker without info", FALSE_ALARM),),
+    look=by_ignoring_info,
+)
+
+PLANTS = (WARNING_AS_SUCCESS, FORGOTTEN_RULE, INFO_IGNORED)

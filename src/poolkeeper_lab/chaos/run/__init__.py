@@ -1,0 +1,1 @@
+"""A chaos run: its schedule, its clients, the nemesis, and the evidence that it keeps."""

@@ -1,0 +1,35 @@
+"""Acts between two parties: a cut both ways or one way, a refusal, a reset.
+
+Invariant: it is made in the network of the target; the sentence names the other party and the direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poolkeeper_lab.chaos.scenarios.scenario import BOTH_WAYS, Act
+from poolkeeper_lab.faults import packets, peers
+from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.host import Ground
+
+SERVER_PORT = 5432
+HEARS_NOT, IS_NOT_HEARD = ("INPUT",), ("OUTPUT",)
+
+
+def cut(words: str, target: Target, of: peers.Peers, ways: Sequence[str] = BOTH_WAYS, ports: Sequence[int] = ()) -> Act:
+    sentence = f"drop of every packet between {words}"
+    return Act(sentence, target, lambda ground, victim, _: packets.DropPackets(ground, victim, of, ways, ports))
+
+
+def refused(words: str, target: Target, of: peers.Peers) -> Act:
+    sentence = f"refusal of every packet between {words}"
+    return Act(sentence, target, lambda ground, victim, _: packets.RefusePackets(ground, victim, of))
+
+
+def reset(words: str, target: Target, of: peers.Peers, port: int) -> Act:
+    sentence = f"reset of every connection between {words}"
+
+    def make(ground: Ground, victim: str, _: object) -> packets.ResetConnections:
+        return packets.ResetConnections(ground, victim, of, ports=(port,))
+
+    return Act(sentence, target, make)

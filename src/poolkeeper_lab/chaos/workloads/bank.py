@@ -1,0 +1,72 @@
+"""Money moves between accounts at the read-write door; every door shows snapshots of all accounts.
+
+Accounts are always touched in one order, so that transfers wait for each other and never lock each other out. A
+transfer that an account cannot pay is rolled back by the client.
+"""
+
+from __future__ import annotations
+
+import random
+
+from poolkeeper_lab.chaos.checkers import bank_checker
+from poolkeeper_lab.chaos.history.history import Workload
+from poolkeeper_lab.chaos.workloads import job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.drill.link import Answer
+
+CLIENTS = 2
+ACCOUNTS = ("a", "b", "c", "d", "e")
+BALANCE = 100  # of each at first
+MOST = 20  # in one transfer
+READ_PACE = 0.25  # seconds, at each door
+
+
+def change(table: str, account: str, amount: int) -> str:
+    """The SQL of one half of a transfer; no balance falls below nothing."""
+    changed = f"balance {'-' if amount < 0 else '+'} {abs(amount):d}"
+    return f"UPDATE {table} SET balance = {changed} WHERE account = '{account}' AND {changed} >= 0"
+
+
+def halves(table: str, payer: str, payee: str, amount: int) -> list[str]:
+    """Both halves in the order of the accounts."""
+    return [change(table, account, by) for account, by in sorted([(payer, -amount), (payee, amount)])]
+
+
+def was_changed(answer: Answer) -> bool:
+    """Could that half be done?"""
+    return answer.tag == "UPDATE 1"
+
+
+def balances(table: str) -> str:
+    """The SQL of a snapshot: one statement, one row."""
+    return f"SELECT json_object_agg(account, balance) FROM {table}"
+
+
+def made(name: str) -> Job:
+    """The job."""
+    table = job.table(name)
+    rows = ", ".join(f"('{account}', {BALANCE:d})" for account in ACCOUNTS)
+
+    def transfer(client: Client, chance: random.Random) -> None:
+        payer, payee = chance.sample(ACCOUNTS, 2)
+        amount = chance.randint(1, MOST)
+        value = {"from": payer, "to": payee, "amount": amount}
+        sql = halves(table, payer, payee, amount)
+        client.transaction(bank_checker.TRANSFER, value, "READ COMMITTED", sql, lambda _: None, was_changed)
+
+    def read(client: Client, _: random.Random) -> None:
+        client.single(bank_checker.READ, None, balances(table), job.json_of)
+
+    return Job(
+        name,
+        Workload("bank", {"accounts": list(ACCOUNTS), "total": BALANCE * len(ACCOUNTS)}),
+        (
+            f"CREATE TABLE {table} (account text PRIMARY KEY, balance bigint NOT NULL)",
+            f"INSERT INTO {table} VALUES {rows}",
+        ),
+        (
+            *(Role(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+            *(Role(door, read, READ_PACE) for door in (job.RW, job.RO, job.POOL)),
+        ),
+    )

@@ -1,0 +1,51 @@
+"""Elements are added, and in the end every node has to have all that were acknowledged.
+
+The table has no constraint, so that a statement that was executed twice shows as a duplicate instead of an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+from poolkeeper_lab.chaos.checkers import grow_set_checker
+from poolkeeper_lab.chaos.history.history import Workload
+from poolkeeper_lab.chaos.workloads import job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.workload_client import Client
+
+READ_PACE = 10.0  # seconds: a read shows the whole set, which is long in the end
+
+
+def insert(table: str, element: int) -> str:
+    """The statement of an add."""
+    return f"INSERT INTO {table} (element) VALUES ({element:d})"
+
+
+def select(table: str) -> str:
+    """The statement of a read: one row, however long the set."""
+    return f"SELECT coalesce(json_agg(element), '[]') FROM {table}"
+
+
+def made(name: str, door: str, nodes: Sequence[str]) -> Job:
+    """The job at a door; its final reads are at the read-write door and at the nodes' own ports."""
+    table, elements = job.table(name), itertools.count(1)
+
+    def add(client: Client, _: random.Random) -> None:
+        element = next(elements)  # never again, whatever becomes of this one
+        client.single(grow_set_checker.ADD, element, insert(table, element))
+
+    def read(client: Client, _: random.Random) -> None:
+        client.single(grow_set_checker.READ, None, select(table), job.json_of)
+
+    def final(client: Client, _: random.Random) -> None:
+        client.single(grow_set_checker.READ, grow_set_checker.FINAL, select(table), job.json_of)
+
+    return Job(
+        name,
+        Workload("set"),
+        (f"CREATE TABLE {table} (element bigint NOT NULL)",),
+        (Role(door, add), Role(door, add), Role(door, read, READ_PACE)),
+        tuple(Role(place, final) for place in (job.RW, *nodes)),
+    )

@@ -1,0 +1,100 @@
+"""Transactions of two to four statements that append to lists and read them, all at one isolation level.
+
+A list takes ELEMENTS elements, and then its key is retired: a read shows the whole list, so long ones would make the
+history long and the reads slow. A few keys are in use at a time, so that transactions meet.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers import appends
+from poolkeeper_lab.chaos.history.history import Workload
+from poolkeeper_lab.chaos.workloads import job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.drill.link import Answer
+
+CLIENTS = 2
+KEYS = 4  # in use at a time
+ELEMENTS = 40  # of a list, about
+STATEMENTS = (2, 4)
+LEVELS = {"serializable": "SERIALIZABLE", "repeatable-read": "REPEATABLE READ"}  # the checker's word → PostgreSQL's
+
+Step = list[Any]  # ["append", key, element] or ["r", key, None]
+
+
+def statement(table: str, step: Step) -> str:
+    """The SQL of a step of a transaction."""
+    what, key, element = step
+    if what == appends.READ:
+        return f"SELECT array_to_json(elements) FROM {table} WHERE key = {key:d}"
+    return (
+        f"INSERT INTO {table} AS kept (key, elements) VALUES ({key:d}, ARRAY[{element:d}]) "
+        f"ON CONFLICT (key) DO UPDATE SET elements = kept.elements || {element:d}"
+    )
+
+
+def everything(table: str) -> str:
+    """The SQL of the final read: all lists in one snapshot."""
+    return f"SELECT json_object_agg(key, elements) FROM {table}"
+
+
+def seen(steps: Sequence[Step], answers: Sequence[Answer]) -> list[Step]:
+    """The steps with what the reads saw; a list without a row is empty."""
+    told = zip(steps, answers, strict=True)
+    return [[w, k, job.json_of(a) or [] if w == appends.READ else e] for (w, k, e), a in told]
+
+
+class Steps:
+    """Makes transactions; threads may share it."""
+
+    def __init__(self) -> None:
+        self._elements = 0
+        self._lock = threading.Lock()
+
+    def transaction(self, chance: random.Random) -> list[Step]:
+        """Some steps on the keys that are in use; every element is new."""
+        return [self._step(chance) for _ in range(chance.randint(*STATEMENTS))]
+
+    def _step(self, chance: random.Random) -> Step:
+        with self._lock:
+            key = self.keys[-KEYS:][chance.randrange(KEYS)]
+            if chance.random() < 0.5:
+                return [appends.READ, key, None]
+            self._elements += 1
+            return [appends.APPEND, key, self._elements]
+
+    @property
+    def keys(self) -> range:
+        """All that were ever used; the last KEYS of them are in use."""
+        return range(KEYS * (self._elements // (KEYS * ELEMENTS) + 1))
+
+
+def made(name: str, level: str) -> Job:
+    """The job at a level, at the read-write door."""
+    table, steps, isolation = job.table(name), Steps(), LEVELS[level]
+
+    def act(client: Client, chance: random.Random) -> None:
+        asked = steps.transaction(chance)
+        sql = [statement(table, step) for step in asked]
+        client.transaction(appends.TRANSACTION, asked, isolation, sql, lambda answers: seen(asked, answers))
+
+    def final(client: Client, _: random.Random) -> None:
+        def read(answers: Sequence[Answer]) -> list[Step]:
+            lists = job.json_of(answers[0]) or {}
+            return [[appends.READ, key, lists.get(str(key), [])] for key in steps.keys]
+
+        asked = [[appends.READ, key, None] for key in steps.keys]
+        client.transaction(appends.FINAL, asked, isolation, [everything(table)], read)
+
+    return Job(
+        name,
+        Workload("list_append", {"level": level}),
+        (f"CREATE TABLE {table} (key bigint PRIMARY KEY, elements bigint[] NOT NULL)",),
+        tuple(Role(job.RW, act, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+        (Role(job.RW, final),),
+    )

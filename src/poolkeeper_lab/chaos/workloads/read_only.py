@@ -1,0 +1,58 @@
+"""A counter beats at the read-write door; the read-only door shows it, and refuses every write.
+
+A beat takes the greater of what is there and its own number, so that one that takes effect late, after the client had
+given it up, cannot turn the counter back: a read that goes back is then the door's doing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from poolkeeper_lab.chaos.checkers import read_only_checker
+from poolkeeper_lab.chaos.history.history import Workload
+from poolkeeper_lab.chaos.workloads import job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.drill.link import Answer
+
+READERS = 2
+BEAT_PACE = 0.1  # seconds: how finely the age of a read is known
+WRITE_PACE = 0.5  # a write that has to be refused
+SLACK = 5.0  # seconds that looking and acting may take beyond the bound: keeper's tick, and a standby's own progress
+
+
+def beat(table: str, number: int) -> str:
+    """The SQL of a beat."""
+    return f"UPDATE {table} SET number = greatest(number, {number:d})"
+
+
+def number_of(answer: Answer) -> int:
+    """What a read saw; there always is a row."""
+    return int(answer.row[0])
+
+
+def made(name: str, bound: float | None) -> Job:
+    """The job. `bound`: the seconds that a read may be old, None where nothing holds them in this run."""
+    table, numbers = job.table(name), itertools.count(1)
+
+    def act(client: Client, _: random.Random) -> None:
+        number = next(numbers)
+        client.single(read_only_checker.BEAT, number, beat(table, number))
+
+    def read(client: Client, _: random.Random) -> None:
+        client.single(read_only_checker.READ, None, f"SELECT number FROM {table}", number_of)
+
+    def write(client: Client, _: random.Random) -> None:
+        client.single(read_only_checker.WRITE, None, beat(table, 0))  # changes nothing, and is a write all the same
+
+    return Job(
+        name,
+        Workload("read_lane", {"bound": bound, "slack": SLACK}),
+        (f"CREATE TABLE {table} (number bigint NOT NULL)", f"INSERT INTO {table} VALUES (0)"),
+        (
+            Role(job.RW, act, BEAT_PACE),
+            *(Role(job.RO, read) for _ in range(READERS)),
+            Role(job.RO, write, WRITE_PACE, refuses_writes=True),
+        ),
+    )

@@ -1,0 +1,75 @@
+"""Single statements that read, write, and compare and set variables at the read-write door.
+
+A key takes about OPERATIONS operations and is retired then: what is left open by a fault stays possible for ever, and a
+search over few operations stays short. They are counted and not timed, so that a pause meets keys that go on after it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+from poolkeeper_lab.chaos.checkers import register_checker
+from poolkeeper_lab.chaos.history.history import Workload
+from poolkeeper_lab.chaos.workloads import job
+from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.drill.link import Answer
+
+CLIENTS = 3
+KEYS = 3  # in use at a time
+OPERATIONS = 150  # of a key, about
+VALUES = 5  # few, so that a compare-and-set often finds what it compares with
+
+
+def read(table: str, key: int) -> str:
+    """The SQL of a read."""
+    return f"SELECT value FROM {table} WHERE key = {key:d}"
+
+
+def write(table: str, key: int, value: int) -> str:
+    """The SQL of a write, which makes the row where there is none."""
+    values = f"VALUES ({key:d}, {value:d})"
+    return f"INSERT INTO {table} (key, value) {values} ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+def compare_and_set(table: str, key: int, old: int, new: int) -> str:
+    """The SQL of a compare-and-set: at READ COMMITTED the row is looked at again once it is locked."""
+    return f"UPDATE {table} SET value = {new:d} WHERE key = {key:d} AND value = {old:d}"
+
+
+def value_of(answer: Answer) -> int | None:
+    """What a read saw; None without a row."""
+    return int(answer.row[0]) if answer.row else None
+
+
+def was_set(answer: Answer) -> bool:
+    """Did a compare-and-set find its value? By the tag: UPDATE 1 or UPDATE 0."""
+    return answer.tag == "UPDATE 1"
+
+
+def made(name: str) -> Job:
+    """The job."""
+    table, count = job.table(name), itertools.count()
+
+    def act(client: Client, chance: random.Random) -> None:
+        key = KEYS * (next(count) // (KEYS * OPERATIONS)) + chance.randrange(KEYS)
+        old, new = chance.randrange(VALUES), chance.randrange(VALUES)
+        match chance.choice(
+            (register_checker.READ, register_checker.READ, register_checker.WRITE, register_checker.CAS)
+        ):
+            case register_checker.READ:
+                client.single(register_checker.READ, [key, None], read(table, key), value_of)
+            case register_checker.WRITE:
+                client.single(register_checker.WRITE, [key, new], write(table, key, new))
+            case _:
+                asked: list[Any] = [key, [old, new]]
+                client.single(register_checker.CAS, asked, compare_and_set(table, key, old, new), was_set)
+
+    return Job(
+        name,
+        Workload("register"),
+        (f"CREATE TABLE {table} (key bigint PRIMARY KEY, value bigint NOT NULL)",),
+        tuple(Role(job.RW, act) for _ in range(CLIENTS)),
+    )

@@ -1,0 +1,323 @@
+"""`bench`: what measures speed, and what the keeper costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poolkeeper.cli import console, context
+from poolkeeper.core import interrupts
+from poolkeeper_lab.cli import goal_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poolkeeper_lab.bench.bench_parts import Options
+    from poolkeeper_lab.bench.measure.figure import Figure
+
+Rounds = Annotated[int, typer.Option(min=0, max=100, help="Rounds that are kept; 0: as many as the part needs.")]
+Seconds = Annotated[float, typer.Option(min=0, max=600, help="Of one measurement; 0: as the part needs.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn by chance; 0: by chance.")]
+Full = Annotated[bool, typer.Option("--full", help="The whole matrix; it takes hours.")]
+Scale = Annotated[int, typer.Option(min=0, max=100, help="Of pgbench's tables, 16 MB each; 0: as the part needs.")]
+Json = Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A goal that is not met is a failure too.")]
+Reports = Annotated[Path, typer.Option(help="Where the reports go.")]
+Compare = Annotated[Path | None, typer.Option(help="A bench*.json of before: what got better, what worse.")]
+Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="NAME", help="Only this one; may be repeated.")]
+Faults = Annotated[list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this one; may be repeated.")]
+REPORTS = Path("reports")
+
+benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.add_typer(benches, name="bench")
+
+
+@benches.callback()
+def root() -> None:
+    """Measure speed, calm under load, and what the keeper costs."""
+
+
+@benches.command()
+def startup(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure `up` from nothing, `up` again, `status` and the suite, with the images built.
+
+    It starts a cluster of its own ("bench", other ports and network) and takes it down again; a cluster that runs
+    beside it makes the figures worse, so stop it first.
+    """
+    _make_images(ctx)
+    options = _options(rounds, 0, seed, False, 0)
+    _measure(ctx, ("startup",), options, "bench-startup", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def load(
+    ctx: typer.Context,
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="For how long.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Make every core busy and see that nothing fails over and nothing is lost, with light clients at both doors.
+
+    It works on the running cluster, which must be healthy. Exit code 0 when the lease stayed as it was and every
+    acknowledged write is stored once, else 1.
+    """
+    from poolkeeper_lab.bench.parts import soak as measurement
+
+    seen = interrupts.run(measurement.measure(context.of(ctx), minutes, console.Steps()))
+    _show(seen.figures(), as_json)
+    raise typer.Exit(0 if seen.is_sound else 1)
+
+
+@benches.command()
+def keeper(
+    ctx: typer.Context,
+    seconds: Annotated[float, typer.Option(min=1, max=86400, help="For how long.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Measure the keeper's CPU share and memory on the running cluster, which should be at rest."""
+    from poolkeeper_lab.bench.parts import keeper_idle
+
+    with console.Steps().step(f"{seconds:g} s of rest"):
+        seen = interrupts.run(keeper_idle.measure(context.of(ctx), seconds))
+    _show(seen.figures(), as_json)
+
+
+@benches.command()
+def path(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    only: Annotated[str, typer.Option(help="Only loads whose title has this, as: prepared")] = "",
+    scale: Scale = 0,
+    peers: Peers = None,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
+
+    PgBouncer (--peer pgbouncer, the only peer here) is started in the cluster's network and measured beside them.
+    It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
+    Nothing else should run on the machine; a round in which something does is discarded and counted.
+    """
+    options = replace(_options(rounds, seconds, seed, full, scale, only), peers=tuple(peers or ()))
+    _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def storm(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
+
+    It also keeps as many sessions busy as a door serves, and twice as many. Other clients of the running cluster wait
+    meanwhile; it works in a database of its own, which it makes and drops.
+    """
+    options = _options(rounds, 0, seed, full, scale)
+    _measure(ctx, ("storm",), options, "bench-storm", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def scale(
+    ctx: typer.Context,
+    only: Annotated[str, typer.Option(help="reads, nodes or clone; all three where it is not given.")] = "",
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure reads over more standbys that are capped, clusters of more nodes, and the time of a new standby.
+
+    Each starts a cluster of its own ("bench", other ports and network) and removes it; the disk is looked at first.
+    Clusters are of 3, 5 and 7 nodes, with --full also of 4 and 6. The database of the new standby is of --scale 64,
+    about 1 GB.
+    """
+    chosen_parts = [f"scale-{part}" for part in ("reads", "nodes", "clone") if only in ("", part)]
+    if not chosen_parts:
+        raise typer.BadParameter("it is reads, nodes or clone", param_hint="--only")
+    options = _options(rounds, seconds, seed, full, scale)
+    stem = f"bench-scale-{only}" if only else "bench-scale"
+    _measure(ctx, tuple(chosen_parts), options, stem, (reports, as_json, compare, strict))
+
+
+@benches.command()
+def overhead(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure what keeper costs at rest, under load and through a failover, quorum commit, and each kind of check.
+
+    It starts a cluster of its own and removes it. `bench keeper` measures the keeper of the cluster that runs.
+    """
+    options = _options(rounds, seconds, seed, False, scale)
+    _measure(ctx, ("overhead",), options, "bench-overhead", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def profile(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Count what one read costs each part of the path: system calls, CPU time, packets and bytes, by door and protocol.
+
+    It starts a cluster of its own and removes it. System calls are counted by strace on this machine, as root; where
+    that cannot be, the rest is measured and the report says so. docs/path.md says what to read from it.
+    """
+    options = _options(rounds, 0, seed, False, 0)
+    _measure(ctx, ("profile",), options, "bench-profile", (reports, as_json, compare, False))
+
+
+@benches.command("try")
+def variants(
+    ctx: typer.Context,
+    tried: Annotated[list[str], typer.Argument(metavar="KEY=VALUE[,KEY=VALUE…]…", help="A variant each.")],
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    scale: Scale = 0,
+    as_json: Json = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Measure what other values of cluster.toml would make of the path, beside those that are declared, in turns.
+
+    As: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,lanes.rw.max_pool=1
+    It starts a cluster of its own, changes it by `up` before each measurement, and removes it.
+    """
+    from dataclasses import replace
+
+    options = replace(_options(rounds, seconds, seed, False, scale), variants=tuple(tried))
+    _measure(ctx, ("try",), options, "bench-try", (reports, as_json, compare, False))
+
+
+@benches.command()
+def failover(
+    ctx: typer.Context,
+    peers: Peers = None,
+    faults: Faults = None,
+    rounds: Rounds = 0,
+    seed: Seed = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Break our cluster and what people would pick instead, in turns: how long writes stop, and what is lost.
+
+    Each measurement starts a cluster from nothing, one at a time, with the same limits, and takes it down again; a
+    round of all takes about 20 minutes. A cluster that runs beside it makes the figures worse, so stop it first.
+    Peers: patroni, patroni-fastest, pg_auto_failover, repmgr, pgpool. Faults: kill_node, kill_postmaster, switchover.
+    """
+    _make_images(ctx)
+    options = replace(_options(rounds, 0, seed, False, 0), peers=tuple(peers or ()), faults=tuple(faults or ()))
+    _measure(ctx, ("failover",), options, "bench-failover", (reports, as_json, compare, strict))
+
+
+@benches.command("all")
+def everything(
+    ctx: typer.Context,
+    rounds: Rounds = 0,
+    seconds: Seconds = 0,
+    seed: Seed = 0,
+    full: Full = False,
+    scale: Scale = 0,
+    as_json: Json = False,
+    strict: Strict = False,
+    reports: Reports = REPORTS,
+    compare: Compare = None,
+) -> None:
+    """Run every part, one after the other, and report them together."""
+    from poolkeeper_lab.bench import bench_parts
+
+    options = _options(rounds, seconds, seed, full, scale)
+    names = tuple(name for name in bench_parts.PARTS if name != "try")  # which wants to be told what
+    _measure(ctx, names, options, "bench-all", (reports, as_json, compare, strict))
+
+
+@benches.command()
+def docs(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="BENCH.json...", help="Reports; of a part the last one counts.")
+    ],
+    into: Annotated[Path, typer.Option(help="The document whose tables are made anew.")] = Path("docs/benchmarks.md"),
+) -> None:
+    """Make the tables and pictures of docs/benchmarks.md anew from JSON reports."""
+    from poolkeeper_lab.cli import bench_run
+
+    for written in bench_run.document(files, into):
+        console.err.print(f"wrote {written}", markup=False)
+
+
+def _make_images(ctx: typer.Context) -> None:
+    """The engine and the images, before anything is measured: here there may never have been a cluster."""
+    from poolkeeper.operations import engine, up
+
+    where, progress = context.of(ctx), console.Steps()
+    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine.ensure(progress.note, where.folder.engine_log)
+    up.ensure_images(where, progress)
+
+
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> Options:
+    from poolkeeper_lab.bench import bench_parts
+
+    return bench_parts.Options(rounds, seconds, seed, full, scale, only)
+
+
+def _measure(
+    ctx: typer.Context, names: Sequence[str], options: Options, stem: str, output: tuple[Path, bool, Path | None, bool]
+) -> None:
+    """Run these parts; `output`: the folder of the reports, JSON?, an earlier run, strict?"""
+    from poolkeeper_lab.cli import bench_run
+
+    raise typer.Exit(bench_run.perform(context.of(ctx), names, options, bench_run.Output(stem, *output)))
+
+
+def _show(figures: Sequence[Figure], as_json: bool) -> None:
+    from poolkeeper_lab.bench.measure import figure
+
+    if as_json:
+        console.print_json(figure.as_document(figures))
+    else:
+        console.out.print(goal_tables.goals(figures))

@@ -1,0 +1,22 @@
+"""The table of the benchmark's figures and their goals, as a terminal shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from poolkeeper.cli import tables
+from poolkeeper_lab.bench.measure.figure import Figure
+
+_MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}
+
+
+def goals(figures: Sequence[Figure]) -> Table:
+    """The table of figures that each have a goal of their own."""
+    table = tables.plain_table("WHAT", "FIGURE", "GOAL", "", "")
+    for figure in figures:
+        goal = "-" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}".rstrip()
+        table.add_row(figure.name, figure.text, goal, _MET[figure.is_met], Text(figure.remark, style="dim"))
+    return table

@@ -1,0 +1,157 @@
+"""The faults of the drill: each a mechanism, whom it hits, its sentence, and what a client may notice of it at most.
+
+Invariant: the goals are those that the drill is measured against; they are stated here once, and read by every report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from poolkeeper.core import errors
+from poolkeeper_lab.drill.goals import BEYOND, RATIO, Goal
+from poolkeeper_lab.faults import containers, fault, packets, processes
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.fault_target import Make, Target
+from poolkeeper_lab.faults.host import Ground
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A fault by its name. `lasts_until_healed`: the victim cannot come back before; its way counts from then."""
+
+    name: str
+    target: Target
+    sentence: str
+    make: Make
+    goals: tuple[Goal, ...] = ()
+    lasts_until_healed: bool = False
+    ends_container: bool = False  # the engine's restart policy starts it again
+
+    @property
+    def hits_node(self) -> bool:
+        """Is the victim a PostgreSQL node, which has to stream and to be attached before it is back?"""
+        return self.target in (Target.PRIMARY, Target.STANDBY)
+
+
+FAILOVER = (Goal("write p50", 1.5), Goal("write p95", 2.5))
+HARDLY = (Goal("write max", 0.5),)
+WITHIN_LEASE = (Goal("write max", 25.0),)
+BACK = (Goal("back max", 30.0),)
+BACK_AT_ONCE = (Goal("write max", 3.0),)
+NO_ERROR = (Goal(BEYOND, 0.0),)
+TEN_TIMES = (Goal(RATIO, 10.0),)
+
+
+def _processes(choose: processes.Choose) -> Make:
+    return lambda ground, victim, _: processes.KillProcesses(ground, victim, choose)
+
+
+def _plain(kind: Callable[[Ground, str], Fault]) -> Make:
+    return lambda ground, victim, _: kind(ground, victim)
+
+
+ENTRIES = (
+    Entry(
+        "kill_postmaster",
+        Target.PRIMARY,
+        "SIGKILL of the primary's postmaster; its backends notice and end, its container lives",
+        _processes(processes.postmaster),
+        (*FAILOVER, *BACK),
+    ),
+    Entry(
+        "kill_patroni",
+        Target.PRIMARY,
+        "SIGKILL of the primary's Patroni; PostgreSQL runs on",
+        _processes(processes.patroni),
+        HARDLY,
+    ),
+    Entry(
+        "kill_node",
+        Target.PRIMARY,
+        "docker kill of the primary's container: all its processes and its network at once",
+        _plain(containers.KillContainer),
+        (*FAILOVER, *TEN_TIMES, *BACK),
+        lasts_until_healed=True,
+    ),
+    Entry(
+        "stop_node",
+        Target.PRIMARY,
+        "docker stop of the primary's container: PostgreSQL shuts down cleanly and gives the lease back",
+        _plain(containers.StopContainer),
+        BACK,
+        lasts_until_healed=True,
+    ),
+    Entry(
+        "freeze_node",
+        Target.PRIMARY,
+        "docker pause of the primary's container: everything in it stands still, alive and silent",
+        _plain(containers.PauseContainer),
+        WITHIN_LEASE,
+        lasts_until_healed=True,
+    ),
+    Entry(
+        "drop_packets_to",
+        Target.PRIMARY,
+        "every packet to and from the primary's container is dropped; it runs on, alone",
+        _plain(packets.DropPackets),
+        WITHIN_LEASE,
+        lasts_until_healed=True,
+    ),
+    Entry(
+        "switchover",
+        Target.PRIMARY,
+        "the primary hands its role to a standby on request",
+        fault.Ask,
+        (*FAILOVER, *NO_ERROR),
+    ),
+    Entry(
+        "kill_pgpool",
+        Target.RW_LANE,
+        "SIGKILL of the first process of the read-write lane's Pgpool-II",
+        _processes(processes.first),
+        BACK_AT_ONCE,
+        ends_container=True,
+    ),
+    Entry(
+        "kill_haproxy",
+        Target.HAPROXY,
+        "SIGKILL of HAProxy's first process",
+        _processes(processes.first),
+        BACK_AT_ONCE,
+        ends_container=True,
+    ),
+    Entry(
+        "kill_keeper",
+        Target.KEEPER,
+        "SIGKILL of the keeper's first process",
+        _processes(processes.first),
+        HARDLY,
+        ends_container=True,
+    ),
+    Entry(
+        "kill_etcd_leader",
+        Target.ETCD_LEADER,
+        "SIGKILL of the first process of the etcd member that leads",
+        _processes(processes.first),
+        HARDLY,
+        ends_container=True,
+    ),
+    Entry(
+        "kill_standby",
+        Target.STANDBY,
+        "docker kill of a standby's container",
+        _plain(containers.KillContainer),
+        (*HARDLY, Goal("read max", 1.5), *BACK),
+        lasts_until_healed=True,
+    ),
+)
+NAMES = tuple(entry.name for entry in ENTRIES)
+
+
+def choose(names: tuple[str, ...]) -> tuple[Entry, ...]:
+    """The named faults in the order of the catalogue; all where none is named. Raises UserError for an unknown name."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise errors.UserError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(NAMES)}.")
+    return tuple(entry for entry in ENTRIES if not names or entry.name in names)

@@ -1,0 +1,90 @@
+"""A whole drill: every turn in its order, one result for each, also for those that could not be run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Progress
+from poolkeeper_lab.drill import drill_round, writer
+from poolkeeper_lab.drill.drill_faults import Entry
+from poolkeeper_lab.drill.drill_results import Drill, Round, Series
+from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.faults.healing import Healing
+from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.sweep import sweep
+
+_INTERRUPTED = 5  # seconds that somebody who interrupts waits for a healthy cluster
+
+
+def site_of(place: Place) -> Site:
+    """The cluster as the drill needs it. Raises ClusterNotUp where it was never started."""
+    return Site(place, place.access(), Ground(place))
+
+
+async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Callable[[Round], None]) -> None:
+    """Play every turn; `done` is given each round as it ends. Raises DeadlinePassed if the cluster is not healthy.
+
+    When it is interrupted, what is broken is healed first, and what was done stays told.
+    """
+    healing = Healing()
+    sweep(site.ground)
+    with progress.step("waiting for a healthy cluster"):
+        primary = await site.wait_healthy(drill_round.HEALTHY_SECONDS)
+    await writer.prepare(site.access, primary)
+    patience = _INTERRUPTED
+    try:
+        await _play_all(site, turns, healing, progress, done)
+        patience = site.spec.timeouts.up
+    finally:
+        for failure in healing.failures:
+            progress.note(failure)
+        await _clear(site, progress, patience)
+
+
+async def _play_all(
+    site: Site, turns: Sequence[Turn], healing: Healing, progress: Progress, done: Callable[[Round], None]
+) -> None:
+    first = 1
+    for index, turn in enumerate(turns):
+        try:
+            with progress.step(f"{index + 1} of {len(turns)}: {turn.title}"):
+                played, first = await drill_round.play(site, turn, healing, first)
+                done(played)
+        except drill_round.NotHealthy as e:
+            for left in turns[index:]:
+                done(Round(left.entry.name, left.number, left.keeper, problem=f"not run: {e}"))
+            progress.note(f"the cluster does not become healthy, so the drill ends here: {e}")
+            return
+
+
+async def _clear(site: Site, progress: Progress, seconds: float) -> None:
+    """Drop the table; where that fails, the next drill does it."""
+    try:
+        await writer.clear(site.access, await site.wait_healthy(seconds))
+    except errors.PoolkeeperError as e:
+        progress.note(f"the table {writer.TABLE} stays until the next drill: {e.message}")
+
+
+class Book:
+    """The rounds as they come, and the drill that they make."""
+
+    def __init__(self, cluster: str, entries: Sequence[Entry], rounds: int, seed: int) -> None:
+        self.rounds: list[Round] = []
+        self._cluster, self._entries, self._asked, self._seed = cluster, entries, rounds, seed
+        self._started_at, self._began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+
+    def drill(self) -> Drill:
+        """What there is by now; a fault without any round is left out."""
+        series = (
+            Series(e.name, e.sentence, tuple(r for r in self.rounds if r.fault == e.name), e.goals)
+            for e in self._entries
+        )
+        seconds = time.monotonic() - self._began
+        return Drill(
+            self._cluster, self._started_at, seconds, self._seed, self._asked, tuple(s for s in series if s.rounds)
+        )

@@ -1,0 +1,170 @@
+"""The cluster that a drill is made on: who has which role now, when it is healthy, when a victim is back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors, wait
+from poolkeeper.core.progress import Silent
+from poolkeeper.decide import health
+from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.operations import switchover
+from poolkeeper.system import etcd, http, patroni, pgpool
+from poolkeeper_lab.drill import watch
+from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.faults import peers
+from poolkeeper_lab.faults.fault_target import Target, declared
+from poolkeeper_lab.faults.host import Ground
+
+LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
+SWITCHOVER_SECONDS = 60.0
+_UP = ("up", "waiting")
+_OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Target.ETCD_MEMBERS)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running cluster, the doors to it, and what faults act with."""
+
+    place: Place
+    access: handle.Access
+    ground: Ground
+
+    @property
+    def spec(self) -> ClusterSpec:
+        """The declared cluster."""
+        return self.place.spec
+
+    def address(self, service: str) -> str:
+        """A service's address in the network."""
+        return str(self.spec.addresses()[service])
+
+    async def wait_healthy(self, seconds: float) -> str:
+        """Wait until every witness says green; the primary. Raises DeadlinePassed with the findings."""
+        primary = ""
+
+        async def look() -> str | None:
+            nonlocal primary
+            judged = health.assess(self.spec, await snapshot.snapshot(self.access))
+            primary = judged.primary or ""
+            return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
+
+        await wait.wait_for("health", look, seconds=seconds, pause=LOOK_PAUSE)
+        return primary
+
+    async def find(self, target: Target, primary: str, pick: int) -> str:
+        """The first service that has the role now. Raises Unreachable where nobody tells."""
+        return (await self.find_all(target, primary, pick))[0]
+
+    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+        """Every service that has the role now; of `pick` one where the role is one of many's. Raises Unreachable."""
+        standbys = [node.name for node in self.spec.nodes if node.name != primary]
+        standby = standbys[pick % len(standbys)]
+        if target in _OF_ETCD:
+            return await self._of_etcd(target, pick)
+        if target is Target.QUORUM_STANDBY:
+            seen = await snapshot.see_postgres(self.access, primary)
+            return (acknowledging(seen.value, standbys),)
+        several = {
+            Target.STANDBYS: tuple(standbys),
+            Target.PRIMARY_SIDE: (primary, peers.beside(self.spec, primary)),
+            Target.STANDBY_SIDE: (standby, peers.beside(self.spec, standby)),
+        }
+        return several.get(target) or (self._only(target, primary, standby),)
+
+    def _only(self, target: Target, primary: str, standby: str) -> str:
+        moving = {
+            Target.PRIMARY: primary,
+            Target.STANDBY: standby,
+            Target.NODES: "every node",
+            Target.EVERYTHING: "every container",
+        }
+        return (moving | declared(self.spec))[target]
+
+    async def _of_etcd(self, target: Target, pick: int) -> tuple[str, ...]:
+        members = [member.name for member in self.spec.etcd.members]
+        if target is Target.ETCD_MEMBERS:
+            return tuple(members)
+        leader = await self._etcd_leader()
+        followers = [member for member in members if member != leader]
+        if target is Target.ETCD_LEADER or not followers:
+            return (leader,)
+        return tuple(followers) if target is Target.ETCD_FOLLOWERS else (followers[pick % len(followers)],)
+
+    async def _etcd_leader(self) -> str:
+        """The member whose own id is that of the leader that it names (etcd: maintenance API, Status)."""
+        for member in self.spec.etcd.members:
+            url = f"http://{self.address(member.name)}:{etcd.PORT}/v3/maintenance/status"
+            status = await http.fetch_json(url, timeout=self.spec.timeouts.query, method="POST", body={})
+            if str(status.get("leader")) == str(status["header"]["member_id"]):
+                return member.name
+        raise errors.Unreachable("no member of etcd says that it leads")
+
+    def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
+        """What moves the role away from this primary and waits until it is: the operation that people use.
+
+        Without the keeper it is Patroni's own request alone, which is what the operation is compared with.
+        """
+
+        def request() -> None:
+            if keeper:
+                switchover.switchover(self.place, None, Silent())
+            else:
+                plain = patroni.switchover(self.address(primary), primary, self.access.rest_auth, SWITCHOVER_SECONDS)
+                asyncio.run(plain)
+
+        return request
+
+    async def missing(self, turn: Turn, victim: str, started: object, journal: watch.Journal) -> str | None:
+        """What the victim still lacks to be back; None when it lacks nothing. `started`: its start before the fault."""
+        state = await asyncio.to_thread(self.ground.state, victim)
+        if state["Status"] != "running" or state.get("Paused"):
+            return f"its container is {state['Status']}"
+        if turn.entry.ends_container and state["StartedAt"] == started:
+            return "its container has not ended yet"
+        return await self._missing_of_node(victim, journal) if turn.entry.hits_node else None
+
+    async def _missing_of_node(self, node: str, journal: watch.Journal) -> str | None:
+        """By the node's own port, its own Patroni, and the Pgpool-II that knows nodes."""
+        if (said := journal.state(node)) not in (watch.PRIMARY, watch.STANDBY):
+            return f"its PostgreSQL is {said or 'not asked'}"
+        limit = self.spec.timeouts.query
+        try:
+            lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
+            if lacks is not None:
+                return lacks
+            backend = (await pgpool.observe(self.access.lane("pool"), limit)).node(node)
+        except errors.PoolkeeperError as e:
+            return e.message
+        return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"
+
+
+def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:
+    """Of the standbys whose word counts for a commit, the one that is least behind. Raises Unreachable without any."""
+    counted = [
+        sender
+        for sender in (primary.senders if primary else ())
+        if sender.sync_state in ("sync", "quorum") and sender.application in standbys
+    ]
+    if not counted:
+        raise errors.Unreachable("the primary names no standby that acknowledges commits")
+    return min(counted, key=lambda s: math.inf if s.lag_bytes is None else s.lag_bytes).application
+
+
+def lacks_in_patroni(view: PatroniView, node: str) -> str | None:
+    """What a node lacks by Patroni's word: to lead, or to stream on the leader's timeline."""
+    member = view.member(node)
+    leader: PatroniMember | None = view.member(view.leader) if view.leader else None
+    if member is None or leader is None:
+        return "Patroni does not know it" if leader else "there is no leader"
+    if member.is_leader:
+        return None if member.state == "running" else f"Patroni has it {member.state}"
+    if member.state != "streaming" or member.timeline != leader.timeline:
+        return f"Patroni has it {member.state} on timeline {member.timeline}, the leader on {leader.timeline}"
+    return None

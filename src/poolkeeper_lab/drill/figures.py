@@ -1,0 +1,109 @@
+"""What was seen in a round → its figures. Pure.
+
+Invariant: the figures come from the clients' own account alone; the watch of the cluster only says where the time went.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from poolkeeper_lab.drill import ledger, split
+from poolkeeper_lab.drill.drill_results import LaneGap, Round
+from poolkeeper_lab.drill.ledger import Attempt, Outcome
+
+BUCKET = 0.1  # seconds
+_BEFORE, _AFTER, _AT_MOST = 2.0, 3.0, 60.0  # the drawn window: before the fault, after the gap, in all
+
+
+@dataclass
+class Scene:
+    """What is noted while a fault runs; times are of the monotonic clock, None where it did not come so far."""
+
+    fault: str
+    number: int
+    keeper: bool
+    victim: str = ""
+    injected: float | None = None
+    healed: float | None = None
+    back: float | None = None
+    ended: float = 0.0
+    back_since_healed: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    def failed(self) -> Round:
+        """The round when there is nothing but its problems."""
+        return Round(self.fault, self.number, self.keeper, self.victim, "; ".join(self.problems))
+
+
+def figures(
+    scene: Scene,
+    clients: Iterable[str],
+    writes: tuple[Attempt, ...],
+    reads: tuple[Attempt, ...],
+    stored: Mapping[int, int] | None,
+    leases: Iterable[split.Lease],
+    recoveries: Iterable[split.Recovery],
+    nodes: Collection[str],
+) -> Round:
+    """The round. `stored` is None where the primary could not be asked; `nodes`: the names that count."""
+    if scene.injected is None:
+        return scene.failed()
+    at, recoveries = scene.injected, tuple(recoveries)
+    parts = split.split_gap(at, _first_served(writes, at, nodes), leases, recoveries, scene.victim)
+    write, read = (_lane_gap(attempts, clients, scene) for attempts in (writes, reads))
+    problems = [*scene.problems, *(f"no {w} was acknowledged any more" for w, g in _named(write, read) if g.is_open)]
+    since = scene.healed if scene.back_since_healed else at
+    return Round(
+        scene.fault,
+        scene.number,
+        scene.keeper,
+        scene.victim,
+        problem="; ".join(problems),
+        write=write,
+        read=read,
+        judgement=None if stored is None else ledger.judge(writes, stored, _newest(parts, recoveries, at)),
+        read_errors=ledger.errors_by_code(reads),
+        beyond_reconnect=ledger.beyond_reconnect(a for a in writes if a.ended >= at),
+        split=parts,
+        healed=None if scene.healed is None else scene.healed - at,
+        back=None if scene.back is None or since is None else scene.back - since,
+        rate=_rate(writes, at, write),
+    )
+
+
+def _named(write: LaneGap, read: LaneGap) -> tuple[tuple[str, LaneGap], ...]:
+    return ("write", write), ("read", read)
+
+
+def _lane_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scene) -> LaneGap:
+    at, until = scene.injected or 0.0, scene.ended
+    gap = ledger.longest_gap(attempts, at, until)
+    by_client = {client: ledger.longest_gap(attempts, at, until, client).seconds for client in clients}
+    return LaneGap(gap.seconds, gap.begin - at, by_client, gap.is_open and gap.seconds > 1)
+
+
+def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) -> dict[str, float]:
+    """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the door."""
+    found: dict[str, float] = {}
+    for attempt in writes:
+        if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
+            found.setdefault(attempt.server, attempt.ended)
+    return found
+
+
+def _newest(parts: split.Split | None, recoveries: Iterable[split.Recovery], at: float) -> tuple[str, float] | None:
+    """The new primary, and when it was seen open."""
+    if parts is None or (opened := split.opened_at(recoveries, parts.new_primary, at)) is None:
+        return None
+    return parts.new_primary, opened
+
+
+def _rate(writes: Iterable[Attempt], at: float, gap: LaneGap) -> tuple[tuple[float, int], ...]:
+    """Acknowledged writes in each tenth of a second, from shortly before the fault to shortly after the gap."""
+    buckets = math.ceil(round((_BEFORE + min(max(gap.end, 0.0) + _AFTER, _AT_MOST)) / BUCKET, 6))
+    acknowledged = (a.ended - at for a in writes if a.outcome is Outcome.ACKNOWLEDGED)
+    counts = Counter(math.floor((moment + _BEFORE) / BUCKET) for moment in acknowledged)
+    return tuple((round(i * BUCKET - _BEFORE, 1), counts[i]) for i in range(buckets))

@@ -1,0 +1,192 @@
+"""Damage on a standby's disk, done while its server is down: WAL overwritten or lost, a page of a table overwritten.
+
+Invariant: what is damaged is still needed. WAL is damaged between the redo point and the end of what the standby had
+replayed, and the primary still has it; a page belongs to a table that does not change, and no record that would write
+it anew is left to replay. A damaged page leaves a note in `.poolkeeper/disks` before it is made, and the note goes when
+the node was cloned anew; `sweep` does that for a run that died.
+
+PostgreSQL 17 cannot pass every damage of WAL: where the damaged segment is of a later timeline than the record that is
+being read in it, its startup process ends, at each start anew (WaitForWALToBecomeAvailable, xlogrecovery.c). Nobody but
+an operator can help then, so `LoseWal.heal` does what an operator would, and only on that very word of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+from poolkeeper.cluster import snapshot
+from poolkeeper.core import errors
+from poolkeeper.operations import logs
+from poolkeeper.render.patroni_config import DATA_DIRECTORY
+from poolkeeper.system import postgres
+from poolkeeper_lab.faults import disk_images, node_faults
+from poolkeeper_lab.faults.disk_images import SEGMENT
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+PAGE = 8192
+BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
+CORRUPTED = "XX001"  # data_corrupted
+ANSWER_SECONDS = 40.0
+START_SECONDS = 12.0  # for a server to replay what it has and to answer
+IMPASSABLE = "but previous recovered WAL file came from timeline"
+RECENT = "15s"  # of a log; a server that ends at its start is started again every second or two
+
+
+class LoseWal(Fault):
+    """WAL that a standby needs for its start: a page of it overwritten, its last segment removed, or all segments.
+
+    `killed`: the standby is killed and not stopped before that.
+    """
+
+    sentence = "damage of the WAL of {}"
+
+    def __init__(self, ground: Ground, victim: str, what: str = "page", killed: bool = False) -> None:
+        super().__init__(ground, victim)
+        self._what, self._killed = what, killed
+
+    def available(self) -> str:
+        return "" if os.geteuid() == 0 else "it needs root on this machine"
+
+    def inject(self) -> None:
+        node_faults.checkpoint(self.ground, self.victim)
+        node_faults.wait_written(self.ground, node_faults.wait_whole(self.ground), BEHIND)
+        end = node_faults.wait_replayed(self.ground, self.victim)
+        if self._killed:
+            self.ground.docker("kill", self.ground.container(self.victim))
+        else:
+            node_faults.stop(self.ground, [self.victim])
+        self._damage(end)
+        node_faults.start(self.ground, [self.victim])
+
+    def _damage(self, end: int) -> None:
+        """`end`: a position up to which the standby had replayed, in bytes."""
+        redo = position(control_data(self.ground, self.victim)["Latest checkpoint's REDO location"])
+        folder = disk_images.volume(self.ground, self.victim) / Path(DATA_DIRECTORY).name / "pg_wal"
+        if end - redo < 2 * PAGE:
+            raise errors.EngineFailed(f"{self.victim} has only {end - redo} bytes of WAL to replay, so none is damaged")
+        if self._what == "page":
+            middle = (redo + end) // 2 // PAGE * PAGE
+            overwrite(segment(folder, middle), middle % SEGMENT, PAGE)
+        elif self._what == "segment":
+            segment(folder, end - 1).unlink()
+        else:
+            for file in folder.iterdir():
+                if re.fullmatch(r"[0-9A-F]{24}", file.name):
+                    file.unlink()
+
+    def heal(self) -> None:
+        self.start_if_down()
+        asyncio.run(snapshot.see(node_faults.wait_answer(self.ground, self.victim, START_SECONDS)))
+        said = logs.merged({self.victim: self.ground.container(self.victim)}, since=RECENT)
+        if any(IMPASSABLE in line.text for line in said):
+            node_faults.clone_anew(self.ground, self.victim)
+
+
+class SpoilPage(Fault):
+    """A page of a still table is damaged on a standby; every read of it there must be refused, and `inject` looks.
+
+    `promoted`: the node is then made primary, and asked again.
+    """
+
+    sentence = "damage of a page of {}"
+
+    def __init__(self, ground: Ground, victim: str, table: str, promoted: bool = False) -> None:
+        super().__init__(ground, victim)
+        self._table, self._promoted = table, promoted
+
+    def available(self) -> str:
+        return "" if os.geteuid() == 0 else "it needs root on this machine"
+
+    def inject(self) -> None:
+        node_faults.checkpoint(self.ground, self.victim)
+        node_faults.wait_replayed(self.ground, self.victim)
+        path = asyncio.run(self._path())
+        node_faults.stop(
+            self.ground, [self.victim]
+        )  # with a restart point at that checkpoint: nothing older is replayed
+        note = _note(self.ground, self.victim)
+        note.parent.mkdir(exist_ok=True)
+        note.touch()
+        overwrite(disk_images.volume(self.ground, self.victim) / Path(DATA_DIRECTORY).name / path, PAGE + PAGE // 2, 64)
+        node_faults.start(self.ground, [self.victim])
+        if self._promoted:
+            node_faults.hand_over(self.ground, self.victim)
+        asyncio.run(self._require_refusal())
+
+    async def _path(self) -> str:
+        access = self.ground.place.access()
+        dsn = access.node(self.victim, "superuser", access.spec.roles.app_database)
+        ((path,),) = await postgres.query(dsn, f"SELECT pg_relation_filepath('{self._table}')", ANSWER_SECONDS)
+        return str(path)
+
+    async def _require_refusal(self) -> None:
+        """The checksum must tell. Raises EngineFailed where the page was given as data."""
+        access = self.ground.place.access()
+        dsn = access.node(self.victim, "superuser", access.spec.roles.app_database)
+        await node_faults.wait_answer(self.ground, self.victim, ANSWER_SECONDS)
+        try:
+            found = await postgres.query(dsn, f"SELECT count(*) FROM {self._table}", ANSWER_SECONDS)
+        except errors.ServerRefused as e:
+            if e.code != CORRUPTED:
+                raise
+            return
+        raise errors.EngineFailed(f"{self.victim} read a damaged page of {self._table} as data: {found}")
+
+    def heal(self) -> None:
+        self.start_if_down()
+        clone_noted(self.ground, self.victim)
+
+
+def clone_noted(ground: Ground, node: str) -> None:
+    """Clone a node anew if a page of it was damaged; it gives the role away before, if it has it."""
+    note = _note(ground, node)
+    if note.exists():
+        node_faults.take_role_from(ground, node)
+        node_faults.clone_anew(ground, node)
+        note.unlink()
+
+
+def control_data(ground: Ground, node: str) -> dict[str, str]:
+    """What pg_controldata says of a node whose container is down. Raises EngineFailed."""
+    container = ground.container(node)
+    image = ground.docker("inspect", "--format", "{{.Config.Image}}", container).strip()
+    flags = ("--rm", "--network", "none", "--volumes-from", f"{container}:ro", "--env", "LC_ALL=C")
+    said = ground.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)
+    pairs = (line.partition(":") for line in said.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def position(text: str) -> int:
+    """A position in the WAL, as "0/3000028", in bytes."""
+    high, _, low = text.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def segment(folder: Path, place: int) -> Path:
+    """The file that has a byte of the WAL, on the latest timeline. Raises EngineFailed where there is none."""
+    number, each = place // SEGMENT, (1 << 32) // SEGMENT
+    found = sorted(folder.glob(f"{'[0-9A-F]' * 8}{number // each:08X}{number % each:08X}"))
+    if not found:
+        raise errors.EngineFailed(f"{folder} has no segment with byte {place} of the WAL")
+    return found[-1]
+
+
+def overwrite(file: Path, offset: int, size: int) -> None:
+    """Turn every bit of so many bytes of a file. Raises EngineFailed where it is not so long."""
+    with file.open("r+b") as opened:
+        opened.seek(offset)
+        before = opened.read(size)
+        if len(before) < size:
+            raise errors.EngineFailed(f"{file.name} ends before byte {offset + size}")
+        opened.seek(offset)
+        opened.write(bytes(byte ^ 0xFF for byte in before))
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _note(ground: Ground, node: str) -> Path:
+    return ground.place.folder.root / disk_images.FOLDER / f"{node}.damaged"

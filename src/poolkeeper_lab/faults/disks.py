@@ -1,0 +1,68 @@
+"""A disk that is full to its last block: under all of a node's data, or under its WAL alone.
+
+Invariant: the fault is felt before it counts as injected: work that needs space is given to the primary until the
+victim, as primary, refuses it, or, as standby, no longer follows. It is an error of the fault if nothing comes of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from poolkeeper.cluster import snapshot
+from poolkeeper.core import errors
+from poolkeeper.system import postgres
+from poolkeeper_lab.faults import disk_images, node_faults, power
+from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+MESSAGE = 4 << 20  # bytes of WAL in one statement
+MESSAGES = 60  # more than the preallocated segments hold
+STATEMENT_SECONDS = 20.0
+_FILL_WAL = f"SELECT pg_logical_emit_message(true, 'poolkeeper', repeat('x', {MESSAGE}))"
+_FILL_DATA = "CREATE TABLE {0} AS SELECT i, repeat('x', 1000) AS filler FROM generate_series(1, 20000) AS i"
+_FOLLOWERS = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'"
+
+
+class FillDisk(Fault):
+    """The victim's disk is full. `growth`: a table that is made to need space, in the application's database.
+
+    `as_primary`: the victim gets the role first, once its data is on the small disk.
+    """
+
+    sentence = "a full disk of {}"
+
+    def __init__(self, ground: Ground, victim: str, part: Part, growth: str, as_primary: bool = False) -> None:
+        super().__init__(ground, victim)
+        self._image, self._growth, self._as_primary = Image(ground, victim, part), growth, as_primary
+
+    def available(self) -> str:
+        return disk_images.available(self.ground)
+
+    def inject(self) -> None:
+        primary = power.move_all(self.ground, [self._image])
+        if self._as_primary:
+            node_faults.hand_over(self.ground, self.victim)
+            primary = self.victim
+        self._image.fill()
+        asyncio.run(self._press(primary))
+
+    async def _press(self, primary: str) -> None:
+        """Give the primary work until the victim feels it. Raises EngineFailed where it does not."""
+        access = self.ground.place.access()
+        dsn = access.node(primary, "superuser", access.spec.roles.app_database)
+        if self._image.part is Part.DATA:
+            await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
+        statement = _FILL_WAL if self._image.part is Part.WAL else _FILL_DATA.format(self._growth)
+        for _ in range(MESSAGES):
+            said = await snapshot.see(postgres.query(dsn, statement, STATEMENT_SECONDS))
+            if said.error and primary == self.victim:
+                return
+            following = await snapshot.see(postgres.query(dsn, _FOLLOWERS, STATEMENT_SECONDS))
+            if primary != self.victim and following.value is not None and (self.victim,) not in following.value:
+                return
+            statement = _FILL_WAL
+        raise errors.EngineFailed(f"the disk of {self.victim} is full, and nothing came of it")
+
+    def heal(self) -> None:
+        power.put_back(self.ground, [self._image])

@@ -1,0 +1,46 @@
+"""Whom a fault hits, by the role at that moment, and what makes a fault of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+
+class Target(StrEnum):
+    """Whom a fault hits, by the role at that moment."""
+
+    PRIMARY = "the primary"
+    STANDBY = "a standby"
+    STANDBYS = "every standby"
+    QUORUM_STANDBY = "the standby that acknowledges commits first"
+    PRIMARY_SIDE = "the primary and the member of etcd beside it"
+    STANDBY_SIDE = "a standby and the member of etcd beside it"
+    ETCD_LEADER = "the leader of etcd"
+    ETCD_FOLLOWER = "a follower in etcd"
+    ETCD_FOLLOWERS = "every follower in etcd"
+    ETCD_MEMBERS = "every member of etcd"
+    RW_LANE = "the read-write lane's Pgpool-II"
+    RO_LANE = "the read-only lane's Pgpool-II"
+    POOL_LANE = "the balanced lane's Pgpool-II"
+    HAPROXY = "HAProxy"
+    KEEPER = "the keeper"
+    NODES = "every node"
+    EVERYTHING = "every container"
+
+
+def declared(spec: ClusterSpec) -> dict[Target, str]:
+    """The services whose role never moves."""
+    return {
+        Target.RW_LANE: spec.lanes.rw.service,
+        Target.RO_LANE: spec.lanes.ro.service,
+        Target.POOL_LANE: spec.lanes.pool.service,
+        Target.HAPROXY: spec.haproxy.service,
+        Target.KEEPER: spec.keeper.service,
+    }
+
+
+Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover

@@ -1,0 +1,49 @@
+"""What is broken now, and that it is made whole whatever happens.
+
+Invariant: a fault is noted before it is injected and healed when its block ends: by itself, by an error, or by Ctrl-C,
+which cannot stop the healing. A healing that fails is said and does not keep the others from theirs.
+Not promised: to survive SIGKILL; `sweep.sweep` and `poolkeeper up` mend what such an end left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from poolkeeper.core import errors, interrupts
+from poolkeeper_lab.faults.fault import Fault
+
+
+class Healing:
+    """The faults that are open, and what could not be healed."""
+
+    def __init__(self) -> None:
+        self._open: list[Fault] = []
+        self.failures: list[str] = []
+
+    @property
+    def open(self) -> tuple[Fault, ...]:
+        """Those that are injected, or may be."""
+        return tuple(self._open)
+
+    @asynccontextmanager
+    async def broken(self, fault: Fault) -> AsyncIterator[None]:
+        """A block around the injection and all that follows it; the fault is healed at its end if not before."""
+        self._open.append(fault)
+        try:
+            yield
+        finally:
+            with interrupts.signals_blocked():
+                await self.heal(fault)
+
+    async def heal(self, fault: Fault) -> bool:
+        """Heal it now, once; is it healed? A failure is kept in `failures`."""
+        if fault not in self._open:
+            return True
+        self._open.remove(fault)
+        try:
+            await interrupts.in_thread(fault.heal)
+        except errors.PoolkeeperError as e:
+            self.failures.append(f"NOT healed: {fault}: {e.message}")
+            return False
+        return True

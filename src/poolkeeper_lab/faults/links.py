@@ -1,0 +1,150 @@
+"""Slow links: a queue of the kernel's (tc) at the interface of a container, in its own network namespace.
+
+Invariant: the queue is the root of that interface and bears our handle, so that healing deletes exactly ours, and the
+end of the container or of the interface removes it as well. Only what the container sends waits; what it is sent does
+not. Needs root on this machine; the container gets no right for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+
+from poolkeeper.core import errors
+from poolkeeper.system import process
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.peers import Peers, unmet
+
+HANDLE = "504b:"  # of every queue of ours; the engine and the kernel take others
+BURST = "2kb"  # a packet of Ethernet's size and some
+LATENCY_MS = 400  # what would wait longer is dropped, as a full router does
+
+
+class SlowLink(Fault):
+    """All that a container sends passes a token bucket of so many kbit/s: it waits there, and is dropped when full.
+
+    `peers` narrows it to what is sent to some services; all else then passes as before.
+    """
+
+    def __init__(self, ground: Ground, victim: str, kbit: int, peers: Peers | None = None) -> None:
+        super().__init__(ground, victim)
+        self._kbit = kbit
+        self._peers = peers
+        whom = "some others" if peers else "everybody"
+        self.sentence = f"what {{}} sends to {whom} passes {kbit} kbit/s, by tc in its network namespace"
+
+    def available(self) -> str:
+        return lacking(*self._kinds())
+
+    def unmet(self) -> str:
+        spec = self.ground.place.spec
+        return unmet(spec, self.victim, self._peers(spec, self.victim) if self._peers else ())
+
+    def _kinds(self) -> tuple[str, ...]:
+        return ("htb", "tbf") if self._peers else ("tbf",)
+
+    def inject(self) -> None:
+        device = interface(self.ground, self.victim)
+        for words in self._commands(device):
+            done = self.ground.in_network(self.victim, "tc", *words)
+            if not done.ok:
+                raise errors.EngineFailed(f"tc in {self.victim}'s network ended with {done.code}", detail=done.said)
+
+    def heal(self) -> None:
+        if not self.start_if_down():  # otherwise the queue went with the namespace
+            sweep_queues(self.ground, self.victim)
+
+    def _commands(self, device: str) -> Iterator[tuple[str, ...]]:
+        root = ("qdisc", "add", "dev", device, "root", "handle", HANDLE)
+        bucket = ("tbf", "rate", f"{self._kbit}kbit", "burst", BURST, "latency", f"{LATENCY_MS}ms")
+        if self._peers is None:
+            yield (*root, *bucket)
+            return
+        # What no filter sends to the class with the bucket goes to no class of htb at all, and passes at once.
+        spec, slow = self.ground.place.spec, f"{HANDLE}2"
+        yield (*root, "htb")
+        yield (
+            "class",
+            "add",
+            "dev",
+            device,
+            "parent",
+            HANDLE,
+            "classid",
+            slow,
+            "htb",
+            "rate",
+            "1gbit",
+            "quantum",
+            "1514",
+        )
+        yield ("qdisc", "add", "dev", device, "parent", slow, *bucket)
+        for peer in self._peers(spec, self.victim):
+            match = ("match", "ip", "dst", f"{spec.addresses()[peer]}/32", "flowid", slow)
+            yield ("filter", "add", "dev", device, "parent", HANDLE, "protocol", "ip", "u32", *match)
+
+
+class DelayPackets(SlowLink):
+    """All that a container sends is late by so many milliseconds, give or take; needs the kernel's netem."""
+
+    def __init__(self, ground: Ground, victim: str, milliseconds: int, jitter: int = 0) -> None:
+        super().__init__(ground, victim, 0)
+        self._late = (f"{milliseconds}ms", f"{jitter}ms")
+        self.sentence = f"what {{}} sends is late by {milliseconds} ms ± {jitter} ms, by netem in its network namespace"
+
+    def _kinds(self) -> tuple[str, ...]:
+        return ("netem",)
+
+    def _commands(self, device: str) -> Iterator[tuple[str, ...]]:
+        yield ("qdisc", "add", "dev", device, "root", "handle", HANDLE, "netem", "delay", *self._late)
+
+
+_ARGUMENTS = {
+    "tbf": ("rate", "1mbit", "burst", BURST, "latency", "1ms"),
+    "htb": (),
+    "netem": ("delay", "1ms"),
+}
+
+
+def lacking(*kinds: str) -> str:
+    """Why nobody here can make these queues; "" if it can be done."""
+    if os.geteuid() != 0:
+        return "it needs root on this machine"
+    missing = [name for name in ("nsenter", "tc", "ip", "unshare") if not process.find(name)]
+    return f"not installed on this machine: {', '.join(missing)}" if missing else kernel_lacks(kinds)
+
+
+@functools.cache
+def kernel_lacks(kinds: tuple[str, ...]) -> str:
+    """Which of these queues the kernel does not have; found by trying in a network namespace that ends at once."""
+    for kind in kinds:
+        add = ("tc", "qdisc", "add", "dev", "lo", "root", kind, *_ARGUMENTS[kind])
+        if not process.run(["unshare", "--net", *add], timeout=10).ok:
+            return f"this machine's kernel has no queue {kind}"
+    return ""
+
+
+def interface(ground: Ground, service: str) -> str:
+    """The name of the interface with a service's address, which is another one after a disconnection."""
+    address = str(ground.place.spec.addresses()[service])
+    shown = ground.in_network(service, "ip", "-o", "-4", "addr", "show", "to", address)
+    words = shown.stdout.split()
+    if not shown.ok or len(words) < 2:
+        raise errors.EngineFailed(f"no interface of {service} has the address {address}", detail=shown.said)
+    return words[1].partition("@")[0]
+
+
+def sweep_queues(ground: Ground, service: str) -> None:
+    """Delete every queue with our handle, whoever left it, at a container's interfaces. Raises EngineFailed."""
+    listed = ground.in_network(service, "tc", "qdisc", "show")
+    if not listed.ok:
+        raise errors.EngineFailed(f"tc in {service}'s network ended with {listed.code}", detail=listed.said)
+    for line in listed.stdout.splitlines():
+        words = line.split()  # qdisc KIND HANDLE dev DEVICE root …
+        if words[2:3] == [HANDLE] and "root" in words:
+            device = words[words.index("dev") + 1]
+            done = ground.in_network(service, "tc", "qdisc", "del", "dev", device, "root", "handle", HANDLE)
+            if not done.ok:
+                raise errors.EngineFailed(f"a queue of ours in {service}'s network stays: {line}", detail=done.said)

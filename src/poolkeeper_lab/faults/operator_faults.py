@@ -1,0 +1,148 @@
+"""What people do to a running cluster: the operations of Poolkeeper under load, and commands behind everyone's back.
+
+Invariant: what begins something that lasts (maintenance mode) ends it when it is healed. A request that the cluster
+may refuse is done or refused as a whole; which of both it was is no matter of a fault. Commands run in the victim's
+container as its own user.
+Not promised: that maintenance mode ends with a run that was killed; somebody else may have begun it, so it is left to
+`poolkeeper maintenance off`, or to `up`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Silent
+from poolkeeper.operations import maintenance, reinit, restart
+from poolkeeper.system import cluster_store, etcd_kv, patroni
+from poolkeeper.system.etcd_wire import Guard
+from poolkeeper_lab.faults.fault import Ask, Fault
+from poolkeeper_lab.faults.host import Ground
+
+DATA = "/var/lib/postgresql/data/pgdata"
+STORE_SECONDS = 5.0  # for a member of etcd to answer
+_REFUSALS = (errors.OperationRefused, errors.ServerRefused)
+
+
+class Attempt(Ask):
+    """A switchover that may be refused, by Poolkeeper's own look or by Patroni, and then changes nothing."""
+
+    sentence = "a request to {} that may be refused"
+
+    def __init__(self, ground: Ground, victim: str, request: Callable[[], None]) -> None:
+        super().__init__(ground, victim, request)
+        self.refusal = ""
+
+    def inject(self) -> None:
+        try:
+            super().inject()
+        except _REFUSALS as e:
+            self.refusal = e.message
+
+
+class Handover(Fault):
+    """Patroni's own switchover, as `patronictl` asks for it: nobody looks first whether it is wise."""
+
+    sentence = "a switchover away from {}, asked of Patroni itself"
+
+    def inject(self) -> None:
+        place = self.ground.place
+        address = str(place.spec.addresses()[self.victim])
+        auth, limit = place.access().rest_auth, float(place.spec.timeouts.up)
+        asyncio.run(patroni.switchover(address, self.victim, auth, limit))
+
+    def heal(self) -> None:
+        """There is nothing to take away."""
+
+
+class ByHand(Fault):
+    """A command of PostgreSQL's own in a node's container, past Patroni."""
+
+    sentence = "pg_ctl in {}, past Patroni"
+
+    def __init__(self, ground: Ground, victim: str, *words: str) -> None:
+        super().__init__(ground, victim)
+        self._words = words
+
+    def inject(self) -> None:
+        container = self.ground.container(self.victim)
+        self.ground.docker("exec", "--user", "postgres", container, "pg_ctl", "--pgdata", DATA, *self._words)
+
+    def heal(self) -> None:
+        self.start_if_down()
+
+
+class Maintenance(Fault):
+    """Maintenance mode, on at the injection and off at the healing."""
+
+    sentence = "maintenance mode on, seen from {}"
+
+    def inject(self) -> None:
+        maintenance.set_mode(self.ground.place, True, Silent())
+
+    def heal(self) -> None:
+        maintenance.set_mode(self.ground.place, False, Silent())
+
+
+class Reinit(Fault):
+    """`poolkeeper reinit` of a standby: its data is thrown away and cloned from the primary."""
+
+    sentence = "reinit of {}"
+
+    def inject(self) -> None:
+        reinit.reinit(self.ground.place, self.victim, Silent())
+
+    def heal(self) -> None:
+        """Patroni ends by itself what it has begun."""
+
+
+class RollingRestart(Fault):
+    """`poolkeeper restart`: PostgreSQL on every node, one after the other, with a switchover in between."""
+
+    sentence = "a rolling restart, {} the last"
+
+    def inject(self) -> None:
+        restart.restart(self.ground.place, None, Silent())
+
+    def heal(self) -> None:
+        """There is nothing to take away."""
+
+
+class ReloadLane(Fault):
+    """A lane's Pgpool-II reads its configuration again, as after an edit, several times in a row."""
+
+    sentence = "reloads of {}"
+
+    def __init__(self, ground: Ground, victim: str, times: int = 3) -> None:
+        super().__init__(ground, victim)
+        self._times = times
+
+    def inject(self) -> None:
+        for _ in range(self._times):
+            self.ground.docker("exec", self.ground.container(self.victim), "reload.sh")
+
+    def heal(self) -> None:
+        """It has nothing new to read."""
+
+
+class DeleteLease(Fault):
+    """The key of the leader is deleted in etcd, while the leader lives and holds it."""
+
+    sentence = "deletion of the lease of {} in etcd"
+
+    def inject(self) -> None:
+        asyncio.run(self._delete())
+
+    async def _delete(self) -> None:
+        spec = self.ground.place.spec
+        store = etcd_kv.Store([str(member.address) for member in spec.etcd.members], STORE_SECONDS)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(store.close)
+            key = cluster_store.leader_key(spec.name)
+            if not await store.delete_if([key], [Guard(key, value=self.victim)]):
+                raise errors.ClusterNotUp(f"{self.victim} does not hold the lease")
+
+    def heal(self) -> None:
+        """Patroni writes it anew."""

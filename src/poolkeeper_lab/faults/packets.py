@@ -1,0 +1,151 @@
+"""Packets that never arrive: rules of the host's iptables in the network namespace of one container.
+
+Invariant: every rule carries our mark and is in that namespace only, so that healing removes exactly ours, and the end
+of the container removes them as well. Loopback is never met. Needs root on this machine; the container gets no right
+for it. Cut off are addresses of the cluster's network: what comes from the host by a published port has none of these.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from poolkeeper.core import errors
+from poolkeeper.system import process
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.peers import Peers, unmet
+
+MARK = "poolkeeper-fault"  # the comment of every rule of ours
+BOTH_WAYS = ("INPUT", "OUTPUT")
+
+
+class DropPackets(Fault):
+    """Packets to or from a container are dropped silently, in its own network namespace.
+
+    `peers` are addresses that it is cut off from (none: everybody), or say which services; `ways` are which packets, so
+    that a cut may be of one direction, and `ports` narrows it to TCP from or to these ports, on either side.
+    """
+
+    what = "drop of every packet"
+    verdict: tuple[str, ...] = ("-j", "DROP")
+
+    def __init__(
+        self,
+        ground: Ground,
+        victim: str,
+        peers: Peers | Sequence[str] = (),
+        ways: Sequence[str] = BOTH_WAYS,
+        ports: Sequence[int] = (),
+    ) -> None:
+        super().__init__(ground, victim)
+        self._peers = peers
+        self._ways = tuple(ways)
+        self._ports = tuple(ports)
+        direction = "to and from" if len(self._ways) > 1 else "to" if "INPUT" in self._ways else "from"
+        of_ports = f" of TCP port {' or '.join(map(str, ports))}" if ports else ""
+        of_peers = ", between it and some others" if peers else ""
+        self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
+
+    def available(self) -> str:
+        return lacking()
+
+    def unmet(self) -> str:
+        spec = self.ground.place.spec
+        others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
+        return unmet(spec, self.victim, others, self._ports)
+
+    def aim(self) -> None:
+        super().aim()
+        if not self._addresses():
+            raise errors.ClusterNotUp(f"there is nobody that {self.victim} could be cut off from")
+
+    def inject(self) -> None:
+        for rule in self._rules():
+            self._filter("-I", *rule)
+
+    def heal(self) -> None:
+        if not self.start_if_down():  # otherwise the rules went with the namespace
+            sweep_rules(self.ground, self.victim)
+
+    def _addresses(self) -> Sequence[str]:
+        if not callable(self._peers):
+            return self._peers or ("",)
+        spec = self.ground.place.spec
+        return [str(spec.addresses()[peer]) for peer in self._peers(spec, self.victim)]
+
+    def _rules(self) -> Iterator[tuple[str, ...]]:
+        ports = ("-p", "tcp", "-m", "multiport", "--ports", ",".join(map(str, self._ports))) if self._ports else ()
+        for way in self._ways:
+            side, peer = (("!", "-i", "lo"), "-s") if way == "INPUT" else (("!", "-o", "lo"), "-d")
+            addresses = ",".join(self._addresses())  # iptables makes a rule of each
+            of_peers = (peer, addresses) if addresses else ()
+            yield (way, *side, *of_peers, *ports, "-m", "comment", "--comment", MARK, *self.verdict)
+
+    def _filter(self, *words: str) -> None:
+        done = self.ground.in_network(self.victim, "iptables", "-w", *words)
+        if not done.ok:
+            raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.said)
+
+
+class RefusePackets(DropPackets):
+    """The same with an answer: whoever sends such a packet is told at once that the port cannot be reached (ICMP)."""
+
+    what = "refusal, with an answer by ICMP, of every packet"
+    verdict = ("-j", "REJECT", "--reject-with", "icmp-port-unreachable")
+
+
+class ResetConnections(DropPackets):
+    """TCP packets are answered with a reset, so that a connection ends at its first word. Always of some ports."""
+
+    what = "reset of every connection"
+    verdict = ("-j", "REJECT", "--reject-with", "tcp-reset")
+
+
+class LosePackets(DropPackets):
+    """A share of the packets, between 0 and 1, is dropped by chance, in each direction by itself."""
+
+    def __init__(self, ground: Ground, victim: str, share: float, peers: Peers | Sequence[str] = ()) -> None:
+        self.what = f"loss of {share:.0%} of the packets"
+        self.verdict = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
+        super().__init__(ground, victim, peers)
+
+
+def lacking() -> str:
+    """Why nobody here can make or see a rule; "" if it can be done."""
+    if os.geteuid() != 0:
+        return "it needs root on this machine"
+    missing = [name for name in ("nsenter", "iptables") if not process.find(name)]
+    return f"not installed on this machine: {', '.join(missing)}" if missing else ""
+
+
+def sweep_rules(ground: Ground, service: str, address: str = "") -> None:
+    """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed.
+
+    With an address, only those about it.
+    """
+    about = [words for words in our_rules(ground, service) if not address or f"{address}/32" in words]
+    for words in _joined(about):
+        done = ground.in_network(service, "iptables", "-w", "-D", *words)
+        if not done.ok:
+            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.said)
+
+
+def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+    """Rules without their -A; those that differ in the peer's address only are one, which iptables takes one by one."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for _, *words in rules:
+        place = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
+        shape = (*words[:place], "", *words[place + 1 :]) if place else tuple(words)
+        found.setdefault(shape, []).append(words[place] if place else "")
+    for shape, addresses in found.items():
+        yield tuple(word or ",".join(addresses) for word in shape)
+
+
+def our_rules(ground: Ground, service: str) -> list[list[str]]:
+    """The rules with our mark in a container's network, each in the words of `iptables -S`. Raises EngineFailed."""
+    listed = ground.in_network(service, "iptables", "-w", "-S")
+    if not listed.ok:
+        raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)
+    found = [line.replace('"', "").split() for line in listed.stdout.splitlines()]
+    return [words for words in found if MARK in words and words[0] == "-A"]

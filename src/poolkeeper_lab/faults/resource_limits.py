@@ -1,0 +1,179 @@
+"""Too little memory or CPU: the limits of one container's control group, written on the host, as `docker update` does.
+
+`docker update` itself has no way back to "no limit" (the engine takes 0 for "unchanged" and refuses -1), and it would
+outlive the container's restart. So the files of the group are written, which the engine makes anew at every start.
+Invariant: healing writes what the engine has noted for the container (HostConfig), or no limit where it has none, so it
+needs nothing that the injection remembered. Both versions of control groups are known. Needs root on this machine.
+Not promised: whom the kernel kills. It is the one that it finds worst, of all in the container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolkeeper.core import errors, wait
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+PERIOD = 100_000  # microseconds, the kernel's own default
+KILL_SECONDS = 20.0  # until the kernel has killed: the container works, so it soon needs more than it has
+ROOM = 1 << 20  # bytes above what cannot be taken back, where the kernel refuses a limit below it
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A container's control group: where its files for memory and for the CPU are, and which version they are of."""
+
+    memory: Path
+    cpu: Path
+    is_unified: bool
+
+    def read(self, of: Path, name: str) -> str:
+        """A file's text. Raises EngineFailed where there is none, as of a container that ended."""
+        try:
+            return (of / name).read_text(encoding="ascii")
+        except OSError as e:
+            raise errors.EngineFailed(f"{of / name} cannot be read: {e.strerror}") from e
+
+    def write(self, of: Path, name: str, value: int) -> bool:
+        """Write a limit, -1 for none; False where the kernel finds it too low. Raises EngineFailed."""
+        text = str(value) if value >= 0 or not self.is_unified else "max"
+        try:
+            (of / name).write_text(text, encoding="ascii")
+        except OSError as e:
+            if value >= 0 and of == self.memory and e.errno in (errno.EBUSY, errno.EINVAL):  # EINVAL: below the other
+                return False
+            raise errors.EngineFailed(f"{of / name} did not take {text}: {e.strerror}") from e
+        return True
+
+    @property
+    def usage(self) -> int:
+        """Bytes in use, the page cache with them."""
+        return int(self.read(self.memory, "memory.current" if self.is_unified else "memory.usage_in_bytes"))
+
+    @property
+    def kills(self) -> int:
+        """How many processes the kernel has killed for want of memory since the container was started."""
+        text = self.read(self.memory, "memory.events" if self.is_unified else "memory.oom_control")
+        counts = dict(line.split() for line in text.splitlines())
+        return int(counts.get("oom_kill", 0))
+
+    def limit_memory(self, value: int) -> bool:
+        """Limit memory and swap together; False where less cannot be reached. -1 takes both limits away."""
+        if self.is_unified:
+            self.write(self.memory, "memory.swap.max", 0 if value >= 0 else -1)
+            return self.write(self.memory, "memory.max", value)
+        names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]  # the latter never below the former
+        there = [name for name in names if (self.memory / name).exists()]
+        order = there if value >= 0 else reversed(there)
+        return all(self.write(self.memory, name, value) for name in order)
+
+    def limit_cpu(self, quota: int) -> None:
+        """So many microseconds of CPU in each period; -1 for no limit."""
+        if self.is_unified:
+            text = f"{quota if quota >= 0 else 'max'} {PERIOD}"
+            try:
+                (self.cpu / "cpu.max").write_text(text, encoding="ascii")
+            except OSError as e:
+                raise errors.EngineFailed(f"{self.cpu / 'cpu.max'} did not take {text}: {e.strerror}") from e
+        else:
+            self.write(self.cpu, "cpu.cfs_quota_us", quota)
+
+
+def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Group:
+    """The control group of a process, by its number on the host. Raises EngineFailed where it cannot be told."""
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text(encoding="ascii").splitlines()
+    except OSError as e:
+        raise errors.EngineFailed(f"the control group of process {pid} cannot be read: {e.strerror}") from e
+    paths = {names: path.lstrip("/") for _, names, path in (line.split(":", 2) for line in lines)}
+    by_controller = {name: path for names, path in paths.items() for name in names.split(",")}
+    if not by_controller.get("memory", paths.get("")):
+        raise errors.EngineFailed(f"process {pid} is in no control group of its own, so no limit can be set for it")
+    if "memory" not in by_controller:
+        place = root / paths.get("", "")
+        return Group(place, place, is_unified=True)
+    cpu = next(names for names in paths if "cpu" in names.split(","))
+    return Group(root / "memory" / by_controller["memory"], root / cpu / paths[cpu], is_unified=False)
+
+
+def restore(ground: Ground, service: str) -> None:
+    """Give a running container the limits that the engine has noted for it. Raises EngineFailed."""
+    noted = noted_limits(ground, service)
+    own = group(ground.first_process(service))
+    own.limit_memory(-1)
+    if noted["Memory"]:
+        own.limit_memory(noted["Memory"])
+    nano = noted["NanoCpus"]
+    own.limit_cpu(nano * PERIOD // 1_000_000_000 if nano else noted["CpuQuota"] or -1)
+
+
+def noted_limits(ground: Ground, service: str) -> Mapping[str, int]:
+    """What the engine will give the container at its next start; 0 is no limit."""
+    document = json.loads(ground.docker("inspect", "--format", "{{json .HostConfig}}", ground.container(service)))
+    return {name: int(document.get(name) or 0) for name in ("Memory", "NanoCpus", "CpuQuota")}
+
+
+class Limit(Fault):
+    """What the limits have in common."""
+
+    def available(self) -> str:
+        if os.geteuid() != 0:
+            return "it needs root on this machine"
+        return "" if _ROOT.is_dir() else f"this machine has no {_ROOT}"
+
+    def heal(self) -> None:
+        if not self.start_if_down():  # otherwise the limits went with the group
+            restore(self.ground, self.victim)
+
+
+class StarveCpu(Limit):
+    """The container gets a small part of one CPU; everything in it runs, slowly and in jerks."""
+
+    sentence = "{} gets one twentieth of a CPU"
+
+    def __init__(self, ground: Ground, victim: str, share: float = 0.05) -> None:
+        super().__init__(ground, victim)
+        self._share = share
+
+    def inject(self) -> None:
+        group(self.ground.first_process(self.victim)).limit_cpu(int(self._share * PERIOD))
+
+
+class ExhaustMemory(Limit):
+    """The container may use less memory than it needs, until the kernel has killed one of its processes for it."""
+
+    sentence = "{} gets less memory than it needs, and the kernel kills"
+
+    def inject(self) -> None:
+        started = self.ground.state(self.victim)["StartedAt"]
+        own = group(self.ground.first_process(self.victim))
+        before = own.kills
+        if not own.limit_memory(ROOM):
+            squeeze(own)
+
+        async def look() -> str | None:
+            state = self.ground.state(self.victim)
+            if state["StartedAt"] != started or state["Status"] != "running":
+                return None  # it killed the first process, and so the container with its limits
+            try:
+                return None if own.kills > before else "the kernel has killed nothing"
+            except errors.EngineFailed as e:
+                return e.message  # the container ends at this moment; the next look finds it so
+
+        asyncio.run(wait.wait_for("a kill for want of memory", look, seconds=KILL_SECONDS))
+
+
+def squeeze(own: Group) -> None:
+    """The lowest limit that the kernel takes: a try has made it take back all that it could."""
+    for shift in range(8):
+        if own.limit_memory((own.usage // ROOM + (1 << shift)) * ROOM):
+            return
+    raise errors.EngineFailed(f"{own.memory} takes no limit near its {own.usage} bytes")

@@ -1,0 +1,184 @@
+"""Sessions as faults: too many of them, silent ones, and one that is in the midst of something when all else happens.
+
+Invariant: all are sessions of this process, so they end with the healing, and with the process in any case. Their count
+is bounded by what the declared cluster can take. No table is changed: what is written is a message in the WAL that no
+table holds, in a transaction that is rolled back.
+"""
+
+from __future__ import annotations
+
+import time
+
+from poolkeeper.core import errors
+from poolkeeper.model.dsn import Dsn
+from poolkeeper.system.held_sessions import Held
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+MESSAGE = "SELECT pg_logical_emit_message(true, 'poolkeeper', 'bystander')"
+SCHEMA = "poolkeeper_chaos"
+SETTLE_SECONDS = 5.0  # until the last of many connections has reached a server
+LONG_SECONDS = 30.0  # after which the server itself ends a query whose client is gone
+_SLEEP = f"SELECT pg_sleep({LONG_SECONDS:g})"
+
+
+class Sessions(Fault):
+    """What they have in common."""
+
+    def __init__(self, ground: Ground, victim: str) -> None:
+        super().__init__(ground, victim)
+        self.held = Held()
+
+    def heal(self) -> None:
+        self.held.close()
+
+    def node(self, role: str = "app") -> Dsn:
+        """The victim's own port, of a node."""
+        return self.ground.place.access().node(self.victim, role, self.ground.place.spec.roles.app_database)
+
+    def door(self, lane: str) -> Dsn:
+        """A lane's port."""
+        return self.ground.place.access().lane(lane, "app", self.ground.place.spec.roles.app_database)
+
+    def lane(self) -> str:
+        """The lane whose Pgpool-II the victim is. Raises UserError for another service."""
+        lanes = self.ground.place.spec.lanes
+        for key in ("rw", "ro", "pool"):
+            if getattr(lanes, key).service == self.victim:
+                return key
+        raise errors.UserError(f"{self.victim} is not the Pgpool-II of a lane")
+
+
+class FillServer(Sessions):
+    """Idle sessions straight at a node, until it refuses: max_connections without those kept for a superuser."""
+
+    sentence = "idle sessions straight at {} until it refuses more"
+
+    def inject(self) -> None:
+        most = self.ground.place.spec.postgresql.max_connections + 1
+        if not self.held.fill(self.node(), most):
+            raise errors.EngineFailed(f"{self.victim} took {len(self.held)} sessions and refused none")
+
+
+class FillLane(Sessions):
+    """Idle sessions through a lane's door until all its children, or all that HAProxy lets in, are in use.
+
+    It counts only if the next client is refused while all of them answer.
+    """
+
+    sentence = "idle sessions at the door of {} until it takes no more"
+
+    def inject(self) -> None:
+        lane = self.lane()
+        most = getattr(self.ground.place.spec.lanes, lane).num_init_children + 1
+        refusal = self.held.fill(self.door(lane), most)
+        if not refusal or not len(self.held):
+            raise errors.EngineFailed(
+                f"{self.victim} is not full: it took {len(self.held)} sessions and said {refusal or 'nothing'}"
+            )
+        self.held.answer()
+
+
+class SilentClients(Sessions):
+    """TCP connections to a lane's door that say nothing: each takes a child until Pgpool-II gives it up.
+
+    It counts only if a client who logs in is not let in then. Whoever stands between (the engine's proxy of a published
+    port) may pass a later connection on before an earlier one, so that client comes again for some seconds.
+    """
+
+    sentence = "connections to the door of {} that say nothing"
+
+    def inject(self) -> None:
+        lane = self.lane()
+        dsn = self.door(lane)
+        count = getattr(self.ground.place.spec.lanes, lane).num_init_children
+        self.held.connect(dsn.host, dsn.port, count)
+        until = time.monotonic() + SETTLE_SECONDS
+        while not _is_refused(dsn):
+            if time.monotonic() > until:
+                raise errors.EngineFailed(f"{self.victim} let a client in beside {count} connections that say nothing")
+
+
+def _is_refused(dsn: Dsn) -> bool:
+    client = Held()
+    try:
+        return bool(client.fill(dsn, 1))
+    finally:
+        client.close()
+
+
+class OpenTransaction(Sessions):
+    """A transaction at 5100 that has written and waits, for as long as it is let."""
+
+    sentence = "a transaction on {} that has written and stands open"
+
+    def inject(self) -> None:
+        self.held.open(self.door("rw"))
+        self.held.ask("BEGIN", MESSAGE)
+
+
+class LockedTable(Sessions):
+    """A transaction that holds ACCESS EXCLUSIVE on a table of the run, so that all its clients queue behind it."""
+
+    sentence = "ACCESS EXCLUSIVE on a table, held on {}"
+
+    def __init__(self, ground: Ground, victim: str, table: str = f"{SCHEMA}.of_register") -> None:
+        super().__init__(ground, victim)
+        self._table = table
+
+    def inject(self) -> None:
+        self.held.open(self.door("rw"))
+        self.held.ask("BEGIN", f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
+
+
+class LongQuery(Sessions):
+    """A query at 5100 that computes, and one at 5101 that waits, each for so long as a server lets it."""
+
+    sentence = "long queries at the doors, one of them on {}"
+
+    def inject(self) -> None:
+        for lane, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
+            self.held.open(self.door(lane))
+            self.held.ask("SELECT 1", seconds=LONG_SECONDS)  # the limit holds for what follows in the session, too
+            self.held.begin(statement)
+
+
+class EndSessions(Sessions):
+    """pg_terminate_backend of every session of the application's role on a node, at once, but the balanced lane's.
+
+    A child of Pgpool-II 4.6.1 that knows all nodes may crash at its next session after that (docs/guarantees.md).
+    """
+
+    sentence = "pg_terminate_backend of all sessions of the application on {}, but those of the balanced lane"
+
+    def inject(self) -> None:
+        spec = self.ground.place.spec
+        self.held.open(self.node("superuser"))
+        self.held.ask(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{spec.roles.app}' "
+            f"AND client_addr IS DISTINCT FROM '{spec.lanes.pool.address}'"
+        )
+
+
+class CancelWaiting(Sessions):
+    """pg_cancel_backend of every commit that waits for its quorum, again and again for some seconds.
+
+    Each is then committed on that node alone, and its client is told so by WARNING 01000.
+    """
+
+    sentence = "pg_cancel_backend of all commits on {} that wait for the quorum"
+
+    def __init__(self, ground: Ground, victim: str, seconds: float = 4.0) -> None:
+        super().__init__(ground, victim)
+        self._seconds = seconds
+
+    def inject(self) -> None:
+        self.held.open(self.node("superuser"))
+        cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        deadline, cancelled = time.monotonic() + self._seconds, 0
+        while time.monotonic() < deadline:
+            ((count,),) = self.held.ask(cancel)
+            cancelled += count
+            self.held.ask("SELECT pg_sleep(0.1)")
+        if not cancelled:
+            raise errors.EngineFailed(f"no commit on {self.victim} waited for the quorum")

@@ -1,0 +1,207 @@
+"""A real cluster for the end-to-end tests: started once by the command line, taken away at the end.
+
+It has the default names and ports, in a temporary folder; where a cluster of that name exists already, the tests refuse
+to run rather than touch it. Where a test fails, its evidence is kept in artifacts/e2e/.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster.handle import Place
+from poolkeeper.decide import health
+from poolkeeper.model import source
+from poolkeeper.model.assessment import Assessment, Level
+from poolkeeper.model.target import Target
+from poolkeeper.render import client_files
+from poolkeeper.suite import test
+from poolkeeper.system import state
+
+ROOT = Path(__file__).resolve().parents[1]
+ARTIFACTS = ROOT / "artifacts" / "e2e"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster under test, driven as a user would: by the command line and by Docker."""
+
+    folder: Path
+
+    @property
+    def place(self) -> Place:
+        """The declared cluster and where its things are."""
+        text = (self.folder / "cluster.toml").read_text()
+        return Place(source.load(text), state.State(self.folder / ".poolkeeper"))
+
+    @property
+    def access(self) -> handle.Access:
+        """Its doors and passwords."""
+        return self.place.access()
+
+    def argv(self, *words: str) -> list[str]:
+        """A poolkeeper command line about this cluster."""
+        return [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self.folder / "cluster.toml"), *words]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of such a command."""
+        return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+    def run(self, *words: str, stdin: str | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run a poolkeeper command to its end, whatever its exit code."""
+        return subprocess.run(
+            self.argv(*words),
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=self.folder,
+            env=self.environment(),
+            check=False,
+        )
+
+    def ok(self, *words: str, stdin: str | None = None) -> str:
+        """Run a poolkeeper command that must succeed; its standard output."""
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, f"poolkeeper {' '.join(words)} ended with {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def spawn(self, *words: str) -> subprocess.Popen[str]:
+        """Start a poolkeeper command in a process group of its own, to be interrupted."""
+        return subprocess.Popen(
+            self.argv(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=self.environment(),
+            start_new_session=True,
+        )
+
+    def docker(self, *words: str) -> str:
+        """Run docker; its output. Fails the test if docker fails."""
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def container(self, service: str) -> str:
+        """A service's container."""
+        return self.place.container_of(service)
+
+    def secret(self, name: str) -> str:
+        """A generated password."""
+        return self.access.passwords[name]
+
+    def dsn(self, door: str, role: str = "app", dbname: str | None = None) -> str:
+        """A connection string: door is rw, ro, pool, node1, …; role is a key of [roles]."""
+        spec = self.place.spec
+        port, user = client_files.doors(spec)[door], getattr(spec.roles, role)
+        database = dbname or (spec.roles.app_database if role == "app" else "postgres")
+        host, password = client_files.client_host(spec), self.secret(role)
+        return f"host={host} port={port} user={user} password={password} dbname={database}"
+
+    def target(self) -> Target:
+        """What the validation suite runs against."""
+        return test.own_target(self.access)
+
+    def assess(self) -> Assessment:
+        """Look once, and judge."""
+        return health.assess(self.place.spec, asyncio.run(snapshot.snapshot(self.access)))
+
+    def primary(self) -> str:
+        """The primary's name."""
+        found = self.assess().primary
+        assert found, "no primary"
+        return found
+
+    def wait_healthy(self, seconds: float = 120) -> Assessment:
+        """Wait until every witness says green."""
+        return self.wait_level(lambda a: a.level is Level.HEALTHY, seconds)
+
+    def wait_level(self, wanted: Callable[[Assessment], bool], seconds: float = 120) -> Assessment:
+        """Wait until the judgement is as wanted."""
+        deadline = time.monotonic() + seconds
+        while not wanted(judged := self.assess()):
+            findings = "\n".join(map(str, judged.findings))
+            assert time.monotonic() < deadline, f"not so within {seconds} s: {judged.level.name}\n{findings}"
+        return judged
+
+    def paused(self) -> str:
+        """The containers of the cluster that are frozen now."""
+        return self.docker("ps", "-q", "--filter", "label=poolkeeper.cluster=poolkeeper", "--filter", "status=paused")
+
+    def wait_paused(self, child: subprocess.Popen[str], seconds: float = 120) -> None:
+        """Wait until a command that freezes a container has done so, be it for a moment: nothing else is asked."""
+        deadline = time.monotonic() + seconds
+        while not self.paused():
+            assert child.poll() is None, f"it ended with {child.returncode}, and nothing was frozen"
+            assert time.monotonic() < deadline, f"nothing was frozen within {seconds} s"
+
+    def keep_evidence(self, name: str) -> Path:
+        """Keep status, logs and rendered files of a failed test; where they are."""
+        folder = ARTIFACTS / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for command in (("status", "--json"), ("ps", "--json"), ("logs",)):
+            done = self.run(*command)
+            (folder / f"{command[0]}.txt").write_text(done.stdout + done.stderr)
+        if self.place.folder.rendered.exists():
+            shutil.copytree(self.place.folder.rendered, folder / "rendered")
+        return folder
+
+
+def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> Cluster:
+    """A folder with the project's own cluster.toml, edited."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "cluster.toml").write_text(edit((ROOT / "cluster.toml").read_text()))
+    return Cluster(path)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The running cluster that the tests of a session share; each test leaves it healthy."""
+    made = make_folder(tmp_path_factory.mktemp("cluster"))
+    running = made.docker("ps", "-a", "--filter", "label=poolkeeper.cluster=poolkeeper", "--format", "{{.Names}}")
+    if running:
+        pytest.exit(f"a cluster of the default name exists ({running.split()[0]}, …): make pgpool-down first", 1)
+    try:
+        made.ok("up")
+        yield made
+    finally:
+        made.ok("down", "--purge")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep the evidence of a failed test that used the cluster."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    used = getattr(item, "funcargs", {}).get("cluster")
+    if report.when == "call" and report.failed and isinstance(used, Cluster):
+        kept = used.keep_evidence(item.name)
+        report.sections.append(("evidence", f"logs, status and rendered files are in {kept.relative_to(ROOT)}"))
+
+
+def interrupt(child: subprocess.Popen[str], timeout: float = 60) -> int:
+    """Ctrl-C: SIGINT to the whole foreground group; the exit code."""
+    os.killpg(child.pid, signal.SIGINT)
+    return child.wait(timeout=timeout)
+
+
+def load_json(text: str) -> dict[str, object]:
+    """A JSON document that a command printed."""
+    document = json.loads(text)
+    assert isinstance(document, dict)
+    return document

@@ -1,0 +1,322 @@
+"""The parts that begin a cluster of their own, from begin to end, with a fake one: in which order, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.poolkeeper.unit import snapshots
+
+from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Silent
+from poolkeeper.model import source
+from poolkeeper.system import haproxy_runtime, state
+from poolkeeper_lab.bench import scratch_cluster
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import load_runner
+from poolkeeper_lab.bench.load.pgbench import Result
+from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
+from poolkeeper_lab.bench.measure.meter import Usage
+from poolkeeper_lab.bench.measure.rounds import Sample
+from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, variants
+from poolkeeper_lab.drill import drill_run as drill
+
+SPEC = snapshots.SPEC
+SECRETS = dict.fromkeys(state.SECRET_NAMES, "x")
+
+
+class World:
+    """A cluster of the bench's own that does what it is told and writes it down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.did: list[str] = []
+        self.spec = SPEC
+        self.serving = 0
+        self.up_states = ("pg_node1",)
+
+    # as OwnCluster
+
+    @property
+    def place(self) -> Any:
+        """As it was declared last."""
+        return SimpleNamespace(spec=self.spec, access=lambda: Access(self.spec, SECRETS), container_of=lambda s: s)
+
+    @place.setter
+    def place(self, given: Any) -> None:
+        """The loader is told of a change."""
+        assert given.spec == self.spec
+
+    def declare(self, made: dict[str, Any]) -> None:
+        """Note how many nodes."""
+        self.spec = source.load(startup_times.to_toml(made))
+        self.did.append(f"declare {len(self.spec.nodes)}")
+
+    def command(self, *words: str) -> float:
+        """Note it."""
+        self.did.append(words[0])
+        return 1.0
+
+    @contextmanager
+    def scratch(self, *_: object) -> Iterator[World]:
+        """As `own_cluster.scratch`."""
+        self.did.append("begin")
+        try:
+            yield self
+        finally:
+            self.did.append("removed")
+
+    # as loads.Loader
+
+    primary = "pg_node1"
+
+    @contextmanager
+    def ready(self, *_: object) -> Iterator[World]:
+        """As `loads.ready`."""
+        self.did.append("fill")
+        yield self
+
+    def write(self, name: str, text: str) -> None:
+        """A script."""
+        self.did.append(f"write {name}")
+        assert ":scale" in text
+
+    def where(self, port: int, at: str = "") -> SimpleNamespace:
+        """As the real one."""
+        return SimpleNamespace(port=port, host=at)
+
+    def look_again(self) -> None:
+        """Nothing changed."""
+
+    def tidy(self) -> None:
+        """Nothing to do."""
+
+    def measure(self, work: load_runner.Work, _where: object, seconds: int) -> load_runner.Taken:
+        """As fast as standbys serve; a commit that waits for nobody is twice as fast."""
+        speed = 100.0 * max(1, self.serving) * (2 if work.settings.get("synchronous_commit") == "local" else 1)
+        used = {name: 0.25 * seconds for name in ("pg_node2", "pg_node3", "more_node4", "more_node5")}
+        return load_runner.Taken(Result(speed, 100, 1.0, 2.0, None), Usage(float(seconds), used, 0.0), 1.5)
+
+    # as Site
+
+    @property
+    def ground(self) -> None:
+        """Nobody asks for it."""
+
+    async def wait_healthy(self, _: float) -> str:
+        """It is."""
+        return "pg_node1"
+
+    # as HAProxy
+
+    async def servers(self, *_: object) -> tuple[haproxy_runtime.ServerState, ...]:
+        """The primary's port, at the end of a run."""
+        return tuple(haproxy_runtime.ServerState("primary", name, "up", "ready", 0) for name in self.up_states)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path)
+
+    class Stop:
+        """As `StopContainer`."""
+
+        def __init__(self, _ground: object, victim: str, _seconds: int) -> None:
+            self._victim = victim
+
+        def inject(self) -> None:
+            """Note it."""
+            made.did.append(f"stop {self._victim}")
+
+    async def serve(_: object, size: int) -> None:
+        made.serving = size
+
+    monkeypatch.setattr(scratch_cluster, "scratch", made.scratch)
+    monkeypatch.setattr(load_runner, "ready", made.ready)
+    monkeypatch.setattr(drill, "site_of", lambda _: made)
+    monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
+    monkeypatch.setattr(disk_space, "check", lambda nodes, *_: made.did.append(f"room for {nodes}"))
+    monkeypatch.setattr(caps, "limit", lambda names, cpus: made.did.append(f"limit {len(names)} to {cpus}"))
+    monkeypatch.setattr(scale_reads, "StopContainer", Stop)
+    monkeypatch.setattr(overhead, "StopContainer", Stop)
+    monkeypatch.setattr(scale_reads.Standbys, "serve", serve)
+    monkeypatch.setattr(scale_reads, "begin_anew", lambda _: None)
+    monkeypatch.setattr(haproxy_runtime, "servers", made.servers)
+    return made
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """The declared cluster."""
+    return Place(SPEC, state.State(tmp_path), tmp_path)
+
+
+def test_reads_from_begin_to_end(world: World, place: Place) -> None:
+    part = scale_reads.make(place, Options(rounds=2, seconds=1, seed=7))
+    part.run(Silent())
+    assert world.did == [
+        "begin",
+        "room for 5",
+        "declare 5",
+        "up",
+        "fill",
+        f"write {scale_reads.MANY_ROWS}",
+        "stop keeper",  # before anything that it would put right
+        "limit 5 to 0.25",
+        "removed",
+    ]
+    told = part.section()
+    assert [goal.sentence.partition(":")[0] for goal in told.goals] == [
+        "one row, 5101",
+        "one row, 5201",
+        "1,000 rows, 5101",
+        "1,000 rows, 5201",
+    ]
+    assert {goal.estimate.median if goal.estimate else None for goal in told.goals} == {3.0}
+    assert {goal.is_met for goal in told.goals} == {True}
+    assert told.tally.kept == 8
+    assert "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes" in told.notes[2]
+
+
+def test_reads_are_void_where_the_role_moved(world: World, place: Place) -> None:
+    world.up_states = ("pg_node3",)
+    part = scale_reads.make(place, Options(rounds=1, seconds=1, seed=7))
+    part.run(Silent())
+    told = part.section()
+    assert told.notes[0] == "no figure holds: pg_node1 was the primary at first and at the end it is ['pg_node3']"
+    assert {goal.is_met for goal in told.goals} == {None}
+
+
+@pytest.mark.parametrize("module", [scale_reads, overhead, variants])
+def test_no_room_no_cluster(world: World, place: Place, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+    def full(*_: object) -> None:
+        raise errors.DiskFull("full")
+
+    monkeypatch.setattr(disk_space, "check", full)
+    with pytest.raises(errors.DiskFull):
+        module.make(place, Options(rounds=1, seed=7, variants=("haproxy.hold_ms=0",))).run(Silent())
+    assert world.did == ["begin", "removed"]
+
+
+def test_overhead_from_begin_to_end(world: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[Sequence[str]] = []
+
+    @contextmanager
+    def without(_spec: object, kinds: Sequence[str]) -> Iterator[None]:
+        left.append(tuple(kinds))
+        yield
+
+    class Meter:
+        """All parts together use 10 ms a second, and 2 less without any kind of check."""
+
+        def __init__(self, _: object) -> None:
+            pass
+
+        def read(self) -> meter.Reading:
+            """Nobody looks into it."""
+            return meter.Reading(0.0, 0.0, 0.0, {})
+
+        def since(self, _: object) -> Usage:
+            """Over a second."""
+            return Usage(1.0, {"haproxy_pgpool": 0.010 - 0.002 * len(left[-1])}, 0.0)
+
+    def take(self: overhead.Watched, work: Any, *, is_foreign_told: bool) -> Sample:
+        assert self
+        assert is_foreign_told is (work.__name__ == "wait")
+        world.did.append(work.__name__)
+        return Sample({overhead.CPU: 1.0, overhead.MEMORY: 40.0})
+
+    monkeypatch.setattr(haproxy_checks, "without", without)
+    monkeypatch.setattr(overhead.meter, "Meter", Meter)
+    monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
+    monkeypatch.setattr(overhead.time, "sleep", lambda _: None)
+    monkeypatch.setattr(overhead.Watched, "take", take)
+    part = overhead.make(place, Options(rounds=2, seconds=1, seed=7))
+    part.run(Silent())
+    turns = ["wait", "loaded", "fail_over", "fail_over", "loaded", "wait"]
+    assert world.did == ["begin", "room for 3", "declare 3", "up", "fill", *turns, "stop keeper", "removed"]
+    told = part.section()
+    figures = {(*m.about.values(), m.name): m.estimate for m in told.metrics}
+    medians = {key: found.median for key, found in figures.items() if found}
+    assert medians["TPC-B-like", overhead.QUORUM, f"throughput ÷ {overhead.ALONE}"] == 0.5
+    assert medians[haproxy_checks.PRIMARY, "HAProxy"] == pytest.approx(2.0)
+    assert medians[haproxy_checks.LANES, "one check"] == pytest.approx(1.0)
+    assert {len(kinds) for kinds in left} == {0, 1, 3}
+    assert [goal.is_met for goal in told.goals] == [True, True]
+    assert told.tally.kept == 6
+
+
+def test_profile_from_begin_to_end(world: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[bool] = []
+
+    def costs(_: profile.Bench, is_traced: bool) -> dict[tuple[str, str], float]:
+        traced.append(is_traced)
+        return {(profile.HAPROXY, profile.CPU): 3.0}
+
+    monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
+    monkeypatch.setattr(profile.Bench, "costs", costs)
+    part = profile.make(place, Options(rounds=1, seed=7))
+    part.run(Silent())
+    assert world.did == ["begin", "declare 3", "up", "fill", "removed"]
+    assert traced == [False] * 12
+    told = part.section()
+    assert told.notes == ("system calls were not counted: not installed on this machine: strace",)
+    assert (told.tally.asked, told.tally.kept) == (12, 12)
+
+
+def test_variants_from_begin_to_end(world: World, place: Place) -> None:
+    part = variants.make(place, Options(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
+    part.run(Silent())
+    assert world.did == [
+        "begin",
+        "room for 3",
+        "declare 3",
+        "up",
+        "fill",
+        "declare 3",
+        "up",
+        "declare 3",
+        "up",
+        "removed",
+    ]
+    ratios = [m for m in part.section().metrics if "÷" in m.name]
+    assert len(ratios) == 6
+    assert {m.about["variant"] for m in ratios} == {"haproxy.hold_ms=0"}
+    assert part.section().tally.kept == 2
+
+
+def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of pgbench with its log, on the primary's own port where no other address is given."""
+    ran: list[list[str]] = []
+    worked = iter([10.0, 13.0])
+
+    def run(argv: list[str], _seconds: float) -> str:
+        ran.append(argv)
+        return "number of transactions actually processed: 400\ntps = 100.0 (without)\n"
+
+    using: Any = SimpleNamespace(pid=5, run=run, take_log=lambda: "0 1 1500 0 1700000000 1\n")
+    clock = SimpleNamespace(
+        read=lambda: None, since=lambda _: Usage(2.0, {"pg_node1": 1.0, load_runner.CLIENT: 0.5}, 0.0)
+    )
+    monkeypatch.setattr(load_runner.bench_machine, "container_pids", lambda _: {"pg_node1": 1})
+    monkeypatch.setattr(
+        load_runner.meter, "Meter", lambda parts: clock if parts == {"pg_node1": 1, "pgbench": 5} else None
+    )
+    monkeypatch.setattr(load_runner.cpu, "of_machine", lambda: next(worked))
+    its: Any = SimpleNamespace(spec=SPEC)
+    loader = load_runner.Loader(its, "pg_node2", using, 10, 7)
+    work = load_runner.Work(one_reader())
+    taken = loader.measure(work, loader.where(5432), 2)
+    assert (taken.result.tps, taken.result.p50, taken.machine) == (100.0, 1.5, 1.5)
+    assert "--host=10.8.0.12" in ran[0]
+    assert "--random-seed=7" in ran[0]
+
+
+def one_reader() -> Any:
+    """One client that reads."""
+    return load_runner.pgbench.Load(load_runner.pgbench.READ_ONLY, load_runner.pgbench.SIMPLE, 1)

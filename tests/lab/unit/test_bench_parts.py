@@ -1,0 +1,180 @@
+"""The parts of the bench from begin to end, with a fake cluster: everything is measured, told, and taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.poolkeeper.unit import snapshots
+
+from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Silent
+from poolkeeper.system import state
+from poolkeeper_lab.bench import bench_parts
+from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.load import bed, bench_machine, database
+from poolkeeper_lab.bench.load.storm_job import Attempt, Job, Told
+from poolkeeper_lab.bench.measure import cpu, meter
+from poolkeeper_lab.bench.parts import path, storm
+from poolkeeper_lab.drill import drill_run as drill
+
+SPEC = snapshots.SPEC
+ACCESS = Access(SPEC, dict.fromkeys(state.SECRET_NAMES, "x"))
+SPEEDS = {"10.8.0.11": 1000.0, "10.8.0.100": 620.0, "10.8.0.20": 500.0}
+
+
+class Cluster:
+    """A healthy cluster whose primary is as listed, one look after the other; pgbench inside says a door's speed."""
+
+    def __init__(self, primaries: Sequence[str]) -> None:
+        self.primaries = list(primaries)
+        self.access = ACCESS
+        self.pid = 1
+        self.ran: list[list[str]] = []
+        self.tidied = 0
+        self.state = ""
+
+    async def wait_healthy(self, seconds: float) -> str:
+        """The next one."""
+        del seconds
+        return self.primaries.pop(0) if len(self.primaries) > 1 else self.primaries[0]
+
+    def run(self, argv: list[str], seconds: float) -> str:
+        """As pgbench prints it; one door is full."""
+        del seconds
+        assert self.state == "loaded"
+        self.ran.append(argv)
+        words = dict(word.partition("=")[::2] for word in argv)
+        if words["--port"] == "5201":
+            raise errors.EngineFailed("pgbench: no standby")
+        speed = SPEEDS[words["--host"]]
+        return f"number of transactions actually processed: {int(4 * speed)}\ntps = {speed} (without)\n"
+
+    def take_log(self) -> str:
+        """One transaction."""
+        return "0 1 1500 0 1700000000 1\n"
+
+    async def tidy(self, *_: object) -> None:
+        """Count it."""
+        self.tidied += 1
+
+    @contextmanager
+    def loaded(self, *_: object) -> Iterator[Cluster]:
+        """For the length of the block."""
+        self.state = "loaded"
+        try:
+            yield self
+        finally:
+            self.state = "gone"
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """One whose primary stays."""
+    made = Cluster(["pg_node1"])
+    monkeypatch.setattr(drill, "site_of", lambda _: made)
+    monkeypatch.setattr(bed, "loaded", made.loaded)
+    monkeypatch.setattr(database, "tidy", made.tidy)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
+    monkeypatch.setattr(meter, "source", lambda *_: lambda: 1.0)
+    monkeypatch.setattr(cpu, "of_tree", lambda *_: 1.0)
+    return made
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Its place."""
+    monkeypatch.setattr(Place, "access", lambda _: ACCESS)
+    return Place(SPEC, state.State(tmp_path), tmp_path)
+
+
+def test_the_path_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
+    part = path.make(place, Options(rounds=2, seconds=1, seed=7))
+    part.run(Silent())
+    told = part.section()
+    assert cluster.state == "gone"
+    words = {goal.sentence.partition(":")[0]: goal.word for goal in told.goals}
+    assert words == {"5100 ÷ direct": "missed", "9999 ÷ PgBouncer": "not measured", "5200 ÷ direct": "missed"}
+    assert [goal.is_met for goal in told.goals] == [True, None, False, True, False, False]
+    named = {(m.about["door"], m.name) for m in told.metrics if m.estimate}
+    assert {("direct", "throughput"), ("5100", "throughput ÷ direct"), ("9999", "p99"), ("direct", "pgbench")} <= named
+    without = [m for m in told.metrics if m.about["door"] == "5201"]
+    assert {m.reason for m in without} == {"pgbench: no standby"}
+    assert (told.tally.asked, told.tally.kept, told.tally.discarded) == (14, 14, 0)
+    writes = [argv for argv in cluster.ran if "--builtin=select-only" not in argv]
+    assert 0 < cluster.tidied < len(writes)
+
+
+def test_a_role_that_moved_makes_the_whole_void(cluster: Cluster, place: Place) -> None:
+    cluster.primaries = ["pg_node1", "pg_node2"]
+    part = path.make(place, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))
+    part.run(Silent())
+    assert {goal.is_met for goal in part.section().goals} == {None}
+    assert "the role moved from pg_node1 to pg_node2" in part.section().notes[0]
+
+
+def test_an_interrupted_path_tells_the_rounds_that_were_done(
+    cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, done = cluster.run, [0]
+
+    def interrupted(argv: list[str], seconds: float) -> str:
+        done[0] += 1
+        if done[0] > 12:
+            raise KeyboardInterrupt
+        return usual(argv, seconds)
+
+    monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
+    monkeypatch.setattr(cluster, "run", interrupted)
+    part = path.make(place, Options(rounds=9, seconds=1, seed=7, only="TPC-B"))
+    with pytest.raises(KeyboardInterrupt):
+        part.run(Silent())
+    assert cluster.state == "gone"
+    assert part.section().tally.kept == 2
+
+
+def test_the_storm_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def perform(job: Job) -> Told:
+        jobs.append(job)
+        last = 1.0 if job.sessions else 2.9 if job.port == 5100 else 9.0
+        return Told((Attempt(0.5, last / 2), Attempt(1.5, last)))
+
+    monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
+    monkeypatch.setattr(storm, "perform", perform)
+    part = storm.make(place, Options(rounds=2, seed=7))
+    part.run(Silent())
+    told = part.section()
+    assert cluster.state == "gone"
+    assert [goal.is_met for goal in told.goals] == [True, True, True, True]
+    assert {job.port for job in jobs} == {5100, 9999, 5200}
+    assert {job.clients for job in jobs if job.sessions} == {storm.CLIENTS}
+    assert max(job.clients for job in jobs) == storm.CLIENTS
+    assert len({job.seed for job in jobs}) == len(jobs)
+    busy = {(m.about["door"], m.about["sessions"]) for m in told.metrics if "sessions" in m.about}
+    assert {("5100", "30"), ("5100", "32"), ("5100", "64"), ("9999", "64")} <= busy
+    assert (told.tally.asked, told.tally.kept) == (8 + 3, 8 + 3)
+
+
+def test_a_whole_run_is_recorded_with_the_machine(
+    cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_machine, "foreign_now", lambda _: 0.25)
+    monkeypatch.setattr(bench_machine, "versions_of", lambda _: {"PostgreSQL": "17"})
+    made: dict[str, Any] = {"good": path.make(place, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))}
+    made["bad"] = SimpleNamespace(run=lambda _: cluster.run(["--port=5201"], 1), section=made["good"].section)
+    cluster.state = "loaded"
+    run, failures = bench_parts.perform(
+        place, ("bad", "good"), Options(seed=7), "poolkeeper bench all", Silent(), lambda name, *_: made[name]
+    )
+    assert [section.name for section in run.sections] == ["path", "path"]
+    assert run.sections[0].notes[0] == "it ended early: pgbench: no standby"
+    assert (list(failures), run.is_interrupted, run.machine.foreign) == (["bad"], False, 0.25)
+    assert run.settings["lanes.rw.num_init_children"] == "32"

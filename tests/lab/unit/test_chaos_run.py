@@ -1,0 +1,400 @@
+"""The plan of a run and its report: replayable, complete, and nothing that is broken or unknown looks well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.lab.unit import chaos_run_sample as sample
+from tests.poolkeeper.unit import deployments
+from tests.poolkeeper.unit.test_report_html import Page
+
+from poolkeeper.core import errors, interrupts
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.verdict import Outcome
+from poolkeeper_lab.chaos.checkers import run_verdict
+from poolkeeper_lab.chaos.history import jsonl
+from poolkeeper_lab.chaos.history.history import Header, Phase
+from poolkeeper_lab.chaos.history.recorder import Recorder
+from poolkeeper_lab.chaos.report import chaos_html, chaos_json, chaos_report, chaos_write
+from poolkeeper_lab.chaos.run import chaos_schedule, nemesis, runner
+from poolkeeper_lab.chaos.run.chaos_schedule import Turn
+from poolkeeper_lab.chaos.run.nemesis import Nemesis, Played
+from poolkeeper_lab.chaos.scenarios import all_scenarios
+from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario
+from poolkeeper_lab.chaos.workloads import workload_tables
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.healing import Healing
+from poolkeeper_lab.faults.host import Ground
+
+FORMATS = (("md", chaos_report.render), ("html", chaos_html.render), ("json", chaos_json.render))
+GROUND = cast(Ground, SimpleNamespace())
+
+
+def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
+    assert len(set(all_scenarios.NAMES)) == len(all_scenarios.NAMES) > 20
+    for scenario in all_scenarios.SCENARIOS:
+        assert re.fullmatch(r"[a-z_]+", scenario.name)
+        assert re.fullmatch(r"A .* must .*|The .* must .*", scenario.promise), scenario.promise
+        assert len(scenario.promise) < 120
+        assert 0 < scenario.hold[0] <= scenario.hold[1]
+        assert scenario.seconds < 100
+
+
+@pytest.mark.parametrize("scenario", all_scenarios.SCENARIOS, ids=lambda s: s.name)
+def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None:
+    for act in scenario.acts:
+        made = act.make(GROUND, "pg_node1", lambda: None)
+        assert isinstance(made, Fault)
+        assert type(made).heal is not Fault.heal
+        assert str(made)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_would_meet_nothing_is_not_played(shared: bool) -> None:
+    """Of all scenarios these: HAProxy and two Pgpool-II may talk past the network."""
+    spec = deployments.edit(ClusterSpec(), "haproxy.unix_sockets", shared)
+    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
+    reasons = {s.name: s.unmet(ground) for s in all_scenarios.SCENARIOS}
+    told = {name for name, reason in reasons.items() if reason}
+    of_them = {"disconnect_pgpool", "cut_pgpool_from_haproxy", "cut_pgpool_ro_from_haproxy", "refuse_haproxy_to_pgpool"}
+    assert told == ({*of_them, "slow_pgpool"} if shared else set())
+
+
+def test_what_would_meet_nothing_where_haproxy_meets_postgresql_by_sockets() -> None:
+    spec = deployments.edit(
+        deployments.edit(ClusterSpec(), "haproxy.unix_sockets", False), "haproxy.node_sockets", True
+    )
+    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
+    told = {s.name for s in all_scenarios.SCENARIOS if s.unmet(ground)}
+    assert told == {"cut_server_of_primary", "reset_sessions_of_primary"}
+
+
+def test_unknown_scenario_is_refused() -> None:
+    with pytest.raises(errors.UserError, match="no such scenario: meteor"):
+        all_scenarios.choose(("kill_node", "meteor"))
+    assert [s.name for s in all_scenarios.choose(("switchover", "kill_node"))] == ["kill_node", "switchover"]
+
+
+def test_bound_on_age_is_promised_only_where_keeper_is_there() -> None:
+    away = {s.name for s in all_scenarios.SCENARIOS if s.hits_keeper}
+    of_keeper = {s.name for s in all_scenarios.SCENARIOS if "keeper" in s.name.replace("poolkeeper", "")}
+    assert away == of_keeper - {"cut_keeper_from_primary"} | {"kill_everything"}  # it asks the standbys for their age
+
+
+@pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
+def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
+    planned = chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned == chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned != chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 8)
+    assert [turn.number for turn in planned] == list(range(1, len(planned) + 1))
+    if len(planned) > 1:
+        assert sum(turn.scenario.seconds for turn in planned) <= minutes * 60
+    for turn in planned:
+        assert len(turn.holds) == len(turn.scenario.acts)
+        assert all(turn.scenario.hold[0] <= hold <= turn.scenario.hold[1] for hold in turn.holds)
+
+
+def test_what_does_not_fit_is_named_and_what_fits_comes_again() -> None:
+    few = all_scenarios.choose(("kill_patroni", "kill_keeper"))
+    many = chaos_schedule.turns(few, 600, 1)
+    assert {name: sum(t.scenario.name == name for t in many) > 5 for name in ("kill_patroni", "kill_keeper")} == {
+        "kill_patroni": True,
+        "kill_keeper": True,
+    }
+    (only,) = chaos_schedule.turns(few, 30, 1)
+    assert chaos_schedule.left_out(few, [only]) == tuple({"kill_patroni", "kill_keeper"} - {only.scenario.name})
+    with pytest.raises(ValueError):
+        chaos_schedule.turns((), 60, 1)
+
+
+@pytest.mark.parametrize(("suffix", "render"), FORMATS[::2])
+def test_golden(suffix: str, render: Callable[..., str], golden: Callable[[str, str], None]) -> None:
+    golden(f"report/chaos.{suffix}", render(sample.made()))
+
+
+def test_page_needs_nothing_and_nests() -> None:
+    text = chaos_html.render(sample.made())
+    page = Page(re.sub(r"<(line|rect|polyline)\b([^>]*)/>", r"<\1\2></\1>", text))
+    assert not page.open
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not re.search(r"url\(|@import|https?://", text)
+    assert "default-src 'none'" in text
+    assert [attrs["class"] for attrs in page.all("rect")] == ["fault-band", "recovery-band"] * 2
+    assert "client of <rw>" not in text
+    assert "client of &lt;rw&gt;" in text
+
+
+def test_what_happened_is_counted_where_it_happened() -> None:
+    run = sample.made()
+    first, second, third = run.passages
+    assert (first.outcome, second.outcome, third.outcome) == (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN)
+    assert first.completions == {"ok": 13, "fail": 1, "info": 1}
+    assert first.pauses == {"rw": pytest.approx(3.0)}
+    assert (first.began, first.heal_seconds) == (5.0, 8.0)
+    assert third.problem == "never began"
+    assert run.outcome is Outcome.FAIL
+    (anomaly,) = next(j for j in run.judgements if j.checker == "set").anomalies
+    assert anomaly.operations[0].startswith("#40 client 2.0 at rw, 25.000–25.100 s: read None → ok [0, 1]")
+
+
+def test_without_the_anomaly_a_fault_that_never_began_leaves_it_unknown() -> None:
+    assert sample.made(is_broken=False).outcome is Outcome.UNKNOWN
+
+
+def test_every_report_says_what_needs_attention_and_how_to_do_it_again() -> None:
+    for _, render in FORMATS:
+        text = render(sample.made())
+        assert "kill_keeper was planned and never began" in text.replace("\\_", "_")
+        assert "poolkeeper chaos run --minutes 1 --seed 0" in text
+        assert "chaos-7.jsonl" in text
+    assert json.loads(chaos_json.render(sample.made()))["outcome"] == "fail"
+
+
+def test_three_files(tmp_path: Path) -> None:
+    paths = chaos_write.write_all(sample.made(), tmp_path / "reports")
+    assert [path.name for path in paths] == ["chaos.md", "chaos.html", "chaos.json"]
+
+
+class Toy(Fault):
+    """A fault that remembers what was done with it."""
+
+    def __init__(self, breaks: BaseException | None = None, resists: bool = False) -> None:
+        self.ground, self.victim = GROUND, "somebody"
+        self.done: list[str] = []
+        self._breaks, self._resists = breaks, resists
+
+    def aim(self) -> None:
+        self.done.append("aim")
+
+    def inject(self) -> None:
+        self.done.append("inject")
+        if self._breaks:
+            raise self._breaks
+
+    def heal(self) -> None:
+        self.done.append("heal")
+        if self._resists:
+            raise errors.EngineFailed("it resists")
+
+    def __str__(self) -> str:
+        return "a toy"
+
+
+class Field:
+    """A site whose cluster becomes whole, or does not."""
+
+    def __init__(self, heals: bool = True) -> None:
+        self.spec = SimpleNamespace(patroni=SimpleNamespace(loop_wait=0), nodes=(1, 2, 3))
+        self.ground, self.access, self._heals = None, None, heals
+
+    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+        del primary
+        return ("pg_node2", "pg_node3") if target is Target.STANDBYS else (f"pg_node{2 + pick % 2}",)
+
+    def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
+        del primary, keeper
+        return lambda: None
+
+    async def wait_healthy(self, seconds: float) -> str:
+        if not self._heals:
+            raise errors.DeadlinePassed(f"health did not happen within {seconds:g} s")
+        return "pg_node1"
+
+
+def play(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *toys: Toy,
+    heals: bool = True,
+    stop_after: float = 0,
+    cluster: str = "the same",
+    target: Target = Target.STANDBY,
+    overlaps: bool = False,
+) -> tuple[Played, list[tuple[str, Phase]], Outcome]:
+    """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
+
+    async def primary(_: object) -> str:
+        return "pg_node1"
+
+    async def identity(*_: object) -> str:
+        return "the same"
+
+    monkeypatch.setattr(Nemesis, "_primary", primary)
+    monkeypatch.setattr(workload_tables, "identity", identity)
+    acts = tuple(Act("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
+    scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0), overlaps=overlaps)
+    turn = Played(Turn(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
+    path = folder / "history.jsonl"
+
+    async def all_of_it() -> None:
+        with Recorder(path, Header("chaos run", 0, {}, ("toy",) * len(toys))) as recorder:
+            site = cast(Any, Field(heals))
+            playing = asyncio.create_task(Nemesis(site, recorder, Healing(), cluster).play(turn))
+            if stop_after:
+                await asyncio.sleep(stop_after)
+                playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+
+    asyncio.run(all_of_it())
+    read = jsonl.read(path)
+    (found,) = run_verdict.judge(read).findings
+    return turn, [(event.target, event.phase) for event in read.nemesis], found.outcome
+
+
+def test_acts_follow_one_another_and_never_meet_the_same_standby(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys = Toy(), Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, *toys)
+    assert [toy.done for toy in toys] == [["aim", "inject", "heal"]] * 2
+    one, other = (("pg_node2", p) for p in Phase), (("pg_node3", p) for p in Phase)
+    assert events == [*one, *other]
+    assert turn.whole is not None
+    assert outcome is Outcome.PASS
+
+
+def test_a_fault_of_several_victims_meets_each_and_is_one_in_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, toy, target=Target.STANDBYS)
+    assert toy.done == ["aim", "aim", "inject", "inject", "heal", "heal"]
+    assert events == [("pg_node2, pg_node3", phase) for phase in Phase]
+    assert turn.victims == ["pg_node2, pg_node3"]
+    assert outcome is Outcome.PASS
+
+
+def test_acts_that_overlap_are_healed_in_reverse_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toys = Toy(), Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, *toys, overlaps=True)
+    assert events == [
+        ("pg_node2", Phase.BEGIN),
+        ("pg_node3", Phase.BEGIN),
+        ("pg_node3", Phase.END),
+        ("pg_node2", Phase.END),
+    ]
+    assert turn.victims == ["pg_node2", "pg_node3"]
+    assert outcome is Outcome.PASS
+    (folder := tmp_path / "again").mkdir()
+    toys = Toy(), Toy(errors.EngineFailed("no"))
+    turn, events, outcome = play(folder, monkeypatch, *toys, overlaps=True)
+    assert [toy.done[-1] for toy in toys] == ["heal", "heal"]
+    assert outcome is Outcome.UNKNOWN
+
+
+def test_a_scenario_of_which_a_part_never_began_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Toy):
+        def aim(self) -> None:
+            raise errors.ClusterNotUp("its victim does not run")
+
+    for overlaps in (False, True):
+        (folder := tmp_path / str(overlaps)).mkdir()
+        turn, events, outcome = play(folder, monkeypatch, Toy(), Away(), overlaps=overlaps)
+        assert events == [("pg_node2", Phase.BEGIN), ("pg_node2", Phase.END)]
+        assert turn.problem == "its victim does not run"
+        assert outcome is Outcome.UNKNOWN
+
+
+def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, toy in enumerate((Toy(errors.EngineFailed("no")), Toy(resists=True), Toy(ProcessLookupError()))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        turn, events, outcome = play(folder, monkeypatch, toy)
+        assert toy.done[-1] == "heal"
+        assert events == [("pg_node2", Phase.BEGIN)]
+        assert turn.problem
+        assert outcome is Outcome.UNKNOWN
+        assert turn.whole is not None  # the next turn finds a whole cluster all the same
+
+
+def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, _, _ = play(tmp_path, monkeypatch, Toy(resists=True), heals=False)
+    assert turn.is_unhealed
+    assert turn.problem.count(";") == 1
+
+
+def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    turn, events, _ = play(tmp_path, monkeypatch, toy, stop_after=0.2)
+    assert toy.done == ["aim", "inject", "heal"]
+    assert events == [("pg_node2", Phase.BEGIN), ("pg_node2", Phase.END)]
+    assert turn.healed is not None
+    assert turn.whole is None
+
+
+def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, _, _ = play(tmp_path, monkeypatch, Toy(), heals=False)
+    assert turn.is_unhealed
+    assert turn.heal_seconds is not None
+    run = runner.Run(tmp_path, [turn, Played(turn.turn)])
+    assert run.heal_seconds == turn.heal_seconds
+    assert "PROBLEM" in runner.line(turn)
+
+
+def test_longest_recovery_is_known_only_if_each_is() -> None:
+    first, second, third = sample.played()
+    assert runner.Run(Path(), [first, second, third]).heal_seconds == 8.0
+    second.whole = None
+    assert runner.Run(Path(), [first, second]).heal_seconds is None
+    assert runner.Run(Path(), [third]).heal_seconds is None
+    assert nemesis.HEAL_SECONDS == 60
+
+
+def test_nothing_is_broken_of_a_cluster_that_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    turn, events, outcome = play(tmp_path, monkeypatch, toy, cluster="another")
+    assert (toy.done, events, outcome) == ([], [], Outcome.UNKNOWN)
+    assert "made the cluster anew" in turn.problem
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def step(self, title: str) -> AbstractContextManager[None]:
+        del title
+        return nullcontext()
+
+    def note(self, text: str) -> None:
+        del text
+
+
+def interrupted(times: int) -> runner.Run:
+    """Two blocks, in each of which a Ctrl-C may come; what comes after them is what a run still does."""
+    done = runner.Run(Path(), [])
+
+    async def work() -> None:
+        for number in range(2):
+            with runner._heard(done, Silent()):
+                if number < times:
+                    os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0.2)
+        done.problems.append("went on")
+
+    interrupts.run(work())
+    return done
+
+
+def test_the_first_interruption_is_heard_and_the_run_goes_on() -> None:
+    assert interrupted(0).is_interrupted is False
+    once = interrupted(1)
+    assert once.is_interrupted
+    assert once.problems == ["went on"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(2)

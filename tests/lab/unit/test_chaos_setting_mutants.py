@@ -1,0 +1,120 @@
+"""Bugs of the configuration: each setting is made once, never over another, and taken away with all that it left."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.lab.unit.test_chaos_mutants import SPEC, healthy
+
+from poolkeeper.core import errors
+from poolkeeper_lab.chaos.mutants import setting_mutants
+
+
+def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries: list[str] = []
+    asked: list[str] = []
+
+    async def ask(self: setting_mutants.RoleSetting, where: Any, statement: str) -> list[tuple[str]]:
+        del self, where
+        asked.append(statement)
+        if statement.startswith("ALTER"):
+            entries[:] = ["synchronous_commit=local"] * (" SET " in statement)
+        return [(entry,) for entry in entries] if statement.startswith("SELECT entry") else []
+
+    async def query(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(setting_mutants.RoleSetting, "_ask", ask)
+    monkeypatch.setattr(setting_mutants.postgres, "query", query)
+    change = setting_mutants.RoleSetting("synchronous_commit", "local")
+    where = SimpleNamespace(spec=SPEC, access=SimpleNamespace(node=lambda *_: None))
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert not any(statement.startswith("ALTER") for statement in asked)
+    asyncio.run(change.apply(cast(Any, where)))
+    assert asyncio.run(change.is_there(cast(Any, where)))
+    with pytest.raises(errors.OperationRefused):
+        asyncio.run(change.apply(cast(Any, where)))
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert not asyncio.run(change.is_there(cast(Any, where)))
+    entries[:] = ["synchronous_commit=remote_apply"]
+    asyncio.run(change.take_away(cast(Any, where)))
+    assert entries == ["synchronous_commit=remote_apply"]
+
+
+class Shared:
+    """Patroni's shared configuration, and three servers that take it at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.parameters: dict[str, str] = {}
+        self.broken: set[str] = set()
+        self.cloned: list[str] = []
+
+        async def version(*_: Any) -> str:
+            return "4.0.7"
+
+        async def read(*_: Any) -> dict[str, Any]:
+            return {"postgresql": {"parameters": dict(self.parameters)}}
+
+        async def patch(_: str, change: Any, *__: Any) -> None:
+            for name, value in change["postgresql"]["parameters"].items():
+                self.parameters.pop(name, None)
+                self.parameters |= {name: value} if value is not None else {}
+
+        async def query(node: str, *_: Any) -> list[tuple[str]]:
+            if node in self.broken:
+                raise errors.Unreachable("it does not start")
+            return [("off" if self.parameters.get("fsync") == "off" else "on",)]
+
+        async def clear(*_: Any) -> None:
+            assert self.parameters == {"fsync": "on"}, "its trace is there until the end"
+            assert not self.broken
+
+        for name, call in (("observe_version", version), ("read_config", read), ("patch_config", patch)):
+            monkeypatch.setattr(setting_mutants.patroni, name, call)
+        monkeypatch.setattr(setting_mutants.postgres, "query", query)
+        monkeypatch.setattr(setting_mutants.workload_tables, "clear", clear)
+        monkeypatch.setattr(setting_mutants.node_faults, "wait_primary", lambda *_: "pg_node1")
+        monkeypatch.setattr(setting_mutants.node_faults, "clone_anew", lambda _, node: self.clone(node))
+        access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
+        self.site: Any = SimpleNamespace(
+            spec=SPEC, access=access, ground=None, address=lambda _: "", wait_healthy=healthy
+        )
+
+    def clone(self, node: str) -> None:
+        assert self.parameters == {"fsync": "on"}, "nothing is cloned while it is off"
+        self.broken.discard(node)
+        self.cloned.append(node)
+
+
+def test_fsync_comes_back_and_the_standbys_are_cloned_before_its_trace_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, change = Shared(monkeypatch), setting_mutants.Unflushed()
+    asyncio.run(change.take_away(shared.site))
+    assert shared.cloned == []
+    asyncio.run(change.apply(shared.site))
+    assert shared.parameters == {"fsync": "off"}
+    assert asyncio.run(change.is_there(shared.site))
+    with pytest.raises(errors.OperationRefused):
+        asyncio.run(change.apply(shared.site))
+    asyncio.run(change.take_away(shared.site))
+    assert shared.parameters == {}
+    assert shared.cloned == ["pg_node2", "pg_node3"]
+    assert not asyncio.run(change.is_there(shared.site))
+
+
+def test_a_standby_that_does_not_start_is_cloned_first_and_kept_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared, change = Shared(monkeypatch), setting_mutants.Unflushed()
+    asyncio.run(change.apply(shared.site))
+    shared.broken = {"pg_node3"}
+    asyncio.run(change.take_away(shared.site))
+    assert shared.cloned == ["pg_node3", "pg_node2"]
+    assert shared.parameters == {}
+
+
+def test_a_server_that_does_not_take_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Shared(monkeypatch)
+    monkeypatch.setattr(setting_mutants, "TAKEN_SECONDS", 0.01)
+    with pytest.raises(errors.DeadlinePassed, match="pg_node1 has fsync = on"):
+        asyncio.run(setting_mutants.SharedParameter("fsync", "shut").apply(shared.site))

@@ -1,0 +1,199 @@
+"""The course of a drill: what cannot be run is told, the table is dropped, and the command says what it offers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.lab.unit import drill_sample as sample
+from typer.testing import CliRunner
+
+from poolkeeper.cli import main
+from poolkeeper.cluster.handle import Access
+from poolkeeper.core import errors
+from poolkeeper.model.observed import PatroniMember, PatroniView
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper_lab.cli import drill_command as command
+from poolkeeper_lab.drill import drill_faults, drill_round, drill_run, drill_schedule, drilled_cluster, writer
+from poolkeeper_lab.drill.drill_results import Round
+from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.healing import Healing
+from poolkeeper_lab.faults.host import Ground
+
+TURNS = drill_schedule.turns(drill_faults.choose(("kill_node", "kill_pgpool")), 2, False, 1)
+
+
+class Notes:
+    """Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        self.said.append(title)
+        yield
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Waiting:
+    """A site that is healthy; `patience` tells how long it was waited for, each time."""
+
+    def __init__(self) -> None:
+        self.spec = SimpleNamespace(nodes=(), timeouts=SimpleNamespace(up=120))
+        self.ground = SimpleNamespace(place=SimpleNamespace(spec=SimpleNamespace(addresses=dict)))
+        self.access = None
+        self.patience: list[float] = []
+
+    async def wait_healthy(self, seconds: float) -> str:
+        self.patience.append(seconds)
+        return "pg_node1"
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What became of the writer's table."""
+    seen: list[str] = []
+
+    async def prepare(*_: object) -> None:
+        seen.append("made")
+
+    async def clear(*_: object) -> None:
+        seen.append("dropped")
+
+    monkeypatch.setattr(writer, "prepare", prepare)
+    monkeypatch.setattr(writer, "clear", clear)
+    return seen
+
+
+def played_until(monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseException) -> tuple[list[Round], Waiting]:
+    """A drill in which so many rounds go well, and then this happens."""
+    done: list[Round] = []
+    place = Waiting()
+
+    async def one(_: object, turn: Turn, __: Healing, first: int) -> tuple[Round, int]:
+        assert first == 1 + 10 * len(done)
+        if len(done) == turns_before:
+            raise end
+        return sample.made(turn.number, 1.0, fault=turn.entry.name), first + 10
+
+    monkeypatch.setattr(drill_round, "play", one)
+    monkeypatch.setattr(drill_run, "sweep", lambda _: None)
+    asyncio.run(drill_run.run(cast(Any, place), TURNS, Notes(), done.append))
+    return done, place
+
+
+def test_what_is_left_when_the_cluster_does_not_heal_is_told(
+    monkeypatch: pytest.MonkeyPatch, tables: list[str]
+) -> None:
+    done, _ = played_until(monkeypatch, 1, drill_round.NotHealthy("pg_node2 does not stream"))
+    assert len(done) == len(TURNS)
+    assert [r.problem for r in done] == ["", *["not run: pg_node2 does not stream"] * 3]
+    assert tables == ["made", "dropped"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), errors.EngineFailed("gone")])
+def test_an_end_in_the_midst_drops_the_table_without_long_waiting(
+    monkeypatch: pytest.MonkeyPatch, tables: list[str], end: BaseException
+) -> None:
+    if isinstance(end, KeyboardInterrupt):
+        end = asyncio.CancelledError()  # what a Ctrl-C becomes inside asyncio
+    with pytest.raises(type(end)):
+        played_until(monkeypatch, 2, end)
+    assert tables == ["made", "dropped"]
+
+
+def test_book_makes_the_drill_of_what_there_is() -> None:
+    book = drill_run.Book("poolkeeper", drill_faults.ENTRIES, 2, 7)
+    book.rounds.append(sample.made(1, 1.0))
+    (series,) = book.drill().series
+    assert (series.fault, len(series.rounds), book.drill().asked) == ("kill_node", 1, 2)
+
+
+def member(name: str, state: str = "streaming", timeline: int | None = 2, role: str = "replica") -> PatroniMember:
+    """A member as Patroni tells it."""
+    return PatroniMember(name, role, state, timeline, 0)
+
+
+@pytest.mark.parametrize(
+    ("node", "is_back"),
+    [
+        (member("n"), True),
+        (member("n", timeline=1), False),
+        (member("n", "starting"), False),
+        (member("n", "running"), False),
+        (member("other"), False),
+    ],
+)
+def test_back_is_streaming_on_the_timeline_of_the_leader(node: PatroniMember, is_back: bool) -> None:
+    leader = member("leader", "running", role="leader")
+    assert (drilled_cluster.lacks_in_patroni(PatroniView((leader, node)), "n") is None) is is_back
+    assert drilled_cluster.lacks_in_patroni(PatroniView((node,)), "n") == "there is no leader"
+    assert drilled_cluster.lacks_in_patroni(PatroniView((leader,)), "leader") is None
+
+
+SIDES = (drill_faults.Target.PRIMARY_SIDE, drill_faults.Target.STANDBY_SIDE)
+ASKED = tuple(role for role in drill_faults.Target if ("ETCD" in role.name or "QUORUM" in role.name))
+
+
+def test_roles_of_several() -> None:
+    spec = ClusterSpec()
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
+    found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.Target.STANDBYS, *SIDES)]
+    assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
+
+
+def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leader(_: drilled_cluster.Site) -> str:
+        return "etcd2"
+
+    monkeypatch.setattr(drilled_cluster.Site, "_etcd_leader", leader)
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None), cast(Any, None))
+    target = drill_faults.Target
+    wanted = {
+        target.ETCD_LEADER: ("etcd2",),
+        target.ETCD_FOLLOWER: ("etcd3",),
+        target.ETCD_FOLLOWERS: ("etcd1", "etcd3"),
+        target.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
+    }
+    assert {role: asyncio.run(where.find_all(role, "pg_node2", 1)) for role in wanted} == wanted
+
+
+def test_every_role_has_a_service() -> None:
+    spec = ClusterSpec()
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
+    for target in drill_faults.Target:
+        if target not in (*ASKED, drill_faults.Target.NODES, drill_faults.Target.EVERYTHING):
+            assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
+    standbys = {asyncio.run(where.find(drill_faults.Target.STANDBY, "pg_node2", pick)) for pick in range(4)}
+    assert standbys == {"pg_node1", "pg_node3"}
+
+
+def test_list_shows_every_fault_and_its_goals() -> None:
+    shown = CliRunner().invoke(main.app, ["drill", "--list"])
+    assert shown.exit_code == 0
+
+
+def test_line_of_a_round_tells_gaps_split_and_problem() -> None:
+    text = command.line(sample.made(1, 1.25))
+    assert "write gap 1.25 s" in text
+    assert "detection 0.62" in text
+    assert "0 lost of 5000" in text
+    assert "PROBLEM: not judged" in command.line(sample.UNHEALED.rounds[0])
+
+
+@pytest.mark.parametrize("primary", ["pg_node1", "pg_node2", "pg_node3"])
+def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
+    """And its standbys are the others; what is declared by name never stands for a role that moves."""
+    spec = ClusterSpec()
+    here = drilled_cluster.Site(SimpleNamespace(spec=spec), cast(Access, None), cast(Ground, None))  # type: ignore[arg-type]
+    assert asyncio.run(here.find(Target.PRIMARY, primary, 0)) == primary
+    assert primary not in asyncio.run(here.find_all(Target.STANDBYS, primary, 0))
+    assert asyncio.run(here.find(Target.HAPROXY, primary, 0)) == spec.haproxy.service

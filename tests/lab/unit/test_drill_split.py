@@ -1,0 +1,101 @@
+"""The split of a gap: its parts follow one another and add up, whatever came late or was not seen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolkeeper_lab.drill import figures, split
+from poolkeeper_lab.drill.ledger import Attempt, Outcome
+from poolkeeper_lab.drill.split import Lease, Recovery
+
+LEASES = (Lease(1.0, "a"), Lease(10.3, None), Lease(10.8, "b"))
+OPENED = (Recovery(1.0, "b", "standby"), Recovery(11.0, "b", "primary"))
+NODES = ("a", "b")
+
+
+def test_the_four_parts() -> None:
+    found = split.split_gap(10.0, {"b": 11.5}, LEASES, OPENED, "a")
+    assert found is not None
+    assert dict(found.parts) == pytest.approx({"detection": 0.3, "election": 0.5, "promotion": 0.2, "routing": 0.5})
+    assert found.new_primary == "b"
+
+
+def test_a_poll_that_is_later_than_the_fact_does_not_count_beyond_it() -> None:
+    found = split.split_gap(10.0, {"b": 10.9}, LEASES, OPENED, "a")
+    assert found is not None
+    assert (found.promotion, found.routing) == (pytest.approx(0.1), 0)
+
+
+@pytest.mark.parametrize(
+    ("served", "leases"),
+    [({}, LEASES), ({"a": 10.1}, LEASES[:1]), ({"a": 12.0}, (Lease(1.0, "a"), Lease(10.3, None), Lease(10.5, "a")))],
+)
+def test_no_split_where_nobody_took_over(served: dict[str, float], leases: tuple[Lease, ...]) -> None:
+    assert split.split_gap(10.0, served, leases, OPENED, "a") is None
+
+
+@given(st.lists(st.floats(5, 40), min_size=4, max_size=4))
+def test_parts_add_up(times: list[float]) -> None:
+    released, elected, opened, served = times
+    leases = sorted([Lease(released, None), Lease(elected, "b")], key=lambda lease: lease.at)
+    found = split.split_gap(10.0, {"b": served}, leases, [Recovery(opened, "b", "primary")], "a")
+    if found:
+        assert all(seconds >= 0 for _, seconds in found.parts)
+        assert sum(seconds for _, seconds in found.parts) == pytest.approx(max(served, 10.0) - 10.0)
+
+
+def write(number: int, ended: float, server: str = "a", outcome: Outcome = Outcome.ACKNOWLEDGED) -> Attempt:
+    """A write that took a millisecond."""
+    return Attempt(number, "kept", ended - 0.001, ended, outcome, "" if server else "lost", server)
+
+
+def scene(**changes: float) -> figures.Scene:
+    """A round of which the fault came at 10."""
+    made = figures.Scene(
+        "kill_node", 1, True, "a", injected=10.0, healed=14.0, back=20.0, ended=21.0, back_since_healed=True
+    )
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+WRITES = (write(1, 9.5), write(2, 9.99), write(3, 10.2, "", Outcome.AMBIGUOUS), write(4, 11.5, "b"),
+          *(write(n, 11.5 + n / 10, "b") for n in range(5, 95)))  # fmt: skip
+
+
+def test_figures_of_a_round() -> None:
+    made = figures.figures(scene(), ("kept",), WRITES, WRITES, {a.number: 1 for a in WRITES}, LEASES, OPENED, NODES)
+    assert made.is_sound
+    assert made.write is not None
+    assert (made.write.seconds, made.write.begin) == (pytest.approx(1.51), pytest.approx(-0.01))
+    assert (made.healed, made.back) == (4.0, 6.0)
+    assert made.split is not None
+    assert made.split.new_primary == "b"
+    assert made.rate[0] == (-2.0, 0)
+    assert sum(count for _, count in made.rate) == sum(
+        a.outcome is Outcome.ACKNOWLEDGED and a.ended < 14.5 for a in WRITES
+    )
+
+
+def test_a_round_that_was_not_judged_or_never_served_again_is_not_sound() -> None:
+    unjudged = figures.figures(scene(), ("kept",), WRITES, WRITES, None, LEASES, OPENED, NODES)
+    assert not unjudged.is_sound
+    silent = figures.figures(scene(), ("kept",), WRITES[:3], WRITES, {1: 1, 2: 1}, LEASES, OPENED, NODES)
+    assert silent.problem == "no write was acknowledged any more"
+    never = scene()
+    never.injected = None
+    never.problems.append("no such process")
+    assert figures.figures(never, ("kept",), (), (), None, (), (), NODES).problem == "no such process"
+
+
+def test_a_session_that_waited_at_the_door_ends_the_routing() -> None:
+    """It was begun before the fault, and the new primary's first acknowledgement is its."""
+    waited = Attempt(1, "fresh", 9.9, 11.0, Outcome.ACKNOWLEDGED, server="b")
+    later = Attempt(2, "kept", 11.5, 11.6, Outcome.ACKNOWLEDGED, server="b")
+    scene = figures.Scene("kill_node", 1, True, victim="a", injected=10.0, ended=12.0)
+    leases, opened = [Lease(10.1, None), Lease(10.2, "b")], [Recovery(10.5, "b", "primary")]
+    made = figures.figures(scene, ("fresh",), (waited, later), (), {1: 1, 2: 1}, leases, opened, ("b",))
+    assert made.split is not None
+    assert made.split.routing == pytest.approx(0.5)

@@ -1,0 +1,265 @@
+"""Cuts, refusals, losses, slow links and disconnections: exactly what is asked for, and exactly that taken away."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from tests.lab.unit.test_faults import FakeGround
+from tests.poolkeeper.unit import deployments
+
+from poolkeeper.core import errors
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import process
+from poolkeeper.system.process import Finished
+from poolkeeper_lab.faults import links, networks, packets, peers, sweep
+from poolkeeper_lab.faults.fault import Fault
+from poolkeeper_lab.faults.host import Ground
+
+SPEC = ClusterSpec()
+CLEAN = "qdisc noqueue 0: dev lo root refcnt 2\nqdisc noqueue 0: dev eth1 root refcnt 2"
+
+
+class Wire(FakeGround):
+    """A container's network as iptables, tc, ip and docker show it."""
+
+    def __init__(self, status: str = "running", rules: Sequence[str] = (), queues: str = CLEAN, is_in: bool = True):
+        super().__init__(status, rules)
+        self.queues, self.is_in = queues, is_in
+
+    def docker(self, *words: str, seconds: float = 60) -> str:
+        super().docker(*words, seconds=seconds)
+        return json.dumps({"poolkeeper": {}} if self.is_in else {}) if words[0] == "inspect" else ""
+
+    def in_network(self, service: str, *argv: str) -> Finished:
+        self.asked.append((service, *argv))
+        if argv[0] == "ip":
+            return Finished(argv, 0, "3069: eth1    inet 10.8.0.11/24 brd 10.8.0.255 scope global eth1\\", "")
+        return Finished(argv, 0, self.queues if argv[0] == "tc" else "\n".join(self.rules), "")
+
+    def ran(self, program: str) -> list[str]:
+        """The command lines of a program in a network, and of docker."""
+        own = [" ".join(words[1:]) for words in self.asked if words[1:2] == (program,)]
+        return own or [" ".join(words) for words in self.asked if words[0] == program]
+
+
+def ground(wire: Wire) -> Ground:
+    return cast(Ground, wire)
+
+
+def test_a_cut_of_ports_meets_either_side_of_tcp_and_no_more() -> None:
+    wire = Wire()
+    packets.DropPackets(ground(wire), "pg_node1", peers.haproxy, ports=(8008, 5432)).inject()
+    tail = f"-p tcp -m multiport --ports 8008,5432 -m comment --comment {packets.MARK} -j DROP"
+    assert wire.ran("iptables") == [
+        f"iptables -w -I INPUT ! -i lo -s 10.8.0.100 {tail}",
+        f"iptables -w -I OUTPUT ! -o lo -d 10.8.0.100 {tail}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        (lambda g: packets.RefusePackets(g, "pg_node1"), "-j REJECT --reject-with icmp-port-unreachable"),
+        (lambda g: packets.ResetConnections(g, "pg_node1", ports=(5432,)), "-j REJECT --reject-with tcp-reset"),
+        (lambda g: packets.LosePackets(g, "pg_node1", 0.2), "-m statistic --mode random --probability 0.2 -j DROP"),
+    ],
+)
+def test_other_ends_of_a_packet(fault: object, verdict: str) -> None:
+    wire = Wire()
+    made: Fault = fault(ground(wire))  # type: ignore[operator]
+    made.inject()
+    assert len(wire.ran("iptables")) == 2
+    assert all(line.endswith(f"--comment {packets.MARK} {verdict}") for line in wire.ran("iptables"))
+    wire.rules = [f"-A INPUT ! -i lo -m comment --comment {packets.MARK} {verdict}"]
+    made.heal()
+    assert wire.ran("iptables")[-1] == f"iptables -w -D INPUT ! -i lo -m comment --comment {packets.MARK} {verdict}"
+
+
+def test_nobody_to_be_cut_off_from_is_not_everybody() -> None:
+    fault = packets.DropPackets(ground(Wire()), "haproxy_pgpool", peers.haproxy)
+    with pytest.raises(errors.ClusterNotUp, match="nobody"):
+        fault.aim()
+
+
+def test_nobody_is_a_peer_of_itself() -> None:
+    for of in (peers.etcd, peers.nodes, peers.haproxy, peers.keeper, peers.balanced_lane, peers.other_side):
+        for service in SPEC.addresses():
+            assert service not in of(SPEC, service)
+    assert [peers.next_node(SPEC, f"pg_node{n}") for n in (1, 2, 3)] == [["pg_node2"], ["pg_node3"], ["pg_node1"]]
+    assert [peers.next_etcd(SPEC, f"etcd{n}") for n in (1, 2, 3)] == [["etcd2"], ["etcd3"], ["etcd1"]]
+
+
+def test_a_split_parts_two_sides_and_nothing_within_a_side() -> None:
+    for node in SPEC.nodes:
+        side = {node.name, peers.beside(SPEC, node.name)}
+        assert len(side) == 2
+        for inside in side:
+            assert set(peers.other_side(SPEC, inside)) == set(SPEC.addresses()) - side
+
+
+def test_a_container_leaves_the_network_and_comes_back_where_it_was() -> None:
+    wire = Wire(is_in=False)
+    fault = networks.LeaveNetwork(ground(wire), "pg_node2")
+    fault.inject()
+    fault.heal()
+    assert wire.ran("network") == [
+        "network disconnect poolkeeper c_pg_node2",
+        "network connect --ip 10.8.0.12 --alias pg_node2 poolkeeper c_pg_node2",
+    ]
+
+
+def test_a_container_that_is_in_the_network_is_left_there_and_one_that_is_down_is_started() -> None:
+    wire = Wire("exited", is_in=True)
+    networks.LeaveNetwork(ground(wire), "pg_node2").heal()
+    assert not wire.ran("network")
+    assert ("start", "c_pg_node2") in wire.asked
+
+
+def test_a_slow_link_is_the_root_of_the_interface_that_has_the_address() -> None:
+    wire = Wire()
+    links.SlowLink(ground(wire), "pg_node1", 512).inject()
+    assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: tbf rate 512kbit burst 2kb latency 400ms"]
+
+
+def test_a_link_that_is_slow_to_some_is_a_class_that_only_they_come_to() -> None:
+    wire = Wire()
+    links.SlowLink(ground(wire), "pg_node1", 64, peers.nodes).inject()
+    root, made, bucket, *filters = wire.ran("tc")
+    assert root == "tc qdisc add dev eth1 root handle 504b: htb"
+    assert made.startswith("tc class add dev eth1 parent 504b: classid 504b:2 htb")
+    assert bucket == "tc qdisc add dev eth1 parent 504b:2 tbf rate 64kbit burst 2kb latency 400ms"
+    assert [line.partition("match ip ")[2] for line in filters] == [
+        "dst 10.8.0.12/32 flowid 504b:2",
+        "dst 10.8.0.13/32 flowid 504b:2",
+    ]
+
+
+def test_late_packets_need_netem() -> None:
+    wire = Wire()
+    links.DelayPackets(ground(wire), "pg_node1", 100, 50).inject()
+    assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: netem delay 100ms 50ms"]
+
+
+def test_only_our_queue_is_deleted_and_no_second_time() -> None:
+    ours = "qdisc htb 504b: dev eth1 root refcnt 2 r2q 10\nqdisc tbf 8001: dev eth1 parent 504b:2 rate 64Kbit"
+    wire = Wire(queues=f"qdisc tbf 8002: dev eth0 root refcnt 2 rate 1Mbit\n{ours}")
+    fault = links.SlowLink(ground(wire), "pg_node1", 64, peers.nodes)
+    fault.heal()
+    assert wire.ran("tc") == ["tc qdisc show", "tc qdisc del dev eth1 root handle 504b:"]
+    wire.queues = CLEAN
+    fault.heal()
+    assert wire.ran("tc")[2:] == ["tc qdisc show"]
+
+
+def test_a_queue_goes_with_the_container() -> None:
+    wire = Wire("exited")
+    links.SlowLink(ground(wire), "pg_node1", 64).heal()
+    assert not wire.ran("tc")
+    assert ("start", "c_pg_node1") in wire.asked
+
+
+def test_nothing_is_left_of_a_container_between_two_starts() -> None:
+    wire = Wire("restarting")
+    for fault in (links.SlowLink(ground(wire), "pg_node1", 64), packets.DropPackets(ground(wire), "pg_node1")):
+        fault.heal()
+    assert not wire.asked
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """A kernel that has these queues, on a machine with everything else."""
+    has = {"tbf", "htb"}
+
+    def run(argv: Sequence[str], timeout: float) -> Finished:
+        del timeout
+        return Finished(tuple(argv), 0 if argv[8] in has else 2, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "find", lambda name: f"/sbin/{name}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    links.kernel_lacks.cache_clear()
+    return has
+
+
+def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = ground(Wire())
+    assert links.SlowLink(wire, "", 1, peers.nodes).available() == ""
+    assert links.DelayPackets(wire, "", 1).available() == "this machine's kernel has no queue netem"
+    links.kernel_lacks.cache_clear()
+    kernel.add("netem")
+    assert links.DelayPackets(wire, "", 1).available() == ""
+    links.kernel_lacks.cache_clear()
+    kernel.clear()
+    assert links.SlowLink(wire, "", 1).available() == "this machine's kernel has no queue tbf"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert links.SlowLink(wire, "", 1).available() == "it needs root on this machine"
+    links.kernel_lacks.cache_clear()
+
+
+def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    del kernel
+    monkeypatch.setattr(sweep.disk_images, "left", lambda _: ())
+    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
+    monkeypatch.setattr(sweep.resource_limits, "restore", lambda *_: None)
+    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
+    rule = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
+    wire = Wire("paused", [rule], "qdisc tbf 504b: dev eth0 root refcnt 2 rate 64Kbit", is_in=False)
+    sweep.sweep(ground(wire))
+    services = SPEC.addresses()
+    for words in ("network connect", "unpause"):
+        assert sum(" ".join(asked).startswith(words) for asked in wire.asked) == len(services)
+    for words in (f"iptables -w -D {rule[3:]}", "tc qdisc del dev eth0 root handle 504b:"):
+        assert [asked[0] for asked in wire.asked if " ".join(asked[1:]) == words] == list(services)
+    links.kernel_lacks.cache_clear()
+
+
+DOOR, RW, POOL = SPEC.haproxy.service, SPEC.lanes.rw.service, SPEC.lanes.pool.service
+
+
+@pytest.mark.parametrize(
+    ("fault", "meets"),
+    [
+        (lambda g: packets.DropPackets(g, RW, peers.haproxy), False),
+        (lambda g: packets.LosePackets(g, RW, 0.2), False),
+        (lambda g: links.SlowLink(g, RW, 256), False),
+        (lambda g: networks.LeaveNetwork(g, RW), False),
+        (lambda g: packets.DropPackets(g, RW, peers.keeper), True),
+        (lambda g: packets.DropPackets(g, "pg_node1", peers.haproxy), True),
+        (lambda g: packets.DropPackets(g, DOOR), True),
+        (lambda g: networks.LeaveNetwork(g, POOL), True),
+    ],
+)
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
+    fault: Callable[[Ground], Fault], meets: bool, is_shared: bool
+) -> None:
+    """It would meet nothing, so what is played then could not fail."""
+    wire = Wire()
+    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
+    assert ("haproxy.unix_sockets" in fault(ground(wire)).unmet()) == (is_shared and not meets)
+
+
+@pytest.mark.parametrize(
+    ("ports", "whom", "meets"),
+    [
+        ((5432,), peers.haproxy, False),
+        ((8008,), peers.haproxy, True),
+        ((), peers.haproxy, True),
+        ((5432,), peers.nodes, True),
+    ],
+)
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_server_that_haproxy_meets_by_a_socket_is_not_cut_from_it(
+    ports: Sequence[int], whom: peers.Peers, meets: bool, is_shared: bool
+) -> None:
+    """Its check, and what goes between the nodes, still passes the network."""
+    wire = Wire()
+    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))  # type: ignore[assignment]
+    cut = packets.DropPackets(ground(wire), "pg_node1", whom, ports=ports)
+    assert ("haproxy.node_sockets" in cut.unmet()) == (is_shared and not meets)

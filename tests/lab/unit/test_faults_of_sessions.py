@@ -1,0 +1,172 @@
+"""Sessions as faults: that they are really held, and that what nobody felt does not count."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+from tests.lab.unit.test_faults_of_pressure import DSN, Noted, on
+
+from poolkeeper.core import errors
+from poolkeeper.system import held_sessions
+from poolkeeper_lab.faults import session_faults
+
+
+class Connection:
+    """A session that was made; it notes what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.closed = 0
+        self.pgconn = SimpleNamespace(send_query=lambda text: self.asked.append(text.decode()), flush=lambda: None)
+
+    def execute(self, statement: bytes) -> Any:
+        self.asked.append(statement.decode())
+        return SimpleNamespace(description=True, fetchall=lambda: [(0,)])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The sessions that were made; the fourth is refused."""
+    there: list[Connection] = []
+
+    def connect(**_: object) -> Connection:
+        if len(there) == 3:
+            raise psycopg.OperationalError("FATAL: sorry, too many clients already")
+        there.append(Connection())
+        return there[-1]
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    return there
+
+
+def test_a_server_is_full_when_it_refuses(made: list[Connection]) -> None:
+    fault = session_faults.FillServer(on(Noted()), "pg_node1")
+    fault.inject()
+    assert len(made) == 3
+    fault.heal()
+    fault.heal()
+    assert [session.closed for session in made] == [1, 1, 1]
+
+
+def test_a_server_that_refuses_nothing_is_not_full(made: list[Connection]) -> None:
+    fake = Noted()
+    fake.place.spec = SimpleNamespace(postgresql=SimpleNamespace(max_connections=1), roles=fake.place.spec.roles)
+    with pytest.raises(errors.EngineFailed, match="refused none"):
+        session_faults.FillServer(on(fake), "pg_node1").inject()
+    assert len(made) == 2
+
+
+def test_a_refusal_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(**_: object) -> None:
+        raise psycopg.OperationalError("FATAL: password authentication failed")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(errors.ServerRefused, match="password"):
+        held_sessions.Held().fill(DSN, 5)
+
+
+def test_a_lane_is_full_when_no_child_is_free(made: list[Connection]) -> None:
+    session_faults.FillLane(on(Noted()), "pgpool").inject()
+    assert len(made) == 3
+    assert [session.asked for session in made] == [["SELECT 1"]] * 3
+    with pytest.raises(errors.UserError, match="lane"):
+        session_faults.FillLane(on(Noted()), "pg_node1").inject()
+
+
+def lane_of(children: int) -> Noted:
+    fake = Noted()
+    lanes = SimpleNamespace(**{key: getattr(fake.place.spec.lanes, key) for key in ("rw", "ro", "pool")})
+    lanes.pool = SimpleNamespace(service="pgpool", num_init_children=children)
+    fake.place.spec = SimpleNamespace(lanes=lanes, roles=fake.place.spec.roles)
+    return fake
+
+
+def test_a_lane_that_refuses_nobody_or_everybody_is_not_full(
+    made: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(errors.EngineFailed, match="took 2 sessions and said nothing"):
+        session_faults.FillLane(on(lane_of(1)), "pgpool").inject()
+    assert len(made) == 2
+
+    def refuse(**_: object) -> None:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    with pytest.raises(errors.EngineFailed, match="took 0 sessions and said"):
+        session_faults.FillLane(on(Noted()), "pgpool").inject()
+
+
+def test_sessions_that_the_other_side_has_given_up_fill_nothing(
+    made: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise psycopg.OperationalError("server closed the connection")
+
+    monkeypatch.setattr(Connection, "execute", gone)
+    with pytest.raises(errors.Unreachable, match="closed the connection"):
+        session_faults.FillLane(on(Noted()), "pgpool").inject()
+    assert made
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [
+        (session_faults.OpenTransaction, session_faults.MESSAGE),
+        (session_faults.LockedTable, "LOCK TABLE poolkeeper_chaos.of_register IN ACCESS EXCLUSIVE MODE"),
+        (session_faults.LongQuery, "SELECT pg_sleep(30)"),
+    ],
+)
+def test_a_session_is_left_in_the_midst(made: list[Connection], kind: type[session_faults.Sessions], last: str) -> None:
+    fault = kind(on(Noted()), "pg_node1")
+    fault.inject()
+    assert made[-1].asked[-1] == last
+    assert "COMMIT" not in made[-1].asked
+    fault.heal()
+    assert made[-1].closed
+
+
+def test_cancelling_counts_only_if_a_commit_waited(made: list[Connection]) -> None:
+    fault = session_faults.CancelWaiting(on(Noted()), "pg_node1", seconds=0.05)
+    with pytest.raises(errors.EngineFailed, match="no commit"):
+        fault.inject()
+    assert "SyncRep" in "".join(made[0].asked)
+
+
+def test_all_sessions_but_the_balanced_lanes_are_ended(made: list[Connection]) -> None:
+    session_faults.EndSessions(on(Noted()), "pg_node1").inject()
+    assert made[0].asked[-1].endswith("usename = 'app' AND client_addr IS DISTINCT FROM '10.8.0.20'")
+
+
+@pytest.mark.parametrize("refusals", [["too many"], ["", "", "too many"], [""]])
+def test_silent_connections_take_each_child_and_nobody_is_let_in(
+    refusals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client comes again while it is let in, as the silent ones may arrive after it; for some seconds."""
+    opened: list[object] = []
+    said, asked, ended = iter(refusals), [], []
+    fault = session_faults.SilentClients(on(Noted()), "pgpool_rw")
+    fault.held = cast(Any, SimpleNamespace(connect=lambda *words: opened.append(words), close=lambda: None))
+
+    def client() -> SimpleNamespace:
+        def fill(*words: object) -> str:
+            asked.append(words)
+            return next(said, refusals[-1])
+
+        return SimpleNamespace(fill=fill, close=lambda: ended.append(True))
+
+    monkeypatch.setattr(session_faults, "Held", client)
+    monkeypatch.setattr(session_faults, "SETTLE_SECONDS", 0.05)
+    if refusals[-1]:
+        fault.inject()
+        assert len(asked) == len(refusals)
+    else:
+        with pytest.raises(errors.EngineFailed, match="let a client in beside 32 connections"):
+            fault.inject()
+    assert len(ended) == len(asked)
+    assert opened == [("127.0.0.1", 5100, 32)]

@@ -1,0 +1,225 @@
+"""Every fault of these scenarios has a way back: from whole and from half an injection, once, twice, and by a sweep.
+
+The containers are a model: they have rules, queues, a network, a state and stopped processes, and nothing is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.lab.unit.test_faults_processes import NODE, POOL
+
+from poolkeeper.core import errors
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system.process import Finished
+from poolkeeper_lab.chaos.scenarios import cut_scenarios, link_scenarios, network_scenarios, process_scenarios
+from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario
+from poolkeeper_lab.faults import links, packets, sweep
+from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.host import Ground, Process
+
+SPEC = ClusterSpec()
+SCENARIOS = (
+    *process_scenarios.SCENARIOS,
+    *network_scenarios.SCENARIOS,
+    *cut_scenarios.SCENARIOS,
+    *link_scenarios.SCENARIOS,
+)
+VICTIMS = {
+    Target.STANDBYS: ("pg_node2", "pg_node3"),
+    Target.PRIMARY_SIDE: ("pg_node1", "etcd1"),
+    Target.STANDBY_SIDE: ("pg_node2", "etcd2"),
+    Target.ETCD_LEADER: ("etcd1",),
+    Target.ETCD_FOLLOWER: ("etcd2",),
+    Target.ETCD_FOLLOWERS: ("etcd2", "etcd3"),
+    Target.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
+    Target.RW_LANE: ("pgpool_rw",),
+    Target.RO_LANE: ("pgpool_ro",),
+    Target.POOL_LANE: ("pgpool",),
+    Target.HAPROXY: ("haproxy_pgpool",),
+    Target.KEEPER: ("keeper",),
+}
+LEFT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class World:
+    """All containers; after `breath` changes the engine fails, if it is not None."""
+
+    def __init__(self, breath: int | None = None) -> None:
+        self.place = SimpleNamespace(spec=SPEC)
+        self.breath = breath
+        self.changes = 0
+        self.rules: dict[str, list[str]] = {name: ["-A INPUT -s 10.0.0.9/32 -j DROP"] for name in SPEC.addresses()}
+        self.queues: dict[str, list[str]] = {name: [] for name in SPEC.addresses()}
+        self.out: set[str] = set()
+        self.stopped: set[tuple[str, int]] = set()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, World) and self.broken() == other.broken()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def broken(self) -> tuple[object, ...]:
+        return self.rules, self.queues, self.out, self.stopped
+
+    def _change(self) -> None:
+        if self.breath is not None and self.changes >= self.breath:
+            raise errors.EngineFailed("no breath left")
+        self.changes += 1
+
+    def container(self, service: str) -> str:
+        return service
+
+    def state(self, service: str) -> dict[str, object]:
+        del service
+        return {"Status": "running", "Paused": False, "Pid": 7}
+
+    def first_process(self, service: str) -> int:
+        del service
+        return 7
+
+    def processes(self, service: str) -> tuple[Process, ...]:
+        found = POOL if service.startswith("pgpool") else NODE
+        return tuple(Process(p.pid, p.parent, p.argv, (service, p.pid) in self.stopped) for p in found)
+
+    def send(self, number: signal.Signals, pids: Sequence[int], service: str) -> None:
+        self._change()
+        for pid in pids:
+            if number is signal.SIGSTOP:
+                self.stopped.add((service, pid))
+            elif number is signal.SIGCONT:
+                self.stopped.discard((service, pid))
+            else:
+                assert number in LEFT
+
+    def docker(self, *words: str, seconds: float = 60) -> str:
+        del seconds
+        service = words[-1]
+        if words[0] == "inspect":
+            return json.dumps({} if service in self.out else {SPEC.project: {}})
+        self._change()
+        if words[:2] == ("network", "disconnect"):
+            self.out.add(service)
+        elif words[:2] == ("network", "connect"):
+            assert words[3] == str(SPEC.addresses()[service])
+            self.out.remove(service)
+        else:
+            raise AssertionError(words)
+        return ""
+
+    def in_network(self, service: str, *argv: str) -> Finished:
+        if argv[0] == "iptables":
+            return self._iptables(service, argv[2], " ".join(argv[3:]))
+        if argv[0] == "ip":
+            return Finished(argv, 0, f"9: eth0    inet {SPEC.addresses()[service]}/24", "")
+        return self._tc(service, argv)
+
+    def _iptables(self, service: str, order: str, rule: str) -> Finished:
+        if order == "-S":
+            return Finished((), 0, "\n".join(self.rules[service]), "")
+        self._change()
+        for one in expanded(rule):
+            if order == "-I":
+                self.rules[service].insert(0, f"-A {one}")
+            elif f"-A {one}" in self.rules[service]:
+                self.rules[service].remove(f"-A {one}")
+            else:
+                return Finished((), 1, "", "no such rule")
+        return Finished((), 0, "", "")
+
+    def _tc(self, service: str, argv: tuple[str, ...]) -> Finished:
+        if argv[1:] == ("qdisc", "show"):
+            return Finished(argv, 0, "\n".join(self.queues[service]), "")
+        self._change()
+        words = " ".join(argv)
+        if argv[1:3] == ("qdisc", "del"):
+            self.queues[service].clear()  # a root takes all below it along
+        elif "root" in argv:
+            assert not self.queues[service]
+            self.queues[service].append(f"qdisc {argv[8]} {argv[7]} dev eth0 root refcnt 2")
+        elif argv[1] == "qdisc":
+            self.queues[service].append(f"qdisc tbf 8001: dev eth0 parent 504b:2 {words}")
+        return Finished(argv, 0, "", "")
+
+
+def expanded(rule: str) -> list[str]:
+    """iptables makes a rule of each address of a list."""
+    listed = next((word for word in rule.split() if "," in word and "." in word), "")
+    return [rule.replace(listed, address) for address in listed.split(",")] if listed else [rule]
+
+
+def played(act: Act, world: World) -> Any:
+    victims = VICTIMS.get(act.target, ("pg_node1",))
+    return act.fault(cast(Ground, world), victims, lambda: None)
+
+
+def without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep of what is no fault of storage: these have tests of their own."""
+    monkeypatch.setattr(sweep.disk_images, "left", lambda _: ())
+    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def can_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (packets.DropPackets, links.SlowLink):
+        monkeypatch.setattr(kind, "available", lambda _: "")
+    without_storage(monkeypatch)
+
+
+def acts(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:
+    return [pytest.param(a, id=f"{s.name}-{n}") for s in SCENARIOS if of(s) for n, a in enumerate(s.acts)]
+
+
+@pytest.mark.parametrize("act", acts())
+def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_again(act: Act) -> None:
+    world = World()
+    fault = played(act, world)
+    fault.aim()
+    assert world.changes == 0
+    fault.inject()
+    assert world.changes > 0
+    fault.heal()
+    assert world == World()
+    fault.heal()
+    assert world == World()
+
+
+@pytest.mark.parametrize("act", acts())
+def test_half_an_injection_is_taken_back(act: Act) -> None:
+    for breath in range(12):
+        world = World(breath)
+        fault = played(act, world)
+        fault.aim()
+        try:
+            fault.inject()
+        except errors.EngineFailed:
+            world.breath = None
+        else:
+            break
+        fault.heal()
+        assert world == World(), breath
+
+
+@pytest.mark.parametrize("act", acts())
+def test_a_sweep_takes_away_what_a_killed_run_left(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep.resource_limits, "restore", lambda *_: None)
+    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
+    world = World()
+    fault = played(act, world)
+    fault.aim()
+    fault.inject()
+    sweep.sweep(cast(Ground, world))
+    assert world == World()
+
+
+def test_a_fault_that_is_not_taken_back_is_seen() -> None:
+    world = World()
+    fault = packets.DropPackets(cast(Ground, world), "pg_node1")
+    fault.inject()
+    assert world != World()

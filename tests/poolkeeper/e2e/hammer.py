@@ -1,0 +1,231 @@
+"""Hammers a lane with write-then-read and says, construct by construct, what came of it.
+
+A construct is a few statements with what each must give (`constructs.py`), run in its own session, once a protocol.
+`ReplayPaused` is the planted fault: the standbys keep receiving WAL but show none of it, so that a read of one's own
+write that goes to a standby is wrong every time, not one time in a thousand.
+
+Not promised: anything about load; see `poolkeeper_lab.bench` for that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString, Protocol, cast
+
+import psycopg
+
+SIMPLE, EXTENDED, PREPARED = "simple", "extended", "prepared"
+PROTOCOLS = (SIMPLE, EXTENDED, PREPARED)
+CONNECT_TRIES = 60
+LAG_LIMIT = 400_000  # bytes; well below the lane's delay_threshold, above which Pgpool itself avoids the standby
+HOLD_TRIES = 20
+Connection = psycopg.Connection[Any]
+_keys = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 1_000)
+
+
+class Cluster(Protocol):
+    """The part of the `cluster` fixture that the hammer uses."""
+
+    def dsn(self, door: str, role: str = "app", dbname: str | None = None) -> str:
+        """A libpq connection string."""
+
+
+class WrongAnswer(Exception):
+    """A statement succeeded and gave something else than PostgreSQL gives: a stale or an impossible answer."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one construct: `ok`, `wrong` (an answer PostgreSQL never gives), a SQLSTATE, or `lost`."""
+
+    name: str
+    protocol: str
+    verdict: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verdict:6} {self.protocol:9} {self.name:52} {self.detail}"
+
+
+class Session:
+    """A connection, a key of its own to write under, and the protocol its statements go by."""
+
+    def __init__(self, connection: Connection, protocol: str = SIMPLE) -> None:
+        self.connection = connection
+        self.protocol = protocol
+        self.key = next(_keys)
+
+    def run(self, sql: str) -> str:
+        """The first column of the first row as text; `nothing` where there is no row."""
+        query = cast(LiteralString, sql.replace(":k", str(self.key)))
+        forced = {SIMPLE: {}, EXTENDED: {"binary": True, "prepare": False}, PREPARED: {"prepare": True}}
+        cursor = self.connection.execute(query, **forced[self.protocol])  # type: ignore[arg-type]
+        row = cursor.fetchone() if cursor.description else None
+        return "nothing" if row is None else str(row[0])
+
+    def step(self, line: str) -> None:
+        """Runs `sql`, `sql --> expected value` or `sql !!> expected SQLSTATE`."""
+        sql, _, state = line.partition(" !!> ")
+        sql, _, expected = sql.partition(" --> ")
+        if not state:
+            self.expect(self.run(sql), expected, sql)
+            return
+        try:
+            got = self.run(sql)
+        except psycopg.Error as error:
+            if self.connection.closed or error.sqlstate != state:
+                raise
+        else:
+            raise WrongAnswer(f"{sql}: gave {got}, must fail with {state}")
+
+    def expect(self, got: str, expected: str, what: str) -> None:
+        """Raises WrongAnswer where they differ; an empty `expected` is no expectation."""
+        if expected and got != expected.replace(":k", str(self.key)):
+            raise WrongAnswer(f"{what}: gave {got}, must give {expected}")
+
+
+Construct = Callable[[Session], None]
+
+
+def script(lines: Iterable[str]) -> Construct:
+    """The construct that takes these steps."""
+
+    def run(session: Session) -> None:
+        for line in lines:
+            session.step(line)
+
+    return run
+
+
+@contextmanager
+def session(dsn: str, protocol: str = SIMPLE, on_standby: bool = False) -> Iterator[Session]:
+    """A new session; `on_standby`: one whose reads Pgpool sends to a standby. The last one tried is the answer."""
+    for _ in range(CONNECT_TRIES):
+        with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
+            if on_standby and not reads_from_standby(connection):
+                continue
+            yield Session(connection, protocol)
+            return
+    raise AssertionError(f"{CONNECT_TRIES} sessions and none reads from a standby: nothing is balanced")
+
+
+def reads_from_standby(connection: Connection) -> bool:
+    """Where this session's reads go now; pg_is_in_recovery() is volatile, a write to Pgpool, and would tell nothing."""
+    row = connection.execute("SELECT current_setting('in_hot_standby') = 'on'").fetchone()
+    return row is not None and bool(row[0])
+
+
+def attempt(dsn: str, name: str, construct: Construct, protocol: str = SIMPLE, on_standby: bool = False) -> Outcome:
+    """Runs one construct in a session of its own. Never raises for what the server did."""
+    with session(dsn, protocol, on_standby) as current:
+        try:
+            construct(current)
+        except WrongAnswer as error:
+            return Outcome(name, protocol, "wrong", str(error))
+        except psycopg.Error as error:
+            verdict = "lost" if current.connection.closed else str(error.sqlstate)
+            return Outcome(name, protocol, verdict, str(error).partition("\n")[0])
+    return Outcome(name, protocol, "ok")
+
+
+def hammer(dsn: str, constructs: dict[str, Construct], seconds: float, sessions: int = 4) -> Counter[str]:
+    """Runs constructs at random-like interleaving in `sessions` threads for `seconds`; counts the verdicts."""
+    counts: Counter[str] = Counter()
+    lock = threading.Lock()
+    end = time.monotonic() + seconds
+    jobs = itertools.cycle(itertools.product(constructs.items(), PROTOCOLS))
+
+    def work() -> None:
+        while time.monotonic() < end:
+            with lock:
+                (name, construct), protocol = next(jobs)
+            outcome = attempt(dsn, name, construct, protocol)
+            with lock:
+                counts[outcome.verdict if outcome.verdict == "ok" else str(outcome)] += 1
+
+    threads = [threading.Thread(target=work) for _ in range(sessions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return counts
+
+
+class ReplayPaused:
+    """Stops replay on every standby while the block runs, and lets it catch up when it grows too old."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        doors = [psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) for i in (1, 2, 3)]
+        self.standbys = [node for node in doors if reads_from_standby(node)]
+        (self.primary,) = (node for node in doors if node not in self.standbys)
+
+    def __enter__(self) -> ReplayPaused:
+        self.catch_up()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.primary.close()
+        for node in self.standbys:
+            node.execute("SELECT pg_wal_replay_resume()")
+            node.close()
+
+    def hold(self, attempt: Callable[[], Outcome]) -> Outcome:
+        """What comes of an attempt during all of which replay stood still; Patroni resumes it every `loop_wait`."""
+        for _ in range(HOLD_TRIES):
+            if self.lag() > LAG_LIMIT:
+                self.catch_up()
+            self.pause()
+            outcome = attempt()
+            if all(self.is_paused(node) for node in self.standbys):
+                return outcome
+        raise AssertionError(f"{HOLD_TRIES} attempts and replay was resumed in the midst of each")
+
+    def is_paused(self, node: Connection) -> bool:
+        """Whether replay has stopped there."""
+        return one(node, "SELECT pg_get_wal_replay_pause_state()") == "paused"
+
+    def pause(self) -> None:
+        """Waits until replay has stopped everywhere; asks again each time, as Patroni may have resumed it meanwhile."""
+
+        def stopped(node: Connection) -> bool:
+            node.execute("SELECT pg_wal_replay_pause()")
+            return self.is_paused(node)
+
+        for node in self.standbys:
+            wait_for(lambda node=node: stopped(node), "replay to stop")
+
+    def lag(self) -> int:
+        """Bytes of WAL that the standby furthest behind has not replayed."""
+        now = one(self.primary, "SELECT pg_current_wal_lsn()")
+        return max(int(one(node, f"SELECT '{now}'::pg_lsn - pg_last_wal_replay_lsn()")) for node in self.standbys)
+
+    def catch_up(self) -> None:
+        """Resumes and waits until every standby shows what the primary has now."""
+        target = one(self.primary, "SELECT pg_current_wal_lsn()")
+        query = f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn"
+        for node in self.standbys:
+            node.execute("SELECT pg_wal_replay_resume()")
+        for node in self.standbys:
+            wait_for(lambda node=node: one(node, query), f"replay up to {target}")
+
+
+def one(connection: Connection, sql: str) -> Any:
+    """The only value of the only row."""
+    row = connection.execute(cast(LiteralString, sql)).fetchone()
+    assert row is not None, sql
+    return row[0]
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
+    """Asks until it is true; fails at the deadline, naming what it waited for."""
+    end = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        pause.wait(0.005)

@@ -1,0 +1,196 @@
+"""What the keeper's tests share: its journal, Pgpool's view, the store, and what is killed and healed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e.hammer import wait_for
+
+from poolkeeper.core import errors
+from poolkeeper.model.assessment import Level
+from poolkeeper.model.decision import Verb
+from poolkeeper.system import cluster_store, etcd_kv, pcp
+
+SECONDS = 5.0  # for one conversation
+Event = dict[str, Any]
+T = TypeVar("T")
+
+
+def read_journal(text: str) -> list[Event]:
+    """The keeper's lines."""
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+class Journal:
+    """What the keeper's container has said since now; to be killed loses it nothing of that."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._container = cluster.container(cluster.place.spec.keeper.service)
+        self._before = len(self._all())
+
+    def _all(self) -> list[Event]:
+        return read_journal(self._cluster.docker("logs", self._container))
+
+    def find(self, **wanted: str) -> list[Event]:
+        """Events since then whose entries hold these words."""
+        said = self._all()[self._before :]
+        return [event for event in said if all(word in str(event.get(key)) for key, word in wanted.items())]
+
+    def wait(self, seconds: float = 20, **wanted: str) -> None:
+        """Until there is such an event."""
+        wait_for(lambda: self.find(**wanted), f"an event {wanted}", seconds)
+
+    def releases(self) -> list[Event]:
+        """Early releases that were done."""
+        return self.find(event="done", what=Verb.RELEASE.value)
+
+
+def pool_view(cluster: Cluster) -> dict[str, pcp.PcpNode]:
+    """The balanced lane's backends as its Pgpool-II has them; none while it does not answer."""
+
+    async def look(session: pcp.Session) -> dict[str, pcp.PcpNode]:
+        return {node.hostname: node for node in await session.nodes()}
+
+    try:
+        return _with_pool(cluster, look)
+    except (errors.Unreachable, errors.ServerRefused):
+        return {}
+
+
+def tell_pool(cluster: Cluster, node: str, *, promote: bool) -> None:
+    """`pcp_promote_node`, or `pcp_detach_node`, of a node."""
+    index = [each.name for each in cluster.place.spec.nodes].index(node)
+
+    async def tell(session: pcp.Session) -> None:
+        await (session.promote(index) if promote else session.detach(index))
+
+    _with_pool(cluster, tell)
+
+
+def _with_pool(cluster: Cluster, act: Callable[[pcp.Session], Awaitable[T]]) -> T:
+    spec = cluster.place.spec
+
+    async def converse() -> T:
+        address, password = str(spec.lanes.pool.address), cluster.secret("pcp")
+        session = await pcp.connect(address, spec.pgpool.pcp_port, spec.roles.pcp, password, SECONDS)
+        try:
+            return await act(session)
+        finally:
+            await session.close()
+
+    return asyncio.run(converse())
+
+
+def pool_primary(cluster: Cluster) -> str:
+    """The one backend that Pgpool-II has as primary, and up; "" without one."""
+    found = [n.hostname for n in pool_view(cluster).values() if n.role == "primary" and n.status in ("up", "waiting")]
+    return found[0] if len(found) == 1 else ""
+
+
+def read_key(cluster: Cluster, key: str) -> str | None:
+    """A key of etcd."""
+
+    async def read(store: etcd_kv.Store) -> str | None:
+        return next((pair.value for pair in (await store.read(key))[1] if pair.key == key), None)
+
+    return _with_store(cluster, read)
+
+
+def put_key(cluster: Cluster, key: str, value: str) -> None:
+    """Write a key of etcd, as anybody could."""
+
+    async def put(store: etcd_kv.Store) -> int:
+        return await store.put(key, value)
+
+    _with_store(cluster, put)
+
+
+def _with_store(cluster: Cluster, act: Callable[[etcd_kv.Store], Awaitable[T]]) -> T:
+    async def converse() -> T:
+        store = etcd_kv.Store([str(member.address) for member in cluster.place.spec.etcd.members], SECONDS)
+        try:
+            return await act(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(converse())
+
+
+def lease_owner(cluster: Cluster) -> str | None:
+    """Who holds the lease; None where nobody does, or etcd does not say."""
+    try:
+        return read_key(cluster, cluster_store.leader_key(cluster.place.spec.name))
+    except errors.Unreachable:
+        return None
+
+
+@contextmanager
+def foreign_record(cluster: Cluster, node: str, **changes: str) -> Iterator[None]:
+    """The node's record says otherwise for the length of the block; a node that starts meanwhile writes its own."""
+    key = cluster_store.record_key(cluster.place.spec.name, node)
+    true = read_key(cluster, key)
+    assert true is not None
+    planted = json.dumps({**json.loads(true), **changes})
+    put_key(cluster, key, planted)
+    try:
+        yield
+    finally:
+        if read_key(cluster, key) == planted:
+            put_key(cluster, key, true)
+
+
+@contextmanager
+def edited(cluster: Cluster, **settings: str) -> Iterator[None]:
+    """The keeper with other settings (TOML), applied by `up`; and back."""
+    file = cluster.folder / "cluster.toml"
+    before = text = file.read_text()
+    for key, value in settings.items():
+        line = f"{key} = {value}"
+        text, count = re.subn(rf"(?m)^{key} = .*$", line.replace("\\", r"\\"), text)
+        assert count == 1, key
+    file.write_text(text)
+    try:
+        cluster.ok("up")
+        yield
+    finally:
+        file.write_text(before)
+        cluster.ok("up")
+
+
+@contextmanager
+def killed(cluster: Cluster, *services: str) -> Iterator[None]:
+    """`docker kill` of these; at the end they are started again, and all is healthy."""
+    for service in services:
+        cluster.docker("kill", cluster.container(service))
+    try:
+        yield
+    finally:
+        for service in services:
+            cluster.docker("start", cluster.container(service))
+        cluster.wait_healthy()
+
+
+def heal(cluster: Cluster) -> None:
+    """Whatever a test did, the next one finds a healthy cluster."""
+    if cluster.assess().level is not Level.HEALTHY:
+        cluster.ok("up")
+
+
+def inner_dsn(cluster: Cluster) -> str:
+    """Straight to HAProxy's inner port of the read-only lane, where every session is a new one."""
+    spec = cluster.place.spec
+    where = f"host={spec.haproxy.address} port={spec.haproxy.standby_port}"
+    return f"{where} user={spec.roles.app} password={cluster.secret('app')} dbname={spec.roles.app_database}"
+
+
+def new_primary(cluster: Cluster, former: str, seconds: float = 15) -> str:
+    """Wait until another node holds the lease; its name."""
+    wait_for(lambda: lease_owner(cluster) not in (None, former), f"a primary after {former}", seconds)
+    return str(lease_owner(cluster))

@@ -1,0 +1,104 @@
+"""A Pgpool-II that contradicts itself: planted by the race in its source, seen by clients alone, mended by keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e.hammer import wait_for
+
+from poolkeeper.model.decision import Verb
+from poolkeeper_lab.faults import choices
+from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.packets import DropPackets
+
+pytestmark = pytest.mark.e2e
+
+SYN_SENT = "02"  # /proc/net/tcp: the state of a connection whose first packet is not answered
+SIGN = "kind does not match between main(0) slot[0]"
+
+
+@pytest.fixture(autouse=True)
+def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+    yield
+    keeping.heal(cluster)
+
+
+def answer(cluster: Cluster) -> str:
+    """Of one new session through 9999: "" if it is let in, else why not."""
+    try:
+        with psycopg.connect(cluster.dsn("pool"), connect_timeout=15) as session:
+            session.execute("SELECT 1")
+    except psycopg.Error as e:
+        return str(e)
+    return ""
+
+
+def is_connecting(ground: Ground, service: str, address: str) -> bool:
+    """Does a child of Pgpool-II wait for the answer of a server at this address? Its health check may do so as well."""
+    table = Path(f"/proc/{ground.first_process(service)}/net/tcp").read_text().splitlines()[1:]
+    wanted = "".join(f"{int(part):02X}" for part in reversed(address.split("."))) + f":{5432:04X}"
+    rows = [line.split() for line in table]
+    waiting = {f"socket:[{row[9]}]" for row in rows if row[2] == wanted and row[3] == SYN_SENT}
+    return any(waiting & open_files(child.pid) for child in choices.pool_children(ground.processes(service)))
+
+
+def open_files(pid: int) -> set[str]:
+    """What the file descriptors of a process lead to; without those that it closed meanwhile, none if it ended."""
+    found: set[str] = set()
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return found
+    for descriptor in descriptors:
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(descriptor.readlink()))
+    return found
+
+
+def contradict(cluster: Cluster, node: str) -> None:
+    """A child of the balanced lane is still connecting to this node while it is detached, and gets through then."""
+    ground, service = Ground(cluster.place), cluster.place.spec.lanes.pool.service
+    address = str(cluster.place.spec.addresses()[node])
+    cut = DropPackets(ground, service, [address])
+    cut.aim()
+    late = threading.Thread(target=answer, args=(cluster,))
+    cut.inject()
+    try:
+        late.start()
+        wait_for(lambda: is_connecting(ground, service, address), "a child that waits for the node")
+        keeping.tell_pool(cluster, node, promote=False)
+        wait_for(lambda: keeping.pool_view(cluster)[node].status == "down", "the detached node", 20)
+    finally:
+        cut.heal()
+        late.join(30)
+
+
+def test_a_lane_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
+    """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
+    spec = cluster.place.spec
+    first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
+    if cluster.primary() == first:
+        cluster.ok("switchover")
+        cluster.wait_healthy()
+    cluster.docker("restart", cluster.container(spec.lanes.pool.service))  # so that no child has a pooled connection
+    cluster.wait_healthy()
+    journal = keeping.Journal(cluster)
+    cluster.docker("stop", keeper)
+    try:
+        contradict(cluster, first)
+        wait_for(lambda: keeping.pool_view(cluster)[first].status == "up", "the node to be up in Pgpool's view")
+        assert SIGN in answer(cluster)
+        assert {node.status for node in keeping.pool_view(cluster).values()} == {"up"}
+    finally:
+        cluster.docker("start", keeper)
+    wait_for(lambda: answer(cluster) == "", "sessions to be let in again", 40)
+    cluster.wait_healthy()
+    assert journal.find(event="done", what=Verb.DETACH.value, node=first)
+    assert not journal.find(event="decided", what=Verb.RESTART.value)

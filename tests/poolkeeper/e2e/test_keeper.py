@@ -1,0 +1,95 @@
+"""The keeper mends what went wrong behind its back, may be killed at any moment, and does nothing where it is blind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e.hammer import wait_for
+from tests.poolkeeper.e2e.test_operations import Writer, standbys
+
+from poolkeeper.model.assessment import Level
+from poolkeeper.model.decision import Verb
+from poolkeeper_lab.faults.host import Ground
+
+pytestmark = pytest.mark.e2e
+
+CORRECTIONS = {verb.value for verb in (Verb.PROMOTE, Verb.ATTACH, Verb.DETACH, Verb.RESTART)}
+
+
+@pytest.fixture(autouse=True)
+def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+    yield
+    keeping.heal(cluster)
+
+
+@pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
+def test_stale_view_of_pgpool_is_mended(cluster: Cluster, wrong: str) -> None:
+    """Planted by PCP while no keeper is there, so that it stays; mended as soon as one is."""
+    primary, victim = cluster.primary(), standbys(cluster)[0]
+    keeper = cluster.container(cluster.place.spec.keeper.service)
+    journal = keeping.Journal(cluster)
+    cluster.docker("stop", keeper)
+    if wrong == "a false primary":
+        keeping.tell_pool(cluster, victim, promote=True)
+        wait_for(lambda: keeping.pool_primary(cluster) == victim, "the false primary")
+    else:
+        keeping.tell_pool(cluster, victim, promote=False)
+        wait_for(lambda: keeping.pool_view(cluster)[victim].status == "down", "the detached standby")
+    assert any(victim in str(finding) for finding in cluster.assess().findings)
+    cluster.docker("start", keeper)
+    assert cluster.wait_healthy(40).primary == primary
+    assert [event for event in journal.find(event="done") if event["what"] in CORRECTIONS]
+    assert not journal.releases()
+
+
+def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: Cluster) -> None:
+    """It comes back with no memory while roles move, and is given the right view before the old node is back."""
+    former = cluster.primary()
+    with keeping.killed(cluster, former):
+        cluster.docker("restart", "--time", "0", cluster.container(cluster.place.spec.lanes.pool.service))
+        primary = keeping.new_primary(cluster, former)
+        wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
+        wait_for(lambda: keeping.pool_view(cluster)[former].status == "down", "the dead node to be down in it", 20)
+    assert cluster.primary() == primary
+
+
+@pytest.mark.parametrize("moment", ["the death", "a correction"])
+def test_keeper_killed_in_the_middle(cluster: Cluster, moment: str) -> None:
+    """With the primary, or between a decision about Pgpool's view and its effect: the next one ends the work."""
+    former, keeper = cluster.primary(), cluster.place.spec.keeper.service
+    ground, journal = Ground(cluster.place), keeping.Journal(cluster)
+    pid = ground.first_process(keeper)
+    with Writer(cluster) as writer, keeping.killed(cluster, former):
+        if moment == "a correction":
+            wait_for(lambda: {e["what"] for e in journal.find(event="decided")} & CORRECTIONS, "a correction", 30)
+        ground.send(signal.SIGKILL, [pid], keeper)
+        primary = keeping.new_primary(cluster, former, 40)
+        wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
+    assert ground.first_process(keeper) != pid
+    assert writer.lost() == set()
+
+
+def test_blind_keeper_does_nothing_and_says_so(cluster: Cluster) -> None:
+    """With the majority of etcd frozen, not even a death that it sees makes it act."""
+    former = cluster.primary()
+    journal = keeping.Journal(cluster)
+    frozen = [cluster.container(member.name) for member in cluster.place.spec.etcd.members[:2]]
+    cluster.docker("pause", *frozen)
+    try:
+        journal.wait(30, event="store", state="unknown")
+        known = len(journal.find(event="decided"))
+        cluster.docker("kill", cluster.container(former))
+        journal.wait(10, event="seen", node=former, process="dead")
+        assert cluster.assess().level is not Level.HEALTHY  # and time goes by
+        assert len(journal.find(event="decided")) == known
+        assert not journal.releases()
+    finally:
+        cluster.docker("unpause", *frozen)
+    journal.wait(30, event="store", state="answers again")
+    keeping.new_primary(cluster, former, 60)
+    cluster.docker("start", cluster.container(former))
+    cluster.wait_healthy()

@@ -1,0 +1,242 @@
+"""What is done to a running cluster on purpose: it is done, or refused with a reason, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import pytest
+from tests.clusters import Cluster, load_json
+
+from poolkeeper.model.assessment import Level
+from poolkeeper.render import patroni_config
+
+pytestmark = pytest.mark.e2e
+
+REFUSED = 37
+PAUSE = 10.0  # seconds: bounds an outage on a busy machine; how short it is, the drill measures
+STARTED = "SELECT pg_postmaster_start_time(), (pg_control_system()).system_identifier"
+
+
+@pytest.fixture(autouse=True)
+def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+    """Whatever a test did, the next one finds a healthy cluster."""
+    yield
+    cluster.ok("up")
+
+
+def standbys(cluster: Cluster) -> list[str]:
+    """The nodes that are not the primary."""
+    primary = cluster.primary()
+    return [node.name for node in cluster.place.spec.nodes if node.name != primary]
+
+
+def started(cluster: Cluster, *names: str) -> dict[str, Any]:
+    """When these nodes' PostgreSQL was started; all nodes' where none is named."""
+    found = {}
+    for i, node in enumerate(cluster.place.spec.nodes, start=1):
+        if names and node.name not in names:
+            continue
+        with psycopg.connect(cluster.dsn(f"node{i}", "superuser")) as session:
+            ((at, _),) = session.execute(STARTED).fetchall()
+            found[node.name] = at
+    return found
+
+
+class Writer:
+    """A client that writes numbers through the read-write door, each on a fresh connection, until it is stopped."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.acknowledged: list[int] = []
+        self.errors: list[str] = []
+        self._dsn = cluster.dsn("rw")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+        with psycopg.connect(self._dsn, autocommit=True) as session:
+            session.execute("DROP TABLE IF EXISTS numbers")
+            session.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
+
+    def __enter__(self) -> Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+
+    def _write(self) -> None:
+        n = 0
+        while not self._stop.is_set():
+            n += 1
+            try:
+                with psycopg.connect(self._dsn, autocommit=True, connect_timeout=15) as session:
+                    session.execute("INSERT INTO numbers VALUES (%s)", [n])
+                self.acknowledged.append(n)
+            except psycopg.Error as e:
+                self.errors.append(str(e))
+
+    def lost(self) -> set[int]:
+        """Acknowledged numbers that are not there."""
+        with psycopg.connect(self._dsn) as session:
+            there = {row[0] for row in session.execute("SELECT n FROM numbers").fetchall()}
+        return set(self.acknowledged) - there
+
+
+def test_switchover_moves_the_role_and_loses_nothing(cluster: Cluster) -> None:
+    """Roles move, every view follows, the pause is measured, and each acknowledged write is there."""
+    former = cluster.primary()
+    with Writer(cluster) as writer:
+        document = load_json(cluster.ok("switchover", "--json"))
+    assert document["former"] == former
+    judged = cluster.assess()
+    assert judged.primary == document["primary"] != former
+    assert judged.level is Level.HEALTHY, [str(finding) for finding in judged.findings]
+    assert 0 < float(str(document["pause"])) <= PAUSE
+    assert 0 < float(str(document["write_pause"])) <= PAUSE
+    assert document["steps"]
+    assert writer.acknowledged
+    assert writer.lost() == set()
+
+
+def test_switchover_to_a_named_node(cluster: Cluster) -> None:
+    wanted = standbys(cluster)[-1]
+    done = cluster.run("switchover", "--to", wanted)
+    assert done.returncode == 0, done.stderr
+    assert f"→ {wanted}" in done.stdout
+    assert cluster.primary() == wanted
+
+
+def test_dry_run_changes_nothing(cluster: Cluster) -> None:
+    primary, before = cluster.primary(), started(cluster)
+    document = load_json(cluster.ok("switchover", "--dry-run", "--json"))
+    assert (document["leader"], document["allowed"]) == (primary, True)
+    assert document["candidate"] in standbys(cluster)
+    assert "✔" in cluster.ok("switchover", "--dry-run")
+    assert (cluster.primary(), started(cluster)) == (primary, before)
+
+
+def test_operations_are_refused_while_standbys_are_out(cluster: Cluster) -> None:
+    """A switchover to the leader, to a node that is stopped, and when no standby is left; a restart while one is out.
+
+    A reason each, and nothing is begun.
+    """
+    primary, before, (first, second) = cluster.primary(), started(cluster), standbys(cluster)
+    refused(cluster, primary, "switchover", "--to", primary)
+    cluster.docker("stop", cluster.container(first))
+    refused(cluster, primary, "switchover", "--to", first)
+    assert first in refused(cluster, primary, "restart", second).stderr
+    refused(cluster, primary, "restart")
+    assert started(cluster, second) == {second: before[second]}
+    cluster.docker("stop", cluster.container(second))
+    refused(cluster, primary, "switchover")
+    refused(cluster, primary, "switchover", "--dry-run")
+    assert cluster.run("switchover", "--to", "nobody").returncode == 35
+
+
+def refused(cluster: Cluster, primary: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command is refused, and the primary is what it was."""
+    done = cluster.run(*words)
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert cluster.primary() == primary
+    return done
+
+
+def test_rolling_restart_restarts_every_node(cluster: Cluster) -> None:
+    """Each PostgreSQL is a new process, the former primary is restarted last, and nothing acknowledged is lost."""
+    former, before = cluster.primary(), started(cluster)
+    with Writer(cluster) as writer:
+        document = load_json(cluster.ok("restart", "--json"))
+    after = started(cluster)
+    assert all(after[node] > before[node] for node in before)
+    assert isinstance(nodes := document["nodes"], list)
+    assert nodes[-1] == former
+    assert after[former] == max(after.values())
+    assert cluster.primary() != former
+    assert writer.lost() == set()
+
+
+def test_restart_of_one_standby_leaves_the_others_alone(cluster: Cluster) -> None:
+    primary, before, node = cluster.primary(), started(cluster), standbys(cluster)[0]
+    cluster.ok("restart", node)
+    after = started(cluster)
+    assert {name for name in before if after[name] != before[name]} == {node}
+    assert cluster.primary() == primary
+
+
+def test_maintenance_mode_is_seen_and_forbids(cluster: Cluster) -> None:
+    """While it is on, status says so, and no operation moves a role; off, everything is as before."""
+    primary = cluster.primary()
+    try:
+        cluster.ok("maintenance", "on")
+        judged = cluster.assess()
+        assert judged.level is Level.DEGRADED
+        assert any("maintenance" in finding.message or "paused" in finding.message for finding in judged.findings)
+        assert "already" in cluster.run("maintenance", "on").stderr
+        refused(cluster, primary, "switchover")
+        refused(cluster, primary, "restart")
+    finally:
+        cluster.ok("maintenance", "off")
+    assert cluster.wait_healthy(30).primary == primary
+
+
+def test_reinit_clones_a_standby_anew(cluster: Cluster) -> None:
+    """A file that the old copy alone had is gone; the node streams, and Pgpool has it."""
+    primary, node = cluster.primary(), standbys(cluster)[0]
+    container, marker = cluster.container(node), f"{patroni_config.DATA_DIRECTORY}/of_the_old_copy"
+    cluster.docker("exec", "-u", "postgres", container, "touch", marker)
+    assert cluster.run("reinit", node).returncode == 35, "without a terminal and without --yes"
+    refused(cluster, primary, "reinit", primary, "--yes")
+    cluster.ok("reinit", node, "--yes")
+    assert cluster.assess().level is Level.HEALTHY
+    gone = subprocess.run(["docker", "exec", container, "test", "-e", marker], check=False, timeout=30)
+    assert gone.returncode == 1
+
+
+def test_events_tell_a_switchover_in_order(cluster: Cluster) -> None:
+    """The steps of each part, in the order in which they must have been."""
+    cluster.ok("switchover")
+    former_story = story(cluster)
+    document = load_json(cluster.ok("switchover", "--json"))
+    told = story(cluster)
+    assert (told["kind"], told["former"], told["primary"]) == ("switchover", document["former"], document["primary"])
+    assert datetime.fromisoformat(told["began"]) > datetime.fromisoformat(former_story["began"])
+    steps = told["steps"]
+    assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
+    former, primary = document["former"], document["primary"]
+    order = [
+        ("switchover asked for", former),
+        ("demoted", former),
+        ("lease taken", primary),
+        ("promoted", primary),
+        ("streams", former),
+    ]
+    firsts = [first(steps, act, node) for act, node in order]
+    assert firsts == sorted(firsts)
+    assert first(steps, "route open", primary) > 0
+    assert {cluster.place.spec.haproxy.service, former, primary} <= {step["service"] for step in steps}
+    assert f"{former} → {primary}" in cluster.ok("events", "--since", "5m")
+
+
+def story(cluster: Cluster) -> dict[str, Any]:
+    """What `events` tells."""
+    document = json.loads(cluster.ok("events", "--since", "5m", "--json"))
+    assert isinstance(document, dict)
+    return document
+
+
+def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
+    """The offset of the first such step of that node, in milliseconds."""
+    found = [step["offset_ms"] for step in steps if (step["act"], step["node"]) == (act, node)]
+    assert found, f"no step {act!r} of {node}: {steps}"
+    return int(found[0])
+
+
+def test_events_of_a_quiet_time_are_none(cluster: Cluster) -> None:
+    time.sleep(2)  # so that the last second holds nothing of the tests before: what is waited for is the time itself
+    assert cluster.run("events", "--since", "1s").returncode == 1

@@ -1,0 +1,133 @@
+"""5101 is read-only before, during and after a role change, never too old, and has a policy for want of a standby."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e import in_vain, keeping
+from tests.poolkeeper.e2e.hammer import wait_for
+from tests.poolkeeper.e2e.test_operations import Writer, standbys
+
+from poolkeeper.model import proxies
+from poolkeeper.system import haproxy_runtime
+from poolkeeper_lab.faults.host import Ground
+
+pytestmark = pytest.mark.e2e
+
+BOUND = 5  # seconds that a standby may be behind
+HERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
+
+
+@pytest.fixture(autouse=True)
+def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+    yield
+    keeping.heal(cluster)
+
+
+@pytest.fixture(scope="module")
+def lenient(cluster: Cluster) -> Iterator[Cluster]:
+    """Reads go to the primary where no standby is fit, and a standby is soon unfit."""
+    with keeping.edited(cluster, read_fallback='"primary"', max_read_staleness_seconds=str(BOUND)):
+        yield cluster
+
+
+def address(cluster: Cluster, node: str) -> str:
+    """A node's address in the network."""
+    return str(cluster.place.spec.addresses()[node])
+
+
+def readers(dsn: str, count: int = 8) -> Counter[str]:
+    """Where so many new sessions are served; "" for those that are refused."""
+    found: Counter[str] = Counter()
+    for _ in range(count):
+        try:
+            with psycopg.connect(f"{dsn} connect_timeout=10", autocommit=True) as session:
+                found[session.execute(HERE).fetchall()[0][0]] += 1
+        except psycopg.Error:
+            found[""] += 1
+    return found
+
+
+def wait_reader(cluster: Cluster, node: str, seconds: float = 30) -> None:
+    """Until the node serves new sessions; Pgpool-II's own may all be pooled ones, to another node."""
+    dsn, wanted = keeping.inner_dsn(cluster), address(cluster, node)
+    wait_for(lambda: readers(dsn, 4)[wanted], f"a reader on {node}", seconds)
+
+
+def test_no_session_writes_through_a_switchover(cluster: Cluster) -> None:
+    """To the very node that a session reads from: it is lost, or refused, and so is whatever comes after it."""
+    with in_vain.clients(cluster) as clients:
+        by_address = {address(cluster, node): node for node in standbys(cluster)}
+        target = by_address[clients[0].first_node]
+        cluster.ok("switchover", "--to", target)
+        before = sum(client.tried for client in clients)
+        wait_for(lambda: sum(client.tried for client in clients) > before + 20, "attempts afterwards")
+    assert cluster.primary() == target
+
+
+def test_no_session_writes_through_a_failover(cluster: Cluster) -> None:
+    """Sessions on both standbys, one of which becomes the primary at once."""
+    former = cluster.primary()
+    with in_vain.clients(cluster, 8) as clients, keeping.killed(cluster, former):
+        assert len({client.first_node for client in clients}) == 2
+        keeping.new_primary(cluster, former)
+        before = sum(client.tried for client in clients)
+        wait_for(lambda: sum(client.tried for client in clients) > before + 20, "attempts afterwards", 40)
+    wait_reader(cluster, former)
+
+
+def test_without_a_standby_reads_are_refused(cluster: Cluster) -> None:
+    with keeping.killed(cluster, *standbys(cluster)):
+        wait_for(lambda: readers(cluster.dsn("ro"), 1) == {"": 1}, "a refusal")
+        assert readers(cluster.dsn("ro"), 2) == {"": 2}
+
+
+def test_without_a_standby_reads_go_to_the_primary(lenient: Cluster) -> None:
+    """Only while there is none; and a write is refused there as on a standby."""
+    cluster, primary = lenient, address(lenient, lenient.primary())
+    assert primary not in readers(cluster.dsn("ro"))
+    with keeping.killed(cluster, *standbys(cluster)):
+        wait_for(lambda: readers(cluster.dsn("ro"), 1) == {primary: 1}, "a reader on the primary")
+        with psycopg.connect(cluster.dsn("ro"), autocommit=True) as session:
+            assert session.execute(HERE).fetchall() == [(primary, False)]
+            for _ in range(2):
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                    session.execute("CREATE TABLE not_here ()")
+                session.execute("DISCARD ALL")
+    wait_for(lambda: not readers(cluster.dsn("ro"))[primary], "readers on standbys alone")
+
+
+@pytest.mark.timeout(180)
+def test_stale_standby_serves_no_reads(lenient: Cluster) -> None:
+    """Its replay is frozen (Patroni would resume a pause); the other one serves, and so does it once it caught up."""
+    cluster, victim = lenient, standbys(lenient)[0]
+    ground = Ground(cluster.place)
+    replay = [p.pid for p in ground.processes(victim) if p.argv[0].startswith("postgres:") and "startup" in p.argv[0]]
+    assert len(replay) == 1
+    with Writer(cluster) as writer:
+        wait_reader(cluster, victim)
+        ground.send(signal.SIGSTOP, replay, victim)
+        try:
+            wait_for(lambda: not is_reader(cluster, victim), "it to be taken out", 4 * BOUND)
+            served = readers(cluster.dsn("ro"))
+            assert not served[address(cluster, victim)]
+            assert not served[address(cluster, cluster.primary())]
+            assert not served[""]
+        finally:
+            ground.send(signal.SIGCONT, replay, victim)
+        wait_for(lambda: is_reader(cluster, victim), "it to be let in again", 30)
+        wait_reader(cluster, victim)
+    assert writer.lost() == set()
+
+
+def is_reader(cluster: Cluster, node: str) -> bool:
+    """May HAProxy give it a session of the lane?"""
+    door = cluster.place.spec.haproxy
+    servers = asyncio.run(haproxy_runtime.servers(str(door.address), door.runtime_port, keeping.SECONDS))
+    return any(s.is_usable for s in servers if (s.proxy, s.server) == (proxies.STANDBYS, node))

@@ -1,0 +1,187 @@
+"""The early release: on proof only, once, never in maintenance mode; and the fence, another machine's proof."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e.hammer import wait_for
+from tests.poolkeeper.e2e.test_operations import Writer
+
+from poolkeeper.keeper.__main__ import PASSWORDS
+from poolkeeper.model.decision import Verb
+
+pytestmark = pytest.mark.e2e
+
+FENCE_AFTER = 2  # seconds of silence
+# The fence asks a server of this test, which knows how to turn the machine off; any answer but 2xx is a failure.
+ASK = "python3 -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=20)'"
+# That nothing happens can only be seen by letting time go by.
+A_WHILE = 4.0  # seconds in which a release would have been done many times over
+SECOND_PORT = 18407
+
+
+@pytest.fixture(autouse=True)
+def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+    yield
+    keeping.heal(cluster)
+
+
+class Fence:
+    """A server at the network's gateway; `act` turns a node off, or refuses by raising."""
+
+    def __init__(self, gateway: str) -> None:
+        self.asked: list[str] = []
+        self.act: Callable[[str], None] = self._refuse
+        fence = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                fence.asked.append(self.path[1:])
+                try:
+                    fence.act(self.path[1:])
+                except RuntimeError as e:
+                    self.send_error(500, str(e))
+                else:
+                    self.send_response(204)
+                    self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """The test says what matters."""
+
+        self.server = ThreadingHTTPServer((gateway, 0), Handler)
+
+    @staticmethod
+    def _refuse(node: str) -> None:
+        raise RuntimeError(f"{node} does not answer the fence either")
+
+
+@pytest.fixture(scope="module")
+def fenced(cluster: Cluster) -> Iterator[Fence]:
+    """The cluster with a fence."""
+    gateway = str(cluster.place.spec.network.subnet.network_address + 1)
+    fence = Fence(gateway)
+    threading.Thread(target=fence.server.serve_forever, daemon=True).start()
+    command = f"{ASK} http://{gateway}:{fence.server.server_port}/{{node}}"
+    settings = {"fence_command": f'"{command}"', "fence_after_seconds": str(FENCE_AFTER)}
+    try:
+        with keeping.edited(cluster, **settings, release_interval_seconds="3"):
+            yield fence
+    finally:
+        fence.server.shutdown()
+
+
+@contextmanager
+def on_another_machine(cluster: Cluster, node: str, journal: keeping.Journal) -> Iterator[None]:
+    """The node is frozen, and keeper's witness, which takes it for another machine's, sees neither life nor death."""
+    with keeping.foreign_record(cluster, node, incarnation=str(uuid4()), boot=str(uuid4())):
+        journal.wait(10, event="seen", node=node, process="unknown")
+        cluster.docker("pause", cluster.container(node))
+        try:
+            yield
+        finally:
+            if cluster.docker("inspect", "-f", "{{.State.Paused}}", cluster.container(node)) == "true":
+                cluster.docker("unpause", cluster.container(node))
+
+
+def test_maintenance_mode_forbids_it(cluster: Cluster) -> None:
+    """A death that is proven: nothing is released, and it is said why; once it is over, roles move."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    cluster.ok("maintenance", "on")
+    try:
+        cluster.docker("kill", cluster.container(former))
+        journal.wait(10, event="declined", what="early release", why="maintenance mode")
+        time.sleep(A_WHILE)
+        assert keeping.lease_owner(cluster) == former
+        assert not journal.find(event="decided", what=Verb.RELEASE.value)
+    finally:
+        cluster.ok("maintenance", "off")
+    keeping.new_primary(cluster, former, 40)
+    cluster.docker("start", cluster.container(former))
+    cluster.wait_healthy()
+
+
+def test_death_of_another_incarnation_is_no_proof(cluster: Cluster) -> None:
+    """The store says that another incarnation runs: the death of the one that was seen releases nothing."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    with keeping.foreign_record(cluster, former, incarnation=str(uuid4())):
+        journal.wait(10, event="seen", node=former, process="unknown")
+        cluster.docker("kill", cluster.container(former))
+        time.sleep(A_WHILE)
+        assert keeping.lease_owner(cluster) == former
+        assert not journal.find(event="decided", what=Verb.RELEASE.value)
+        cluster.docker("start", cluster.container(former))
+        cluster.wait_healthy()
+    assert not journal.releases()
+
+
+def test_two_keepers_release_once(cluster: Cluster, tmp_path: Path) -> None:
+    """A second one on the host, by hand: both see the death, one transaction of the two counts, and all ends well."""
+    former, journal, said = cluster.primary(), keeping.Journal(cluster), tmp_path / "second"
+    declared = next(cluster.place.folder.rendered.glob("keeper/cluster.json"))
+    argv = [sys.executable, "-u", "-m", "poolkeeper.cli.main", "keeper", "run", str(declared)]
+    passwords = {name: cluster.secret(secret) for name, secret in PASSWORDS.items()}
+    with said.open("w") as out:
+        second = subprocess.Popen(
+            [*argv, "--port", str(SECOND_PORT)], stdout=out, env={**cluster.environment(), **passwords}
+        )
+    try:
+        wait_for(lambda: seen_alive(said, former), "the second keeper to see the primary")
+        with Writer(cluster) as writer, keeping.killed(cluster, former):
+            primary = keeping.new_primary(cluster, former)
+            wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
+        assert second.poll() is None
+    finally:
+        second.terminate()
+        second.wait(20)
+    release = {"event": "done", "what": Verb.RELEASE.value}
+    others = [event for event in keeping.read_journal(said.read_text()) if release.items() <= event.items()]
+    assert len(journal.releases()) + len(others) == 1
+    assert writer.lost() == set()
+
+
+def seen_alive(journal: Path, node: str) -> bool:
+    """Has that keeper said that the node's process lives?"""
+    wanted = {"event": "seen", "node": node, "process": "alive"}
+    return any(wanted.items() <= event.items() for event in keeping.read_journal(journal.read_text()))
+
+
+def test_fence_that_proves_nothing_releases_nothing(cluster: Cluster, fenced: Fence) -> None:
+    """Exit code 1: the lease stays where it is, and the failure is said."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    fenced.act = Fence._refuse
+    with on_another_machine(cluster, former, journal):
+        journal.wait(20, event="failed", what=Verb.FENCE.value, node=former, why="ended with 1")
+        assert keeping.lease_owner(cluster) == former
+    assert fenced.asked[0] == former
+    cluster.wait_healthy()
+    assert not journal.releases()
+
+
+def test_fence_that_proves_it_releases_at_once(cluster: Cluster, fenced: Fence) -> None:
+    """A primary that is silent, and turned off: the next one is elected long before the lease ends."""
+    former, journal = cluster.primary(), keeping.Journal(cluster)
+    fenced.act = lambda node: void(cluster.docker("kill", cluster.container(node)))
+    with Writer(cluster) as writer, on_another_machine(cluster, former, journal):
+        began = time.monotonic()
+        keeping.new_primary(cluster, former, 30)
+        took = time.monotonic() - began
+        cluster.docker("start", cluster.container(former))
+        cluster.wait_healthy()
+    assert took < cluster.place.spec.patroni.ttl * 0.75
+    assert len(journal.releases()) == 1
+    assert writer.lost() == set()
+
+
+def void(_: object) -> None:
+    """Nothing of it is wanted."""

@@ -1,0 +1,206 @@
+"""`poolkeeper user`: what it does is proved by logging in through every port, and by looking for the password."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e.user_probe import (
+    DATABASE,
+    LANES,
+    NAME,
+    OTHER,
+    PASSWORD,
+    added,
+    drift,
+    leave_no_user,
+    log_in,
+    refused,
+    row,
+    sql,
+    traces,
+)
+
+from poolkeeper.core.progress import Silent
+from poolkeeper.operations import user
+from poolkeeper.system import compose
+
+__all__ = ["added", "leave_no_user"]
+pytestmark = pytest.mark.e2e
+
+
+def started(cluster: Cluster) -> dict[str, object]:
+    """What a restart would change."""
+    containers = compose.containers(cluster.place.spec.name)
+    return {name: (c.identity, c.started_at, c.restarts) for name, c in containers.items()}
+
+
+def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(cluster: Cluster) -> None:
+    """No restart; the password is in no argument list, no container's definition, no log, even where all is logged."""
+    before = started(cluster)
+    sql(cluster, "ALTER ROLE postgres SET log_statement = 'all'")
+    seen: set[str] = set()
+    try:
+        argv = cluster.argv("user", "add", NAME, "--database", DATABASE, "--password-stdin")
+        with subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=cluster.environment()
+        ) as child:
+            assert child.stdin
+            assert child.stdout
+            child.stdin.write(PASSWORD.encode())
+            child.stdin.close()
+            while child.poll() is None:
+                seen |= command_lines()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(0.005)
+            said = child.stdout.read().decode()
+    finally:
+        sql(cluster, "ALTER ROLE postgres RESET log_statement")
+    assert child.returncode == 0, said
+    assert any(NAME in line for line in seen), "the command lines were not seen"
+    inspected = json.dumps(json.loads(cluster.docker("inspect", *names(cluster))), ensure_ascii=False)
+    logs = "".join(logs_of(cluster, container) for container in names(cluster))
+    for text in (said, *seen, inspected, logs):
+        assert PASSWORD not in text
+        assert "SCRAM-SHA-256$" not in text
+    with log_in(cluster, "rw", PASSWORD, DATABASE) as session:
+        session.execute("CREATE TABLE mine (id int)")
+    for lane in LANES:
+        with log_in(cluster, lane, PASSWORD, DATABASE) as session:
+            assert session.execute("SELECT current_user").fetchone() == (NAME,)
+    with log_in(cluster, "ro", PASSWORD, DATABASE) as session, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        session.execute("CREATE TABLE refused (id int)")
+    assert cluster.place.folder.pool_passwd.stat().st_mode & 0o777 == 0o600
+    assert started(cluster) == before
+    found = row(cluster)
+    assert found
+    assert (found.databases, found.drift, found.undecided) == ((DATABASE,), (), ())
+
+
+def command_lines() -> set[str]:
+    """Every process's argument list now; containers' processes are among them."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def names(cluster: Cluster) -> list[str]:
+    """Every container."""
+    return [cluster.container(service) for service in cluster.place.spec.addresses()]
+
+
+def logs_of(cluster: Cluster, container: str) -> str:
+    """A container's log, and PostgreSQL's own log files where it keeps any."""
+    done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=False, errors="replace")
+    if "pg_node" not in container:
+        return done.stdout + done.stderr
+    files = cluster.docker("exec", container, "sh", "-c", "cat /var/lib/postgresql/data/pgdata/log/* 2>/dev/null; true")
+    return done.stdout + done.stderr + files
+
+
+@pytest.mark.usefixtures("added")
+def test_changed_password_replaces_the_former_one(cluster: Cluster) -> None:
+    """A session that is open goes on."""
+    with log_in(cluster, "pool", PASSWORD, DATABASE) as session:
+        cluster.ok("user", "passwd", NAME, "--password-stdin", stdin=OTHER)
+        for lane in LANES:
+            assert refused(cluster, lane, PASSWORD)
+            log_in(cluster, lane, OTHER).close()
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    generated = cluster.ok("user", "passwd", NAME, "--generate").strip()
+    log_in(cluster, "rw", generated).close()
+    assert refused(cluster, "rw", OTHER)
+
+
+@pytest.mark.usefixtures("added")
+def test_dropped_user_is_gone_with_its_sessions(cluster: Cluster) -> None:
+    """What it owns keeps it, unless its database is named and its loss accepted; the cluster stays healthy."""
+    kept = cluster.run("user", "drop", NAME)
+    assert (kept.returncode, f"owner of database {DATABASE}" in kept.stderr) == (35, True)
+    asked = cluster.run("user", "drop", NAME, "--database", DATABASE)
+    assert (asked.returncode, "--yes" in asked.stderr) == (35, True)
+    log_in(cluster, "pool", PASSWORD).close()
+    with log_in(cluster, "pool", PASSWORD, DATABASE) as session:
+        cluster.ok("user", "drop", NAME, "--database", DATABASE, "--yes")
+        with pytest.raises(psycopg.Error):
+            session.execute("SELECT 1")
+    assert traces(cluster) == []
+    assert all(refused(cluster, lane, PASSWORD) for lane in LANES)
+    cluster.wait_healthy(30)
+
+
+@pytest.mark.usefixtures("added")
+def test_drop_is_stopped_by_what_is_in_another_database(cluster: Cluster) -> None:
+    sql(cluster, f"GRANT ALL ON DATABASE postgres TO {NAME}")
+    try:
+        done = cluster.run("user", "drop", NAME, "--database", DATABASE, "--yes")
+        assert (done.returncode, "privileges for database postgres" in done.stderr) == (35, True)
+        log_in(cluster, "pool", PASSWORD, DATABASE).close()
+    finally:
+        sql(cluster, f"REVOKE ALL ON DATABASE postgres FROM {NAME}")
+
+
+def test_planted_drift_is_shown_and_mended(cluster: Cluster) -> None:
+    """In PostgreSQL only, another password, in pool_passwd only: each is shown with exit code 1, and can be mended."""
+    sql(cluster, f"CREATE ROLE {NAME} LOGIN PASSWORD 'by-hand'")
+    shown = cluster.run("user", "list")
+    assert (shown.returncode, "in PostgreSQL only" in shown.stdout) == (1, True)
+    user.change_password(cluster.place, NAME, OTHER, Silent())
+    assert drift(cluster) == ""
+    sql(cluster, f"ALTER ROLE {NAME} PASSWORD 'by-hand'")
+    assert "differ" in drift(cluster)
+    sql(cluster, f"DROP ROLE {NAME}")
+    assert "in pool_passwd only" in drift(cluster)
+    user.drop(cluster.place, NAME, None, Silent())
+    assert row(cluster) is None
+    assert cluster.run("user", "list").returncode == 0
+
+
+def test_witness_that_does_not_answer_is_a_question_mark(cluster: Cluster) -> None:
+    lane = cluster.container("pgpool")
+    cluster.docker("pause", lane)
+    try:
+        done = cluster.run("user", "list")
+    finally:
+        cluster.docker("unpause", lane)
+    assert (done.returncode, "could not look" in done.stdout) == (3, True)
+
+
+def test_password_of_the_application_changes_with_its_files(cluster: Cluster) -> None:
+    before = cluster.secret("app")
+    try:
+        user.change_password(cluster.place, "app", OTHER, Silent())
+        assert cluster.secret("app") == OTHER
+        psycopg.connect(cluster.dsn("rw")).close()
+        passwordless = cluster.dsn("pool").replace(f" password={OTHER}", "")
+        psycopg.connect(passwordless, passfile=str(cluster.place.folder.pgpass)).close()
+    finally:
+        user.change_password(cluster.place, "app", before, Silent())
+    assert cluster.secret("app") == before
+
+
+def test_password_is_asked_for_twice_and_not_shown(cluster: Cluster) -> None:
+    """On a terminal of its own, as a person would see it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(cluster.argv()[0], cluster.argv("user", "add", NAME), cluster.environment())
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error
+        for question in (b"Password: ", b"confirmation: "):
+            while not shown.endswith(question):
+                shown += os.read(terminal, 1024)
+            os.write(terminal, OTHER.encode() + b"\n")
+        while chunk := os.read(terminal, 1024):
+            shown += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown.decode()
+    assert OTHER.encode() not in shown
+    log_in(cluster, "pool", OTHER).close()

@@ -1,0 +1,128 @@
+"""`poolkeeper user` where it can't be done, or fails half-way: then nothing is left of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.clusters import Cluster, interrupt
+from tests.poolkeeper.e2e.user_probe import (
+    DATABASE,
+    LANES,
+    NAME,
+    OTHER,
+    PASSWORD,
+    added,
+    leave_no_user,
+    log_in,
+    superuser,
+    traces,
+)
+
+from poolkeeper.cluster.handle import Place
+from poolkeeper.core import errors
+from poolkeeper.core.progress import Silent
+from poolkeeper.operations import user
+from poolkeeper.system import state
+
+__all__ = ["added", "leave_no_user"]
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize(("break_it", "mend_it"), [("pause", "unpause"), ("stop", "start")])
+def test_nothing_is_begun_while_a_pgpool_is_away(cluster: Cluster, break_it: str, mend_it: str) -> None:
+    lane = cluster.container("pgpool_ro")
+    cluster.docker(break_it, lane)
+    try:
+        done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
+    finally:
+        cluster.docker(mend_it, lane)
+        cluster.wait_healthy()
+    assert (done.returncode, done.stdout) == (30, "")
+    assert lane in done.stderr
+    assert traces(cluster) == []
+
+
+@pytest.fixture
+def deaf_pgpool(cluster: Cluster) -> Iterator[None]:
+    """A Pgpool that can't be told to read its list again: what fails is the last step, in one of three."""
+    lane, script = cluster.container("pgpool_ro"), "/usr/local/bin/reload.sh"
+    cluster.docker("exec", lane, "mv", script, f"{script}.away")
+    yield
+    cluster.docker("exec", lane, "mv", f"{script}.away", script)
+
+
+@pytest.mark.usefixtures("deaf_pgpool")
+def test_failure_in_the_middle_of_add_leaves_nothing(cluster: Cluster) -> None:
+    done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
+    assert (done.returncode, done.stdout) == (21, "")
+    assert f"taken back: creating the role {NAME}" in done.stderr
+    assert traces(cluster) == []
+
+
+@pytest.mark.usefixtures("added", "deaf_pgpool")
+def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: Cluster) -> None:
+    with pytest.raises(errors.EngineFailed):
+        user.change_password(cluster.place, NAME, OTHER, Silent())
+    with pytest.raises(errors.EngineFailed):
+        user.drop(cluster.place, NAME, DATABASE, Silent())
+    for lane in LANES:
+        log_in(cluster, lane, PASSWORD, DATABASE).close()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def test_interruption_in_the_middle_leaves_nothing(cluster: Cluster) -> None:
+    """Ctrl-C as soon as the role is there."""
+    with superuser(cluster) as session:
+        child = cluster.spawn("user", "add", NAME, "--database", DATABASE, "--generate")
+        query = f"SELECT FROM pg_roles WHERE rolname = '{NAME}'".encode()
+        wait_until(lambda: session.execute(query).fetchone() is not None)
+        assert interrupt(child) == 130
+    assert traces(cluster) == []
+    assert child.stdout
+    assert "taken back" in child.stdout.read()
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "reason"),
+    [
+        (("add", "postgres", "--generate"), "", "the superuser"),
+        (("add", NAME), "", "no terminal"),
+        (("add", NAME, "--password-stdin"), "two\nlines", "line break"),
+    ],
+)
+def test_what_can_not_be_is_refused(cluster: Cluster, words: tuple[str, ...], stdin: str, reason: str) -> None:
+    done = cluster.run("user", *words, stdin=stdin)
+    assert (done.returncode, done.stdout) == (35, "")
+    assert reason in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda place: user.drop(place, "app", None, Silent()), "the application's role"),
+        (lambda place: user.change_password(place, "poolkeeper_check", OTHER, Silent()), "the role of the checks"),
+        (lambda place: user.add(place, "Alice", OTHER, None, Silent()), "can't be the name of a user"),
+        (lambda place: user.add(place, NAME, OTHER, "No", Silent()), "can't be the name of a database"),
+        (lambda place: user.add(place, NAME, OTHER, "app", Silent()), "a database app already"),
+        (lambda place: user.add(place, "select", OTHER, None, Silent()), "a word of SQL"),
+        (lambda place: user.drop(place, NAME, None, Silent()), "no user"),
+        (lambda place: user.change_password(place, NAME, OTHER, Silent()), "no user"),
+    ],
+)
+def test_what_can_not_be_changes_nothing(cluster: Cluster, change: Callable[[Place], None], reason: str) -> None:
+    with pytest.raises(errors.UserError, match=reason):
+        change(cluster.place)
+    assert traces(cluster) == []
+
+
+def test_one_change_at_a_time(cluster: Cluster) -> None:
+    with state.lock(cluster.place.folder), pytest.raises(errors.StateLocked):
+        user.add(cluster.place, NAME, OTHER, None, Silent())

@@ -1,0 +1,210 @@
+"""For each of the 10 checks of our own clusters a fault in a real cluster that it catches.
+
+The keeper mends within a second what it can mend, so it is stopped where a fault is in its charge, and that is a fault
+of its own group; one test keeps it running and fights it. Only a keeper that is wrong about the primary is made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+
+import pytest
+from tests.clusters import Cluster
+from tests.poolkeeper.e2e.suite_faults import (
+    FAIL,
+    PASS,
+    UNKNOWN,
+    Found,
+    by_check,
+    container_fault,
+    detach,
+    expect,
+    keeper_stopped,
+    left_behind,
+    rewriting_proxy,
+    run,
+    sql,
+    standbys_of,
+    wait_until,
+)
+
+from poolkeeper.model.proxies import STANDBYS
+from poolkeeper.model.verdict import Suite
+from poolkeeper.suite import test
+from poolkeeper.system import haproxy_runtime
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(autouse=True)
+def _healthy(cluster: Cluster) -> Iterator[None]:
+    """Each fault is planted in a healthy cluster, and each test leaves one, with nothing of the suite in it."""
+    cluster.wait_healthy()
+    yield
+    cluster.wait_healthy()
+    assert left_behind(cluster) == []
+
+
+async def tell_door(cluster: Cluster, *commands: str) -> None:
+    """Say something to HAProxy's runtime API."""
+    door = cluster.access.spec.haproxy
+    await haproxy_runtime.send(str(door.address), door.runtime_port, commands, 5)
+
+
+def out_of_the_lane(node: str) -> tuple[str, ...]:
+    """No reads for this node, and none of those that it has."""
+    end = haproxy_runtime.end_sessions(STANDBYS, node)
+    return haproxy_runtime.state(STANDBYS, node, "drain"), end, end
+
+
+def test_the_primary_serves_reads(cluster: Cluster) -> None:
+    """Read-Only Lane: the standbys are taken out and the primary is let in, and takes the write that is asked for."""
+    primary, standbys = cluster.primary(), standbys_of(cluster)
+    plant = [command for name in standbys for command in out_of_the_lane(name)]
+    plant += [haproxy_runtime.state(STANDBYS, primary, "ready"), haproxy_runtime.health(STANDBYS, primary, up=True)]
+    mend = [haproxy_runtime.health(STANDBYS, primary, up=False), *out_of_the_lane(primary)]
+    mend += [haproxy_runtime.state(STANDBYS, name, "ready") for name in standbys]
+    found: Found = {}
+    with keeper_stopped(cluster):
+        try:
+            for _ in range(5):  # HAProxy's own check of a leader takes it out again after a few seconds
+                asyncio.run(tell_door(cluster, *plant))
+                found = run(cluster.target(), 3, 14, 18)
+                if found["read_only_lane.refusal"].outcome is FAIL:
+                    break
+        finally:
+            asyncio.run(tell_door(cluster, *mend))
+    expect(found, read_only_lane=FAIL, haproxy_connectivity__ro=FAIL, haproxy_connectivity__rw=PASS)
+    expect(found, direct_lanes__direct_ro=FAIL, direct_lanes__direct_rw=PASS)
+    assert primary in found["read_only_lane.refusal"].summary
+
+
+def test_one_standby_serves_all_reads(cluster: Cluster) -> None:
+    """Read-Only Lane: no spread, and still no write. No Drift: HAProxy does not have the other standby as one."""
+    idle, busy = standbys_of(cluster)
+    with keeper_stopped(cluster):
+        try:
+            asyncio.run(tell_door(cluster, *out_of_the_lane(idle)))
+            found = run(cluster.target(), 14, 15)
+        finally:
+            asyncio.run(tell_door(cluster, haproxy_runtime.state(STANDBYS, idle, "ready")))
+    expect(found, read_only_lane__refusal=PASS, read_only_lane__spread=FAIL, no_drift__roles=FAIL)
+    assert busy in found["read_only_lane.spread"].summary
+    assert f"{idle} is standby by its own word, out by HAProxy" in found["no_drift.roles"].summary
+
+
+def test_detached_standby_without_a_keeper(cluster: Cluster) -> None:
+    """No Drift: Pgpool-II has a standby as down. Keeper: it does not answer, so what it would mend is unknown."""
+    index = cluster.target().names.index(standbys_of(cluster)[0])
+    found: Found = {}
+    with keeper_stopped(cluster):
+        for _ in range(10):  # Pgpool-II answers before it has acted, so the first look may be too early
+            detach(cluster, index)
+            found = run(cluster.target(), 15, 17)
+            if found["no_drift.roles"].outcome is FAIL:
+                break
+    expect(found, no_drift__roles=FAIL, no_drift__keeper=UNKNOWN, keeper__alive=FAIL, keeper__primary=UNKNOWN)
+
+
+def test_somebody_undoes_what_the_keeper_does(cluster: Cluster) -> None:
+    """No Drift: a standby is taken out of the lane again and again, so the keeper always has something to mend."""
+    standby = standbys_of(cluster)[0]
+
+    @asynccontextmanager
+    async def contested() -> AsyncIterator[None]:
+        async def undo() -> None:
+            while True:
+                await tell_door(cluster, haproxy_runtime.state(STANDBYS, standby, "drain"))
+
+        tasks = [asyncio.create_task(undo()) for _ in range(2)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def fight() -> Suite:
+        deadline = time.monotonic() + 30
+        async with contested():
+            while True:  # what was put right is right until the keeper looks again, for a second at most
+                suite = await test.run_suite(cluster.target(), frozenset({15, 17}), lambda _: None)
+                if by_check(suite)["no_drift.keeper"].outcome is FAIL or time.monotonic() > deadline:
+                    return suite
+
+    try:
+        found = by_check(asyncio.run(fight()))
+    finally:
+        asyncio.run(tell_door(cluster, haproxy_runtime.state(STANDBYS, standby, "ready")))
+    expect(found, no_drift__keeper=FAIL, keeper=PASS)
+    assert standby in found["no_drift.keeper"].summary
+
+
+@contextmanager
+def overruled(cluster: Cluster, setting: str, value: str) -> Iterator[None]:
+    """A setting of the primary that is stronger than Patroni's, and its end."""
+    primary = cluster.primary()
+    try:
+        sql(cluster, primary, f"ALTER SYSTEM SET {setting} = '{value}'")
+        sql(cluster, primary, "SELECT pg_reload_conf()")
+        yield
+    finally:
+        sql(cluster, primary, f"ALTER SYSTEM RESET {setting}")
+        sql(cluster, primary, "SELECT pg_reload_conf()")
+
+
+def test_nobody_is_waited_for(cluster: Cluster) -> None:
+    """Quorum Commit: the primary's synchronous_standby_names was emptied by hand."""
+    with overruled(cluster, "synchronous_standby_names", ""):
+        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
+    expect(found, quorum_commit__in_force=FAIL, quorum_commit__session=PASS)
+    assert "empty" in found["quorum_commit.in_force"].summary
+
+
+def test_nobody_is_there_to_acknowledge(cluster: Cluster) -> None:
+    """Quorum Commit: both standbys are stopped, so a commit waits for somebody who is not there."""
+    with container_fault(cluster, "stop", "start", *standbys_of(cluster)):
+        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
+    expect(found, quorum_commit__in_force=FAIL, quorum_commit__session=PASS)
+    assert "0 standbys" in found["quorum_commit.in_force"].summary
+
+
+@pytest.mark.parametrize("value", ["off", "local", "remote_write"])
+def test_sessions_do_not_wait(cluster: Cluster, value: str) -> None:
+    """Quorum Commit: the standbys are there, but a session does not wait until they have its commit on disk."""
+    with overruled(cluster, "synchronous_commit", value):
+        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.session"].outcome is FAIL, 16))
+    expect(found, quorum_commit__session=FAIL, quorum_commit__in_force=PASS)
+    assert value in found["quorum_commit.session"].summary
+
+
+def test_keeper_that_sees_nothing(cluster: Cluster) -> None:
+    """Keeper: HAProxy and the balancing Pgpool-II are gone from its sight, and it says so."""
+    spec = cluster.access.spec
+    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.lanes.pool.service):
+        found = by_check(wait_until(cluster, lambda f: f["keeper.alive"].outcome is FAIL, 14, 15, 17))
+    expect(found, keeper__alive=FAIL, keeper__primary=PASS, read_only_lane=UNKNOWN, no_drift=UNKNOWN)
+
+
+def test_keeper_with_another_primary(cluster: Cluster) -> None:
+    """Keeper: what answers for it names another node."""
+    target, primary = cluster.target(), cluster.primary()
+    other = standbys_of(cluster)[0]
+    told, forged = (f'"primary": "{name}"'.encode() for name in (primary, other))
+    assert target.own
+    host, port = target.own.keeper
+    assert host == "127.0.0.1"
+    own = target.own
+
+    async def misdirected() -> Suite:
+        async with rewriting_proxy(port, told, forged) as elsewhere:
+            wrong = replace(target, own=replace(own, keeper=(host, elsewhere)))
+            return await test.run_suite(wrong, frozenset({17}), lambda _: None)
+
+    found = by_check(asyncio.run(misdirected()))
+    expect(found, keeper__primary=FAIL, keeper__alive=PASS)
+    assert other in found["keeper.primary"].summary

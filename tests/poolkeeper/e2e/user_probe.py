@@ -1,0 +1,106 @@
+"""A user of the tests, `e2e_alice` with her database: how she logs in, and where anything of hers is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from tests.clusters import Cluster
+
+from poolkeeper.core.progress import Silent
+from poolkeeper.model.database_users import UserRow
+from poolkeeper.operations import user, user_survey
+from poolkeeper.render import client_files
+from poolkeeper.system import state
+
+NAME, DATABASE = "e2e_alice", "e2e_shop"
+LANES = ("rw", "pool", "ro")
+# With what upsets a shell, a colon (pool_passwd's own separator), a blank and letters of two bytes.
+PASSWORD = "pa:ss wörd'\"\\$`%s"
+OTHER = "another-Password_2"
+
+
+def superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:
+    """A session on the primary, past Pgpool."""
+    nodes = cluster.place.spec.nodes
+    several = {"host": ",".join("127.0.0.1" for _ in nodes), "port": ",".join(str(node.port) for node in nodes)}
+    dsn = psycopg.conninfo.make_conninfo(cluster.dsn("node1", "superuser"), target_session_attrs="primary", **several)
+    return psycopg.connect(dsn, autocommit=True)
+
+
+def sql(cluster: Cluster, statement: str) -> list[tuple[object, ...]]:
+    """One statement as superuser on the primary."""
+    with superuser(cluster) as session:
+        cursor = session.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def log_in(
+    cluster: Cluster, lane: str, password: str, dbname: str = "postgres"
+) -> psycopg.Connection[tuple[object, ...]]:
+    """A login of the test's user."""
+    spec = cluster.place.spec
+    return psycopg.connect(
+        host=client_files.client_host(spec),
+        port=client_files.doors(spec)[lane],
+        user=NAME,
+        password=password,
+        dbname=dbname,
+        connect_timeout=5,
+        autocommit=True,
+    )
+
+
+def refused(cluster: Cluster, lane: str, password: str) -> bool:
+    """Is the login refused because of who logs in?"""
+    try:
+        log_in(cluster, lane, password).close()
+    except psycopg.OperationalError as e:
+        return "authentication failed" in str(e)
+    return False
+
+
+def row(cluster: Cluster, name: str = NAME) -> UserRow | None:
+    """A user's row of `user list`."""
+    return next((found for found in user_survey.survey(cluster.place) if found.name == name), None)
+
+
+def drift(cluster: Cluster) -> str:
+    """Where the witnesses of the test's user disagree."""
+    found = row(cluster)
+    assert found
+    return "; ".join(found.drift)
+
+
+def traces(cluster: Cluster) -> list[str]:
+    """Where anything of the test's user or database is left."""
+    found = [f"pool_passwd: {line}" for line in cluster.place.folder.pool_passwd.read_text().split() if NAME in line]
+    for service in cluster.place.spec.lane_by_service():
+        copy = cluster.docker("exec", cluster.container(service), "cat", "/run/pgpool/pool_passwd")
+        found += [f"{service}: {line}" for line in copy.split() if NAME in line]
+    found += [f"role {name}" for (name,) in sql(cluster, f"SELECT rolname FROM pg_roles WHERE rolname = '{NAME}'")]
+    return found + [
+        f"database {name}" for (name,) in sql(cluster, f"SELECT datname FROM pg_database WHERE datname = '{DATABASE}'")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def leave_no_user(cluster: Cluster) -> Iterator[None]:
+    """Whatever a test did, its user, its database and its entry are gone."""
+    file = cluster.place.folder.pool_passwd
+    before = file.read_text()
+    yield
+    with superuser(cluster) as session:
+        session.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)".encode())
+        session.execute(f"DROP ROLE IF EXISTS {NAME}".encode())
+    if file.read_text() != before:
+        state.write(file, before)
+        for service in cluster.place.spec.lane_by_service():
+            cluster.docker("exec", cluster.container(service), "reload.sh")
+
+
+@pytest.fixture
+def added(cluster: Cluster) -> None:
+    """The test's user and its database."""
+    user.add(cluster.place, NAME, PASSWORD, DATABASE, Silent())

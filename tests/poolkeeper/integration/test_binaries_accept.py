@@ -1,0 +1,195 @@
+"""The real programs take the rendered files, and refuse a planted mistake in each: so the proof can fail.
+
+Where a program has no check mode, or overlooks keys that it does not know, what it says of itself is compared instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.poolkeeper.integration.conftest import Bench, Benches
+from tests.poolkeeper.unit import deployments, snapshots
+
+from poolkeeper.core import wait
+from poolkeeper.render import pgpool_config
+from poolkeeper.system import compose, process
+
+pytestmark = pytest.mark.integration
+
+LANES = {"rw": "pgpool_rw", "ro": "pgpool_ro", "pool": "pgpool"}
+
+
+def _compose_config(file: Path) -> process.Finished:
+    return process.run(["docker", "compose", "-f", str(file), "config", "--format", "json"])
+
+
+def test_compose_reads_the_file(bench: Bench) -> None:
+    """Every service with its own definition, and every secret's file found."""
+    done = _compose_config(bench.folder.compose_file)
+    assert done.ok, done.said
+    document = json.loads(done.stdout)
+    assert set(document["services"]) == set(bench.spec.addresses())
+    assert all(Path(secret["file"]).is_file() for secret in document["secrets"].values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    restart:", "    restrat:"),
+        ("- superuser\n", "- supervisor\n"),
+        ("127.0.0.1:5611:5432", "127.0.0.1:x:5432"),
+    ],
+)
+def test_compose_refuses_a_planted_mistake(bench: Bench, old: str, new: str) -> None:
+    """A key that it does not know, a secret that is not declared, a port that is none."""
+    text = bench.folder.compose_file.read_text()
+    assert old in text
+    planted = bench.folder.rendered / "planted.yml"
+    planted.write_text(text.replace(old, new, 1))
+    try:
+        assert not _compose_config(planted).ok
+    finally:
+        planted.unlink()
+
+
+def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
+    """Without a warning; also that of a cluster which differs in everything."""
+    for each in (bench, benches.make(snapshots.blue())):
+        done = each.run(each.spec.haproxy.service, "validate")
+        assert (done.code, done.said) == (0, "")
+
+
+def test_haproxy_refuses_a_planted_mistake(bench: Bench) -> None:
+    """The entry point hands its refusal on."""
+    planted = bench.plant("haproxy_pgpool", "haproxy.cfg", "default_backend lane_ro", "default_backend lane_roo")
+    done = bench.run("haproxy_pgpool", "validate", config=planted)
+    assert done.code == 1
+    assert "lane_roo" in done.said
+
+
+def _wait_until(what: str, look: Callable[[], str | None], seconds: float = 20) -> None:
+    """Wait for something outside this process."""
+
+    async def once() -> str | None:
+        return look()
+
+    asyncio.run(wait.wait_for(what, once, seconds=seconds))
+
+
+def _started(container: str) -> None:
+    """Wait until a Pgpool-II says that it has started."""
+
+    def look() -> str | None:
+        said = compose.tail(container, 200)
+        return None if "pgpool-II successfully started" in said else said[-300:]
+
+    _wait_until("the start of Pgpool-II", look)
+
+
+def _says(container: str) -> dict[str, str]:
+    """Every setting as this Pgpool-II says it has it (pcp_pool_status)."""
+    argv = "pcp_pool_status -h /run/pgpool -p 9898 -U pcp -w".split()
+    said = compose.execute(container, ["env", "PCPPASSFILE=/run/pgpool/pcppass", *argv])
+    return {name: value for name, value in re.findall(r"^name *: (.*)\nvalue *: (.*)$", said, re.MULTILINE)}
+
+
+def _same(declared: Any, said: str) -> bool:
+    """Truth values are said as 0 and 1, flags in another order, choices as numbers."""
+    if isinstance(declared, bool):
+        return said == str(int(declared))
+    if isinstance(declared, int):
+        return float(said) == declared
+    return said.isdigit() or set(said.split("|")) == set(declared.split("|"))
+
+
+ODD = 'a\\.b\\\\ # "c" = é %a: '
+
+
+@pytest.fixture(scope="module")
+def pools(benches: Benches) -> tuple[Bench, dict[str, str]]:
+    """All three lanes, started with nobody behind them: the balanced one looks for a primary for a second only."""
+    spec = deployments.edit(snapshots.SPEC, "pgpool.search_primary_node_timeout", 1)
+    spec = deployments.edit(spec, "pgpool.parameters", {"log_line_prefix": ODD, "child_max_connections": 7})
+    made = benches.make(spec)
+    return made, {key: made.start(service) for key, service in LANES.items()}
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_pgpool_has_every_setting_as_it_was_rendered(pools: tuple[Bench, dict[str, str]], lane: str) -> None:
+    """Pgpool-II overlooks a name that it does not know: so each one is asked back."""
+    made, containers = pools
+    _started(containers[lane])
+    said = _says(containers[lane])
+    declared = {
+        key: value for section in pgpool_config.settings(made.spec, lane).values() for key, value in section.items()
+    }
+    known = set(declared) - {"health_check_password", "sr_check_password"}  # it does not say those
+    assert known <= set(said)
+    weights = {key for key in known if key.startswith("backend_weight")}  # it says shares
+    assert {said[key] for key in weights} == {f"{1 / len(weights):.6f}"}
+    assert {key: said[key] for key in known - weights if not _same(declared[key], said[key])} == {}
+
+
+def test_pgpool_takes_a_text_as_it_stands_between_the_quotes(pools: tuple[Bench, dict[str, str]]) -> None:
+    """Backslashes, double quotes, a hash, another alphabet: no escaping in either direction."""
+    _, containers = pools
+    _started(containers["rw"])
+    assert _says(containers["rw"])["log_line_prefix"] == ODD
+
+
+def test_pgpool_refuses_a_planted_mistake(bench: Bench) -> None:
+    """A value of another type, and a quote inside a text, which no escaping helps."""
+    planted = bench.plant("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
+    done = bench.run("pgpool_rw", config=planted)
+    assert done.code == 3
+    assert 'invalid value for parameter "num_init_children": "many"' in done.said
+    planted = bench.plant("pgpool_rw", "pgpool.conf", "'*'", "'it''s'")
+    done = bench.run("pgpool_rw", config=planted)
+    assert done.code != 0
+    assert "syntax error in configuration file" in done.said
+
+
+WATCHDOG = re.compile(
+    r"wd_|heartbeat_|hostname0|pgpool_port0|if_|arping_|ping_path|trusted_|delegate_|.*(quorum|consensus)"
+)
+WATCHDOG_TOO = {"clear_memqcache_on_escalation", "allow_multiple_failover_requests_from_node"}
+
+
+def test_every_setting_that_pgpool_takes_at_its_start_only_is_known(bench: Bench) -> None:
+    """Its own sample file says which: a reload would silently not apply them. Those of the watchdog are never used."""
+    done = bench.run("pgpool", "/etc/pgpool2/pgpool.conf", options=["--entrypoint", "cat"])
+    assert done.ok, done.said
+    name, wanted = "", set()
+    for line in done.stdout.splitlines():
+        if found := re.match(r"#?([a-z_0-9]+) *=", line):
+            name = found[1]
+        if name and "requires restart" in line:
+            wanted.add(name)
+    wanted = {name for name in wanted if not WATCHDOG.match(name)} - WATCHDOG_TOO
+    assert len(wanted) > 20
+    assert wanted - pgpool_config.NEEDS_RESTART == set()
+
+
+def test_etcd_knows_every_key(bench: Bench) -> None:
+    """etcd overlooks a key that it does not know; one that it knows, with a table for a value, it refuses by name."""
+    (member, *_) = bench.spec.etcd.members
+    document = yaml.safe_load((bench.config(member.name) / "etcd.yml").read_text())
+    planted = bench.folder.root / "planted-etcd"
+    shutil.rmtree(planted, ignore_errors=True)
+    planted.mkdir()
+    for key in [*document, "no-such-key"]:
+        (planted / key).write_text(yaml.safe_dump({**document, key: {"planted": 1}}))
+    script = 'for file in /etc/poolkeeper/*; do echo "== ${file##*/}"; timeout 2 etcd --config-file "$file" 2>&1; done'
+    done = bench.run(member.name, "-c", script, config=planted, options=["--entrypoint", "sh"])
+    answers = dict(part.split("\n", 1) for part in done.stdout.split("== ")[1:])
+    assert set(answers) == {*document, "no-such-key"}
+    refused = {key for key, said in answers.items() if "cannot unmarshal object into Go struct field" in said}
+    assert refused == set(document)

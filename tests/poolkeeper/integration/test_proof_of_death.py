@@ -1,0 +1,132 @@
+"""The witness and real containers: death is told at once, only of what was seen alive, and nothing outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.system import images as built
+from poolkeeper.system import process
+from poolkeeper.system.process_monitor import Witness
+
+pytestmark = pytest.mark.integration
+
+LABEL = "poolkeeper.test=1"
+LOG = logging.getLogger(__name__)  # what was measured: --log-cli-level=INFO
+# PID 1 with children of its own, one of which has left its session and takes no notice of SIGTERM.
+SCRIPT = "setsid sh -c 'trap \"\" TERM; sleep 600 & wait' & sleep 600 & wait"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A container whose PID 1 bears an incarnation."""
+
+    name: str
+    identity: str
+    incarnation: str
+
+    def processes(self) -> dict[str, str]:
+        """Every process in /proc whose control group is this container's: its number in the container → its state."""
+        found = (self._look(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+        return dict(process for process in found if process is not None)
+
+    def _look(self, entry: Path) -> tuple[str, str] | None:
+        try:
+            if self.identity not in (entry / "cgroup").read_text():
+                return None
+            status = dict(line.split(":", 1) for line in (entry / "status").read_text().splitlines())
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return status["NSpid"].split()[-1], status["State"].split()[0]
+
+    async def kill(self) -> None:
+        await asyncio.to_thread(process.check, ["docker", "kill", self.name])
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    """A running one with a process that `docker exec` put into it; removed at the end."""
+    reference = built.references(ClusterSpec())["etcd"]
+    if built.missing({"etcd": reference}):
+        request.getfixturevalue("images")
+    name, incarnation = f"pk_it_kv_witness_{secrets.token_hex(3)}", str(uuid.uuid4())
+    options = ["--name", name, "--label", LABEL, "--network", "none", "--no-healthcheck", "--entrypoint", "sh"]
+    argv = ["-c", SCRIPT, "sh", "--node", "pg_node1", "--incarnation", incarnation]
+    try:
+        identity = process.check(["docker", "run", "-d", *options, reference, *argv]).strip()
+        process.check(["docker", "exec", "-d", name, "sleep", "600"])
+        yield Node(name, identity, incarnation)
+    finally:
+        process.run(["docker", "rm", "-f", "-v", name])
+
+
+def test_death_is_told_at_once_and_nothing_is_left(node: Node) -> None:
+    """At the moment of the word, nothing of the container is in /proc but PID 1, a zombie until the engine reaps it."""
+
+    async def work() -> None:
+        looking = Witness()
+        began = time.monotonic()
+        sight = looking.attend("pg_node1", node.incarnation, looking.boot_id)
+        LOG.info("found after %.1f ms", (time.monotonic() - began) * 1000)
+        assert sight.state == "alive", sight.reason
+        assert len(node.processes()) >= 4
+        assert await looking.next_death(0.2) is None
+        began = time.monotonic()
+        killing = asyncio.create_task(node.kill())
+        death = await looking.next_death(20)
+        took = time.monotonic() - began
+        left = node.processes()
+        await killing
+        LOG.info(
+            "told %.0f ms after `docker kill` began, it ended after %.0f",
+            took * 1000,
+            (time.monotonic() - began) * 1000,
+        )
+        assert death is not None
+        assert (death.state, death.incarnation) == ("dead", node.incarnation)
+        assert left in ({}, {"1": "Z"})
+        late = Witness()
+        assert late.attend("pg_node1", node.incarnation, late.boot_id).state == "unknown"
+        assert looking.attend("pg_node1", node.incarnation, looking.boot_id) == death
+        looking.close()
+
+    asyncio.run(work())
+
+
+def test_a_frozen_container_is_not_dead(node: Node) -> None:
+    """Nor is one that is cut off, or whose processes but PID 1 have ended."""
+
+    async def work() -> None:
+        looking = Witness()
+        assert looking.attend("pg_node1", node.incarnation, looking.boot_id).state == "alive"
+        process.check(["docker", "pause", node.name])
+        try:
+            assert await looking.next_death(0.3) is None
+            assert looking.sight("pg_node1").state == "alive"
+        finally:
+            process.check(["docker", "unpause", node.name])
+        looking.close()
+
+    asyncio.run(work())
+
+
+def test_another_node_is_not_taken_for_this_one(node: Node) -> None:
+    """The words must both fit; a child of PID 1 has another argv, or is no PID 1."""
+
+    async def work() -> None:
+        looking = Witness()
+        assert looking.attend("pg_node2", node.incarnation, looking.boot_id).state == "unknown"
+        assert looking.attend("pg_node1", str(uuid.uuid4()), looking.boot_id).state == "unknown"
+        assert looking.attend("pg_node1", node.incarnation, str(uuid.uuid4())).state == "unknown"
+        looking.close()
+
+    asyncio.run(work())

@@ -1,0 +1,217 @@
+"""The inner port of the read-only lane: what reaches a server is read-only, and where reads go without a standby."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.poolkeeper.integration.conftest import Bench, Benches
+from tests.poolkeeper.integration.played_nodes import HELLO, STANDBY_PORT, Door, plant, start_up, with_door
+from tests.poolkeeper.unit import deployments, snapshots
+
+from poolkeeper.system import compose, process
+from poolkeeper.system import haproxy_runtime as runtime
+
+pytestmark = pytest.mark.integration
+
+BEGIN_MS = 1000  # a session must begin within this time
+CANCEL, TLS, GSS = 80877102, 80877103, 80877104
+SETTING = ("default_transaction_read_only", "on")
+
+
+@pytest.fixture(scope="module")
+def refusing(benches: Benches) -> tuple[Bench, Path, str]:
+    """The default policy."""
+    spec = deployments.edit(snapshots.SPEC, "haproxy.check_interval_ms", 300)
+    return plant(benches, deployments.edit(spec, "haproxy.connect_timeout_ms", BEGIN_MS))
+
+
+@pytest.fixture(scope="module")
+def falling_back(benches: Benches) -> tuple[Bench, Path, str]:
+    """Without a standby, reads go to the primary."""
+    spec = deployments.edit(snapshots.SPEC, "haproxy.check_interval_ms", 300)
+    return plant(benches, deployments.edit(spec, "keeper.read_fallback", "primary"))
+
+
+def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, Path, str]) -> None:
+    """Whole, in pieces, with more behind it, after a request for encryption, as long as it may be."""
+    words = ("user", "app", "options", "-c default_transaction_read_only=off")
+    packet, wanted = start_up(*words), start_up(*words, *SETTING)
+    long, long_wanted = start_up("user", "a" * 9900), start_up("user", "a" * 9900, *SETTING)
+    no_tls = struct.pack(">II", 8, GSS), struct.pack(">II", 8, TLS)
+
+    async def story(door: Door) -> None:
+        node = door.nodes["pg_node2"]
+        node.good.add("/replica")
+        await door.wait_for("standbys", pg_node2="up")
+        for chunks, received, said in (
+            ((packet,), wanted, node.name),
+            ((packet, b"Q more"), wanted + b"Q more", node.name * 2),
+            ((packet + b"at once",), wanted + b"at once", node.name),
+            ((*no_tls, packet), wanted, f"NN{node.name}"),
+            ((long,), long_wanted, node.name),
+            ((struct.pack(">IIII", 16, CANCEL, 1, 2),), struct.pack(">IIII", 16, CANCEL, 1, 2), node.name),
+        ):
+            node.received = b""
+            assert (await door.ask(STANDBY_PORT, *chunks)).startswith(said)
+            assert node.received == received
+        node.received = b""
+        assert await in_pieces(door, packet) == node.name
+        assert node.received == wanted
+
+    with_door(refusing, story)
+
+
+async def in_pieces(door: Door, packet: bytes) -> str:
+    """What a client gets that sends its packet in four pieces."""
+    reader, writer = await asyncio.open_connection(door.address, STANDBY_PORT)
+    for piece in (packet[:3], packet[3:6], packet[6:11], packet[11:]):
+        writer.write(piece)
+        await asyncio.sleep(0.05)
+    said = (await asyncio.wait_for(reader.read(100), 5)).decode()
+    writer.close()
+    return said
+
+
+def test_no_session_passes_unread(refusing: tuple[Bench, Path, str]) -> None:
+    """Another protocol, another version, a packet that says less or more than it is, silence: none reaches a server."""
+
+    async def story(door: Door) -> None:
+        node = door.nodes["pg_node2"]
+        node.good.add("/replica")
+        await door.wait_for("standbys", pg_node2="up")
+        lying = struct.pack(">I", 1 << 30) + HELLO[4:]
+        for begin in (b"GET / HTTP/1.0\r\n\r\n", start_up("user", "app", version=2 << 16), lying, HELLO[:-1] + b"x"):
+            assert await door.ask(STANDBY_PORT, begin) == ""
+        for begin in (b"", HELLO[:6], HELLO[:-2]):
+            began = time.monotonic()
+            assert await door.ask(STANDBY_PORT, begin) == ""
+            assert BEGIN_MS / 1000 - 0.1 <= time.monotonic() - began < BEGIN_MS / 1000 + 1
+        assert node.received == b""
+        (sessions,) = await door.send("show sess")
+        assert "fe=standbys" not in sessions
+
+    with_door(refusing, story)
+
+
+def test_without_a_standby_sessions_are_refused(refusing: tuple[Bench, Path, str]) -> None:
+    async def story(door: Door) -> None:
+        door.nodes["pg_node1"].good |= {"/primary", "/leader"}
+        await door.wait_for("primary", pg_node1="up")
+        assert await door.ask(STANDBY_PORT) == ""
+        assert door.nodes["pg_node1"].received == b""
+
+    with_door(refusing, story)
+
+
+def test_without_a_standby_reads_go_to_the_primary(falling_back: tuple[Bench, Path, str]) -> None:
+    """Only then: a standby that comes back ends those sessions; and a primary that is cut is cut here too."""
+
+    async def story(door: Door) -> None:
+        assert await door.ask(STANDBY_PORT) == "", "no server is up before its first check"
+        primary, standby = door.nodes["pg_node1"], door.nodes["pg_node2"]
+        primary.good |= {"/primary", "/leader"}
+        await door.wait_for("standbys", **{"pg_node1.fallback": "up", "pg_node1": "down", "pg_node2.fallback": "down"})
+        assert await door.ask(STANDBY_PORT) == "pg_node1"
+        assert primary.received == start_up("user", "app", *SETTING)
+        async with session(door) as (reader, said):
+            assert said == "pg_node1"
+            standby.good.add("/replica")
+            assert await asyncio.wait_for(reader.read(100), 5) == b""
+        assert await door.ask(STANDBY_PORT) == "pg_node2"
+        await door.send(runtime.state("standbys", "pg_node2", "drain"))
+        async with session(door) as (reader, said):
+            assert said == "pg_node1"
+            primary.good.clear()
+            await door.send(runtime.health("primary", "pg_node1", up=False))
+            assert await asyncio.wait_for(reader.read(100), 0.5) == b""
+        assert await door.ask(STANDBY_PORT) == ""
+
+    with_door(falling_back, story)
+
+
+@contextlib.asynccontextmanager
+async def session(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
+    """An open session of the read-only port, and who answered."""
+    reader, writer = await asyncio.open_connection(door.address, STANDBY_PORT)
+    writer.write(HELLO)
+    yield reader, (await asyncio.wait_for(reader.read(100), 5)).decode()
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def postgres(falling_back: tuple[Bench, Path, str]) -> Iterator[str]:
+    """The address of a PostgreSQL that is a primary, and trusts everybody; it takes the place of the first node."""
+    bench = falling_back[0]
+    image, name = bench.images["postgres"], f"{bench.label}-postgres"
+    script = (
+        "PATH=$(echo /usr/lib/postgresql/*/bin):$PATH && initdb -A trust -D /tmp/data > /dev/null && "
+        "echo 'host all all all trust' >> /tmp/data/pg_hba.conf && exec postgres -D /tmp/data -h 0.0.0.0 -k /tmp"
+    )
+    flags = ["--name", name, "--network", "bridge", "--user", "postgres", "--entrypoint", "sh"]
+    process.check(["docker", "run", "-d", *flags, "--label", f"{compose.CLUSTER}={bench.label}", image, "-c", script])
+    try:
+        yield process.check(["docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", name]).strip()
+    finally:
+        process.run(["docker", "rm", "-f", name])
+
+
+def test_the_server_refuses_writes_of_a_primary_that_is_read(
+    falling_back: tuple[Bench, Path, str], postgres: str
+) -> None:
+    """Whatever the role, the options and the session say by default; also after what Pgpool-II says at their end."""
+
+    async def story(door: Door) -> None:
+        door.nodes["pg_node1"].good |= {"/primary", "/leader"}
+        await door.wait_for("standbys", **{"pg_node1.fallback": "up"})
+        await door.send(f"set server standbys/pg_node1.fallback addr {postgres} port 5432")
+        await asyncio.to_thread(prepare, postgres)
+        await asyncio.to_thread(write_in_vain, f"host={door.address} port={STANDBY_PORT} user=tricky dbname=postgres")
+
+    with_door(falling_back, story)
+
+
+def prepare(address: str) -> None:
+    """A table, and a role whose own setting is to write."""
+    with connect(f"host={address} user=postgres dbname=postgres") as direct:
+        direct.execute("CREATE TABLE t (n int); CREATE ROLE tricky SUPERUSER LOGIN")
+        direct.execute("ALTER ROLE tricky SET default_transaction_read_only = off")
+
+
+def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A session of a server that may still be starting."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return psycopg.connect(dsn, autocommit=True, connect_timeout=2)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def write_in_vain(dsn: str) -> None:
+    """Each way to begin a session; and what it takes to write nevertheless, which docs/lanes.md says."""
+    for options in ("", " options='-c default_transaction_read_only=off'"):
+        with psycopg.connect(dsn + options, autocommit=True) as session:
+            refused(session)
+            session.execute("SET default_transaction_read_only = off")
+            session.execute("DISCARD ALL")
+            refused(session)
+            session.execute("SET default_transaction_read_only = off")
+            session.execute("RESET ALL")
+            refused(session)
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("BEGIN READ WRITE")
+        session.execute("INSERT INTO t VALUES (1)")
+
+
+def refused(session: psycopg.Connection[tuple[object, ...]]) -> None:
+    """A write fails as it does on a standby."""
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        session.execute("INSERT INTO t VALUES (1)")

@@ -1,0 +1,136 @@
+"""A cluster that nothing limits, as `doctor` would find it, to plant facts in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.poolkeeper.unit.suite_sample import bad, ok
+
+from poolkeeper.model.diagnosis import (
+    Activity,
+    Counters,
+    EtcdLoad,
+    Facts,
+    HostLoad,
+    NodeLoad,
+    PoolUse,
+    SlotUse,
+    StandbyLag,
+    Traffic,
+    Vacuuming,
+    Volume,
+)
+from poolkeeper.model.observed import Container, PatroniMember, PatroniView
+from poolkeeper.model.spec import ClusterSpec
+
+SPEC = ClusterSpec()
+PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)
+GIB = 1024**3
+SETTINGS = {
+    "max_connections": "500",
+    "superuser_reserved_connections": "3",
+    "reserved_connections": "0",
+    "checkpoint_timeout": "300",
+    "autovacuum": "on",
+    "autovacuum_freeze_max_age": "200000000",
+    "autovacuum_multixact_freeze_max_age": "400000000",
+}
+QUIET = Activity(20, 3, 0.4, 0.0, 0, 12, 0, 0.0, 0, 0.0, 0)
+COUNTED = Counters(990_000, 10_000, 5, 1_000, 0, 100_000, 100, 12, 36_000.0)
+SLOT = SlotUse("pg_node3", "physical", True, "reserved", 4 * GIB, 1_000, 0, 0.0)
+FSYNCS = ((0.001, 400), (0.008, 900), (0.016, 995), (0.128, 1000), (float("inf"), 1000))
+
+
+def load(name: str) -> NodeLoad:
+    """A node at ease; the first one is the primary."""
+    standbys = tuple(StandbyLag(other, "streaming", "quorum", 512, 0.01) for other in (STANDBY, OTHER))
+    return NodeLoad(
+        in_recovery=name != PRIMARY,
+        settings=SETTINGS,
+        pending=(),
+        activity=QUIET,
+        counters=COUNTED,
+        oldest_xid=("app", 1_000_000),
+        oldest_multixact=("app", 10),
+        slots=(SLOT,),
+        standbys=standbys if name == PRIMARY else (),
+    )
+
+
+def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", doors: int = 8) -> tuple[Traffic, ...]:
+    """HAProxy's rows; the lane of that key has so many sessions and, where there is a queue, who wait."""
+    rows = [Traffic(name, "FRONTEND", 0, 0, doors, 20, 4224) for name in ("rw", "ro", "primary")]
+    for lane in ("rw", "ro"):
+        waits, at_once = (queued, sessions) if lane == key else (0, 5)
+        service = getattr(SPEC.lanes, lane).service
+        rows.append(Traffic(f"lane_{lane}", service, waits, waits, at_once, 20, 30))
+        rows.append(Traffic(f"lane_{lane}", "BACKEND", waits, waits, at_once, 20, 423))
+    for lane, limit in SPEC.direct_sessions().items():
+        rows.append(Traffic(lane, "FRONTEND", 0, 0, sessions if lane == key else 5, 20, limit))
+    return tuple(rows)
+
+
+USE = PoolUse(32, 5, 400, 40, 400, (("app", "app"),))
+
+
+def healthy() -> Facts:
+    """Every fact, each at ease."""
+    names = [node.name for node in SPEC.nodes]
+    members = [member.name for member in SPEC.etcd.members]
+    volumes = {name: ok((Volume("/data", 100, 30, 70), Volume("/dev/shm", 100, 1, 99))) for name in names}
+    volumes |= {name: ok((Volume("/var/lib/etcd", 100, 30, 70),)) for name in members}
+    view = PatroniView(tuple(PatroniMember(n, "replica", "streaming", 1, 0) for n in names))
+    containers = {n: Container(n, n, "", "running", "healthy", "", "", "", 0, 0) for n in names}
+    return Facts(
+        lanes={key: ok(USE) for key in ("rw", "ro", "pool")},
+        traffic=ok(traffic()),
+        nodes={name: ok(load(name), name) for name in names},
+        databases=ok(("app", "postgres")),
+        vacuuming={name: ok(Vacuuming((), ())) for name in ("app", "postgres")},
+        etcd={name: ok(EtcdLoad(10**6, 2 * GIB, FSYNCS, 0, 2)) for name in members},
+        volumes=volumes,
+        host=ok(HostLoad(4, 1.5, 16_000, 9_000)),
+        containers=ok(containers),
+        patroni={name: ok(view) for name in names},
+    )
+
+
+def with_lane(key: str, **changes: Any) -> Facts:
+    """Another use of a lane's Pgpool-II."""
+    facts = healthy()
+    return replace(facts, lanes={**facts.lanes, key: ok(replace(USE, **changes))})
+
+
+def with_node(name: str = PRIMARY, **changes: Any) -> Facts:
+    """Another load of a node."""
+    facts = healthy()
+    return replace(facts, nodes={**facts.nodes, name: ok(replace(load(name), **changes), name)})
+
+
+def doing(name: str = PRIMARY, **changes: Any) -> Facts:
+    """Other sessions on a node."""
+    return with_node(name, activity=replace(QUIET, **changes))
+
+
+def counted(**changes: Any) -> Facts:
+    """Other counters of the primary."""
+    return with_node(counters=replace(COUNTED, **changes))
+
+
+def with_entry(name: str, key: str, value: Any) -> Facts:
+    """Another answer in one of the mappings of facts."""
+    facts = healthy()
+    return replace(facts, **{name: {**getattr(facts, name), key: ok(value)}})
+
+
+def with_fact(name: str, value: Any) -> Facts:
+    """Another answer to one of the single questions."""
+    return replace(healthy(), **{name: ok(value)})
+
+
+def silent(name: str, key: str = "") -> Facts:
+    """Nobody answered that question."""
+    facts = healthy()
+    answer = {**getattr(facts, name), key: bad()} if key else bad()
+    return replace(facts, **{name: answer})

@@ -1,0 +1,112 @@
+"""The table of the commands' names is what the modules of `cli/` register; each is made only when asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from poolkeeper.cli import main, registry
+
+OWN = [name for names in registry.MODULES.values() for name in names]
+NAMES = list(registry.Commands())  # the lab's too, which registers its own by entry points
+SOURCES = Path(registry.__file__).parents[2]
+HEAVY = ("httpx", "psycopg", "yaml", "jinja2", "poolkeeper.model.spec", "poolkeeper.system", "poolkeeper_lab.bench")
+
+
+def test_every_module_that_registers_commands_is_in_the_table() -> None:
+    folder = Path(registry.__file__).parent
+    found = {path.stem for path in folder.glob("*.py") if "def add_to(" in path.read_text()}
+    assert found == set(registry.MODULES)
+
+
+def test_no_name_is_registered_twice() -> None:
+    assert NAMES[: len(OWN)] == OWN
+    assert len(NAMES) == len(set(NAMES))
+    assert set(NAMES) - set(OWN) == {"bench", "chaos", "drill"}
+
+
+@pytest.mark.parametrize("module", registry.MODULES)
+def test_a_module_registers_what_the_table_says(module: str) -> None:
+    part = typer.Typer()
+    import_module(f"poolkeeper.cli.{module}").add_to(part)
+    assert len(part.registered_commands) + len(part.registered_groups) == len(registry.MODULES[module])
+    assert tuple(registry.made_by(f"poolkeeper.cli.{module}")) == registry.MODULES[module]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_is_found_and_tells_its_help(name: str) -> None:
+    shown = CliRunner().invoke(main.app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f" {name} [OPTIONS]" in shown.stdout
+
+
+def test_help_lists_every_command_in_the_order_of_the_table() -> None:
+    shown = CliRunner().invoke(main.app, ["--help"])
+    listed = [line.split()[0] for line in shown.stdout.partition("Commands:")[2].partition("\n\n")[0].splitlines()[1:]]
+    assert listed == NAMES
+
+
+@pytest.mark.parametrize(
+    ("group", "inner"),
+    [
+        ("user", ["add", "passwd", "drop", "list"]),
+        (
+            "bench",
+            [
+                "startup",
+                "load",
+                "keeper",
+                "path",
+                "storm",
+                "scale",
+                "overhead",
+                "profile",
+                "try",
+                "failover",
+                "all",
+                "docs",
+            ],
+        ),
+        ("keeper", ["run"]),
+        ("chaos", ["run", "campaign", "list", "check", "self-test"]),
+    ],
+)
+def test_a_group_has_its_commands(group: str, inner: list[str]) -> None:
+    assert list(registry.Commands()[group].commands) == inner
+    assert CliRunner().invoke(main.app, [group, inner[0], "--help"]).exit_code == 0
+
+
+def test_an_unknown_command_is_refused_with_what_was_probably_meant() -> None:
+    shown = CliRunner().invoke(main.app, ["stauts"])
+    assert shown.exit_code == 2
+    assert "No such command 'stauts'. Did you mean 'status', 'restart'?" in shown.stderr
+
+
+def imported_by(program: str) -> list[str]:
+    """What a program imports in an interpreter of its own: this one has imported everything."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
+        env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_the_names_alone_import_no_command() -> None:
+    program = "from typer.testing import CliRunner\nfrom poolkeeper.cli import main\n"
+    loaded = imported_by(program + "CliRunner().invoke(main.app, ['stauts'])")
+    assert [name for name in loaded if name.startswith(HEAVY)] == []
+
+
+def test_a_command_imports_its_own_module_only() -> None:
+    loaded = imported_by("from poolkeeper.cli import registry\nregistry.Commands()['status']")
+    assert [name for name in registry.MODULES if f"poolkeeper.cli.{name}" in loaded] == ["status_commands"]

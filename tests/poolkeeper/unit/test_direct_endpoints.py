@@ -1,0 +1,78 @@
+"""The direct lanes where people and tools meet them: `status`, the lines after `up`, psql's files, the benchmark."""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.poolkeeper.unit import deployments, snapshots
+from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
+
+from poolkeeper.cli import lifecycle_commands, tables
+from poolkeeper.cluster.handle import Place
+from poolkeeper.decide import health
+from poolkeeper.model import source
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import client_files, haproxy_config, keeper_config
+from poolkeeper.system import state
+from poolkeeper_lab.bench.measure import startup_times
+
+OFF = deployments.edit(deployments.edit(SPEC, "lanes.direct_rw.port", 0), "lanes.direct_ro.port", 0)
+KEYS = ("direct_rw", "direct_ro")
+
+
+def shown(spec: ClusterSpec) -> list[list[str]]:
+    """The words of each line of `status`."""
+    seen = snapshots.healthy(spec)
+    screen = Console(file=io.StringIO(), width=200)
+    screen.print(tables.status(spec, seen, health.assess(spec, seen)))
+    assert isinstance(screen.file, io.StringIO)
+    return [line.split() for line in screen.file.getvalue().splitlines()]
+
+
+def test_status_shows_them_where_they_are() -> None:
+    """They have no Pgpool-II; one without a port is not there, and nobody misses it."""
+    assert ["direct_rw", "5200", "-", PRIMARY, "(primary)"] in shown(SPEC)
+    assert ["direct_ro", "5201", "-", STANDBY, "(standby)"] in shown(SPEC)
+    assert not [words for words in shown(OFF) if words and words[0] in KEYS]
+    assert health.assess(OFF, snapshots.healthy(OFF)).is_healthy
+
+
+@pytest.mark.parametrize(("spec", "count"), [(SPEC, 2), (OFF, 0), (snapshots.blue(), 1)])
+def test_who_is_told_of_them(tmp_path: Path, spec: ClusterSpec, count: int) -> None:
+    """The lines after `up`, and each service of psql with its line in pgpass."""
+    lines = lifecycle_commands.how_to_connect(Place(spec, state.State(tmp_path), tmp_path)).splitlines()
+    assert sum(line.split()[0] in KEYS for line in lines) == count
+    assert sum(key in client_files.doors(spec) for key in KEYS) == count
+    assert client_files.password_file(spec, {"app": "x"}).count("\n") == 3 + count + len(spec.nodes)
+
+
+def test_haproxy_has_a_door_and_no_server_for_them() -> None:
+    """The servers are the inner ports' own, so nothing else has to follow a role."""
+    text = haproxy_config.config(SPEC)
+    for key, inner, sessions in (("direct_rw", "primary", 46), ("direct_ro", "standbys", 46)):
+        section = text.split(f"\nfrontend {key}\n")[1].split("\n\n")[0]
+        assert f"maxconn {sessions}\n" in section
+        assert f"default_backend {inner}" in section
+        assert "server " not in section
+        assert f"\nlisten {inner}\n" in text
+        assert f"frontend {key}" not in haproxy_config.config(OFF)
+
+
+def test_the_keeper_is_not_told_of_them() -> None:
+    """It acts on the inner ports; so an edit of a direct lane restarts nobody but HAProxy."""
+    assert keeper_config.config(SPEC) == keeper_config.config(OFF)
+
+
+@pytest.mark.parametrize("spec", [SPEC, OFF], ids=["on", "off"])
+def test_the_benchmark_s_cluster_stands_beside_this_one(spec: ClusterSpec) -> None:
+    """No port of the two is the same, and what is off stays off."""
+    made = source.load(startup_times.to_toml(startup_times.bench_document(spec)))
+    ours, its = ({port for table in each.published_ports().values() for port in table} for each in (spec, made))
+    assert len(ours) == len(its)
+    assert not ours & its
+    assert set(made.direct_lanes()) == set(spec.direct_lanes())
+    assert tomllib.loads(startup_times.to_toml(startup_times.bench_document(spec)))["name"] == made.name

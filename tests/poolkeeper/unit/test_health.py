@@ -1,0 +1,253 @@
+"""The judgement of a snapshot: green only when all is known and good; each single fault has its level and finding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.poolkeeper.unit import snapshots
+from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
+
+from poolkeeper.decide import health
+from poolkeeper.model import proxies
+from poolkeeper.model.assessment import Kind, Level
+from poolkeeper.model.observed import PatroniView, Seen, Slot, Snapshot, WalSender
+from poolkeeper.model.spec import ClusterSpec
+
+HEALTHY = snapshots.healthy()
+SPECS = st.builds(snapshots.spec_of, nodes=st.integers(2, 5), members=st.sampled_from([1, 3, 5]))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A snapshot with one fault, the level it must have, and one finding that must be there."""
+
+    seen: Snapshot
+    level: Level
+    kind: Kind
+    subject: str
+    part: str  # of the finding's message
+
+
+def _primary(**changes: object) -> Snapshot:
+    return snapshots.edit_postgres(HEALTHY, PRIMARY, **changes)
+
+
+def _sender(name: str, state: str = "streaming") -> WalSender:
+    return WalSender(name, state, "quorum", 0)
+
+
+def _slot(name: str, *, active: bool = True, kind: str = "physical") -> Slot:
+    return Slot(name, kind, active=active, retained_bytes=0)
+
+
+def _container(service: str, **changes: object) -> Snapshot:
+    return snapshots.edit_containers(HEALTHY, {service: changes})
+
+
+def _gone(service: str) -> Snapshot:
+    return snapshots.edit_containers(HEALTHY, {service: None})
+
+
+def _every_container(**changes: object) -> Snapshot:
+    return snapshots.edit_containers(HEALTHY, {service: changes for service in SPEC.addresses()})
+
+
+def _every(field: str) -> Snapshot:
+    return snapshots.silence(HEALTHY, *(witness for witness in snapshots.witnesses(SPEC) if witness[0] == field))
+
+
+def _silent(field: str, key: str = "") -> Snapshot:
+    return snapshots.silence(HEALTHY, (field, key))
+
+
+def _backend(name: str, **changes: object) -> Snapshot:
+    return snapshots.edit_backends(HEALTHY, {name: changes})
+
+
+DEGRADED, DOWN, UNKNOWN = Level.DEGRADED, Level.DOWN, Level.UNKNOWN
+FAULT, DRIFT = Kind.FAULT, Kind.DRIFT
+DOOR, POOL = SPEC.haproxy.service, SPEC.lanes.pool.service
+NO_SLOT = f"its replication slot on {PRIMARY} is missing or inactive"
+PAUSED = PatroniView(snapshots.patroni_view([PRIMARY, STANDBY, OTHER], PRIMARY).members, paused=True)
+
+FAULTS = {
+    "a container is missing": Fault(_gone("etcd2"), DEGRADED, FAULT, "etcd2", "does not exist"),
+    "a container ended": Fault(
+        _container("pgpool_ro", state="exited", exit_code=3), DEGRADED, FAULT, "pgpool_ro", "exited with 3"
+    ),
+    "a container is paused": Fault(_container(OTHER, state="paused"), DEGRADED, FAULT, OTHER, "is paused"),
+    "a container restarts": Fault(_container(DOOR, state="restarting"), DEGRADED, FAULT, DOOR, "is restarting"),
+    "a container ran out of memory": Fault(
+        _container(OTHER, state="exited", exit_code=137, oom_killed=True),
+        DEGRADED,
+        FAULT,
+        OTHER,
+        "exited with 137, out of memory",
+    ),
+    "no container runs": Fault(_every_container(state="exited"), DOWN, Kind.DOWN, "cluster", "no container runs"),
+    "there is no container": Fault(
+        replace(HEALTHY, containers=Seen({})), DOWN, Kind.DOWN, "cluster", "no container runs"
+    ),
+    "the engine does not answer": Fault(_silent("containers"), UNKNOWN, Kind.UNKNOWN, "containers", snapshots.SILENT),
+    "a standby is silent": Fault(
+        _silent("postgres", STANDBY), DEGRADED, FAULT, STANDBY, f"does not answer: {snapshots.SILENT}"
+    ),
+    "the primary is silent": Fault(_silent("postgres", PRIMARY), DOWN, Kind.DOWN, "cluster", "no node is primary"),
+    "every PostgreSQL is silent": Fault(_every("postgres"), DOWN, Kind.DOWN, "cluster", "no PostgreSQL answers"),
+    "a Patroni is silent": Fault(_silent("patroni", OTHER), DEGRADED, FAULT, OTHER, "Patroni does not answer"),
+    "every Patroni is silent": Fault(_every("patroni"), DEGRADED, FAULT, PRIMARY, "Patroni does not answer"),
+    "Patroni is paused": Fault(
+        replace(HEALTHY, patroni=dict.fromkeys(HEALTHY.patroni, Seen(PAUSED))), DEGRADED, FAULT, "patroni", "is paused"
+    ),
+    "there are two primaries": Fault(
+        snapshots.edit_postgres(HEALTHY, STANDBY, in_recovery=False),
+        DEGRADED,
+        FAULT,
+        "cluster",
+        "more than one primary",
+    ),
+    "there is no primary": Fault(_primary(in_recovery=True), DOWN, Kind.DOWN, "cluster", "no node is primary"),
+    "a standby is not connected": Fault(
+        _primary(senders=(_sender(OTHER),)), DEGRADED, FAULT, STANDBY, "is not streaming"
+    ),
+    "a standby catches up": Fault(
+        _primary(senders=(_sender(OTHER), _sender(STANDBY, "catchup"))), DEGRADED, FAULT, STANDBY, "is not streaming"
+    ),
+    "a slot is inactive": Fault(
+        _primary(slots=(_slot(OTHER), _slot(STANDBY, active=False))), DEGRADED, FAULT, STANDBY, NO_SLOT
+    ),
+    "a slot is missing": Fault(_primary(slots=(_slot(OTHER),)), DEGRADED, FAULT, STANDBY, NO_SLOT),
+    "a slot is a logical one": Fault(
+        _primary(slots=(_slot(OTHER), _slot(STANDBY, kind="logical"))), DEGRADED, FAULT, STANDBY, NO_SLOT
+    ),
+    "a standby is on another timeline": Fault(
+        snapshots.edit_postgres(HEALTHY, OTHER, timeline=4),
+        DEGRADED,
+        FAULT,
+        OTHER,
+        "is on timeline 4, the primary on 1",
+    ),
+    "nobody acknowledges": Fault(_primary(synchronous_standby_names=""), DEGRADED, FAULT, PRIMARY, "not in force"),
+    "checksums are off": Fault(_primary(data_checksums=False), DEGRADED, FAULT, PRIMARY, "checksums are off"),
+    "Pgpool has a node down": Fault(_backend(OTHER, status="down"), DEGRADED, FAULT, POOL, f"has {OTHER} as down"),
+    "Pgpool lacks a node": Fault(
+        snapshots.edit_backends(HEALTHY, {OTHER: None}), DEGRADED, DRIFT, POOL, f"{OTHER} is not one of its backends"
+    ),
+    "Pgpool is silent": Fault(_silent("pgpool"), DEGRADED, FAULT, POOL, "Pgpool-II does not answer"),
+    "HAProxy's backend is down": Fault(
+        snapshots.edit_proxy(HEALTHY, "lane_rw", "BACKEND", "DOWN"), DEGRADED, FAULT, DOOR, "lane_rw/BACKEND is DOWN"
+    ),
+    "HAProxy lacks a frontend": Fault(
+        snapshots.edit_proxy(HEALTHY, "ro", "FRONTEND", None), DEGRADED, FAULT, DOOR, "ro/FRONTEND is missing"
+    ),
+    "HAProxy leaves a standby out": Fault(
+        snapshots.edit_proxy(HEALTHY, proxies.STANDBYS, OTHER, "DOWN"), DEGRADED, DRIFT, OTHER, "HAProxy says out"
+    ),
+    "HAProxy is silent": Fault(_silent("haproxy"), DEGRADED, FAULT, DOOR, "cannot be read"),
+    "a door is silent": Fault(_silent("doors", "pool"), DEGRADED, FAULT, "lane pool", "a query through its port fails"),
+    "a standby answers for writers": Fault(
+        snapshots.edit_door(HEALTHY, "rw", node=STANDBY, in_recovery=True),
+        DEGRADED,
+        FAULT,
+        "lane rw",
+        f"a standby, {STANDBY}",
+    ),
+    "the primary answers for readers": Fault(
+        snapshots.edit_door(HEALTHY, "ro", node=PRIMARY, in_recovery=False),
+        DEGRADED,
+        FAULT,
+        "lane ro",
+        f"the primary, {PRIMARY}",
+    ),
+    "a standby answers for direct writers": Fault(
+        snapshots.edit_door(HEALTHY, "direct_rw", node=STANDBY, in_recovery=True),
+        DEGRADED,
+        FAULT,
+        "lane direct_rw",
+        f"a standby, {STANDBY}",
+    ),
+    "the primary answers for direct readers": Fault(
+        snapshots.edit_door(HEALTHY, "direct_ro", node=PRIMARY, in_recovery=False),
+        DEGRADED,
+        FAULT,
+        "lane direct_ro",
+        f"the primary, {PRIMARY}",
+    ),
+    "a direct lane has no door": Fault(
+        snapshots.edit_proxy(HEALTHY, "direct_rw", "FRONTEND", None), DEGRADED, FAULT, DOOR, "direct_rw/FRONTEND is mis"
+    ),
+    "an etcd member is silent": Fault(_silent("etcd", "etcd3"), DEGRADED, FAULT, "etcd3", "does not answer"),
+    "etcd has no quorum": Fault(
+        snapshots.edit_etcd(HEALTHY, "etcd1", healthy=False), DEGRADED, FAULT, "etcd1", "has no quorum"
+    ),
+}
+
+
+@pytest.mark.parametrize("spec", [SPEC, snapshots.spec_of(2, 1), snapshots.spec_of(5, 5), snapshots.blue()])
+def test_a_healthy_cluster_is_green(spec: ClusterSpec) -> None:
+    """All answer and agree: no finding, whoever is primary, whatever its size."""
+    for node in spec.nodes:
+        judged = health.assess(spec, snapshots.healthy(spec, node.name))
+        assert (judged.level, judged.findings, judged.primary) == (Level.HEALTHY, (), node.name)
+        assert not any(row.drift for row in judged.rows)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_each_single_fault_is_seen(fault: Fault) -> None:
+    """One fault in a healthy cluster: its level, and a finding that names it."""
+    judged = health.assess(SPEC, fault.seen)
+    assert judged.level is fault.level, judged.findings
+    found = [(finding.kind, finding.subject) for finding in judged.findings if fault.part in finding.message]
+    assert (fault.kind, fault.subject) in found, judged.findings
+
+
+def test_only_declared_synchrony_is_demanded() -> None:
+    """Where the declaration says that nobody acknowledges, empty synchronous_standby_names are as they should be."""
+    spec = snapshots.spec_of(replication=SPEC.replication.model_copy(update={"synchronous_mode": "off"}))
+    assert health.assess(spec, snapshots.edit_postgres(HEALTHY, PRIMARY, synchronous_standby_names="")).is_healthy
+
+
+def test_a_backend_that_waits_for_its_first_session_is_fine() -> None:
+    """Pgpool-II calls a node "waiting" until somebody connects."""
+    assert health.assess(SPEC, _backend(OTHER, status="waiting")).is_healthy
+
+
+@given(SPECS, st.data())
+def test_without_any_one_answer_it_is_not_green(spec: ClusterSpec, data: st.DataObject) -> None:
+    """A witness that is silent, or was not asked, is never taken for a good one."""
+    witness = data.draw(st.sampled_from(snapshots.witnesses(spec)))
+    seen = snapshots.healthy(spec)
+    for missing in (snapshots.silence(seen, witness), snapshots.forget(seen, witness)):
+        judged = health.assess(spec, missing)
+        assert judged.level is not Level.HEALTHY, witness
+        assert judged.findings, witness
+
+
+@given(SPECS, st.data())
+def test_any_subset_of_answers_is_judged(spec: ClusterSpec, data: st.DataObject) -> None:
+    """Whoever answers: a judgement, with a row for each node; green only if everyone does."""
+    known = snapshots.witnesses(spec)
+    silent = data.draw(st.sets(st.sampled_from(known)))
+    missing = data.draw(st.sets(st.sampled_from(known)))
+    judged = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
+    assert [row.node for row in judged.rows] == [node.name for node in spec.nodes]
+    assert judged.is_healthy is (not silent and not missing)
+
+
+@given(SPECS, st.data())
+def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -> None:
+    """Neither the engine nor a node answers: that is not "down", whatever the others say."""
+    known = snapshots.witnesses(spec)
+    nodes = [witness for witness in known if witness[0] in ("containers", "postgres")]
+    others = data.draw(st.sets(st.sampled_from([witness for witness in known if witness not in nodes])))
+    seen = snapshots.healthy(spec)
+    for remove in (snapshots.silence, snapshots.forget):
+        assert health.assess(spec, remove(seen, *nodes, *others)).level is Level.UNKNOWN
+
+
+def test_nothing_at_all_is_unknown() -> None:
+    """A snapshot in which nobody was asked."""
+    assert health.assess(SPEC, Snapshot(at="")).level is Level.UNKNOWN

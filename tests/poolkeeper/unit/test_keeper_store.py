@@ -1,0 +1,111 @@
+"""What etcd's keys say: Patroni's and ours, and never more than they do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolkeeper.model.observed_state import Lease, Member, NodeRecord, StoreView
+from poolkeeper.system import cluster_store
+from poolkeeper.system.etcd_wire import Guard, KeyValue
+
+SERVICE, OWN = "/service/main/", "/poolkeeper/main/"
+MEMBER = {"role": "replica", "state": "running", "timeline": 3, "xlog_location": 9, "replication_state": "streaming"}
+KEYS = {
+    f"{SERVICE}leader": "pg_node1",
+    f"{SERVICE}members/pg_node1": {"role": "primary", "state": "running", "timeline": 3, "xlog_location": 10},
+    f"{SERVICE}members/pg_node2": MEMBER,
+    f"{SERVICE}status": {"optime": 10, "slots": {"pg_node2": 9}},
+    f"{SERVICE}sync": {"leader": "pg_node1", "sync_standby": "pg_node2,pg_node3", "quorum": 1},
+    f"{SERVICE}config": {"ttl": 20},
+    f"{OWN}nodes/pg_node2": {"incarnation": "x", "boot": "y", "started": "2026-01-01T00:00:00Z"},
+}
+
+
+def view(changes: dict[str, Any] | None = None) -> StoreView:
+    """The keys with these ones changed; None takes one away. A text stands as it is."""
+    keys = {key: value for key, value in {**KEYS, **(changes or {})}.items() if value is not None}
+    pairs = [KeyValue(k, v if isinstance(v, str) else json.dumps(v), i, "0") for i, (k, v) in enumerate(keys.items())]
+    return cluster_store.read_view("main", 99, pairs)
+
+
+def test_everything_is_read() -> None:
+    """As Patroni 4 and the supervisors write it."""
+    assert view() == StoreView(
+        99,
+        Lease("pg_node1", 0),
+        {
+            "pg_node1": Member("pg_node1", "primary", "running", 3, 10),
+            "pg_node2": Member("pg_node2", "replica", "running", 3, 9, "streaming"),
+        },
+        {"pg_node2": NodeRecord("pg_node2", "x", "y", 6)},
+        10,
+        paused=False,
+    )
+
+
+def test_an_empty_store_says_nothing() -> None:
+    """Neither does another cluster's part of it."""
+    assert cluster_store.read_view("main", 1, []) == StoreView(1)
+    others = [KeyValue(key.replace("/main/", "/main2/"), "{}", 1, "0") for key in KEYS]
+    assert cluster_store.read_view("main", 1, others) == StoreView(1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "wanted"),
+    [
+        ("leader", None, "lease", None),
+        ("status", None, "leader_lsn", None),
+        ("status", "no JSON", "leader_lsn", None),
+        ("status", "[1]", "leader_lsn", None),
+        ("status", {"optime": "10"}, "leader_lsn", None),
+        ("status", {"optime": True}, "leader_lsn", None),
+        ("config", {"pause": True}, "paused", True),
+        ("config", {"pause": "true"}, "paused", False),
+        ("config", None, "paused", False),
+    ],
+)
+def test_a_key_that_is_missing_or_odd_is_an_absent_fact(key: str, value: Any, field: str, wanted: Any) -> None:
+    """Never an invented one."""
+    assert getattr(view({f"{SERVICE}{key}": value}), field) == wanted
+
+
+def test_an_odd_member_is_no_fit_one() -> None:
+    """It is there, and all that it does not say is unknown."""
+    found = view({f"{SERVICE}members/pg_node2": "no JSON"}).members["pg_node2"]
+    assert found == Member("pg_node2", "unknown", "unknown", None, None)
+    assert not found.is_streaming
+    assert view({f"{SERVICE}members/pg_node2": {**MEMBER, "role": "master"}}).members["pg_node2"].role == "primary"
+
+
+@pytest.mark.parametrize("value", ["no JSON", {}, {"incarnation": "x"}, {"boot": "y"}, "null"])
+def test_half_a_record_is_none(value: Any) -> None:
+    """No release could compare it."""
+    assert view({f"{OWN}nodes/pg_node2": value}).records == {}
+
+
+def test_what_a_release_compares() -> None:
+    """The holder, the very lease, the very incarnation."""
+    assert cluster_store.release_guards("main", "pg_node1", 7, 5) == (
+        Guard("/service/main/leader", value="pg_node1", revision=7),
+        Guard("/poolkeeper/main/nodes/pg_node1", revision=5),
+    )
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from([*MEMBER, "boot", "pause"]), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*KEYS, f"{SERVICE}failover", OWN]), VALUES.map(json.dumps) | st.text()))
+def test_any_values_can_be_read(values: dict[str, str]) -> None:
+    """The keeper does not fall over what somebody wrote there."""
+    found = cluster_store.read_view("main", 1, [KeyValue(k, v, 1, "0") for k, v in values.items()])
+    assert (found.lease is None) is (f"{SERVICE}leader" not in values)
+    assert len(found.members) <= 2

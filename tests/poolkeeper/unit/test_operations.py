@@ -1,0 +1,145 @@
+"""Rolling restart, new clone, maintenance mode, and the end of an operation: what is asked, and in what order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from tests.poolkeeper.unit import snapshots
+from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
+
+from poolkeeper.decide import maintenance_checks, reinit_checks, restart_checks, settled
+from poolkeeper.model import proxies
+from poolkeeper.model.observed import Seen, Snapshot
+from poolkeeper.model.precondition import Precondition, allowed
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.operations import connection_probe, events
+from poolkeeper.operations.connection_probe import Reached
+
+HEALTHY = snapshots.healthy()
+NODES = [node.name for node in SPEC.nodes]
+
+
+def _out(node: str) -> Snapshot:
+    return snapshots.edit_members(HEALTHY, {node: {"state": "stopped", "role": "replica"}})
+
+
+def test_restart_goes_through_the_standbys_first() -> None:
+    assert restart_checks.order(SPEC, HEALTHY) == (STANDBY, OTHER, PRIMARY)
+    assert restart_checks.order(SPEC, snapshots.healthy(primary=STANDBY)) == (PRIMARY, OTHER, STANDBY)
+    assert restart_checks.order(SPEC, HEALTHY, OTHER) == (OTHER,)
+
+
+RESTARTS: dict[str, tuple[Snapshot, str | None, bool]] = {
+    "all of a healthy cluster": (HEALTHY, None, True),
+    "one standby": (HEALTHY, OTHER, True),
+    "the primary alone": (HEALTHY, PRIMARY, True),
+    "all, and a standby is out": (_out(OTHER), None, False),
+    "the other standby is out": (_out(OTHER), STANDBY, False),
+    "the primary, and a standby is out": (_out(OTHER), PRIMARY, False),
+    "the one that is out": (_out(OTHER), OTHER, True),
+    "the others' state is unknown": (snapshots.silence(HEALTHY, ("postgres", OTHER)), STANDBY, False),
+}
+
+
+@pytest.mark.parametrize("case", RESTARTS)
+def test_never_two_nodes_are_out(case: str) -> None:
+    seen, node, may = RESTARTS[case]
+    assert allowed(restart_checks.judge(SPEC, seen, node)) is may
+
+
+def test_two_nodes_can_be_restarted_with_a_warning() -> None:
+    """With one standby, commits wait while it is away; that is said, and no reason to refuse."""
+    spec = snapshots.spec_of(nodes=2)
+    found = restart_checks.judge(spec, snapshots.healthy(spec), None)
+    assert allowed(found)
+    assert [p.name for p in found if not p.holds] == ["writes"]
+
+
+REINITS: dict[str, tuple[Snapshot, str, str]] = {
+    "the leader": (HEALTHY, PRIMARY, f"{PRIMARY} is no leader"),
+    "its Patroni is silent": (snapshots.silence(HEALTHY, ("patroni", OTHER)), OTHER, f"Patroni of {OTHER}"),
+    "the other standby is out": (_out(STANDBY), OTHER, f"{STANDBY} streams"),
+    "nobody leads": (snapshots.silence(HEALTHY, ("postgres", PRIMARY)), OTHER, f"{OTHER} is no leader"),
+}
+
+
+@pytest.mark.parametrize("case", REINITS)
+def test_new_clone_is_refused(case: str) -> None:
+    seen, node, name = REINITS[case]
+    forbidding = {p.name for p in reinit_checks.judge(SPEC, seen, node) if p.forbids}
+    assert name in forbidding
+
+
+@pytest.mark.parametrize("seen", [HEALTHY, _out(OTHER)])
+def test_standby_may_be_cloned_anew(seen: Snapshot) -> None:
+    assert allowed(reinit_checks.judge(SPEC, seen, OTHER))
+
+
+MOVED = snapshots.healthy(primary=STANDBY)
+UNSETTLED: dict[str, Callable[[], Snapshot]] = {
+    "the former one leads": lambda: HEALTHY,
+    "a standby does not stream": lambda: snapshots.edit_postgres(MOVED, STANDBY, senders=()),
+    "it is not in the quorum": lambda: snapshots.edit_members(MOVED, {OTHER: {"role": "replica"}}),
+    "Pgpool is silent": lambda: snapshots.silence(MOVED, ("pgpool", "")),
+    "Pgpool has the former primary": lambda: replace(MOVED, pgpool=HEALTHY.pgpool),
+    "Pgpool has a node down": lambda: snapshots.edit_backends(MOVED, {PRIMARY: {"status": "down"}}),
+    "Pgpool lacks a node": lambda: snapshots.edit_backends(MOVED, {PRIMARY: None}),
+    "the door answers from the former primary": lambda: snapshots.edit_door(MOVED, "rw", node=PRIMARY),
+    "the door is shut": lambda: snapshots.silence(MOVED, ("doors", "rw")),
+    "HAProxy is silent": lambda: snapshots.silence(MOVED, ("haproxy", "")),
+    "HAProxy has two primaries": lambda: snapshots.edit_proxy(MOVED, proxies.PRIMARY, PRIMARY, "UP"),
+}
+
+
+@pytest.mark.parametrize("case", UNSETTLED)
+def test_operation_has_not_ended(case: str) -> None:
+    assert settled.missing(SPEC, UNSETTLED[case](), STANDBY, NODES)
+
+
+def test_operation_has_ended() -> None:
+    assert settled.missing(SPEC, MOVED, STANDBY, NODES) is None
+
+
+def test_node_that_was_out_before_is_not_waited_for() -> None:
+    seen = snapshots.edit_backends(MOVED, {OTHER: {"status": "down"}})
+    assert settled.missing(SPEC, seen, STANDBY, NODES)
+    assert settled.missing(SPEC, seen, STANDBY, [PRIMARY, STANDBY]) is None
+
+
+def test_maintenance_mode_is_on_when_everyone_says_so() -> None:
+    yes, no, silent = Seen(True), Seen(False), Seen[bool](error="refused")
+    assert maintenance_checks.unaware(True, {"a": yes, "b": yes}) is None
+    assert maintenance_checks.unaware(False, {"a": no, "b": no}) is None
+    assert maintenance_checks.unaware(True, {"a": yes, "b": no, "c": silent}) == "b is not paused, c does not answer"
+    assert maintenance_checks.unaware(False, {"a": yes}) == "a is paused"
+
+
+def test_pause_is_the_longest_time_without_an_answer() -> None:
+    reached = [Reached(at, "a") for at in (1.0, 1.05, 3.0, 2.4, 3.1)]
+    gap = connection_probe.longest_gap(reached)
+    assert gap
+    assert (gap.began, gap.seconds) == (1.05, pytest.approx(1.35))
+    assert connection_probe.longest_gap(reached[:1]) is None
+
+
+def test_probe_waits_for_an_answer_of_the_new_primary() -> None:
+    probe = connection_probe.Probe([Reached(1.0, "a"), Reached(2.0, "b")])
+    assert probe.awaits("b", since=1.5) is None
+    assert probe.awaits("b", since=2.0) == "the last answer came from b"
+    assert connection_probe.Probe().awaits("b", since=0) == "the last answer came from nobody"
+
+
+@pytest.mark.parametrize("stamp", ["2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05.123456Z"])
+def test_engine_time_stamps_are_read(stamp: str) -> None:
+    at = events.read_time(stamp)
+    assert at
+    assert at.isoformat() == "2026-01-02T03:04:05.123456+00:00"
+    assert events.read_time("") is None
+
+
+def test_optional_precondition_forbids_nothing() -> None:
+    for outcome in Outcome:
+        assert allowed([Precondition("a", outcome, "", is_required=False)])
+        assert allowed([Precondition("a", outcome, "")]) is (outcome is Outcome.PASS)

@@ -1,0 +1,169 @@
+"""Unix sockets between HAProxy and the lanes' Pgpool-II: both ends name one file, and only who needs it mounts it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+from tests.poolkeeper.unit import deployments, snapshots
+from tests.poolkeeper.unit.snapshots import SPEC
+
+from poolkeeper.decide import planning
+from poolkeeper.model.observed import NODE_PARAMETER, Container
+from poolkeeper.model.plan import Action
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.render import compose_file, haproxy_config, keeper_config, patroni_config, pgpool_config, sockets
+from poolkeeper.system import postgres
+
+IMAGES = {role: f"poolkeeper/{role}:0123456789ab" for role in compose_file.ROLES}
+ON = SPEC
+OFF = deployments.edit(SPEC, "haproxy.unix_sockets", False)
+SHARING = {"haproxy_pgpool", "pgpool_rw", "pgpool_ro"}
+
+
+def setting(spec: ClusterSpec, lane: str, name: str) -> str:
+    """A line of a lane's pgpool.conf, without its quotes."""
+    found = re.search(rf"^{name} = '?(.*?)'?$", pgpool_config.config(spec, lane), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("lane", ["rw", "ro"])
+def test_haproxy_asks_where_pgpool_listens(lane: str) -> None:
+    """The server's file is in a folder of that Pgpool-II's own list, under the name of its port."""
+    service = getattr(ON.lanes, lane).service
+    (server,) = re.findall(
+        rf"^    server {service} unix@(\S+) check maxconn 30$", haproxy_config.config(ON), re.MULTILINE
+    )
+    folder, _, name = server.rpartition("/")
+    assert folder in setting(ON, lane, "unix_socket_directories").split(",")
+    assert name == f".s.PGSQL.{setting(ON, lane, 'port')}"
+
+
+@pytest.mark.parametrize(("lane", "inner"), [("rw", "primary"), ("ro", "standbys")])
+def test_pgpool_asks_where_the_inner_port_listens(lane: str, inner: str) -> None:
+    """A host name that begins with / is a folder to Pgpool-II; the inner port stays open by TCP as well."""
+    section = haproxy_config.config(ON).split(f"\nlisten {inner}\n")[1].split("\n\n")[0]
+    wanted = f"{setting(ON, lane, 'backend_hostname0')}/.s.PGSQL.{setting(ON, lane, 'backend_port0')}"
+    assert f"    bind unix@{wanted} mode 666\n" in section
+    assert re.search(rf"^    bind {SPEC.haproxy.address}:\d+$", section, re.MULTILINE)
+
+
+def test_two_pgpools_do_not_share_a_file() -> None:
+    assert sockets.path("pgpool_rw", 9999) != sockets.path("pgpool_ro", 9999)
+
+
+def test_only_who_needs_the_volume_mounts_it() -> None:
+    document = compose_file.document(ON, IMAGES)
+    mounting = {n for n, s in document["services"].items() if f"sockets:{sockets.ROOT}" in s.get("volumes", [])}
+    told = {n for n, s in document["services"].items() if "POOLKEEPER_SOCKETS" in s.get("environment", {})}
+    assert mounting == told == SHARING
+    volume = document["volumes"]["sockets"]
+    assert volume["driver_opts"]["type"] == "tmpfs"
+    assert volume["labels"] == {"poolkeeper.cluster": SPEC.name}
+
+
+def test_the_balanced_lane_knows_nothing_of_it() -> None:
+    assert pgpool_config.config(ON, "pool") == pgpool_config.config(OFF, "pool")
+    assert keeper_config.config(ON) == keeper_config.config(OFF)
+
+
+def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
+    document = compose_file.document(OFF, IMAGES)
+    assert "sockets" not in document["volumes"]
+    assert "unix@" not in haproxy_config.config(OFF)
+    assert setting(OFF, "rw", "backend_hostname0") == "haproxy_pgpool"
+    assert setting(OFF, "rw", "unix_socket_directories") == pgpool_config.RUN
+
+
+# ── HAProxy and PostgreSQL ──
+
+NODES = deployments.edit(OFF, "haproxy.node_sockets", True)
+
+
+def test_haproxy_asks_where_postgresql_listens() -> None:
+    """Each of its servers is a file in a folder of that node's own list; Patroni is asked by TCP."""
+    lines = re.findall(
+        r"^    server (pg_node\d) unix@(\S+) check addr (\S+) port 8008 ", haproxy_config.config(NODES), re.M
+    )
+    assert len(lines) == 2 * len(SPEC.nodes)
+    for name, file, asked in lines:
+        (node,) = (node for node in SPEC.nodes if node.name == name)
+        parameters = yaml.safe_load(patroni_config.node_config(NODES, node))["postgresql"]["parameters"]
+        folder, _, file_name = file.rpartition("/")
+        assert parameters["unix_socket_directories"].split(",") == [patroni_config.SOCKETS, folder]
+        assert (file_name, asked) == (".s.PGSQL.5432", str(node.address))
+
+
+def test_only_haproxy_and_the_nodes_share_their_sockets() -> None:
+    document = compose_file.document(NODES, IMAGES)
+    told = {n: s["environment"]["POOLKEEPER_SOCKETS"] for n, s in document["services"].items()
+            if "POOLKEEPER_SOCKETS" in s.get("environment", {})}  # fmt: skip
+    assert told == {name: sockets.folder(name) for name in ("pg_node1", "pg_node2", "pg_node3", "haproxy_pgpool")}
+    assert setting(NODES, "rw", "backend_hostname0") == "haproxy_pgpool"
+    assert not sockets.lanes(NODES)
+
+
+@pytest.mark.parametrize("spec", [ON, NODES], ids=["tcp", "sockets"])
+def test_a_node_tells_its_name_at_every_door(spec: ClusterSpec) -> None:
+    """Where inet_server_addr() is null, too."""
+    for node in spec.nodes:
+        assert (
+            yaml.safe_load(patroni_config.node_config(spec, node))["postgresql"]["parameters"][NODE_PARAMETER]
+            == node.name
+        )
+    assert NODE_PARAMETER in postgres.SERVED_BY
+
+
+def test_local_clients_log_in_as_any_other() -> None:
+    """What comes by a socket is `local` to pool_hba.conf, and no less is asked of it."""
+    (rule,) = (line.split() for line in pgpool_config.host_rules().splitlines() if line.startswith("local"))
+    assert rule == ["local", "all", "all", "scram-sha-256"]
+
+
+def test_who_is_made_anew_by_the_edit() -> None:
+    """The three that share the volume, the door last; the nodes stay as they are."""
+    before, after = deployments.desired(OFF), deployments.desired(ON)
+    there = {
+        name: Container(**{**vars(snapshots.container(OFF, name)), "definition": before.definitions[name]})
+        for name in OFF.addresses()
+    }
+    steps = planning.plan_up(
+        ON, after, planning.Actual(there, before.files, before.dynamic, "pg_node1"), pgpool_config.needs_restart
+    )
+    made = [service for step in steps.steps if step.action is Action.RECREATE for service in step.services]
+    assert set(made) == SHARING
+    assert made[-1] == "haproxy_pgpool"
+
+
+@pytest.mark.parametrize("lane", ["rw", "ro", "pool"])
+def test_mode_of_the_lanes_that_have_one_server(lane: str) -> None:
+    """The balanced lane has to know who is primary, and keeps its mode."""
+    spec = deployments.edit(SPEC, "pgpool.one_server_mode", "logical_replication")
+    wanted = "streaming_replication" if lane == "pool" else "logical_replication"
+    assert setting(spec, lane, "backend_clustering_mode") == wanted
+    assert setting(SPEC, lane, "backend_clustering_mode") == "streaming_replication"
+    assert lane == "pool" or pgpool_config.needs_restart(
+        pgpool_config.config(SPEC, lane), pgpool_config.config(spec, lane)
+    )
+
+
+def test_threads_are_said_only_where_they_are_declared() -> None:
+    assert "nbthread" not in haproxy_config.config(SPEC)
+    (line,) = re.findall(
+        r"^    nbthread \d+$", haproxy_config.config(deployments.edit(SPEC, "haproxy.threads", 1)), re.MULTILINE
+    )
+    assert line.split()[1] == "1"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
+)
+def test_who_is_told_to_give_way(key: str, told: set[str]) -> None:
+    """Nobody where nothing is declared."""
+    other = "pgpool" if key == "haproxy" else "haproxy"
+    alone = deployments.edit(SPEC, f"{other}.batch", False)
+    for spec, wanted in ((alone, told), (deployments.edit(alone, f"{key}.batch", False), set())):
+        services = compose_file.document(spec, IMAGES)["services"]
+        assert {n for n, s in services.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted

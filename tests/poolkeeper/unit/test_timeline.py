@@ -1,0 +1,205 @@
+"""The story of a role change, told from log lines as the programs write them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
+
+from poolkeeper.decide import log_signs, timeline_reader
+from poolkeeper.model.decision import Verb
+from poolkeeper.model.timeline import Act, LogLine
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+KEEPER, POOL, DOOR = SPEC.keeper.service, SPEC.lanes.pool.service, SPEC.haproxy.service
+
+
+def line(ms: int, service: str, text: str) -> LogLine:
+    """A line, so many milliseconds after noon."""
+    return LogLine(NOON + timedelta(milliseconds=ms), service, text)
+
+
+def keeper(event: str, **details: str) -> str:
+    """A line of keeper's journal."""
+    return json.dumps({"at": NOON.isoformat(), "event": event, **details})
+
+
+def patroni(text: str) -> str:
+    """A line of Patroni's log."""
+    return f"2026-01-01 12:00:00,000 INFO: {text}"
+
+
+def postgres(text: str) -> str:
+    """A line of PostgreSQL's log."""
+    return f"2026-01-01 12:00:00.000 UTC [123] LOG:  {text}"
+
+
+def pgpool(text: str) -> str:
+    """A line of Pgpool-II's log."""
+    return f"2026-01-01 12:00:00.000: main pid 1: LOG:  {text}"
+
+
+DOWN = (
+    f'Server primary/{PRIMARY} is DOWN, reason: Layer7 wrong status, code: 503, info: "Service Unavailable", '
+    "check duration: 3ms. 0 active and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue."
+)
+WORDS: dict[str, tuple[str, str, Act | None, str]] = {
+    "asked": (PRIMARY, patroni(f"received switchover request with leader={PRIMARY} candidate=None scheduled_at=None"),
+              Act.ASKED, PRIMARY),
+    "demoting": (PRIMARY, patroni("Demoting self (graceful)"), Act.DEMOTED, PRIMARY),
+    "stopping": (PRIMARY, postgres("received fast shutdown request"), Act.STOPPED, PRIMARY),
+    "released": (PRIMARY, patroni("Leader key released"), Act.RELEASED, PRIMARY),
+    "vote": (STANDBY, patroni(f"Got quorum vote from {OTHER}"), Act.VOTED, OTHER),
+    "locked": (STANDBY, patroni("promoted self to leader by acquiring session lock"), Act.LOCKED, STANDBY),
+    "promoting": (STANDBY, postgres("received promote request"), Act.PROMOTING, STANDBY),
+    "timeline": (STANDBY, postgres("selected new timeline ID: 2"), Act.PROMOTED, STANDBY),
+    "open": (STANDBY, postgres("database system is ready to accept connections"), Act.STARTED, STANDBY),
+    "rewind": (PRIMARY, patroni("running pg_rewind from host=pg_node2"), Act.REWOUND, PRIMARY),
+    "cloned": (PRIMARY, patroni("replica has been created using basebackup"), Act.CLONED, PRIMARY),
+    "streams": (PRIMARY, postgres("started streaming WAL from primary at 0/5000000 on timeline 2"), Act.STREAMING,
+                PRIMARY),
+    "lost": (STANDBY, "2026-01-01 12:00:00.000 UTC [9] FATAL:  could not receive data from WAL stream: server closed "
+             "the connection unexpectedly", Act.LOST, STANDBY),
+    "supervisor": (PRIMARY, '{"supervisor": "ends the node", "cause": "the postmaster was killed", "signal": 9}',
+                   Act.DIED, PRIMARY),
+    "pgpool's primary": (POOL, pgpool("failover: set new primary node: 1"), Act.POOL_CHANGED, STANDBY),
+    "pgpool has none": (POOL, pgpool("failover: set new primary node: -1"), Act.POOL_CHANGED, ""),
+    "pgpool's loss": (POOL, pgpool(f"=== Starting degeneration. shutdown host {PRIMARY}(5432) ==="), Act.POOL_CHANGED,
+                      PRIMARY),
+    "pgpool's return": (POOL, pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="), Act.POOL_CHANGED,
+                        PRIMARY),
+    "door down": (DOOR, DOWN, Act.ROUTE_DOWN, PRIMARY),
+    "door down, twice told": (DOOR, f"[WARNING]  (8) : {DOWN}", Act.ROUTE_DOWN, PRIMARY),
+    "door up": (DOOR, f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
+                "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.", Act.ROUTE_UP, STANDBY),
+    "door closed to reads": (DOOR, f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup "
+                             "servers left.", Act.ROUTE_DOWN, STANDBY),
+    "door ready": (DOOR, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", Act.ROUTE_UP, PRIMARY),
+    "keeper sees a death": (KEEPER, keeper("seen", node=PRIMARY, process="dead", why="it ended"), Act.DIED, PRIMARY),
+    "keeper released": (KEEPER, keeper("done", what=Verb.RELEASE.value, node=PRIMARY), Act.RELEASED, PRIMARY),
+    "keeper did": (KEEPER, keeper("done", what=Verb.PROMOTE.value, node=STANDBY), Act.DONE, STANDBY),
+    "keeper decided": (KEEPER, keeper("decided", what=Verb.ATTACH.value, node=PRIMARY, why="it streams"), Act.DECIDED,
+                       PRIMARY),
+    "keeper sees a life": (KEEPER, keeper("seen", node=PRIMARY, process="alive", why=""), None, ""),
+    "keeper declined": (KEEPER, keeper("declined", what="early release", why="no proof"), None, ""),
+    "keeper's traceback": (KEEPER, "{not json", None, ""),
+    "every two seconds": (PRIMARY, patroni(f"no action. I am ({PRIMARY}), the leader with the lock"), None, ""),
+    "a checkpoint": (PRIMARY, postgres("checkpoint complete: wrote 3 buffers (0.0%)"), None, ""),
+    "another's words": ("etcd1", "received promote request", None, ""),
+    "a client's words": (POOL, pgpool("statement: SELECT 'x'"), None, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_line_is_classified(case: str) -> None:
+    service, text, act, node = WORDS[case]
+    step = log_signs.classify(SPEC, line(0, service, text))
+    assert (step.act if step else None) is act
+    assert (step.node if step else "") == node
+    assert step is None or step.words in text or service == KEEPER or case == "supervisor"
+
+
+def test_release_is_the_word_of_the_decision() -> None:
+    """The two rooms do not share the word, so it is held here."""
+    assert Verb.RELEASE.value == log_signs.RELEASE
+
+
+def said(ms: int, *cases: str) -> list[LogLine]:
+    """Lines of the table, 10 ms apart."""
+    return [line(ms + 10 * i, *WORDS[case][:2]) for i, case in enumerate(cases)]
+
+
+SWITCHOVER = [
+    *said(0, "asked", "demoting", "stopping", "released", "vote", "locked", "promoting", "timeline", "open"),
+    *said(100, "door down", "door down, twice told", "door up", "keeper did", "pgpool's primary"),
+    *said(2500, "streams"),
+    *said(5500, "keeper decided", "pgpool's return"),
+]
+
+
+def exchanged(lines: list[LogLine]) -> list[LogLine]:
+    """The same, with the two nodes' names exchanged."""
+    other = {PRIMARY: STANDBY, STANDBY: PRIMARY}
+
+    def exchange(text: str) -> str:
+        return re.sub(r"\w+", lambda word: other.get(word[0], word[0]), text)
+
+    return [LogLine(told.at, exchange(told.service), exchange(told.text)) for told in lines]
+
+
+FAILOVER = exchanged(
+    [
+        *said(60_000, "lost", "keeper sees a death", "keeper released", "locked", "timeline", "open"),
+        *said(75_000, "rewind", "streams"),
+    ]
+)
+
+
+def test_switchover_is_told_in_order() -> None:
+    told = timeline_reader.tell(SPEC, SWITCHOVER)
+    assert told
+    assert (told.kind, told.former, told.primary) == ("switchover", PRIMARY, STANDBY)
+    acts = [step.act for step in told.steps]
+    assert acts[0] is Act.ASKED
+    assert acts.count(Act.ROUTE_DOWN) == 1, "HAProxy's two channels tell it once"
+    assert [told.offset_ms(step) for step in told.steps][:3] == [0, 10, 20]
+    assert acts.index(Act.DEMOTED) < acts.index(Act.LOCKED) < acts.index(Act.PROMOTED) < acts.index(Act.STREAMING)
+    assert told.steps[-1].act is Act.POOL_CHANGED
+
+
+def test_order_of_the_lines_does_not_matter() -> None:
+    shuffled = list(SWITCHOVER)
+    Random(1).shuffle(shuffled)
+    assert timeline_reader.tell(SPEC, shuffled) == timeline_reader.tell(SPEC, SWITCHOVER)
+
+
+def test_the_last_change_is_told() -> None:
+    """A failover of the former primary's successor: nothing of the switchover before it is in it."""
+    told = timeline_reader.tell(SPEC, [*SWITCHOVER, *FAILOVER])
+    assert told
+    assert (told.kind, told.former, told.primary) == ("failover", STANDBY, PRIMARY)
+    assert {step.act for step in told.steps} >= {Act.DIED, Act.RELEASED, Act.LOCKED, Act.REWOUND}
+    assert Act.ASKED not in {step.act for step in told.steps}
+    assert told.steps[0].act is Act.DIED
+
+
+def test_restart_of_a_standby_shortly_before_is_no_cause() -> None:
+    restart = [line(-5000, OTHER, postgres("received fast shutdown request")), *said(-5600, "lost")]
+    told = timeline_reader.tell(SPEC, [*restart, *SWITCHOVER])
+    assert told
+    assert told.steps[0].act is Act.ASKED
+    told = timeline_reader.tell(SPEC, [line(55_000, OTHER, postgres("received fast shutdown request")), *FAILOVER])
+    assert told
+    assert told.former == STANDBY
+    assert told.steps[0].node == STANDBY
+
+
+def test_story_ends_when_the_former_primary_is_long_back() -> None:
+    later = [line(200_000, OTHER, postgres("received fast shutdown request"))]
+    assert timeline_reader.tell(SPEC, [*SWITCHOVER, *later]) == timeline_reader.tell(SPEC, SWITCHOVER)
+
+
+def test_promotion_without_a_known_cause_is_told_alone() -> None:
+    told = timeline_reader.tell(SPEC, said(0, "locked", "timeline", "open"))
+    assert told
+    assert (told.kind, told.former, told.primary) == ("failover", None, STANDBY)
+
+
+@pytest.mark.parametrize("cases", [(), ("open", "every two seconds"), ("stopping", "streams", "door up")])
+def test_logs_without_a_role_change_tell_none(cases: tuple[str, ...]) -> None:
+    assert timeline_reader.tell(SPEC, said(0, *cases)) is None
+
+
+def test_document_has_the_time_of_each_step() -> None:
+    told = timeline_reader.tell(SPEC, SWITCHOVER)
+    assert told
+    document = timeline_reader.document("c", told)
+    steps = document["steps"]
+    assert isinstance(steps, list)
+    assert [step["offset_ms"] for step in steps] == sorted(step["offset_ms"] for step in steps)
+    assert (document["former"], document["primary"]) == (PRIMARY, STANDBY)
+    json.dumps(document)

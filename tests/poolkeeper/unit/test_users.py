@@ -1,0 +1,315 @@
+"""pool_passwd as text, which names and passwords can be, where the witnesses of a user disagree, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolkeeper.core import errors
+from poolkeeper.core.interrupts import in_thread
+from poolkeeper.core.rollback import Rollback, all_or_nothing
+from poolkeeper.decide import user_checks as decide
+from poolkeeper.model import grammar, pool_passwd
+from poolkeeper.model.database_users import Role, UserRow
+from poolkeeper.model.observed import Seen
+from poolkeeper.model.spec import Roles
+from poolkeeper.operations.user import generate_password
+
+NAMES = st.from_regex(grammar.ROLE, fullmatch=True)
+ENTRIES = st.text("ABCabc019+/=", min_size=1, max_size=20).map("AES{}".format)
+LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=30)
+
+
+@given(st.lists(LINES.filter(bool)))
+def test_what_is_not_asked_to_change_stays(lines: list[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    assert pool_passwd.parse(text).text == text
+    assert pool_passwd.parse(text.removesuffix("\n")).lines == tuple(lines)
+
+
+@given(st.lists(LINES.filter(bool)), NAMES, ENTRIES)
+def test_an_entry_is_put_in_and_taken_out_alone(lines: list[str], name: str, entry: str) -> None:
+    before = pool_passwd.PoolPasswd(tuple(lines))
+    after = before.with_entry(name, entry)
+    assert after.entries == {**before.entries, name: entry}
+    assert [line for line in after.lines if line.startswith(f"{name}:")] == [f"{name}:{entry}"]
+    assert after.without(name) == before.without(name)
+    assert name not in after.without(name).entries
+
+
+def test_the_first_line_of_a_user_counts_and_its_place_is_kept() -> None:
+    users = pool_passwd.parse("a:AES1\n# by hand\n\nb:AES2\na:AES3\nab:AES4")
+    assert users.entries == {"a": "AES1", "b": "AES2", "ab": "AES4"}
+    assert users.with_entry("a", "AES9").text == "a:AES9\n# by hand\n\nb:AES2\nab:AES4\n"
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [("AES" + "x" * 125, None), ("AES" + "x" * 126, "longer"), ("TEXTclear", "not AES"), ("md5" + "0" * 32, "not AES")],
+)
+def test_entries_that_pgpool_can_use(entry: str, word: str | None) -> None:
+    mistake = pool_passwd.entry_mistake(entry)
+    assert (mistake is None) if word is None else (mistake is not None and word in mistake)
+
+
+@pytest.mark.parametrize("name", ["alice", "_x", "a" * 63, "user1"])
+def test_names_that_can_be(name: str) -> None:
+    assert decide.name_mistake(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Alice", "a-b", "a" * 64, "1a", "ä", "a b", "a'b", "pg_x", "public", "a\n", "a:b"]
+)
+def test_names_that_can_not_be(name: str) -> None:
+    assert decide.name_mistake(name)
+
+
+@pytest.mark.parametrize("password", ["x", "a:b:c", "pässwörd€", "'\"\\%s$` ;", "x" * 79, "я" * 39, "a b"])
+def test_passwords_that_can_be(password: str) -> None:
+    assert decide.password_mistake(password) is None
+
+
+# The last four are refused because Pgpool does not normalize: each of them logs in to PostgreSQL and not to Pgpool.
+@pytest.mark.parametrize(
+    "password",
+    ["", " x", "x ", "a\nb", "a\tb", "a\0b", "x" * 80, "я" * 40, "ﬁ", "e\u0301", "a\u00a0b", "a\u00adb", "a\ufe0fb"],
+)
+def test_passwords_that_can_not_be(password: str) -> None:
+    mistake = decide.password_mistake(password)
+    assert mistake
+    assert not password.strip() or password not in mistake
+
+
+def test_a_generated_password_can_be_and_is_new() -> None:
+    made = {generate_password() for _ in range(50)}
+    assert len(made) == 50
+    assert not [password for password in made if decide.password_mistake(password)]
+
+
+def verifier(password: str) -> str:
+    """What libpq makes of a password."""
+    made = psycopg.pq.PGconn.connect_start(b"host=127.0.0.1 port=1").encrypt_password(
+        password.encode(), b"someone", b"scram-sha-256"
+    )
+    return made.decode()
+
+
+@given(st.text(min_size=1, max_size=30).filter(lambda text: decide.password_mistake(text) is None))
+def test_a_verifier_by_libpq_belongs_to_its_password_only(password: str) -> None:
+    made = verifier(password)
+    assert decide.is_of_verifier(password, made)
+    assert not decide.is_of_verifier(password + "x", made)
+
+
+@pytest.mark.parametrize("text", ["", "md5" + "0" * 32, "SCRAM-SHA-256$4096:!$x:y", "SCRAM-SHA-256$4096:AAAA$x"])
+def test_no_password_belongs_to_another_text(text: str) -> None:
+    assert not decide.is_of_verifier("x", text)
+
+
+VERIFIER = verifier("secret")
+OWN = {
+    role.name: role
+    for role in (
+        Role("postgres", 10, True, True, VERIFIER),
+        Role("replicator", 11, True, False, VERIFIER),
+        Role("rewinder", 12, True, False, VERIFIER),
+        Role("poolkeeper_check", 13, True, False, VERIFIER),
+        Role("app", 14, True, False, VERIFIER, ("app",)),
+    )
+}
+POOLED = {name: "AESsecret" for name in ("postgres", "poolkeeper_check", "app")}
+
+
+def witnesses(
+    roles: Mapping[str, Role | None] | None = None,
+    entries: Mapping[str, str] | None = None,
+    passwords: Mapping[str, str] | None = None,
+    copy: Mapping[str, str] | None = None,
+) -> decide.Witnesses:
+    """A clean cluster with changes: a role that is None is absent; `copy` is what pgpool_ro has."""
+    file = {**POOLED, **(entries or {})}
+    known = {name: role for name, role in {**OWN, **(roles or {})}.items() if role}
+    clear = {name: "secret" for name in file} if passwords is None else passwords
+    lanes = {"pgpool": Seen[Mapping[str, str]](file), "pgpool_ro": Seen[Mapping[str, str]](copy or file)}
+    return decide.Witnesses(Seen(known), Seen(file), Seen(clear), lanes)
+
+
+def row(seen: decide.Witnesses, name: str) -> UserRow:
+    """A user's row."""
+    return next(found for found in decide.rows(Roles(), seen) if found.name == name)
+
+
+def test_a_clean_cluster_has_no_drift() -> None:
+    rows = decide.rows(Roles(), witnesses())
+    assert [found.name for found in rows] == sorted(OWN)
+    assert not [found for found in rows if found.drift or found.undecided]
+
+
+MALLORY = Role("mallory", 99, True, False, VERIFIER)
+PLANTED = {
+    "role only": (witnesses({"mallory": MALLORY}), "in PostgreSQL only"),
+    "entry only": (witnesses(entries={"mallory": "AESx"}), "in pool_passwd only"),
+    "may not log in": (
+        witnesses({"mallory": Role("mallory", 99, False, False, VERIFIER)}, {"mallory": "AESx"}),
+        "does not let it log in",
+    ),
+    "no password": (
+        witnesses({"mallory": Role("mallory", 99, True, False, None)}, {"mallory": "AESx"}),
+        "no password for it",
+    ),
+    "md5": (
+        witnesses({"mallory": Role("mallory", 99, True, False, "md5" + "0" * 32)}, {"mallory": "AESx"}),
+        "not SCRAM-SHA-256",
+    ),
+    "clear entry": (witnesses({"mallory": MALLORY}, {"mallory": "TEXTsecret"}), "not AES-encrypted"),
+    "other key": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, {}), "can't be decrypted"),
+    "other password": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, {"mallory": "else"}), "differ"),
+    "late copy": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, copy=POOLED), "not taken yet by pgpool_ro"),
+    "stale copy": (witnesses(copy={**POOLED, "mallory": "AESx"}), "not taken yet by pgpool_ro"),
+}
+
+
+@pytest.mark.parametrize(("seen", "words"), PLANTED.values(), ids=PLANTED)
+def test_planted_drift_is_found_and_nothing_else(seen: decide.Witnesses, words: str) -> None:
+    (found,) = row(seen, "mallory").drift
+    assert words in found
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_a_missing_role_of_our_own_is_drift(name: str) -> None:
+    assert row(witnesses({name: None}), name).drift
+
+
+def test_a_group_role_is_no_drift() -> None:
+    assert not row(witnesses({"readers": Role("readers", 98, False, False, None)}), "readers").drift
+
+
+def test_who_does_not_answer_leaves_users_undecided() -> None:
+    """Never clean, and never drift that nobody saw."""
+    full = witnesses({"mallory": MALLORY}, {"mallory": "AESx"})
+    silent: Seen[Mapping[str, str]] = Seen(error="silent")
+    for seen in (
+        decide.Witnesses(Seen(error="silent"), full.entries, full.passwords, full.lanes),
+        decide.Witnesses(full.roles, silent, full.passwords, full.lanes),
+        decide.Witnesses(full.roles, full.entries, silent, full.lanes),
+        decide.Witnesses(full.roles, full.entries, full.passwords, {"pgpool": silent}),
+    ):
+        found = row(seen, "mallory")
+        assert not found.drift
+        assert any("silent" in reason for reason in found.undecided)
+    assert row(decide.Witnesses(Seen(error="silent"), full.entries, silent, {}), "mallory").can_login is None
+
+
+class Notes:
+    """Progress that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Keep the title."""
+        self.lines.append(title)
+        yield
+
+    def note(self, text: str) -> None:
+        """Keep the line."""
+        self.lines.append(text)
+
+
+def back(done: list[str], what: str) -> None:
+    """Take something back: note it, and fail if it is called so."""
+    done.append(what)
+    if what == "stuck":
+        raise errors.UserError("it is stuck")
+
+
+def walk(steps: list[str], end: BaseException | None, done: list[str], notes: Notes) -> None:
+    """Do each step; the last one ends with `end`."""
+
+    async def take_back(what: str) -> None:
+        back(done, what)
+
+    async def work() -> None:
+        async with all_or_nothing(notes) as undo:
+            for what in steps:
+                with undo.step(what, lambda what=what: take_back(what)):
+                    if end and what == steps[-1]:
+                        raise end
+
+    asyncio.run(work())
+
+
+def test_nothing_is_taken_back_when_all_is_done() -> None:
+    done: list[str] = []
+    walk(["one", "two"], None, done, Notes())
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("end", "taken_back"),
+    [
+        (errors.EngineFailed("no"), ["three", "two", "one"]),
+        (errors.DeadlinePassed("no"), ["three", "two", "one"]),
+        (errors.ServerRefused("it exists", code="42710"), ["two", "one"]),
+        (errors.ServerRefused("without its quorum", code="01000"), ["three", "two", "one"]),
+        (errors.ServerRefused("session ended", code="57P01"), ["three", "two", "one"]),
+        (ValueError("a mistake of ours"), ["three", "two", "one"]),
+    ],
+)
+def test_what_was_or_may_have_been_done_is_taken_back(end: BaseException, taken_back: list[str]) -> None:
+    done: list[str] = []
+    with pytest.raises(type(end)):
+        walk(["one", "two", "three"], end, done, Notes())
+    assert done == taken_back
+
+
+def test_the_error_says_what_became_of_each_step() -> None:
+    end = errors.EngineFailed("no", detail="its own detail")
+    with pytest.raises(errors.EngineFailed):
+        walk(["one", "stuck", "three"], end, [], Notes())
+    assert end.detail.splitlines() == [
+        "its own detail",
+        "taken back: three",
+        "NOT taken back: stuck: it is stuck",
+        "taken back: one",
+    ]
+
+
+def test_an_interruption_is_taken_back_and_a_second_one_does_not_stop_it() -> None:
+    """Ctrl-C while a thread works: the thread ends first; Ctrl-C on the way back is not heard."""
+    done: list[str] = []
+    notes = Notes()
+
+    async def take_back() -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        done.append("taken back")
+
+    def slow() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        done.append("thread ended")
+
+    async def work() -> None:
+        async with all_or_nothing(notes) as undo:
+            with undo.step("one", take_back):
+                await in_thread(slow)
+                await asyncio.sleep(5)
+
+    main = threading.main_thread().ident or 0
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(work())
+    assert done == ["thread ended", "taken back"]
+    assert notes.lines[-1] == "taken back: one"
+
+
+def test_undo_of_nothing_says_so() -> None:
+    assert asyncio.run(Rollback(Notes()).roll_back()) == ["nothing was changed"]
