@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # every command that shows a table comes by here, and each of
     from collections.abc import Mapping, Sequence
 
     from poolkeeper.model.database_users import UserRow
-    from poolkeeper.model.observed import Container, Door, Seen, Snapshot
+    from poolkeeper.model.observed import Container, EndpointView, Seen, Snapshot
     from poolkeeper.model.spec import ClusterSpec
     from poolkeeper.operations.logs import Line
 
@@ -72,7 +72,7 @@ def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
     return table
 
 
-def _answer(door: Seen[Door] | None) -> str:
+def _answer(door: Seen[EndpointView] | None) -> str:
     if door is None:
         return "?"
     if door.value is None:

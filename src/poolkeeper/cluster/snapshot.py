@@ -10,18 +10,7 @@ from typing import TypeVar
 from poolkeeper.cluster.handle import Access
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
-from poolkeeper.model.observed import (
-    Container,
-    Door,
-    EtcdView,
-    HaproxyView,
-    KeeperView,
-    PatroniView,
-    PgpoolView,
-    Postgres,
-    Seen,
-    Snapshot,
-)
+from poolkeeper.model.observed import Container, EndpointView, EtcdView, HaproxyView, KeeperView, PatroniView, PgpoolView, Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import client_files
 from poolkeeper.system import compose, etcd, haproxy, keeper_client, patroni, pgpool, postgres
@@ -108,7 +97,7 @@ async def see_nodes(
     return views, {name: seen.value for name, seen in versions.items() if seen.value}, servers
 
 
-async def see_doors(access: Access, limit: float) -> dict[str, Seen[Door]]:
+async def see_doors(access: Access, limit: float) -> dict[str, Seen[EndpointView]]:
     """One query through each lane's port."""
     names = {str(address): name for name, address in access.spec.addresses().items()}
     lanes = ("rw", "ro", "pool", *access.spec.direct_lanes())

@@ -198,7 +198,7 @@ class KeeperView:
 
 
 @dataclass(frozen=True)
-class Door:
+class EndpointView:
     """The answer of one query through a lane's published port."""
 
     node: str  # host name of the PostgreSQL that answered
@@ -217,7 +217,7 @@ class Snapshot:
     pgpool: Seen[PgpoolView] = Seen(error="not looked at")
     haproxy: Seen[HaproxyView] = Seen(error="not looked at")
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
-    doors: Mapping[str, Seen[Door]] = field(default_factory=dict)
+    doors: Mapping[str, Seen[EndpointView]] = field(default_factory=dict)
     keeper: Seen[KeeperView] = Seen(error="not looked at")
 
 

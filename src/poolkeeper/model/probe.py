@@ -140,7 +140,7 @@ class WriteAttempt:
 
 
 @dataclass(frozen=True)
-class LaneSession:
+class ReadOnlySession:
     """A session of the read-only door: who answered it, and how two writes ended.
 
     `first` was tried as the session came, `asked` after it had asked for a session that writes; "" if it was accepted,
@@ -154,10 +154,10 @@ class LaneSession:
 
 
 @dataclass(frozen=True)
-class LaneFacts:
+class ReadOnlyFacts:
     """Sessions of the read-only door, all open at once, and the dashboard while they were (None: it did not answer)."""
 
-    sessions: tuple[LaneSession, ...]
+    sessions: tuple[ReadOnlySession, ...]
     failures: tuple[Failure, ...] = ()
     counted: HaproxyView | None = None
 
@@ -241,10 +241,10 @@ class Readings:
     attempts: Mapping[str, Reading[WriteAttempt]] = field(default_factory=_none)
     inserts: Reading[Inserts] | None = None
     rows: Mapping[str, Reading[RowsSeen]] = field(default_factory=_none)
-    lane: Reading[LaneFacts] | None = None
+    lane: Reading[ReadOnlyFacts] | None = None
     patroni: Mapping[str, Reading[PatroniView]] = field(default_factory=_none)
     commit: Mapping[str, Reading[CommitFacts]] = field(default_factory=_none)  # of nodes not in recovery
     session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write door
     keeper: Reading[KeeperView] | None = None
     direct_rw: Reading[DoorFacts] | None = None
-    direct_ro: Reading[LaneFacts] | None = None
+    direct_ro: Reading[ReadOnlyFacts] | None = None

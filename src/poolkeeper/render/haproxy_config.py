@@ -41,7 +41,7 @@ def config(spec: ClusterSpec) -> str:
     return templating.fill(
         "haproxy.cfg.j2",
         spec=spec,
-        door=spec.haproxy,
+        proxy=spec.haproxy,
         lanes=lanes,
         direct=[(key, lane.port, direct[key], proxies.BEHIND[key]) for key, lane in spec.direct_lanes().items()],
         backlog=BACKLOG,

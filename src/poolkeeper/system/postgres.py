@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
-from poolkeeper.model.observed import NODE_PARAMETER, Door, Postgres, Slot, WalSender
+from poolkeeper.model.observed import NODE_PARAMETER, EndpointView, Postgres, Slot, WalSender
 
 Row = tuple[Any, ...]
 NODE = f"current_setting('{NODE_PARAMETER}', true)"
@@ -160,10 +160,10 @@ async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
     )
 
 
-async def observe_door(dsn: Dsn, nodes: dict[str, str], timeout: float) -> Door:
+async def observe_door(dsn: Dsn, nodes: dict[str, str], timeout: float) -> EndpointView:
     """One query through a door. `nodes` maps a server's address to its name, for one that does not tell it."""
     ((told, in_recovery),) = await query(dsn, f"SELECT {SERVED_BY}, pg_is_in_recovery()", timeout)
-    return Door(nodes.get(told, str(told)), in_recovery)
+    return EndpointView(nodes.get(told, str(told)), in_recovery)
 
 
 async def differing_settings(dsn: Dsn, wanted: dict[str, str], timeout: float) -> list[str]:

@@ -27,7 +27,7 @@ _MARGIN = 2.0
 
 
 @dataclass(frozen=True)
-class Door:
+class ClientDoor:
     """A door and what is asked there: `statement` makes the statement of an id; its first column is who answered."""
 
     key: str  # rw | ro
@@ -41,7 +41,7 @@ class Door:
 class Client(threading.Thread):
     """Asks until it is told to end."""
 
-    def __init__(self, name: str, door: Door, account: ledger.Ledger) -> None:
+    def __init__(self, name: str, door: ClientDoor, account: ledger.Ledger) -> None:
         super().__init__(name=f"drill {door.key} {name}", daemon=True)
         self._client = name
         self._door = door
@@ -95,7 +95,7 @@ class Client(threading.Thread):
 
 
 @contextmanager
-def running(door: Door, account: ledger.Ledger) -> Iterator[None]:
+def running(door: ClientDoor, account: ledger.Ledger) -> Iterator[None]:
     """Both clients of a door, for the length of the block."""
     clients = [Client(name, door, account) for name in CLIENTS]
     for client in clients:

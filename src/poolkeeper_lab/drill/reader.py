@@ -7,9 +7,9 @@ from poolkeeper.system import postgres
 from poolkeeper_lab.drill import drill_client
 
 
-def door(access: Access) -> drill_client.Door:
+def door(access: Access) -> drill_client.ClientDoor:
     """The read-only door as the application's role. Each read is of the server itself, so no table is needed."""
-    return drill_client.Door("ro", access.lane("ro", "app", access.spec.roles.app_database), _select)
+    return drill_client.ClientDoor("ro", access.lane("ro", "app", access.spec.roles.app_database), _select)
 
 
 def _select(_: int) -> str:

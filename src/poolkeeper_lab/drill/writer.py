@@ -14,9 +14,9 @@ from poolkeeper_lab.drill import drill_client
 TABLE = "poolkeeper_drill"
 
 
-def door(access: Access) -> drill_client.Door:
+def door(access: Access) -> drill_client.ClientDoor:
     """The read-write door as the application's role."""
-    return drill_client.Door("rw", access.lane("rw", "app", access.spec.roles.app_database), _insert)
+    return drill_client.ClientDoor("rw", access.lane("rw", "app", access.spec.roles.app_database), _insert)
 
 
 def _insert(number: int) -> str:

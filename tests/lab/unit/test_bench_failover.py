@@ -51,8 +51,8 @@ class Fake(Cluster):
     def down(self) -> None:
         self.events.append("down")
 
-    def door(self) -> drill_client.Door:
-        return drill_client.Door("rw", Dsn("nowhere", 1, "app", "app"), contenders.statement)
+    def door(self) -> drill_client.ClientDoor:
+        return drill_client.ClientDoor("rw", Dsn("nowhere", 1, "app", "app"), contenders.statement)
 
     def container(self, service: str) -> str:
         return service
@@ -97,7 +97,7 @@ class Fake(Cluster):
                     account.close(number, trial.time.monotonic(), Outcome.REFUSED, "connect: refused")
 
     @contextmanager
-    def writers(self, _: drill_client.Door, account: Ledger) -> Iterator[None]:
+    def writers(self, _: drill_client.ClientDoor, account: Ledger) -> Iterator[None]:
         """In the place of `client.running`."""
         thread = threading.Thread(target=self.write, args=(account,))
         thread.start()

@@ -18,7 +18,7 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.system import compose, postgres, process
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bench_endpoints, database, pgbench, pgbench_client
-from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, Door
+from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchDoor
 from poolkeeper_lab.bench.load.pgbench import PREPARED, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, Sample
@@ -134,7 +134,7 @@ def test_a_direct_lane_without_a_door_is_no_door() -> None:
     ],
 )
 def test_a_door_serves_what_it_has_room_for(load: Load, serves: bool) -> None:
-    assert (Door("5101", "h", 1, 30, takes_writes=False).refuses(load) == "") is serves
+    assert (BenchDoor("5101", "h", 1, 30, takes_writes=False).refuses(load) == "") is serves
 
 
 def test_core_has_every_goal_and_ends_in_time() -> None:
@@ -179,7 +179,7 @@ def test_only_some_loads_can_be_chosen() -> None:
 
 
 def test_a_peer_takes_part_in_every_load_and_is_compared_where_a_goal_says_so() -> None:
-    peer = Door("PgBouncer, session", "h", 6432, 100, is_peer=True)
+    peer = BenchDoor("PgBouncer, session", "h", 6432, 100, is_peer=True)
     wanted = path_plan.goals(SPEC, [peer])
     planned, _ = path_plan.plan(SPEC, [*bench_endpoints.own(SPEC, "pg_node1"), peer], False)
     assert all(one.doors[-1] is peer for one in planned)
@@ -359,8 +359,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ended: list[str] = []
 
     @contextmanager
-    def good(*_: object) -> Iterator[list[Door]]:
-        yield [Door("PgBouncer", "h", 1, 9, is_peer=True)]
+    def good(*_: object) -> Iterator[list[BenchDoor]]:
+        yield [BenchDoor("PgBouncer", "h", 1, 9, is_peer=True)]
         ended.append("good")
 
     def bad(*_: object) -> Any:

@@ -383,7 +383,7 @@ def test_a_writer_goes_where_its_door_leads_it() -> None:
         raise link.Failed(multi_host.READ_ONLY, "no", sent=False)
 
     account = ledger.Ledger()
-    with drill_client.running(drill_client.Door("rw", MANY, contenders.statement, connect=connect), account):
+    with drill_client.running(drill_client.ClientDoor("rw", MANY, contenders.statement, connect=connect), account):
         assert asked.wait(60)
     found = account.attempts(0.0)
     assert {(a.outcome, a.code) for a in found} == {(ledger.Outcome.REFUSED, multi_host.READ_ONLY)}

@@ -167,7 +167,7 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(scale_reads, "begin_anew", begun.append)
     monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
-    door = scale_reads.Door("ro", SPEC.lanes.ro.port)
+    door = scale_reads.ReadDoor("ro", SPEC.lanes.ro.port)
     limits: list[str] = []
     work = load_runner.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 24), script=scale_reads.MANY_ROWS)
     taken = scale_reads.Taker(loader, STANDBYS, work, door, 6).contender(1, limits).take()

@@ -11,23 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from poolkeeper.model import proxies
-from poolkeeper.model.observed import (
-    Container,
-    Door,
-    EtcdView,
-    HaproxyView,
-    KeeperView,
-    PatroniMember,
-    PatroniView,
-    PgpoolNode,
-    PgpoolView,
-    Postgres,
-    Proxy,
-    Seen,
-    Slot,
-    Snapshot,
-    WalSender,
-)
+from poolkeeper.model.observed import Container, EndpointView, EtcdView, HaproxyView, KeeperView, PatroniMember, PatroniView, PgpoolNode, PgpoolView, Postgres, Proxy, Seen, Slot, Snapshot, WalSender
 from poolkeeper.model.spec import (
     ClusterSpec,
     DirectLane,
@@ -114,17 +98,17 @@ def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
         haproxy=Seen(_haproxy(spec, first)),
         etcd={member.name: Seen(EtcdView("3.5.16", healthy=True)) for member in spec.etcd.members},
         doors={
-            "rw": Seen(Door(first, in_recovery=False)),
-            "ro": Seen(Door(standbys[0], in_recovery=True)),
-            "pool": Seen(Door(first, in_recovery=False)),
+            "rw": Seen(EndpointView(first, in_recovery=False)),
+            "ro": Seen(EndpointView(standbys[0], in_recovery=True)),
+            "pool": Seen(EndpointView(first, in_recovery=False)),
             **{key: Seen(_direct_door(key, first, standbys)) for key in spec.direct_lanes()},
         },
         keeper=Seen(KeeperView(True, first, (), False, (), 0.0)),
     )
 
 
-def _direct_door(key: str, primary: str, standbys: list[str]) -> Door:
-    return Door(primary, in_recovery=False) if key == "direct_rw" else Door(standbys[0], in_recovery=True)
+def _direct_door(key: str, primary: str, standbys: list[str]) -> EndpointView:
+    return EndpointView(primary, in_recovery=False) if key == "direct_rw" else EndpointView(standbys[0], in_recovery=True)
 
 
 def image(spec: ClusterSpec, service: str) -> str:

@@ -9,27 +9,7 @@ from typing import Any
 from poolkeeper.model import proxies
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView, KeeperView, PatroniMember, PatroniView, PgpoolNode, Proxy
-from poolkeeper.model.probe import (
-    Acknowledger,
-    Arrival,
-    Balance,
-    CommitFacts,
-    DoorFacts,
-    Failure,
-    FailureKind,
-    Inserts,
-    LaneFacts,
-    LaneSession,
-    NodeFacts,
-    PgpoolFacts,
-    Reading,
-    Readings,
-    RowsSeen,
-    Sender,
-    Server,
-    SlotFacts,
-    WriteAttempt,
-)
+from poolkeeper.model.probe import Acknowledger, Arrival, Balance, CommitFacts, DoorFacts, Failure, FailureKind, Inserts, ReadOnlyFacts, ReadOnlySession, NodeFacts, PgpoolFacts, Reading, Readings, RowsSeen, Sender, Server, SlotFacts, WriteAttempt
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import Evidence
@@ -135,10 +115,10 @@ def patroni(all_names: tuple[str, ...], leader: str) -> PatroniView:
     )
 
 
-def lane(standbys: list[str], view: HaproxyView | None) -> LaneFacts:
+def lane(standbys: list[str], view: HaproxyView | None) -> ReadOnlyFacts:
     """Eight sessions of the read-only door, in turn on each standby."""
     answered = [standbys[i % len(standbys)] for i in range(8)] if standbys else []
-    return LaneFacts(tuple(LaneSession(server(name), True, "25006", "25006") for name in answered), (), view)
+    return ReadOnlyFacts(tuple(ReadOnlySession(server(name), True, "25006", "25006") for name in answered), (), view)
 
 
 def acknowledgers(standbys: list[str], sync_state: str | None = "quorum") -> tuple[Acknowledger, ...]:

@@ -26,16 +26,7 @@ from tests.poolkeeper.unit.suite_sample import (
 
 from poolkeeper.core import errors
 from poolkeeper.model.observed import KeeperView, PatroniView
-from poolkeeper.model.probe import (
-    Acknowledger,
-    CommitFacts,
-    DoorFacts,
-    Failure,
-    LaneFacts,
-    LaneSession,
-    Readings,
-    Server,
-)
+from poolkeeper.model.probe import Acknowledger, CommitFacts, DoorFacts, Failure, ReadOnlyFacts, ReadOnlySession, Readings, Server
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import OWN_GROUPS, Outcome, Suite, Verdict
 from poolkeeper.suite import test
@@ -47,7 +38,7 @@ NODES = tuple(f"nodes.{name}" for name in ALL)
 DARK = without(GOOD, *NODES)
 KEEPS = KeeperView(True, "n2", (), False, (), 0.0)
 CHECKS = [verdict.check for verdict in groups.judge(target(), GOOD, OWN_GROUPS)]
-HONEST = LaneSession(server("n1"), True, "25006", "25006")
+HONEST = ReadOnlySession(server("n1"), True, "25006", "25006")
 
 
 def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Verdict:
@@ -55,18 +46,18 @@ def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Ver
     return next(v for v in groups.judge(own or target(), readings) if v.check == check)
 
 
-def sessions(*tried: LaneSession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
+def sessions(*tried: ReadOnlySession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
     """These sessions of the read-only door; `busy`: does the dashboard tell of others on every standby?"""
     view = dashboard(ALL, "n2", **status) if busy else None
-    return put(GOOD, "lane", ok(LaneFacts(tried, failures, view)))
+    return put(GOOD, "lane", ok(ReadOnlyFacts(tried, failures, view)))
 
 
-def direct(tried: LaneSession) -> Readings:
+def direct(tried: ReadOnlySession) -> Readings:
     """This session of the direct read-only lane."""
-    return put(GOOD, "direct_ro", ok(LaneFacts((tried,), (), None)))
+    return put(GOOD, "direct_ro", ok(ReadOnlyFacts((tried,), (), None)))
 
 
-def all_on(name: str, **changes: object) -> tuple[LaneSession, ...]:
+def all_on(name: str, **changes: object) -> tuple[ReadOnlySession, ...]:
     """Eight sessions on one node."""
     return (replace(HONEST, server=server(name), **changes),) * 8  # type: ignore[arg-type]
 
@@ -174,7 +165,7 @@ UNKNOWN: list[tuple[str, Readings]] = [
     ("direct_lanes.direct_rw", put(GOOD, "direct_rw", None)),
     ("direct_lanes.direct_ro", without(GOOD, "direct_ro")),
     ("direct_lanes.direct_ro", put(GOOD, "direct_ro", None)),
-    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", ok(LaneFacts((), (SILENT,), None)))),
+    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", ok(ReadOnlyFacts((), (SILENT,), None)))),
 ]
 
 

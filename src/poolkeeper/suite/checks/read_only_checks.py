@@ -6,7 +6,7 @@ from collections import Counter
 
 from poolkeeper.cluster.reading import brief, listed, reason
 from poolkeeper.model import proxies
-from poolkeeper.model.probe import LaneFacts, LaneSession, Reading, Readings
+from poolkeeper.model.probe import ReadOnlyFacts, ReadOnlySession, Reading, Readings
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import Verdict
 from poolkeeper.suite.checks import node_roles
@@ -26,7 +26,7 @@ def read_only_lane(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     return refuses_writes(refusal, readings, reading), judged
 
 
-def _nothing_tried(reading: Reading[LaneFacts] | None) -> str:
+def _nothing_tried(reading: Reading[ReadOnlyFacts] | None) -> str:
     """Why there is no session to judge by."""
     if reading is None or reading.value is None:
         return f"No session could be tried: {reason(reading)}"
@@ -34,7 +34,7 @@ def _nothing_tried(reading: Reading[LaneFacts] | None) -> str:
     return f"No session was given: {brief(failures[0]) if failures else 'none was tried'}"
 
 
-def refuses_writes(check: Check, readings: Readings, reading: Reading[LaneFacts] | None) -> Verdict:
+def refuses_writes(check: Check, readings: Readings, reading: Reading[ReadOnlyFacts] | None) -> Verdict:
     """Did every session that was tried get the refusal of a server in recovery?"""
     if reading is None or reading.value is None or not reading.value.sessions:
         return check.unknown(_nothing_tried(reading), reading)
@@ -51,7 +51,7 @@ def refuses_writes(check: Check, readings: Readings, reading: Reading[LaneFacts]
     )
 
 
-def _accepts(session: LaneSession) -> str:
+def _accepts(session: ReadOnlySession) -> str:
     """What is wrong with how a session's writes ended; a setting alone is no refusal, for a client can change it."""
     for code, when in ((session.first, ""), (session.asked, " after the session asked to write")):
         if not code:
@@ -61,11 +61,11 @@ def _accepts(session: LaneSession) -> str:
     return "" if session.in_recovery else "refused by a setting only: it is not in recovery"
 
 
-def _count(found: LaneFacts) -> int:
+def _count(found: ReadOnlyFacts) -> int:
     return len(found.sessions) + len(found.failures)
 
 
-def _spread(check: Check, target: Target, readings: Readings, reading: Reading[LaneFacts], found: LaneFacts) -> Verdict:
+def _spread(check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], found: ReadOnlyFacts) -> Verdict:
     nodes = readings.nodes.values()
     for session in found.sessions:
         if wrong := _wrong_server(target, readings, session):
@@ -80,7 +80,7 @@ def _spread(check: Check, target: Target, readings: Readings, reading: Reading[L
     return _one_server(check, target, readings, reading, next(iter(served)))
 
 
-def _wrong_server(target: Target, readings: Readings, session: LaneSession) -> str:
+def _wrong_server(target: Target, readings: Readings, session: ReadOnlySession) -> str:
     who = node_roles.name_of(readings, session.server)
     if not session.in_recovery:
         return f"{who} answered, which is not in recovery; this door must lead to standbys"
@@ -89,7 +89,7 @@ def _wrong_server(target: Target, readings: Readings, session: LaneSession) -> s
     return ""
 
 
-def _one_server(check: Check, target: Target, readings: Readings, reading: Reading[LaneFacts], only: str) -> Verdict:
+def _one_server(check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], only: str) -> Verdict:
     """One standby answered them all. That is no spread, unless HAProxy's own count says where the others are.
 
     HAProxy gives a new session to the standby with the fewest, and Pgpool-II keeps connections for the next session; so
@@ -110,7 +110,7 @@ def _one_server(check: Check, target: Target, readings: Readings, reading: Readi
     return check.passed(f"{only}, the only standby, answered all {count} sessions", reading, *nodes)
 
 
-def _sessions_at_door(found: LaneFacts | None, name: str) -> int:
+def _sessions_at_door(found: ReadOnlyFacts | None, name: str) -> int:
     """Sessions that HAProxy has on a standby that it uses."""
     row = found.counted.row(proxies.STANDBYS, name) if found and found.counted else None
     return row.sessions if row and row.is_up else 0

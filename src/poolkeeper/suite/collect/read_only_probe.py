@@ -15,7 +15,7 @@ from poolkeeper.core import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView
-from poolkeeper.model.probe import Failure, LaneFacts, LaneSession, Reading, Server
+from poolkeeper.model.probe import Failure, ReadOnlyFacts, ReadOnlySession, Reading, Server
 from poolkeeper.model.target import Target
 from poolkeeper.suite.collect import server_probes
 from poolkeeper.system import haproxy, postgres
@@ -26,30 +26,30 @@ UNDO = "DROP TABLE pg_temp.poolkeeper_refused"
 ASK = "SET default_transaction_read_only = off"
 
 
-async def sessions(target: Target, door: Dsn, count: int) -> Reading[LaneFacts]:
+async def sessions(target: Target, door: Dsn, count: int) -> Reading[ReadOnlyFacts]:
     """Who answers `count` sessions of a read-only door, and does anybody take a write?"""
     ran = f"{count} sessions at once, each: {server_probes.DOOR}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
     return await take(door.label, ran, 2 * target.timeout, _sessions(target, door, count), _show)
 
 
-async def _sessions(target: Target, door: Dsn, count: int) -> LaneFacts:
+async def _sessions(target: Target, door: Dsn, count: int) -> ReadOnlyFacts:
     async with AsyncExitStack() as held:
         tried = await asyncio.gather(*(_try(door, target.timeout, held) for _ in range(count)))
         counted = await _count(target)
-    return LaneFacts(
-        tuple(found for found in tried if isinstance(found, LaneSession)),
+    return ReadOnlyFacts(
+        tuple(found for found in tried if isinstance(found, ReadOnlySession)),
         tuple(found for found in tried if isinstance(found, Failure)),
         counted,
     )
 
 
-async def _try(door: Dsn, timeout: float, held: AsyncExitStack) -> LaneSession | Failure:
+async def _try(door: Dsn, timeout: float, held: AsyncExitStack) -> ReadOnlySession | Failure:
     try:
         opened = await held.enter_async_context(postgres.session(door, timeout))
         ((started, address, in_recovery),) = await opened.rows(server_probes.DOOR)
         first = await _write(opened)
         await opened.rows(ASK)
-        return LaneSession(Server(started, address), in_recovery, first, await _write(opened))
+        return ReadOnlySession(Server(started, address), in_recovery, first, await _write(opened))
     except errors.PoolkeeperError as e:
         return failure_of(e)
 
@@ -73,7 +73,7 @@ async def _count(target: Target) -> HaproxyView | None:
         return None  # the dashboard has a group of its own; here it is the second of two counts
 
 
-def _show(found: LaneFacts) -> str:
+def _show(found: ReadOnlyFacts) -> str:
     who = Counter(
         f"{s.server.label} {'in recovery' if s.in_recovery else 'not in recovery'}, "
         f"{s.first or 'accepted'} and then {s.asked or 'accepted'}"

@@ -32,7 +32,7 @@ def chosen(names: tuple[str, ...]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Door:
+class BenchDoor:
     """A port. `capacity`: the most sessions at once; `pids`: a peer's own containers (name → host process id)."""
 
     key: str  # as reports call it: "direct", "5100", "PgBouncer, session"
@@ -53,21 +53,21 @@ class Door:
         return ""
 
 
-def own(spec: ClusterSpec, primary: str) -> tuple[Door, ...]:
+def own(spec: ClusterSpec, primary: str) -> tuple[BenchDoor, ...]:
     """The cluster's doors, the primary's own port first."""
     server, haproxy = spec.postgresql, str(spec.haproxy.address)
     children = sum(lane.num_init_children for lane in spec.lane_by_service().values())
     room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
     sessions, direct = spec.direct_sessions(), spec.direct_lanes()
-    found = [Door(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
+    found = [BenchDoor(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
     for key in ("rw", "ro"):
         lane: Lane = getattr(spec.lanes, key)
-        found.append(Door(str(lane.port), haproxy, lane.port, spare_of(lane), takes_writes=key == "rw"))
+        found.append(BenchDoor(str(lane.port), haproxy, lane.port, spare_of(lane), takes_writes=key == "rw"))
         if straight := direct.get(f"direct_{key}"):
             capacity = sessions[f"direct_{key}"]
-            found.append(Door(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
+            found.append(BenchDoor(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
     pool = spec.lanes.pool
-    return (*found, Door(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
+    return (*found, BenchDoor(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
 
 
 def spare_of(lane: Lane) -> int:

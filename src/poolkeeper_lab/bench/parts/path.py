@@ -16,7 +16,7 @@ from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, pgbench, pgbench_client
-from poolkeeper_lab.bench.load.bench_endpoints import Door
+from poolkeeper_lab.bench.load.bench_endpoints import BenchDoor
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
 from poolkeeper_lab.bench.parts import path_plan
@@ -71,12 +71,12 @@ class Path:
                 self._void = f"the role moved from {primary} to {now} meanwhile"
 
     @contextmanager
-    def _peers(self, progress: Progress) -> Iterator[list[Door]]:
+    def _peers(self, progress: Progress) -> Iterator[list[BenchDoor]]:
         """The doors of every provider; one that cannot be started is told."""
-        found: list[Door] = []
+        found: list[BenchDoor] = []
         with ExitStack() as stack:
             for name, module in self._providers.items():
-                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[Door]]]
+                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[BenchDoor]]]
                 provide = import_module(module).doors
                 try:
                     found += stack.enter_context(provide(self._place, progress))
@@ -85,7 +85,7 @@ class Path:
             self._tables += dict.fromkeys(door.about for door in found if door.about)
             yield found
 
-    def _plan(self, player: Player, found: Sequence[Door]) -> None:
+    def _plan(self, player: Player, found: Sequence[BenchDoor]) -> None:
         spec = self._place.spec
         self._wanted = path_plan.goals(spec, [door for door in found if door.is_peer])
         planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
@@ -131,7 +131,7 @@ class Player:
     """Takes the measurements: the loaded database, the client's container, and the CPU time of every part."""
 
     def __init__(
-        self, place: Place, primary: str, using: pgbench_client.Client, peers: Sequence[Door], scale: int, seed: int
+        self, place: Place, primary: str, using: pgbench_client.Client, peers: Sequence[BenchDoor], scale: int, seed: int
     ) -> None:
         spec = place.spec
         self._access, self._primary, self._client = place.access(), primary, using
@@ -141,7 +141,7 @@ class Player:
         others = {name: pid for door in peers for name, pid in door.pids.items()}
         self._meter = meter.Meter({**services, CLIENT: using.pid, **others})
 
-    def _where(self, door: Door) -> pgbench.Where:
+    def _where(self, door: BenchDoor) -> pgbench.Where:
         return pgbench.Where(door.host, door.port, self._user, database.NAME)
 
     def case(self, planned: Planned, seconds: int, wanted: Sequence[Wanted]) -> Case:
@@ -150,7 +150,7 @@ class Player:
         contenders = tuple(self._contender(planned.load, door, seconds) for door in planned.doors)
         return Case(planned.load.about, contenders, ratios)
 
-    def _contender(self, load: pgbench.Load, door: Door, seconds: int) -> Contender:
+    def _contender(self, load: pgbench.Load, door: BenchDoor, seconds: int) -> Contender:
         numbers = count(self._seed)
         return Contender(
             door.key,
@@ -158,15 +158,15 @@ class Player:
             lambda: self._warm(load, door),
         )
 
-    def _warm(self, load: pgbench.Load, door: Door) -> None:
+    def _warm(self, load: pgbench.Load, door: BenchDoor) -> None:
         self._run(load, door, WARM_SECONDS, self._seed)
         self._client.take_log()
 
-    def _run(self, load: pgbench.Load, door: Door, seconds: int, seed: int) -> str:
+    def _run(self, load: pgbench.Load, door: BenchDoor, seconds: int, seed: int) -> str:
         argv = pgbench.run(load, self._where(door), seconds, self._scale, busy.cores(), seed)
         return self._client.run(argv, seconds)
 
-    def _take(self, load: pgbench.Load, door: Door, seconds: int, seed: int) -> Sample:
+    def _take(self, load: pgbench.Load, door: BenchDoor, seconds: int, seed: int) -> Sample:
         if load.writes:
             interrupts.run(database.tidy(self._access, self._primary))
         before = self._meter.read()

@@ -12,7 +12,7 @@ from itertools import product
 
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, Door
+from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchDoor
 from poolkeeper_lab.bench.load.pgbench import EXTENDED, PREPARED, PROTOCOLS, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
 from poolkeeper_lab.bench.load.pgbench import WORKLOADS as ALL
 
@@ -40,7 +40,7 @@ class Planned:
     """A load, and the doors that it is put on; the first one is the yardstick."""
 
     load: Load
-    doors: tuple[Door, ...]
+    doors: tuple[BenchDoor, ...]
 
     def pairs(self, wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
         """(numerator, denominator): each door against the yardstick, and what the goals ask for besides."""
@@ -50,7 +50,7 @@ class Planned:
         return list(dict.fromkeys([*usual, *(pair for pair in asked if set(pair) <= set(keys))]))
 
 
-def goals(spec: ClusterSpec, peers: Sequence[Door] = ()) -> tuple[Wanted, ...]:
+def goals(spec: ClusterSpec, peers: Sequence[BenchDoor] = ()) -> tuple[Wanted, ...]:
     """The goals of this part, by the doors' own names; one against a peer for each of its doors, or for none."""
     rw, pool, direct = str(spec.lanes.rw.port), str(spec.lanes.pool.port), str(spec.lanes.direct_rw.port)
     sixteen = Load(READ_ONLY, SIMPLE, 16)
@@ -80,14 +80,14 @@ def core(spec: ClusterSpec) -> Iterator[tuple[Load, tuple[str, ...]]]:
     yield Load(TPC_B, SIMPLE, 8), (DIRECT, rw, direct, pool)
 
 
-def matrix(doors: Sequence[Door]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def matrix(doors: Sequence[BenchDoor]) -> Iterator[tuple[Load, tuple[str, ...]]]:
     """Every load on every door."""
     names = tuple(door.key for door in doors)
     for workload, protocol, clients, is_fresh in product(ALL, PROTOCOLS, CLIENTS, (False, True)):
         yield Load(workload, protocol, clients, is_fresh), names
 
 
-def plan(spec: ClusterSpec, doors: Sequence[Door], is_full: bool, only: str = "") -> tuple[list[Planned], list[str]]:
+def plan(spec: ClusterSpec, doors: Sequence[BenchDoor], is_full: bool, only: str = "") -> tuple[list[Planned], list[str]]:
     """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve.
 
     `only` leaves the loads whose title has it. Raises UserError where there is none.
@@ -113,7 +113,7 @@ def plan(spec: ClusterSpec, doors: Sequence[Door], is_full: bool, only: str = ""
     return planned, notes
 
 
-def _beyond(spec: ClusterSpec, doors: Sequence[Door]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def _beyond(spec: ClusterSpec, doors: Sequence[BenchDoor]) -> Iterator[tuple[Load, tuple[str, ...]]]:
     known = {load for load, _ in core(spec)}
     yield from ((load, names) for load, names in matrix(doors) if load not in known)
 

@@ -46,7 +46,7 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Door:
+class ProfiledDoor:
     """A door, where it is, and the services that a read passes: service → the part that it is."""
 
     key: str
@@ -55,16 +55,16 @@ class Door:
     services: Mapping[str, str]
 
 
-def doors(spec: ClusterSpec, primary: str) -> tuple[Door, ...]:
+def doors(spec: ClusterSpec, primary: str) -> tuple[ProfiledDoor, ...]:
     """Direct, the direct lane, the balanced one, the read-write one."""
     haproxy, lanes = spec.haproxy, spec.lanes
     node, nodes = {primary: POSTGRESQL}, {n.name: POSTGRESQL for n in spec.nodes}
     door, host = {haproxy.service: HAPROXY}, str(haproxy.address)
-    found = [Door("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
+    found = [ProfiledDoor("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
     if straight := spec.direct_lanes().get("direct_rw"):
-        found.append(Door("direct_rw", host, straight.port, {**door, **node}))
-    found.append(Door("pool", str(lanes.pool.address), 9999, {lanes.pool.service: PGPOOL, **nodes}))
-    found.append(Door("rw", host, lanes.rw.port, {**door, lanes.rw.service: PGPOOL, **node}))
+        found.append(ProfiledDoor("direct_rw", host, straight.port, {**door, **node}))
+    found.append(ProfiledDoor("pool", str(lanes.pool.address), 9999, {lanes.pool.service: PGPOOL, **nodes}))
+    found.append(ProfiledDoor("rw", host, lanes.rw.port, {**door, lanes.rw.service: PGPOOL, **node}))
     return tuple(found)
 
 
@@ -164,7 +164,7 @@ class Bench:
     """One door and one protocol."""
 
     loader: load_runner.Loader
-    door: Door
+    door: ProfiledDoor
     protocol: str
 
     def costs(self, traced: bool) -> dict[What, float]:

@@ -52,19 +52,19 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Door:
+class ReadDoor:
     """A door of readers."""
 
     key: str
     port: int
 
 
-def doors(spec: ClusterSpec) -> tuple[Door, ...]:
+def doors(spec: ClusterSpec) -> tuple[ReadDoor, ...]:
     """The read-only lane, and the direct one where there is a door and room for the clients."""
-    found = [Door("ro", spec.lanes.ro.port)]
+    found = [ReadDoor("ro", spec.lanes.ro.port)]
     direct = spec.direct_lanes().get("direct_ro")
     if direct and spec.direct_sessions()["direct_ro"] >= CLIENTS:
-        found.append(Door("direct_ro", direct.port))
+        found.append(ReadDoor("direct_ro", direct.port))
     return tuple(found)
 
 
@@ -193,7 +193,7 @@ class Taker:
     loader: load_runner.Loader
     standbys: Standbys
     work: load_runner.Work
-    door: Door
+    door: ReadDoor
     seconds: int
 
     def contender(self, size: int, limits: list[str]) -> Contender:

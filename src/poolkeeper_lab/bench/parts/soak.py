@@ -110,7 +110,7 @@ async def _loaded(place: Place, access: handle.Access, seconds: float, progress:
     )
 
 
-def _light(door: drill_client.Door) -> drill_client.Door:
+def _light(door: drill_client.ClientDoor) -> drill_client.ClientDoor:
     return replace(door, kept_pace=KEPT_PACE, fresh_pace=FRESH_PACE)
 
 

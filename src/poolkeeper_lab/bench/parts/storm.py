@@ -21,7 +21,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import process
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, storm_job
-from poolkeeper_lab.bench.load.bench_endpoints import Door
+from poolkeeper_lab.bench.load.bench_endpoints import BenchDoor
 from poolkeeper_lab.bench.load.storm_job import READ, WRITE, Job, Told
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
@@ -82,13 +82,13 @@ class Storm:
                 rounds.play(self._full, progress)
             rounds.play(self._storms, progress)
 
-    def _job(self, door: Door, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
+    def _job(self, door: BenchDoor, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
         access = self._place.access()
         dsn = Dsn(door.host, door.port, access.spec.roles.app, database.NAME, access.passwords["app"])
         accounts = ACCOUNTS * self._scale
         return storm_job.job(dsn, statements, clients, sessions, accounts, next(self._numbers), PATIENCE)
 
-    def _case(self, door: Door, kind: str) -> Case:
+    def _case(self, door: BenchDoor, kind: str) -> Case:
         sessions = min(KEPT, door.capacity)
         about = {"door": door.key, "transaction": kind, "clients": str(CLIENTS), "kept": str(sessions)}
         contenders = tuple(
@@ -100,7 +100,7 @@ class Storm:
         )
         return Case(about, contenders, (Ratio(STORM, ALONE, LAST),), axis="how")
 
-    def _busy(self, door: Door) -> Case:
+    def _busy(self, door: BenchDoor) -> Case:
         statement = (f"SELECT pg_sleep({SLEEP:g})",)
         contenders = tuple(
             Contender(
@@ -173,7 +173,7 @@ def _what(door: str, kind: str, how: str) -> str:
     return f"{door}, {kind}, {how}"
 
 
-def levels(place: Place, door: Door) -> tuple[int, ...]:
+def levels(place: Place, door: BenchDoor) -> tuple[int, ...]:
     """Sessions at once: what is left for clients, what the door has in all, twice as many."""
     lanes = {str(lane.port): lane.num_init_children for lane in (place.spec.lanes.rw, place.spec.lanes.pool)}
     whole = lanes.get(door.key, door.capacity)

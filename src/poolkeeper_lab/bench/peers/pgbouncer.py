@@ -20,7 +20,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, state
 from poolkeeper_lab.bench.load import database
-from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, Door, spare_of
+from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, BenchDoor, spare_of
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, peer_image, remarks, stack
 from poolkeeper_lab.bench.report.bench_model import Table
 from poolkeeper_lab.drill import drill_run as drill
@@ -42,7 +42,7 @@ def label(cluster: str) -> str:
 
 
 @contextmanager
-def doors(place: Place, progress: Progress) -> Iterator[Sequence[Door]]:
+def doors(place: Place, progress: Progress) -> Iterator[Sequence[BenchDoor]]:
     """PgBouncer for the length of the block. Raises PoolkeeperError."""
     built, name = peer_image.ensure(place, progress), label(place.spec.name)
     primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
@@ -86,15 +86,15 @@ def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, pass
 
 def as_doors(
     spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: Table | None = None
-) -> tuple[Door, ...]:
+) -> tuple[BenchDoor, ...]:
     """The four doors: service → address, service → process. Pure."""
     capacities = {"session": spare_of(spec.lanes.rw), "transaction": MAX_CLIENTS}
     bouncers, fronts = [], []
     for mode, capacity in capacities.items():
         own = f"{TITLE}, {mode}"
-        bouncers.append(Door(own, found[mode], PORT, capacity, True, True, {own: running[mode]}, about))
+        bouncers.append(BenchDoor(own, found[mode], PORT, capacity, True, True, {own: running[mode]}, about))
         front = {f"HAProxy before {TITLE}": running["door"]}
-        fronts.append(Door(f"HAProxy + {own}", found["door"], DOOR_PORTS[mode], capacity, True, True, front, about))
+        fronts.append(BenchDoor(f"HAProxy + {own}", found["door"], DOOR_PORTS[mode], capacity, True, True, front, about))
     return (*bouncers, *fronts)
 
 
@@ -116,7 +116,7 @@ def _service(document: Mapping[str, Any]) -> str:
     return str(document["Config"]["Labels"].get(compose.SERVICE, ""))
 
 
-def _ready(found: Sequence[Door], role: str, password: str) -> None:
+def _ready(found: Sequence[BenchDoor], role: str, password: str) -> None:
     """Wait until each door lets a session in."""
 
     async def look() -> str | None:

@@ -93,13 +93,13 @@ class Stack(contenders.Cluster):
         """By the label."""
         compose.remove_all(self.label)
 
-    def door(self) -> drill_client.Door:
+    def door(self) -> drill_client.ClientDoor:
         """The proxy's port; without a proxy all nodes."""
         password = (self._passwords / ROLE).read_text()
         if self.peer.tries_all_nodes:
             dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
-            return drill_client.Door("rw", dsn, contenders.statement, connect=multi_host.connect)
-        return drill_client.Door("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
+            return drill_client.ClientDoor("rw", dsn, contenders.statement, connect=multi_host.connect)
+        return drill_client.ClientDoor("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
 
     def container(self, service: str) -> str:
         """As Compose names them."""

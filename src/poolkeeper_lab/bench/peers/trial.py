@@ -86,7 +86,7 @@ def _up(cluster: Cluster, notes: _Notes) -> None:
     notes.victim = contenders.primary_of(cluster.states())
 
 
-def _prepare(door: drill_client.Door) -> None:
+def _prepare(door: drill_client.ClientDoor) -> None:
     """The table, by the door, so that it is where the writers' database is. Raises Unreachable."""
     query = f"CREATE TABLE {contenders.TABLE} (id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
     connect = door.connect or link.connect
