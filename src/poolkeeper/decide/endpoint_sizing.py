@@ -19,7 +19,7 @@ from poolkeeper.model.tuning import Choice, Wish, Workload
 
 LANES = ("rw", "ro", "pool")
 # The part of all clients that each door must be able to take at once. One door takes all or half of them.
-DOORS: dict[Workload, dict[str, float]] = {
+SHARES: dict[Workload, dict[str, float]] = {
     Workload.OLTP: {"rw": 1, "ro": 0.25, "pool": 0.25},
     Workload.MIXED: {"rw": 0.5, "ro": 0.5, "pool": 0.5},
     Workload.REPORTING: {"rw": 0.25, "ro": 1, "pool": 0.25},
@@ -34,7 +34,7 @@ KEPT = "no --clients was given, so it stays"
 
 
 @dataclass(frozen=True)
-class Doors:
+class Capacity:
     """What the lanes serve at once, and the server connections of it."""
 
     children: dict[str, int]  # processes of Pgpool-II, by lane
@@ -54,9 +54,9 @@ class Doors:
         return sum(self.children.values()) + sum(self.direct.values())
 
 
-def doors(spec: ClusterSpec, wish: Wish) -> Doors:
+def doors(spec: ClusterSpec, wish: Wish) -> Capacity:
     """The sizes of all lanes. They may be beyond what the spec allows: the caller judges that."""
-    lanes, parts, count = declared(spec), DOORS[wish.workload], len(spec.nodes)
+    lanes, parts, count = declared(spec), SHARES[wish.workload], len(spec.nodes)
     children = {key: lane.num_init_children for key, lane in lanes.items()}
     if wish.clients is not None:
         children = {key: _children(wish.clients * parts[key]) for key in LANES}
@@ -68,7 +68,7 @@ def doors(spec: ClusterSpec, wish: Wish) -> Doors:
         direct = _shared(spec, direct, room - sum(pooled.values()))
     # Behind 9999 each session is connected to every node; at the other doors it uses one server.
     opened = pooled["rw"] + pooled["ro"] + count * pooled["pool"] + sum(direct.values())
-    return Doors(children, pools, direct, room, opened + count * spec.postgresql.admin_connections)
+    return Capacity(children, pools, direct, room, opened + count * spec.postgresql.admin_connections)
 
 
 def declared(spec: ClusterSpec) -> dict[str, Lane]:
@@ -86,7 +86,7 @@ def _wanted(spec: ClusterSpec, wish: Wish) -> dict[str, int]:
     if wish.clients is None:
         now = spec.direct_sessions()
         return {key: lane.max_sessions or max(LEAST_SESSIONS, now[key]) for key, lane in spec.direct_lanes().items()}
-    parts = DOORS[wish.workload]
+    parts = SHARES[wish.workload]
     return {key: max(LEAST_SESSIONS, math.ceil(wish.clients * parts[LIKE[key]])) for key in spec.direct_lanes()}
 
 
@@ -108,9 +108,9 @@ def _max_connections(spec: ClusterSpec, sessions: int) -> int:
     return now if needed <= now <= rounded + 10 else rounded
 
 
-def choices(spec: ClusterSpec, wish: Wish, sizes: Doors) -> Iterator[Choice]:
+def choices(spec: ClusterSpec, wish: Wish, sizes: Capacity) -> Iterator[Choice]:
     """The keys of [lanes]."""
-    parts = DOORS[wish.workload]
+    parts = SHARES[wish.workload]
     for key, lane in declared(spec).items():
         n, p = sizes.children[key], sizes.pools[key]
         spare = f"{proxies.SPARE_CHILDREN} that HAProxy leaves free"
@@ -133,7 +133,7 @@ def choices(spec: ClusterSpec, wish: Wish, sizes: Doors) -> Iterator[Choice]:
         yield Choice(("lanes", key, "max_sessions"), direct.max_sessions, proposed, why, DIRECT_DOCS)
 
 
-def connections_formula(spec: ClusterSpec, sizes: Doors) -> str:
+def connections_formula(spec: ClusterSpec, sizes: Capacity) -> str:
     """The terms of `max_connections`."""
     pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in LANES)
     direct = f" + {' + '.join(map(str, sizes.direct.values()))} direct" if sizes.direct else ""

@@ -165,13 +165,13 @@ def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 
 def _doors(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    for lane in (*LANES, *spec.direct_lanes()):
-        door = seen.doors.get(lane)
+    for key in (*LANES, *spec.direct_lanes()):
+        door = seen.doors.get(key)
         if door is None or door.value is None:
-            yield Finding(Kind.FAULT, f"lane {lane}", f"a query through its port fails: {_silence(door)}")
-        elif lane in PROMISES and door.value.in_recovery is not PROMISES[lane]:
+            yield Finding(Kind.FAULT, f"lane {key}", f"a query through its port fails: {_silence(door)}")
+        elif key in PROMISES and door.value.in_recovery is not PROMISES[key]:
             role = "a standby" if door.value.in_recovery else "the primary"
-            yield Finding(Kind.FAULT, f"lane {lane}", f"was answered by {role}, {door.value.node}")
+            yield Finding(Kind.FAULT, f"lane {key}", f"was answered by {role}, {door.value.node}")
 
 
 def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:

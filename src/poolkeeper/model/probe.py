@@ -226,7 +226,7 @@ class Readings:
     nodes: Mapping[str, Reading[NodeFacts]] = field(default_factory=_none)
     senders: Mapping[str, Reading[tuple[Sender, ...]]] = field(default_factory=_none)  # of nodes not in recovery
     slots: Mapping[str, Reading[tuple[SlotFacts, ...]]] = field(default_factory=_none)  # of nodes not in recovery
-    pool: Reading[DoorFacts] | None = None
+    balanced: Reading[DoorFacts] | None = None
     rw: Reading[DoorFacts] | None = None
     ro: Reading[DoorFacts] | None = None
     backends: Reading[tuple[PgpoolNode, ...]] | None = None

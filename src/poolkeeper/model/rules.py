@@ -39,7 +39,7 @@ OWNED_PGPOOL = frozenset(
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
 LANES = ("rw", "ro", "pool")
 # Lanes whose port HAProxy listens on.
-DOORS = ("rw", "ro", "direct_rw", "direct_ro")
+BEHIND_HAPROXY = ("rw", "ro", "direct_rw", "direct_ro")
 # Ports that HAProxy listens on inside the network only.
 INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
 # Pgpool-II's MAX_NUM_BACKENDS.
@@ -120,13 +120,13 @@ def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
     """A host port is published once; the inner ports of HAProxy differ from its doors and from each other; the control
     port of Pgpool-II is none of 5432, 8008 and 9999."""
     haproxy = spec.haproxy
-    doors: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
-    doors += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
+    published: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
+    published += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
     direct = [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in spec.direct_lanes().items()]
-    doors += [*direct, (("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
-    inside = [door for door in doors if door[0][0] == "haproxy" or door[0][1] in DOORS]
-    doors.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
-    yield from _used_twice(doors)
+    published += [*direct, (("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
+    inside = [port for port in published if port[0][0] == "haproxy" or port[0][1] in BEHIND_HAPROXY]
+    published.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
+    yield from _used_twice(published)
     for key in INNER_KEYS:
         inside.append((("haproxy", key), getattr(haproxy, key), f"haproxy.{key}"))
     yield from (broken for broken in _used_twice(inside) if broken[0][1] in INNER_KEYS)

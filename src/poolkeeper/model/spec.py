@@ -198,7 +198,7 @@ class Lanes(Table):
         Lane(service="pgpool_ro", address=IPv4Address("10.8.0.22"), port=5101),
         description="Read-only: standbys only, writes refused by the server.",
     )
-    pool: Lane = Field(
+    balanced: Lane = Field(
         Lane(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
         description="Balanced: reads spread over all nodes; a session reads writes that Pgpool sees (docs/lanes.md).",
     )

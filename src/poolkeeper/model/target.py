@@ -33,7 +33,7 @@ class Target:
     cluster: str
     nodes: Mapping[str, Dsn]  # name → straight to that node, as the worker
     monitors: Mapping[str, Dsn]  # name → straight to that node, as the monitor; the same names
-    pool: Dsn  # the balancing Pgpool-II, as the worker
+    balanced: Dsn  # the balancing Pgpool-II, as the worker
     rw: Dsn  # HAProxy's read-write door, as the worker
     ro: Dsn  # HAProxy's read-only door, as the worker
     stats_url: str  # HAProxy's dashboard, without a query

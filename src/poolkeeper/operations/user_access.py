@@ -75,10 +75,10 @@ async def require_lanes(cluster: Cluster) -> None:
                 f"{name} is {condition}, and a user is changed in all three Pgpools or in none; nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
-    for lane, door in (await snapshot.see_doors(cluster.access, cluster.limit)).items():
+    for key, door in (await snapshot.see_doors(cluster.access, cluster.limit)).items():
         if not door.is_known:
             raise errors.Unreachable(
-                f"the lane {lane} ({getattr(spec.lanes, lane).port}) does not answer, so that a login through it can't "
+                f"the lane {key} ({getattr(spec.lanes, key).port}) does not answer, so that a login through it can't "
                 f"be proved; nothing was changed: {door.error}",
                 hint="`poolkeeper status` shows every witness.",
             )

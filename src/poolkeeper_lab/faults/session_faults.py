@@ -36,11 +36,11 @@ class Sessions(Fault):
         """The victim's own port, of a node."""
         return self.ground.place.access().node(self.victim, role, self.ground.place.spec.roles.app_database)
 
-    def door(self, lane: str) -> Dsn:
+    def dsn(self, lane: str) -> Dsn:
         """A lane's port."""
         return self.ground.place.access().lane(lane, "app", self.ground.place.spec.roles.app_database)
 
-    def lane(self) -> str:
+    def key(self) -> str:
         """The lane whose Pgpool-II the victim is. Raises UserError for another service."""
         lanes = self.ground.place.spec.lanes
         for key in ("rw", "ro", "pool"):
@@ -69,9 +69,9 @@ class FillLane(Sessions):
     sentence = "idle sessions at the door of {} until it takes no more"
 
     def inject(self) -> None:
-        lane = self.lane()
-        most = getattr(self.ground.place.spec.lanes, lane).num_init_children + 1
-        refusal = self.held.fill(self.door(lane), most)
+        key = self.key()
+        most = getattr(self.ground.place.spec.lanes, key).num_init_children + 1
+        refusal = self.held.fill(self.dsn(key), most)
         if not refusal or not len(self.held):
             raise errors.EngineFailed(
                 f"{self.victim} is not full: it took {len(self.held)} sessions and said {refusal or 'nothing'}"
@@ -89,9 +89,9 @@ class SilentClients(Sessions):
     sentence = "connections to the door of {} that say nothing"
 
     def inject(self) -> None:
-        lane = self.lane()
-        dsn = self.door(lane)
-        count = getattr(self.ground.place.spec.lanes, lane).num_init_children
+        key = self.key()
+        dsn = self.dsn(key)
+        count = getattr(self.ground.place.spec.lanes, key).num_init_children
         self.held.connect(dsn.host, dsn.port, count)
         until = time.monotonic() + SETTLE_SECONDS
         while not _is_refused(dsn):
@@ -113,7 +113,7 @@ class OpenTransaction(Sessions):
     sentence = "a transaction on {} that has written and stands open"
 
     def inject(self) -> None:
-        self.held.open(self.door("rw"))
+        self.held.open(self.dsn("rw"))
         self.held.ask("BEGIN", MESSAGE)
 
 
@@ -127,7 +127,7 @@ class LockedTable(Sessions):
         self._table = table
 
     def inject(self) -> None:
-        self.held.open(self.door("rw"))
+        self.held.open(self.dsn("rw"))
         self.held.ask("BEGIN", f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
 
 
@@ -138,7 +138,7 @@ class LongQuery(Sessions):
 
     def inject(self) -> None:
         for lane, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
-            self.held.open(self.door(lane))
+            self.held.open(self.dsn(key))
             self.held.ask("SELECT 1", seconds=LONG_SECONDS)  # the limit holds for what follows in the session, too
             self.held.begin(statement)
 

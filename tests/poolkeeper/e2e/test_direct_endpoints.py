@@ -313,13 +313,13 @@ def test_a_full_lane_lets_the_next_client_wait(cluster: Cluster) -> None:
 @pytest.mark.timeout(300)
 def test_off_and_on_again(cluster: Cluster) -> None:
     """Without a port there is no door; a file that does not speak of the lanes gets them by `up`, HAProxy made anew."""
-    spec, door = cluster.place.spec, cluster.container(cluster.place.spec.haproxy.service)
+    spec, haproxy = cluster.place.spec, cluster.container(cluster.place.spec.haproxy.service)
     ports = {key: lane.port for key, lane in spec.direct_lanes().items()}
     assert set(ports) == {WRITES, READS}
     before = {name: found.identity for name, found in compose.containers(spec.name).items()}
     with declared(cluster, *((rf"^port = {port}$", "port = 0") for port in ports.values())):
         assert cluster.place.spec.direct_lanes() == {}
-        published = cluster.docker("port", door)
+        published = cluster.docker("port", haproxy)
         assert not any(f":{port}" in published for port in ports.values())
         assert cluster.run("test", "--only", "18").returncode != 0
         with declared(cluster, (r"^\[lanes\.direct_rw\].*?(?=^# ── HAProxy)", "")):

@@ -61,7 +61,7 @@ def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["level"]) == (0, "healthy")
     assert set(document["containers"]) == set(cluster.place.spec.addresses())
-    roles = {lane: door["in_recovery"] for lane, door in document["lanes"].items() if lane != "pool"}
+    roles = {key: seen["in_recovery"] for key, seen in document["lanes"].items() if key != "pool"}
     assert roles == {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
     assert set(document["versions"]) == {"PostgreSQL", "Patroni", "Pgpool-II", "HAProxy", "etcd"}
     assert "unknown" not in document["versions"].values()

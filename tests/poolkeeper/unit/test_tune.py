@@ -32,9 +32,9 @@ DIRECT = ("direct_rw", "direct_ro")
 
 def _spec(nodes: int, members: int, children: int, pools: int, direct: tuple[tuple[bool, int], ...]) -> ClusterSpec:
     """A cluster whose max_connections are just enough; a direct lane may be off, or have a number of its own."""
-    doors = dict(zip(DIRECT, direct, strict=True))
+    given = dict(zip(DIRECT, direct, strict=True))
     lanes: dict[str, Any] = {key: _lane(key, children, pools) for key in rules.LANES}
-    lanes |= {key: _direct(key, *door) for key, door in doors.items()}
+    lanes |= {key: _direct(key, *port) for key, port in given.items()}
     needed = 3 * children * pools + sum(max(1, number) for is_on, number in direct if is_on) + 23
     return snapshots.spec_of(
         nodes,

@@ -15,7 +15,7 @@ NEARLY_FULL = 0.9
 ENOUGH_SESSIONS = 100  # served by the processes that there are, before reuse is judged
 LEAST_REUSE = 2.0  # sessions a kept connection has served, on average
 CROWDED = 0.8  # of a frontend's own limit
-DOORS = ("rw", "ro")
+BEHIND_HAPROXY = ("rw", "ro")
 LANES = ("rw", "ro", "pool")
 
 
@@ -26,7 +26,7 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
         yield _processes(facts, key, lane)
         yield _pairs(facts, key, lane)
         yield _reuse(spec, facts, key)
-    for key in DOORS:
+    for key in BEHIND_HAPROXY:
         yield _queue(spec, facts, key, getattr(spec.lanes, key).service)
     for key in spec.direct_lanes():
         yield _direct_sessions(facts, key)
@@ -58,7 +58,7 @@ def _processes(facts: Facts, key: str, lane: Lane) -> Judgement:
         return look.judged(row.sessions >= NEARLY_FULL * row.limit, figure, says, facts.traffic, reading)
     use = value_of(reading)
     if use is None:
-        return look.unknown(*((facts.traffic, reading) if key in DOORS else (reading,)))
+        return look.unknown(*((facts.traffic, reading) if key in BEHIND_HAPROXY else (reading,)))
     figure = f"{use.busy} of {use.children}"
     full = use.busy >= NEARLY_FULL * use.children
     return look.judged(full, figure, f"{figure} processes of the lane {key} serve a client", reading)

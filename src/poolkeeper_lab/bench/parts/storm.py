@@ -175,8 +175,8 @@ def _what(door: str, kind: str, how: str) -> str:
 
 def levels(place: Place, door: BenchDoor) -> tuple[int, ...]:
     """Sessions at once: what is left for clients, what the door has in all, twice as many."""
-    lanes = {str(lane.port): lane.num_init_children for lane in (place.spec.lanes.rw, place.spec.lanes.pool)}
-    whole = lanes.get(door.key, door.capacity)
+    children = {str(lane.port): lane.num_init_children for lane in (place.spec.lanes.rw, place.spec.lanes.pool)}
+    whole = children.get(door.key, door.capacity)
     return (whole - 2, whole, 2 * whole)
 
 
