@@ -48,7 +48,7 @@ class Cluster:
 
     @property
     def access(self) -> handle.Access:
-        """Its doors and passwords."""
+        """Its endpoints and passwords."""
         return self.place.access()
 
     def argv(self, *words: str) -> list[str]:
@@ -104,10 +104,10 @@ class Cluster:
         """A generated password."""
         return self.access.passwords[name]
 
-    def dsn(self, door: str, role: str = "app", dbname: str | None = None) -> str:
-        """A connection string: door is rw, ro, pool, node1, …; role is a key of [roles]."""
+    def dsn(self, endpoint: str, role: str = "app", dbname: str | None = None) -> str:
+        """A connection string: endpoint is rw, ro, pool, node1, …; role is a key of [roles]."""
         spec = self.place.spec
-        port, user = client_files.doors(spec)[door], getattr(spec.roles, role)
+        port, user = client_files.endpoints(spec)[endpoint], getattr(spec.roles, role)
         database = dbname or (spec.roles.app_database if role == "app" else "postgres")
         host, password = client_files.client_host(spec), self.secret(role)
         return f"host={host} port={port} user={user} password={password} dbname={database}"

@@ -36,7 +36,7 @@ def doctor(
 ) -> None:
     """Say what limits the running cluster now: each finding with its figure, its threshold, and what to change.
 
-    It looks at the lanes' processes and connections, HAProxy's queues, every server's sessions, locks, counters and
+    It looks at the endpoints' processes and connections, HAProxy's queues, every server's sessions, locks, counters and
     slots, the standbys, vacuum, the disks, etcd and the machine. It changes nothing. Counters are the servers' own,
     since they were last reset. What could not be looked at is unknown, never fine.
 

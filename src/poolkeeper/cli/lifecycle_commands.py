@@ -55,10 +55,10 @@ def how_to_connect(where: Place) -> str:
     services = f"PGSERVICEFILE={folder}/pg_service.conf PGPASSFILE={folder}/pgpass psql service=rw"
     lines = [
         "connect:",
-        f"  read-write   {login} -p {spec.lanes.rw.port} -U {app} {db}",
-        f"  read-only    {login} -p {spec.lanes.ro.port} -U {app} {db}",
-        f"  balanced     {login} -p {spec.lanes.pool.port} -U {su}",
-        *(f"  {key:<12} {login} -p {lane.port} -U {app} {db}" for key, lane in spec.direct_lanes().items()),
+        f"  read-write   {login} -p {spec.endpoints.rw.port} -U {app} {db}",
+        f"  read-only    {login} -p {spec.endpoints.ro.port} -U {app} {db}",
+        f"  balanced     {login} -p {spec.endpoints.balanced.port} -U {su}",
+        *(f"  {key:<12} {login} -p {endpoint.port} -U {app} {db}" for key, endpoint in spec.direct_endpoints().items()),
         f"  by service   {services}",
         f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
         f"password in {folder}/secrets/stats",
@@ -85,9 +85,9 @@ def stop(ctx: typer.Context) -> None:
 
 
 def _stop_order(spec: ClusterSpec) -> list[list[str]]:
-    """The door and the lanes, then the nodes, then their store: nobody loses what it depends on."""
-    lanes = [spec.haproxy.service, *spec.lane_by_service()]
-    return [lanes, [node.name for node in spec.nodes], [member.name for member in spec.etcd.members]]
+    """The endpoint and the endpoints, then the nodes, then their store: nobody loses what it depends on."""
+    endpoints = [spec.haproxy.service, *spec.endpoint_by_service()]
+    return [endpoints, [node.name for node in spec.nodes], [member.name for member in spec.etcd.members]]
 
 
 def down(

@@ -48,7 +48,7 @@ def switchover(
 ) -> None:
     """Hand the primary's role over, and measure the pause that clients see.
 
-    New connections wait at the door meanwhile. A named standby costs about 2 s more, in which commits wait: Patroni
+    New connections wait at the endpoint meanwhile. A named standby costs about 2 s more, in which commits wait: Patroni
     then holds the other standby back. It refuses, with the reasons, when it is not safe.
 
     \b

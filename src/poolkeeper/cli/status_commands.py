@@ -77,7 +77,9 @@ def as_document(cluster: str, seen: Snapshot, judged: Assessment) -> dict[str, A
         "primary": judged.primary,
         "nodes": [dataclasses.asdict(row) for row in judged.rows],
         "findings": [dataclasses.asdict(finding) for finding in judged.findings],
-        "lanes": {k: dataclasses.asdict(d.value) if d.value else {"error": d.error} for k, d in seen.doors.items()},
+        "endpoints": {
+            k: dataclasses.asdict(d.value) if d.value else {"error": d.error} for k, d in seen.endpoints.items()
+        },
         "keeper": dataclasses.asdict(seen.keeper.value) if seen.keeper.value else {"error": seen.keeper.error},
         "versions": versions(seen),
         "containers": {name: dataclasses.asdict(c) for name, c in (seen.containers.value or {}).items()},

@@ -39,7 +39,7 @@ def status(spec: ClusterSpec, seen: Snapshot, judged: Assessment) -> RenderableT
         (judged.level.name.lower().replace("unknown", "cannot tell"), _LEVEL_STYLE.get(judged.level, "bold magenta")),
         f"   primary: {judged.primary or 'none'}   {seen.at[:19]}Z",
     )
-    parts: list[RenderableType] = [head, "", _nodes(judged.rows), "", _lanes(spec, seen), "", _version_line(seen)]
+    parts: list[RenderableType] = [head, "", _nodes(judged.rows), "", _endpoints(spec, seen), "", _version_line(seen)]
     parts += ["", *_keeper(seen)]
     if judged.findings:
         parts += ["", *(_finding(str(f), f.kind) for f in judged.findings)]
@@ -60,24 +60,24 @@ def _nodes(rows: tuple[NodeRow, ...]) -> Table:
     return table
 
 
-def _lanes(spec: ClusterSpec, seen: Snapshot) -> Table:
-    table = plain_table("LANE", "PORT", "PGPOOL", "ANSWERED BY")
+def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Table:
+    table = plain_table("ENDPOINT", "PORT", "PGPOOL", "ANSWERED BY")
     containers = seen.containers.value or {}
-    for key in ("rw", "ro", "pool"):
-        lane = getattr(spec.lanes, key)
-        state = containers[lane.service].state if lane.service in containers else "?"
-        table.add_row(key, str(lane.port), f"{lane.service} {state}", _answer(seen.doors.get(key)))
-    for key, direct in spec.direct_lanes().items():
-        table.add_row(key, str(direct.port), "-", _answer(seen.doors.get(key)))
+    for key in ("rw", "ro", "balanced"):
+        endpoint = getattr(spec.endpoints, key)
+        state = containers[endpoint.service].state if endpoint.service in containers else "?"
+        table.add_row(key, str(endpoint.port), f"{endpoint.service} {state}", _answer(seen.endpoints.get(key)))
+    for key, direct in spec.direct_endpoints().items():
+        table.add_row(key, str(direct.port), "-", _answer(seen.endpoints.get(key)))
     return table
 
 
-def _answer(door: Seen[EndpointView] | None) -> str:
-    if door is None:
+def _answer(endpoint: Seen[EndpointView] | None) -> str:
+    if endpoint is None:
         return "?"
-    if door.value is None:
+    if endpoint.value is None:
         return "no answer"
-    return f"{door.value.node} ({'standby' if door.value.in_recovery else 'primary'})"
+    return f"{endpoint.value.node} ({'standby' if endpoint.value.in_recovery else 'primary'})"
 
 
 def _keeper(seen: Snapshot) -> list[Text]:

@@ -19,7 +19,7 @@ from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import GROUPS, Outcome, Suite, compare
 from poolkeeper.system import postgres
 
-DOORS = ("pool", "rw", "ro")
+ENDPOINTS = ("balanced", "rw", "ro")
 _MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
 
 
@@ -37,23 +37,23 @@ def run_suite(
     reports: Annotated[Path, typer.Option(help="Where the reports go.")] = Path("reports"),
     dsn: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DSN", help="Another cluster: pool=…, rw=…, ro=…, and NODE=… for each node."),
+        typer.Option(metavar="NAME=DSN", help="Another cluster: balanced=…, rw=…, ro=…, and NODE=… for each node."),
     ] = None,
     stats: Annotated[str, typer.Option(metavar="URL", help="Its HAProxy statistics, as http://user@host:8406/.")] = "",
 ) -> None:
-    """Run 20 checks in 13 groups through the doors that users use, 10 more in 5 groups of Poolkeeper's own, and report.
+    """Run 20 checks in 13 groups through the endpoints that users use, 10 more in 5 groups of Poolkeeper's own, and report.
 
     The groups: 1 Node Status, 2 PgPool-II Connection, 3 HAProxy Connectivity, 4 Streaming Replication, 5 Write
     Isolation, 6 DDL Replication, 7 Load Balancing, 8 Version Consistency, 9 WAL Streaming, 10 Replication Slots, 11
-    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats; and Poolkeeper's own: 14 Read-Only Lane, 15 No Drift, 16
-    Quorum Commit, 17 Keeper, 18 Direct Lanes. Each check passes, fails, or is unknown because it could not look. Exit
+    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats; and Poolkeeper's own: 14 Read-Only Endpoint, 15 No Drift, 16
+    Quorum Commit, 17 Keeper, 18 Direct Endpoints. Each check passes, fails, or is unknown because it could not look. Exit
     code 0 only if all pass. The reports are Markdown, HTML, JUnit XML and JSON.
 
-    Against a cluster that Poolkeeper did not start, give every door and node; passwords come from PGPASSFILE,
+    Against a cluster that Poolkeeper did not start, give every endpoint and node; passwords come from PGPASSFILE,
     PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list. Groups 14 to 18 are left out: they
-    are promises of our own clusters, and need ways into one that no door of the users leads to.
+    are promises of our own clusters, and need ways into one that no endpoint of the users leads to.
 
-    poolkeeper test --dsn pool="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…
+    poolkeeper test --dsn balanced="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…
     --stats http://admin@db:8406/
     """
     from poolkeeper.suite import report_files, report_json, test
@@ -96,10 +96,10 @@ def table(result: Suite) -> RenderableType:
 def foreign_target(dsn: list[str], stats: str) -> Target:
     """The target that the options describe. Raises UserError for what is missing or unreadable."""
     pairs = dict(item.split("=", 1) for item in dsn if "=" in item.split(" ", 1)[0])
-    missing = [door for door in DOORS if door not in pairs]
-    nodes = {name: postgres.parse_dsn(text) for name, text in pairs.items() if name not in DOORS}
+    missing = [endpoint for endpoint in ENDPOINTS if endpoint not in pairs]
+    nodes = {name: postgres.parse_dsn(text) for name, text in pairs.items() if name not in ENDPOINTS}
     if missing or len(nodes) < 2 or not stats:
-        wants = [f"--dsn {door}=…" for door in missing]
+        wants = [f"--dsn {endpoint}=…" for endpoint in missing]
         wants += ["at least two --dsn NODE=…"] if len(nodes) < 2 else []
         wants += ["--stats URL"] if not stats else []
         raise errors.UserError(f"another cluster needs {', '.join(wants)}", hint="poolkeeper test --help shows how.")
@@ -109,7 +109,7 @@ def foreign_target(dsn: list[str], stats: str) -> Target:
         cluster=url.hostname or "another cluster",
         nodes=nodes,
         monitors=nodes,
-        pool=postgres.parse_dsn(pairs["pool"]),
+        balanced=postgres.parse_dsn(pairs["balanced"]),
         rw=postgres.parse_dsn(pairs["rw"]),
         ro=postgres.parse_dsn(pairs["ro"]),
         stats_url=f"{url.scheme}://{url.hostname}:{url.port or 80}{url.path}",

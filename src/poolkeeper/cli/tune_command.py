@@ -28,12 +28,13 @@ def tune(
         float | None, typer.Option(min=0.25, max=65536, metavar="GB", help="Default: this machine's.")
     ] = None,
     clients: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help="Sessions open at once. Default: the lanes stay as they are.")
+        int | None,
+        typer.Option(min=1, max=100_000, help="Sessions open at once. Default: the endpoints stay as they are."),
     ] = None,
     pairs: Annotated[
         int | None, typer.Option(min=1, max=100, help="Pairs of user and database. Default: max_pool stays as it is.")
     ] = None,
-    workload: Annotated[Workload, typer.Option(help="Which door takes most, how heavy a statement is.")] = (
+    workload: Annotated[Workload, typer.Option(help="Which endpoint takes most, how heavy a statement is.")] = (
         Workload.OLTP
     ),
     write: Annotated[bool, typer.Option("--write", help="Edit the file in place; `up` then applies it.")] = False,
@@ -107,7 +108,7 @@ def _disturbed(made: Proposal) -> RenderableType:
 
 
 def _wished(wish: Wish) -> str:
-    clients = "lanes as declared" if wish.clients is None else f"{wish.clients} clients"
+    clients = "endpoints as declared" if wish.clients is None else f"{wish.clients} clients"
     pairs = "" if wish.pairs is None else f" of {wish.pairs} pairs"
     return f"{clients}{pairs}, {wish.workload.value}"
 

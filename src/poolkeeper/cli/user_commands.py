@@ -132,7 +132,7 @@ def list_users(
 
 def how_to_connect(where: Place, name: str, database: str) -> str:
     """Ready-to-paste lines. Poolkeeper keeps no added user's password, so that the second one is to be completed."""
-    host, port = client_files.client_host(where.spec), where.spec.lanes.rw.port
+    host, port = client_files.client_host(where.spec), where.spec.endpoints.rw.port
     return f"connect: psql -h {host} -p {port} -U {name} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"
 
 

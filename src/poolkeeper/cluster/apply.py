@@ -81,7 +81,7 @@ async def _reload(step: Step, ctx: startup.Context) -> None:
     for service in step.services:
         if service == spec.haproxy.service:
             await asyncio.to_thread(compose.signal, ctx.container(service), "USR2")
-        elif service in spec.lane_by_service():
+        elif service in spec.endpoint_by_service():
             await asyncio.to_thread(compose.execute, ctx.container(service), ["reload.sh"])
         else:
             await patroni.reload(ctx.address(service), ctx.access.rest_auth, spec.timeouts.query)
@@ -127,7 +127,7 @@ async def _restart_postgres(step: Step, ctx: startup.Context) -> None:
 
 
 async def _attach(step: Step, ctx: startup.Context) -> None:
-    pool = ctx.container(ctx.access.spec.lanes.pool.service)
+    pool = ctx.container(ctx.access.spec.endpoints.balanced.service)
     index = {node.name: i for i, node in enumerate(ctx.access.spec.nodes)}
     for node in step.services:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])

@@ -25,9 +25,9 @@ class Access:
         port = next(node.port for node in self.spec.nodes if node.name == name)
         return self._dsn(port, role, dbname)
 
-    def lane(self, key: str, role: str = "check", dbname: str = "postgres") -> Dsn:
-        """A lane's published port; `role` is a key of [roles]."""
-        return self._dsn(getattr(self.spec.lanes, key).port, role, dbname)
+    def endpoint(self, key: str, role: str = "check", dbname: str = "postgres") -> Dsn:
+        """An endpoint's published port; `role` is a key of [roles]."""
+        return self._dsn(getattr(self.spec.endpoints, key).port, role, dbname)
 
     def _dsn(self, port: int, role: str, dbname: str) -> Dsn:
         user = getattr(self.spec.roles, role)
@@ -59,7 +59,7 @@ class Place:
         return compose.Project(self.spec.project, self.spec.name, self.folder.compose_file)
 
     def access(self) -> Access:
-        """The cluster's doors and passwords. Raises ClusterNotUp where none were made yet."""
+        """The cluster's endpoints and passwords. Raises ClusterNotUp where none were made yet."""
         return Access(self.spec, state.read_secrets(self.folder))
 
     def container_of(self, service: str) -> str:

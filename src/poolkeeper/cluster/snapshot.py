@@ -10,7 +10,18 @@ from typing import TypeVar
 from poolkeeper.cluster.handle import Access
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
-from poolkeeper.model.observed import Container, EndpointView, EtcdView, HaproxyView, KeeperView, PatroniView, PgpoolView, Postgres, Seen, Snapshot
+from poolkeeper.model.observed import (
+    Container,
+    EndpointView,
+    EtcdView,
+    HaproxyView,
+    KeeperView,
+    PatroniView,
+    PgpoolView,
+    Postgres,
+    Seen,
+    Snapshot,
+)
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import client_files
 from poolkeeper.system import compose, etcd, haproxy, keeper_client, patroni, pgpool, postgres
@@ -39,10 +50,10 @@ async def snapshot(
     `known` are the containers as they were listed just now, where they were.
     """
     limit = timeout or access.spec.timeouts.query
-    containers, nodes, doors, etcds, (pool, door, agent) = await asyncio.gather(
+    containers, nodes, endpoints, etcds, (pool, endpoint, agent) = await asyncio.gather(
         see(see_containers(access.spec) if known is None else _ready(known)),
         see_nodes(access, limit),
-        see_doors(access, limit),
+        see_endpoints(access, limit),
         see_etcd(access.spec, limit),
         asyncio.gather(
             see(see_pgpool(access, limit)), see(see_haproxy(access, limit)), see(see_keeper(access.spec, limit))
@@ -56,9 +67,9 @@ async def snapshot(
         patroni_versions=versions,
         postgres=postgres_views,
         pgpool=pool,
-        haproxy=door,
+        haproxy=endpoint,
         etcd=etcds,
-        doors=doors,
+        endpoints=endpoints,
         keeper=agent,
     )
 
@@ -97,11 +108,11 @@ async def see_nodes(
     return views, {name: seen.value for name, seen in versions.items() if seen.value}, servers
 
 
-async def see_doors(access: Access, limit: float) -> dict[str, Seen[EndpointView]]:
-    """One query through each lane's port."""
+async def see_endpoints(access: Access, limit: float) -> dict[str, Seen[EndpointView]]:
+    """One query through each endpoint's port."""
     names = {str(address): name for name, address in access.spec.addresses().items()}
-    lanes = ("rw", "ro", "pool", *access.spec.direct_lanes())
-    return await _see_each(lanes, lambda key: postgres.observe_door(access.lane(key), names, limit))
+    endpoints = ("rw", "ro", "balanced", *access.spec.direct_endpoints())
+    return await _see_each(endpoints, lambda key: postgres.observe_endpoint(access.endpoint(key), names, limit))
 
 
 async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:
@@ -110,8 +121,8 @@ async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]
 
 
 async def see_pgpool(access: Access, limit: float) -> PgpoolView:
-    """The balanced lane's Pgpool-II."""
-    return await pgpool.observe(access.lane("pool"), limit)
+    """The balanced endpoint's Pgpool-II."""
+    return await pgpool.observe(access.endpoint("balanced"), limit)
 
 
 async def see_haproxy(access: Access, limit: float) -> HaproxyView:

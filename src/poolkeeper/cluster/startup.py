@@ -29,7 +29,7 @@ class Context:
     project: compose.Project
     files: Mapping[str, str]
     progress: Progress
-    prepare_lanes: Callable[[], None] = lambda: None  # what must be there before the first lane starts
+    prepare_endpoints: Callable[[], None] = lambda: None  # what must be there before the first endpoint starts
     restarts: Mapping[str, int] = field(default_factory=dict)  # how often the engine had restarted each, before
 
     def container(self, service: str) -> str:
@@ -46,8 +46,8 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     spec = ctx.access.spec
     etcds, nodes, outer = ([s for s in stage if s in services] for stage in planning.stages(spec))
     thawed = await asyncio.to_thread(_unpause, ctx, services)
-    # The balanced lane's Pgpool looks at the nodes when it starts; the others follow Patroni whenever it speaks.
-    late = [service for service in outer if service == spec.lanes.pool.service]
+    # The balanced endpoint's Pgpool looks at the nodes when it starts; the others follow Patroni whenever it speaks.
+    late = [service for service in outer if service == spec.endpoints.balanced.service]
     early = [service for service in outer if service not in late]
     bring = _compose_up
     if nodes and not await asyncio.to_thread(compose.volumes, spec.name):
@@ -55,7 +55,7 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
         bring = _start_created
     else:
         await _compose_up(ctx, [*etcds, *nodes])
-        await asyncio.to_thread(ctx.prepare_lanes)
+        await asyncio.to_thread(ctx.prepare_endpoints)
     await bring(ctx, early)
     if nodes:
         with ctx.progress.step("waiting until every standby streams from the primary"):
@@ -105,7 +105,7 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
     with ctx.progress.step(f"starting {', '.join([*etcds, *nodes])}"):
         start_nodes = asyncio.to_thread(compose.start, [ctx.container(node) for node in nodes])
         await asyncio.gather(_start_members(ctx, etcds), start_nodes)
-    await asyncio.to_thread(ctx.prepare_lanes)
+    await asyncio.to_thread(ctx.prepare_endpoints)
 
 
 async def _start_members(ctx: Context, members: list[str]) -> None:

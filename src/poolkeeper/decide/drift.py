@@ -30,7 +30,7 @@ def patroni_view(seen: Snapshot) -> PatroniView | None:
 
 
 def role_by_pgpool(seen: Snapshot, node: str) -> str | None:
-    """primary or standby, as the balanced lane's Pgpool-II says; None if it does not say."""
+    """primary or standby, as the balanced endpoint's Pgpool-II says; None if it does not say."""
     backend = seen.pgpool.value.node(node) if seen.pgpool.value else None
     return backend.role if backend else None
 
@@ -60,9 +60,9 @@ def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         pool = role_by_pgpool(seen, node.name)
         if pool and pool != truth:
             yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, Pgpool-II says {pool}")
-        door = role_by_haproxy(seen, node.name)
-        if door and door != truth:
-            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {door}")
+        endpoint = role_by_haproxy(seen, node.name)
+        if endpoint and endpoint != truth:
+            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {endpoint}")
 
 
 def node_row(seen: Snapshot, node: str) -> NodeRow:
@@ -72,8 +72,8 @@ def node_row(seen: Snapshot, node: str) -> NodeRow:
     view = patroni_view(seen)
     member = view.member(node) if view else None
     pool = seen.pgpool.value.node(node) if seen.pgpool.value else None
-    door = role_by_haproxy(seen, node)
-    said = {role for role in (server and server.role, pool and pool.role, door) if role}
+    endpoint = role_by_haproxy(seen, node)
+    said = {role for role in (server and server.role, pool and pool.role, endpoint) if role}
     if server is None:
         said.discard("out")  # HAProxy leaves out what does not answer: that is no other opinion
     if member:
@@ -87,7 +87,7 @@ def node_row(seen: Snapshot, node: str) -> NodeRow:
         lag=_lag(member),
         slot=_slot(seen, node),
         pgpool=f"{pool.role}, {pool.status}" if pool else "?",
-        haproxy=door or "?",
+        haproxy=endpoint or "?",
         drift=len(said) > 1,
     )
 

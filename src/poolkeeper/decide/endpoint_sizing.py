@@ -1,10 +1,10 @@
-"""How many sessions each lane should serve at once for so many clients, and the connections that this takes.
+"""How many sessions each endpoint should serve at once for so many clients, and the connections that this takes.
 
-Invariants: the pooled connections of the three lanes with a Pgpool-II, the sessions of the direct lanes and those that
-are reserved fit `max_connections`; with more clients no lane and no `max_connections` gets smaller. With a number of
-clients every lane is sized anew, also where the file says another number; without one all lanes stay.
+Invariants: the pooled connections of the three endpoints with a Pgpool-II, the sessions of the direct endpoints and those that
+are reserved fit `max_connections`; with more clients no endpoint and no `max_connections` gets smaller. With a number of
+clients every endpoint is sized anew, also where the file says another number; without one all endpoints stay.
 
-It does not know at which door a client connects: each must hold its whole part, so all of them together hold more.
+It does not know at which endpoint a client connects: each must hold its whole part, so all of them together hold more.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec, Endpoint
 from poolkeeper.model.tuning import Choice, Wish, Workload
 
-LANES = ("rw", "ro", "pool")
-# The part of all clients that each door must be able to take at once. One door takes all or half of them.
+ENDPOINTS = ("rw", "ro", "balanced")
+# The part of all clients that each endpoint must be able to take at once. One endpoint takes all or half of them.
 SHARES: dict[Workload, dict[str, float]] = {
-    Workload.OLTP: {"rw": 1, "ro": 0.25, "pool": 0.25},
-    Workload.MIXED: {"rw": 0.5, "ro": 0.5, "pool": 0.5},
-    Workload.REPORTING: {"rw": 0.25, "ro": 1, "pool": 0.25},
+    Workload.OLTP: {"rw": 1, "ro": 0.25, "balanced": 0.25},
+    Workload.MIXED: {"rw": 0.5, "ro": 0.5, "balanced": 0.5},
+    Workload.REPORTING: {"rw": 0.25, "ro": 1, "balanced": 0.25},
 }
-# A direct lane takes the part of the door that makes its promise: an application uses the one or the other.
+# A direct endpoint takes the part of the endpoint that makes its promise: an application uses the one or the other.
 LIKE = {"direct_rw": "rw", "direct_ro": "ro"}
 LEAST_SESSIONS = 4
 
 POOL_DOCS = "Pgpool-II 4.6, Managing Client Connections"
-DIRECT_DOCS = "docs/lanes.md, The direct lanes"
+DIRECT_DOCS = "docs/endpoints.md, The direct endpoints"
 KEPT = "no --clients was given, so it stays"
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the lanes serve at once, and the server connections of it."""
+    """What the endpoints serve at once, and the server connections of it."""
 
-    children: dict[str, int]  # processes of Pgpool-II, by lane
+    children: dict[str, int]  # processes of Pgpool-II, by endpoint
     pools: dict[str, int]  # connections that each of them keeps
-    direct: dict[str, int]  # sessions of each direct lane that has a port
+    direct: dict[str, int]  # sessions of each direct endpoint that has a port
     max_connections: int  # of a node
-    opened: int  # on the whole machine, when every lane is full
+    opened: int  # on the whole machine, when every endpoint is full
 
     @property
     def pooled(self) -> int:
         """Connections that Pgpool-II may have to one node."""
-        return sum(self.children[key] * self.pools[key] for key in LANES)
+        return sum(self.children[key] * self.pools[key] for key in ENDPOINTS)
 
     @property
     def sessions(self) -> int:
@@ -54,26 +54,26 @@ class Capacity:
         return sum(self.children.values()) + sum(self.direct.values())
 
 
-def doors(spec: ClusterSpec, wish: Wish) -> Capacity:
-    """The sizes of all lanes. They may be beyond what the spec allows: the caller judges that."""
-    lanes, parts, count = declared(spec), SHARES[wish.workload], len(spec.nodes)
-    children = {key: lane.num_init_children for key, lane in lanes.items()}
+def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
+    """The sizes of all endpoints. They may be beyond what the spec allows: the caller judges that."""
+    endpoints, parts, count = declared(spec), SHARES[wish.workload], len(spec.nodes)
+    children = {key: endpoint.num_init_children for key, endpoint in endpoints.items()}
     if wish.clients is not None:
-        children = {key: _children(wish.clients * parts[key]) for key in LANES}
-    pools = {key: lane.max_pool if wish.pairs is None else wish.pairs for key, lane in lanes.items()}
-    pooled = {key: children[key] * pools[key] for key in LANES}
+        children = {key: _children(wish.clients * parts[key]) for key in ENDPOINTS}
+    pools = {key: endpoint.max_pool if wish.pairs is None else wish.pairs for key, endpoint in endpoints.items()}
+    pooled = {key: children[key] * pools[key] for key in ENDPOINTS}
     direct = _wanted(spec, wish)
     room = _max_connections(spec, sum(pooled.values()) + sum(direct.values()))
     if wish.clients is None:
         direct = _shared(spec, direct, room - sum(pooled.values()))
-    # Behind 9999 each session is connected to every node; at the other doors it uses one server.
-    opened = pooled["rw"] + pooled["ro"] + count * pooled["pool"] + sum(direct.values())
+    # Behind 9999 each session is connected to every node; at the other endpoints it uses one server.
+    opened = pooled["rw"] + pooled["ro"] + count * pooled["balanced"] + sum(direct.values())
     return Capacity(children, pools, direct, room, opened + count * spec.postgresql.admin_connections)
 
 
-def declared(spec: ClusterSpec) -> dict[str, Lane]:
-    """The lanes with a Pgpool-II, by their key."""
-    return {key: getattr(spec.lanes, key) for key in LANES}
+def declared(spec: ClusterSpec) -> dict[str, Endpoint]:
+    """The endpoints with a Pgpool-II, by their key."""
+    return {key: getattr(spec.endpoints, key) for key in ENDPOINTS}
 
 
 def _children(clients: float) -> int:
@@ -82,17 +82,20 @@ def _children(clients: float) -> int:
 
 
 def _wanted(spec: ClusterSpec, wish: Wish) -> dict[str, int]:
-    """The sessions that each direct lane must have, at the least."""
+    """The sessions that each direct endpoint must have, at the least."""
     if wish.clients is None:
         now = spec.direct_sessions()
-        return {key: lane.max_sessions or max(LEAST_SESSIONS, now[key]) for key, lane in spec.direct_lanes().items()}
+        return {
+            key: endpoint.max_sessions or max(LEAST_SESSIONS, now[key])
+            for key, endpoint in spec.direct_endpoints().items()
+        }
     parts = SHARES[wish.workload]
-    return {key: max(LEAST_SESSIONS, math.ceil(wish.clients * parts[LIKE[key]])) for key in spec.direct_lanes()}
+    return {key: max(LEAST_SESSIONS, math.ceil(wish.clients * parts[LIKE[key]])) for key in spec.direct_endpoints()}
 
 
 def _shared(spec: ClusterSpec, wanted: dict[str, int], room: int) -> dict[str, int]:
-    """With what they get of the room by an even share, where the file gives a lane no number of its own."""
-    sharing = [key for key, lane in spec.direct_lanes().items() if not lane.max_sessions]
+    """With what they get of the room by an even share, where the file gives an endpoint no number of its own."""
+    sharing = [key for key, endpoint in spec.direct_endpoints().items() if not endpoint.max_sessions]
     left = room - _reserved(spec) - sum(n for key, n in wanted.items() if key not in sharing)
     return {**wanted, **{key: left // len(sharing) for key in sharing}}
 
@@ -109,33 +112,33 @@ def _max_connections(spec: ClusterSpec, sessions: int) -> int:
 
 
 def choices(spec: ClusterSpec, wish: Wish, sizes: Capacity) -> Iterator[Choice]:
-    """The keys of [lanes]."""
+    """The keys of [endpoints]."""
     parts = SHARES[wish.workload]
-    for key, lane in declared(spec).items():
+    for key, endpoint in declared(spec).items():
         n, p = sizes.children[key], sizes.pools[key]
         spare = f"{proxies.SPARE_CHILDREN} that HAProxy leaves free"
         grown = f"{parts[key]:.0%} of {wish.clients} clients ({wish.workload.value}) + {spare} = {n}"
         why = f"A session holds one process of Pgpool-II to its end: {KEPT if wish.clients is None else grown}."
-        yield Choice(("lanes", key, "num_init_children"), lane.num_init_children, n, why, POOL_DOCS)
+        yield Choice(("endpoints", key, "num_init_children"), endpoint.num_init_children, n, why, POOL_DOCS)
         said = "no --pairs was given, so it stays" if wish.pairs is None else str(p)
         why = f"A process keeps one server connection for each pair of user and database: {said}."
-        yield Choice(("lanes", key, "max_pool"), lane.max_pool, p, why, POOL_DOCS)
-    for key, direct in spec.direct_lanes().items():
+        yield Choice(("endpoints", key, "max_pool"), endpoint.max_pool, p, why, POOL_DOCS)
+    for key, direct in spec.direct_endpoints().items():
         n, part = sizes.direct[key], parts[LIKE[key]]
         if wish.clients is not None:
             proposed = n
-            said = f"{part:.0%} of {wish.clients} clients, as at lanes.{LIKE[key]}, at least {LEAST_SESSIONS}"
+            said = f"{part:.0%} of {wish.clients} clients, as at endpoints.{LIKE[key]}, at least {LEAST_SESSIONS}"
         else:
             proposed = direct.max_sessions
             share = f" at an even share of what max_connections leaves, {n} (at least {LEAST_SESSIONS})"
             said = KEPT + ("" if proposed else share)
         why = f"Without a pool a session is one connection to a server: {said}."
-        yield Choice(("lanes", key, "max_sessions"), direct.max_sessions, proposed, why, DIRECT_DOCS)
+        yield Choice(("endpoints", key, "max_sessions"), direct.max_sessions, proposed, why, DIRECT_DOCS)
 
 
 def connections_formula(spec: ClusterSpec, sizes: Capacity) -> str:
     """The terms of `max_connections`."""
-    pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in LANES)
+    pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in ENDPOINTS)
     direct = f" + {' + '.join(map(str, sizes.direct.values()))} direct" if sizes.direct else ""
     server = spec.postgresql
     return (

@@ -16,8 +16,8 @@ from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
 T = TypeVar("T")
-LANES = ("rw", "ro", "pool")
-# Lane → is its server expected to be in recovery?
+ENDPOINTS = ("rw", "ro", "balanced")
+# Endpoint → is its server expected to be in recovery?
 PROMISES = {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
 NOT_ASKED = "not asked"
 
@@ -65,7 +65,7 @@ def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     yield from _replication(spec, seen)
     yield from _pgpool(spec, seen)
     yield from _haproxy(spec, seen)
-    yield from _doors(spec, seen)
+    yield from _endpoints(spec, seen)
     yield from _etcd(spec, seen)
     yield from _keeper(spec, seen)
     yield from drift.disagreements(spec, seen)
@@ -140,7 +140,7 @@ def _replication(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 
 def _pgpool(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    service = spec.lanes.pool.service
+    service = spec.endpoints.balanced.service
     view = seen.pgpool.value
     if view is None:
         yield Finding(Kind.FAULT, service, f"Pgpool-II does not answer: {seen.pgpool.error}")
@@ -164,14 +164,14 @@ def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
             yield Finding(Kind.FAULT, service, f"{proxy}/{name} is {row.status if row else 'missing'}")
 
 
-def _doors(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    for key in (*LANES, *spec.direct_lanes()):
-        door = seen.doors.get(key)
-        if door is None or door.value is None:
-            yield Finding(Kind.FAULT, f"lane {key}", f"a query through its port fails: {_silence(door)}")
-        elif key in PROMISES and door.value.in_recovery is not PROMISES[key]:
-            role = "a standby" if door.value.in_recovery else "the primary"
-            yield Finding(Kind.FAULT, f"lane {key}", f"was answered by {role}, {door.value.node}")
+def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    for key in (*ENDPOINTS, *spec.direct_endpoints()):
+        endpoint = seen.endpoints.get(key)
+        if endpoint is None or endpoint.value is None:
+            yield Finding(Kind.FAULT, f"endpoint {key}", f"a query through its port fails: {_silence(endpoint)}")
+        elif key in PROMISES and endpoint.value.in_recovery is not PROMISES[key]:
+            role = "a standby" if endpoint.value.in_recovery else "the primary"
+            yield Finding(Kind.FAULT, f"endpoint {key}", f"was answered by {role}, {endpoint.value.node}")
 
 
 def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:

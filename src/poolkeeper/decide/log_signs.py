@@ -57,7 +57,7 @@ POOL = _signs(
     (Act.POOL_CHANGED, r"failover: set new primary node: (?P<index>-?\d+)"),
     (Act.POOL_CHANGED, r"(?i)fail(over|back) done\. (shutdown|reconnect|promote) host (?P<node>[^\s(]+)\(\d+\)"),
 )
-DOOR = _signs(
+ENDPOINT = _signs(
     (
         Act.ROUTE_DOWN,
         r"Server (primary|standbys)/(?P<node>[^\s.]+) (is DOWN|is going DOWN for maintenance|was DOWN and now)",
@@ -76,8 +76,8 @@ def classify(spec: ClusterSpec, line: LogLine) -> Step | None:
     if line.service in names:
         return _supervisor(line) or _matched(line, NODE, names, own=line.service)
     if line.service == spec.haproxy.service:
-        return _matched(line, DOOR, names)
-    return _matched(line, POOL, names) if line.service in spec.lane_by_service() else None
+        return _matched(line, ENDPOINT, names)
+    return _matched(line, POOL, names) if line.service in spec.endpoint_by_service() else None
 
 
 def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: str = "") -> Step | None:
@@ -89,7 +89,7 @@ def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: st
 
 
 def _node(found: re.Match[str], nodes: Sequence[str]) -> str:
-    """The node that the words name; a host that is no node of ours (a lane's inner port) names none."""
+    """The node that the words name; a host that is no node of ours (an endpoint's inner port) names none."""
     groups = found.groupdict()
     if groups.get("index") is not None:
         index = int(groups["index"])

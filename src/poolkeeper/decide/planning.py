@@ -1,6 +1,6 @@
 """What `up` must do so that the running cluster becomes the declared one: the least that applies it.
 
-Order: etcd, one at a time; standbys before the primary; then the lanes; then the door. Invariant: a plan for a
+Order: etcd, one at a time; standbys before the primary; then the endpoints; then the endpoint. Invariant: a plan for a
 cluster that is as declared is empty; a change that cannot be applied to a running cluster raises UnsafeChange.
 """
 
@@ -53,7 +53,7 @@ def _folder(spec: ClusterSpec, service: str) -> str:
         return "haproxy/"
     if service == spec.keeper.service:
         return "keeper/"
-    if service in spec.lane_by_service():
+    if service in spec.endpoint_by_service():
         return f"pgpool/{service}/"
     return f"etcd/{service}/" if service in {m.name for m in spec.etcd.members} else f"patroni/{service}/"
 
@@ -85,10 +85,10 @@ def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
 
 
 def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The services in their order of start: the store; the nodes; the lanes, the door and the keeper."""
+    """The services in their order of start: the store; the nodes; the endpoints, the endpoint and the keeper."""
     etcds = tuple(member.name for member in spec.etcd.members)
     nodes = tuple(node.name for node in spec.nodes)
-    return etcds, nodes, (*spec.lane_by_service(), spec.haproxy.service, spec.keeper.service)
+    return etcds, nodes, (*spec.endpoint_by_service(), spec.haproxy.service, spec.keeper.service)
 
 
 def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
@@ -128,7 +128,7 @@ def _reconfigurations(
     spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]
 ) -> Iterator[Step]:
     """A paused container goes on with what it read at its start, so it is treated as a running one."""
-    lanes, etcds = set(spec.lane_by_service()), {m.name for m in spec.etcd.members}
+    endpoints, etcds = set(spec.endpoint_by_service()), {m.name for m in spec.etcd.members}
     for container in _existing(spec, actual, "running", "paused"):
         service = container.service
         if container.definition != desired.definitions[service]:
@@ -140,7 +140,7 @@ def _reconfigurations(
         why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
         if service in etcds or service == spec.keeper.service:
             yield Step(Action.RESTART, (service,), why)
-        elif service in lanes and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
+        elif service in endpoints and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
             yield Step(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
         else:
             yield Step(Action.RELOAD, (service,), why)

@@ -103,12 +103,12 @@ def store(spec: ClusterSpec, seen: Snapshot) -> Precondition:
     return Precondition(name, Outcome.UNKNOWN if unknown else Outcome.FAIL, f"{fact}, {silent} do not answer")
 
 
-def door(spec: ClusterSpec, seen: Snapshot) -> Precondition:
+def endpoint(spec: ClusterSpec, seen: Snapshot) -> Precondition:
     """HAProxy answers, and the read-write port leads to the leader."""
-    name, port = "the door", spec.lanes.rw.port
+    name, port = "the endpoint", spec.endpoints.rw.port
     if seen.haproxy.value is None:
         return Precondition(name, Outcome.UNKNOWN, f"HAProxy's statistics cannot be read: {seen.haproxy.error}")
-    answer = seen.doors.get("rw")
+    answer = seen.endpoints.get("rw")
     if answer is None or answer.value is None:
         return Precondition(name, Outcome.FAIL, f"a query through {port} fails: {answer.error if answer else ''}")
     if answer.value.in_recovery or answer.value.node != agreed_leader(seen):

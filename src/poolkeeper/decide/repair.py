@@ -15,12 +15,12 @@ from poolkeeper.model.spec import ClusterSpec
 
 
 def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
-    """The next repair of the balanced lane's view, or None."""
+    """The next repair of the balanced endpoint's view, or None."""
     primary = drift.primary_by_postgres(seen)
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
     if primary is None or leaders != {primary}:
         return None
-    service = spec.lanes.pool.service
+    service = spec.endpoints.balanced.service
     view = seen.pgpool.value
     if view is None:
         return Step(Action.RESTART, (service,), "it gives no answer")

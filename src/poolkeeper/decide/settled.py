@@ -17,7 +17,11 @@ from poolkeeper.model.spec import ClusterSpec
 def missing(spec: ClusterSpec, seen: Snapshot, primary: str, nodes: Sequence[str]) -> str | None:
     """The first thing that is still missing, as a sentence; None when `primary` leads and all others follow it."""
     standbys = [name for name in nodes if name != primary]
-    found = (_servers(spec, seen, primary, standbys), _pgpool(seen, primary, standbys), _door(seen, primary, standbys))
+    found = (
+        _servers(spec, seen, primary, standbys),
+        _pgpool(seen, primary, standbys),
+        _endpoint(seen, primary, standbys),
+    )
     return next((sentence for sentences in found for sentence in sentences), None)
 
 
@@ -44,8 +48,8 @@ def _pgpool(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[s
             yield f"Pgpool-II has {name} as {backend.role}, {backend.status}"
 
 
-def _door(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
-    answer = seen.doors.get("rw")
+def _endpoint(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
+    answer = seen.endpoints.get("rw")
     if answer is None or answer.value is None or answer.value.node != primary:
         yield f"the read-write port was answered by {answer.value.node if answer and answer.value else 'nobody'}"
     for name in (primary, *standbys):

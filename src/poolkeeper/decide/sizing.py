@@ -3,7 +3,7 @@
 All nodes share one machine, so memory is divided once: first what stands outside PostgreSQL, then the nodes' servers,
 their connections, maintenance and sorting; what is left is the page cache. Invariants, held by properties over
 generated machines: the result passes the spec's rules; the lines of the budget never exceed the machine; with more
-memory no memory setting gets smaller, and with more clients no lane and no max_connections does.
+memory no memory setting gets smaller, and with more clients no endpoint and no max_connections does.
 
 It knows nothing of the data or of the disks. Timings of the election follow the network and the disks, so they are
 left alone.
@@ -18,7 +18,7 @@ from typing import Any
 
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing
-from poolkeeper.decide.endpoint_sizing import Doors
+from poolkeeper.decide.endpoint_sizing import Capacity
 from poolkeeper.model import rules
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec
@@ -36,7 +36,7 @@ MOST_PER_GATHER = {Workload.OLTP: 2, Workload.MIXED: 4, Workload.REPORTING: 8}
 # rounded up.
 CONNECTION = 5.0
 POOL_PROCESS, POOL_FIXED, POOL_SLOT = 5.0, 10.0 + 19.0, 0.02
-ETCD, KEEPER, DOOR, DOOR_SESSION = 64.0, 96.0, 64.0, 0.0625
+ETCD, KEEPER, ENDPOINT, ENDPOINT_SESSION = 64.0, 96.0, 64.0, 0.0625
 AGENT = 96.0  # Patroni and the supervisor of a node
 SERVER = 48.0  # a server's shared memory besides shared_buffers, and its own processes
 HASH_MEM = 2.0  # hash_mem_multiplier's default
@@ -72,7 +72,7 @@ PARALLEL_DOCS = "PostgreSQL 17, 15.1 How Parallel Query Works"
 class Sizes:
     """Every figure before it is put into words: counts, and MiB."""
 
-    doors: Doors
+    endpoints: Capacity
     workers: int
     per_gather: int
     node: float
@@ -94,7 +94,7 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     too_much = _too_much(sizes)
     if too_much:
         raise errors.UserError(too_much, hint=_instead(spec, machine, wish))
-    choices = (*endpoint_sizing.choices(spec, wish, sizes.doors), *_servers(spec, wish, sizes, machine))
+    choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
@@ -116,15 +116,15 @@ def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
 
 def _too_much(sizes: Sizes) -> str:
     """What is beyond a limit, as a sentence; "" if all fits."""
-    doors = sizes.doors
-    most = max(doors.children.values())
+    endpoints = sizes.endpoints
+    most = max(endpoints.children.values())
     if most > 2000:
-        return f"a lane would need {most} processes of Pgpool-II; 2000 are the limit"
-    if doors.max_connections > 10_000:
-        return f"each node would need max_connections = {doors.max_connections}; 10000 are the limit"
+        return f"an endpoint would need {most} processes of Pgpool-II; 2000 are the limit"
+    if endpoints.max_connections > 10_000:
+        return f"each node would need max_connections = {endpoints.max_connections}; 10000 are the limit"
     if sizes.work < 1:
         return (
-            f"{doors.sessions} sessions and {doors.opened} connections leave no memory to sort in: "
+            f"{endpoints.sessions} sessions and {endpoints.opened} connections leave no memory to sort in: "
             f"work_mem would be {max(sizes.work, 0) * 1024:.0f} kB"
         )
     return ""
@@ -137,10 +137,14 @@ def _instead(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
         middle = (fits + beyond) // 2
         tried = Wish(middle, wish.pairs, wish.workload)
         fits, beyond = (fits, middle) if _too_much(_sizes(spec, machine, tried)) else (middle, beyond)
-    pairs = max(lane.max_pool for lane in endpoint_sizing.declared(spec).values()) if wish.pairs is None else wish.pairs
+    pairs = (
+        max(endpoint.max_pool for endpoint in endpoint_sizing.declared(spec).values())
+        if wish.pairs is None
+        else wish.pairs
+    )
     if not fits:
         return "This machine is too small for the cluster; give it more memory (--memory)."
-    less = " or turn off a direct lane that nobody uses (port = 0)," if spec.direct_lanes() else ""
+    less = " or turn off a direct endpoint that nobody uses (port = 0)," if spec.direct_endpoints() else ""
     return (
         f"Here is room for --clients {fits} with {pairs} pairs of user and database (--pairs);{less} or give more "
         "--memory."
@@ -148,10 +152,10 @@ def _instead(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
 
 
 def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
-    doors, count = endpoint_sizing.doors(spec, wish), len(spec.nodes)
+    endpoints, count = endpoint_sizing.endpoints(spec, wish), len(spec.nodes)
     workers = int(machine.cores * PARALLEL_CORES[wish.workload])
     per_gather = min(MOST_PER_GATHER[wish.workload], workers // 2)
-    outside = _outside(spec, machine, doors)
+    outside = _outside(spec, machine, endpoints)
     node = (machine.memory_mb - sum(share.mb for share in outside)) / count
     buffers = min(max(node / 4, LEAST_BUFFERS), MOST_BUFFERS)
     maintenance = min(max(node / 16, LEAST_MAINTENANCE), MOST_MAINTENANCE)
@@ -160,14 +164,14 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
         Share("servers", count * SERVER, f"{count} nodes × {SERVER:.0f} MB of other shared memory and processes"),
         Share(
             "connections",
-            doors.opened * CONNECTION,
-            f"{doors.opened} open when every lane is full × {CONNECTION:.0f} MB",
+            endpoints.opened * CONNECTION,
+            f"{endpoints.opened} open when every endpoint is full × {CONNECTION:.0f} MB",
         ),
         Share("maintenance", VACUUMS * maintenance, f"{VACUUMS} × maintenance_work_mem, on the primary alone"),
     ]
     cache = max(node / 4, 0)
     rest = machine.memory_mb - sum(share.mb for share in (*outside, *inside)) - count * cache
-    holders = (doors.sessions + count * workers) * HASH_MEM * PLAN_NODES[wish.workload]
+    holders = (endpoints.sessions + count * workers) * HASH_MEM * PLAN_NODES[wish.workload]
     most = MOST_WORK_MEM[wish.workload]
     work = min(rest / holders, most)
     cache += max(rest - work * holders, 0) / count
@@ -179,7 +183,7 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
         Share("page cache", count * cache, "what no other line takes"),
     )
     return Sizes(
-        doors=doors,
+        endpoints=endpoints,
         workers=workers,
         per_gather=per_gather,
         node=node,
@@ -187,7 +191,7 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
         maintenance=maintenance,
         work=work,
         cache=cache,
-        shm=_shm(work, workers, per_gather, doors.sessions),
+        shm=_shm(work, workers, per_gather, endpoints.sessions),
         wal=min(max(4 * buffers, LEAST_WAL), MOST_WAL),
         budget=budget,
     )
@@ -200,11 +204,11 @@ def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
     return max(LEAST_SHM, min(math.ceil(needed / 64) * 64, 1_048_576))
 
 
-def _outside(spec: ClusterSpec, machine: Machine, doors: Doors) -> list[Share]:
+def _outside(spec: ClusterSpec, machine: Machine, endpoints: Capacity) -> list[Share]:
     """What is not PostgreSQL's."""
     members, count, system = len(spec.etcd.members), len(spec.nodes), max(512.0, machine.memory_mb / 10)
-    processes, sessions = sum(doors.children.values()), doors.sessions
-    pool = len(doors.children) * POOL_FIXED + processes * POOL_PROCESS + doors.pooled * POOL_SLOT
+    processes, sessions = sum(endpoints.children.values()), endpoints.sessions
+    pool = len(endpoints.children) * POOL_FIXED + processes * POOL_PROCESS + endpoints.pooled * POOL_SLOT
     formula = (
         f"3 × {POOL_FIXED:.0f} MB + {processes} processes × {POOL_PROCESS:.0f} MB + {POOL_SLOT} MB a pooled connection"
     )
@@ -212,20 +216,24 @@ def _outside(spec: ClusterSpec, machine: Machine, doors: Doors) -> list[Share]:
         Share("system and engine", system, "a tenth of the memory, at least 512 MB"),
         Share("etcd", members * ETCD, f"{members} members × {ETCD:.0f} MB"),
         Share("Pgpool-II", pool, formula),
-        Share("HAProxy", DOOR + sessions * DOOR_SESSION, f"{DOOR:.0f} MB + {sessions} sessions × 64 kB of buffers"),
+        Share(
+            "HAProxy",
+            ENDPOINT + sessions * ENDPOINT_SESSION,
+            f"{ENDPOINT:.0f} MB + {sessions} sessions × 64 kB of buffers",
+        ),
         Share("keeper", KEEPER, f"{KEEPER:.0f} MB"),
         Share("Patroni", count * AGENT, f"{count} nodes × {AGENT:.0f} MB"),
     ]
 
 
 def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> Iterator[Choice]:
-    server, haproxy, doors = spec.postgresql, spec.haproxy, sizes.doors
-    formula = endpoint_sizing.connections_formula(spec, doors)
+    server, haproxy, endpoints = spec.postgresql, spec.haproxy, sizes.endpoints
+    formula = endpoint_sizing.connections_formula(spec, endpoints)
     yield Choice(
         ("postgresql", "max_connections"),
         server.max_connections,
-        doors.max_connections,
-        f"Per node: all lanes may ask the same node after role changes: {formula} ≤ {doors.max_connections}.",
+        endpoints.max_connections,
+        f"Per node: all endpoints may ask the same node after role changes: {formula} ≤ {endpoints.max_connections}.",
         BUDGET_RULE,
     )
     yield Choice(
@@ -245,7 +253,7 @@ def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> I
         haproxy.queue_timeout_ms,
         max(haproxy.queue_timeout_ms, waits),
         f"Who waits for a process should outlast a failover: at least patroni.ttl + haproxy.hold_ms = {waits} ms.",
-        "docs/architecture.md, Lanes",
+        "docs/architecture.md, Endpoints",
     )
 
 
@@ -262,7 +270,7 @@ def _parameters(sizes: Sizes, wish: Wish, machine: Machine, nodes: int) -> Itera
     yield (
         "work_mem",
         size(sizes.work),
-        f"What is left over {sizes.doors.sessions} sessions and {nodes}×{sizes.workers} parallel workers, × "
+        f"What is left over {sizes.endpoints.sessions} sessions and {nodes}×{sizes.workers} parallel workers, × "
         f"{HASH_MEM:.0f} (hash_mem_multiplier) × {PLAN_NODES[wish.workload]} sorts a statement, at most "
         f"{MOST_WORK_MEM[wish.workload]} MB.",
         MEMORY_DOCS,
@@ -296,7 +304,7 @@ def _notes(spec: ClusterSpec, sizes: Sizes) -> Iterator[str]:
     keep = spec.postgresql.parameters.get("max_slot_wal_keep_size", "-1, without a limit")
     yield (
         f"Per node are all of postgresql.*: {count} nodes share this machine, each with {sizes.node:.0f} MB of it. Per "
-        "lane are num_init_children and max_pool, of the direct lanes max_sessions."
+        "endpoint are num_init_children and max_pool, of the direct endpoints max_sessions."
     )
     yield f"WAL needs disk: {count} × ({size(sizes.wal)} max_wal_size + {keep} max_slot_wal_keep_size) at the most."
     yield "No container has a memory limit: the budget holds by these values, and the kernel knows nothing of it."

@@ -35,7 +35,7 @@ def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> Judgement
     """Look at everything; `to` is the standby that was asked for."""
     leader = facts.agreed_leader(seen)
     candidate = to or choose(spec, seen)
-    found = [*facts.common(spec, seen), facts.door(spec, seen)]
+    found = [*facts.common(spec, seen), facts.endpoint(spec, seen)]
     if to is not None and to == leader:
         found.append(Precondition("candidate", Outcome.FAIL, f"{to} is the leader already"))
     elif candidate is not None:

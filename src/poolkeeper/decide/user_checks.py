@@ -31,7 +31,7 @@ class Witnesses:
     roles: Seen[Mapping[str, Role]]
     entries: Seen[Mapping[str, str]]  # of the file pool_passwd: user → entry
     passwords: Seen[Mapping[str, str]]  # what Pgpool makes of them: user → clear text
-    lanes: Mapping[str, Seen[Mapping[str, str]]]  # each Pgpool's own copy: service → user → entry
+    endpoints: Mapping[str, Seen[Mapping[str, str]]]  # each Pgpool's own copy: service → user → entry
 
 
 def name_mistake(name: str, what: str = "user") -> str | None:
@@ -95,7 +95,7 @@ def own(roles: Roles) -> dict[str, str]:
 def rows(roles: Roles, seen: Witnesses) -> list[UserRow]:
     """Every user that a witness knows, or that must exist; by name."""
     names = {*(seen.roles.value or {}), *(seen.entries.value or {}), *own(roles)}
-    for copy in seen.lanes.values():
+    for copy in seen.endpoints.values():
         names |= set(copy.value or {})
     return [_row(roles, seen, name) for name in sorted(names)]
 
@@ -151,7 +151,9 @@ def _copies(seen: Witnesses, name: str) -> Iterator[str]:
     if seen.entries.value is None:
         return
     entry = seen.entries.value.get(name)
-    late = [service for service, copy in seen.lanes.items() if copy.value is not None and copy.value.get(name) != entry]
+    late = [
+        service for service, copy in seen.endpoints.items() if copy.value is not None and copy.value.get(name) != entry
+    ]
     if late:
         yield f"not taken yet by {', '.join(late)}"
 
@@ -163,6 +165,6 @@ def _undecided(seen: Witnesses, name: str, role: Role | None) -> Iterator[str]:
         yield f"pool_passwd: {seen.entries.error}"
     elif seen.passwords.value is None and role and name in seen.entries.value:
         yield f"whether the passwords are the same: {seen.passwords.error}"
-    for service, copy in seen.lanes.items():
+    for service, copy in seen.endpoints.items():
         if copy.value is None:
             yield f"{service}: {copy.error}"

@@ -22,7 +22,7 @@ from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool
 T = TypeVar("T")
 MOST_DATABASES = 50  # that are looked into; the rest is told as unknown
 AT_ONCE = 4  # sessions that this opens on one node at a time
-LANES = ("rw", "ro", "pool")
+ENDPOINTS = ("rw", "ro", "balanced")
 
 
 async def collect(access: handle.Access) -> Facts:
@@ -30,16 +30,16 @@ async def collect(access: handle.Access) -> Facts:
     limit = 2.0 * access.spec.timeouts.query
     spec, names = access.spec, [node.name for node in access.spec.nodes]
     traffic = await _traffic(access, limit)  # before our own sessions stand in a queue
-    (nodes, lanes, members, views), (volumes, host, containers) = await asyncio.gather(
+    (nodes, endpoints, members, views), (volumes, host, containers) = await asyncio.gather(
         asyncio.gather(
             _each(names, lambda name: _node(access, name, limit)),
-            _each(LANES, lambda key: _lane(access, key, limit)),
+            _each(ENDPOINTS, lambda key: _endpoint(access, key, limit)),
             _each((m.name for m in spec.etcd.members), lambda name: _etcd(spec, name, limit)),
             _each(names, lambda name: _patroni(spec, name, limit)),
         ),
         asyncio.gather(_volumes(spec, limit), _host(limit), _containers(spec, limit)),
     )
-    seen = Facts(lanes, traffic, nodes, None, {}, members, volumes, host, containers, views)
+    seen = Facts(endpoints, traffic, nodes, None, {}, members, volumes, host, containers, views)
     databases, vacuuming = await _databases(access, seen.primary, limit)
     return replace(seen, databases=databases, vacuuming=vacuuming)
 
@@ -65,8 +65,8 @@ async def _node(access: handle.Access, name: str, limit: float) -> Reading[NodeL
     return await take(dsn.label, ran, limit, activity.node_load(dsn, limit), show)
 
 
-async def _lane(access: handle.Access, key: str, limit: float) -> Reading[PoolUse]:
-    dsn = access.lane(key)
+async def _endpoint(access: handle.Access, key: str, limit: float) -> Reading[PoolUse]:
+    dsn = access.endpoint(key)
     ran = f"{pgpool.SHOW_PROCESSES}; {pgpool.SHOW_POOLS}"
 
     def show(use: PoolUse) -> str:

@@ -1,4 +1,4 @@
-"""The loop of the balanced lane's Pgpool-II: keep its view equal to Patroni's.
+"""The loop of the balanced endpoint's Pgpool-II: keep its view equal to Patroni's.
 
 It has one conversation open with Pgpool's control port, so that a look costs no process there. Invariant: after each
 act it asks until the effect shows or the patience ends, for Pgpool answers before it has acted.
@@ -108,7 +108,7 @@ class PoolLoop:
 
     async def _connect(self) -> pcp.Session:
         spec = self._known.spec
-        address = str(spec.lanes.pool.address)
+        address = str(spec.endpoints.balanced.address)
         return await pcp.connect(address, spec.pgpool.pcp_port, spec.roles.pcp, self._password, TIMEOUT)
 
     async def _drop(self) -> None:

@@ -26,8 +26,8 @@ class RouteLoop:
 
     def __init__(self, known: Knowledge, store: Store, journal: Journal) -> None:
         self._known, self._store, self._journal = known, store, journal
-        door = known.spec.haproxy
-        self._door = (str(door.address), door.runtime_port)
+        endpoint = known.spec.haproxy
+        self._endpoint = (str(endpoint.address), endpoint.runtime_port)
         self._fencing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -95,7 +95,7 @@ class RouteLoop:
     async def _move(self, moves: tuple[Decision, ...]) -> None:
         commands = [command for move in moves for command in _commands(move)]
         try:
-            await haproxy_runtime.send(*self._door, commands, TIMEOUT)
+            await haproxy_runtime.send(*self._endpoint, commands, TIMEOUT)
         except ERRORS as e:
             self._journal.note("failed", what="tell HAProxy", why=e.message)
         else:
@@ -105,7 +105,7 @@ class RouteLoop:
 
     async def _ask_haproxy(self) -> None:
         try:
-            servers = await haproxy_runtime.servers(*self._door, TIMEOUT)
+            servers = await haproxy_runtime.servers(*self._endpoint, TIMEOUT)
         except ERRORS as e:
             self._known.routes = Seen(error=e.message)
             return

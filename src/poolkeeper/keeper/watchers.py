@@ -1,4 +1,4 @@
-"""The agent's senses: etcd's keys, the processes of this machine, the holder of the lease, the balanced lane's door.
+"""The agent's senses: etcd's keys, the processes of this machine, the holder of the lease, the balanced endpoint's endpoint.
 
 Each runs for ever, keeps its part of the knowledge and wakes the loops when it changed. Invariant: a source that fails
 is noted once, its part becomes unknown, and the sense begins again.
@@ -25,7 +25,7 @@ PROBE = 0.02  # seconds between two questions to a node that is being promoted
 PROBE_TIMEOUT = 0.5  # seconds for one of them
 PROBE_PATIENCE = 15.0  # seconds after which the questions become rare
 PROBE_RARE = 0.5
-BALANCED_TICKS = 5  # between two sessions through the balanced lane, each of which costs a session on every node
+BALANCED_TICKS = 5  # between two sessions through the balanced endpoint, each of which costs a session on every node
 BALANCED_TIMEOUT = 3.0  # seconds for one of them
 UNPOOLED = "postgres"  # Pgpool-II never keeps sessions with this database, so that each is new on every node
 REPLAY_LOOKS = 5  # how often a standby is asked for what it shows while it may be stale
@@ -182,8 +182,8 @@ async def _ask_replayed(known: Knowledge, node: str) -> None:
 
 async def watch_balanced(known: Knowledge, password: str) -> None:
     """Ask as a client would: a Pgpool-II that contradicts itself tells its control port that all is well."""
-    lane, tick = known.spec.lanes.pool, known.spec.keeper.tick_ms / 1000
-    dsn = Dsn(str(lane.address), PGPOOL_PORT, known.spec.roles.check, UNPOOLED, password)
+    endpoint, tick = known.spec.endpoints.balanced, known.spec.keeper.tick_ms / 1000
+    dsn = Dsn(str(endpoint.address), PGPOOL_PORT, known.spec.roles.check, UNPOOLED, password)
     while True:
         refused = await _refused_by(dsn)
         known.contradiction = _next_contradiction(known.contradiction, refused, known.clock())
@@ -199,7 +199,7 @@ async def _refused_by(dsn: Dsn) -> int | None:
     except errors.ServerRefused as e:
         return pgpool.contradicted_by(e.message)
     except errors.PoolkeeperError:
-        return None  # no answer is no contradiction: the lane may be full, or starting
+        return None  # no answer is no contradiction: the endpoint may be full, or starting
     return None
 
 

@@ -22,8 +22,8 @@ class Verb(Enum):
     RESTART = "restart Pgpool-II for"
     CUT = "cut the route to"
     OPEN = "open the route to"
-    CLOSE_READS = "take out of the read-only lane"
-    OPEN_READS = "put into the read-only lane"
+    CLOSE_READS = "take out of the read-only endpoint"
+    OPEN_READS = "put into the read-only endpoint"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from poolkeeper.model.verdict import Evidence, Outcome
 
 @dataclass(frozen=True)
 class PoolUse:
-    """The processes of a lane's Pgpool-II and what they keep. The session that asked is not counted."""
+    """The processes of an endpoint's Pgpool-II and what they keep. The session that asked is not counted."""
 
     children: int
     busy: int  # that serve a client
@@ -165,9 +165,9 @@ class HostLoad:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that one look collected: by lane, node, database, etcd member, service."""
+    """Everything that one look collected: by endpoint, node, database, etcd member, service."""
 
-    lanes: Mapping[str, Reading[PoolUse]] = field(default_factory=dict)
+    endpoints: Mapping[str, Reading[PoolUse]] = field(default_factory=dict)
     traffic: Reading[tuple[Traffic, ...]] | None = None
     nodes: Mapping[str, Reading[NodeLoad]] = field(default_factory=dict)
     databases: Reading[tuple[str, ...]] | None = None
@@ -192,7 +192,7 @@ class Judgement:
     `key` is what to change in cluster.toml ("" where nothing there helps), `query` what to run to see more.
     """
 
-    check: str  # stable id, as lanes.sessions
+    check: str  # stable id, as endpoints.sessions
     subject: str
     outcome: Outcome
     figure: str

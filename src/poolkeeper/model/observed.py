@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-NODE_PARAMETER = "poolkeeper.node"  # of PostgreSQL: by it a session can ask which node serves it, at whatever door
+NODE_PARAMETER = "poolkeeper.node"  # of PostgreSQL: by it a session can ask which node serves it, at whatever endpoint
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class KeeperView:
 
 @dataclass(frozen=True)
 class EndpointView:
-    """The answer of one query through a lane's published port."""
+    """The answer of one query through an endpoint's published port."""
 
     node: str  # host name of the PostgreSQL that answered
     in_recovery: bool
@@ -207,7 +207,7 @@ class EndpointView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that was seen at one moment. Mappings are by service name; `doors` by the key of a lane."""
+    """Everything that was seen at one moment. Mappings are by service name; `endpoints` by the key of an endpoint."""
 
     at: str  # ISO 8601, UTC
     containers: Seen[Mapping[str, Container]] = Seen(error="not looked at")
@@ -217,7 +217,7 @@ class Snapshot:
     pgpool: Seen[PgpoolView] = Seen(error="not looked at")
     haproxy: Seen[HaproxyView] = Seen(error="not looked at")
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
-    doors: Mapping[str, Seen[EndpointView]] = field(default_factory=dict)
+    endpoints: Mapping[str, Seen[EndpointView]] = field(default_factory=dict)
     keeper: Seen[KeeperView] = Seen(error="not looked at")
 
 

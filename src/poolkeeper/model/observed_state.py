@@ -94,7 +94,7 @@ class PoolNode:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """The balanced lane refuses every new session: it chose its main backend without one that it has as up.
+    """The balanced endpoint refuses every new session: it chose its main backend without one that it has as up.
 
     `index` is that one; `since` the first of `refusals` refusals in a row; nobody was let in between them.
     """

@@ -92,8 +92,8 @@ class NodeFacts:
 
 
 @dataclass(frozen=True)
-class DoorFacts:
-    """Who answered a query through a door."""
+class EndpointFacts:
+    """Who answered a query through an endpoint."""
 
     server: Server
     in_recovery: bool
@@ -141,7 +141,7 @@ class WriteAttempt:
 
 @dataclass(frozen=True)
 class ReadOnlySession:
-    """A session of the read-only door: who answered it, and how two writes ended.
+    """A session of the read-only endpoint: who answered it, and how two writes ended.
 
     `first` was tried as the session came, `asked` after it had asked for a session that writes; "" if it was accepted,
     else the SQLSTATE.
@@ -155,7 +155,7 @@ class ReadOnlySession:
 
 @dataclass(frozen=True)
 class ReadOnlyFacts:
-    """Sessions of the read-only door, all open at once, and the dashboard while they were (None: it did not answer)."""
+    """Sessions of the read-only endpoint, all open at once, and the dashboard while they were (None: it did not answer)."""
 
     sessions: tuple[ReadOnlySession, ...]
     failures: tuple[Failure, ...] = ()
@@ -226,9 +226,9 @@ class Readings:
     nodes: Mapping[str, Reading[NodeFacts]] = field(default_factory=_none)
     senders: Mapping[str, Reading[tuple[Sender, ...]]] = field(default_factory=_none)  # of nodes not in recovery
     slots: Mapping[str, Reading[tuple[SlotFacts, ...]]] = field(default_factory=_none)  # of nodes not in recovery
-    balanced: Reading[DoorFacts] | None = None
-    rw: Reading[DoorFacts] | None = None
-    ro: Reading[DoorFacts] | None = None
+    balanced: Reading[EndpointFacts] | None = None
+    rw: Reading[EndpointFacts] | None = None
+    ro: Reading[EndpointFacts] | None = None
     backends: Reading[tuple[PgpoolNode, ...]] | None = None
     pgpool: Reading[PgpoolFacts] | None = None
     stats: Reading[HaproxyView] | None = None
@@ -241,10 +241,10 @@ class Readings:
     attempts: Mapping[str, Reading[WriteAttempt]] = field(default_factory=_none)
     inserts: Reading[Inserts] | None = None
     rows: Mapping[str, Reading[RowsSeen]] = field(default_factory=_none)
-    lane: Reading[ReadOnlyFacts] | None = None
+    endpoint: Reading[ReadOnlyFacts] | None = None
     patroni: Mapping[str, Reading[PatroniView]] = field(default_factory=_none)
     commit: Mapping[str, Reading[CommitFacts]] = field(default_factory=_none)  # of nodes not in recovery
-    session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write door
+    session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write endpoint
     keeper: Reading[KeeperView] | None = None
-    direct_rw: Reading[DoorFacts] | None = None
+    direct_rw: Reading[EndpointFacts] | None = None
     direct_ro: Reading[ReadOnlyFacts] | None = None

@@ -1,4 +1,4 @@
-"""The names of HAProxy's proxies, and what a lane leaves free: rendered by one room, expected by others."""
+"""The names of HAProxy's proxies, and what an endpoint leaves free: rendered by one room, expected by others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from poolkeeper.model.spec import ClusterSpec
 
 PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
-# The proxy whose servers a direct lane shares: what ends a session there, or lets one wait, holds for the lane too.
+# The proxy whose servers a direct endpoint shares: what ends a session there, or lets one wait, holds for the endpoint too.
 BEHIND = {"direct_rw": PRIMARY, "direct_ro": STANDBYS}
 
-# Children of a lane's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
-# A full lane then queues at the door instead of failing its check.
+# Children of an endpoint's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
+# A full endpoint then queues at the endpoint instead of failing its check.
 SPARE_CHILDREN = 2
 
 
 def expected(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:
     """Every frontend and backend that must be up."""
-    doors = ("rw", "ro", *spec.direct_lanes(), "stats", PRIMARY, STANDBYS)
-    backends = ("lane_rw", "lane_ro", PRIMARY, STANDBYS)
-    return (*((name, "FRONTEND") for name in doors), *((name, "BACKEND") for name in backends))
+    endpoints = ("rw", "ro", *spec.direct_endpoints(), "stats", PRIMARY, STANDBYS)
+    backends = ("endpoint_rw", "endpoint_ro", PRIMARY, STANDBYS)
+    return (*((name, "FRONTEND") for name in endpoints), *((name, "BACKEND") for name in backends))
 
 
 def fallback(node: str) -> str:

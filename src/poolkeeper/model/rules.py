@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 
-from poolkeeper.model.spec import ClusterSpec, Lane, Pgpool, Postgresql
+from poolkeeper.model.spec import ClusterSpec, Endpoint, Pgpool, Postgresql
 
 Location = tuple[str | int, ...]
 Broken = tuple[Location, str]
@@ -37,8 +37,8 @@ OWNED_PGPOOL = frozenset(
 )
 # Ports inside the network that containers already listen on.
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
-LANES = ("rw", "ro", "pool")
-# Lanes whose port HAProxy listens on.
+ENDPOINTS = ("rw", "ro", "balanced")
+# Endpoints whose port HAProxy listens on.
 BEHIND_HAPROXY = ("rw", "ro", "direct_rw", "direct_ro")
 # Ports that HAProxy listens on inside the network only.
 INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
@@ -53,9 +53,9 @@ RESERVED_DATABASES = frozenset(
 )
 
 
-def _lanes(spec: ClusterSpec) -> Iterator[tuple[str, Lane]]:
-    for key in LANES:
-        yield key, getattr(spec.lanes, key)
+def _endpoints(spec: ClusterSpec) -> Iterator[tuple[str, Endpoint]]:
+    for key in ENDPOINTS:
+        yield key, getattr(spec.endpoints, key)
 
 
 def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
@@ -64,14 +64,14 @@ def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
         yield ("nodes", i), node.name, node.address
     for i, member in enumerate(spec.etcd.members):
         yield ("etcd", "members", i), member.name, member.address
-    for key, lane in _lanes(spec):
-        yield ("lanes", key), lane.service, lane.address
+    for key, endpoint in _endpoints(spec):
+        yield ("endpoints", key), endpoint.service, endpoint.address
     yield ("haproxy",), spec.haproxy.service, spec.haproxy.address
     yield ("keeper",), spec.keeper.service, spec.keeper.address
 
 
 def unique_names(spec: ClusterSpec) -> Iterator[Broken]:
-    """A service name (`nodes`, `etcd.members`, `lanes`, `haproxy`, `keeper`) stands once."""
+    """A service name (`nodes`, `etcd.members`, `endpoints`, `haproxy`, `keeper`) stands once."""
     seen: set[str] = set()
     for location, name, _ in _services(spec):
         if name in seen:
@@ -117,12 +117,17 @@ def addresses_fit(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
-    """A host port is published once; the inner ports of HAProxy differ from its doors and from each other; the control
+    """A host port is published once; the inner ports of HAProxy differ from its endpoints and from each other; the control
     port of Pgpool-II is none of 5432, 8008 and 9999."""
     haproxy = spec.haproxy
-    published: list[tuple[Location, int, str]] = [(("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)]
-    published += [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in _lanes(spec)]
-    direct = [(("lanes", key, "port"), lane.port, f"lanes.{key}") for key, lane in spec.direct_lanes().items()]
+    published: list[tuple[Location, int, str]] = [
+        (("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)
+    ]
+    published += [(("endpoints", key, "port"), endpoint.port, f"endpoints.{key}") for key, endpoint in _endpoints(spec)]
+    direct = [
+        (("endpoints", key, "port"), endpoint.port, f"endpoints.{key}")
+        for key, endpoint in spec.direct_endpoints().items()
+    ]
     published += [*direct, (("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
     inside = [port for port in published if port[0][0] == "haproxy" or port[0][1] in BEHIND_HAPROXY]
     published.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
@@ -182,22 +187,22 @@ def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
-    """`num_init_children × max_pool` of the three lanes with a Pgpool-II, `max_sessions` of each direct lane that has a
+    """`num_init_children × max_pool` of the three endpoints with a Pgpool-II, `max_sessions` of each direct endpoint that has a
     port (1 where that is 0), `postgresql.admin_connections` and `postgresql.superuser_reserved_connections` together
     fit `postgresql.max_connections`.
 
-    Worst case, and the one counted: after role changes one node may be asked by every lane at once.
+    Worst case, and the one counted: after role changes one node may be asked by every endpoint at once.
     """
-    server, lanes = spec.postgresql, [lane for _, lane in _lanes(spec)]
-    direct = [max(1, lane.max_sessions) for lane in spec.direct_lanes().values()]
+    server, endpoints = spec.postgresql, [endpoint for _, endpoint in _endpoints(spec)]
+    direct = [max(1, endpoint.max_sessions) for endpoint in spec.direct_endpoints().values()]
     spare = server.admin_connections + server.superuser_reserved_connections
     needed = spec.pooled_connections + sum(direct) + spare
     if needed > server.max_connections:
-        sums = " + ".join(f"{lane.num_init_children}×{lane.max_pool}" for lane in lanes)
-        straight = f"the direct lanes' max_sessions ({' + '.join(map(str, direct))}) + " if direct else ""
+        sums = " + ".join(f"{endpoint.num_init_children}×{endpoint.max_pool}" for endpoint in endpoints)
+        straight = f"the direct endpoints' max_sessions ({' + '.join(map(str, direct))}) + " if direct else ""
         yield (
             ("postgresql", "max_connections"),
-            f"{server.max_connections} is too few: the lanes' num_init_children × max_pool ({sums} = "
+            f"{server.max_connections} is too few: the endpoints' num_init_children × max_pool ({sums} = "
             f"{spec.pooled_connections}) + {straight}admin_connections {server.admin_connections} + "
             f"superuser_reserved_connections {server.superuser_reserved_connections} need {needed}",
         )
@@ -221,7 +226,9 @@ def _owned(name: str, table: Postgresql | Pgpool, owner: str) -> str:
         if key in type(table).model_fields:
             return f"has a key of its own: set {title}.{key} instead"
     if title == "pgpool" and name in ("port", "num_init_children", "max_pool"):
-        return f"is each lane's own: set lanes.rw.{name}, lanes.ro.{name} or lanes.pool.{name} instead"
+        return (
+            f"is each endpoint's own: set endpoints.rw.{name}, endpoints.ro.{name} or endpoints.balanced.{name} instead"
+        )
     return f"is set by {owner} and may not be set here; docs/configuration.md lists all such parameters"
 
 

@@ -103,7 +103,7 @@ class Replication(Table):
         1, ge=1, le=16, description="How many standbys must have flushed a commit; without meaning in mode off."
     )
     max_read_lag_bytes: ByteCount = Field(
-        16_777_216, description="The read-only lane leaves out a standby further behind than this, in bytes."
+        16_777_216, description="The read-only endpoint leaves out a standby further behind than this, in bytes."
     )
 
 
@@ -111,10 +111,10 @@ class Postgresql(Table):
     """The server, the same on every node. Parameters that Patroni or Poolkeeper owns have keys of their own."""
 
     version: Literal[17] = Field(17, description="Major version.")
-    max_connections: int = Field(500, ge=20, le=10000, description="Must hold the connection budget of all lanes.")
+    max_connections: int = Field(500, ge=20, le=10000, description="Must hold the connection budget of all endpoints.")
     superuser_reserved_connections: int = Field(3, ge=0, le=100, description="Slots kept for a superuser.")
     admin_connections: int = Field(
-        20, ge=5, le=1000, description="Connections kept out of the lanes' budget: Patroni, checks, people on 561x."
+        20, ge=5, le=1000, description="Connections kept out of the endpoints' budget: Patroni, checks, people on 561x."
     )
     max_wal_senders: int = Field(10, ge=2, le=100, description="Standbys, base backups and pg_rewind together.")
     max_replication_slots: int = Field(10, ge=2, le=100, description="One a standby, and your own.")
@@ -137,7 +137,7 @@ class Postgresql(Table):
 
 
 class Pgpool(Table):
-    """What the Pgpool-II instances of all lanes share."""
+    """What the Pgpool-II instances of all endpoints share."""
 
     connection_cache: bool = Field(True, description="Keep server connections for the next session.")
     child_life_time: Seconds = Field(300, ge=0, description="An idle child ends after this many seconds; 0 is never.")
@@ -148,7 +148,7 @@ class Pgpool(Table):
     )
     sr_check_period: Seconds = Field(5, ge=0, description="Seconds between replication checks; 0 is off.")
     delay_threshold_bytes: ByteCount = Field(
-        1_048_576, description="The balanced lane sends no reads to a standby further behind than this, in bytes."
+        1_048_576, description="The balanced endpoint sends no reads to a standby further behind than this, in bytes."
     )
     connect_timeout_ms: Milliseconds = Field(2000, ge=100, description="Limit of one connection attempt, in ms.")
     search_primary_node_timeout: Seconds = Field(
@@ -160,25 +160,25 @@ class Pgpool(Table):
     )
     one_server_mode: Literal["streaming_replication", "logical_replication"] = Field(
         "streaming_replication",
-        description="Mode of the two lanes that have one server; logical_replication leaves out a flush a statement.",
+        description="Mode of the two endpoints that have one server; logical_replication leaves out a flush a statement.",
     )
     parameters: dict[PgpoolParameter, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
 
 
-class Lane(Table):
-    """A door, the Pgpool-II instance behind it, and the size of its pool."""
+class Endpoint(Table):
+    """An endpoint, the Pgpool-II instance behind it, and the size of its pool."""
 
-    service: ServiceName = Field(description="Service and container name of the lane's Pgpool-II.")
+    service: ServiceName = Field(description="Service and container name of the endpoint's Pgpool-II.")
     address: Address = Field(description="Its address in the network.")
-    port: HostPort = Field(description="The lane's host port.")
-    num_init_children: int = Field(32, ge=4, le=2000, description="Sessions that the lane serves at once.")
+    port: HostPort = Field(description="The endpoint's host port.")
+    num_init_children: int = Field(32, ge=4, le=2000, description="Sessions that the endpoint serves at once.")
     max_pool: int = Field(4, ge=1, le=100, description="Cached server connections a child (one a user and database).")
 
 
-class DirectLane(Table):
-    """A door that leads straight to PostgreSQL, without Pgpool-II and without a pool."""
+class DirectEndpoint(Table):
+    """An endpoint that leads straight to PostgreSQL, without Pgpool-II and without a pool."""
 
-    port: OptionalPort = Field(description="The lane's host port; 0: there is no such door.")
+    port: OptionalPort = Field(description="The endpoint's host port; 0: there is no such endpoint.")
     max_sessions: int = Field(
         0,
         ge=0,
@@ -187,41 +187,45 @@ class DirectLane(Table):
     )
 
 
-class Lanes(Table):
-    """The lanes; each is a promise (docs/lanes.md). Three have a Pgpool-II, two lead straight to PostgreSQL."""
+class Endpoints(Table):
+    """The endpoints; each is a promise (docs/endpoints.md). Three have a Pgpool-II, two lead straight to PostgreSQL."""
 
-    rw: Lane = Field(
-        Lane(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100),
+    rw: Endpoint = Field(
+        Endpoint(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100),
         description="Read-write: everything on the primary, exactly PostgreSQL's semantics.",
     )
-    ro: Lane = Field(
-        Lane(service="pgpool_ro", address=IPv4Address("10.8.0.22"), port=5101),
+    ro: Endpoint = Field(
+        Endpoint(service="pgpool_ro", address=IPv4Address("10.8.0.22"), port=5101),
         description="Read-only: standbys only, writes refused by the server.",
     )
-    balanced: Lane = Field(
-        Lane(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
-        description="Balanced: reads spread over all nodes; a session reads writes that Pgpool sees (docs/lanes.md).",
+    balanced: Endpoint = Field(
+        Endpoint(service="pgpool", address=IPv4Address("10.8.0.20"), port=9999),
+        description="Balanced: reads spread over all nodes; a session reads writes that Pgpool sees (docs/endpoints.md).",
     )
-    direct_rw: DirectLane = Field(
-        DirectLane(port=5200), description="Read-write, straight to the primary: for drivers that prepare statements."
+    direct_rw: DirectEndpoint = Field(
+        DirectEndpoint(port=5200),
+        description="Read-write, straight to the primary: for drivers that prepare statements.",
     )
-    direct_ro: DirectLane = Field(
-        DirectLane(port=5201), description="Read-only, straight to a standby: the promises of the read-only lane."
+    direct_ro: DirectEndpoint = Field(
+        DirectEndpoint(port=5201),
+        description="Read-only, straight to a standby: the promises of the read-only endpoint.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _complete(cls, lanes: Any) -> Any:
-        """A lane's table may be partial, as any other table may: what it leaves out keeps that lane's default."""
-        if not isinstance(lanes, dict):
-            return lanes
+    def _complete(cls, endpoints: Any) -> Any:
+        """An endpoint's table may be partial, as any other table may: what it leaves out keeps that endpoint's default."""
+        if not isinstance(endpoints, dict):
+            return endpoints
         defaults = {key: field.default.model_dump() for key, field in cls.model_fields.items()}
-        partial = {key: lane for key, lane in lanes.items() if key in defaults and isinstance(lane, dict)}
-        return {**lanes, **{key: {**defaults[key], **lane} for key, lane in partial.items()}}
+        partial = {
+            key: endpoint for key, endpoint in endpoints.items() if key in defaults and isinstance(endpoint, dict)
+        }
+        return {**endpoints, **{key: {**defaults[key], **endpoint} for key, endpoint in partial.items()}}
 
 
 class Haproxy(Table):
-    """The door, and the two inner ports that follow the roles."""
+    """The endpoint, and the two inner ports that follow the roles."""
 
     service: ServiceName = Field("haproxy_pgpool", description="Service and container name.")
     address: Address = Field(IPv4Address("10.8.0.100"), description="Its address in the network.")
@@ -238,7 +242,8 @@ class Haproxy(Table):
         True, description="HAProxy and the Pgpool-II of 5100 and 5101 talk by Unix sockets in memory, not by TCP."
     )
     node_sockets: bool = Field(
-        False, description="HAProxy reaches PostgreSQL by Unix sockets; inet_server_addr() is then null at its doors."
+        False,
+        description="HAProxy reaches PostgreSQL by Unix sockets; inet_server_addr() is then null at its endpoints.",
     )
     hold_ms: Milliseconds = Field(
         10_000, ge=0, description="A new session waits so long for a primary before it is refused, in ms; 0 is not."
@@ -279,7 +284,8 @@ class Keeper(Table):
         5, ge=1, description="A primary must have been silent for so long before it is fenced, in seconds."
     )
     read_fallback: Literal["refuse", "primary"] = Field(
-        "refuse", description="Without a fit standby, the read-only lane refuses sessions, or reads from the primary."
+        "refuse",
+        description="Without a fit standby, the read-only endpoint refuses sessions, or reads from the primary.",
     )
     max_read_staleness_seconds: Seconds = Field(
         30, ge=5, description="A standby that is known to be further behind serves no reads, in seconds."
@@ -332,7 +338,7 @@ class ClusterSpec(Table):
     replication: Replication = Field(Replication(), description="")
     postgresql: Postgresql = Field(Postgresql(), description="")
     pgpool: Pgpool = Field(Pgpool(), description="")
-    lanes: Lanes = Field(Lanes(), description="")
+    endpoints: Endpoints = Field(Endpoints(), description="")
     haproxy: Haproxy = Field(Haproxy(), description="")
     keeper: Keeper = Field(Keeper(), description="")
     roles: Roles = Field(Roles(), description="")
@@ -353,42 +359,46 @@ class ClusterSpec(Table):
         """The container of a service: the bare name for the default cluster, `NAME_service` for any other."""
         return service if self.name == "poolkeeper" else f"{self.name}_{service}"
 
-    def lane_by_service(self) -> dict[str, Lane]:
-        """The three lanes that have a Pgpool-II, by its service name."""
-        return {lane.service: lane for lane in (self.lanes.rw, self.lanes.ro, self.lanes.pool)}
+    def endpoint_by_service(self) -> dict[str, Endpoint]:
+        """The three endpoints that have a Pgpool-II, by its service name."""
+        return {
+            endpoint.service: endpoint for endpoint in (self.endpoints.rw, self.endpoints.ro, self.endpoints.balanced)
+        }
 
-    def direct_lanes(self) -> dict[str, DirectLane]:
-        """The direct lanes that have a door, by their key."""
-        lanes = {"direct_rw": self.lanes.direct_rw, "direct_ro": self.lanes.direct_ro}
-        return {key: lane for key, lane in lanes.items() if lane.port}
+    def direct_endpoints(self) -> dict[str, DirectEndpoint]:
+        """The direct endpoints that have an endpoint, by their key."""
+        endpoints = {"direct_rw": self.endpoints.direct_rw, "direct_ro": self.endpoints.direct_ro}
+        return {key: endpoint for key, endpoint in endpoints.items() if endpoint.port}
 
     def direct_sessions(self) -> dict[str, int]:
-        """How many sessions each direct lane serves at once; 0 where the connection budget leaves it none."""
-        server, lanes = self.postgresql, self.direct_lanes()
+        """How many sessions each direct endpoint serves at once; 0 where the connection budget leaves it none."""
+        server, endpoints = self.postgresql, self.direct_endpoints()
         taken = self.pooled_connections + server.admin_connections + server.superuser_reserved_connections
-        left = server.max_connections - taken - sum(lane.max_sessions for lane in lanes.values())
-        sharing = sum(1 for lane in lanes.values() if not lane.max_sessions)
-        return {key: lane.max_sessions or max(0, left // sharing) for key, lane in lanes.items()}
+        left = server.max_connections - taken - sum(endpoint.max_sessions for endpoint in endpoints.values())
+        sharing = sum(1 for endpoint in endpoints.values() if not endpoint.max_sessions)
+        return {key: endpoint.max_sessions or max(0, left // sharing) for key, endpoint in endpoints.items()}
 
     @property
     def pooled_connections(self) -> int:
-        """Server connections that the Pgpool-II of the three lanes may have at once."""
-        return sum(lane.num_init_children * lane.max_pool for lane in self.lane_by_service().values())
+        """Server connections that the Pgpool-II of the three endpoints may have at once."""
+        return sum(endpoint.num_init_children * endpoint.max_pool for endpoint in self.endpoint_by_service().values())
 
     def addresses(self) -> dict[str, IPv4Address]:
         """Each service's address in the network, in the order of the Compose file."""
         members = [(m.name, m.address) for m in self.etcd.members]
         nodes = [(n.name, n.address) for n in self.nodes]
-        lanes = [(name, lane.address) for name, lane in self.lane_by_service().items()]
+        endpoints = [(name, endpoint.address) for name, endpoint in self.endpoint_by_service().items()]
         haproxy, keeper = self.haproxy, self.keeper
-        return dict([*members, *nodes, *lanes, (haproxy.service, haproxy.address), (keeper.service, keeper.address)])
+        return dict(
+            [*members, *nodes, *endpoints, (haproxy.service, haproxy.address), (keeper.service, keeper.address)]
+        )
 
     def published_ports(self) -> dict[str, dict[int, int]]:
         """By service: host port → container port."""
         ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
-        ports[self.lanes.pool.service] = {self.lanes.pool.port: PGPOOL_PORT}
-        direct = (lane.port for lane in self.direct_lanes().values())
-        doors = (self.lanes.rw.port, self.lanes.ro.port, *direct, self.haproxy.stats_port)
-        ports[self.haproxy.service] = {port: port for port in doors}
+        ports[self.endpoints.balanced.service] = {self.endpoints.balanced.port: PGPOOL_PORT}
+        direct = (endpoint.port for endpoint in self.direct_endpoints().values())
+        endpoints = (self.endpoints.rw.port, self.endpoints.ro.port, *direct, self.haproxy.stats_port)
+        ports[self.haproxy.service] = {port: port for port in endpoints}
         ports[self.keeper.service] = {self.keeper.port: KEEPER_PORT}
         return ports

@@ -1,4 +1,4 @@
-"""What the validation suite is run against: the doors that users use, and as whom to knock.
+"""What the validation suite is run against: the endpoints that users use, and as whom to knock.
 
 Invariant: nothing here tells who is primary; the nodes say that themselves. A target's text form holds no password.
 """
@@ -17,9 +17,9 @@ class Own:
 
     patroni: Mapping[str, str]  # name → address of its Patroni's REST API
     keeper: tuple[str, int]  # host and port of the keeper's API
-    read_sessions: int  # that the read-only lane can well spare at once
+    read_sessions: int  # that the read-only endpoint can well spare at once
     acknowledgements: int  # standbys that must have flushed a commit, as declared; 0: synchronous replication is off
-    direct: Mapping[str, Dsn] = field(default_factory=dict)  # direct lane that has a door → as the worker
+    direct: Mapping[str, Dsn] = field(default_factory=dict)  # direct endpoint that has an endpoint → as the worker
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Target:
     nodes: Mapping[str, Dsn]  # name → straight to that node, as the worker
     monitors: Mapping[str, Dsn]  # name → straight to that node, as the monitor; the same names
     balanced: Dsn  # the balancing Pgpool-II, as the worker
-    rw: Dsn  # HAProxy's read-write door, as the worker
-    ro: Dsn  # HAProxy's read-only door, as the worker
+    rw: Dsn  # HAProxy's read-write endpoint, as the worker
+    ro: Dsn  # HAProxy's read-only endpoint, as the worker
     stats_url: str  # HAProxy's dashboard, without a query
     stats_auth: tuple[str, str] | None = field(default=None, repr=False)
     proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all that there are
@@ -49,5 +49,5 @@ class Target:
 
     @property
     def is_foreign(self) -> bool:
-        """Did somebody else set this cluster up? Then application names, slots and the read-only door may differ."""
+        """Did somebody else set this cluster up? Then application names, slots and the read-only endpoint may differ."""
         return self.own is None

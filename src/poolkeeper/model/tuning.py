@@ -18,11 +18,11 @@ Location = tuple[str, ...]
 
 
 class Workload(StrEnum):
-    """Which door takes most of the clients, and how heavy a statement is."""
+    """Which endpoint takes most of the clients, and how heavy a statement is."""
 
-    OLTP = "oltp"  # many short transactions, at the read-write door
+    OLTP = "oltp"  # many short transactions, at the read-write endpoint
     MIXED = "mixed"  # half and half
-    REPORTING = "reporting"  # few long reads, at the read-only door
+    REPORTING = "reporting"  # few long reads, at the read-only endpoint
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted. None leaves that part of the lanes as it is declared.
+    """What is wanted. None leaves that part of the endpoints as it is declared.
 
     `clients` are sessions open at once, `pairs` the different pairs of user and database that they log in as.
     """

@@ -68,11 +68,11 @@ GROUPS: dict[int, str] = {
     11: "Concurrent Writes",
     12: "PgPool-II Version",
     13: "HAProxy Stats",
-    14: "Read-Only Lane",
+    14: "Read-Only Endpoint",
     15: "No Drift",
     16: "Quorum Commit",
     17: "Keeper",
-    18: "Direct Lanes",
+    18: "Direct Endpoints",
 }
 # The promises of a cluster that Poolkeeper started; the groups before are what any such cluster must hold.
 OWN_GROUPS = frozenset({14, 15, 16, 17, 18})

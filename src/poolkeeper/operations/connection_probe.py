@@ -1,4 +1,4 @@
-"""A client's view of the read-write door while roles move: how long did no new connection reach a primary?
+"""A client's view of the read-write endpoint while roles move: how long did no new connection reach a primary?
 
 It writes nothing: each try is a fresh connection that asks who answers. Several tries are under way at once, so that
 one that is held or lost does not hide the moment at which others succeed. Not promised: a resolution finer than PERIOD.
@@ -17,8 +17,8 @@ from poolkeeper.cluster import handle, snapshot
 from poolkeeper.system import postgres
 
 PERIOD = 0.05  # seconds between two new connections
-TRIES = 4  # under way at once: a door that holds sessions must keep room for others
-GRACE = 2.0  # seconds that a try may last beyond the time for which the door holds a session
+TRIES = 4  # under way at once: an endpoint that holds sessions must keep room for others
+GRACE = 2.0  # seconds that a try may last beyond the time for which the endpoint holds a session
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Probe:
 
 @asynccontextmanager
 async def probing(access: handle.Access) -> AsyncIterator[Probe]:
-    """Probe the read-write door for as long as the block lasts."""
+    """Probe the read-write endpoint for as long as the block lasts."""
     probe = Probe()
     tasks = [asyncio.ensure_future(_try_again_and_again(access, probe, i * PERIOD)) for i in range(TRIES)]
     try:
@@ -86,7 +86,7 @@ async def _try_again_and_again(access: handle.Access, probe: Probe, offset: floa
     await asyncio.sleep(offset)
     while True:
         due = time.monotonic() + TRIES * PERIOD
-        answer = (await snapshot.see(postgres.observe_door(access.lane("rw"), nodes, limit))).value
+        answer = (await snapshot.see(postgres.observe_endpoint(access.endpoint("rw"), nodes, limit))).value
         if answer and not answer.in_recovery:
             probe.reached.append(Reached(time.monotonic(), answer.node))
         else:

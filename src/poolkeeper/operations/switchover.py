@@ -86,7 +86,7 @@ async def _hand_over(
     ctx: startup.Context, steps: Steps, probe: connection_probe.Probe, former: str, to: str | None
 ) -> tuple[str, float]:
     """The part in which clients wait: the new primary, and when it first acknowledged a commit (monotonic seconds)."""
-    spec, port = ctx.access.spec, ctx.access.spec.lanes.rw.port
+    spec, port = ctx.access.spec, ctx.access.spec.endpoints.rw.port
 
     async def reached() -> str | None:
         return probe.awaits(former, 0.0)
@@ -137,7 +137,7 @@ async def _wait_write(ctx: startup.Context) -> None:
     timeouts = ctx.access.spec.timeouts
 
     async def look() -> str | None:
-        seen = await snapshot.see(postgres.query(ctx.access.lane("rw"), WRITE, timeouts.query))
+        seen = await snapshot.see(postgres.query(ctx.access.endpoint("rw"), WRITE, timeouts.query))
         return None if seen.is_known else seen.error
 
     await wait_for("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)

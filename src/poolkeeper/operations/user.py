@@ -1,6 +1,6 @@
 """Database users: the role in PostgreSQL, its entry in Pgpool's `pool_passwd`, and the reload, as one thing.
 
-Invariant: when a call returns, all of it is done and proved by logins through all three lanes; when it raises, what was
+Invariant: when a call returns, all of it is done and proved by logins through all three endpoints; when it raises, what was
 done is taken back, and the error says what became of each step. Sessions that are open go on, but for those of a user
 that is dropped. Not promised: that no client is refused while a password changes; two sides can't change at once.
 """
@@ -83,7 +83,7 @@ def _changing(place: Place, progress: Progress, work: Callable[[Cluster, Rollbac
     async def whole() -> None:
         cluster = user_access.open_cluster(place)
         with progress.step("looking at the three Pgpools"):
-            await user_access.require_lanes(cluster)
+            await user_access.require_endpoints(cluster)
         async with all_or_nothing(progress) as undo:
             await work(cluster, undo)
 
@@ -102,7 +102,7 @@ async def _add(cluster: Cluster, undo: Rollback, name: str, password: str, datab
             with undo.step(f"creating the database {database}", lambda: _remove_database(cluster, database)):
                 await database_roles.create_database(session, database, name)
     await _publish(cluster, undo, users, users.with_entry(name, entry))
-    with undo.progress.step("logging in through every lane"):
+    with undo.progress.step("logging in through every endpoint"):
         await user_access.wait_accepted(cluster, name, password, "postgres")
         if database:
             await user_access.wait_accepted(cluster, name, password, database, times=1)
@@ -134,7 +134,7 @@ async def _change_password(cluster: Cluster, undo: Rollback, name: str, password
         kept = cluster.access.passwords["app"]
         with undo.step("writing it to secrets/app and pgpass", lambda: _keep_app_password(cluster, kept)):
             await _keep_app_password(cluster, password)
-    with undo.progress.step("logging in through every lane"):
+    with undo.progress.step("logging in through every endpoint"):
         await user_access.wait_accepted(cluster, name, password, "postgres")
     if former and former != password:
         with undo.progress.step("making sure that the former password is refused"):
@@ -160,7 +160,7 @@ async def _drop(cluster: Cluster, undo: Rollback, name: str, database: str | Non
         await _check_droppable(session, role, users, name, database)
         if name in users.entries:
             await _publish(cluster, undo, users, users.without(name))
-            with undo.progress.step("making sure that no lane lets it in"):
+            with undo.progress.step("making sure that no endpoint lets it in"):
                 await user_access.wait_refused(cluster, name, former)
         if role is None:
             return

@@ -28,8 +28,8 @@ from poolkeeper.system import compose, database_roles, postgres, state
 STATEMENT_SECONDS = 30  # CREATE DATABASE copies files and waits for its quorum
 FAILOVER_SECONDS = 30  # a primary may be just changing while something is taken back
 LOGIN_SECONDS = 20  # from Pgpool's reload until every login is as it must be; a standby may be behind
-LOGINS = 3  # in a row through a lane: each is served by any of its processes, and each process reloads by itself
-LANES = ("rw", "ro", "pool")
+LOGINS = 3  # in a row through an endpoint: each is served by any of its processes, and each process reloads by itself
+ENDPOINTS = ("rw", "ro", "balanced")
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Cluster:
         return self.place.spec.timeouts.query
 
     @property
-    def lane_containers(self) -> dict[str, str]:
+    def endpoint_containers(self) -> dict[str, str]:
         """Each Pgpool's container by its service."""
-        return {service: self.place.container_of(service) for service in self.place.spec.lane_by_service()}
+        return {service: self.place.container_of(service) for service in self.place.spec.endpoint_by_service()}
 
     @property
     def pool_container(self) -> str:
-        """The balanced lane's container: where passwords are encrypted."""
-        return self.place.container_of(self.place.spec.lanes.pool.service)
+        """The balanced endpoint's container: where passwords are encrypted."""
+        return self.place.container_of(self.place.spec.endpoints.balanced.service)
 
-    def lane_dsn(self, lane: str, user: str, password: str, database: str) -> Dsn:
-        """A lane's published port, as any user."""
-        port = getattr(self.place.spec.lanes, lane).port
+    def endpoint_dsn(self, endpoint: str, user: str, password: str, database: str) -> Dsn:
+        """An endpoint's published port, as any user."""
+        port = getattr(self.place.spec.endpoints, endpoint).port
         return Dsn(client_files.client_host(self.place.spec), port, user, database, password)
 
 
@@ -65,21 +65,21 @@ def open_cluster(place: Place) -> Cluster:
     return Cluster(place, place.access())
 
 
-async def require_lanes(cluster: Cluster) -> None:
+async def require_endpoints(cluster: Cluster) -> None:
     """Every Pgpool must run and answer, or a user would be changed in some only. Raises ClusterNotUp, Unreachable."""
     spec, containers = cluster.place.spec, await snapshot.see_containers(cluster.place.spec)
-    for service, name in cluster.lane_containers.items():
+    for service, name in cluster.endpoint_containers.items():
         if service not in containers or not containers[service].is_running:
             condition = containers[service].state if service in containers else "missing"
             raise errors.ClusterNotUp(
                 f"{name} is {condition}, and a user is changed in all three Pgpools or in none; nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
-    for key, door in (await snapshot.see_doors(cluster.access, cluster.limit)).items():
-        if not door.is_known:
+    for key, endpoint in (await snapshot.see_endpoints(cluster.access, cluster.limit)).items():
+        if not endpoint.is_known:
             raise errors.Unreachable(
-                f"the lane {key} ({getattr(spec.lanes, key).port}) does not answer, so that a login through it can't "
-                f"be proved; nothing was changed: {door.error}",
+                f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so that a login through it can't "
+                f"be proved; nothing was changed: {endpoint.error}",
                 hint="`poolkeeper status` shows every witness.",
             )
 
@@ -143,7 +143,9 @@ async def publish(cluster: Cluster, users: PoolPasswd) -> None:
     state.write(cluster.place.folder.pool_passwd, users.text)
     # Together: until the last one has read it, a changed password is refused by some. All have ended before a failure
     # goes on, so that no late reload meets the way back.
-    reloads = (in_thread(compose.execute, container, ["reload.sh"]) for container in cluster.lane_containers.values())
+    reloads = (
+        in_thread(compose.execute, container, ["reload.sh"]) for container in cluster.endpoint_containers.values()
+    )
     for outcome in await asyncio.gather(*reloads, return_exceptions=True):
         if isinstance(outcome, BaseException):
             raise outcome
@@ -157,7 +159,7 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
     state.write(cluster.place.folder.pool_passwd, users.text)
     containers = await snapshot.see_containers(cluster.place.spec)
     untold = []
-    for service, name in cluster.lane_containers.items():
+    for service, name in cluster.endpoint_containers.items():
         try:
             if service in containers and containers[service].state != "exited":
                 await in_thread(compose.execute, name, ["reload.sh"])
@@ -197,9 +199,9 @@ def _execute(container: str, program: str, stdin: str) -> str:
 
 
 async def wait_accepted(cluster: Cluster, name: str, password: str, database: str, times: int = LOGINS) -> None:
-    """Until every lane logs the user in, so many times in a row. Raises DeadlinePassed with the last refusal."""
-    for lane in LANES:
-        dsn = cluster.lane_dsn(lane, name, password, database)
+    """Until every endpoint logs the user in, so many times in a row. Raises DeadlinePassed with the last refusal."""
+    for endpoint in ENDPOINTS:
+        dsn = cluster.endpoint_dsn(endpoint, name, password, database)
 
         async def look(dsn: Dsn = dsn) -> str | None:
             for _ in range(times):
@@ -212,9 +214,9 @@ async def wait_accepted(cluster: Cluster, name: str, password: str, database: st
 
 
 async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
-    """Until every lane refuses the password, so many times in a row. Raises DeadlinePassed."""
-    for lane in LANES:
-        dsn = cluster.lane_dsn(lane, name, password, "postgres")
+    """Until every endpoint refuses the password, so many times in a row. Raises DeadlinePassed."""
+    for endpoint in ENDPOINTS:
+        dsn = cluster.endpoint_dsn(endpoint, name, password, "postgres")
 
         async def look(dsn: Dsn = dsn) -> str | None:
             for _ in range(LOGINS):

@@ -30,13 +30,13 @@ async def _survey(cluster: Cluster) -> list[UserRow]:
     known, passwords, copies = await asyncio.gather(
         snapshot.see(_read_roles(cluster)),
         snapshot.see(user_access.decrypt(cluster, users.value or PoolPasswd())),
-        asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.lane_containers.values())),
+        asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
     )
     seen = decide.Witnesses(
         roles=known,
         entries=Seen(users.value.entries) if users.value else Seen(error=users.error),
         passwords=passwords,
-        lanes=dict(zip(cluster.lane_containers, copies, strict=True)),
+        endpoints=dict(zip(cluster.endpoint_containers, copies, strict=True)),
     )
     return decide.rows(cluster.place.spec.roles, seen)
 

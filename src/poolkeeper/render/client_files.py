@@ -13,28 +13,28 @@ def client_host(spec: ClusterSpec) -> str:
     return "127.0.0.1" if bind == "0.0.0.0" else bind
 
 
-def doors(spec: ClusterSpec) -> dict[str, int]:
-    """Each service of `pg_service.conf`: each lane's key, and one a node (node1, node2, …) → host port."""
-    lanes = {"rw": spec.lanes.rw.port, "ro": spec.lanes.ro.port, "pool": spec.lanes.pool.port}
-    direct = {key: lane.port for key, lane in spec.direct_lanes().items()}
-    return {**lanes, **direct, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
+def endpoints(spec: ClusterSpec) -> dict[str, int]:
+    """Each service of `pg_service.conf`: each endpoint's key, and one a node (node1, node2, …) → host port."""
+    endpoints = {"rw": spec.endpoints.rw.port, "ro": spec.endpoints.ro.port, "balanced": spec.endpoints.balanced.port}
+    direct = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
+    return {**endpoints, **direct, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
 
 
 def service_file(spec: ClusterSpec) -> str:
-    """`pg_service.conf`: one section a door, each as the application's role in its database."""
+    """`pg_service.conf`: one section an endpoint, each as the application's role in its database."""
     head = "# PGSERVICEFILE=.poolkeeper/pg_service.conf PGPASSFILE=.poolkeeper/pgpass psql service=rw\n"
     return head + "".join(
         f"\n[{name}]\nhost={client_host(spec)}\nport={port}\nuser={spec.roles.app}\ndbname={spec.roles.app_database}\n"
-        for name, port in doors(spec).items()
+        for name, port in endpoints(spec).items()
     )
 
 
 def password_file(spec: ClusterSpec, passwords: Mapping[str, str]) -> str:
-    """`pgpass`: every door, for each role of `passwords` (role → password)."""
+    """`pgpass`: every endpoint, for each role of `passwords` (role → password)."""
     return "".join(
         f"{client_host(spec)}:{port}:*:{_escape(role)}:{_escape(password)}\n"
         for role, password in passwords.items()
-        for port in doors(spec).values()
+        for port in endpoints(spec).values()
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec, Endpoint
 from poolkeeper.render import etcd_config, sockets
 
 CLUSTER_LABEL = "poolkeeper.cluster"
@@ -29,9 +29,9 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
         services[member.name] = _etcd(images["etcd"], member.name)
     for node in spec.nodes:
         services[node.name] = _postgres(spec, images["postgres"], node.name)
-    for key in ("rw", "ro", "pool"):
-        lane: Lane = getattr(spec.lanes, key)
-        services[lane.service] = _pgpool(spec, images["pgpool"], lane.service)
+    for key in ("rw", "ro", "balanced"):
+        endpoint: Endpoint = getattr(spec.endpoints, key)
+        services[endpoint.service] = _pgpool(spec, images["pgpool"], endpoint.service)
     services[spec.haproxy.service] = _haproxy(spec, images["haproxy"])
     services[spec.keeper.service] = _keeper(images["keeper"])
     for name in sockets.members(spec):
@@ -120,8 +120,8 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
             "POOLKEEPER_NODE": name,
             **({"POOLKEEPER_INITIALIZES": "yes"} if name == spec.nodes[0].name else {}),
             "POOLKEEPER_ETCD": ",".join(f"{m.name}:{etcd_config.CLIENT_PORT}" for m in spec.etcd.members),
-            "POOLKEEPER_DOOR": f"{spec.haproxy.service}:{spec.haproxy.runtime_port}",
-            "POOLKEEPER_DOOR_ADDRESS": str(spec.haproxy.address),
+            "POOLKEEPER_HAPROXY": f"{spec.haproxy.service}:{spec.haproxy.runtime_port}",
+            "POOLKEEPER_HAPROXY_ADDRESS": str(spec.haproxy.address),
             "POOLKEEPER_CHECK_ROLE": spec.roles.check,
             "POOLKEEPER_REWIND_ROLE": spec.roles.rewind,
             "POOLKEEPER_APP_ROLE": spec.roles.app,

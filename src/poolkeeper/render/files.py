@@ -26,8 +26,8 @@ def render(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, str]:
         files[f"etcd/{member.name}/etcd.yml"] = etcd_config.config(spec, member)
     for node in spec.nodes:
         files[f"patroni/{node.name}/patroni.yml"] = patroni_config.node_config(spec, node)
-    for key in ("rw", "ro", "pool"):
-        service = getattr(spec.lanes, key).service
+    for key in ("rw", "ro", "balanced"):
+        service = getattr(spec.endpoints, key).service
         files[f"pgpool/{service}/pgpool.conf"] = pgpool_config.config(spec, key)
         files[f"pgpool/{service}/pool_hba.conf"] = pgpool_config.host_rules()
     files["haproxy/haproxy.cfg"] = haproxy_config.config(spec)

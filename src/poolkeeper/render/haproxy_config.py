@@ -1,7 +1,7 @@
-"""HAProxy's configuration: the doors, the dashboard, and two inner ports that follow the roles.
+"""HAProxy's configuration: the endpoints, the dashboard, and two inner ports that follow the roles.
 
-A direct lane is a door of its own with an inner port's servers behind it. It has no server by itself, so whatever ends,
-drains or holds the sessions of the inner port (its checks, keeper, a node that leaves) does the same to the lane's.
+A direct endpoint is an endpoint of its own with an inner port's servers behind it. It has no server by itself, so whatever ends,
+drains or holds the sessions of the inner port (its checks, keeper, a node that leaves) does the same to the endpoint's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poolkeeper.model.spec import ClusterSpec, Node
 from poolkeeper.render import patroni_config, sockets, templating
 
 POSTGRES_PORT = 5432
-# Clients of a full direct lane that the kernel keeps until a session ends.
+# Clients of a full direct endpoint that the kernel keeps until a session ends.
 BACKLOG = 4096  # as many as it keeps at all (net.core.somaxconn)
 # A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
 INNER_CONNECT_MS = 500
@@ -36,19 +36,21 @@ def _server(spec: ClusterSpec, node: Node) -> Server:
 
 def config(spec: ClusterSpec) -> str:
     """`haproxy.cfg`. The dashboard's password is an environment variable that the container's entry point sets."""
-    lanes = [("rw", spec.lanes.rw), ("ro", spec.lanes.ro)]
+    endpoints = [("rw", spec.endpoints.rw), ("ro", spec.endpoints.ro)]
     direct = spec.direct_sessions()
     return templating.fill(
         "haproxy.cfg.j2",
         spec=spec,
         proxy=spec.haproxy,
-        lanes=lanes,
-        direct=[(key, lane.port, direct[key], proxies.BEHIND[key]) for key, lane in spec.direct_lanes().items()],
+        endpoints=endpoints,
+        direct=[
+            (key, endpoint.port, direct[key], proxies.BEHIND[key]) for key, endpoint in spec.direct_endpoints().items()
+        ],
         backlog=BACKLOG,
-        sockets=sockets if sockets.lanes(spec) else None,
+        sockets=sockets if sockets.endpoints(spec) else None,
         servers={node.name: _server(spec, node) for node in spec.nodes},
         spare=proxies.SPARE_CHILDREN,
         inner_connect_ms=min(INNER_CONNECT_MS, spec.haproxy.connect_timeout_ms),
         fallback=proxies.fallback if spec.keeper.read_fallback == "primary" else None,
-        max_sessions=sum(2 * lane.num_init_children for _, lane in lanes) + sum(direct.values()) + 4096,
+        max_sessions=sum(2 * endpoint.num_init_children for _, endpoint in endpoints) + sum(direct.values()) + 4096,
     )

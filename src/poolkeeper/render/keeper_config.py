@@ -13,7 +13,7 @@ _PART: dict[str, Any] = {
     "etcd": {"members"},
     "replication": {"max_read_lag_bytes"},
     "pgpool": {"pcp_port"},
-    "lanes": {lane: {"service", "address", "port"} for lane in rules.LANES},
+    "endpoints": {endpoint: {"service", "address", "port"} for endpoint in rules.ENDPOINTS},
     "haproxy": {"service", "address", "primary_port", "standby_port", "runtime_port"},
     "keeper": True,
     "roles": {"check", "pcp"},

@@ -1,14 +1,14 @@
-"""Pgpool-II's configuration, one a lane. No password is in it: an empty one is looked up in `pool_passwd`.
+"""Pgpool-II's configuration, one an endpoint. No password is in it: an empty one is looked up in `pool_passwd`.
 
-The balanced lane (`pool`) sees all nodes. The other two see one server each, an inner port of HAProxy that follows the
+The balanced endpoint (`pool`) sees all nodes. The other two see one server each, an inner port of HAProxy that follows the
 primary or spreads over the standbys by Patroni's own word; so their view cannot go stale, and no session of theirs
-opens a connection to a node that it does not use (docs/architecture.md, "Lanes").
+opens a connection to a node that it does not use (docs/architecture.md, "Endpoints").
 """
 
 from __future__ import annotations
 
 from poolkeeper.model.grammar import Setting
-from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec, Lane
+from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec, Endpoint
 from poolkeeper.render import sockets, templating
 
 RUN = "/run/pgpool"
@@ -57,19 +57,19 @@ READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_ti
 
 
 # What Pgpool-II has asked the catalogs, shared by the children. Its defaults, 64 MB and a table for a million entries
-# of 48 bytes, are filled with zeros at each start of each lane; this holds what fifty thousand questions need.
+# of 48 bytes, are filled with zeros at each start of each endpoint; this holds what fifty thousand questions need.
 CATALOG_CACHE: dict[str, Setting] = {"memqcache_total_size": 16 * 1024**2, "memqcache_max_num_cache": 50_000}
 
 
-# Clients of a full balanced lane that the kernel keeps until a child is free: beyond them it drops their first packets,
-# which they repeat later and later until they give up. HAProxy queues for the other lanes, so theirs stay few.
+# Clients of a full balanced endpoint that the kernel keeps until a child is free: beyond them it drops their first packets,
+# which they repeat later and later until they give up. HAProxy queues for the other endpoints, so theirs stay few.
 BACKLOG = 4096  # as many as the kernel keeps at all (net.core.somaxconn)
 
 
-def config(spec: ClusterSpec, lane_key: str) -> str:
-    """The lane's `pgpool.conf`; `lane_key` is rw, ro or pool."""
-    promise = type(spec.lanes).model_fields[lane_key].description
-    sections = {name: _literals(values) for name, values in settings(spec, lane_key).items()}
+def config(spec: ClusterSpec, endpoint_key: str) -> str:
+    """The endpoint's `pgpool.conf`; `endpoint_key` is rw, ro or pool."""
+    promise = type(spec.endpoints).model_fields[endpoint_key].description
+    sections = {name: _literals(values) for name, values in settings(spec, endpoint_key).items()}
     return templating.fill("pgpool.conf.j2", cluster=spec.name, promise=promise, sections=sections)
 
 
@@ -77,18 +77,18 @@ def _literals(values: dict[str, Setting]) -> dict[str, str]:
     return {key: literal(value) for key, value in values.items()}
 
 
-def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
-    """Every setting of a lane, by section, in the order of the file."""
-    lane: Lane = getattr(spec.lanes, lane_key)
-    by_socket = lane.service in sockets.lanes(spec)
+def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Setting]]:
+    """Every setting of an endpoint, by section, in the order of the file."""
+    endpoint: Endpoint = getattr(spec.endpoints, endpoint_key)
+    by_socket = endpoint.service in sockets.endpoints(spec)
     return {
-        "Servers": _servers(spec, lane_key),
+        "Servers": _servers(spec, endpoint_key),
         "Connections": {
             "listen_addresses": "*",
             "port": PGPOOL_PORT,
             "pcp_listen_addresses": "*",
             "pcp_port": spec.pgpool.pcp_port,
-            "unix_socket_directories": ",".join([RUN, *([sockets.folder(lane.service)] if by_socket else [])]),
+            "unix_socket_directories": ",".join([RUN, *([sockets.folder(endpoint.service)] if by_socket else [])]),
             "pcp_socket_dir": RUN,
             "pid_file_name": f"{RUN}/pgpool.pid",
             "logdir": RUN,
@@ -97,16 +97,20 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
             "connect_timeout": spec.pgpool.connect_timeout_ms,
         },
         "Pool": {
-            "num_init_children": lane.num_init_children,
-            "max_pool": lane.max_pool,
+            "num_init_children": endpoint.num_init_children,
+            "max_pool": endpoint.max_pool,
             "connection_cache": spec.pgpool.connection_cache,
             "child_life_time": spec.pgpool.child_life_time,
-            **(READERS if lane_key == "ro" else {}),
-            **({"listen_backlog_multiplier": -(-BACKLOG // lane.num_init_children)} if lane_key == "pool" else {}),
+            **(READERS if endpoint_key == "ro" else {}),
+            **(
+                {"listen_backlog_multiplier": -(-BACKLOG // endpoint.num_init_children)}
+                if endpoint_key == "balanced"
+                else {}
+            ),
             **CATALOG_CACHE,
         },
-        "Balancing": _balancing(lane_key),
-        "Checks": _checks(spec, lane_key),
+        "Balancing": _balancing(endpoint_key),
+        "Checks": _checks(spec, endpoint_key),
         "Failover: Patroni alone decides who is primary, so no command is run here": {
             "failover_command": "",
             "follow_primary_command": "",
@@ -120,8 +124,8 @@ def settings(spec: ClusterSpec, lane_key: str) -> dict[str, dict[str, Setting]]:
     }
 
 
-def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
-    if lane_key == "pool":
+def _servers(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
+    if endpoint_key == "balanced":
         servers: dict[str, Setting] = {"backend_clustering_mode": "streaming_replication"}
         for i, node in enumerate(spec.nodes):
             servers[f"backend_hostname{i}"] = node.name
@@ -130,26 +134,26 @@ def _servers(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
             servers[f"backend_flag{i}"] = "ALLOW_TO_FAILOVER"
             servers[f"backend_application_name{i}"] = node.name
         return servers
-    inner = spec.haproxy.primary_port if lane_key == "rw" else spec.haproxy.standby_port
-    door = spec.haproxy.service
+    inner = spec.haproxy.primary_port if endpoint_key == "rw" else spec.haproxy.standby_port
+    endpoint = spec.haproxy.service
     return {
         # In both modes a server that is always the primary is asked for nothing; in this one each Parse, Execute and
         # Close is followed by a flush (pool_extended_send_and_wait in Pgpool-II 4.6's pool_query_context.c).
         "backend_clustering_mode": spec.pgpool.one_server_mode,
-        "backend_hostname0": sockets.folder(door) if sockets.lanes(spec) else door,
+        "backend_hostname0": sockets.folder(endpoint) if sockets.endpoints(spec) else endpoint,
         "backend_port0": inner,
         "backend_weight0": 1,
         "backend_flag0": "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER",
     }
 
 
-def _balancing(lane_key: str) -> dict[str, Setting]:
-    """What makes a session of the balanced lane read what it wrote; what it can't mend is in docs/lanes.md.
+def _balancing(endpoint_key: str) -> dict[str, Setting]:
+    """What makes a session of the balanced endpoint read what it wrote; what it can't mend is in docs/endpoints.md.
 
-    The pattern list and relcache_expire were measured without and with (tests/e2e/test_balanced_lane.py);
-    check_unlogged_table and allow_sql_comments state a default that the lane relies on.
+    The pattern list and relcache_expire were measured without and with (tests/e2e/test_balanced_endpoint.py);
+    check_unlogged_table and allow_sql_comments state a default that the endpoint relies on.
     """
-    if lane_key != "pool":
+    if endpoint_key != "balanced":
         return {"load_balance_mode": False}
     return {
         "load_balance_mode": True,
@@ -174,9 +178,9 @@ def _balancing(lane_key: str) -> dict[str, Setting]:
     }
 
 
-def _checks(spec: ClusterSpec, lane_key: str) -> dict[str, Setting]:
-    """The one-server lanes check nothing: HAProxy follows the roles for them, and their server is never detached."""
-    balanced = lane_key == "pool"
+def _checks(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
+    """The one-server endpoints check nothing: HAProxy follows the roles for them, and their server is never detached."""
+    balanced = endpoint_key == "balanced"
     return {
         "health_check_period": spec.pgpool.health_check_period if balanced else 0,
         "health_check_timeout": spec.pgpool.health_check_timeout,

@@ -1,4 +1,4 @@
-"""Where HAProxy meets PostgreSQL and the Pgpool-II of a lane by Unix sockets: a volume in memory that only they mount.
+"""Where HAProxy meets PostgreSQL and the Pgpool-II of an endpoint by Unix sockets: a volume in memory that only they mount.
 
 Each of them has a folder of its own there, which its entry point makes (POOLKEEPER_SOCKETS), so that several may listen
 on the same port. A socket's name is PostgreSQL's: `.s.PGSQL.` and the port.
@@ -10,7 +10,7 @@ from poolkeeper.model.spec import ClusterSpec
 
 VOLUME = "sockets"
 ROOT = "/run/sockets"
-LANES = ("rw", "ro")  # the lanes behind HAProxy
+ENDPOINTS = ("rw", "ro")  # the endpoints behind HAProxy
 # Everybody may make a folder there, and nobody takes another's away: the users of the images differ.
 DRIVER = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1777"}
 
@@ -25,9 +25,9 @@ def path(service: str, port: int) -> str:
     return f"{folder(service)}/.s.PGSQL.{port}"
 
 
-def lanes(spec: ClusterSpec) -> frozenset[str]:
+def endpoints(spec: ClusterSpec) -> frozenset[str]:
     """The Pgpool-II that HAProxy meets by sockets, in both directions; none where TCP is declared."""
-    return frozenset(getattr(spec.lanes, key).service for key in LANES if spec.haproxy.unix_sockets)
+    return frozenset(getattr(spec.endpoints, key).service for key in ENDPOINTS if spec.haproxy.unix_sockets)
 
 
 def nodes(spec: ClusterSpec) -> frozenset[str]:
@@ -37,5 +37,5 @@ def nodes(spec: ClusterSpec) -> frozenset[str]:
 
 def members(spec: ClusterSpec) -> frozenset[str]:
     """The services that share the volume; none where all is TCP."""
-    met = lanes(spec) | nodes(spec)
+    met = endpoints(spec) | nodes(spec)
     return met | {spec.haproxy.service} if met else met

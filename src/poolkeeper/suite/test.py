@@ -19,7 +19,7 @@ from poolkeeper.model.verdict import GROUPS, Suite, compare
 from poolkeeper.suite.checks import groups as judges
 from poolkeeper.suite.collect import all_readings
 
-READ_SESSIONS = 8  # of the read-only door, open at once; two standbys at least then have one each
+READ_SESSIONS = 8  # of the read-only endpoint, open at once; two standbys at least then have one each
 
 
 async def run_suite(
@@ -66,15 +66,15 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
 def own_target(access: Access) -> Target:
     """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
     spec, database = access.spec, access.spec.roles.app_database
-    pool, (url, auth) = access.lane("pool", "app", database), access.stats
+    pool, (url, auth) = access.endpoint("balanced", "app", database), access.stats
     replication = spec.replication
     return Target(
         cluster=spec.name,
         nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
         monitors={node.name: access.node(node.name) for node in spec.nodes},
-        pool=pool,
-        rw=access.lane("rw", "app", database),
-        ro=access.lane("ro", "app", database),
+        balanced=pool,
+        rw=access.endpoint("rw", "app", database),
+        ro=access.endpoint("ro", "app", database),
         stats_url=url,
         stats_auth=auth,
         proxies=proxies.expected(spec),
@@ -82,8 +82,8 @@ def own_target(access: Access) -> Target:
         own=Own(
             patroni={node.name: str(node.address) for node in spec.nodes},
             keeper=(pool.host, spec.keeper.port),
-            read_sessions=min(READ_SESSIONS, spec.lanes.ro.num_init_children // 2),
-            direct={key: access.lane(key, "app", database) for key in spec.direct_lanes()},
+            read_sessions=min(READ_SESSIONS, spec.endpoints.ro.num_init_children // 2),
+            direct={key: access.endpoint(key, "app", database) for key in spec.direct_endpoints()},
             acknowledgements=0 if replication.synchronous_mode == "off" else replication.quorum_acknowledgements,
         ),
     )
@@ -102,17 +102,17 @@ def versions(readings: Readings) -> dict[str, str]:
 
 
 def topology(target: Target, readings: Readings) -> tuple[tuple[str, str, str], ...]:
-    """(service, where, role): the nodes by their own word, then the doors."""
+    """(service, where, role): the nodes by their own word, then the endpoints."""
     nodes = [(name, target.nodes[name].where, _role(name, readings)) for name in target.names]
     direct = target.own.direct if target.own else {}
-    doors = [
-        ("Pgpool-II", target.pool.where, "balances over the nodes"),
-        ("HAProxy", target.rw.where, "read-write door"),
-        ("HAProxy", target.ro.where, "read-only door"),
-        *(("HAProxy", dsn.where, f"lane {key}, straight to PostgreSQL") for key, dsn in direct.items()),
+    endpoints = [
+        ("Pgpool-II", target.balanced.where, "balances over the nodes"),
+        ("HAProxy", target.rw.where, "read-write endpoint"),
+        ("HAProxy", target.ro.where, "read-only endpoint"),
+        *(("HAProxy", dsn.where, f"endpoint {key}, straight to PostgreSQL") for key, dsn in direct.items()),
         ("HAProxy", target.stats_url, "dashboard"),
     ]
-    return (*nodes, *doors)
+    return (*nodes, *endpoints)
 
 
 def _role(name: str, readings: Readings) -> str:

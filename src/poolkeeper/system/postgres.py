@@ -160,8 +160,8 @@ async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
     )
 
 
-async def observe_door(dsn: Dsn, nodes: dict[str, str], timeout: float) -> EndpointView:
-    """One query through a door. `nodes` maps a server's address to its name, for one that does not tell it."""
+async def observe_endpoint(dsn: Dsn, nodes: dict[str, str], timeout: float) -> EndpointView:
+    """One query through an endpoint. `nodes` maps a server's address to its name, for one that does not tell it."""
     ((told, in_recovery),) = await query(dsn, f"SELECT {SERVED_BY}, pg_is_in_recovery()", timeout)
     return EndpointView(nodes.get(told, str(told)), in_recovery)
 

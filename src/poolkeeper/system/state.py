@@ -164,11 +164,11 @@ def read_former(state: State) -> ClusterSpec | None:
 
 
 def _as_it_was(text: str) -> str:
-    """A Poolkeeper that knew no direct lanes noted none: there were none, so their ports may be anybody's."""
+    """A Poolkeeper that knew no direct endpoints noted none: there were none, so their ports may be anybody's."""
     document = json.loads(text)
-    if isinstance(document, dict) and isinstance(lanes := document.get("lanes"), dict):
+    if isinstance(document, dict) and isinstance(endpoints := document.get("endpoints"), dict):
         for key in ("direct_rw", "direct_ro"):
-            lanes.setdefault(key, {"port": 0})
+            endpoints.setdefault(key, {"port": 0})
     return json.dumps(document)
 
 

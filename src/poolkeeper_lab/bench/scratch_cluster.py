@@ -56,13 +56,13 @@ def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
 
 
 def _addresses(made: dict[str, Any]) -> Iterator[IPv4Address]:
-    pooled = [lane for lane in made["lanes"].values() if "address" in lane]
+    pooled = [endpoint for endpoint in made["endpoints"].values() if "address" in endpoint]
     for owner in (*made["nodes"], *made["etcd"]["members"], *pooled, made["haproxy"], made["keeper"]):
         yield IPv4Address(owner["address"])
 
 
 def _ports(made: dict[str, Any]) -> set[int]:
-    owners = (*made["nodes"], *made["lanes"].values(), made["keeper"])
+    owners = (*made["nodes"], *made["endpoints"].values(), made["keeper"])
     return {owner["port"] for owner in owners} | {made["haproxy"]["stats_port"]}
 
 

@@ -70,7 +70,7 @@ def load(
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="For how long.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Make every core busy and see that nothing fails over and nothing is lost, with light clients at both doors.
+    """Make every core busy and see that nothing fails over and nothing is lost, with light clients at both endpoints.
 
     It works on the running cluster, which must be healthy. Exit code 0 when the lease stayed as it was and every
     acknowledged write is stored once, else 1.
@@ -111,7 +111,7 @@ def path(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Put the same load on every door of the running cluster, in turns: throughput, latency, CPU time of each part.
+    """Put the same load on every endpoint of the running cluster, in turns: throughput, latency, CPU time of each part.
 
     PgBouncer (--peer pgbouncer, the only peer here) is started in the cluster's network and measured beside them.
     It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
@@ -135,7 +135,7 @@ def storm(
 ) -> None:
     """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
 
-    It also keeps as many sessions busy as a door serves, and twice as many. Other clients of the running cluster wait
+    It also keeps as many sessions busy as an endpoint serves, and twice as many. Other clients of the running cluster wait
     meanwhile; it works in a database of its own, which it makes and drops.
     """
     options = _options(rounds, 0, seed, full, scale)
@@ -199,7 +199,7 @@ def profile(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Count what one read costs each part of the path: system calls, CPU time, packets and bytes, by door and protocol.
+    """Count what one read costs each part of the path: system calls, CPU time, packets and bytes, by endpoint and protocol.
 
     It starts a cluster of its own and removes it. System calls are counted by strace on this machine, as root; where
     that cannot be, the rest is measured and the report says so. docs/path.md says what to read from it.
@@ -222,7 +222,7 @@ def variants(
 ) -> None:
     """Measure what other values of cluster.toml would make of the path, beside those that are declared, in turns.
 
-    As: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,lanes.rw.max_pool=1
+    As: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,endpoints.rw.max_pool=1
     It starts a cluster of its own, changes it by `up` before each measurement, and removes it.
     """
     from dataclasses import replace

@@ -45,7 +45,7 @@ def run_(
     reports: Annotated[Path, typer.Option(help="Where the reports and the history go.")] = Path("reports"),
     as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
 ) -> None:
-    """Break the running cluster for some minutes while clients work at every door, and judge all that they were told.
+    """Break the running cluster for some minutes while clients work at every endpoint, and judge all that they were told.
 
     Everything that is broken is healed again, also after Ctrl-C, and what was recorded is judged then too. The same
     seed, minutes and scenarios plan the same faults. Sessions of other clients are cut as well.
@@ -176,9 +176,9 @@ def lines(judged: Judged) -> Iterator[str]:
         yield "the last line was cut by a crash and is not counted"
     for finding in judged.findings:
         yield from _finding(finding)
-    for door, gap in judged.gaps.items():
+    for endpoint, gap in judged.gaps.items():
         end = ", and no end seen" if gap.is_open else ""
-        yield f"  longest pause at {door}: {gap.seconds:.3f} s{end}"
+        yield f"  longest pause at {endpoint}: {gap.seconds:.3f} s{end}"
 
 
 def _finding(finding: Finding) -> Iterator[str]:

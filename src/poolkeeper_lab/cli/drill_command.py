@@ -39,7 +39,7 @@ def drill(
 ) -> None:
     """Kill, freeze and cut parts of the running cluster, and measure the pause that a client sees.
 
-    A writer on the read-write door and a reader on the read-only door keep an account of every statement; in the end
+    A writer on the read-write endpoint and a reader on the read-only endpoint keep an account of every statement; in the end
     the account is compared with what the primary has. Everything that is broken is healed again, also after Ctrl-C.
     Exit code 0 when every round ran and healed and no acknowledged write was lost or stored twice; a missed goal of
     time is shown, and is a failure only with --strict. Sessions of other clients are cut as well.

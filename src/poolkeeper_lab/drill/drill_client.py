@@ -1,4 +1,4 @@
-"""A client of a door: one statement after the other, each in the ledger before it is sent and after it is answered.
+"""A client of an endpoint: one statement after the other, each in the ledger before it is sent and after it is answered.
 
 Invariant: no attempt outlives its deadline, and a client whose connection hangs hides nothing from another one: the
 kept connection and the fresh ones are threads of their own. Why the paces are as they are: two cores are shared with
@@ -21,14 +21,14 @@ CLIENTS = (KEPT, FRESH)
 KEPT_PACE = 0.005  # seconds between two statements on the kept connection
 FRESH_PACE = 0.1  # seconds between two connections; each takes one statement
 RETRY_PACE = 0.05  # seconds between two tries of a lost kept connection
-CONNECT_SECONDS = 4.0  # a door may hold a new session while there is no server for it
+CONNECT_SECONDS = 4.0  # an endpoint may hold a new session while there is no server for it
 STATEMENT_SECONDS = 3.0  # then the connection is given up, and the statement is ambiguous
 _MARGIN = 2.0
 
 
 @dataclass(frozen=True)
-class ClientDoor:
-    """A door and what is asked there: `statement` makes the statement of an id; its first column is who answered."""
+class ClientEndpoint:
+    """An endpoint and what is asked there: `statement` makes the statement of an id; its first column is who answered."""
 
     key: str  # rw | ro
     dsn: Dsn
@@ -41,10 +41,10 @@ class ClientDoor:
 class Client(threading.Thread):
     """Asks until it is told to end."""
 
-    def __init__(self, name: str, door: ClientDoor, account: ledger.Ledger) -> None:
-        super().__init__(name=f"drill {door.key} {name}", daemon=True)
+    def __init__(self, name: str, endpoint: ClientEndpoint, account: ledger.Ledger) -> None:
+        super().__init__(name=f"drill {endpoint.key} {name}", daemon=True)
         self._client = name
-        self._door = door
+        self._endpoint = endpoint
         self._account = account
         self._kept: link.Link | None = None
         self._end = threading.Event()
@@ -63,14 +63,14 @@ class Client(threading.Thread):
 
     def _pace(self, went_well: bool) -> float:
         if self._client == FRESH:
-            return self._door.fresh_pace
-        return self._door.kept_pace if went_well else RETRY_PACE
+            return self._endpoint.fresh_pace
+        return self._endpoint.kept_pace if went_well else RETRY_PACE
 
     def _attempt(self, began: float) -> bool:
         """One statement, told to the account; did it go well?"""
         number = self._account.open(self._client, began)
         try:
-            answer = self._connected().ask(self._door.statement(number), STATEMENT_SECONDS)
+            answer = self._connected().ask(self._endpoint.statement(number), STATEMENT_SECONDS)
         except link.Failed as e:
             self._drop()
             self._account.close(number, time.monotonic(), ledger.outcome_of(e.code, e.sent), e.code)
@@ -84,8 +84,8 @@ class Client(threading.Thread):
 
     def _connected(self) -> link.Link:
         if self._kept is None:
-            connect = self._door.connect or link.connect
-            self._kept = connect(self._door.dsn, CONNECT_SECONDS)
+            connect = self._endpoint.connect or link.connect
+            self._kept = connect(self._endpoint.dsn, CONNECT_SECONDS)
         return self._kept
 
     def _drop(self) -> None:
@@ -95,9 +95,9 @@ class Client(threading.Thread):
 
 
 @contextmanager
-def running(door: ClientDoor, account: ledger.Ledger) -> Iterator[None]:
-    """Both clients of a door, for the length of the block."""
-    clients = [Client(name, door, account) for name in CLIENTS]
+def running(endpoint: ClientEndpoint, account: ledger.Ledger) -> Iterator[None]:
+    """Both clients of an endpoint, for the length of the block."""
+    clients = [Client(name, endpoint, account) for name in CLIENTS]
     for client in clients:
         client.start()
     try:

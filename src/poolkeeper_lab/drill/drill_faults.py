@@ -107,8 +107,8 @@ ENTRIES = (
     ),
     Entry(
         "kill_pgpool",
-        Target.RW_LANE,
-        "SIGKILL of the first process of the read-write lane's Pgpool-II",
+        Target.RW_ENDPOINT,
+        "SIGKILL of the first process of the read-write endpoint's Pgpool-II",
         _processes(processes.first),
         BACK_AT_ONCE,
         ends_container=True,

@@ -19,7 +19,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from poolkeeper_lab.drill.drill_results import Drill, LaneGap, Round, Series
+from poolkeeper_lab.drill.drill_results import Drill, EndpointGap, Round, Series
 from poolkeeper_lab.drill.goals import Spread
 
 SCHEMA = 1
@@ -94,7 +94,7 @@ def _one(r: Round) -> dict[str, Any]:
     }
 
 
-def _length(gap: LaneGap | None) -> float | None:
+def _length(gap: EndpointGap | None) -> float | None:
     return _round(gap.seconds) if gap else None
 
 

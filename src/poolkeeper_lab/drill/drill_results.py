@@ -15,8 +15,8 @@ from poolkeeper_lab.drill.split import Split
 
 
 @dataclass(frozen=True)
-class LaneGap:
-    """A door's longest gap around the fault, in seconds: over both clients, and by client."""
+class EndpointGap:
+    """An endpoint's longest gap around the fault, in seconds: over both clients, and by client."""
 
     seconds: float
     begin: float  # seconds after the fault; negative before it
@@ -38,8 +38,8 @@ class Round:
     keeper: bool
     victim: str = ""
     problem: str = ""
-    write: LaneGap | None = None
-    read: LaneGap | None = None
+    write: EndpointGap | None = None
+    read: EndpointGap | None = None
     judgement: Judgement | None = None
     read_errors: Mapping[str, int] = field(default_factory=dict)
     beyond_reconnect: int = 0
@@ -70,11 +70,11 @@ class Series:
         return tuple(r for r in self.rounds if r.keeper is keeper)
 
     def writes(self, keeper: bool = True) -> Spread:
-        """Write gaps at the read-write door."""
+        """Write gaps at the read-write endpoint."""
         return spread(r.write.seconds for r in self.of(keeper) if r.write)
 
     def reads(self, keeper: bool = True) -> Spread:
-        """Read gaps at the read-only door."""
+        """Read gaps at the read-only endpoint."""
         return spread(r.read.seconds for r in self.of(keeper) if r.read)
 
     def backs(self, keeper: bool = True) -> Spread:
@@ -112,9 +112,9 @@ class Series:
         if name == BEYOND:
             ran = [r.beyond_reconnect for r in self.of(True) if r.judgement]
             return sum(ran) if ran else None
-        lane, _, statistic = name.partition(" ")
-        by_lane = {"write": self.writes, "read": self.reads, "back": self.backs}
-        value: float | None = getattr(by_lane[lane](), statistic)
+        endpoint, _, statistic = name.partition(" ")
+        by_endpoint = {"write": self.writes, "read": self.reads, "back": self.backs}
+        value: float | None = getattr(by_endpoint[endpoint](), statistic)
         return value
 
     def reached(self) -> tuple[Reached, ...]:

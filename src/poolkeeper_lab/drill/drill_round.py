@@ -1,4 +1,4 @@
-"""One round: a healthy cluster, clients at both doors, the fault, its healing, health again, and the account.
+"""One round: a healthy cluster, clients at both endpoints, the fault, its healing, health again, and the account.
 
 Invariant: the clients run from before the fault until the victim is back, so that what its return costs them is counted
 too; the fault is healed whatever happens. A round that cannot be made whole is a round with a problem.
@@ -25,7 +25,7 @@ from poolkeeper_lab.faults.healing import Healing
 WARM_UP = 2.0  # seconds of service before the fault
 HOLD = 3.0  # seconds that a fault lasts at the least
 TAIL = 1.0  # seconds of service after the victim is back
-SERVED_SECONDS = 40  # and the lease: both doors must serve again, by themselves, before the fault is healed
+SERVED_SECONDS = 40  # and the lease: both endpoints must serve again, by themselves, before the fault is healed
 BACK_SECONDS = 90
 ALONE_SECONDS = 15.0  # the same without the keeper, when nobody attaches a node to Pgpool-II again
 HEALTHY_SECONDS = 180
@@ -82,8 +82,8 @@ async def _perform(stage: Stage, fault: Fault) -> None:
         access = stage.site.access
         await stack.enter_async_context(watch.leader_key(access, stage.journal))
         stack.enter_context(watch.nodes(access, stage.journal))
-        stack.enter_context(drill_client.running(writer.door(access), stage.writes))
-        stack.enter_context(drill_client.running(reader.door(access), stage.reads))
+        stack.enter_context(drill_client.running(writer.endpoint(access), stage.writes))
+        stack.enter_context(drill_client.running(reader.endpoint(access), stage.reads))
         try:
             await _measure(stage, fault)
         finally:
@@ -116,14 +116,16 @@ async def _measure(stage: Stage, fault: Fault) -> None:
 
 
 async def _served(stage: Stage, since: float, seconds: float) -> None:
-    """Wait until every client at both doors had an attempt acknowledged that it began after `since`."""
+    """Wait until every client at both endpoints had an attempt acknowledged that it began after `since`."""
 
     async def look() -> str | None:
-        doors = {"writes": stage.writes, "reads": stage.reads}
-        missing = [name for name, door in doors.items() if not door.served_since(since, drill_client.CLIENTS)]
+        endpoints = {"writes": stage.writes, "reads": stage.reads}
+        missing = [
+            name for name, endpoint in endpoints.items() if not endpoint.served_since(since, drill_client.CLIENTS)
+        ]
         return " and ".join(missing) + " are not served" if missing else None
 
-    await wait.wait_for("service at both doors", look, seconds=seconds)
+    await wait.wait_for("service at both endpoints", look, seconds=seconds)
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ _OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Tar
 
 @dataclass(frozen=True)
 class Site:
-    """A running cluster, the doors to it, and what faults act with."""
+    """A running cluster, the endpoints to it, and what faults act with."""
 
     place: Place
     access: handle.Access
@@ -139,7 +139,7 @@ class Site:
             lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
             if lacks is not None:
                 return lacks
-            backend = (await pgpool.observe(self.access.lane("pool"), limit)).node(node)
+            backend = (await pgpool.observe(self.access.endpoint("balanced"), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
         return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"

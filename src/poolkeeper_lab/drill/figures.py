@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from poolkeeper_lab.drill import ledger, split
-from poolkeeper_lab.drill.drill_results import LaneGap, Round
+from poolkeeper_lab.drill.drill_results import EndpointGap, Round
 from poolkeeper_lab.drill.ledger import Attempt, Outcome
 
 BUCKET = 0.1  # seconds
@@ -53,7 +53,7 @@ def figures(
         return scene.failed()
     at, recoveries = scene.injected, tuple(recoveries)
     parts = split.split_gap(at, _first_served(writes, at, nodes), leases, recoveries, scene.victim)
-    write, read = (_lane_gap(attempts, clients, scene) for attempts in (writes, reads))
+    write, read = (_endpoint_gap(attempts, clients, scene) for attempts in (writes, reads))
     problems = [*scene.problems, *(f"no {w} was acknowledged any more" for w, g in _named(write, read) if g.is_open)]
     since = scene.healed if scene.back_since_healed else at
     return Round(
@@ -74,19 +74,19 @@ def figures(
     )
 
 
-def _named(write: LaneGap, read: LaneGap) -> tuple[tuple[str, LaneGap], ...]:
+def _named(write: EndpointGap, read: EndpointGap) -> tuple[tuple[str, EndpointGap], ...]:
     return ("write", write), ("read", read)
 
 
-def _lane_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scene) -> LaneGap:
+def _endpoint_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scene) -> EndpointGap:
     at, until = scene.injected or 0.0, scene.ended
     gap = ledger.longest_gap(attempts, at, until)
     by_client = {client: ledger.longest_gap(attempts, at, until, client).seconds for client in clients}
-    return LaneGap(gap.seconds, gap.begin - at, by_client, gap.is_open and gap.seconds > 1)
+    return EndpointGap(gap.seconds, gap.begin - at, by_client, gap.is_open and gap.seconds > 1)
 
 
 def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) -> dict[str, float]:
-    """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the door."""
+    """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the endpoint."""
     found: dict[str, float] = {}
     for attempt in writes:
         if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
@@ -101,7 +101,7 @@ def _newest(parts: split.Split | None, recoveries: Iterable[split.Recovery], at:
     return parts.new_primary, opened
 
 
-def _rate(writes: Iterable[Attempt], at: float, gap: LaneGap) -> tuple[tuple[float, int], ...]:
+def _rate(writes: Iterable[Attempt], at: float, gap: EndpointGap) -> tuple[tuple[float, int], ...]:
     """Acknowledged writes in each tenth of a second, from shortly before the fault to shortly after the gap."""
     buckets = math.ceil(round((_BEFORE + min(max(gap.end, 0.0) + _AFTER, _AT_MOST)) / BUCKET, 6))
     acknowledged = (a.ended - at for a in writes if a.outcome is Outcome.ACKNOWLEDGED)

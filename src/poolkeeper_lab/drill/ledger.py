@@ -54,7 +54,7 @@ def outcome_of(code: str, sent: bool) -> Outcome:
 
 
 class Ledger:
-    """The account of one door; threads may share it."""
+    """The account of one endpoint; threads may share it."""
 
     def __init__(self, first: int = 1) -> None:
         self._next = first

@@ -1,6 +1,6 @@
 """One connection to a PostgreSQL port in which every step has the client's own deadline.
 
-libpq is driven without blocking, so that a frozen server, a dropped packet or a door that holds a session can never
+libpq is driven without blocking, so that a frozen server, a dropped packet or an endpoint that holds a session can never
 hold the client for longer than it wants. Neither TCP's timeouts nor a cancel request, which needs an answer itself, are
 relied on. Not promised: parameters, rows of more than text, or to be shared by threads.
 """

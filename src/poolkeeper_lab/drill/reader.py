@@ -1,4 +1,4 @@
-"""The reader at the read-only door."""
+"""The reader at the read-only endpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from poolkeeper.system import postgres
 from poolkeeper_lab.drill import drill_client
 
 
-def door(access: Access) -> drill_client.ClientDoor:
-    """The read-only door as the application's role. Each read is of the server itself, so no table is needed."""
-    return drill_client.ClientDoor("ro", access.lane("ro", "app", access.spec.roles.app_database), _select)
+def endpoint(access: Access) -> drill_client.ClientEndpoint:
+    """The read-only endpoint as the application's role. Each read is of the server itself, so no table is needed."""
+    return drill_client.ClientEndpoint("ro", access.endpoint("ro", "app", access.spec.roles.app_database), _select)
 
 
 def _select(_: int) -> str:

@@ -1,4 +1,4 @@
-"""The writer at the read-write door, its table, and what is in that table in the end.
+"""The writer at the read-write endpoint, its table, and what is in that table in the end.
 
 Invariant: every statement writes an id of its own into a table without any constraint, so that a statement that was
 executed twice is seen as a duplicate instead of being refused. The id tells the round; nothing is ever written again.
@@ -14,9 +14,9 @@ from poolkeeper_lab.drill import drill_client
 TABLE = "poolkeeper_drill"
 
 
-def door(access: Access) -> drill_client.ClientDoor:
-    """The read-write door as the application's role."""
-    return drill_client.ClientDoor("rw", access.lane("rw", "app", access.spec.roles.app_database), _insert)
+def endpoint(access: Access) -> drill_client.ClientEndpoint:
+    """The read-write endpoint as the application's role."""
+    return drill_client.ClientEndpoint("rw", access.endpoint("rw", "app", access.spec.roles.app_database), _insert)
 
 
 def _insert(number: int) -> str:

@@ -23,9 +23,9 @@ class Target(StrEnum):
     ETCD_FOLLOWER = "a follower in etcd"
     ETCD_FOLLOWERS = "every follower in etcd"
     ETCD_MEMBERS = "every member of etcd"
-    RW_LANE = "the read-write lane's Pgpool-II"
-    RO_LANE = "the read-only lane's Pgpool-II"
-    POOL_LANE = "the balanced lane's Pgpool-II"
+    RW_ENDPOINT = "the read-write endpoint's Pgpool-II"
+    RO_ENDPOINT = "the read-only endpoint's Pgpool-II"
+    POOL_ENDPOINT = "the balanced endpoint's Pgpool-II"
     HAPROXY = "HAProxy"
     KEEPER = "the keeper"
     NODES = "every node"
@@ -35,9 +35,9 @@ class Target(StrEnum):
 def declared(spec: ClusterSpec) -> dict[Target, str]:
     """The services whose role never moves."""
     return {
-        Target.RW_LANE: spec.lanes.rw.service,
-        Target.RO_LANE: spec.lanes.ro.service,
-        Target.POOL_LANE: spec.lanes.pool.service,
+        Target.RW_ENDPOINT: spec.endpoints.rw.service,
+        Target.RO_ENDPOINT: spec.endpoints.ro.service,
+        Target.POOL_ENDPOINT: spec.endpoints.balanced.service,
         Target.HAPROXY: spec.haproxy.service,
         Target.KEEPER: spec.keeper.service,
     }

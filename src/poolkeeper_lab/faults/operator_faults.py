@@ -110,8 +110,8 @@ class RollingRestart(Fault):
         """There is nothing to take away."""
 
 
-class ReloadLane(Fault):
-    """A lane's Pgpool-II reads its configuration again, as after an edit, several times in a row."""
+class ReloadEndpoint(Fault):
+    """An endpoint's Pgpool-II reads its configuration again, as after an edit, several times in a row."""
 
     sentence = "reloads of {}"
 

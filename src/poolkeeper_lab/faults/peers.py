@@ -37,7 +37,7 @@ def next_node(spec: ClusterSpec, victim: str) -> Sequence[str]:
 
 
 def haproxy(spec: ClusterSpec, victim: str) -> Sequence[str]:
-    """The door."""
+    """The endpoint."""
     return [name for name in [spec.haproxy.service] if name != victim]
 
 
@@ -46,9 +46,9 @@ def keeper(spec: ClusterSpec, victim: str) -> Sequence[str]:
     return [name for name in [spec.keeper.service] if name != victim]
 
 
-def balanced_lane(spec: ClusterSpec, victim: str) -> Sequence[str]:
+def balanced_endpoint(spec: ClusterSpec, victim: str) -> Sequence[str]:
     """The Pgpool-II that knows the nodes."""
-    return [name for name in [spec.lanes.pool.service] if name != victim]
+    return [name for name in [spec.endpoints.balanced.service] if name != victim]
 
 
 def other_side(spec: ClusterSpec, victim: str) -> Sequence[str]:
@@ -69,11 +69,11 @@ def unmet(spec: ClusterSpec, victim: str, others: Sequence[str] = (), ports: Seq
 
     `ports`: only packets of these are met (none: of all).
     """
-    door, lanes = spec.haproxy.service, sockets.lanes(spec)
+    endpoint, endpoints = spec.haproxy.service, sockets.endpoints(spec)
     between = {victim, *others}
-    if (bool(lanes) and between <= lanes | {door}) if others else victim in lanes:
+    if (bool(endpoints) and between <= endpoints | {endpoint}) if others else victim in endpoints:
         return "no packet passes between HAProxy and this Pgpool-II (haproxy.unix_sockets)"
     of_servers = bool(ports) and set(ports) <= {haproxy_render.POSTGRES_PORT}
-    if of_servers and others and door in between and between <= sockets.nodes(spec) | {door}:
+    if of_servers and others and endpoint in between and between <= sockets.nodes(spec) | {endpoint}:
         return "no packet passes between HAProxy and PostgreSQL (haproxy.node_sockets)"
     return ""

@@ -36,17 +36,17 @@ class Sessions(Fault):
         """The victim's own port, of a node."""
         return self.ground.place.access().node(self.victim, role, self.ground.place.spec.roles.app_database)
 
-    def dsn(self, lane: str) -> Dsn:
-        """A lane's port."""
-        return self.ground.place.access().lane(lane, "app", self.ground.place.spec.roles.app_database)
+    def dsn(self, endpoint: str) -> Dsn:
+        """An endpoint's port."""
+        return self.ground.place.access().endpoint(endpoint, "app", self.ground.place.spec.roles.app_database)
 
     def key(self) -> str:
-        """The lane whose Pgpool-II the victim is. Raises UserError for another service."""
-        lanes = self.ground.place.spec.lanes
-        for key in ("rw", "ro", "pool"):
-            if getattr(lanes, key).service == self.victim:
+        """The endpoint whose Pgpool-II the victim is. Raises UserError for another service."""
+        endpoints = self.ground.place.spec.endpoints
+        for key in ("rw", "ro", "balanced"):
+            if getattr(endpoints, key).service == self.victim:
                 return key
-        raise errors.UserError(f"{self.victim} is not the Pgpool-II of a lane")
+        raise errors.UserError(f"{self.victim} is not the Pgpool-II of an endpoint")
 
 
 class FillServer(Sessions):
@@ -60,17 +60,17 @@ class FillServer(Sessions):
             raise errors.EngineFailed(f"{self.victim} took {len(self.held)} sessions and refused none")
 
 
-class FillLane(Sessions):
-    """Idle sessions through a lane's door until all its children, or all that HAProxy lets in, are in use.
+class FillEndpoint(Sessions):
+    """Idle sessions through an endpoint's endpoint until all its children, or all that HAProxy lets in, are in use.
 
     It counts only if the next client is refused while all of them answer.
     """
 
-    sentence = "idle sessions at the door of {} until it takes no more"
+    sentence = "idle sessions at the endpoint of {} until it takes no more"
 
     def inject(self) -> None:
         key = self.key()
-        most = getattr(self.ground.place.spec.lanes, key).num_init_children + 1
+        most = getattr(self.ground.place.spec.endpoints, key).num_init_children + 1
         refusal = self.held.fill(self.dsn(key), most)
         if not refusal or not len(self.held):
             raise errors.EngineFailed(
@@ -80,18 +80,18 @@ class FillLane(Sessions):
 
 
 class SilentClients(Sessions):
-    """TCP connections to a lane's door that say nothing: each takes a child until Pgpool-II gives it up.
+    """TCP connections to an endpoint's endpoint that say nothing: each takes a child until Pgpool-II gives it up.
 
     It counts only if a client who logs in is not let in then. Whoever stands between (the engine's proxy of a published
     port) may pass a later connection on before an earlier one, so that client comes again for some seconds.
     """
 
-    sentence = "connections to the door of {} that say nothing"
+    sentence = "connections to the endpoint of {} that say nothing"
 
     def inject(self) -> None:
         key = self.key()
         dsn = self.dsn(key)
-        count = getattr(self.ground.place.spec.lanes, key).num_init_children
+        count = getattr(self.ground.place.spec.endpoints, key).num_init_children
         self.held.connect(dsn.host, dsn.port, count)
         until = time.monotonic() + SETTLE_SECONDS
         while not _is_refused(dsn):
@@ -134,29 +134,29 @@ class LockedTable(Sessions):
 class LongQuery(Sessions):
     """A query at 5100 that computes, and one at 5101 that waits, each for so long as a server lets it."""
 
-    sentence = "long queries at the doors, one of them on {}"
+    sentence = "long queries at the endpoints, one of them on {}"
 
     def inject(self) -> None:
-        for lane, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
+        for key, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
             self.held.open(self.dsn(key))
             self.held.ask("SELECT 1", seconds=LONG_SECONDS)  # the limit holds for what follows in the session, too
             self.held.begin(statement)
 
 
 class EndSessions(Sessions):
-    """pg_terminate_backend of every session of the application's role on a node, at once, but the balanced lane's.
+    """pg_terminate_backend of every session of the application's role on a node, at once, but the balanced endpoint's.
 
     A child of Pgpool-II 4.6.1 that knows all nodes may crash at its next session after that (docs/guarantees.md).
     """
 
-    sentence = "pg_terminate_backend of all sessions of the application on {}, but those of the balanced lane"
+    sentence = "pg_terminate_backend of all sessions of the application on {}, but those of the balanced endpoint"
 
     def inject(self) -> None:
         spec = self.ground.place.spec
         self.held.open(self.node("superuser"))
         self.held.ask(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{spec.roles.app}' "
-            f"AND client_addr IS DISTINCT FROM '{spec.lanes.pool.address}'"
+            f"AND client_addr IS DISTINCT FROM '{spec.endpoints.balanced.address}'"
         )
 
 

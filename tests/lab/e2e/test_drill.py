@@ -15,7 +15,7 @@ from poolkeeper_lab.drill import drill_faults
 pytestmark = pytest.mark.e2e
 SECONDS = 480
 ELSEWHERE = {  # injected by a test that asks more of it, or as much
-    "freeze_node": "test_interrupted_drill_heals_what_it_broke; test_direct_lanes, for the sessions of who is frozen",
+    "freeze_node": "test_interrupted_drill_heals_what_it_broke; test_direct_endpoints, for the sessions of who is frozen",
     "kill_etcd_leader": "test_baseline_runs_with_the_keeper_off_and_starts_it_again",
     "kill_haproxy": "test_kills",
     "kill_pgpool": "test_kills",

@@ -1,4 +1,4 @@
-"""A run of the bench as it might have gone: two doors, one of them not measured, goals of every kind."""
+"""A run of the bench as it might have gone: two endpoints, one of them not measured, goals of every kind."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ POOLED = (6_100.0, 6_300.0, 5_800.0)
 MACHINE = Machine(cpu="Some <CPU>", cores=2, memory_mb=8_000, kernel="6.1.0", foreign=0.02)
 
 
-def throughput(door: str, values: tuple[float, ...], reason: str = "") -> Metric:
-    """Of a door."""
-    return estimate.metric({**ABOUT, "door": door}, "throughput", values, 7, unit="tps", better="more", reason=reason)
+def throughput(endpoint: str, values: tuple[float, ...], reason: str = "") -> Metric:
+    """Of an endpoint."""
+    return estimate.metric(
+        {**ABOUT, "endpoint": endpoint}, "throughput", values, 7, unit="tps", better="more", reason=reason
+    )
 
 
 def ratio(values: tuple[float, ...]) -> Metric:
     """5100 ÷ direct."""
-    about = {**ABOUT, "door": "5100"}
+    about = {**ABOUT, "endpoint": "5100"}
     return estimate.metric(about, "throughput ÷ direct", values, 7, unit=RATIO, better="more")
 
 
@@ -41,7 +43,7 @@ SECTION = Section(
         throughput("direct", DIRECT),
         throughput("5100", POOLED),
         ratio((0.61, 0.605, 0.59)),
-        Metric(about={**ABOUT, "door": "9999"}, name="not measured", reason="64 sessions | 30 fit <b>"),
+        Metric(about={**ABOUT, "endpoint": "9999"}, name="not measured", reason="64 sessions | 30 fit <b>"),
     ),
     goals=GOALS,
     notes=("9999 serves 30 sessions at once",),

@@ -42,14 +42,14 @@ class Book:
         at: tuple[float, float] | None = None,
         process: int = 0,
         session: int = 0,
-        door: str = "rw",
+        endpoint: str = "rw",
         code: str = "",
         workload: str = "",
     ) -> int:
         """Its number. `at` is when it began and ended."""
         number = len(self.operations)
         began, ended = at or (number + 1.0, number + 1.5)
-        asked = invoked(number, process, workload or self.workload, door, f, value, began, session)
+        asked = invoked(number, process, workload or self.workload, endpoint, f, value, began, session)
         self.operations.append(asked.completed(ended, completion, result, code))
         return number
 

@@ -46,7 +46,9 @@ def history(is_broken: bool) -> History:
     for name, begin in zip(NAMES, (105.0, 120.0), strict=False):
         book.fault(name, Phase.BEGIN, begin)
         book.fault(name, Phase.END, begin + 3)
-    if is_broken:  # at the read-write door, in the time of the switchover, a read lacks what was acknowledged before it
+    if (
+        is_broken
+    ):  # at the read-write endpoint, in the time of the switchover, a read lacks what was acknowledged before it
         book.op("read", None, [0, 1], at=(125.0, 125.1), process=2)
     elements = [second for second in range(40) if second not in (6, 7)]
     book.op("read", "final", elements, at=(150.0, 150.1), process=3)

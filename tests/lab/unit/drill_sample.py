@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolkeeper_lab.drill import drill_faults
-from poolkeeper_lab.drill.drill_results import Drill, LaneGap, Round, Series
+from poolkeeper_lab.drill.drill_results import Drill, EndpointGap, Round, Series
 from poolkeeper_lab.drill.ledger import Judgement
 from poolkeeper_lab.drill.split import Split
 
@@ -20,8 +20,8 @@ def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node")
         number,
         keeper,
         victim="pg_node1",
-        write=LaneGap(gap, -0.004, {"kept": gap + 0.1, "fresh": gap}),
-        read=LaneGap(0.2, 0.1, {"kept": 0.2, "fresh": 0.3}),
+        write=EndpointGap(gap, -0.004, {"kept": gap + 0.1, "fresh": gap}),
+        read=EndpointGap(0.2, 0.1, {"kept": 0.2, "fresh": 0.3}),
         judgement=SOUND,
         read_errors={"connect: refused": 1},
         split=split,

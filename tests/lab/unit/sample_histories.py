@@ -237,8 +237,8 @@ def _concurrent() -> Book:
 def _bank(balances: dict[str, int], negative: bool = False) -> Book:
     book = Book("bank", accounts=["a", "b"], total=20, negative=negative)
     book.op("transfer", {"from": "a", "to": "b", "amount": 5})
-    book.op("read", None, {"a": 10, "b": 10}, door="ro")
-    book.op("read", None, balances, door="ro")
+    book.op("read", None, {"a": 10, "b": 10}, endpoint="ro")
+    book.op("read", None, balances, endpoint="ro")
     return book
 
 
@@ -249,37 +249,37 @@ planted("bank-old-but-whole", "pass", "bank")(lambda: _bank({"a": 5, "b": 15}))
 planted("bank-negative-is-permitted", "pass", "bank")(lambda: _bank({"a": -5, "b": 25}, negative=True))
 
 
-def _lane(*reads: tuple[int, float, int], bound: float | None = 5.0, write: Completion = FAIL) -> Book:
+def _endpoint(*reads: tuple[int, float, int], bound: float | None = 5.0, write: Completion = FAIL) -> Book:
     """Beats 1 to 9 at seconds 1 to 9, a write that is refused, and reads (what, when, session)."""
-    book = Book("read_lane", bound=bound, slack=0.5)
+    book = Book("read_only", bound=bound, slack=0.5)
     for beat in range(1, 10):
         completion = {8: FAIL, 9: INFO}.get(beat, OK)
         book.op("beat", beat, completion=completion, at=(float(beat), beat + 0.1), code="57P03" if beat == 8 else "")
-    book.op("write", None, None, write, at=(3.0, 3.1), door="ro", code="25006" if write is FAIL else "")
+    book.op("write", None, None, write, at=(3.0, 3.1), endpoint="ro", code="25006" if write is FAIL else "")
     for result, began, session in reads:
-        book.op("read", None, result, at=(began, began + 0.1), door="ro", process=5, session=session)
+        book.op("read", None, result, at=(began, began + 0.1), endpoint="ro", process=5, session=session)
     return book
 
 
 _FRESH = (7, 10.0, 1)
-planted("read_lane-write-accepted", "fail", "read_lane", "write-accepted")(lambda: _lane(_FRESH, write=OK))
-planted("read_lane-backwards", "fail", "read_lane", "backwards")(lambda: _lane((3, 4.0, 1), (2, 5.0, 1), _FRESH))
-planted("read_lane-too-old", "fail", "read_lane", "too-old")(lambda: _lane((3, 10.0, 1)))
-planted("read_lane-phantom", "fail", "read_lane", "phantom")(lambda: _lane((99, 10.0, 1)))
-planted("read_lane-from-the-future", "fail", "read_lane", "phantom")(lambda: _lane((7, 2.0, 1), (7, 10.0, 2)))
-planted("read_lane-refused", "fail", "read_lane", "refused")(lambda: _lane((8, 10.0, 1)))
-planted("read_lane-another-session-is-older", "pass", "read_lane")(lambda: _lane((3, 4.0, 1), (2, 5.0, 2), _FRESH))
-planted("read_lane-open-beat", "pass", "read_lane")(lambda: _lane((9, 10.0, 1)))
-planted("read_lane-old-without-a-bound", "pass", "read_lane")(lambda: _lane((3, 10.0, 1), bound=None))
-planted("read_lane-no-write-tried", "unknown", "read_lane")(lambda: _lane(_FRESH, write=INFO))
+planted("read_only-write-accepted", "fail", "read_only", "write-accepted")(lambda: _endpoint(_FRESH, write=OK))
+planted("read_only-backwards", "fail", "read_only", "backwards")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 1), _FRESH))
+planted("read_only-too-old", "fail", "read_only", "too-old")(lambda: _endpoint((3, 10.0, 1)))
+planted("read_only-phantom", "fail", "read_only", "phantom")(lambda: _endpoint((99, 10.0, 1)))
+planted("read_only-from-the-future", "fail", "read_only", "phantom")(lambda: _endpoint((7, 2.0, 1), (7, 10.0, 2)))
+planted("read_only-refused", "fail", "read_only", "refused")(lambda: _endpoint((8, 10.0, 1)))
+planted("read_only-another-session-is-older", "pass", "read_only")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 2), _FRESH))
+planted("read_only-open-beat", "pass", "read_only")(lambda: _endpoint((9, 10.0, 1)))
+planted("read_only-old-without-a-bound", "pass", "read_only")(lambda: _endpoint((3, 10.0, 1), bound=None))
+planted("read_only-no-write-tried", "unknown", "read_only")(lambda: _endpoint(_FRESH, write=INFO))
 
 
 def _writers(*writes: tuple[str, int | None, float, float]) -> Book:
     """(node, timeline, began, ended)."""
     book = Book("one_writer")
     for node, timeline, began, ended in writes:
-        book.op("write", None, {"timeline": timeline}, at=(began, ended), door=node, process=int(node[-1]))
-    book.op("write", None, None, FAIL, at=(1.0, 1.1), door="pg_node3", code="25006", process=3)
+        book.op("write", None, {"timeline": timeline}, at=(began, ended), endpoint=node, process=int(node[-1]))
+    book.op("write", None, None, FAIL, at=(1.0, 1.1), endpoint="pg_node3", code="25006", process=3)
     return book
 
 

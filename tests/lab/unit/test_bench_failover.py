@@ -51,8 +51,8 @@ class Fake(Cluster):
     def down(self) -> None:
         self.events.append("down")
 
-    def door(self) -> drill_client.ClientDoor:
-        return drill_client.ClientDoor("rw", Dsn("nowhere", 1, "app", "app"), contenders.statement)
+    def endpoint(self) -> drill_client.ClientEndpoint:
+        return drill_client.ClientEndpoint("rw", Dsn("nowhere", 1, "app", "app"), contenders.statement)
 
     def container(self, service: str) -> str:
         return service
@@ -97,7 +97,7 @@ class Fake(Cluster):
                     account.close(number, trial.time.monotonic(), Outcome.REFUSED, "connect: refused")
 
     @contextmanager
-    def writers(self, _: drill_client.ClientDoor, account: Ledger) -> Iterator[None]:
+    def writers(self, _: drill_client.ClientEndpoint, account: Ledger) -> Iterator[None]:
         """In the place of `client.running`."""
         thread = threading.Thread(target=self.write, args=(account,))
         thread.start()
@@ -137,7 +137,7 @@ def test_a_lost_acknowledged_write_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(seen.judgement.lost) == 2
 
 
-def test_a_door_that_does_not_serve_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_does_not_serve_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_served", _served_once())
     fake = Fake(recovers=False)
     seen = perform(fake, monkeypatch)

@@ -74,9 +74,9 @@ def play(asked: int, *scripts: tuple[str, list[float | str | tuple[float, float]
     return book, order
 
 
-def metric_of(book: Book, door: str, name: str) -> Estimate | None:
-    """The figure of a door."""
-    return next(m.estimate for m in book.metrics() if m.about["door"] == door and m.name == name)
+def metric_of(book: Book, endpoint: str, name: str) -> Estimate | None:
+    """The figure of an endpoint."""
+    return next(m.estimate for m in book.metrics() if m.about["endpoint"] == endpoint and m.name == name)
 
 
 def test_rounds_are_taken_in_turns_and_ratios_are_of_one_round() -> None:
@@ -106,7 +106,7 @@ def test_loud_rounds_are_not_taken_again_for_ever() -> None:
 def test_a_contender_that_fails_is_told_and_left_out_after_the_second_time() -> None:
     book, order = play(4, ("direct", [1.0] * 4), ("5100", ["full <up>"] * 9))
     assert order.count("5100") == rounds.GIVE_UP
-    told = {m.about["door"]: m for m in book.metrics() if m.name == "throughput ÷ direct"}["5100"]
+    told = {m.about["endpoint"]: m for m in book.metrics() if m.name == "throughput ÷ direct"}["5100"]
     assert (told.estimate, told.reason) == (None, "full <up>")
     assert metric_of(book, "direct", "throughput") is not None
     assert book.tally().failed == 2
@@ -190,9 +190,9 @@ def run_with(values: tuple[float, ...], **update: object) -> BenchRun:
     return sample.SAMPLE.model_copy(update={"sections": (section,), **update})
 
 
-def change(comparison: Comparison, door: str = "5100") -> Change:
-    """How a door's figure moved."""
-    return next(row.change for row in comparison.rows if row.metric.about["door"] == door)
+def change(comparison: Comparison, endpoint: str = "5100") -> Change:
+    """How an endpoint's figure moved."""
+    return next(row.change for row in comparison.rows if row.metric.about["endpoint"] == endpoint)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_of_another_machine_only_ratios_are_compared() -> None:
 
 def test_less_is_better_where_it_is() -> None:
     def of(values: tuple[float, ...]) -> BenchRun:
-        metric = estimate.metric({"door": "5100"}, "p99", values, 7, unit="ms", better="less")
+        metric = estimate.metric({"endpoint": "5100"}, "p99", values, 7, unit="ms", better="less")
         section = sample.SECTION.model_copy(update={"metrics": (metric,)})
         return sample.SAMPLE.model_copy(update={"sections": (section,)})
 
@@ -288,7 +288,7 @@ def test_what_was_set_is_told_and_what_is_set_otherwise(tmp_path: Path) -> None:
     state.record_applied(folder, {"haproxy/haproxy.cfg": "a"})
     state.record_former(folder, snapshots.SPEC)
     found = bench_machine.settings_of(Place(snapshots.SPEC, folder, tmp_path))
-    assert found["lanes.rw.max_pool"] == "4"
+    assert found["endpoints.rw.max_pool"] == "4"
     assert [key for key in found if key.startswith("file ")] == ["file haproxy/haproxy.cfg"]
     before = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "2"}})
     after = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "3", "c": "4"}})

@@ -40,7 +40,7 @@ def test_every_check_has_a_kind() -> None:
     assert len(found) == len(set(found)) == len(checked)
     assert set(haproxy_checks.servers(SPEC)) == set(haproxy_checks.KINDS)
     assert haproxy_checks.a_second(SPEC) == {
-        haproxy_checks.LANES: 2.0,
+        haproxy_checks.ENDPOINTS: 2.0,
         haproxy_checks.PRIMARY: 3.0,
         haproxy_checks.STANDBYS: 3.0,
     }
@@ -59,15 +59,15 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-OFF = ["disable health lane_rw/pgpool_rw", "disable health lane_ro/pgpool_ro"]
-ON = ["enable health lane_rw/pgpool_rw", "enable health lane_ro/pgpool_ro"]
+OFF = ["disable health endpoint_rw/pgpool_rw", "disable health endpoint_ro/pgpool_ro"]
+ON = ["enable health endpoint_rw/pgpool_rw", "enable health endpoint_ro/pgpool_ro"]
 
 
 def test_checks_are_asked_for_again_whatever_ends_it(said: list[str]) -> None:
-    with haproxy_checks.without(SPEC, (haproxy_checks.LANES,)):
+    with haproxy_checks.without(SPEC, (haproxy_checks.ENDPOINTS,)):
         assert said == OFF
     assert said == [*OFF, *ON]
-    with pytest.raises(KeyboardInterrupt), haproxy_checks.without(SPEC, (haproxy_checks.LANES,)):
+    with pytest.raises(KeyboardInterrupt), haproxy_checks.without(SPEC, (haproxy_checks.ENDPOINTS,)):
         raise KeyboardInterrupt
     assert said == [*OFF, *ON] * 2
 
@@ -88,7 +88,7 @@ def test_checks_are_asked_for_again_where_half_was_said(monkeypatch: pytest.Monk
         return ()
 
     monkeypatch.setattr(haproxy_runtime, "send", send)
-    with pytest.raises(errors.ServerRefused), haproxy_checks.without(SPEC, (haproxy_checks.LANES,)):
+    with pytest.raises(errors.ServerRefused), haproxy_checks.without(SPEC, (haproxy_checks.ENDPOINTS,)):
         pass
     assert told == [*OFF, *ON]
 
@@ -113,16 +113,16 @@ def test_a_kind_costs_what_is_missing_without_it() -> None:
     assert total
     assert single
     assert (total.median, single.median) == (15, 5)
-    assert found[haproxy_checks.LANES, overhead_figures.TOTAL].estimate is None
-    assert found[haproxy_checks.LANES, "one check"].reason
+    assert found[haproxy_checks.ENDPOINTS, overhead_figures.TOTAL].estimate is None
+    assert found[haproxy_checks.ENDPOINTS, "one check"].reason
 
 
 def test_noise_is_shown_as_a_negative_cost() -> None:
-    made = book({overhead.EVERY: [50, 50, 50], overhead_figures.without(haproxy_checks.LANES): [51, 52, 53]})
+    made = book({overhead.EVERY: [50, 50, 50], overhead_figures.without(haproxy_checks.ENDPOINTS): [51, 52, 53]})
     found = next(
         m
         for m in overhead_figures.costs(made, overhead.EVERY, {}, 7)
-        if m.about["kind"] == haproxy_checks.LANES and m.rounds
+        if m.about["kind"] == haproxy_checks.ENDPOINTS and m.rounds
     )
     assert found.rounds == (-1, -2, -3)
 

@@ -245,7 +245,7 @@ def test_overhead_from_begin_to_end(world: World, place: Place, monkeypatch: pyt
     medians = {key: found.median for key, found in figures.items() if found}
     assert medians["TPC-B-like", overhead.QUORUM, f"throughput ÷ {overhead.ALONE}"] == 0.5
     assert medians[haproxy_checks.PRIMARY, "HAProxy"] == pytest.approx(2.0)
-    assert medians[haproxy_checks.LANES, "one check"] == pytest.approx(1.0)
+    assert medians[haproxy_checks.ENDPOINTS, "one check"] == pytest.approx(1.0)
     assert {len(kinds) for kinds in left} == {0, 1, 3}
     assert [goal.is_met for goal in told.goals] == [True, True]
     assert told.tally.kept == 6

@@ -29,7 +29,7 @@ SPEEDS = {"10.8.0.11": 1000.0, "10.8.0.100": 620.0, "10.8.0.20": 500.0}
 
 
 class Cluster:
-    """A healthy cluster whose primary is as listed, one look after the other; pgbench inside says a door's speed."""
+    """A healthy cluster whose primary is as listed, one look after the other; pgbench inside says an endpoint's speed."""
 
     def __init__(self, primaries: Sequence[str]) -> None:
         self.primaries = list(primaries)
@@ -45,7 +45,7 @@ class Cluster:
         return self.primaries.pop(0) if len(self.primaries) > 1 else self.primaries[0]
 
     def run(self, argv: list[str], seconds: float) -> str:
-        """As pgbench prints it; one door is full."""
+        """As pgbench prints it; one endpoint is full."""
         del seconds
         assert self.state == "loaded"
         self.ran.append(argv)
@@ -102,9 +102,9 @@ def test_the_path_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch:
     words = {goal.sentence.partition(":")[0]: goal.word for goal in told.goals}
     assert words == {"5100 ÷ direct": "missed", "9999 ÷ PgBouncer": "not measured", "5200 ÷ direct": "missed"}
     assert [goal.is_met for goal in told.goals] == [True, None, False, True, False, False]
-    named = {(m.about["door"], m.name) for m in told.metrics if m.estimate}
+    named = {(m.about["endpoint"], m.name) for m in told.metrics if m.estimate}
     assert {("direct", "throughput"), ("5100", "throughput ÷ direct"), ("9999", "p99"), ("direct", "pgbench")} <= named
-    without = [m for m in told.metrics if m.about["door"] == "5201"]
+    without = [m for m in told.metrics if m.about["endpoint"] == "5201"]
     assert {m.reason for m in without} == {"pgbench: no standby"}
     assert (told.tally.asked, told.tally.kept, told.tally.discarded) == (14, 14, 0)
     writes = [argv for argv in cluster.ran if "--builtin=select-only" not in argv]
@@ -158,7 +158,7 @@ def test_the_storm_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch
     assert {job.clients for job in jobs if job.sessions} == {storm.CLIENTS}
     assert max(job.clients for job in jobs) == storm.CLIENTS
     assert len({job.seed for job in jobs}) == len(jobs)
-    busy = {(m.about["door"], m.about["sessions"]) for m in told.metrics if "sessions" in m.about}
+    busy = {(m.about["endpoint"], m.about["sessions"]) for m in told.metrics if "sessions" in m.about}
     assert {("5100", "30"), ("5100", "32"), ("5100", "64"), ("9999", "64")} <= busy
     assert (told.tally.asked, told.tally.kept) == (8 + 3, 8 + 3)
 
@@ -177,4 +177,4 @@ def test_a_whole_run_is_recorded_with_the_machine(
     assert [section.name for section in run.sections] == ["path", "path"]
     assert run.sections[0].notes[0] == "it ended early: pgbench: no standby"
     assert (list(failures), run.is_interrupted, run.machine.foreign) == (["bad"], False, 0.25)
-    assert run.settings["lanes.rw.num_init_children"] == "32"
+    assert run.settings["endpoints.rw.num_init_children"] == "32"

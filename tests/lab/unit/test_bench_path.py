@@ -1,4 +1,4 @@
-"""`bench path`: what pgbench is told and what it says, which door serves what, goals, and what is taken away again."""
+"""`bench path`: what pgbench is told and what it says, which endpoint serves what, goals, and what is taken away again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.system import compose, postgres, process
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bench_endpoints, database, pgbench, pgbench_client
-from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchDoor
+from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchEndpoint
 from poolkeeper_lab.bench.load.pgbench import PREPARED, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, Sample
@@ -105,22 +105,22 @@ def test_password_file_escapes() -> None:
     assert pgbench.password_file("a:b\\c") == "*:*:*:*:a\\:b\\\\c\n"
 
 
-def test_own_doors_are_inside_the_network_the_primary_first() -> None:
-    found = {door.key: door for door in bench_endpoints.own(SPEC, "pg_node2")}
+def test_own_endpoints_are_inside_the_network_the_primary_first() -> None:
+    found = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node2")}
     assert list(found) == [DIRECT, "5100", "5200", "5101", "5201", "9999"]
     assert (found[DIRECT].host, found[DIRECT].port) == ("10.8.0.12", 5432)
     assert (found["5100"].host, found["5100"].capacity) == ("10.8.0.100", 30)
     assert (found["9999"].host, found["9999"].port) == ("10.8.0.20", 9999)
     assert found["5200"].capacity == SPEC.direct_sessions()["direct_rw"]
-    assert [door.key for door in found.values() if not door.takes_writes] == ["5101", "5201"]
+    assert [endpoint.key for endpoint in found.values() if not endpoint.takes_writes] == ["5101", "5201"]
 
 
-def test_a_direct_lane_without_a_door_is_no_door() -> None:
-    lanes = SPEC.lanes.model_copy(update={"direct_rw": SPEC.lanes.direct_rw.model_copy(update={"port": 0})})
-    spec = SPEC.model_copy(update={"lanes": lanes})
-    assert "5200" not in {door.key for door in bench_endpoints.own(spec, "pg_node1")}
+def test_a_direct_endpoint_without_an_endpoint_is_no_endpoint() -> None:
+    endpoints = SPEC.endpoints.model_copy(update={"direct_rw": SPEC.endpoints.direct_rw.model_copy(update={"port": 0})})
+    spec = SPEC.model_copy(update={"endpoints": endpoints})
+    assert "5200" not in {endpoint.key for endpoint in bench_endpoints.own(spec, "pg_node1")}
     planned, _ = path_plan.plan(spec, bench_endpoints.own(spec, "pg_node1"), False)
-    assert all(door.port for one in planned for door in one.doors)
+    assert all(endpoint.port for one in planned for endpoint in one.endpoints)
 
 
 @pytest.mark.parametrize(
@@ -133,20 +133,20 @@ def test_a_direct_lane_without_a_door_is_no_door() -> None:
         (Load(READ_MOSTLY, SIMPLE, 8), False),
     ],
 )
-def test_a_door_serves_what_it_has_room_for(load: Load, serves: bool) -> None:
-    assert (BenchDoor("5101", "h", 1, 30, takes_writes=False).refuses(load) == "") is serves
+def test_an_endpoint_serves_what_it_has_room_for(load: Load, serves: bool) -> None:
+    assert (BenchEndpoint("5101", "h", 1, 30, takes_writes=False).refuses(load) == "") is serves
 
 
 def test_core_has_every_goal_and_ends_in_time() -> None:
     planned, notes = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False)
-    loads = {one.load: {door.key for door in one.doors} for one in planned}
+    loads = {one.load: {endpoint.key for endpoint in one.endpoints} for one in planned}
     for wanted in path_plan.goals(SPEC):
         assert wanted.numerator in loads[wanted.load]
         assert wanted.denominator in loads[wanted.load] | {path_plan.PEER}
     assert notes == []
-    measurements = sum(len(one.doors) for one in planned)
+    measurements = sum(len(one.endpoints) for one in planned)
     assert measurements * (path.ROUNDS * (path.SECONDS + 1) + path.WARM_SECONDS + 1) < 16 * 60
-    assert all(one.doors[0].key == DIRECT for one in planned)
+    assert all(one.endpoints[0].key == DIRECT for one in planned)
 
 
 def test_goals_are_those_of_the_issue() -> None:
@@ -167,7 +167,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
     assert (TPC_B, PREPARED, 256, True) in loads
     assert (READ_ONLY, SIMPLE, 64, False) not in loads
     assert any("5100 serves 30 sessions at once, 64 kept ones do not fit" in note for note in notes)
-    assert any("no two doors can serve it" in note for note in notes)
+    assert any("no two endpoints can serve it" in note for note in notes)
     assert len(planned) == len({one.load for one in planned})
 
 
@@ -179,10 +179,10 @@ def test_only_some_loads_can_be_chosen() -> None:
 
 
 def test_a_peer_takes_part_in_every_load_and_is_compared_where_a_goal_says_so() -> None:
-    peer = BenchDoor("PgBouncer, session", "h", 6432, 100, is_peer=True)
+    peer = BenchEndpoint("PgBouncer, session", "h", 6432, 100, is_peer=True)
     wanted = path_plan.goals(SPEC, [peer])
     planned, _ = path_plan.plan(SPEC, [*bench_endpoints.own(SPEC, "pg_node1"), peer], False)
-    assert all(one.doors[-1] is peer for one in planned)
+    assert all(one.endpoints[-1] is peer for one in planned)
     sixteen = next(one for one in planned if one.load == KEPT)
     assert ("9999", "PgBouncer, session") in sixteen.pairs(wanted)
     assert ("PgBouncer, session", DIRECT) in sixteen.pairs(wanted)
@@ -202,7 +202,7 @@ def test_cpu_time_is_by_part_and_for_a_thousand_transactions() -> None:
 def measured(values: dict[str, float], void: str = "") -> path.Path:
     """The part after a round of the first goal's load with these throughputs."""
     part = path.Path(SimpleNamespace(spec=SPEC), Options(seed=7))  # type: ignore[arg-type]
-    own = {door.key: door for door in bench_endpoints.own(SPEC, "pg_node1")}
+    own = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node1")}
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
     contenders = tuple(Contender(key, lambda v=v: Sample({path.TPS: v})) for key, v in values.items())
     case = Case(KEPT.about, contenders, (Ratio("5100", DIRECT, path.TPS),))
@@ -359,14 +359,14 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ended: list[str] = []
 
     @contextmanager
-    def good(*_: object) -> Iterator[list[BenchDoor]]:
-        yield [BenchDoor("PgBouncer", "h", 1, 9, is_peer=True)]
+    def good(*_: object) -> Iterator[list[BenchEndpoint]]:
+        yield [BenchEndpoint("PgBouncer", "h", 1, 9, is_peer=True)]
         ended.append("good")
 
     def bad(*_: object) -> Any:
         raise errors.EngineFailed("no image")
 
-    made = {"good": SimpleNamespace(doors=good), "bad": SimpleNamespace(doors=bad)}
+    made = {"good": SimpleNamespace(endpoints=good), "bad": SimpleNamespace(endpoints=bad)}
     monkeypatch.setattr(bench_endpoints, "PROVIDERS", {"Good": "good", "Bad": "bad"})
     monkeypatch.setattr(path, "import_module", made.__getitem__)
     return ended
@@ -375,7 +375,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: list[str]) -> None:
     part = path.Path(SimpleNamespace(spec=SPEC), Options())  # type: ignore[arg-type]
     with part._peers(Silent()) as found:
-        assert [door.key for door in found] == ["PgBouncer"]
+        assert [endpoint.key for endpoint in found] == ["PgBouncer"]
         assert provider == []
     assert provider == ["good"]
     assert part.section().notes == ("Bad could not be started: no image",)

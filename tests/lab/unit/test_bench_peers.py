@@ -253,9 +253,9 @@ def test_passwords_are_made_anew_and_are_nobody_elses(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "app").stat().st_mode & 0o077 == 0
 
 
-def test_doors(tmp_path: Path) -> None:
+def test_endpoints(tmp_path: Path) -> None:
     proxied, direct = (
-        a_stack(peer, tmp_path).door() for peer in (peer_catalogue.PATRONI, peer_catalogue.PG_AUTO_FAILOVER)
+        a_stack(peer, tmp_path).endpoint() for peer in (peer_catalogue.PATRONI, peer_catalogue.PG_AUTO_FAILOVER)
     )
     assert (proxied.dsn.where, proxied.connect) == ("127.0.0.1:26000", None)
     assert direct.dsn.host == "10.213.79.11,10.213.79.12,10.213.79.13"
@@ -374,7 +374,7 @@ def test_the_table_of_peers_has_a_row_a_setting() -> None:
     assert table.rows[1][0] == ""
 
 
-def test_a_writer_goes_where_its_door_leads_it() -> None:
+def test_a_writer_goes_where_its_endpoint_leads_it() -> None:
     asked = threading.Event()
 
     def connect(dsn: Dsn, _: float) -> Any:
@@ -383,7 +383,7 @@ def test_a_writer_goes_where_its_door_leads_it() -> None:
         raise link.Failed(multi_host.READ_ONLY, "no", sent=False)
 
     account = ledger.Ledger()
-    with drill_client.running(drill_client.ClientDoor("rw", MANY, contenders.statement, connect=connect), account):
+    with drill_client.running(drill_client.ClientEndpoint("rw", MANY, contenders.statement, connect=connect), account):
         assert asked.wait(60)
     found = account.attempts(0.0)
     assert {(a.outcome, a.code) for a in found} == {(ledger.Outcome.REFUSED, multi_host.READ_ONLY)}

@@ -1,4 +1,4 @@
-"""PgBouncer beside the path: its doors, what it is told, and that it is taken away again."""
+"""PgBouncer beside the path: its endpoints, what it is told, and that it is taken away again."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SOURCES = Path(__file__).resolve().parents[3] / "src/poolkeeper_lab/bench/peers/
 SPEC = snapshots.SPEC
 
 
-def test_pgbouncer_s_doors() -> None:
-    found = {"session": "10.8.0.2", "transaction": "10.8.0.3", "door": "10.8.0.4"}
+def test_pgbouncer_s_endpoints() -> None:
+    found = {"session": "10.8.0.2", "transaction": "10.8.0.3", "endpoint": "10.8.0.4"}
     about = Table(title="x", header=())
-    made = pgbouncer.as_doors(SPEC, found, {"session": 1, "transaction": 2, "door": 3}, about)
-    assert [(door.key, door.host, door.port) for door in made] == [
+    made = pgbouncer.as_endpoints(SPEC, found, {"session": 1, "transaction": 2, "endpoint": 3}, about)
+    assert [(endpoint.key, endpoint.host, endpoint.port) for endpoint in made] == [
         ("PgBouncer, session", "10.8.0.2", 6432),
         ("PgBouncer, transaction", "10.8.0.3", 6432),
         ("HAProxy + PgBouncer, session", "10.8.0.4", 5100),
         ("HAProxy + PgBouncer, transaction", "10.8.0.4", 5101),
     ]
-    assert made[0].capacity == bench_endpoints.spare_of(SPEC.lanes.rw)
-    assert all(door.is_peer and door.about is about for door in made)
+    assert made[0].capacity == bench_endpoints.spare_of(SPEC.endpoints.rw)
+    assert all(endpoint.is_peer and endpoint.about is about for endpoint in made)
     assert made[2].pids == made[3].pids == {"HAProxy before PgBouncer": 3}
 
 
-def test_pgbouncer_leads_to_the_primary_and_not_to_a_lane() -> None:
+def test_pgbouncer_leads_to_the_primary_and_not_to_an_endpoint() -> None:
     given = pgbouncer.environment(SPEC, "pg_node2", SOURCES, "image", Path("/secrets"))
     assert given["PGBOUNCER_SERVER"] == f"{SPEC.addresses()['pg_node2']}:5432"
     assert given["PGBOUNCER_NETWORK"] == SPEC.project
@@ -79,7 +79,7 @@ class Beside:
                 "NetworkSettings": {"Networks": {"poolkeeper": {"IPAddress": f"10.8.0.{number}"}}},
                 "State": {"Pid": number},
             }
-            for number, service in enumerate(("session", "transaction", "door"), start=2)
+            for number, service in enumerate(("session", "transaction", "endpoint"), start=2)
         ]
 
     def _connect(self, dsn: Dsn, _: float) -> Any:
@@ -94,8 +94,8 @@ GONE = f"removed bench-pgbouncer-{SPEC.name}"
 
 def test_pgbouncer_is_started_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     beside = Beside(monkeypatch)
-    with pgbouncer.doors(PLACE, Silent()) as found:
-        assert [door.host for door in found] == ["10.8.0.2", "10.8.0.3", "10.8.0.4", "10.8.0.4"]
+    with pgbouncer.endpoints(PLACE, Silent()) as found:
+        assert [endpoint.host for endpoint in found] == ["10.8.0.2", "10.8.0.3", "10.8.0.4", "10.8.0.4"]
         assert beside.events == [GONE, "started"]
         assert found[0].about is not None
         assert found[0].about.rows[0][1] == "pgbouncer 1.24.1, haproxy unknown"
@@ -109,6 +109,6 @@ def test_pgbouncer_that_does_not_serve_is_taken_away(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, bool], said: str
 ) -> None:
     beside = Beside(monkeypatch, **given)
-    with pytest.raises(errors.PoolkeeperError, match=said), pgbouncer.doors(PLACE, Silent()):
+    with pytest.raises(errors.PoolkeeperError, match=said), pgbouncer.endpoints(PLACE, Silent()):
         pass
     assert beside.events[-1] == GONE

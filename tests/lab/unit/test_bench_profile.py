@@ -22,30 +22,30 @@ from poolkeeper_lab.bench.parts import profile
 from poolkeeper_lab.bench.parts.profile import ALL, CPU, HAPROXY, PACKETS, PGPOOL, POSTGRESQL
 
 SPEC = snapshots.SPEC
-DOORS = {door.key: door for door in profile.doors(SPEC, "pg_node2")}
+ENDPOINTS = {endpoint.key: endpoint for endpoint in profile.endpoints(SPEC, "pg_node2")}
 
 
-def test_doors_and_who_stands_behind_them() -> None:
-    assert {key: (d.host, d.port) for key, d in DOORS.items()} == {
+def test_endpoints_and_who_stands_behind_them() -> None:
+    assert {key: (d.host, d.port) for key, d in ENDPOINTS.items()} == {
         "direct": ("10.8.0.12", 5432),
         "direct_rw": ("10.8.0.100", 5200),
-        "pool": ("10.8.0.20", 9999),
+        "balanced": ("10.8.0.20", 9999),
         "rw": ("10.8.0.100", 5100),
     }
-    assert DOORS["rw"].services == {"haproxy_pgpool": HAPROXY, "pgpool_rw": PGPOOL, "pg_node2": POSTGRESQL}
-    assert set(DOORS["pool"].services) == {"pgpool", "pg_node1", "pg_node2", "pg_node3"}
+    assert ENDPOINTS["rw"].services == {"haproxy_pgpool": HAPROXY, "pgpool_rw": PGPOOL, "pg_node2": POSTGRESQL}
+    assert set(ENDPOINTS["balanced"].services) == {"pgpool", "pg_node1", "pg_node2", "pg_node3"}
 
 
-def test_no_direct_lane_no_such_door() -> None:
-    lanes = SPEC.lanes.model_copy(update={"direct_rw": SPEC.lanes.direct_rw.model_copy(update={"port": 0})})
-    spec = SPEC.model_copy(update={"lanes": lanes})
-    assert [door.key for door in profile.doors(spec, "pg_node1")] == ["direct", "pool", "rw"]
+def test_no_direct_endpoint_no_such_endpoint() -> None:
+    endpoints = SPEC.endpoints.model_copy(update={"direct_rw": SPEC.endpoints.direct_rw.model_copy(update={"port": 0})})
+    spec = SPEC.model_copy(update={"endpoints": endpoints})
+    assert [endpoint.key for endpoint in profile.endpoints(spec, "pg_node1")] == ["direct", "balanced", "rw"]
 
 
 def test_services_are_added_up_to_parts() -> None:
-    """A service that no read of this door passes is in no part."""
+    """A service that no read of this endpoint passes is in no part."""
     of_service = {"pg_node1": {"calls": 3.0}, "pg_node2": {"calls": 4.0}, "keeper": {"calls": 99.0}}
-    assert profile.add_up(DOORS["pool"].services, of_service) == {(POSTGRESQL, "calls"): 7.0}
+    assert profile.add_up(ENDPOINTS["balanced"].services, of_service) == {(POSTGRESQL, "calls"): 7.0}
 
 
 def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
@@ -138,7 +138,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_a_read_costs_what_it_costs(world: World) -> None:
     """Neither what a session costs at its beginning nor what goes on beside it."""
     loader: Any = world
-    costs = profile.Bench(loader, DOORS["direct_rw"], "simple").costs(traced=True)
+    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
     assert costs[HAPROXY, "reads"] == pytest.approx(4.0)
     assert costs[HAPROXY, "calls"] == pytest.approx(4.0)
     assert costs[HAPROXY, "writes"] == 0.0
@@ -151,7 +151,7 @@ def test_a_read_costs_what_it_costs(world: World) -> None:
 
 def test_without_strace_the_rest_is_measured(world: World) -> None:
     loader: Any = world
-    costs = profile.Bench(loader, DOORS["direct_rw"], "simple").costs(traced=False)
+    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=False)
     assert costs[HAPROXY, CPU] == pytest.approx(20.0)
     assert (HAPROXY, "reads") not in costs
 
@@ -160,16 +160,16 @@ def test_transactions_that_were_not_run_are_no_figure(world: World) -> None:
     world.short_of = 1
     loader: Any = world
     with pytest.raises(errors.EngineFailed, match="499 of 500"):
-        profile.Bench(loader, DOORS["direct_rw"], "simple").costs(traced=True)
+        profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
 
 
-def test_a_door_that_fails_is_counted_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     order: list[str] = []
 
     def costs(self: profile.Bench, traced: bool) -> dict[Any, float]:
         assert not traced
-        order.append(f"{self.protocol} {self.door.key}")
-        if self.door.key == "pool":
+        order.append(f"{self.protocol} {self.endpoint.key}")
+        if self.endpoint.key == "balanced":
             raise errors.EngineFailed("no")
         return {(HAPROXY, CPU): 1.0}
 
@@ -178,8 +178,8 @@ def test_a_door_that_fails_is_counted_and_the_others_go_on(monkeypatch: pytest.M
     loader: Any = SimpleNamespace(place=SimpleNamespace(spec=SPEC), primary="pg_node1")
     part._round(loader, traced=False, backwards=False, progress=Silent())
     part._round(loader, traced=False, backwards=True, progress=Silent())
-    assert order[:4] == ["simple direct", "simple direct_rw", "simple pool", "simple rw"]
-    assert order[12:16] == ["simple rw", "simple pool", "simple direct_rw", "simple direct"]
+    assert order[:4] == ["simple direct", "simple direct_rw", "simple balanced", "simple rw"]
+    assert order[12:16] == ["simple rw", "simple balanced", "simple direct_rw", "simple direct"]
     tally = part.section().tally
     assert (tally.kept, tally.failed) == (18, 6)
 

@@ -93,7 +93,7 @@ def book(tps: dict[int, list[float]]) -> Book:
         return Contender(name(size), lambda: Sample({TPS: next(numbers[size])}))
 
     ratios = tuple(Ratio(name(size), name(1), TPS) for size in tps if size > 1)
-    made = Book([Case({"read": "one row", "door": "5101"}, tuple(map(contender, tps)), ratios, "standbys")], 3, 7)
+    made = Book([Case({"read": "one row", "endpoint": "5101"}, tuple(map(contender, tps)), ratios, "standbys")], 3, 7)
     rounds.play(made, Silent())
     return made
 
@@ -167,10 +167,10 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(scale_reads, "begin_anew", begun.append)
     monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
-    door = scale_reads.ReadDoor("ro", SPEC.lanes.ro.port)
+    endpoint = scale_reads.ReadEndpoint("ro", SPEC.endpoints.ro.port)
     limits: list[str] = []
     work = load_runner.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 24), script=scale_reads.MANY_ROWS)
-    taken = scale_reads.Taker(loader, STANDBYS, work, door, 6).contender(1, limits).take()
+    taken = scale_reads.Taker(loader, STANDBYS, work, endpoint, 6).contender(1, limits).take()
     assert (served, begun) == ([1], [loader])
     assert loader.ran == [(scale_reads.MANY_ROWS, 5101, str(SPEC.haproxy.address))] * 2
     values = {measure.name: value for measure, value in taken.values.items()}
@@ -182,16 +182,20 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
     assert taken.foreign == 0.05
 
 
-def test_readers_doors() -> None:
+def test_readers_endpoints() -> None:
     """The direct one only where the clients fit."""
-    assert [door.port for door in scale_reads.doors(SPEC)] == [5101, 5201]
-    lanes = SPEC.lanes.model_copy(update={"direct_ro": SPEC.lanes.direct_ro.model_copy(update={"max_sessions": 23})})
-    assert [door.key for door in scale_reads.doors(SPEC.model_copy(update={"lanes": lanes}))] == ["ro"]
+    assert [endpoint.port for endpoint in scale_reads.endpoints(SPEC)] == [5101, 5201]
+    endpoints = SPEC.endpoints.model_copy(
+        update={"direct_ro": SPEC.endpoints.direct_ro.model_copy(update={"max_sessions": 23})}
+    )
+    assert [endpoint.key for endpoint in scale_reads.endpoints(SPEC.model_copy(update={"endpoints": endpoints}))] == [
+        "ro"
+    ]
 
 
 def test_clients_are_shared_out_evenly() -> None:
     assert not [size for size in scale_reads.SIZES if scale_reads.CLIENTS % size]
-    assert SPEC.lanes.ro.num_init_children - 2 >= scale_reads.CLIENTS
+    assert SPEC.endpoints.ro.num_init_children - 2 >= scale_reads.CLIENTS
 
 
 # ── More nodes, and a new standby ──

@@ -220,8 +220,8 @@ def _is_child(pid: str) -> bool:
         return False
 
 
-def test_levels_are_below_at_and_beyond_what_a_door_has() -> None:
-    own = {door.key: door for door in bench_endpoints.own(SPEC, "pg_node1")}
+def test_levels_are_below_at_and_beyond_what_an_endpoint_has() -> None:
+    own = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node1")}
     assert storm.levels(PLACE, own["5100"]) == (30, 32, 64)  # type: ignore[arg-type]
     sessions = SPEC.direct_sessions()["direct_rw"]
     assert storm.levels(PLACE, own["5200"]) == (sessions - 2, sessions, 2 * sessions)  # type: ignore[arg-type]
@@ -233,15 +233,15 @@ def test_cpu_time_of_the_drivers_is_told() -> None:
     assert values == {"Pgpool-II": 0.5, "PostgreSQL, Patroni": 2.0, "drivers": 3.0}
 
 
-def section(kept: Told, stormed: Told, door: str = "5100", kind: str = "write") -> Section:
+def section(kept: Told, stormed: Told, endpoint: str = "5100", kind: str = "write") -> Section:
     """What the part tells after a round of one case."""
     part = storm.Storm(PLACE, Options(seed=7))  # type: ignore[arg-type]
     contenders = tuple(
         Contender(name, lambda t=t: Sample(storm.storm_values(t)))
         for name, t in ((storm.ALONE, kept), (storm.STORM, stormed))
     )
-    part._note(f"{door}, {kind}, {storm.STORM}", storm_job.figures(stormed))
-    about = {"door": door, "transaction": kind, "clients": "2000", "kept": "30"}
+    part._note(f"{endpoint}, {kind}, {storm.STORM}", storm_job.figures(stormed))
+    about = {"endpoint": endpoint, "transaction": kind, "clients": "2000", "kept": "30"}
     case = Case(about, contenders, (Ratio(storm.STORM, storm.ALONE, storm.LAST),), axis="how")
     part._storms = Book([case], 1, 7)
     rounds.play(part._storms, Silent())
@@ -266,7 +266,7 @@ def test_a_refusal_in_a_discarded_round_is_one_too() -> None:
 
 
 def test_a_goal_without_a_storm_is_not_measured() -> None:
-    assert [goal.reason for goal in section(told(1.0), told(2.0), door="9999").goals] == ["it was not run"] * 4
+    assert [goal.reason for goal in section(told(1.0), told(2.0), endpoint="9999").goals] == ["it was not run"] * 4
     nobody_done = section(told(1.0), told(None)).goals[:2]
     assert [goal.is_met for goal in nobody_done] == [False, None]
 

@@ -68,10 +68,10 @@ def part(tmp_path: Path, *tried: str) -> variants.Variants:
 
 
 def test_documents_are_clusters(tmp_path: Path) -> None:
-    found = part(tmp_path, OTHER, "lanes.rw.max_pool=1,pgpool.parameters.serialize_accept=true").documents()
+    found = part(tmp_path, OTHER, "endpoints.rw.max_pool=1,pgpool.parameters.serialize_accept=true").documents()
     specs = [source.load(startup_times.to_toml(made)) for made in found.values()]
     assert [spec.haproxy.hold_ms for spec in specs] == [10_000, 0, 10_000]
-    assert specs[2].lanes.rw.max_pool == 1
+    assert specs[2].endpoints.rw.max_pool == 1
     assert specs[2].pgpool.parameters == {"serialize_accept": True}
     assert {spec.name for spec in specs} == {startup_times.NAME}
 
@@ -82,7 +82,7 @@ def test_documents_are_clusters(tmp_path: Path) -> None:
         ((), errors.UserError),
         (("haproxy.hold=0",), errors.SpecError),
         (("haproxy.hold_ms=-1",), errors.SpecError),
-        (("lanes.rw.max_pool=100",), errors.SpecError),  # more than the connection budget
+        (("endpoints.rw.max_pool=100",), errors.SpecError),  # more than the connection budget
     ],
 )
 def test_what_cannot_be_declared_is_refused_before_anything_is_started(

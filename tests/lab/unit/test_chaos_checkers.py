@@ -1,4 +1,4 @@
-"""The set, the bank, the read-only door, the one writer, the pauses, the state after: what each sees and what not."""
+"""The set, the bank, the read-only endpoint, the one writer, the pauses, the state after: what each sees and what not."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def test_a_set_that_adds_twice_cannot_be_judged() -> None:
 
 
 def test_a_read_on_a_standby_may_be_behind_and_one_on_rw_may_not() -> None:
-    for door, outcome in (("ro", Outcome.PASS), ("rw", Outcome.FAIL)):
+    for endpoint, outcome in (("ro", Outcome.PASS), ("rw", Outcome.FAIL)):
         book = Book("set")
         book.op("add", 1)
-        book.op("read", None, [], door=door)
+        book.op("read", None, [], endpoint=endpoint)
         book.op("read", "final", [1])
         assert grow_set_checker.check(book.history(), {}).outcome is outcome
 
@@ -87,7 +87,7 @@ def test_a_bank_keeps_its_total_and_every_wrong_snapshot_is_noticed(
         book.op("transfer", {"from": "abcd"[source], "to": "abcd"[target], "amount": amount})
         balances["abcd"[source]] -= amount
         balances["abcd"[target]] += amount
-        book.op("read", None, dict(balances), door=data.draw(st.sampled_from(["rw", "ro"])))
+        book.op("read", None, dict(balances), endpoint=data.draw(st.sampled_from(["rw", "ro"])))
     history = book.history()
     assert bank_checker.check(history, options).outcome is Outcome.PASS
     chosen = data.draw(st.sampled_from([o for o in history.operations if o.f == "read"]))
@@ -106,17 +106,17 @@ def test_a_bank_nobody_read_or_used_is_unknown() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0, 2)), min_size=3, max_size=25), st.floats(0, 2))
-def test_a_lane_within_its_bound_is_never_accused(steps: list[tuple[float, float]], slack: float) -> None:
+def test_an_endpoint_within_its_bound_is_never_accused(steps: list[tuple[float, float]], slack: float) -> None:
     """A standby that shows what was committed up to `lag` ago, in one session, never going back."""
-    book, now, shown = Book("read_lane"), 1.0, 0
+    book, now, shown = Book("read_only"), 1.0, 0
     commits: list[tuple[float, int]] = [(0.0, 0)]
-    book.op("write", None, None, FAIL, at=(0.1, 0.2), door="ro", code="25006")
+    book.op("write", None, None, FAIL, at=(0.1, 0.2), endpoint="ro", code="25006")
     for beat, (pause, lag) in enumerate(steps, start=1):
         book.op("beat", beat, at=(now, now + 0.002))
         commits.append((now + 0.001, beat))
         now += pause
         shown = max([shown, *(number for moment, number in commits if moment <= now - lag)])
-        book.op("read", None, shown, at=(now, now + 0.001), door="ro")
+        book.op("read", None, shown, at=(now, now + 0.001), endpoint="ro")
         now += 0.01
     found = read_only_checker.check(book.history(), {"bound": 2.0, "slack": slack})
     assert found.outcome is Outcome.PASS, found
@@ -124,26 +124,26 @@ def test_a_lane_within_its_bound_is_never_accused(steps: list[tuple[float, float
 
 @pytest.mark.parametrize(("began", "outcome"), [(7.05, Outcome.PASS), (7.2, Outcome.FAIL)])
 def test_a_read_is_too_old_only_beyond_bound_and_slack(began: float, outcome: Outcome) -> None:
-    book = Book("read_lane")
-    book.op("write", None, None, FAIL, at=(0.1, 0.2), door="ro", code="25006")
+    book = Book("read_only")
+    book.op("write", None, None, FAIL, at=(0.1, 0.2), endpoint="ro", code="25006")
     book.op("beat", 1, at=(1.0, 1.1))
     book.op("beat", 2, at=(2.0, 2.1))
-    book.op("read", None, 1, at=(began, began + 1), door="ro")
+    book.op("read", None, 1, at=(began, began + 1), endpoint="ro")
     assert read_only_checker.check(book.history(), {"bound": 4.5, "slack": 0.5}).outcome is outcome
 
 
 @pytest.mark.parametrize(("result", "age"), [(0, 3.5), (1, 2.5), (2, 0.0)])
 def test_the_age_of_the_oldest_read_is_a_figure(result: int, age: float) -> None:
-    book = Book("read_lane")
+    book = Book("read_only")
     book.op("beat", 1, at=(1.0, 1.5))
     book.op("beat", 2, at=(2.0, 2.5))
-    book.op("read", None, result, at=(5.0, 6.0), door="ro")
+    book.op("read", None, result, at=(5.0, 6.0), endpoint="ro")
     assert read_only_checker.check(book.history(), {"bound": None}).figures["oldest_seconds"] == age
 
 
-def test_each_part_of_the_lane_that_nobody_looked_at_is_said() -> None:
-    book = Book("read_lane")
-    book.op("write", None, None, FAIL, door="ro", code="connect: refused")
+def test_each_part_of_the_endpoint_that_nobody_looked_at_is_said() -> None:
+    book = Book("read_only")
+    book.op("write", None, None, FAIL, endpoint="ro", code="connect: refused")
     found = read_only_checker.check(book.history(), {"bound": 5})
     assert (found.outcome, len(found.unknowns)) == (Outcome.UNKNOWN, 3)
     assert found.figures["write_codes"] == {"connect: refused": 1}
@@ -157,8 +157,8 @@ def _writers(reigns: Sequence[tuple[int, int]]) -> Book:
     book = Book("one_writer")
     for timeline, (node, writes) in enumerate(reigns, start=1):
         for _ in range(writes):
-            book.op("write", None, {"timeline": timeline}, door=f"pg_node{node}")
-            book.op("write", None, None, FAIL, door=f"pg_node{(node + 1) % 3}", code="25006")
+            book.op("write", None, {"timeline": timeline}, endpoint=f"pg_node{node}")
+            book.op("write", None, None, FAIL, endpoint=f"pg_node{(node + 1) % 3}", code="25006")
     return book
 
 
@@ -171,28 +171,28 @@ def test_a_role_that_goes_around_is_never_two(reigns: list[tuple[int, int]]) -> 
 def test_a_former_primary_and_a_twin_are_always_noticed(reigns: list[tuple[int, int]], data: Any) -> None:
     timeline = data.draw(st.integers(1, len(reigns) - 1))
     late = _writers(reigns)
-    number = late.op("write", None, {"timeline": timeline}, door=f"pg_node{reigns[timeline - 1][0]}")
+    number = late.op("write", None, {"timeline": timeline}, endpoint=f"pg_node{reigns[timeline - 1][0]}")
     found = one_writer_checker.check(late.history(), {})
     assert [(a.name, a.operations[1]) for a in found.anomalies] == [("former-primary", number)]
     twin = _writers(reigns)
-    twin.op("write", None, {"timeline": len(reigns)}, door=f"pg_node{(reigns[-1][0] + 1) % 3}")
+    twin.op("write", None, {"timeline": len(reigns)}, endpoint=f"pg_node{(reigns[-1][0] + 1) % 3}")
     assert set(one_writer_checker.check(twin.history(), {}).counts) == {"split-brain"}
 
 
 def test_one_node_alone_proves_nothing() -> None:
     book = Book("one_writer")
-    book.op("write", None, {"timeline": 1}, door="pg_node1")
+    book.op("write", None, {"timeline": 1}, endpoint="pg_node1")
     found = one_writer_checker.check(book.history(), {})
     assert found.unknowns == ("only one node was asked, so a second writer could not be seen",)
 
 
-def test_the_longest_pause_of_each_door() -> None:
+def test_the_longest_pause_of_each_endpoint() -> None:
     book = Book("set")
-    for at, door in ((1.0, "rw"), (2.0, "ro"), (3.0, "rw"), (9.0, "ro")):
-        f = "read" if door == "ro" else "add"
-        book.op(f, at, [], at=(at, at + 0.5), door=door)
-    book.op("read", None, [], at=(8.0, 8.5), door="rw")  # a door that takes writes pauses all the same
-    book.op("add", 9, [], FAIL, at=(9.1, 10.0), door="rw")
+    for at, endpoint in ((1.0, "rw"), (2.0, "ro"), (3.0, "rw"), (9.0, "ro")):
+        f = "read" if endpoint == "ro" else "add"
+        book.op(f, at, [], at=(at, at + 0.5), endpoint=endpoint)
+    book.op("read", None, [], at=(8.0, 8.5), endpoint="rw")  # an endpoint that takes writes pauses all the same
+    book.op("add", 9, [], FAIL, at=(9.1, 10.0), endpoint="rw")
     found = gaps.longest(book.history())
     assert (found["rw"].seconds, found["rw"].is_open) == (6.5, True)
     assert (found["ro"].seconds, found["ro"].is_open) == (7.0, False)

@@ -47,7 +47,7 @@ def test_what_is_recorded_is_read_back(file: Path) -> None:
     read = jsonl.read(file)
     assert read.header == HEADER
     a, b = read.operations
-    assert (a.process, a.session, a.door, a.completion, a.code) == (3, 2, "rw", Completion.FAIL, "23505")
+    assert (a.process, a.session, a.endpoint, a.completion, a.code) == (3, 2, "rw", Completion.FAIL, "23505")
     assert (b.value, b.result, b.began, b.ended) == ("ä\n", {"x": [1, None]}, 1.0, 3.0)
     assert [(e.fault, e.target, e.phase, e.detail) for e in read.nemesis] == [
         ("kill_node", "pg_node1", "begin", "SIGKILL")
@@ -177,7 +177,7 @@ def test_text_and_values_are_the_same(choices: list[int], count: int) -> None:
     assert (read.header, read.operations) == (history.header, history.operations)
 
 
-INVOKE = '{"type":"invoke","id":0,"process":0,"workload":"set","door":"rw","f":"add","value":1,"at":5.0}'
+INVOKE = '{"type":"invoke","id":0,"process":0,"workload":"set","endpoint":"rw","f":"add","value":1,"at":5.0}'
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
         assert other.name == one.name
         assert other.declared == one.declared
         assert other.roles[0].pace == one.roles[0].pace / 2
-    readers = [sum(role.door == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
+    readers = [sum(role.endpoint == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
     assert readers[1] > readers[0]
 
 

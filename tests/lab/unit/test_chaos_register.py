@@ -110,10 +110,10 @@ def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
     assert "#12 sees 99, which nobody wrote" in found.anomalies[0].text
 
 
-def test_other_doors_are_not_held_against_it() -> None:
+def test_other_endpoints_are_not_held_against_it() -> None:
     book = Book("register")
     book.op("write", ["k", 1])
-    book.op("read", ["k", None], None, door="ro")
+    book.op("read", ["k", None], None, endpoint="ro")
     assert register_checker.check(book.history(), {}).unknowns == ("no read was answered",)
     book.op("read", ["k", None], 1)
     assert register_checker.check(book.history(), {}).outcome is Outcome.PASS

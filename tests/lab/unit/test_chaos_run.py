@@ -45,7 +45,7 @@ def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
     assert len(set(all_scenarios.NAMES)) == len(all_scenarios.NAMES) > 20
     for scenario in all_scenarios.SCENARIOS:
         assert re.fullmatch(r"[a-z_]+", scenario.name)
-        assert re.fullmatch(r"A .* must .*|The .* must .*", scenario.promise), scenario.promise
+        assert re.fullmatch(r"An? .* must .*|The .* must .*", scenario.promise), scenario.promise
         assert len(scenario.promise) < 120
         assert 0 < scenario.hold[0] <= scenario.hold[1]
         assert scenario.seconds < 100

@@ -134,7 +134,7 @@ def test_transaction(recorded: Recording, said: tuple[Said, ...], completion: st
 
 def test_one_count_of_elements_is_added_at_every_node_s_own_port() -> None:
     (straight,) = [j for j in all_jobs.made(DEFAULT, is_bounded=True) if j.name == all_jobs.SET_STRAIGHT]
-    assert [role.door for role in straight.roles] == [node.name for node in DEFAULT.nodes]
+    assert [role.endpoint for role in straight.roles] == [node.name for node in DEFAULT.nodes]
     assert len({role.act for role in straight.roles}) == 1
     assert all(role.refuses_writes for role in straight.roles)
 
@@ -145,7 +145,7 @@ def test_jobs_are_judged_by_checkers_that_exist_and_share_no_table() -> None:
     assert len({j.name for j in made}) == len(made)
     tables = [statement.split()[2] for j in made for statement in j.tables if statement.startswith("CREATE")]
     assert sorted(tables) == sorted(job.table(j.name) for j in made)
-    finals = {j.name: [role.door for role in j.finals] for j in made if j.finals}
+    finals = {j.name: [role.endpoint for role in j.finals] for j in made if j.finals}
     nodes = [node.name for node in DEFAULT.nodes]
     assert finals["set"] == finals["set_balanced"] == finals["set_straight"] == ["rw", *nodes]
     assert set(finals) == {
@@ -160,18 +160,20 @@ def test_jobs_are_judged_by_checkers_that_exist_and_share_no_table() -> None:
 def test_total_rate_is_small() -> None:
     made = all_jobs.made(DEFAULT, is_bounded=True)
     assert 100 < sum(1 / role.pace for j in made for role in j.roles) < 200
-    sessions = {door: sum(role.door == door for j in made for role in j.roles) for door in job.LANES}
-    assert all(count <= DEFAULT.lanes.ro.num_init_children // 2 for count in sessions.values())
+    sessions = {
+        endpoint: sum(role.endpoint == endpoint for j in made for role in j.roles) for endpoint in job.ENDPOINTS
+    }
+    assert all(count <= DEFAULT.endpoints.ro.num_init_children // 2 for count in sessions.values())
 
 
 @pytest.mark.parametrize(("is_bounded", "bound"), [(True, 30.0), (False, None)])
 def test_age_of_reads_is_bounded_by_keeper(is_bounded: bool, bound: float | None) -> None:
-    (lane,) = (j for j in all_jobs.made(DEFAULT, is_bounded) if j.name == "read_lane")
-    assert lane.declared.options["bound"] == bound
+    (endpoint,) = (j for j in all_jobs.made(DEFAULT, is_bounded) if j.name == "read_only")
+    assert endpoint.declared.options["bound"] == bound
 
 
-def test_doors_are_the_applications() -> None:
-    access = type("A", (), {"spec": DEFAULT, "lane": lambda _, *words: words, "node": lambda _, *words: words})()
+def test_endpoints_are_the_applications() -> None:
+    access = type("A", (), {"spec": DEFAULT, "endpoint": lambda _, *words: words, "node": lambda _, *words: words})()
     assert run_clients.dsn_of(access, "ro") == ("ro", "app", "app")
     assert run_clients.dsn_of(access, "pg_node2") == ("pg_node2", "app", "app")
 
@@ -236,8 +238,8 @@ def toy_job(act: job.Act) -> job.Job:
 
 
 def staffed(recorder: Recorder) -> run_clients.Crew:
-    """A crew at the default doors."""
-    access = type("A", (), {"spec": DEFAULT, "lane": lambda *_: DSN, "node": lambda *_: DSN})()
+    """A crew at the default endpoints."""
+    access = type("A", (), {"spec": DEFAULT, "endpoint": lambda *_: DSN, "node": lambda *_: DSN})()
     return run_clients.Crew(recorder, access, 7)
 
 

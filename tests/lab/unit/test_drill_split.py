@@ -90,7 +90,7 @@ def test_a_round_that_was_not_judged_or_never_served_again_is_not_sound() -> Non
     assert figures.figures(never, ("kept",), (), (), None, (), (), NODES).problem == "no such process"
 
 
-def test_a_session_that_waited_at_the_door_ends_the_routing() -> None:
+def test_a_session_that_waited_at_the_endpoint_ends_the_routing() -> None:
     """It was begun before the fault, and the new primary's first acknowledgement is its."""
     waited = Attempt(1, "fresh", 9.9, 11.0, Outcome.ACKNOWLEDGED, server="b")
     later = Attempt(2, "kept", 11.5, 11.6, Outcome.ACKNOWLEDGED, server="b")

@@ -87,7 +87,7 @@ def test_nobody_to_be_cut_off_from_is_not_everybody() -> None:
 
 
 def test_nobody_is_a_peer_of_itself() -> None:
-    for of in (peers.etcd, peers.nodes, peers.haproxy, peers.keeper, peers.balanced_lane, peers.other_side):
+    for of in (peers.etcd, peers.nodes, peers.haproxy, peers.keeper, peers.balanced_endpoint, peers.other_side):
         for service in SPEC.addresses():
             assert service not in of(SPEC, service)
     assert [peers.next_node(SPEC, f"pg_node{n}") for n in (1, 2, 3)] == [["pg_node2"], ["pg_node3"], ["pg_node1"]]
@@ -219,7 +219,7 @@ def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.Monk
     links.kernel_lacks.cache_clear()
 
 
-DOOR, RW, POOL = SPEC.haproxy.service, SPEC.lanes.rw.service, SPEC.lanes.pool.service
+ENDPOINT, RW, POOL = SPEC.haproxy.service, SPEC.endpoints.rw.service, SPEC.endpoints.balanced.service
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ DOOR, RW, POOL = SPEC.haproxy.service, SPEC.lanes.rw.service, SPEC.lanes.pool.se
         (lambda g: networks.LeaveNetwork(g, RW), False),
         (lambda g: packets.DropPackets(g, RW, peers.keeper), True),
         (lambda g: packets.DropPackets(g, "pg_node1", peers.haproxy), True),
-        (lambda g: packets.DropPackets(g, DOOR), True),
+        (lambda g: packets.DropPackets(g, ENDPOINT), True),
         (lambda g: networks.LeaveNetwork(g, POOL), True),
     ],
 )

@@ -30,7 +30,7 @@ class Noted(FakeGround):
         super().__init__(status)
         self.config, self.said = config, said
         access = SimpleNamespace(
-            lane=lambda *_: DSN, node=lambda name, role, _: Dsn("127.0.0.1", 5611, role, name), rest_auth=("u", "p")
+            endpoint=lambda *_: DSN, node=lambda name, role, _: Dsn("127.0.0.1", 5611, role, name), rest_auth=("u", "p")
         )
         self.place = SimpleNamespace(spec=ClusterSpec(), access=lambda: access)
 
@@ -211,9 +211,9 @@ def test_only_the_holders_own_lease_is_deleted(monkeypatch: pytest.MonkeyPatch) 
         operator_faults.DeleteLease(on(Noted()), "pg_node1").inject()
 
 
-def test_a_lane_is_reloaded_several_times() -> None:
+def test_an_endpoint_is_reloaded_several_times() -> None:
     fake = Noted()
-    operator_faults.ReloadLane(on(fake), "pgpool_rw").inject()
+    operator_faults.ReloadEndpoint(on(fake), "pgpool_rw").inject()
     assert fake.asked == [("exec", "c_pgpool_rw", "reload.sh")] * 3
 
 

@@ -71,27 +71,27 @@ def test_a_refusal_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatc
         held_sessions.Held().fill(DSN, 5)
 
 
-def test_a_lane_is_full_when_no_child_is_free(made: list[Connection]) -> None:
-    session_faults.FillLane(on(Noted()), "pgpool").inject()
+def test_an_endpoint_is_full_when_no_child_is_free(made: list[Connection]) -> None:
+    session_faults.FillEndpoint(on(Noted()), "pgpool").inject()
     assert len(made) == 3
     assert [session.asked for session in made] == [["SELECT 1"]] * 3
-    with pytest.raises(errors.UserError, match="lane"):
-        session_faults.FillLane(on(Noted()), "pg_node1").inject()
+    with pytest.raises(errors.UserError, match="endpoint"):
+        session_faults.FillEndpoint(on(Noted()), "pg_node1").inject()
 
 
-def lane_of(children: int) -> Noted:
+def endpoint_of(children: int) -> Noted:
     fake = Noted()
-    lanes = SimpleNamespace(**{key: getattr(fake.place.spec.lanes, key) for key in ("rw", "ro", "pool")})
-    lanes.pool = SimpleNamespace(service="pgpool", num_init_children=children)
-    fake.place.spec = SimpleNamespace(lanes=lanes, roles=fake.place.spec.roles)
+    endpoints = SimpleNamespace(**{key: getattr(fake.place.spec.endpoints, key) for key in ("rw", "ro", "balanced")})
+    endpoints.balanced = SimpleNamespace(service="pgpool", num_init_children=children)
+    fake.place.spec = SimpleNamespace(endpoints=endpoints, roles=fake.place.spec.roles)
     return fake
 
 
-def test_a_lane_that_refuses_nobody_or_everybody_is_not_full(
+def test_an_endpoint_that_refuses_nobody_or_everybody_is_not_full(
     made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(errors.EngineFailed, match="took 2 sessions and said nothing"):
-        session_faults.FillLane(on(lane_of(1)), "pgpool").inject()
+        session_faults.FillEndpoint(on(endpoint_of(1)), "pgpool").inject()
     assert len(made) == 2
 
     def refuse(**_: object) -> None:
@@ -99,7 +99,7 @@ def test_a_lane_that_refuses_nobody_or_everybody_is_not_full(
 
     monkeypatch.setattr(psycopg, "connect", refuse)
     with pytest.raises(errors.EngineFailed, match="took 0 sessions and said"):
-        session_faults.FillLane(on(Noted()), "pgpool").inject()
+        session_faults.FillEndpoint(on(Noted()), "pgpool").inject()
 
 
 def test_sessions_that_the_other_side_has_given_up_fill_nothing(
@@ -110,7 +110,7 @@ def test_sessions_that_the_other_side_has_given_up_fill_nothing(
 
     monkeypatch.setattr(Connection, "execute", gone)
     with pytest.raises(errors.Unreachable, match="closed the connection"):
-        session_faults.FillLane(on(Noted()), "pgpool").inject()
+        session_faults.FillEndpoint(on(Noted()), "pgpool").inject()
     assert made
 
 
@@ -138,7 +138,7 @@ def test_cancelling_counts_only_if_a_commit_waited(made: list[Connection]) -> No
     assert "SyncRep" in "".join(made[0].asked)
 
 
-def test_all_sessions_but_the_balanced_lanes_are_ended(made: list[Connection]) -> None:
+def test_all_sessions_but_the_balanced_endpoints_are_ended(made: list[Connection]) -> None:
     session_faults.EndSessions(on(Noted()), "pg_node1").inject()
     assert made[0].asked[-1].endswith("usename = 'app' AND client_addr IS DISTINCT FROM '10.8.0.20'")
 

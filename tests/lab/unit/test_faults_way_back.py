@@ -38,9 +38,9 @@ VICTIMS = {
     Target.ETCD_FOLLOWER: ("etcd2",),
     Target.ETCD_FOLLOWERS: ("etcd2", "etcd3"),
     Target.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
-    Target.RW_LANE: ("pgpool_rw",),
-    Target.RO_LANE: ("pgpool_ro",),
-    Target.POOL_LANE: ("pgpool",),
+    Target.RW_ENDPOINT: ("pgpool_rw",),
+    Target.RO_ENDPOINT: ("pgpool_ro",),
+    Target.POOL_ENDPOINT: ("pgpool",),
     Target.HAPROXY: ("haproxy_pgpool",),
     Target.KEEPER: ("keeper",),
 }

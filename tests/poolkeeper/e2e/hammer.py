@@ -1,4 +1,4 @@
-"""Hammers a lane with write-then-read and says, construct by construct, what came of it.
+"""Hammers an endpoint with write-then-read and says, construct by construct, what came of it.
 
 A construct is a few statements with what each must give (`constructs.py`), run in its own session, once a protocol.
 `ReplayPaused` is the planted fault: the standbys keep receiving WAL but show none of it, so that a read of one's own
@@ -23,7 +23,7 @@ import psycopg
 SIMPLE, EXTENDED, PREPARED = "simple", "extended", "prepared"
 PROTOCOLS = (SIMPLE, EXTENDED, PREPARED)
 CONNECT_TRIES = 60
-LAG_LIMIT = 400_000  # bytes; well below the lane's delay_threshold, above which Pgpool itself avoids the standby
+LAG_LIMIT = 400_000  # bytes; well below the endpoint's delay_threshold, above which Pgpool itself avoids the standby
 HOLD_TRIES = 20
 Connection = psycopg.Connection[Any]
 _keys = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 1_000)
@@ -32,7 +32,7 @@ _keys = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 1_000)
 class Cluster(Protocol):
     """The part of the `cluster` fixture that the hammer uses."""
 
-    def dsn(self, door: str, role: str = "app", dbname: str | None = None) -> str:
+    def dsn(self, endpoint: str, role: str = "app", dbname: str | None = None) -> str:
         """A libpq connection string."""
 
 
@@ -161,9 +161,9 @@ class ReplayPaused:
     """Stops replay on every standby while the block runs, and lets it catch up when it grows too old."""
 
     def __init__(self, cluster: Cluster) -> None:
-        doors = [psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) for i in (1, 2, 3)]
-        self.standbys = [node for node in doors if reads_from_standby(node)]
-        (self.primary,) = (node for node in doors if node not in self.standbys)
+        endpoints = [psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) for i in (1, 2, 3)]
+        self.standbys = [node for node in endpoints if reads_from_standby(node)]
+        (self.primary,) = (node for node in endpoints if node not in self.standbys)
 
     def __enter__(self) -> ReplayPaused:
         self.catch_up()

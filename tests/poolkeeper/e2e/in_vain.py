@@ -1,4 +1,4 @@
-"""Clients of the read-only lane that do whatever a client can do to write, and must never succeed."""
+"""Clients of the read-only endpoint that do whatever a client can do to write, and must never succeed."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Journal:
 
 
 def pool_view(cluster: Cluster) -> dict[str, pcp.PcpNode]:
-    """The balanced lane's backends as its Pgpool-II has them; none while it does not answer."""
+    """The balanced endpoint's backends as its Pgpool-II has them; none while it does not answer."""
 
     async def look(session: pcp.Session) -> dict[str, pcp.PcpNode]:
         return {node.hostname: node for node in await session.nodes()}
@@ -78,7 +78,7 @@ def _with_pool(cluster: Cluster, act: Callable[[pcp.Session], Awaitable[T]]) -> 
     spec = cluster.place.spec
 
     async def converse() -> T:
-        address, password = str(spec.lanes.pool.address), cluster.secret("pcp")
+        address, password = str(spec.endpoints.balanced.address), cluster.secret("pcp")
         session = await pcp.connect(address, spec.pgpool.pcp_port, spec.roles.pcp, password, SECONDS)
         try:
             return await act(session)
@@ -184,7 +184,7 @@ def heal(cluster: Cluster) -> None:
 
 
 def inner_dsn(cluster: Cluster) -> str:
-    """Straight to HAProxy's inner port of the read-only lane, where every session is a new one."""
+    """Straight to HAProxy's inner port of the read-only endpoint, where every session is a new one."""
     spec = cluster.place.spec
     where = f"host={spec.haproxy.address} port={spec.haproxy.standby_port}"
     return f"{where} user={spec.roles.app} password={cluster.secret('app')} dbname={spec.roles.app_database}"

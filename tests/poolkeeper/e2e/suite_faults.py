@@ -108,7 +108,7 @@ def detach(cluster: Cluster, index: int) -> None:
         f"PCPPASSFILE=/tmp/pcppass pcp_detach_node -h 127.0.0.1 -p {port} -U {user} -w -n {index}; "
         "ended=$?; rm /tmp/pcppass; exit $ended"
     )
-    cluster.docker("exec", cluster.container(spec.lanes.pool.service), "sh", "-c", script)
+    cluster.docker("exec", cluster.container(spec.endpoints.balanced.service), "sh", "-c", script)
 
 
 def wait_until(cluster: Cluster, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:

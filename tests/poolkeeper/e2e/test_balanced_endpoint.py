@@ -1,6 +1,6 @@
-"""What the three lanes promise (docs/lanes.md), hammered on a live cluster.
+"""What the three endpoints promise (docs/endpoints.md), hammered on a live cluster.
 
-The balanced lane is hammered with replay paused on the standbys and from sessions whose reads go to a standby, so that
+The balanced endpoint is hammered with replay paused on the standbys and from sessions whose reads go to a standby, so that
 a read of one's own write in the wrong place fails every time. `BROKEN` names what Pgpool-II 4.6.1 can't do by any
 setting: those tests fail when it begins to work, so that the document stays true.
 """
@@ -63,7 +63,7 @@ BROKEN: dict[str, str] = {
     "view on a writing function": "25006",
     "client: copy out of a function": "25006",
     "client: copy out of a cte": "25006",
-    # A bug of Pgpool-II 4.6.1 in every lane: the child crashes.
+    # A bug of Pgpool-II 4.6.1 in every endpoint: the child crashes.
     "client: copy out extended": "lost",
 }
 EVERYWHERE_BROKEN = {"client: copy out extended"}
@@ -141,7 +141,7 @@ def test_the_planted_fault_shows(laid_out: Cluster, paused: ReplayPaused) -> Non
             reader.key = writer.key
             reader.step(NONE)
 
-    outcome = paused.hold(lambda: attempt(laid_out.dsn("pool"), "stale", unseen_by_others, on_standby=True))
+    outcome = paused.hold(lambda: attempt(laid_out.dsn("balanced"), "stale", unseen_by_others, on_standby=True))
     assert outcome.verdict == "ok", outcome
 
 
@@ -149,17 +149,17 @@ def test_the_planted_fault_shows(laid_out: Cluster, paused: ReplayPaused) -> Non
 def test_balanced_session_reads_what_it_wrote(laid_out: Cluster, paused: ReplayPaused, name: str) -> None:
     """Each construct gives through 9999 what PostgreSQL gives, in each protocol."""
     for protocol in protocols_of(name):
-        dsn, construct = laid_out.dsn("pool"), CONSTRUCTS[name]
+        dsn, construct = laid_out.dsn("balanced"), CONSTRUCTS[name]
         outcome = paused.hold(lambda d=dsn, c=construct, p=protocol: attempt(d, name, c, p, on_standby=True))
         assert outcome.verdict == "ok", outcome
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_the_balanced_lane_cannot_do(laid_out: Cluster, paused: ReplayPaused, name: str) -> None:
-    """Documented as broken in docs/lanes.md: should one of these begin to work, take it out there and here."""
+def test_what_the_balanced_endpoint_cannot_do(laid_out: Cluster, paused: ReplayPaused, name: str) -> None:
+    """Documented as broken in docs/endpoints.md: should one of these begin to work, take it out there and here."""
     seen: list[str] = []
     while len(seen) < BREAKS_WITHIN and set(seen) <= {"ok"}:
-        attempt_once = lambda: attempt(laid_out.dsn("pool"), name, CONSTRUCTS[name], on_standby=True)  # noqa: E731
+        attempt_once = lambda: attempt(laid_out.dsn("balanced"), name, CONSTRUCTS[name], on_standby=True)  # noqa: E731
         seen.append(paused.hold(attempt_once).verdict)
     allowed = {BROKEN[name], "ok"} if name in BY_CHANCE else {BROKEN[name]}
     assert seen[-1] in allowed, f"{name} works now, or breaks in another way: {seen}"
@@ -169,7 +169,7 @@ def test_what_the_balanced_lane_cannot_do(laid_out: Cluster, paused: ReplayPause
 def test_a_new_role_is_not_known_to_the_standby(laid_out: Cluster, paused: ReplayPaused, protocol: str) -> None:
     """SET ROLE goes to two nodes, and one of them does not know the role yet: the session is lost."""
     steps = script(["CREATE ROLE r:k", "SET ROLE r:k"])
-    dsn = laid_out.dsn("pool", "superuser", "app")
+    dsn = laid_out.dsn("balanced", "superuser", "app")
     outcome = paused.hold(lambda: attempt(dsn, "new role", steps, protocol, on_standby=True))
     with psycopg.connect(laid_out.dsn("rw", "superuser", "app"), autocommit=True) as connection:
         for (role,) in connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname ~ '^r\d+$'").fetchall():
@@ -180,7 +180,7 @@ def test_a_new_role_is_not_known_to_the_standby(laid_out: Cluster, paused: Repla
 def test_hammered_at_once_from_several_sessions(laid_out: Cluster) -> None:
     """What holds alone holds in a crowd, with replay running and connections coming from Pgpool's cache."""
     crowd = {name: CONSTRUCTS[name] for name in HOLDING if protocols_of(name) == PROTOCOLS}
-    counts = hammer(laid_out.dsn("pool"), crowd, seconds=4, sessions=4)
+    counts = hammer(laid_out.dsn("balanced"), crowd, seconds=4, sessions=4)
     allowed = {key for key in counts if key == "ok" or key.startswith("40001")}  # serializable may have to retry
     assert counts.keys() == allowed, counts
     assert counts["ok"] > 50, counts
@@ -190,12 +190,12 @@ def test_reads_are_spread_over_all_nodes(laid_out: Cluster) -> None:
     """Sessions that only read still share the three nodes, by their address and by Pgpool's own count."""
 
     def selects() -> list[int]:
-        with psycopg.connect(laid_out.dsn("pool"), autocommit=True) as connection:
+        with psycopg.connect(laid_out.dsn("balanced"), autocommit=True) as connection:
             return [int(row[8]) for row in connection.execute("SHOW pool_nodes").fetchall()]
 
     before, served = selects(), Counter[str]()
     for _ in range(60):
-        with session(laid_out.dsn("pool")) as reader:
+        with session(laid_out.dsn("balanced")) as reader:
             reader.step("SELECT v FROM hammer.t WHERE id = 1 --> seed")
             served[reader.run("SELECT inet_server_addr()")] += 1
     grown = [after - count for after, count in zip(selects(), before, strict=True)]
@@ -209,7 +209,7 @@ def test_a_redefined_function_is_noticed(laid_out: Cluster) -> None:
     call = script(["SELECT hammer.redefined() > 0 --> True"])
 
     def verdict() -> str:
-        return attempt(laid_out.dsn("pool"), "redefined", call, on_standby=True).verdict
+        return attempt(laid_out.dsn("balanced"), "redefined", call, on_standby=True).verdict
 
     with psycopg.connect(laid_out.dsn("rw"), autocommit=True) as connection, ReplayPaused(laid_out) as replay:
         connection.execute(define + "STABLE AS 'SELECT 1::bigint'")
@@ -224,13 +224,13 @@ def test_a_redefined_function_is_noticed(laid_out: Cluster) -> None:
 def test_users_do_not_mix(laid_out: Cluster) -> None:
     """Two users in turn, on connections out of the cache: each is himself."""
     for role, user in [("app", "app"), ("superuser", "postgres")] * 8:
-        with session(laid_out.dsn("pool", role, "app")) as current:
+        with session(laid_out.dsn("balanced", role, "app")) as current:
             current.step(f"SELECT current_user || session_user --> {user}{user}")
             current.step(NONE)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_read_write_lane_is_postgresql(laid_out: Cluster, name: str) -> None:
+def test_read_write_endpoint_is_postgresql(laid_out: Cluster, name: str) -> None:
     """5100 gives what PostgreSQL gives, in every construct; bar the crash that all Pgpools share."""
     for protocol in protocols_of(name)[::2]:  # simple and prepared
         outcome = attempt(laid_out.dsn("rw"), name, CONSTRUCTS[name], protocol)
@@ -238,7 +238,7 @@ def test_read_write_lane_is_postgresql(laid_out: Cluster, name: str) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_read_only_lane_refuses(laid_out: Cluster, write: str) -> None:
+def test_read_only_endpoint_refuses(laid_out: Cluster, write: str) -> None:
     """Every write through 5101 fails with 25006, said by the server; the session lives on."""
     for protocol in (SIMPLE, PREPARED) if ";" not in write else (SIMPLE,):
         steps = script([f"{write} !!> 25006", "ROLLBACK", "SELECT v FROM hammer.t WHERE id = 1 --> seed"])

@@ -33,7 +33,7 @@ def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
 def answer(cluster: Cluster) -> str:
     """Of one new session through 9999: "" if it is let in, else why not."""
     try:
-        with psycopg.connect(cluster.dsn("pool"), connect_timeout=15) as session:
+        with psycopg.connect(cluster.dsn("balanced"), connect_timeout=15) as session:
             session.execute("SELECT 1")
     except psycopg.Error as e:
         return str(e)
@@ -63,8 +63,8 @@ def open_files(pid: int) -> set[str]:
 
 
 def contradict(cluster: Cluster, node: str) -> None:
-    """A child of the balanced lane is still connecting to this node while it is detached, and gets through then."""
-    ground, service = Ground(cluster.place), cluster.place.spec.lanes.pool.service
+    """A child of the balanced endpoint is still connecting to this node while it is detached, and gets through then."""
+    ground, service = Ground(cluster.place), cluster.place.spec.endpoints.balanced.service
     address = str(cluster.place.spec.addresses()[node])
     cut = DropPackets(ground, service, [address])
     cut.aim()
@@ -80,14 +80,16 @@ def contradict(cluster: Cluster, node: str) -> None:
         late.join(30)
 
 
-def test_a_lane_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
+def test_an_endpoint_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
     """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
     spec = cluster.place.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:
         cluster.ok("switchover")
         cluster.wait_healthy()
-    cluster.docker("restart", cluster.container(spec.lanes.pool.service))  # so that no child has a pooled connection
+    cluster.docker(
+        "restart", cluster.container(spec.endpoints.balanced.service)
+    )  # so that no child has a pooled connection
     cluster.wait_healthy()
     journal = keeping.Journal(cluster)
     cluster.docker("stop", keeper)

@@ -44,21 +44,23 @@ def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
     keeping.heal(cluster)
 
 
-def connect(cluster: Cluster, door: str, timeout: int = 20) -> Connection:
-    """A session of a door, each statement by itself."""
-    return psycopg.connect(f"{cluster.dsn(door)} connect_timeout={timeout}", autocommit=True)
+def connect(cluster: Cluster, endpoint: str, timeout: int = 20) -> Connection:
+    """A session of an endpoint, each statement by itself."""
+    return psycopg.connect(f"{cluster.dsn(endpoint)} connect_timeout={timeout}", autocommit=True)
 
 
-def tell_door(cluster: Cluster, command: str) -> str:
+def tell_endpoint(cluster: Cluster, command: str) -> str:
     """A command of HAProxy's runtime API; its answer."""
-    door = cluster.place.spec.haproxy
-    (said,) = asyncio.run(haproxy_runtime.send(str(door.address), door.runtime_port, (command,), keeping.SECONDS))
+    endpoint = cluster.place.spec.haproxy
+    (said,) = asyncio.run(
+        haproxy_runtime.send(str(endpoint.address), endpoint.runtime_port, (command,), keeping.SECONDS)
+    )
     return said
 
 
-def limit(cluster: Cluster, door: str) -> int:
-    """How many sessions HAProxy gives a door at once."""
-    rows = csv.DictReader(io.StringIO(tell_door(cluster, f"show stat {door} 1 -1").removeprefix("# ")))
+def limit(cluster: Cluster, endpoint: str) -> int:
+    """How many sessions HAProxy gives an endpoint at once."""
+    rows = csv.DictReader(io.StringIO(tell_endpoint(cluster, f"show stat {endpoint} 1 -1").removeprefix("# ")))
     return int(next(rows)["slim"])
 
 
@@ -131,9 +133,9 @@ def copied_rows(session: Connection, table: str) -> int:
 
 
 def test_no_pgpool_stands_between(cluster: Cluster) -> None:
-    """The lanes work with every Pgpool-II stopped, and a session is a server process of its own."""
+    """The endpoints work with every Pgpool-II stopped, and a session is a server process of its own."""
     spec = cluster.place.spec
-    services = [cluster.container(service) for service in spec.lane_by_service()]
+    services = [cluster.container(service) for service in spec.endpoint_by_service()]
     cluster.docker("stop", "--time", "5", *services)
     try:
         with connect(cluster, WRITES) as one, connect(cluster, WRITES) as two, connect(cluster, READS) as three:
@@ -169,7 +171,7 @@ def vain_clients(cluster: Cluster, count: int) -> list[in_vain.InVain]:
     return clients
 
 
-def test_no_session_of_the_read_only_lane_writes_through_a_switchover(cluster: Cluster) -> None:
+def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluster: Cluster) -> None:
     """To the very node that sessions read from."""
     with connect(cluster, "rw") as session:
         session.execute("DROP TABLE IF EXISTS in_vain")
@@ -247,8 +249,8 @@ def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: Cluster) -> Non
 def writes_elsewhere(cluster: Cluster, former: str) -> bool:
     """Does a node other than the former primary accept writes, by its own word?"""
     others = (f"node{i}" for i, node in enumerate(cluster.place.spec.nodes, start=1) if node.name != former)
-    for door in others:
-        with contextlib.suppress(psycopg.Error), connect(cluster, door, 2) as session:
+    for endpoint in others:
+        with contextlib.suppress(psycopg.Error), connect(cluster, endpoint, 2) as session:
             if session.execute("SELECT pg_is_in_recovery()").fetchall() == [(False,)]:
                 return True
     return False
@@ -286,17 +288,19 @@ def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluste
         wait_for(lambda: not readers(cluster.dsn(READS))[primary], "readers on standbys alone")
 
 
-def is_answered(cluster: Cluster, door: str, seconds: float) -> bool:
+def is_answered(cluster: Cluster, endpoint: str, seconds: float) -> bool:
     """Does the server say a word to a new client? A bare socket, for psycopg keeps that of an attempt it gave up."""
     spec = cluster.place.spec
-    with socket.create_connection((client_files.client_host(spec), client_files.doors(spec)[door]), seconds) as client:
+    with socket.create_connection(
+        (client_files.client_host(spec), client_files.endpoints(spec)[endpoint]), seconds
+    ) as client:
         client.sendall(SSL_REQUEST)
         return bool(select.select([client], [], [], seconds)[0])
 
 
-def test_a_full_lane_lets_the_next_client_wait(cluster: Cluster) -> None:
-    """It is served when one ends; other doors are not full with it."""
-    with declared(cluster, (r"(\[lanes\.direct_rw\]\nport = \d+\nmax_sessions = )0", r"\g<1>2")):
+def test_a_full_endpoint_lets_the_next_client_wait(cluster: Cluster) -> None:
+    """It is served when one ends; other endpoints are not full with it."""
+    with declared(cluster, (r"(\[endpoints\.direct_rw\]\nport = \d+\nmax_sessions = )0", r"\g<1>2")):
         wait_for(lambda: limit(cluster, WRITES) == 2, "HAProxy's new worker")
         one, two = connect(cluster, WRITES), connect(cluster, WRITES)
         try:
@@ -312,18 +316,18 @@ def test_a_full_lane_lets_the_next_client_wait(cluster: Cluster) -> None:
 
 @pytest.mark.timeout(300)
 def test_off_and_on_again(cluster: Cluster) -> None:
-    """Without a port there is no door; a file that does not speak of the lanes gets them by `up`, HAProxy made anew."""
+    """Without a port there is no endpoint; a file that does not speak of the endpoints gets them by `up`, HAProxy made anew."""
     spec, haproxy = cluster.place.spec, cluster.container(cluster.place.spec.haproxy.service)
-    ports = {key: lane.port for key, lane in spec.direct_lanes().items()}
+    ports = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
     assert set(ports) == {WRITES, READS}
     before = {name: found.identity for name, found in compose.containers(spec.name).items()}
     with declared(cluster, *((rf"^port = {port}$", "port = 0") for port in ports.values())):
-        assert cluster.place.spec.direct_lanes() == {}
+        assert cluster.place.spec.direct_endpoints() == {}
         published = cluster.docker("port", haproxy)
         assert not any(f":{port}" in published for port in ports.values())
         assert cluster.run("test", "--only", "18").returncode != 0
-        with declared(cluster, (r"^\[lanes\.direct_rw\].*?(?=^# ── HAProxy)", "")):
-            assert {key: lane.port for key, lane in cluster.place.spec.direct_lanes().items()} == ports
+        with declared(cluster, (r"^\[endpoints\.direct_rw\].*?(?=^# ── HAProxy)", "")):
+            assert {key: endpoint.port for key, endpoint in cluster.place.spec.direct_endpoints().items()} == ports
             connect(cluster, WRITES).close()
             connect(cluster, READS).close()
     after = {name: found.identity for name, found in compose.containers(spec.name).items()}
@@ -335,10 +339,10 @@ def test_a_user_needs_nothing_more(cluster: Cluster) -> None:
     name, password = "e2e_direct", "a Password-3"
     cluster.ok("user", "add", name, "--database", name, "--password-stdin", stdin=password)
     try:
-        for door in (WRITES, READS):
-            where = re.sub(r" user=.*", "", cluster.dsn(door))
+        for endpoint in (WRITES, READS):
+            where = re.sub(r" user=.*", "", cluster.dsn(endpoint))
             login = {"user": name, "dbname": name, "connect_timeout": 5}
-            wait_for(functools.partial(can_log_in, where, login, password), f"a login at {door}")
+            wait_for(functools.partial(can_log_in, where, login, password), f"a login at {endpoint}")
             assert not can_log_in(where, login, "wrong")
     finally:
         cluster.ok("user", "drop", name, "--database", name, "--yes")
@@ -353,12 +357,12 @@ def can_log_in(where: str, login: dict[str, Any], password: str) -> bool:
     return True
 
 
-def test_the_suite_sees_a_closed_door(cluster: Cluster) -> None:
-    """Direct Lanes: one of the doors is shut while the primary answers; the other one is judged by itself."""
-    expect(run(cluster.target(), 18), direct_lanes=PASS)
-    tell_door(cluster, f"disable frontend {WRITES}")
+def test_the_suite_sees_a_closed_endpoint(cluster: Cluster) -> None:
+    """Direct Endpoints: one of the endpoints is shut while the primary answers; the other one is judged by itself."""
+    expect(run(cluster.target(), 18), direct_endpoints=PASS)
+    tell_endpoint(cluster, f"disable frontend {WRITES}")
     try:
         found = run(cluster.target(), 18)
     finally:
-        tell_door(cluster, f"enable frontend {WRITES}")
-    expect(found, direct_lanes__direct_rw=FAIL, direct_lanes__direct_ro=PASS)
+        tell_endpoint(cluster, f"enable frontend {WRITES}")
+    expect(found, direct_endpoints__direct_rw=FAIL, direct_endpoints__direct_ro=PASS)

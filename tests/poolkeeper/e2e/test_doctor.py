@@ -24,7 +24,7 @@ OF_THE_MACHINE = {"machine.processors", "machine.memory", "machine.out_of_memory
 # What earlier tests of the session may have left in counters, or move for a moment.
 OF_THE_PAST = {
     *("postgresql.checkpoints", "postgresql.cache", "postgresql.deadlocks"),
-    *("lanes.pairs", "lanes.reuse", "replication.lag", "vacuum.dead_rows"),
+    *("endpoints.pairs", "endpoints.reuse", "replication.lag", "vacuum.dead_rows"),
 }
 
 
@@ -100,31 +100,31 @@ def _count(dsn: str) -> None:
         session.execute("SELECT count(*) FROM locked")
 
 
-def test_it_sees_a_full_lane_and_who_waits_at_its_door(cluster: Cluster) -> None:
-    """As many sessions as the door lets in; then one more, which waits."""
-    dsn, lane = cluster.dsn("rw"), cluster.place.spec.lanes.rw
+def test_it_sees_a_full_endpoint_and_who_waits_at_its_endpoint(cluster: Cluster) -> None:
+    """As many sessions as the endpoint lets in; then one more, which waits."""
+    dsn, endpoint = cluster.dsn("rw"), cluster.place.spec.endpoints.rw
     with contextlib.ExitStack() as held:
-        for _ in range(lane.num_init_children - 2):
+        for _ in range(endpoint.num_init_children - 2):
             held.enter_context(psycopg.connect(dsn, connect_timeout=20))
-        caught = wait_for_limit(cluster, "lanes.sessions", "rw")
-        assert caught["key"] == "lanes.rw.num_init_children"
+        caught = wait_for_limit(cluster, "endpoints.sessions", "rw")
+        assert caught["key"] == "endpoints.rw.num_init_children"
         waiter = threading.Thread(target=_connect, args=(dsn,))
         waiter.start()
         wait_for_limit(cluster, "haproxy.queue", "rw")
     waiter.join(timeout=60)
 
 
-def test_it_sees_a_full_direct_lane(cluster: Cluster) -> None:
-    """As many sessions as its door lets in; who comes then waits in the kernel, and HAProxy's queue is empty."""
+def test_it_sees_a_full_direct_endpoint(cluster: Cluster) -> None:
+    """As many sessions as its endpoint lets in; who comes then waits in the kernel, and HAProxy's queue is empty."""
     dsn, sessions = cluster.dsn("direct_rw"), cluster.place.spec.direct_sessions()["direct_rw"]
     with contextlib.ExitStack() as held:
         for _ in range(sessions):
             held.enter_context(psycopg.connect(dsn, connect_timeout=20))
         caught = wait_for_limit(cluster, "haproxy.queue", "direct_rw")
-        assert (caught["figure"], caught["key"]) == ("0 free", "lanes.direct_rw.max_sessions")
-        wait_for_limit(cluster, "lanes.sessions", "direct_rw")
+        assert (caught["figure"], caught["key"]) == ("0 free", "endpoints.direct_rw.max_sessions")
+        wait_for_limit(cluster, "endpoints.sessions", "direct_rw")
     _, judgements = look(cluster)
-    assert {("haproxy.queue", "direct_ro"), ("lanes.sessions", "direct_ro")} <= of(judgements, "pass")
+    assert {("haproxy.queue", "direct_ro"), ("endpoints.sessions", "direct_ro")} <= of(judgements, "pass")
 
 
 def _connect(dsn: str) -> None:
@@ -134,15 +134,15 @@ def _connect(dsn: str) -> None:
 
 
 def test_it_sees_more_pairs_than_a_process_keeps(cluster: Cluster) -> None:
-    database, most = cluster.place.spec.roles.app_database, cluster.place.spec.lanes.rw.max_pool
+    database, most = cluster.place.spec.roles.app_database, cluster.place.spec.endpoints.rw.max_pool
     pairs = [(role, name) for role in ("app", "superuser", "check") for name in (database, "postgres")]
     assert len(pairs) - 1 > most, "this needs more pairs than max_pool, without that of the checks"
     with contextlib.ExitStack() as held:
         for role, name in pairs:
             session = held.enter_context(psycopg.connect(cluster.dsn("rw", role, name), autocommit=True))
             session.execute("SELECT 1")
-        caught = wait_for_limit(cluster, "lanes.pairs", "rw")
-    assert caught["key"] == "lanes.rw.max_pool"
+        caught = wait_for_limit(cluster, "endpoints.pairs", "rw")
+    assert caught["key"] == "endpoints.rw.max_pool"
 
 
 def test_it_sees_a_table_that_nobody_vacuums(cluster: Cluster) -> None:
@@ -197,7 +197,7 @@ def test_what_tune_writes_is_what_up_applies(cluster: Cluster) -> None:
         cluster.ok(*asked, "--write")
         spec = cluster.place.spec
         assert rules.broken_rules(spec) == []
-        assert spec.lanes.rw.num_init_children == 42
+        assert spec.endpoints.rw.num_init_children == 42
         assert spec.direct_sessions() == {"direct_rw": 40, "direct_ro": 10}
         assert [line for line in before.split("\n") if line.startswith("#")] == [
             line for line in path.read_text().split("\n") if line.startswith("#")

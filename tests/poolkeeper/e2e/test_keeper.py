@@ -50,7 +50,7 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: Cluster) -> None:
     """It comes back with no memory while roles move, and is given the right view before the old node is back."""
     former = cluster.primary()
     with keeping.killed(cluster, former):
-        cluster.docker("restart", "--time", "0", cluster.container(cluster.place.spec.lanes.pool.service))
+        cluster.docker("restart", "--time", "0", cluster.container(cluster.place.spec.endpoints.balanced.service))
         primary = keeping.new_primary(cluster, former)
         wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
         wait_for(lambda: keeping.pool_view(cluster)[former].status == "down", "the dead node to be down in it", 20)

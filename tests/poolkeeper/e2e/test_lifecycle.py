@@ -56,12 +56,12 @@ def test_up_again_changes_nothing(cluster: Cluster) -> None:
 
 
 def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
-    """Names, addresses, lanes and roles are the declared ones; status says healthy with exit code 0."""
+    """Names, addresses, endpoints and roles are the declared ones; status says healthy with exit code 0."""
     done = cluster.run("status", "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["level"]) == (0, "healthy")
     assert set(document["containers"]) == set(cluster.place.spec.addresses())
-    roles = {key: seen["in_recovery"] for key, seen in document["lanes"].items() if key != "pool"}
+    roles = {key: seen["in_recovery"] for key, seen in document["endpoints"].items() if key != "balanced"}
     assert roles == {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
     assert set(document["versions"]) == {"PostgreSQL", "Patroni", "Pgpool-II", "HAProxy", "etcd"}
     assert "unknown" not in document["versions"].values()
@@ -101,9 +101,9 @@ def test_every_hop_is_scram(cluster: Cluster) -> None:
     assert verifiers
     assert all(v.startswith("SCRAM-SHA-256$") for (v,) in verifiers)
     assert methods == [("scram-sha-256",)]
-    for door in ("rw", "ro", "direct_rw", "direct_ro", "pool", "node1", "node2", "node3"):
+    for endpoint in ("rw", "ro", "direct_rw", "direct_ro", "balanced", "node1", "node2", "node3"):
         with pytest.raises(psycopg.OperationalError, match=r"password|SCRAM|authentication"):
-            psycopg.connect(cluster.dsn(door).replace(cluster.secret("app"), "wrong"))
+            psycopg.connect(cluster.dsn(endpoint).replace(cluster.secret("app"), "wrong"))
 
 
 def test_processes_are_not_root(cluster: Cluster) -> None:
@@ -146,8 +146,8 @@ def test_reloadable_parameter_is_applied_without_a_restart(edited: Cluster) -> N
     before = identities(edited)
     edit(edited, r"^log_min_duration_statement = .*$", 'log_min_duration_statement = "2s"')
     edited.ok("up")
-    for door in ("node1", "node2", "node3"):
-        with psycopg.connect(edited.dsn(door)) as session:
+    for endpoint in ("node1", "node2", "node3"):
+        with psycopg.connect(edited.dsn(endpoint)) as session:
             assert session.execute("SHOW log_min_duration_statement").fetchall() == [("2s",)]
     assert identities(edited) == before
 
@@ -157,22 +157,22 @@ def test_restart_parameter_restarts_postgres_in_place(edited: Cluster) -> None:
     before, primary = identities(edited), edited.primary()
     edit(edited, r"^shared_buffers = .*$", 'shared_buffers = "96MB"')
     edited.ok("up")
-    for door in ("node1", "node2", "node3"):
-        with psycopg.connect(edited.dsn(door)) as session:
+    for endpoint in ("node1", "node2", "node3"):
+        with psycopg.connect(edited.dsn(endpoint)) as session:
             assert session.execute("SHOW shared_buffers").fetchall() == [("96MB",)]
     assert identities(edited) == before
     assert edited.primary() == primary
 
 
-def test_lane_and_door_are_changed_alone(edited: Cluster) -> None:
-    """A pool size restarts only that lane's Pgpool; a timeout of HAProxy is a reload that keeps an open session."""
+def test_endpoint_and_endpoint_are_changed_alone(edited: Cluster) -> None:
+    """A pool size restarts only that endpoint's Pgpool; a timeout of HAProxy is a reload that keeps an open session."""
     before = identities(edited)
     with psycopg.connect(edited.dsn("rw"), autocommit=True) as session:
         edit(edited, r"^queue_timeout_ms = .*$", "queue_timeout_ms = 20000")
         edited.ok("up")
         assert session.execute("SELECT 1").fetchall() == [(1,)]
     assert identities(edited) == before
-    edit(edited, r"(?s)(\[lanes\.ro\].*?num_init_children = )\d+(?=.*\[lanes\.pool\])", r"\g<1>16")
+    edit(edited, r"(?s)(\[endpoints\.ro\].*?num_init_children = )\d+(?=.*\[endpoints\.balanced\])", r"\g<1>16")
     edited.ok("up")
     changed = {service for service, seen in identities(edited).items() if seen != before[service]}
     assert changed == {"pgpool_ro"}
@@ -272,9 +272,16 @@ def test_reports_of_the_suite(cluster: Cluster) -> None:
 def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
     """The suite runs against a cluster that is only known by its connection strings, without our own promises."""
     words = ["test", "--json", "--reports", "elsewhere"]
-    names = {"pool": "pool", "rw": "rw", "ro": "ro", "pg_node1": "node1", "pg_node2": "node2", "pg_node3": "node3"}
-    for name, door in names.items():
-        words += ["--dsn", f"{name}={cluster.dsn(door, 'superuser', 'app')}"]
+    names = {
+        "balanced": "balanced",
+        "rw": "rw",
+        "ro": "ro",
+        "pg_node1": "node1",
+        "pg_node2": "node2",
+        "pg_node3": "node3",
+    }
+    for name, endpoint in names.items():
+        words += ["--dsn", f"{name}={cluster.dsn(endpoint, 'superuser', 'app')}"]
     spec = cluster.place.spec
     stats = f"http://{spec.haproxy.stats_user}:{cluster.secret('stats')}@127.0.0.1:{spec.haproxy.stats_port}/"
     done = cluster.run(*words, "--stats", stats)

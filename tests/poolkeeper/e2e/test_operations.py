@@ -50,7 +50,7 @@ def started(cluster: Cluster, *names: str) -> dict[str, Any]:
 
 
 class Writer:
-    """A client that writes numbers through the read-write door, each on a fresh connection, until it is stopped."""
+    """A client that writes numbers through the read-write endpoint, each on a fresh connection, until it is stopped."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.acknowledged: list[int] = []

@@ -127,7 +127,7 @@ def test_stale_standby_serves_no_reads(lenient: Cluster) -> None:
 
 
 def is_reader(cluster: Cluster, node: str) -> bool:
-    """May HAProxy give it a session of the lane?"""
-    door = cluster.place.spec.haproxy
-    servers = asyncio.run(haproxy_runtime.servers(str(door.address), door.runtime_port, keeping.SECONDS))
+    """May HAProxy give it a session of the endpoint?"""
+    endpoint = cluster.place.spec.haproxy
+    servers = asyncio.run(haproxy_runtime.servers(str(endpoint.address), endpoint.runtime_port, keeping.SECONDS))
     return any(s.is_usable for s in servers if (s.proxy, s.server) == (proxies.STANDBYS, node))

@@ -14,7 +14,7 @@ import pytest
 from tests.clusters import Cluster
 from tests.poolkeeper.e2e.user_probe import (
     DATABASE,
-    LANES,
+    ENDPOINTS,
     NAME,
     OTHER,
     PASSWORD,
@@ -72,8 +72,8 @@ def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(clust
         assert "SCRAM-SHA-256$" not in text
     with log_in(cluster, "rw", PASSWORD, DATABASE) as session:
         session.execute("CREATE TABLE mine (id int)")
-    for lane in LANES:
-        with log_in(cluster, lane, PASSWORD, DATABASE) as session:
+    for endpoint in ENDPOINTS:
+        with log_in(cluster, endpoint, PASSWORD, DATABASE) as session:
             assert session.execute("SELECT current_user").fetchone() == (NAME,)
     with log_in(cluster, "ro", PASSWORD, DATABASE) as session, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         session.execute("CREATE TABLE refused (id int)")
@@ -110,11 +110,11 @@ def logs_of(cluster: Cluster, container: str) -> str:
 @pytest.mark.usefixtures("added")
 def test_changed_password_replaces_the_former_one(cluster: Cluster) -> None:
     """A session that is open goes on."""
-    with log_in(cluster, "pool", PASSWORD, DATABASE) as session:
+    with log_in(cluster, "balanced", PASSWORD, DATABASE) as session:
         cluster.ok("user", "passwd", NAME, "--password-stdin", stdin=OTHER)
-        for lane in LANES:
-            assert refused(cluster, lane, PASSWORD)
-            log_in(cluster, lane, OTHER).close()
+        for endpoint in ENDPOINTS:
+            assert refused(cluster, endpoint, PASSWORD)
+            log_in(cluster, endpoint, OTHER).close()
         assert session.execute("SELECT 1").fetchone() == (1,)
     generated = cluster.ok("user", "passwd", NAME, "--generate").strip()
     log_in(cluster, "rw", generated).close()
@@ -128,13 +128,13 @@ def test_dropped_user_is_gone_with_its_sessions(cluster: Cluster) -> None:
     assert (kept.returncode, f"owner of database {DATABASE}" in kept.stderr) == (35, True)
     asked = cluster.run("user", "drop", NAME, "--database", DATABASE)
     assert (asked.returncode, "--yes" in asked.stderr) == (35, True)
-    log_in(cluster, "pool", PASSWORD).close()
-    with log_in(cluster, "pool", PASSWORD, DATABASE) as session:
+    log_in(cluster, "balanced", PASSWORD).close()
+    with log_in(cluster, "balanced", PASSWORD, DATABASE) as session:
         cluster.ok("user", "drop", NAME, "--database", DATABASE, "--yes")
         with pytest.raises(psycopg.Error):
             session.execute("SELECT 1")
     assert traces(cluster) == []
-    assert all(refused(cluster, lane, PASSWORD) for lane in LANES)
+    assert all(refused(cluster, endpoint, PASSWORD) for endpoint in ENDPOINTS)
     cluster.wait_healthy(30)
 
 
@@ -144,7 +144,7 @@ def test_drop_is_stopped_by_what_is_in_another_database(cluster: Cluster) -> Non
     try:
         done = cluster.run("user", "drop", NAME, "--database", DATABASE, "--yes")
         assert (done.returncode, "privileges for database postgres" in done.stderr) == (35, True)
-        log_in(cluster, "pool", PASSWORD, DATABASE).close()
+        log_in(cluster, "balanced", PASSWORD, DATABASE).close()
     finally:
         sql(cluster, f"REVOKE ALL ON DATABASE postgres FROM {NAME}")
 
@@ -166,12 +166,12 @@ def test_planted_drift_is_shown_and_mended(cluster: Cluster) -> None:
 
 
 def test_witness_that_does_not_answer_is_a_question_mark(cluster: Cluster) -> None:
-    lane = cluster.container("pgpool")
-    cluster.docker("pause", lane)
+    endpoint = cluster.container("pgpool")
+    cluster.docker("pause", endpoint)
     try:
         done = cluster.run("user", "list")
     finally:
-        cluster.docker("unpause", lane)
+        cluster.docker("unpause", endpoint)
     assert (done.returncode, "could not look" in done.stdout) == (3, True)
 
 
@@ -181,7 +181,7 @@ def test_password_of_the_application_changes_with_its_files(cluster: Cluster) ->
         user.change_password(cluster.place, "app", OTHER, Silent())
         assert cluster.secret("app") == OTHER
         psycopg.connect(cluster.dsn("rw")).close()
-        passwordless = cluster.dsn("pool").replace(f" password={OTHER}", "")
+        passwordless = cluster.dsn("balanced").replace(f" password={OTHER}", "")
         psycopg.connect(passwordless, passfile=str(cluster.place.folder.pgpass)).close()
     finally:
         user.change_password(cluster.place, "app", before, Silent())
@@ -203,4 +203,4 @@ def test_password_is_asked_for_twice_and_not_shown(cluster: Cluster) -> None:
             shown += chunk
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown.decode()
     assert OTHER.encode() not in shown
-    log_in(cluster, "pool", OTHER).close()
+    log_in(cluster, "balanced", OTHER).close()

@@ -9,7 +9,7 @@ import pytest
 from tests.clusters import Cluster, interrupt
 from tests.poolkeeper.e2e.user_probe import (
     DATABASE,
-    LANES,
+    ENDPOINTS,
     NAME,
     OTHER,
     PASSWORD,
@@ -32,25 +32,25 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.parametrize(("break_it", "mend_it"), [("pause", "unpause"), ("stop", "start")])
 def test_nothing_is_begun_while_a_pgpool_is_away(cluster: Cluster, break_it: str, mend_it: str) -> None:
-    lane = cluster.container("pgpool_ro")
-    cluster.docker(break_it, lane)
+    endpoint = cluster.container("pgpool_ro")
+    cluster.docker(break_it, endpoint)
     try:
         done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     finally:
-        cluster.docker(mend_it, lane)
+        cluster.docker(mend_it, endpoint)
         cluster.wait_healthy()
     assert (done.returncode, done.stdout) == (30, "")
-    assert lane in done.stderr
+    assert endpoint in done.stderr
     assert traces(cluster) == []
 
 
 @pytest.fixture
 def deaf_pgpool(cluster: Cluster) -> Iterator[None]:
     """A Pgpool that can't be told to read its list again: what fails is the last step, in one of three."""
-    lane, script = cluster.container("pgpool_ro"), "/usr/local/bin/reload.sh"
-    cluster.docker("exec", lane, "mv", script, f"{script}.away")
+    endpoint, script = cluster.container("pgpool_ro"), "/usr/local/bin/reload.sh"
+    cluster.docker("exec", endpoint, "mv", script, f"{script}.away")
     yield
-    cluster.docker("exec", lane, "mv", f"{script}.away", script)
+    cluster.docker("exec", endpoint, "mv", f"{script}.away", script)
 
 
 @pytest.mark.usefixtures("deaf_pgpool")
@@ -67,8 +67,8 @@ def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: 
         user.change_password(cluster.place, NAME, OTHER, Silent())
     with pytest.raises(errors.EngineFailed):
         user.drop(cluster.place, NAME, DATABASE, Silent())
-    for lane in LANES:
-        log_in(cluster, lane, PASSWORD, DATABASE).close()
+    for endpoint in ENDPOINTS:
+        log_in(cluster, endpoint, PASSWORD, DATABASE).close()
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:

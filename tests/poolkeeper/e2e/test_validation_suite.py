@@ -1,6 +1,6 @@
 """For each of the 20 checks of any cluster a fault in a real one that it catches; nothing of the suite stays behind.
 
-Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, a door stopped. Where
+Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, an endpoint stopped. Where
 a healthy server can't be made to lie (its version, a standby that takes writes), the target is misdirected instead:
 the port that the suite is told of leads somewhere else, as a mistaken proxy or port mapping would.
 """
@@ -75,12 +75,12 @@ def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
         closed.bind(("127.0.0.1", 0))  # bound, but not listening: whoever connects is refused
         port, target = closed.getsockname()[1], cluster.target()
         nodes = {name: replace(dsn, port=port) for name, dsn in target.nodes.items()}
-        doors = {name: replace(getattr(target, name), port=port) for name in ("pool", "rw", "ro")}
+        endpoints = {name: replace(getattr(target, name), port=port) for name in ("balanced", "rw", "ro")}
         assert target.own
         direct = {key: replace(dsn, port=port) for key, dsn in target.own.direct.items()}
         nobody = dict.fromkeys(target.names, "127.255.255.254")
         own = replace(target.own, patroni=nobody, keeper=("127.0.0.1", port), direct=direct)
-        dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", own=own, **doors)
+        dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", own=own, **endpoints)
         found = run(dark)
     assert [v.outcome for v in found.values()] == [UNKNOWN] * 30
 
@@ -138,10 +138,10 @@ def test_detached_standbys(cluster: Cluster) -> None:
     expect(found, pgpool_connection__query=PASS, pgpool_connection__backends=FAIL, load_balancing=FAIL)
 
 
-def test_stopped_doors(cluster: Cluster) -> None:
+def test_stopped_endpoints(cluster: Cluster) -> None:
     """HAProxy and the balancing Pgpool-II stopped: what is them fails, what is behind passes, the rest is unknown."""
     spec = cluster.access.spec
-    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.lanes.pool.service):
+    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
         found = run(cluster.target())
     expect(found, pgpool_connection__query=FAIL, haproxy_connectivity=FAIL, haproxy_stats=FAIL)
     expect(found, node_status=PASS, write_isolation=PASS, version_consistency=PASS)
@@ -150,16 +150,16 @@ def test_stopped_doors(cluster: Cluster) -> None:
     expect(found, load_balancing=UNKNOWN, concurrent_writes=UNKNOWN, pgpool_version=UNKNOWN)
 
 
-def test_stopped_lane(cluster: Cluster) -> None:
-    """The read-write lane's Pgpool-II stopped: its door fails, the dashboard tells it, the other door passes."""
-    with container_fault(cluster, "stop", "start", cluster.access.spec.lanes.rw.service):
+def test_stopped_endpoint(cluster: Cluster) -> None:
+    """The read-write endpoint's Pgpool-II stopped: its endpoint fails, the dashboard tells it, the other endpoint passes."""
+    with container_fault(cluster, "stop", "start", cluster.access.spec.endpoints.rw.service):
         found = by_check(wait_until(cluster, lambda f: f["haproxy_stats"].outcome is FAIL, 3, 13))
     expect(found, haproxy_connectivity__rw=FAIL, haproxy_connectivity__ro=PASS, haproxy_stats=FAIL)
-    assert "lane_rw BACKEND" in found["haproxy_stats"].summary
+    assert "endpoint_rw BACKEND" in found["haproxy_stats"].summary
 
 
-def test_swapped_doors(cluster: Cluster) -> None:
-    """HAProxy Connectivity: a read-write door that leads to a standby, a read-only door that leads to the primary."""
+def test_swapped_endpoints(cluster: Cluster) -> None:
+    """HAProxy Connectivity: a read-write endpoint that leads to a standby, a read-only endpoint that leads to the primary."""
     target = cluster.target()
     expect(run(replace(target, rw=target.ro, ro=target.rw), 3), haproxy_connectivity=FAIL)
 
@@ -176,7 +176,7 @@ def test_standby_that_accepts_writes(cluster: Cluster) -> None:
 def test_pool_port_without_pgpool(cluster: Cluster) -> None:
     """PgPool-II Version and its backends: what answers behind 9999 is PostgreSQL itself."""
     target = cluster.target()
-    found = run(replace(target, pool=target.nodes[cluster.primary()]), 2, 7, 12)
+    found = run(replace(target, balanced=target.nodes[cluster.primary()]), 2, 7, 12)
     expect(found, pgpool_version=FAIL, pgpool_connection__backends=FAIL, load_balancing=UNKNOWN)
 
 

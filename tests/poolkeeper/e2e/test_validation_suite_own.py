@@ -49,51 +49,51 @@ def _healthy(cluster: Cluster) -> Iterator[None]:
     assert left_behind(cluster) == []
 
 
-async def tell_door(cluster: Cluster, *commands: str) -> None:
+async def tell_endpoint(cluster: Cluster, *commands: str) -> None:
     """Say something to HAProxy's runtime API."""
-    door = cluster.access.spec.haproxy
-    await haproxy_runtime.send(str(door.address), door.runtime_port, commands, 5)
+    endpoint = cluster.access.spec.haproxy
+    await haproxy_runtime.send(str(endpoint.address), endpoint.runtime_port, commands, 5)
 
 
-def out_of_the_lane(node: str) -> tuple[str, ...]:
+def out_of_the_endpoint(node: str) -> tuple[str, ...]:
     """No reads for this node, and none of those that it has."""
     end = haproxy_runtime.end_sessions(STANDBYS, node)
     return haproxy_runtime.state(STANDBYS, node, "drain"), end, end
 
 
 def test_the_primary_serves_reads(cluster: Cluster) -> None:
-    """Read-Only Lane: the standbys are taken out and the primary is let in, and takes the write that is asked for."""
+    """Read-Only Endpoint: the standbys are taken out and the primary is let in, and takes the write that is asked for."""
     primary, standbys = cluster.primary(), standbys_of(cluster)
-    plant = [command for name in standbys for command in out_of_the_lane(name)]
+    plant = [command for name in standbys for command in out_of_the_endpoint(name)]
     plant += [haproxy_runtime.state(STANDBYS, primary, "ready"), haproxy_runtime.health(STANDBYS, primary, up=True)]
-    mend = [haproxy_runtime.health(STANDBYS, primary, up=False), *out_of_the_lane(primary)]
+    mend = [haproxy_runtime.health(STANDBYS, primary, up=False), *out_of_the_endpoint(primary)]
     mend += [haproxy_runtime.state(STANDBYS, name, "ready") for name in standbys]
     found: Found = {}
     with keeper_stopped(cluster):
         try:
             for _ in range(5):  # HAProxy's own check of a leader takes it out again after a few seconds
-                asyncio.run(tell_door(cluster, *plant))
+                asyncio.run(tell_endpoint(cluster, *plant))
                 found = run(cluster.target(), 3, 14, 18)
-                if found["read_only_lane.refusal"].outcome is FAIL:
+                if found["read_only_endpoint.refusal"].outcome is FAIL:
                     break
         finally:
-            asyncio.run(tell_door(cluster, *mend))
-    expect(found, read_only_lane=FAIL, haproxy_connectivity__ro=FAIL, haproxy_connectivity__rw=PASS)
-    expect(found, direct_lanes__direct_ro=FAIL, direct_lanes__direct_rw=PASS)
-    assert primary in found["read_only_lane.refusal"].summary
+            asyncio.run(tell_endpoint(cluster, *mend))
+    expect(found, read_only_endpoint=FAIL, haproxy_connectivity__ro=FAIL, haproxy_connectivity__rw=PASS)
+    expect(found, direct_endpoints__direct_ro=FAIL, direct_endpoints__direct_rw=PASS)
+    assert primary in found["read_only_endpoint.refusal"].summary
 
 
 def test_one_standby_serves_all_reads(cluster: Cluster) -> None:
-    """Read-Only Lane: no spread, and still no write. No Drift: HAProxy does not have the other standby as one."""
+    """Read-Only Endpoint: no spread, and still no write. No Drift: HAProxy does not have the other standby as one."""
     idle, busy = standbys_of(cluster)
     with keeper_stopped(cluster):
         try:
-            asyncio.run(tell_door(cluster, *out_of_the_lane(idle)))
+            asyncio.run(tell_endpoint(cluster, *out_of_the_endpoint(idle)))
             found = run(cluster.target(), 14, 15)
         finally:
-            asyncio.run(tell_door(cluster, haproxy_runtime.state(STANDBYS, idle, "ready")))
-    expect(found, read_only_lane__refusal=PASS, read_only_lane__spread=FAIL, no_drift__roles=FAIL)
-    assert busy in found["read_only_lane.spread"].summary
+            asyncio.run(tell_endpoint(cluster, haproxy_runtime.state(STANDBYS, idle, "ready")))
+    expect(found, read_only_endpoint__refusal=PASS, read_only_endpoint__spread=FAIL, no_drift__roles=FAIL)
+    assert busy in found["read_only_endpoint.spread"].summary
     assert f"{idle} is standby by its own word, out by HAProxy" in found["no_drift.roles"].summary
 
 
@@ -111,14 +111,14 @@ def test_detached_standby_without_a_keeper(cluster: Cluster) -> None:
 
 
 def test_somebody_undoes_what_the_keeper_does(cluster: Cluster) -> None:
-    """No Drift: a standby is taken out of the lane again and again, so the keeper always has something to mend."""
+    """No Drift: a standby is taken out of the endpoint again and again, so the keeper always has something to mend."""
     standby = standbys_of(cluster)[0]
 
     @asynccontextmanager
     async def contested() -> AsyncIterator[None]:
         async def undo() -> None:
             while True:
-                await tell_door(cluster, haproxy_runtime.state(STANDBYS, standby, "drain"))
+                await tell_endpoint(cluster, haproxy_runtime.state(STANDBYS, standby, "drain"))
 
         tasks = [asyncio.create_task(undo()) for _ in range(2)]
         try:
@@ -139,7 +139,7 @@ def test_somebody_undoes_what_the_keeper_does(cluster: Cluster) -> None:
     try:
         found = by_check(asyncio.run(fight()))
     finally:
-        asyncio.run(tell_door(cluster, haproxy_runtime.state(STANDBYS, standby, "ready")))
+        asyncio.run(tell_endpoint(cluster, haproxy_runtime.state(STANDBYS, standby, "ready")))
     expect(found, no_drift__keeper=FAIL, keeper=PASS)
     assert standby in found["no_drift.keeper"].summary
 
@@ -185,9 +185,9 @@ def test_sessions_do_not_wait(cluster: Cluster, value: str) -> None:
 def test_keeper_that_sees_nothing(cluster: Cluster) -> None:
     """Keeper: HAProxy and the balancing Pgpool-II are gone from its sight, and it says so."""
     spec = cluster.access.spec
-    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.lanes.pool.service):
+    with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
         found = by_check(wait_until(cluster, lambda f: f["keeper.alive"].outcome is FAIL, 14, 15, 17))
-    expect(found, keeper__alive=FAIL, keeper__primary=PASS, read_only_lane=UNKNOWN, no_drift=UNKNOWN)
+    expect(found, keeper__alive=FAIL, keeper__primary=PASS, read_only_endpoint=UNKNOWN, no_drift=UNKNOWN)
 
 
 def test_keeper_with_another_primary(cluster: Cluster) -> None:

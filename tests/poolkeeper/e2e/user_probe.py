@@ -15,7 +15,7 @@ from poolkeeper.render import client_files
 from poolkeeper.system import state
 
 NAME, DATABASE = "e2e_alice", "e2e_shop"
-LANES = ("rw", "pool", "ro")
+ENDPOINTS = ("rw", "balanced", "ro")
 # With what upsets a shell, a colon (pool_passwd's own separator), a blank and letters of two bytes.
 PASSWORD = "pa:ss wörd'\"\\$`%s"
 OTHER = "another-Password_2"
@@ -37,13 +37,13 @@ def sql(cluster: Cluster, statement: str) -> list[tuple[object, ...]]:
 
 
 def log_in(
-    cluster: Cluster, lane: str, password: str, dbname: str = "postgres"
+    cluster: Cluster, endpoint: str, password: str, dbname: str = "postgres"
 ) -> psycopg.Connection[tuple[object, ...]]:
     """A login of the test's user."""
     spec = cluster.place.spec
     return psycopg.connect(
         host=client_files.client_host(spec),
-        port=client_files.doors(spec)[lane],
+        port=client_files.endpoints(spec)[endpoint],
         user=NAME,
         password=password,
         dbname=dbname,
@@ -52,10 +52,10 @@ def log_in(
     )
 
 
-def refused(cluster: Cluster, lane: str, password: str) -> bool:
+def refused(cluster: Cluster, endpoint: str, password: str) -> bool:
     """Is the login refused because of who logs in?"""
     try:
-        log_in(cluster, lane, password).close()
+        log_in(cluster, endpoint, password).close()
     except psycopg.OperationalError as e:
         return "authentication failed" in str(e)
     return False
@@ -76,7 +76,7 @@ def drift(cluster: Cluster) -> str:
 def traces(cluster: Cluster) -> list[str]:
     """Where anything of the test's user or database is left."""
     found = [f"pool_passwd: {line}" for line in cluster.place.folder.pool_passwd.read_text().split() if NAME in line]
-    for service in cluster.place.spec.lane_by_service():
+    for service in cluster.place.spec.endpoint_by_service():
         copy = cluster.docker("exec", cluster.container(service), "cat", "/run/pgpool/pool_passwd")
         found += [f"{service}: {line}" for line in copy.split() if NAME in line]
     found += [f"role {name}" for (name,) in sql(cluster, f"SELECT rolname FROM pg_roles WHERE rolname = '{NAME}'")]
@@ -96,7 +96,7 @@ def leave_no_user(cluster: Cluster) -> Iterator[None]:
         session.execute(f"DROP ROLE IF EXISTS {NAME}".encode())
     if file.read_text() != before:
         state.write(file, before)
-        for service in cluster.place.spec.lane_by_service():
+        for service in cluster.place.spec.endpoint_by_service():
             cluster.docker("exec", cluster.container(service), "reload.sh")
 
 

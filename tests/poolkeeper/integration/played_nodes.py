@@ -69,7 +69,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """HAProxy's container: its address in the network, and the nodes behind it."""
 
     address: str
@@ -139,7 +139,7 @@ def plant(benches: Benches, spec: ClusterSpec) -> tuple[Bench, Path, str]:
 
 
 @contextlib.asynccontextmanager
-async def _door(planted: tuple[Bench, Path, str]) -> AsyncIterator[Door]:
+async def _endpoint(planted: tuple[Bench, Path, str]) -> AsyncIterator[Endpoint]:
     made, folder, gateway = planted
     nodes = {name: Node(name, gateway, 7101 + i) for i, name in enumerate(NODES)}
     for node in nodes.values():
@@ -147,9 +147,9 @@ async def _door(planted: tuple[Bench, Path, str]) -> AsyncIterator[Door]:
     container = made.start(made.spec.haproxy.service, config=folder, options=["--network", "bridge"])
     try:
         address = _inspect("container", container, "{{.NetworkSettings.IPAddress}}")
-        door = Door(address, nodes)
-        await door.wait_for("primary", pg_node1="down")
-        yield door
+        endpoint = Endpoint(address, nodes)
+        await endpoint.wait_for("primary", pg_node1="down")
+        yield endpoint
     finally:
         process.run(["docker", "rm", "-f", container])
         for node in nodes.values():
@@ -157,12 +157,12 @@ async def _door(planted: tuple[Bench, Path, str]) -> AsyncIterator[Door]:
                 server.close()
 
 
-def with_door(planted: tuple[Bench, Path, str], story: Callable[[Door], Awaitable[None]]) -> None:
+def with_endpoint(planted: tuple[Bench, Path, str], story: Callable[[Endpoint], Awaitable[None]]) -> None:
     """Play a story with a fresh HAProxy and fresh nodes."""
 
     async def run() -> None:
-        async with _door(planted) as door:
-            await story(door)
+        async with _endpoint(planted) as endpoint:
+            await story(endpoint)
 
     asyncio.run(run())
 

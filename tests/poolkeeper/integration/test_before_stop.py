@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 # In one container: a server, perhaps crashed with much WAL to replay, is stopped by what is given in the middle of it.
 SCRIPT = r"""
 set -e
-printf '#!/bin/sh\n' > /usr/local/bin/door.sh; chmod +x /usr/local/bin/door.sh
+printf '#!/bin/sh\n' > /usr/local/bin/haproxy_node.sh; chmod +x /usr/local/bin/haproxy_node.sh
 as() { su postgres -c "PATH=$PATH POOLKEEPER_DATA=/tmp/d $1"; }
 as "initdb -k -D /tmp/d" > /tmp/initdb 2>&1
 as "pg_ctl -D /tmp/d -w -s -o '-c max_wal_size=8GB' -l /tmp/log start"

@@ -24,7 +24,7 @@ from poolkeeper.system import compose, process
 
 pytestmark = pytest.mark.integration
 
-LANES = {"rw": "pgpool_rw", "ro": "pgpool_ro", "pool": "pgpool"}
+ENDPOINTS = {"rw": "pgpool_rw", "ro": "pgpool_ro", "balanced": "pgpool"}
 
 
 def _compose_config(file: Path) -> process.Finished:
@@ -69,10 +69,12 @@ def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
 
 def test_haproxy_refuses_a_planted_mistake(bench: Bench) -> None:
     """The entry point hands its refusal on."""
-    planted = bench.plant("haproxy_pgpool", "haproxy.cfg", "default_backend lane_ro", "default_backend lane_roo")
+    planted = bench.plant(
+        "haproxy_pgpool", "haproxy.cfg", "default_backend endpoint_ro", "default_backend endpoint_roo"
+    )
     done = bench.run("haproxy_pgpool", "validate", config=planted)
     assert done.code == 1
-    assert "lane_roo" in done.said
+    assert "endpoint_roo" in done.said
 
 
 def _wait_until(what: str, look: Callable[[], str | None], seconds: float = 20) -> None:
@@ -115,21 +117,21 @@ ODD = 'a\\.b\\\\ # "c" = é %a: '
 
 @pytest.fixture(scope="module")
 def pools(benches: Benches) -> tuple[Bench, dict[str, str]]:
-    """All three lanes, started with nobody behind them: the balanced one looks for a primary for a second only."""
+    """All three endpoints, started with nobody behind them: the balanced one looks for a primary for a second only."""
     spec = deployments.edit(snapshots.SPEC, "pgpool.search_primary_node_timeout", 1)
     spec = deployments.edit(spec, "pgpool.parameters", {"log_line_prefix": ODD, "child_max_connections": 7})
     made = benches.make(spec)
-    return made, {key: made.start(service) for key, service in LANES.items()}
+    return made, {key: made.start(service) for key, service in ENDPOINTS.items()}
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_pgpool_has_every_setting_as_it_was_rendered(pools: tuple[Bench, dict[str, str]], lane: str) -> None:
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_pgpool_has_every_setting_as_it_was_rendered(pools: tuple[Bench, dict[str, str]], endpoint: str) -> None:
     """Pgpool-II overlooks a name that it does not know: so each one is asked back."""
     made, containers = pools
-    _started(containers[lane])
-    said = _says(containers[lane])
+    _started(containers[endpoint])
+    said = _says(containers[endpoint])
     declared = {
-        key: value for section in pgpool_config.settings(made.spec, lane).values() for key, value in section.items()
+        key: value for section in pgpool_config.settings(made.spec, endpoint).values() for key, value in section.items()
     }
     known = set(declared) - {"health_check_password", "sr_check_password"}  # it does not say those
     assert known <= set(said)

@@ -1,4 +1,4 @@
-"""The direct lanes at HAProxy: an inner port's servers behind another door, and a limit. The nodes are played."""
+"""The direct endpoints at HAProxy: an inner port's servers behind another endpoint, and a limit. The nodes are played."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, Door, plant, start_up, with_door
+from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, Endpoint, plant, start_up, with_endpoint
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.system import haproxy_runtime as runtime
@@ -33,8 +33,8 @@ def planted(benches: Benches) -> Planted:
     for key, value in (
         ("haproxy.hold_ms", HOLD_MS),
         ("haproxy.check_interval_ms", 1000),
-        ("lanes.direct_rw.max_sessions", LIMIT),
-        ("lanes.direct_ro.max_sessions", LIMIT),
+        ("endpoints.direct_rw.max_sessions", LIMIT),
+        ("endpoints.direct_ro.max_sessions", LIMIT),
     ):
         spec = deployments.edit(spec, key, value)
     return plant(benches, spec)
@@ -47,9 +47,9 @@ def falling_back(benches: Benches) -> Planted:
 
 
 @contextlib.asynccontextmanager
-async def session(door: Door, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
+async def session(endpoint: Endpoint, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
     """An open session, and who answered it."""
-    reader, writer = await asyncio.open_connection(door.address, port)
+    reader, writer = await asyncio.open_connection(endpoint.address, port)
     try:
         writer.write(HELLO)
         yield reader, (await asyncio.wait_for(reader.read(100), 10)).decode()
@@ -62,139 +62,141 @@ async def ended(reader: asyncio.StreamReader, seconds: float = AT_ONCE) -> bool:
     return await asyncio.wait_for(reader.read(100), seconds) == b""
 
 
-def test_what_cuts_the_inner_port_cuts_the_direct_lane(planted: Planted) -> None:
+def test_what_cuts_the_inner_port_cuts_the_direct_endpoint(planted: Planted) -> None:
     """Keeper's word: the former primary's sessions end at once, also those of 5200, and the next one is given."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good |= {"/primary", "/leader"}
-        await door.wait_for("primary", pg_node1="up", pg_node2="down")
-        async with session(door, WRITES) as (direct, first), session(door, PRIMARY_PORT) as (inner, second):
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
+        await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
+        async with session(endpoint, WRITES) as (direct, first), session(endpoint, PRIMARY_PORT) as (inner, second):
             assert (first, second) == ("pg_node1", "pg_node1")
-            door.nodes["pg_node1"].good.clear()
-            await door.send(runtime.health("primary", "pg_node1", up=False))
+            endpoint.nodes["pg_node1"].good.clear()
+            await endpoint.send(runtime.health("primary", "pg_node1", up=False))
             assert await ended(direct)
             assert await ended(inner)
-            await door.send(runtime.health("primary", "pg_node2", up=True))
-            assert await door.ask(WRITES) == "pg_node2"
+            await endpoint.send(runtime.health("primary", "pg_node2", up=True))
+            assert await endpoint.ask(WRITES) == "pg_node2"
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_a_check_that_fails_cuts_it_too(planted: Planted) -> None:
     """Nobody tells HAProxy anything."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.wait_for("primary", pg_node1="up", pg_node2="down")
-        async with session(door, WRITES) as (reader, _):
-            door.nodes["pg_node1"].good.clear()
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
+        async with session(endpoint, WRITES) as (reader, _):
+            endpoint.nodes["pg_node1"].good.clear()
             assert await ended(reader, 10)
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_new_sessions_wait_for_a_primary(planted: Planted) -> None:
     """Without one, and while the one that there is says that it leaves; refused when the time is over."""
 
-    async def story(door: Door) -> None:
+    async def story(endpoint: Endpoint) -> None:
         began = time.monotonic()
-        assert await door.ask(WRITES) == ""
+        assert await endpoint.ask(WRITES) == ""
         assert HOLD_MS / 1000 <= time.monotonic() - began < HOLD_MS / 1000 + 1
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.wait_for("primary", pg_node1="up")
-        await door.send("poolkeeper leave primary pg_node1 10000")
-        held = [asyncio.create_task(door.ask(WRITES)) for _ in range(LIMIT)]
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node1="up")
+        await endpoint.send("poolkeeper leave primary pg_node1 10000")
+        held = [asyncio.create_task(endpoint.ask(WRITES)) for _ in range(LIMIT)]
         await asyncio.sleep(0.2)
         assert not any(task.done() for task in held)
-        door.nodes["pg_node1"].good.clear()
-        await door.send(runtime.health("primary", "pg_node1", up=False), runtime.health("primary", "pg_node2", up=True))
+        endpoint.nodes["pg_node1"].good.clear()
+        await endpoint.send(
+            runtime.health("primary", "pg_node1", up=False), runtime.health("primary", "pg_node2", up=True)
+        )
         assert await asyncio.gather(*held) == ["pg_node2"] * LIMIT
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
-def test_a_full_lane_lets_the_next_client_wait(planted: Planted) -> None:
+def test_a_full_endpoint_lets_the_next_client_wait(planted: Planted) -> None:
     """Until one ends; and the inner port, which Pgpool-II uses, is not full with it."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.wait_for("primary", pg_node1="up")
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node1="up")
         async with contextlib.AsyncExitStack() as stack:
-            kept = [await stack.enter_async_context(session(door, WRITES)) for _ in range(LIMIT - 1)]
-            async with session(door, WRITES) as (_, last):
+            kept = [await stack.enter_async_context(session(endpoint, WRITES)) for _ in range(LIMIT - 1)]
+            async with session(endpoint, WRITES) as (_, last):
                 assert [said for _, said in kept] == ["pg_node1"] * len(kept)
                 assert last == "pg_node1"
-                waiting = asyncio.create_task(door.ask(WRITES))
+                waiting = asyncio.create_task(endpoint.ask(WRITES))
                 await asyncio.sleep(0.3)
                 assert not waiting.done()
-                assert await door.ask(PRIMARY_PORT) == "pg_node1"
-                (sessions,) = await door.send("show sess")
+                assert await endpoint.ask(PRIMARY_PORT) == "pg_node1"
+                (sessions,) = await endpoint.send("show sess")
                 assert sessions.count("fe=direct_rw") == LIMIT
             assert await asyncio.wait_for(waiting, 2) == "pg_node1"
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_reads_are_read_only_spread_and_never_the_primary_s(planted: Planted) -> None:
     """The start-up packet says so; what is drained, as by a node that is about to be promoted, serves nothing."""
 
-    async def story(door: Door) -> None:
-        primary, one, two = (door.nodes[name] for name in ("pg_node1", "pg_node2", "pg_node3"))
+    async def story(endpoint: Endpoint) -> None:
+        primary, one, two = (endpoint.nodes[name] for name in ("pg_node1", "pg_node2", "pg_node3"))
         primary.good |= {"/primary", "/leader"}
         one.good.add("/replica")
         two.good.add("/replica")
-        await door.wait_for("standbys", pg_node1="down", pg_node2="up", pg_node3="up")
-        async with session(door, READS) as (first, a), session(door, READS) as (second, b):
+        await endpoint.wait_for("standbys", pg_node1="down", pg_node2="up", pg_node3="up")
+        async with session(endpoint, READS) as (first, a), session(endpoint, READS) as (second, b):
             assert Counter((a, b)) == Counter(("pg_node2", "pg_node3"))
             assert one.received == two.received == start_up("user", "app", *SETTING)
             leaves, stays = (first, second) if a == "pg_node2" else (second, first)
             end = runtime.end_sessions("standbys", "pg_node2")
-            await door.send(runtime.state("standbys", "pg_node2", "drain"), end, end)
+            await endpoint.send(runtime.state("standbys", "pg_node2", "drain"), end, end)
             assert await ended(leaves)
             for _ in range(LIMIT):
-                assert await door.ask(READS) == "pg_node3"
+                assert await endpoint.ask(READS) == "pg_node3"
             with pytest.raises(TimeoutError):
                 await ended(stays)
         two.good.clear()
-        await door.send(runtime.health("standbys", "pg_node3", up=False))
-        assert await door.ask(READS) == ""
+        await endpoint.send(runtime.health("standbys", "pg_node3", up=False))
+        assert await endpoint.ask(READS) == ""
         assert primary.received == b""
-        assert await door.ask(READS, b"GET / HTTP/1.0\r\n\r\n") == ""
+        assert await endpoint.ask(READS, b"GET / HTTP/1.0\r\n\r\n") == ""
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_a_session_of_no_server_is_ended_too(planted: Planted) -> None:
     """While its connection is still being made, to an address that nobody has (played_nodes: HAProxy 3.0's own way)."""
 
-    async def story(door: Door) -> None:
-        nobody = door.address.rpartition(".")[0] + ".251"
-        await door.move("primary", "pg_node1", nobody)
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.send(runtime.health("primary", "pg_node1", up=True))
-        asked = asyncio.create_task(door.ask(WRITES))
+    async def story(endpoint: Endpoint) -> None:
+        nobody = endpoint.address.rpartition(".")[0] + ".251"
+        await endpoint.move("primary", "pg_node1", nobody)
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.send(runtime.health("primary", "pg_node1", up=True))
+        asked = asyncio.create_task(endpoint.ask(WRITES))
         await asyncio.sleep(0.2)
         assert not asked.done()
-        await door.send(runtime.health("primary", "pg_node1", up=False))
+        await endpoint.send(runtime.health("primary", "pg_node1", up=False))
         assert await asyncio.wait_for(asked, AT_ONCE) == ""
-        (sessions,) = await door.send("show sess")
+        (sessions,) = await endpoint.send("show sess")
         assert "fe=direct_rw" not in sessions
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(falling_back: Planted) -> None:
     """And end as soon as a standby is up."""
 
-    async def story(door: Door) -> None:
-        primary, standby = door.nodes["pg_node1"], door.nodes["pg_node2"]
+    async def story(endpoint: Endpoint) -> None:
+        primary, standby = endpoint.nodes["pg_node1"], endpoint.nodes["pg_node2"]
         primary.good |= {"/primary", "/leader"}
-        await door.wait_for("standbys", **{"pg_node1.fallback": "up", "pg_node1": "down"})
-        async with session(door, READS) as (reader, said):
+        await endpoint.wait_for("standbys", **{"pg_node1.fallback": "up", "pg_node1": "down"})
+        async with session(endpoint, READS) as (reader, said):
             assert said == "pg_node1"
             assert primary.received == start_up("user", "app", *SETTING)
             standby.good.add("/replica")
             assert await ended(reader, 10)
-        assert await door.ask(READS) == "pg_node2"
+        assert await endpoint.ask(READS) == "pg_node2"
 
-    with_door(falling_back, story)
+    with_endpoint(falling_back, story)

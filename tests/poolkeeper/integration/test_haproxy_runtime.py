@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, STANDBY_PORT, Door, plant, with_door
+from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, STANDBY_PORT, Endpoint, plant, with_endpoint
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.core import errors
@@ -29,112 +29,116 @@ def planted(benches: Benches) -> tuple[Bench, Path, str]:
 def test_the_hold(planted: tuple[Bench, Path, str]) -> None:
     """A new session waits for a primary, is refused when the time is over, and is forgotten when its client goes."""
 
-    async def story(door: Door) -> None:
+    async def story(endpoint: Endpoint) -> None:
         began = time.monotonic()
-        assert await door.ask(PRIMARY_PORT) == ""
+        assert await endpoint.ask(PRIMARY_PORT) == ""
         assert HOLD_MS / 1000 <= time.monotonic() - began < HOLD_MS / 1000 + 1
-        _, gone = await asyncio.open_connection(door.address, PRIMARY_PORT)
+        _, gone = await asyncio.open_connection(endpoint.address, PRIMARY_PORT)
         gone.close()
-        held = [asyncio.create_task(door.ask(PRIMARY_PORT)) for _ in range(20)]
+        held = [asyncio.create_task(endpoint.ask(PRIMARY_PORT)) for _ in range(20)]
         await asyncio.sleep(0.2)
-        (sessions,) = await door.send("show sess")
+        (sessions,) = await endpoint.send("show sess")
         assert sessions.count("fe=primary") == 20, sessions
-        door.nodes["pg_node2"].good.add("/primary")
+        endpoint.nodes["pg_node2"].good.add("/primary")
         assert await asyncio.gather(*held) == ["pg_node2"] * 20
         began = time.monotonic()
-        assert await door.ask(PRIMARY_PORT) == "pg_node2"
+        assert await endpoint.ask(PRIMARY_PORT) == "pg_node2"
         assert time.monotonic() - began < 0.2
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_a_primary_that_is_about_to_stop_gets_no_new_session(planted: tuple[Bench, Path, str]) -> None:
     """They wait for the next one, until it is down by its check, stays after all, or the time is over."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.wait_for("primary", pg_node1="up", pg_node2="down")
-        assert await door.ask(PRIMARY_PORT) == "pg_node1"
-        assert await door.send("poolkeeper leave primary pg_node1 10000") == ("",)
-        held = [asyncio.create_task(door.ask(PRIMARY_PORT)) for _ in range(5)]
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
+        assert await endpoint.ask(PRIMARY_PORT) == "pg_node1"
+        assert await endpoint.send("poolkeeper leave primary pg_node1 10000") == ("",)
+        held = [asyncio.create_task(endpoint.ask(PRIMARY_PORT)) for _ in range(5)]
         await asyncio.sleep(0.2)
         assert not any(task.done() for task in held)
-        door.nodes["pg_node1"].good.clear()
-        door.nodes["pg_node2"].good.add("/primary")
+        endpoint.nodes["pg_node1"].good.clear()
+        endpoint.nodes["pg_node2"].good.add("/primary")
         assert await asyncio.gather(*held) == ["pg_node2"] * 5
         for said in ("pg_node2 10000", "pg_node2 0", "pg_node2 200"):
-            await door.send(f"poolkeeper leave primary {said}")
+            await endpoint.send(f"poolkeeper leave primary {said}")
             if said == "pg_node2 10000":
-                assert await door.ask(PRIMARY_PORT) == ""
+                assert await endpoint.ask(PRIMARY_PORT) == ""
             else:
-                assert await door.ask(PRIMARY_PORT) == "pg_node2"
+                assert await endpoint.ask(PRIMARY_PORT) == "pg_node2"
         for wrong in ("primary pg_node9 1", "nowhere pg_node1 1", "primary pg_node1 soon", "primary", ""):
-            (answer,) = await door.send(f"poolkeeper leave {wrong}".strip())
+            (answer,) = await endpoint.send(f"poolkeeper leave {wrong}".strip())
             assert "No such server" in answer
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_the_runtime_api(planted: tuple[Bench, Path, str]) -> None:
     """A change by hand is instant and ends sessions; a wrong name is refused; draining leaves the checks their say."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good.add("/primary")
-        await door.wait_for("primary", pg_node1="up", pg_node2="down")
-        reader, writer = await asyncio.open_connection(door.address, PRIMARY_PORT)
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
+        reader, writer = await asyncio.open_connection(endpoint.address, PRIMARY_PORT)
         writer.write(HELLO)
         assert await asyncio.wait_for(reader.read(100), 5) == b"pg_node1"
-        assert (await door.servers("primary"))["pg_node1"].sessions == 1
-        door.nodes["pg_node1"].good.clear()
-        await door.send(runtime.health("primary", "pg_node1", up=False), runtime.health("primary", "pg_node2", up=True))
+        assert (await endpoint.servers("primary"))["pg_node1"].sessions == 1
+        endpoint.nodes["pg_node1"].good.clear()
+        await endpoint.send(
+            runtime.health("primary", "pg_node1", up=False), runtime.health("primary", "pg_node2", up=True)
+        )
         assert await asyncio.wait_for(reader.read(100), 1) == b""
         writer.close()
-        assert await door.ask(PRIMARY_PORT) == "pg_node2"
+        assert await endpoint.ask(PRIMARY_PORT) == "pg_node2"
         with pytest.raises(errors.ServerRefused, match=r"standbys/pg_node9 state drain: \[3\]: No such server"):
-            await door.send(runtime.state("standbys", "pg_node9", "drain"))
-        await door.send(runtime.state("standbys", "pg_node3", "drain"), runtime.end_sessions("standbys", "pg_node3"))
-        door.nodes["pg_node3"].good.add("/replica")
-        await door.wait_for("standbys", pg_node3="up")
-        assert not (await door.servers("standbys"))["pg_node3"].is_usable
-        assert await door.ask(STANDBY_PORT) == ""
-        await door.send(runtime.state("standbys", "pg_node3", "ready"))
-        assert await door.ask(STANDBY_PORT) == "pg_node3"
+            await endpoint.send(runtime.state("standbys", "pg_node9", "drain"))
+        await endpoint.send(
+            runtime.state("standbys", "pg_node3", "drain"), runtime.end_sessions("standbys", "pg_node3")
+        )
+        endpoint.nodes["pg_node3"].good.add("/replica")
+        await endpoint.wait_for("standbys", pg_node3="up")
+        assert not (await endpoint.servers("standbys"))["pg_node3"].is_usable
+        assert await endpoint.ask(STANDBY_PORT) == ""
+        await endpoint.send(runtime.state("standbys", "pg_node3", "ready"))
+        assert await endpoint.ask(STANDBY_PORT) == "pg_node3"
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_who_holds_the_lease_is_no_standby(planted: tuple[Bench, Path, str]) -> None:
     """Also while it still says that it is a running replica; and no server is one before its first check."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good |= {"/replica", "/leader"}
-        door.nodes["pg_node2"].good |= {"/replica"}
-        await door.wait_for("standbys", pg_node2="up")
-        assert (await door.servers("standbys"))["pg_node1"].operational == "down"
-        door.nodes["pg_node2"].good.add("/leader")
-        await door.wait_for("standbys", pg_node2="down")
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good |= {"/replica", "/leader"}
+        endpoint.nodes["pg_node2"].good |= {"/replica"}
+        await endpoint.wait_for("standbys", pg_node2="up")
+        assert (await endpoint.servers("standbys"))["pg_node1"].operational == "down"
+        endpoint.nodes["pg_node2"].good.add("/leader")
+        await endpoint.wait_for("standbys", pg_node2="down")
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_a_session_ends_while_its_connection_is_still_being_made(planted: tuple[Bench, Path, str]) -> None:
     """A node's address that nobody has any more. HAProxy 3.0.11 by itself would leave this session for ever."""
 
-    async def story(door: Door) -> None:
-        nobody = door.address.rpartition(".")[0] + ".251"
-        await door.send(f"set server primary/pg_node1 addr {nobody}")
-        door.nodes["pg_node1"].good.add("/primary")
+    async def story(endpoint: Endpoint) -> None:
+        nobody = endpoint.address.rpartition(".")[0] + ".251"
+        await endpoint.send(f"set server primary/pg_node1 addr {nobody}")
+        endpoint.nodes["pg_node1"].good.add("/primary")
         # Its checks go to the new address too, so it is up by word only, for `fall` checks.
-        await door.send(runtime.health("primary", "pg_node1", up=True))
-        asked = asyncio.create_task(door.ask(PRIMARY_PORT))
+        await endpoint.send(runtime.health("primary", "pg_node1", up=True))
+        asked = asyncio.create_task(endpoint.ask(PRIMARY_PORT))
         await asyncio.sleep(0.2)
         assert not asked.done()
-        await door.send(runtime.health("primary", "pg_node1", up=False))
+        await endpoint.send(runtime.health("primary", "pg_node1", up=False))
         assert await asyncio.wait_for(asked, 0.5) == ""
-        (sessions,) = await door.send("show sess")
+        (sessions,) = await endpoint.send("show sess")
         assert "fe=primary" not in sessions
 
-    with_door(planted, story)
+    with_endpoint(planted, story)
 
 
 def test_nobody_there() -> None:

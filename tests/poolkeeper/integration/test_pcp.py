@@ -26,7 +26,7 @@ exec setpriv --reuid=postgres --regid=postgres --init-groups $PG/postgres -D /d/
 
 @dataclass(frozen=True)
 class Pool:
-    """A Pgpool-II of the balanced lane: its container, address, and the password of its control port."""
+    """A Pgpool-II of the balanced endpoint: its container, address, and the password of its control port."""
 
     container: str
     address: str

@@ -1,4 +1,4 @@
-"""The inner port of the read-only lane: what reaches a server is read-only, and where reads go without a standby."""
+"""The inner port of the read-only endpoint: what reaches a server is read-only, and where reads go without a standby."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, STANDBY_PORT, Door, plant, start_up, with_door
+from tests.poolkeeper.integration.played_nodes import HELLO, STANDBY_PORT, Endpoint, plant, start_up, with_endpoint
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.system import compose, process
@@ -46,10 +46,10 @@ def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, P
     long, long_wanted = start_up("user", "a" * 9900), start_up("user", "a" * 9900, *SETTING)
     no_tls = struct.pack(">II", 8, GSS), struct.pack(">II", 8, TLS)
 
-    async def story(door: Door) -> None:
-        node = door.nodes["pg_node2"]
+    async def story(endpoint: Endpoint) -> None:
+        node = endpoint.nodes["pg_node2"]
         node.good.add("/replica")
-        await door.wait_for("standbys", pg_node2="up")
+        await endpoint.wait_for("standbys", pg_node2="up")
         for chunks, received, said in (
             ((packet,), wanted, node.name),
             ((packet, b"Q more"), wanted + b"Q more", node.name * 2),
@@ -59,18 +59,18 @@ def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, P
             ((struct.pack(">IIII", 16, CANCEL, 1, 2),), struct.pack(">IIII", 16, CANCEL, 1, 2), node.name),
         ):
             node.received = b""
-            assert (await door.ask(STANDBY_PORT, *chunks)).startswith(said)
+            assert (await endpoint.ask(STANDBY_PORT, *chunks)).startswith(said)
             assert node.received == received
         node.received = b""
-        assert await in_pieces(door, packet) == node.name
+        assert await in_pieces(endpoint, packet) == node.name
         assert node.received == wanted
 
-    with_door(refusing, story)
+    with_endpoint(refusing, story)
 
 
-async def in_pieces(door: Door, packet: bytes) -> str:
+async def in_pieces(endpoint: Endpoint, packet: bytes) -> str:
     """What a client gets that sends its packet in four pieces."""
-    reader, writer = await asyncio.open_connection(door.address, STANDBY_PORT)
+    reader, writer = await asyncio.open_connection(endpoint.address, STANDBY_PORT)
     for piece in (packet[:3], packet[3:6], packet[6:11], packet[11:]):
         writer.write(piece)
         await asyncio.sleep(0.05)
@@ -82,64 +82,66 @@ async def in_pieces(door: Door, packet: bytes) -> str:
 def test_no_session_passes_unread(refusing: tuple[Bench, Path, str]) -> None:
     """Another protocol, another version, a packet that says less or more than it is, silence: none reaches a server."""
 
-    async def story(door: Door) -> None:
-        node = door.nodes["pg_node2"]
+    async def story(endpoint: Endpoint) -> None:
+        node = endpoint.nodes["pg_node2"]
         node.good.add("/replica")
-        await door.wait_for("standbys", pg_node2="up")
+        await endpoint.wait_for("standbys", pg_node2="up")
         lying = struct.pack(">I", 1 << 30) + HELLO[4:]
         for begin in (b"GET / HTTP/1.0\r\n\r\n", start_up("user", "app", version=2 << 16), lying, HELLO[:-1] + b"x"):
-            assert await door.ask(STANDBY_PORT, begin) == ""
+            assert await endpoint.ask(STANDBY_PORT, begin) == ""
         for begin in (b"", HELLO[:6], HELLO[:-2]):
             began = time.monotonic()
-            assert await door.ask(STANDBY_PORT, begin) == ""
+            assert await endpoint.ask(STANDBY_PORT, begin) == ""
             assert BEGIN_MS / 1000 - 0.1 <= time.monotonic() - began < BEGIN_MS / 1000 + 1
         assert node.received == b""
-        (sessions,) = await door.send("show sess")
+        (sessions,) = await endpoint.send("show sess")
         assert "fe=standbys" not in sessions
 
-    with_door(refusing, story)
+    with_endpoint(refusing, story)
 
 
 def test_without_a_standby_sessions_are_refused(refusing: tuple[Bench, Path, str]) -> None:
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good |= {"/primary", "/leader"}
-        await door.wait_for("primary", pg_node1="up")
-        assert await door.ask(STANDBY_PORT) == ""
-        assert door.nodes["pg_node1"].received == b""
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
+        await endpoint.wait_for("primary", pg_node1="up")
+        assert await endpoint.ask(STANDBY_PORT) == ""
+        assert endpoint.nodes["pg_node1"].received == b""
 
-    with_door(refusing, story)
+    with_endpoint(refusing, story)
 
 
 def test_without_a_standby_reads_go_to_the_primary(falling_back: tuple[Bench, Path, str]) -> None:
     """Only then: a standby that comes back ends those sessions; and a primary that is cut is cut here too."""
 
-    async def story(door: Door) -> None:
-        assert await door.ask(STANDBY_PORT) == "", "no server is up before its first check"
-        primary, standby = door.nodes["pg_node1"], door.nodes["pg_node2"]
+    async def story(endpoint: Endpoint) -> None:
+        assert await endpoint.ask(STANDBY_PORT) == "", "no server is up before its first check"
+        primary, standby = endpoint.nodes["pg_node1"], endpoint.nodes["pg_node2"]
         primary.good |= {"/primary", "/leader"}
-        await door.wait_for("standbys", **{"pg_node1.fallback": "up", "pg_node1": "down", "pg_node2.fallback": "down"})
-        assert await door.ask(STANDBY_PORT) == "pg_node1"
+        await endpoint.wait_for(
+            "standbys", **{"pg_node1.fallback": "up", "pg_node1": "down", "pg_node2.fallback": "down"}
+        )
+        assert await endpoint.ask(STANDBY_PORT) == "pg_node1"
         assert primary.received == start_up("user", "app", *SETTING)
-        async with session(door) as (reader, said):
+        async with session(endpoint) as (reader, said):
             assert said == "pg_node1"
             standby.good.add("/replica")
             assert await asyncio.wait_for(reader.read(100), 5) == b""
-        assert await door.ask(STANDBY_PORT) == "pg_node2"
-        await door.send(runtime.state("standbys", "pg_node2", "drain"))
-        async with session(door) as (reader, said):
+        assert await endpoint.ask(STANDBY_PORT) == "pg_node2"
+        await endpoint.send(runtime.state("standbys", "pg_node2", "drain"))
+        async with session(endpoint) as (reader, said):
             assert said == "pg_node1"
             primary.good.clear()
-            await door.send(runtime.health("primary", "pg_node1", up=False))
+            await endpoint.send(runtime.health("primary", "pg_node1", up=False))
             assert await asyncio.wait_for(reader.read(100), 0.5) == b""
-        assert await door.ask(STANDBY_PORT) == ""
+        assert await endpoint.ask(STANDBY_PORT) == ""
 
-    with_door(falling_back, story)
+    with_endpoint(falling_back, story)
 
 
 @contextlib.asynccontextmanager
-async def session(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
+async def session(endpoint: Endpoint) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
     """An open session of the read-only port, and who answered."""
-    reader, writer = await asyncio.open_connection(door.address, STANDBY_PORT)
+    reader, writer = await asyncio.open_connection(endpoint.address, STANDBY_PORT)
     writer.write(HELLO)
     yield reader, (await asyncio.wait_for(reader.read(100), 5)).decode()
     writer.close()
@@ -167,14 +169,16 @@ def test_the_server_refuses_writes_of_a_primary_that_is_read(
 ) -> None:
     """Whatever the role, the options and the session say by default; also after what Pgpool-II says at their end."""
 
-    async def story(door: Door) -> None:
-        door.nodes["pg_node1"].good |= {"/primary", "/leader"}
-        await door.wait_for("standbys", **{"pg_node1.fallback": "up"})
-        await door.send(f"set server standbys/pg_node1.fallback addr {postgres} port 5432")
+    async def story(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
+        await endpoint.wait_for("standbys", **{"pg_node1.fallback": "up"})
+        await endpoint.send(f"set server standbys/pg_node1.fallback addr {postgres} port 5432")
         await asyncio.to_thread(prepare, postgres)
-        await asyncio.to_thread(write_in_vain, f"host={door.address} port={STANDBY_PORT} user=tricky dbname=postgres")
+        await asyncio.to_thread(
+            write_in_vain, f"host={endpoint.address} port={STANDBY_PORT} user=tricky dbname=postgres"
+        )
 
-    with_door(falling_back, story)
+    with_endpoint(falling_back, story)
 
 
 def prepare(address: str) -> None:
@@ -196,7 +200,7 @@ def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 def write_in_vain(dsn: str) -> None:
-    """Each way to begin a session; and what it takes to write nevertheless, which docs/lanes.md says."""
+    """Each way to begin a session; and what it takes to write nevertheless, which docs/endpoints.md says."""
     for options in ("", " options='-c default_transaction_read_only=off'"):
         with psycopg.connect(dsn + options, autocommit=True) as session:
             refused(session)

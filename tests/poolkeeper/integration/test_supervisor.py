@@ -27,10 +27,10 @@ FIND_PATRONI = "grep -lz '^/usr/bin/patroni' /proc/[0-9]*/cmdline | head -1 | cu
 CHECK = 'exec 3<>/dev/tcp/127.0.0.1/8008 && printf "GET /primary HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3'
 LISTEN = """
 import socket
-with socket.create_server(("127.0.0.1", 9990)) as door:
+with socket.create_server(("127.0.0.1", 9990)) as endpoint:
     print("listens", flush=True)
-    with door.accept()[0] as session:
-        open("/tmp/door.in", "w").write(session.makefile().readline())
+    with endpoint.accept()[0] as session:
+        open("/tmp/endpoint.in", "w").write(session.makefile().readline())
         session.sendall(b"\\n")
 """
 
@@ -196,26 +196,28 @@ def test_a_wanted_stop_is_clean(lone: Lone) -> None:
     assert lone.record()["incarnation"] == lone.incarnation() != incarnation
 
 
-def test_before_a_promotion_no_session_of_the_door_is_left(lone: Lone) -> None:
+def test_before_a_promotion_no_session_of_the_endpoint_is_left(lone: Lone) -> None:
     """HAProxy is told; and a session from its address is ended, another one is not."""
     secret = (lone.bench.folder.secrets / "superuser").read_text().strip()
     user = lone.bench.spec.roles.superuser
     script = f"psql -h %s -U {user} -d postgres -c 'SELECT pg_sleep(60)' > /tmp/%s.out 2>&1"
-    for host, output in ((ADDRESS, "door"), ("/var/run/postgresql", "socket")):
+    for host, output in ((ADDRESS, "endpoint"), ("/var/run/postgresql", "socket")):
         argv = ["docker", "exec", "-d", "-e", f"PGPASSWORD={secret}", lone.node, "bash", "-c"]
         process.check([*argv, script % (host, output)])
     sleeping = "grep -lzE '^postgres: .*SELECT' /proc/[0-9]*/cmdline | wc -l"
     _until("two sessions", lambda: None if (said := lone.sh(sleeping)) == "2" else said)
     process.check(["docker", "exec", "-d", lone.node, "python3", "-c", LISTEN])
     _until("a listener", lambda: None if ":2706 00000000:0000 0A" in lone.sh("cat /proc/net/tcp") else "none")
-    lone.sh(f"POOLKEEPER_DOOR_ADDRESS={ADDRESS} POOLKEEPER_DOOR=127.0.0.1:9990 before_promotion.sh")
+    lone.sh(f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9990 before_promotion.sh")
     _until("one session's end", lambda: None if (said := lone.sh(sleeping)) == "1" else said)
-    assert "administrator command" in lone.sh("cat /tmp/door.out")
+    assert "administrator command" in lone.sh("cat /tmp/endpoint.out")
     end = "shutdown sessions server standbys/alpha"
     expected = f"set server standbys/alpha state drain; {end}; {end}"
-    assert lone.sh("cat /tmp/door.in") == expected
-    # Where HAProxy comes by a socket, a local session may be the door's; not the superuser's, as Patroni's own are.
-    told = f"POOLKEEPER_DOOR_ADDRESS={ADDRESS} POOLKEEPER_DOOR=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
+    assert lone.sh("cat /tmp/endpoint.in") == expected
+    # Where HAProxy comes by a socket, a local session may be the endpoint's; not the superuser's, as Patroni's own are.
+    told = (
+        f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
+    )
     lone.sh(f"{told} POOLKEEPER_SUPERUSER={user} before_promotion.sh")
     assert lone.sh(sleeping) == "1"
     lone.sh(f"{told} POOLKEEPER_SUPERUSER=another before_promotion.sh")
@@ -223,16 +225,14 @@ def test_before_a_promotion_no_session_of_the_door_is_left(lone: Lone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "milliseconds"),
+    ("endpoint", "milliseconds"),
     [("no-such-name:9990", 500), ("127.0.0.1:9", 500), ("10.97.0.250:9990", 1500)],
 )
-def test_a_silent_door_holds_no_promotion_up(lone: Lone, door: str, milliseconds: int) -> None:
+def test_a_silent_endpoint_holds_no_promotion_up(lone: Lone, endpoint: str, milliseconds: int) -> None:
     """A name that is gone and a port that refuses cost nothing; silence costs its second."""
-    script = (
-        f"begin=$EPOCHREALTIME; POOLKEEPER_DOOR={door} before_promotion.sh > /dev/null; code=$?; end=$EPOCHREALTIME"
-    )
+    script = f"begin=$EPOCHREALTIME; POOLKEEPER_HAPROXY={endpoint} before_promotion.sh > /dev/null; code=$?; end=$EPOCHREALTIME"
     code, took = lone.sh(f"{script}; echo $code $(((${{end/./}} - ${{begin/./}}) / 1000))").split()
-    print(f"before_promotion.sh, door {door}: {took} ms")  # noqa: T201
+    print(f"before_promotion.sh, endpoint {endpoint}: {took} ms")  # noqa: T201
     assert code == "0"
     assert int(took) < milliseconds
 

@@ -58,16 +58,16 @@ def load(name: str) -> NodeLoad:
     )
 
 
-def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", doors: int = 8) -> tuple[Traffic, ...]:
-    """HAProxy's rows; the lane of that key has so many sessions and, where there is a queue, who wait."""
-    rows = [Traffic(name, "FRONTEND", 0, 0, doors, 20, 4224) for name in ("rw", "ro", "primary")]
-    for lane in ("rw", "ro"):
-        waits, at_once = (queued, sessions) if lane == key else (0, 5)
-        service = getattr(SPEC.lanes, lane).service
-        rows.append(Traffic(f"lane_{lane}", service, waits, waits, at_once, 20, 30))
-        rows.append(Traffic(f"lane_{lane}", "BACKEND", waits, waits, at_once, 20, 423))
-    for lane, limit in SPEC.direct_sessions().items():
-        rows.append(Traffic(lane, "FRONTEND", 0, 0, sessions if lane == key else 5, 20, limit))
+def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", endpoints: int = 8) -> tuple[Traffic, ...]:
+    """HAProxy's rows; the endpoint of that key has so many sessions and, where there is a queue, who wait."""
+    rows = [Traffic(name, "FRONTEND", 0, 0, endpoints, 20, 4224) for name in ("rw", "ro", "primary")]
+    for endpoint in ("rw", "ro"):
+        waits, at_once = (queued, sessions) if endpoint == key else (0, 5)
+        service = getattr(SPEC.endpoints, endpoint).service
+        rows.append(Traffic(f"endpoint_{endpoint}", service, waits, waits, at_once, 20, 30))
+        rows.append(Traffic(f"endpoint_{endpoint}", "BACKEND", waits, waits, at_once, 20, 423))
+    for endpoint, limit in SPEC.direct_sessions().items():
+        rows.append(Traffic(endpoint, "FRONTEND", 0, 0, sessions if endpoint == key else 5, 20, limit))
     return tuple(rows)
 
 
@@ -83,7 +83,7 @@ def healthy() -> Facts:
     view = PatroniView(tuple(PatroniMember(n, "replica", "streaming", 1, 0) for n in names))
     containers = {n: Container(n, n, "", "running", "healthy", "", "", "", 0, 0) for n in names}
     return Facts(
-        lanes={key: ok(USE) for key in ("rw", "ro", "pool")},
+        endpoints={key: ok(USE) for key in ("rw", "ro", "balanced")},
         traffic=ok(traffic()),
         nodes={name: ok(load(name), name) for name in names},
         databases=ok(("app", "postgres")),
@@ -96,10 +96,10 @@ def healthy() -> Facts:
     )
 
 
-def with_lane(key: str, **changes: Any) -> Facts:
-    """Another use of a lane's Pgpool-II."""
+def with_endpoint(key: str, **changes: Any) -> Facts:
+    """Another use of an endpoint's Pgpool-II."""
     facts = healthy()
-    return replace(facts, lanes={**facts.lanes, key: ok(replace(USE, **changes))})
+    return replace(facts, endpoints={**facts.endpoints, key: ok(replace(USE, **changes))})
 
 
 def with_node(name: str = PRIMARY, **changes: Any) -> Facts:

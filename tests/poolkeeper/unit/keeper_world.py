@@ -96,8 +96,13 @@ def turn(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[tuple[Decisio
 
 
 def later(scene: Scene, seconds: float = 1.0) -> Scene:
-    """Nothing changed but the time."""
-    return replace(scene, at=scene.at + seconds)
+    """Nothing changed but the time; each standby that showed a position is asked again, and shows the same one.
+
+    Without the second part two agents could disagree for ever: one that saw the leader write what a standby lacks, and
+    one that came later and takes the standby's old answer for a fresh one.
+    """
+    shown = {name: replace(answer, at=answer.at + seconds) for name, answer in scene.replayed.items()}
+    return replace(scene, at=scene.at + seconds, replayed=shown)
 
 
 def rounds(spec: ClusterSpec) -> int:

@@ -11,16 +11,32 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from poolkeeper.model import proxies
-from poolkeeper.model.observed import Container, EndpointView, EtcdView, HaproxyView, KeeperView, PatroniMember, PatroniView, PgpoolNode, PgpoolView, Postgres, Proxy, Seen, Slot, Snapshot, WalSender
+from poolkeeper.model.observed import (
+    Container,
+    EndpointView,
+    EtcdView,
+    HaproxyView,
+    KeeperView,
+    PatroniMember,
+    PatroniView,
+    PgpoolNode,
+    PgpoolView,
+    Postgres,
+    Proxy,
+    Seen,
+    Slot,
+    Snapshot,
+    WalSender,
+)
 from poolkeeper.model.spec import (
     ClusterSpec,
-    DirectLane,
+    DirectEndpoint,
+    Endpoint,
+    Endpoints,
     Etcd,
     EtcdMember,
     Haproxy,
     Keeper,
-    Lane,
-    Lanes,
     Network,
     Node,
     Pgpool,
@@ -52,12 +68,12 @@ def _member(i: int) -> EtcdMember:
 
 def blue() -> ClusterSpec:
     """A second cluster beside the default one: two nodes, one etcd member, acknowledged by the primary alone."""
-    lanes = Lanes(
-        rw=Lane(service="pgpool_rw", address=IPv4Address("172.30.5.21"), port=6200, num_init_children=8),
-        ro=Lane(service="pgpool_ro", address=IPv4Address("172.30.5.22"), port=6201, num_init_children=8),
-        pool=Lane(service="pgpool", address=IPv4Address("172.30.5.20"), port=6999, max_pool=2),
-        direct_rw=DirectLane(port=6300, max_sessions=12),
-        direct_ro=DirectLane(port=0),
+    endpoints = Endpoints(
+        rw=Endpoint(service="pgpool_rw", address=IPv4Address("172.30.5.21"), port=6200, num_init_children=8),
+        ro=Endpoint(service="pgpool_ro", address=IPv4Address("172.30.5.22"), port=6201, num_init_children=8),
+        balanced=Endpoint(service="pgpool", address=IPv4Address("172.30.5.20"), port=6999, max_pool=2),
+        direct_rw=DirectEndpoint(port=6300, max_sessions=12),
+        direct_ro=DirectEndpoint(port=0),
     )
     return ClusterSpec(
         name="blue",
@@ -68,9 +84,9 @@ def blue() -> ClusterSpec:
         ),
         etcd=Etcd(members=(EtcdMember(name="store", address=IPv4Address("172.30.5.31")),)),
         replication=Replication(synchronous_mode="off"),
-        lanes=lanes,
+        endpoints=endpoints,
         haproxy=Haproxy(
-            service="door",
+            service="endpoint",
             address=IPv4Address("172.30.5.100"),
             stats_port=6406,
             unix_sockets=False,
@@ -97,18 +113,20 @@ def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
         pgpool=Seen(PgpoolView("4.6.1", tuple(_backend(i, name, name == first) for i, name in enumerate(names)))),
         haproxy=Seen(_haproxy(spec, first)),
         etcd={member.name: Seen(EtcdView("3.5.16", healthy=True)) for member in spec.etcd.members},
-        doors={
+        endpoints={
             "rw": Seen(EndpointView(first, in_recovery=False)),
             "ro": Seen(EndpointView(standbys[0], in_recovery=True)),
-            "pool": Seen(EndpointView(first, in_recovery=False)),
-            **{key: Seen(_direct_door(key, first, standbys)) for key in spec.direct_lanes()},
+            "balanced": Seen(EndpointView(first, in_recovery=False)),
+            **{key: Seen(_direct_endpoint(key, first, standbys)) for key in spec.direct_endpoints()},
         },
         keeper=Seen(KeeperView(True, first, (), False, (), 0.0)),
     )
 
 
-def _direct_door(key: str, primary: str, standbys: list[str]) -> EndpointView:
-    return EndpointView(primary, in_recovery=False) if key == "direct_rw" else EndpointView(standbys[0], in_recovery=True)
+def _direct_endpoint(key: str, primary: str, standbys: list[str]) -> EndpointView:
+    return (
+        EndpointView(primary, in_recovery=False) if key == "direct_rw" else EndpointView(standbys[0], in_recovery=True)
+    )
 
 
 def image(spec: ClusterSpec, service: str) -> str:
@@ -186,7 +204,7 @@ def witnesses(spec: ClusterSpec) -> tuple[Witness, ...]:
         *((field, "") for field in ("containers", "pgpool", "haproxy")),
         *((field, name) for field in ("patroni", "postgres") for name in nodes),
         *(("etcd", member.name) for member in spec.etcd.members),
-        *(("doors", lane) for lane in ("rw", "ro", "pool", *spec.direct_lanes())),
+        *(("endpoints", endpoint) for endpoint in ("rw", "ro", "balanced", *spec.direct_endpoints())),
     )
 
 
@@ -226,9 +244,9 @@ def edit_etcd(seen: Snapshot, member: str, **changes: Any) -> Snapshot:
     return replace(seen, etcd={**seen.etcd, member: _edited(seen.etcd[member], **changes)})
 
 
-def edit_door(seen: Snapshot, lane: str, **changes: Any) -> Snapshot:
-    """Another server answers through a lane."""
-    return replace(seen, doors={**seen.doors, lane: _edited(seen.doors[lane], **changes)})
+def edit_endpoint(seen: Snapshot, endpoint: str, **changes: Any) -> Snapshot:
+    """Another server answers through an endpoint."""
+    return replace(seen, endpoints={**seen.endpoints, endpoint: _edited(seen.endpoints[endpoint], **changes)})
 
 
 def edit_members(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:

@@ -9,7 +9,27 @@ from typing import Any
 from poolkeeper.model import proxies
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView, KeeperView, PatroniMember, PatroniView, PgpoolNode, Proxy
-from poolkeeper.model.probe import Acknowledger, Arrival, Balance, CommitFacts, DoorFacts, Failure, FailureKind, Inserts, ReadOnlyFacts, ReadOnlySession, NodeFacts, PgpoolFacts, Reading, Readings, RowsSeen, Sender, Server, SlotFacts, WriteAttempt
+from poolkeeper.model.probe import (
+    Acknowledger,
+    Arrival,
+    Balance,
+    CommitFacts,
+    EndpointFacts,
+    Failure,
+    FailureKind,
+    Inserts,
+    NodeFacts,
+    PgpoolFacts,
+    Reading,
+    Readings,
+    ReadOnlyFacts,
+    ReadOnlySession,
+    RowsSeen,
+    Sender,
+    Server,
+    SlotFacts,
+    WriteAttempt,
+)
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.target import Own, Target
 from poolkeeper.model.verdict import Evidence
@@ -49,14 +69,14 @@ def names(count: int = 3) -> tuple[str, ...]:
 def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) -> Target:
     """A cluster of so many nodes."""
     nodes = {name: Dsn("127.0.0.1", 5610 + i, "app", "app", "secret") for i, name in enumerate(names(count), start=1)}
-    door = nodes["n1"]
+    endpoint = nodes["n1"]
     return Target(
         cluster="sample",
         nodes=nodes,
         monitors=nodes,
-        pool=replace(door, port=9999),
-        rw=replace(door, port=5100),
-        ro=replace(door, port=5101),
+        balanced=replace(endpoint, port=9999),
+        rw=replace(endpoint, port=5100),
+        ro=replace(endpoint, port=5101),
         stats_url="http://127.0.0.1:8406",
         proxies=() if foreign else EXPECTED,
         own=None
@@ -66,7 +86,7 @@ def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) 
             keeper=("127.0.0.1", 8407),
             read_sessions=8,
             acknowledgements=acknowledgements,
-            direct={"direct_rw": replace(door, port=5200), "direct_ro": replace(door, port=5201)},
+            direct={"direct_rw": replace(endpoint, port=5200), "direct_ro": replace(endpoint, port=5201)},
         ),
     )
 
@@ -115,8 +135,8 @@ def patroni(all_names: tuple[str, ...], leader: str) -> PatroniView:
     )
 
 
-def lane(standbys: list[str], view: HaproxyView | None) -> ReadOnlyFacts:
-    """Eight sessions of the read-only door, in turn on each standby."""
+def endpoint(standbys: list[str], view: HaproxyView | None) -> ReadOnlyFacts:
+    """Eight sessions of the read-only endpoint, in turn on each standby."""
     answered = [standbys[i % len(standbys)] for i in range(8)] if standbys else []
     return ReadOnlyFacts(tuple(ReadOnlySession(server(name), True, "25006", "25006") for name in answered), (), view)
 
@@ -137,9 +157,9 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         nodes={name: ok(node(name, primary), name) for name in all_names},
         senders={primary: ok(tuple(Sender(name, "streaming") for name in standbys))},
         slots={primary: ok(tuple(SlotFacts(name, "physical", True) for name in standbys))},
-        pool=ok(DoorFacts(server(primary), False), "pool"),
-        rw=ok(DoorFacts(server(primary), False), "rw"),
-        ro=ok(DoorFacts(server(standbys[0]), True), "ro"),
+        balanced=ok(EndpointFacts(server(primary), False), "balanced"),
+        rw=ok(EndpointFacts(server(primary), False), "rw"),
+        ro=ok(EndpointFacts(server(standbys[0]), True), "ro"),
         backends=ok(before, "backends"),
         pgpool=ok(PgpoolFacts("4.6.1 (chirikoboshi)", 32)),
         stats=ok(view),
@@ -152,18 +172,18 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         attempts={name: ok(WriteAttempt(True, "25006", "read-only")) for name in standbys},
         inserts=ok(Inserts(ROWS, ROWS)),
         rows={name: ok(RowsSeen(ROWS, 0.02)) for name in all_names},
-        lane=ok(lane(standbys, view)),
+        endpoint=ok(endpoint(standbys, view)),
         patroni={name: ok(patroni(all_names, primary), f"{name}'s Patroni") for name in all_names},
         commit={primary: ok(CommitFacts(f"ANY 1 ({','.join(standbys)})", acknowledgers(standbys)))},
         session_commit=ok("on", "rw"),
         keeper=ok(KeeperView(True, primary, (), False, (), 0.0), "keeper"),
-        direct_rw=ok(DoorFacts(server(primary), False), "direct_rw"),
-        direct_ro=ok(lane(standbys[:1], None), "direct_ro"),
+        direct_rw=ok(EndpointFacts(server(primary), False), "direct_rw"),
+        direct_ro=ok(endpoint(standbys[:1], None), "direct_ro"),
     )
 
 
 def put(readings: Readings, field: str, reading: Reading[Any] | None) -> Readings:
-    """The readings with one of them replaced, or taken out. `field` is as "pool" or "nodes.n1"."""
+    """The readings with one of them replaced, or taken out. `field` is as "balanced" or "nodes.n1"."""
     name, _, key = field.partition(".")
     if not key:
         single: dict[str, Any] = {name: reading}

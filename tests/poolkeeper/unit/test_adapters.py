@@ -218,10 +218,10 @@ PASSWORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl",
 @example("a:b\\c\\")
 @example("\\:")
 def test_libpq_reads_the_password_that_was_written(password: str) -> None:
-    """Every door has a line, and its last field is the password."""
+    """Every endpoint has a line, and its last field is the password."""
     lines = client_files.password_file(snapshots.SPEC, {"app": password}).split("\n")
     assert lines.pop() == ""
-    ports = sorted(client_files.doors(snapshots.SPEC).values())
+    ports = sorted(client_files.endpoints(snapshots.SPEC).values())
     assert sorted(_pgpass(line) for line in lines) == sorted(
         ["127.0.0.1", str(port), "*", "app", password] for port in ports
     )

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "src/poolkeeper/images/postgres/before_promotion.sh"
-SETTINGS = "POOLKEEPER_DOOR_ADDRESS=10.8.0.100 POOLKEEPER_DOOR=haproxy_pgpool:9990 POOLKEEPER_SUPERUSER=postgres"
+SETTINGS = (
+    "POOLKEEPER_HAPROXY_ADDRESS=10.8.0.100 POOLKEEPER_HAPROXY=haproxy_pgpool:9990 POOLKEEPER_SUPERUSER=postgres"
+)
 
 
-def is_of_the_door(title: str, sockets: str) -> bool:
+def is_of_the_endpoint(title: str, sockets: str) -> bool:
     """As the script's own function says, of its own lines."""
     found = re.search(r"^names=.*?^}$", SCRIPT.read_text(), re.M | re.S)
     assert found
-    text = f'export {SETTINGS} POOLKEEPER_SOCKETS={sockets}\n{found[0]}\nis_of_the_door "$1"'
+    text = f'export {SETTINGS} POOLKEEPER_SOCKETS={sockets}\n{found[0]}\nis_of_the_endpoint "$1"'
     return subprocess.run(["bash", "-c", text, "bash", title], check=False).returncode == 0
 
 
@@ -37,8 +39,11 @@ def is_of_the_door(title: str, sockets: str) -> bool:
 )
 def test_who_is_ended(who: str, by_address: bool, by_socket: bool) -> None:
     title = f"postgres: poolkeeper: {who}"
-    assert (is_of_the_door(title, ""), is_of_the_door(title, "/run/sockets/pg_node1")) == (by_address, by_socket)
+    assert (is_of_the_endpoint(title, ""), is_of_the_endpoint(title, "/run/sockets/pg_node1")) == (
+        by_address,
+        by_socket,
+    )
 
 
 def test_another_program_is_never_ended() -> None:
-    assert not is_of_the_door("psql app app [local] 10.8.0.100(4411) idle", "/run/sockets/pg_node1")
+    assert not is_of_the_endpoint("psql app app [local] 10.8.0.100(4411) idle", "/run/sockets/pg_node1")

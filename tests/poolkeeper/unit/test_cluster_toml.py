@@ -63,7 +63,7 @@ def test_each_key_of_the_model_is_found_on_its_line() -> None:
     for location in lines:
         key = str(location[-1]) if isinstance(location[-1], str) else str(location[-2])
         assert key in TEXT.split("\n")[lines[location] - 1]
-    assert {"nodes", "etcd", "lanes", "haproxy"} <= {location[0] for location in lines}
+    assert {"nodes", "etcd", "endpoints", "haproxy"} <= {location[0] for location in lines}
 
 
 def test_the_page_is_what_the_model_renders() -> None:

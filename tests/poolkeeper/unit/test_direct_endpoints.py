@@ -1,4 +1,4 @@
-"""The direct lanes where people and tools meet them: `status`, the lines after `up`, psql's files, the benchmark."""
+"""The direct endpoints where people and tools meet them: `status`, the lines after `up`, psql's files, the benchmark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poolkeeper.render import client_files, haproxy_config, keeper_config
 from poolkeeper.system import state
 from poolkeeper_lab.bench.measure import startup_times
 
-OFF = deployments.edit(deployments.edit(SPEC, "lanes.direct_rw.port", 0), "lanes.direct_ro.port", 0)
+OFF = deployments.edit(deployments.edit(SPEC, "endpoints.direct_rw.port", 0), "endpoints.direct_ro.port", 0)
 KEYS = ("direct_rw", "direct_ro")
 
 
@@ -46,11 +46,11 @@ def test_who_is_told_of_them(tmp_path: Path, spec: ClusterSpec, count: int) -> N
     """The lines after `up`, and each service of psql with its line in pgpass."""
     lines = lifecycle_commands.how_to_connect(Place(spec, state.State(tmp_path), tmp_path)).splitlines()
     assert sum(line.split()[0] in KEYS for line in lines) == count
-    assert sum(key in client_files.doors(spec) for key in KEYS) == count
+    assert sum(key in client_files.endpoints(spec) for key in KEYS) == count
     assert client_files.password_file(spec, {"app": "x"}).count("\n") == 3 + count + len(spec.nodes)
 
 
-def test_haproxy_has_a_door_and_no_server_for_them() -> None:
+def test_haproxy_has_an_endpoint_and_no_server_for_them() -> None:
     """The servers are the inner ports' own, so nothing else has to follow a role."""
     text = haproxy_config.config(SPEC)
     for key, inner, sessions in (("direct_rw", "primary", 46), ("direct_ro", "standbys", 46)):
@@ -63,7 +63,7 @@ def test_haproxy_has_a_door_and_no_server_for_them() -> None:
 
 
 def test_the_keeper_is_not_told_of_them() -> None:
-    """It acts on the inner ports; so an edit of a direct lane restarts nobody but HAProxy."""
+    """It acts on the inner ports; so an edit of a direct endpoint restarts nobody but HAProxy."""
     assert keeper_config.config(SPEC) == keeper_config.config(OFF)
 
 
@@ -74,5 +74,5 @@ def test_the_benchmark_s_cluster_stands_beside_this_one(spec: ClusterSpec) -> No
     ours, its = ({port for table in each.published_ports().values() for port in table} for each in (spec, made))
     assert len(ours) == len(its)
     assert not ours & its
-    assert set(made.direct_lanes()) == set(spec.direct_lanes())
+    assert set(made.direct_endpoints()) == set(spec.direct_endpoints())
     assert tomllib.loads(startup_times.to_toml(startup_times.bench_document(spec)))["name"] == made.name

@@ -20,9 +20,9 @@ from tests.poolkeeper.unit.doctor_sample import (
     counted,
     doing,
     silent,
+    with_endpoint,
     with_entry,
     with_fact,
-    with_lane,
     with_node,
 )
 from tests.poolkeeper.unit.suite_sample import bad
@@ -89,18 +89,18 @@ def patroni(*, paused: bool = False, pending: bool = False) -> Facts:
 
 SLOW = ((0.064, 900), (0.128, 980), (0.256, 1000))
 PLANTED: tuple[tuple[str, str, Facts], ...] = (
-    ("lanes.sessions", "rw", with_fact("traffic", sample.traffic(sessions=27))),
-    ("lanes.sessions", "ro", with_fact("traffic", sample.traffic(sessions=30, key="ro"))),
-    ("lanes.sessions", "pool", with_lane("pool", busy=29)),
-    ("lanes.sessions", "direct_rw", with_fact("traffic", sample.traffic(sessions=42, key="direct_rw"))),
-    ("lanes.sessions", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
-    ("lanes.pairs", "rw", with_lane("rw", pairs=tuple((f"u{i}", "app") for i in range(5)))),
-    ("lanes.reuse", "pool", with_lane("pool", connections=30, uses=31)),
+    ("endpoints.sessions", "rw", with_fact("traffic", sample.traffic(sessions=27))),
+    ("endpoints.sessions", "ro", with_fact("traffic", sample.traffic(sessions=30, key="ro"))),
+    ("endpoints.sessions", "balanced", with_endpoint("balanced", busy=29)),
+    ("endpoints.sessions", "direct_rw", with_fact("traffic", sample.traffic(sessions=42, key="direct_rw"))),
+    ("endpoints.sessions", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
+    ("endpoints.pairs", "rw", with_endpoint("rw", pairs=tuple((f"u{i}", "app") for i in range(5)))),
+    ("endpoints.reuse", "balanced", with_endpoint("balanced", connections=30, uses=31)),
     ("haproxy.queue", "rw", with_fact("traffic", sample.traffic(queued=1))),
     ("haproxy.queue", "ro", with_fact("traffic", sample.traffic(queued=3, key="ro"))),
     ("haproxy.queue", "direct_rw", with_fact("traffic", sample.traffic(sessions=46, key="direct_rw"))),
     ("haproxy.queue", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
-    ("haproxy.sessions", "primary", with_fact("traffic", sample.traffic(doors=3500))),
+    ("haproxy.sessions", "primary", with_fact("traffic", sample.traffic(endpoints=3500))),
     ("postgresql.connections", PRIMARY, doing(clients=450)),
     ("postgresql.connections", STANDBY, doing(STANDBY, clients=450)),
     ("postgresql.cache", PRIMARY, counted(hits=9_000, reads=1_000)),
@@ -179,7 +179,7 @@ def test_planted_fact_troubles_few_others(check: str, subject: str, facts: Facts
     others = {j.check for j in found(facts, Outcome.FAIL)} - {check}
     same = {"haproxy.sessions", "replication.lag", "replication.quorum", "postgresql.oldest_xmin"}
     if subject.startswith("direct_"):
-        same |= {"lanes.sessions", "haproxy.queue"}  # a full one is both
+        same |= {"endpoints.sessions", "haproxy.queue"}  # a full one is both
     assert others <= same, subject
 
 
@@ -199,7 +199,7 @@ def test_every_key_is_a_key_of_the_file_or_a_parameter() -> None:
 SILENCES = [
     ("nodes", PRIMARY),
     ("nodes", STANDBY),
-    ("lanes", "pool"),
+    ("endpoints", "balanced"),
     ("vacuuming", "app"),
     ("etcd", "etcd3"),
     ("volumes", STANDBY),
@@ -242,10 +242,10 @@ def test_two_primaries_are_unknown_where_the_primary_is_asked() -> None:
     assert "replication.quorum" in {j.check for j in found(facts, Outcome.UNKNOWN)}
 
 
-def test_a_full_lane_is_seen_by_haproxy_alone() -> None:
-    """A full lane lets nobody in to ask Pgpool-II itself."""
-    facts = replace(with_fact("traffic", sample.traffic(sessions=30)), lanes={**GOOD.lanes, "rw": bad()})
-    assert ("lanes.sessions", "rw") in {(j.check, j.subject) for j in found(facts, Outcome.FAIL)}
+def test_a_full_endpoint_is_seen_by_haproxy_alone() -> None:
+    """A full endpoint lets nobody in to ask Pgpool-II itself."""
+    facts = replace(with_fact("traffic", sample.traffic(sessions=30)), endpoints={**GOOD.endpoints, "rw": bad()})
+    assert ("endpoints.sessions", "rw") in {(j.check, j.subject) for j in found(facts, Outcome.FAIL)}
 
 
 def test_without_synchronous_replication_no_standby_need_acknowledge() -> None:
@@ -273,35 +273,43 @@ def test_who_waits_at_haproxys_server_counts_too() -> None:
 
 @pytest.mark.parametrize(
     ("sessions", "limits"),
-    [(41, set()), (42, {"lanes.sessions"}), (45, {"lanes.sessions"}), (46, {"lanes.sessions", "haproxy.queue"})],
+    [
+        (41, set()),
+        (42, {"endpoints.sessions"}),
+        (45, {"endpoints.sessions"}),
+        (46, {"endpoints.sessions", "haproxy.queue"}),
+    ],
 )
-def test_a_direct_lane_is_judged_by_its_own_limit(sessions: int, limits: set[str]) -> None:
+def test_a_direct_endpoint_is_judged_by_its_own_limit(sessions: int, limits: set[str]) -> None:
     """46 at once: from nine tenths on it is nearly full; who comes waits only when it is full, and is not counted."""
     facts = with_fact("traffic", sample.traffic(sessions=sessions, key="direct_ro"))
     judged = {j.check: j for j in all_rules.judge(SPEC, facts) if j.subject == "direct_ro"}
-    assert set(judged) == {"lanes.sessions", "haproxy.queue"}
+    assert set(judged) == {"endpoints.sessions", "haproxy.queue"}
     assert {check for check, j in judged.items() if j.outcome is Outcome.FAIL} == limits
-    assert (judged["lanes.sessions"].figure, judged["haproxy.queue"].figure) == (
+    assert (judged["endpoints.sessions"].figure, judged["haproxy.queue"].figure) == (
         f"{sessions} of 46",
         f"{46 - sessions} free",
     )
-    assert {j.key for j in judged.values()} == {"lanes.direct_ro.max_sessions"}
+    assert {j.key for j in judged.values()} == {"endpoints.direct_ro.max_sessions"}
     assert ("does not count" in judged["haproxy.queue"].says) == ("haproxy.queue" in limits)
 
 
 @pytest.mark.parametrize("said", ["no frontend direct_rw", "direct_rw has no limit"])
-def test_a_direct_lane_that_haproxy_does_not_tell_of_is_unknown(said: str) -> None:
-    """As before the first `up` with such a lane; the other one is judged by itself."""
+def test_a_direct_endpoint_that_haproxy_does_not_tell_of_is_unknown(said: str) -> None:
+    """As before the first `up` with such an endpoint; the other one is judged by itself."""
     rows = [row for row in sample.traffic() if row.proxy != "direct_rw"]
     if "limit" in said:
         rows.append(Traffic("direct_rw", "FRONTEND", 0, 0, 50, 50, None))
     unknown = found(with_fact("traffic", tuple(rows)), Outcome.UNKNOWN)
-    assert {(j.check, j.subject) for j in unknown} == {("lanes.sessions", "direct_rw"), ("haproxy.queue", "direct_rw")}
+    assert {(j.check, j.subject) for j in unknown} == {
+        ("endpoints.sessions", "direct_rw"),
+        ("haproxy.queue", "direct_rw"),
+    }
     assert all(said in j.says for j in unknown)
 
 
-def test_a_direct_lane_without_a_port_is_not_missed() -> None:
-    off = deployments.edit(SPEC, "lanes.direct_rw.port", 0)
+def test_a_direct_endpoint_without_a_port_is_not_missed() -> None:
+    off = deployments.edit(SPEC, "endpoints.direct_rw.port", 0)
     rows = tuple(row for row in sample.traffic() if row.proxy != "direct_rw")
     judged = all_rules.judge(off, with_fact("traffic", rows))
     assert {j.outcome for j in judged} == {Outcome.PASS}

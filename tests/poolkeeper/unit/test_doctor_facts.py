@@ -59,8 +59,8 @@ def test_pgpools_rows_of_another_form_are_refused() -> None:
 STATISTICS = (
     "# pxname,svname,qcur,qmax,scur,smax,slim,stot,status,check_status,\n"
     "rw,FRONTEND,,,14,55,4224,2902,OPEN,,\n"
-    "lane_rw,pgpool_rw,2,9,30,30,30,2672,UP,L7OK,\n"
-    "lane_rw,BACKEND,3,25,14,55,423,2763,UP,,\n"
+    "endpoint_rw,pgpool_rw,2,9,30,30,30,2672,UP,L7OK,\n"
+    "endpoint_rw,BACKEND,3,25,14,55,423,2763,UP,,\n"
     "primary,pg_node1,0,0,0,25,,985,DOWN,L7STS,\n"
     "direct_rw,FRONTEND,,,46,46,46,120,OPEN,,\n"
 )
@@ -69,7 +69,7 @@ STATISTICS = (
 def test_haproxys_queues_and_limits() -> None:
     rows = haproxy.read_traffic(STATISTICS)
     assert rows[0] == Traffic("rw", "FRONTEND", 0, 0, 14, 55, 4224)
-    assert rows[1] == Traffic("lane_rw", "pgpool_rw", 2, 9, 30, 30, 30)
+    assert rows[1] == Traffic("endpoint_rw", "pgpool_rw", 2, 9, 30, 30, 30)
     assert rows[2].queued == 3
     assert rows[3].limit is None
     assert rows[4] == Traffic("direct_rw", "FRONTEND", 0, 0, 46, 46, 46)
@@ -148,7 +148,7 @@ def silence(monkeypatch: pytest.MonkeyPatch, but: tuple[str, ...] = ()) -> None:
     asked: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         "node": (activity, "node_load", refuse),
         "databases": (activity, "databases", refuse),
-        "lane": (pgpool, "observe_use", refuse),
+        "endpoint": (pgpool, "observe_use", refuse),
         "traffic": (haproxy, "observe_traffic", refuse),
         "etcd": (etcd, "observe_load", refuse),
         "patroni": (patroni, "observe", refuse),
@@ -165,7 +165,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each question has a reading without a value, and every check is unknown."""
     silence(monkeypatch)
     facts = asyncio.run(checkup.collect(ACCESS))
-    assert all(reading.value is None for reading in (*facts.nodes.values(), *facts.lanes.values()))
+    assert all(reading.value is None for reading in (*facts.nodes.values(), *facts.endpoints.values()))
     assert facts.traffic is not None
     assert facts.host is not None
     judged = all_rules.judge(SPEC, facts)
@@ -228,13 +228,13 @@ def test_the_command_ends_with_what_was_found(
     assert shown.exit_code == code
     assert said in shown.stdout
     assert ("postgresql.lock_waits" in shown.stdout) == (code != 0)
-    assert "lanes.pairs" in CliRunner().invoke(main.app, ["doctor", "--all"]).stdout
+    assert "endpoints.pairs" in CliRunner().invoke(main.app, ["doctor", "--all"]).stdout
     assert f'"exit_code": {code}' in CliRunner().invoke(main.app, ["doctor", "--json"]).stdout
 
 
 class Placed:
-    """A place whose doors are known."""
+    """A place whose endpoints are known."""
 
     def access(self) -> handle.Access:
-        """Its doors."""
+        """Its endpoints."""
         return ACCESS

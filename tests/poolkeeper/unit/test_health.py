@@ -69,7 +69,7 @@ def _backend(name: str, **changes: object) -> Snapshot:
 
 DEGRADED, DOWN, UNKNOWN = Level.DEGRADED, Level.DOWN, Level.UNKNOWN
 FAULT, DRIFT = Kind.FAULT, Kind.DRIFT
-DOOR, POOL = SPEC.haproxy.service, SPEC.lanes.pool.service
+ENDPOINT, POOL = SPEC.haproxy.service, SPEC.endpoints.balanced.service
 NO_SLOT = f"its replication slot on {PRIMARY} is missing or inactive"
 PAUSED = PatroniView(snapshots.patroni_view([PRIMARY, STANDBY, OTHER], PRIMARY).members, paused=True)
 
@@ -79,7 +79,7 @@ FAULTS = {
         _container("pgpool_ro", state="exited", exit_code=3), DEGRADED, FAULT, "pgpool_ro", "exited with 3"
     ),
     "a container is paused": Fault(_container(OTHER, state="paused"), DEGRADED, FAULT, OTHER, "is paused"),
-    "a container restarts": Fault(_container(DOOR, state="restarting"), DEGRADED, FAULT, DOOR, "is restarting"),
+    "a container restarts": Fault(_container(ENDPOINT, state="restarting"), DEGRADED, FAULT, ENDPOINT, "is restarting"),
     "a container ran out of memory": Fault(
         _container(OTHER, state="exited", exit_code=137, oom_killed=True),
         DEGRADED,
@@ -138,46 +138,56 @@ FAULTS = {
     ),
     "Pgpool is silent": Fault(_silent("pgpool"), DEGRADED, FAULT, POOL, "Pgpool-II does not answer"),
     "HAProxy's backend is down": Fault(
-        snapshots.edit_proxy(HEALTHY, "lane_rw", "BACKEND", "DOWN"), DEGRADED, FAULT, DOOR, "lane_rw/BACKEND is DOWN"
+        snapshots.edit_proxy(HEALTHY, "endpoint_rw", "BACKEND", "DOWN"),
+        DEGRADED,
+        FAULT,
+        ENDPOINT,
+        "endpoint_rw/BACKEND is DOWN",
     ),
     "HAProxy lacks a frontend": Fault(
-        snapshots.edit_proxy(HEALTHY, "ro", "FRONTEND", None), DEGRADED, FAULT, DOOR, "ro/FRONTEND is missing"
+        snapshots.edit_proxy(HEALTHY, "ro", "FRONTEND", None), DEGRADED, FAULT, ENDPOINT, "ro/FRONTEND is missing"
     ),
     "HAProxy leaves a standby out": Fault(
         snapshots.edit_proxy(HEALTHY, proxies.STANDBYS, OTHER, "DOWN"), DEGRADED, DRIFT, OTHER, "HAProxy says out"
     ),
-    "HAProxy is silent": Fault(_silent("haproxy"), DEGRADED, FAULT, DOOR, "cannot be read"),
-    "a door is silent": Fault(_silent("doors", "pool"), DEGRADED, FAULT, "lane pool", "a query through its port fails"),
+    "HAProxy is silent": Fault(_silent("haproxy"), DEGRADED, FAULT, ENDPOINT, "cannot be read"),
+    "an endpoint is silent": Fault(
+        _silent("endpoints", "balanced"), DEGRADED, FAULT, "endpoint balanced", "a query through its port fails"
+    ),
     "a standby answers for writers": Fault(
-        snapshots.edit_door(HEALTHY, "rw", node=STANDBY, in_recovery=True),
+        snapshots.edit_endpoint(HEALTHY, "rw", node=STANDBY, in_recovery=True),
         DEGRADED,
         FAULT,
-        "lane rw",
+        "endpoint rw",
         f"a standby, {STANDBY}",
     ),
     "the primary answers for readers": Fault(
-        snapshots.edit_door(HEALTHY, "ro", node=PRIMARY, in_recovery=False),
+        snapshots.edit_endpoint(HEALTHY, "ro", node=PRIMARY, in_recovery=False),
         DEGRADED,
         FAULT,
-        "lane ro",
+        "endpoint ro",
         f"the primary, {PRIMARY}",
     ),
     "a standby answers for direct writers": Fault(
-        snapshots.edit_door(HEALTHY, "direct_rw", node=STANDBY, in_recovery=True),
+        snapshots.edit_endpoint(HEALTHY, "direct_rw", node=STANDBY, in_recovery=True),
         DEGRADED,
         FAULT,
-        "lane direct_rw",
+        "endpoint direct_rw",
         f"a standby, {STANDBY}",
     ),
     "the primary answers for direct readers": Fault(
-        snapshots.edit_door(HEALTHY, "direct_ro", node=PRIMARY, in_recovery=False),
+        snapshots.edit_endpoint(HEALTHY, "direct_ro", node=PRIMARY, in_recovery=False),
         DEGRADED,
         FAULT,
-        "lane direct_ro",
+        "endpoint direct_ro",
         f"the primary, {PRIMARY}",
     ),
-    "a direct lane has no door": Fault(
-        snapshots.edit_proxy(HEALTHY, "direct_rw", "FRONTEND", None), DEGRADED, FAULT, DOOR, "direct_rw/FRONTEND is mis"
+    "a direct endpoint has no endpoint": Fault(
+        snapshots.edit_proxy(HEALTHY, "direct_rw", "FRONTEND", None),
+        DEGRADED,
+        FAULT,
+        ENDPOINT,
+        "direct_rw/FRONTEND is mis",
     ),
     "an etcd member is silent": Fault(_silent("etcd", "etcd3"), DEGRADED, FAULT, "etcd3", "does not answer"),
     "etcd has no quorum": Fault(

@@ -1,4 +1,4 @@
-"""HAProxy's inner ports: what a check would say in a second, said now; and the lane of reads kept honest."""
+"""HAProxy's inner ports: what a check would say in a second, said now; and the endpoint of reads kept honest."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ HANDS_OFF: dict[str, Scene] = {
     "the primary is read for want of a standby": replace(
         HEALTHY, routes=Seen((Route(READS, proxies.fallback(PRIMARY), True, False),))
     ),
-    "a proxy that is not ours": replace(HEALTHY, routes=Seen((Route("lane_ro", PRIMARY, True, False),))),
+    "a proxy that is not ours": replace(HEALTHY, routes=Seen((Route("endpoint_ro", PRIMARY, True, False),))),
 }
 
 

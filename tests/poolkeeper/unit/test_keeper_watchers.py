@@ -203,7 +203,7 @@ UNASKED = errors.ServerRefused(REFUSAL.format(0, 1), code="XX000")
         errors.DeadlinePassed("silent"),
     ],
 )
-def test_a_lane_that_contradicts_itself_is_asked_until_it_lets_in(
+def test_an_endpoint_that_contradicts_itself_is_asked_until_it_lets_in(
     monkeypatch: pytest.MonkeyPatch, answer: errors.PoolkeeperError | None
 ) -> None:
     """Each refusal counts, from the first of them; any other answer ends the count."""

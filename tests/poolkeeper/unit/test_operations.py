@@ -86,8 +86,8 @@ UNSETTLED: dict[str, Callable[[], Snapshot]] = {
     "Pgpool has the former primary": lambda: replace(MOVED, pgpool=HEALTHY.pgpool),
     "Pgpool has a node down": lambda: snapshots.edit_backends(MOVED, {PRIMARY: {"status": "down"}}),
     "Pgpool lacks a node": lambda: snapshots.edit_backends(MOVED, {PRIMARY: None}),
-    "the door answers from the former primary": lambda: snapshots.edit_door(MOVED, "rw", node=PRIMARY),
-    "the door is shut": lambda: snapshots.silence(MOVED, ("doors", "rw")),
+    "the endpoint answers from the former primary": lambda: snapshots.edit_endpoint(MOVED, "rw", node=PRIMARY),
+    "the endpoint is shut": lambda: snapshots.silence(MOVED, ("endpoints", "rw")),
     "HAProxy is silent": lambda: snapshots.silence(MOVED, ("haproxy", "")),
     "HAProxy has two primaries": lambda: snapshots.edit_proxy(MOVED, proxies.PRIMARY, PRIMARY, "UP"),
 }

@@ -21,8 +21,8 @@ from poolkeeper.model.spec import ClusterSpec
 
 NODES = ["pg_node1", "pg_node2", "pg_node3"]
 ETCDS = ["etcd1", "etcd2", "etcd3"]
-LANES = ["pgpool_rw", "pgpool_ro", "pgpool"]
-DOOR = "haproxy_pgpool"
+ENDPOINTS = ["pgpool_rw", "pgpool_ro", "pgpool"]
+ENDPOINT = "haproxy_pgpool"
 KEEPER = "keeper"
 BY_STANDBYS = ["pg_node2", "pg_node3", "pg_node1"]  # the primary last
 Brief = list[tuple[Action, list[str]]]
@@ -58,59 +58,62 @@ OTHER_PARAMETERS = {**SPEC.postgresql.parameters, "work_mem": "8MB"}
 LEAST: dict[str, tuple[Edits, Brief]] = {
     "nothing": ([], []),
     "a deadline of our own": ([("timeouts.query", 9)], []),
-    "HAProxy's timing": ([("haproxy.check_interval_ms", 500)], each(RELOAD, [DOOR])),
+    "HAProxy's timing": ([("haproxy.check_interval_ms", 500)], each(RELOAD, [ENDPOINT])),
     "how stale a read may be": (
         [("replication.max_read_lag_bytes", 1)],
-        each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
+        each(RELOAD, [ENDPOINT]) + each(RESTART, [KEEPER]),
     ),
     "what the keeper waits for": ([("keeper.attach_after_seconds", 9)], each(RESTART, [KEEPER])),
     "the keeper's port": ([("keeper.port", 7778)], each(RECREATE, [KEEPER])),
     "who may be missing": ([("keeper.service", "warden")], [(Action.REMOVE, [KEEPER]), (Action.START, ["warden"])]),
-    "a setting of the balanced lane": ([("pgpool.delay_threshold_bytes", 1)], each(RELOAD, ["pgpool"])),
-    "a setting of all lanes": ([("pgpool.health_check_timeout", 2)], each(RELOAD, LANES)),
-    "a free setting": ([("pgpool.parameters", {"log_connections": True})], each(RELOAD, LANES)),
-    "a free setting that needs a start": ([("pgpool.parameters", {"relcache_size": 9})], each(RESTART, LANES)),
-    "a setting that needs a start": ([("pgpool.child_life_time", 9)], each(RESTART, LANES)),
-    "the size of one lane": (
-        [("lanes.rw.num_init_children", 24)],
-        each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR]),
+    "a setting of the balanced endpoint": ([("pgpool.delay_threshold_bytes", 1)], each(RELOAD, ["pgpool"])),
+    "a setting of all endpoints": ([("pgpool.health_check_timeout", 2)], each(RELOAD, ENDPOINTS)),
+    "a free setting": ([("pgpool.parameters", {"log_connections": True})], each(RELOAD, ENDPOINTS)),
+    "a free setting that needs a start": ([("pgpool.parameters", {"relcache_size": 9})], each(RESTART, ENDPOINTS)),
+    "a setting that needs a start": ([("pgpool.child_life_time", 9)], each(RESTART, ENDPOINTS)),
+    "the size of one endpoint": (
+        [("endpoints.rw.num_init_children", 24)],
+        each(RESTART, ["pgpool_rw"]) + each(RELOAD, [ENDPOINT]),
     ),
-    "the size of the balanced lane": (
-        [("lanes.pool.max_pool", 3)],
-        each(RESTART, ["pgpool"]) + each(RELOAD, [DOOR]),  # what it leaves is shared by the direct lanes
+    "the size of the balanced endpoint": (
+        [("endpoints.balanced.max_pool", 3)],
+        each(RESTART, ["pgpool"]) + each(RELOAD, [ENDPOINT]),  # what it leaves is shared by the direct endpoints
     ),
-    "the size of a direct lane": ([("lanes.direct_rw.max_sessions", 20)], each(RELOAD, [DOOR])),
-    "a direct lane's port": ([("lanes.direct_ro.port", 7781)], each(RECREATE, [DOOR])),
-    "no direct lane": ([("lanes.direct_rw.port", 0), ("lanes.direct_ro.port", 0)], each(RECREATE, [DOOR])),
+    "the size of a direct endpoint": ([("endpoints.direct_rw.max_sessions", 20)], each(RELOAD, [ENDPOINT])),
+    "a direct endpoint's port": ([("endpoints.direct_ro.port", 7781)], each(RECREATE, [ENDPOINT])),
+    "no direct endpoint": (
+        [("endpoints.direct_rw.port", 0), ("endpoints.direct_ro.port", 0)],
+        each(RECREATE, [ENDPOINT]),
+    ),
     "a parameter of PostgreSQL": ([("postgresql.parameters", OTHER_PARAMETERS)], PATCH),
-    "a parameter that needs a restart": ([("postgresql.max_connections", 520)], each(RELOAD, [DOOR]) + PATCH),
+    "a parameter that needs a restart": ([("postgresql.max_connections", 520)], each(RELOAD, [ENDPOINT]) + PATCH),
     "the lease": ([("patroni.loop_wait", 1)], PATCH),
     "who acknowledges": ([("replication.synchronous_mode", "on")], PATCH),
     "etcd's timing": ([("etcd.heartbeat_ms", 50)], each(RESTART, ETCDS)),
     "shared memory": ([("postgresql.shared_memory_mb", 512)], each(RECREATE, BY_STANDBYS)),
     "a node's address": (
         [("nodes.1.address", IPv4Address("10.8.0.77"))],
-        each(RECREATE, ["pg_node2"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
+        each(RECREATE, ["pg_node2"]) + each(RELOAD, [ENDPOINT]) + each(RESTART, [KEEPER]),
     ),
     "a node's port": ([("nodes.1.port", 7777)], each(RECREATE, ["pg_node2"]) + each(RESTART, [KEEPER])),
-    "a lane's port": ([("lanes.ro.port", 7779)], each(RECREATE, [DOOR]) + each(RESTART, [KEEPER])),
+    "an endpoint's port": ([("endpoints.ro.port", 7779)], each(RECREATE, [ENDPOINT]) + each(RESTART, [KEEPER])),
     "two ports of one container change places": (
-        [("lanes.rw.port", 5101), ("lanes.ro.port", 5100)],
-        each(RECREATE, [DOOR]) + each(RESTART, [KEEPER]),
+        [("endpoints.rw.port", 5101), ("endpoints.ro.port", 5100)],
+        each(RECREATE, [ENDPOINT]) + each(RESTART, [KEEPER]),
     ),
-    "the dashboard's user": ([("haproxy.stats_user", "me")], each(RECREATE, [DOOR])),
-    "the control port's user": ([("roles.pcp", "operator")], each(RECREATE, LANES) + each(RESTART, [KEEPER])),
+    "the dashboard's user": ([("haproxy.stats_user", "me")], each(RECREATE, [ENDPOINT])),
+    "the control port's user": ([("roles.pcp", "operator")], each(RECREATE, ENDPOINTS) + each(RESTART, [KEEPER])),
     "an inner port": (
         [("haproxy.primary_port", 7780)],
-        each(RESTART, ["pgpool_rw"]) + each(RELOAD, [DOOR]) + each(RESTART, [KEEPER]),
+        each(RESTART, ["pgpool_rw"]) + each(RELOAD, [ENDPOINT]) + each(RESTART, [KEEPER]),
     ),
     "the images": (
         [("images.base", "debian:trixie")],
-        each(RECREATE, [*ETCDS, *BY_STANDBYS, *LANES, DOOR, KEEPER]),
+        each(RECREATE, [*ETCDS, *BY_STANDBYS, *ENDPOINTS, ENDPOINT, KEEPER]),
     ),
-    "a lane's name": (
-        [("lanes.ro.service", "readers")],
-        [(Action.REMOVE, ["pgpool_ro"]), (Action.START, ["readers"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])],
+    "an endpoint's name": (
+        [("endpoints.ro.service", "readers")],
+        [(Action.REMOVE, ["pgpool_ro"]), (Action.START, ["readers"]), (RELOAD, [ENDPOINT]), (RESTART, [KEEPER])],
     ),
     "the store and a parameter at once": (
         [("etcd.election_ms", 2000), ("patroni.ttl", 21)],
@@ -133,7 +136,11 @@ def test_a_change_is_applied_by_the_least_that_applies_it(edits: Edits, wanted: 
 def test_a_fresh_cluster_is_started_in_order() -> None:
     """The store, the nodes, what routes to them."""
     steps = deployments.Deployment().plan(SPEC)
-    assert brief(steps) == [(Action.START, ETCDS), (Action.START, NODES), (Action.START, [*LANES, DOOR, KEEPER])]
+    assert brief(steps) == [
+        (Action.START, ETCDS),
+        (Action.START, NODES),
+        (Action.START, [*ENDPOINTS, ENDPOINT, KEEPER]),
+    ]
     assert deployments.Deployment().walk(SPEC, steps).plan(SPEC).is_empty
 
 
@@ -153,8 +160,8 @@ def test_what_is_missing_or_stopped_is_started() -> None:
 def test_a_paused_container_reads_its_new_files_after_it_goes_on() -> None:
     """To go on is not to start: what it read at its start is what it has."""
     spec = edited([("haproxy.check_interval_ms", 500)])
-    seen = deployments.running(SPEC).edit({DOOR: {"state": "paused"}})
-    assert brief(seen.plan(spec)) == [(Action.START, [DOOR]), (RELOAD, [DOOR])]
+    seen = deployments.running(SPEC).edit({ENDPOINT: {"state": "paused"}})
+    assert brief(seen.plan(spec)) == [(Action.START, [ENDPOINT]), (RELOAD, [ENDPOINT])]
 
 
 @pytest.mark.parametrize("leader", NODES)
@@ -179,13 +186,23 @@ def test_a_node_more() -> None:
     """It is started; Pgpool-II takes a new backend at its start, HAProxy at a reload."""
     spec = with_node(4)
     steps = deployments.running(SPEC).plan(spec)
-    assert brief(steps) == [(Action.START, ["pg_node4"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])]
+    assert brief(steps) == [
+        (Action.START, ["pg_node4"]),
+        (RESTART, ["pgpool"]),
+        (RELOAD, [ENDPOINT]),
+        (RESTART, [KEEPER]),
+    ]
 
 
 def test_a_standby_less() -> None:
     """It goes, with its volume, before anything else; then those that knew it."""
     steps = deployments.running(SPEC).plan(with_node(2))
-    assert brief(steps) == [(Action.REMOVE, ["pg_node3"]), (RESTART, ["pgpool"]), (RELOAD, [DOOR]), (RESTART, [KEEPER])]
+    assert brief(steps) == [
+        (Action.REMOVE, ["pg_node3"]),
+        (RESTART, ["pgpool"]),
+        (RELOAD, [ENDPOINT]),
+        (RESTART, [KEEPER]),
+    ]
 
 
 def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:
@@ -199,7 +216,7 @@ def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:
 
 
 def test_only_the_files_of_a_service_are_its_files() -> None:
-    """The balanced lane's name is also a folder's: the files of the other lanes are not its own."""
+    """The balanced endpoint's name is also a folder's: the files of the other endpoints are not its own."""
     files = deployments.desired(SPEC).files
     found = {service: set(planning.files_of(SPEC, service, files)) for service in SPEC.addresses()}
     assert found["pgpool"] == {"pgpool/pgpool/pgpool.conf", "pgpool/pgpool/pool_hba.conf"}

@@ -16,7 +16,7 @@ from poolkeeper.model.plan import Action, Step
 
 HEALTHY = snapshots.healthy()
 NAMES = [node.name for node in SPEC.nodes]
-POOL = SPEC.lanes.pool.service
+POOL = SPEC.endpoints.balanced.service
 
 
 def _down(*names: str) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Unix sockets between HAProxy and the lanes' Pgpool-II: both ends name one file, and only who needs it mounts it."""
+"""Unix sockets between HAProxy and the endpoints' Pgpool-II: both ends name one file, and only who needs it mounts it."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ OFF = deployments.edit(SPEC, "haproxy.unix_sockets", False)
 SHARING = {"haproxy_pgpool", "pgpool_rw", "pgpool_ro"}
 
 
-def setting(spec: ClusterSpec, lane: str, name: str) -> str:
-    """A line of a lane's pgpool.conf, without its quotes."""
-    found = re.search(rf"^{name} = '?(.*?)'?$", pgpool_config.config(spec, lane), re.MULTILINE)
+def setting(spec: ClusterSpec, endpoint: str, name: str) -> str:
+    """A line of an endpoint's pgpool.conf, without its quotes."""
+    found = re.search(rf"^{name} = '?(.*?)'?$", pgpool_config.config(spec, endpoint), re.MULTILINE)
     assert found
     return found[1]
 
 
-@pytest.mark.parametrize("lane", ["rw", "ro"])
-def test_haproxy_asks_where_pgpool_listens(lane: str) -> None:
+@pytest.mark.parametrize("endpoint", ["rw", "ro"])
+def test_haproxy_asks_where_pgpool_listens(endpoint: str) -> None:
     """The server's file is in a folder of that Pgpool-II's own list, under the name of its port."""
-    service = getattr(ON.lanes, lane).service
+    service = getattr(ON.endpoints, endpoint).service
     (server,) = re.findall(
         rf"^    server {service} unix@(\S+) check maxconn 30$", haproxy_config.config(ON), re.MULTILINE
     )
     folder, _, name = server.rpartition("/")
-    assert folder in setting(ON, lane, "unix_socket_directories").split(",")
-    assert name == f".s.PGSQL.{setting(ON, lane, 'port')}"
+    assert folder in setting(ON, endpoint, "unix_socket_directories").split(",")
+    assert name == f".s.PGSQL.{setting(ON, endpoint, 'port')}"
 
 
-@pytest.mark.parametrize(("lane", "inner"), [("rw", "primary"), ("ro", "standbys")])
-def test_pgpool_asks_where_the_inner_port_listens(lane: str, inner: str) -> None:
+@pytest.mark.parametrize(("endpoint", "inner"), [("rw", "primary"), ("ro", "standbys")])
+def test_pgpool_asks_where_the_inner_port_listens(endpoint: str, inner: str) -> None:
     """A host name that begins with / is a folder to Pgpool-II; the inner port stays open by TCP as well."""
     section = haproxy_config.config(ON).split(f"\nlisten {inner}\n")[1].split("\n\n")[0]
-    wanted = f"{setting(ON, lane, 'backend_hostname0')}/.s.PGSQL.{setting(ON, lane, 'backend_port0')}"
+    wanted = f"{setting(ON, endpoint, 'backend_hostname0')}/.s.PGSQL.{setting(ON, endpoint, 'backend_port0')}"
     assert f"    bind unix@{wanted} mode 666\n" in section
     assert re.search(rf"^    bind {SPEC.haproxy.address}:\d+$", section, re.MULTILINE)
 
@@ -64,8 +64,8 @@ def test_only_who_needs_the_volume_mounts_it() -> None:
     assert volume["labels"] == {"poolkeeper.cluster": SPEC.name}
 
 
-def test_the_balanced_lane_knows_nothing_of_it() -> None:
-    assert pgpool_config.config(ON, "pool") == pgpool_config.config(OFF, "pool")
+def test_the_balanced_endpoint_knows_nothing_of_it() -> None:
+    assert pgpool_config.config(ON, "balanced") == pgpool_config.config(OFF, "balanced")
     assert keeper_config.config(ON) == keeper_config.config(OFF)
 
 
@@ -102,11 +102,11 @@ def test_only_haproxy_and_the_nodes_share_their_sockets() -> None:
             if "POOLKEEPER_SOCKETS" in s.get("environment", {})}  # fmt: skip
     assert told == {name: sockets.folder(name) for name in ("pg_node1", "pg_node2", "pg_node3", "haproxy_pgpool")}
     assert setting(NODES, "rw", "backend_hostname0") == "haproxy_pgpool"
-    assert not sockets.lanes(NODES)
+    assert not sockets.endpoints(NODES)
 
 
 @pytest.mark.parametrize("spec", [ON, NODES], ids=["tcp", "sockets"])
-def test_a_node_tells_its_name_at_every_door(spec: ClusterSpec) -> None:
+def test_a_node_tells_its_name_at_every_endpoint(spec: ClusterSpec) -> None:
     """Where inet_server_addr() is null, too."""
     for node in spec.nodes:
         assert (
@@ -123,7 +123,7 @@ def test_local_clients_log_in_as_any_other() -> None:
 
 
 def test_who_is_made_anew_by_the_edit() -> None:
-    """The three that share the volume, the door last; the nodes stay as they are."""
+    """The three that share the volume, the endpoint last; the nodes stay as they are."""
     before, after = deployments.desired(OFF), deployments.desired(ON)
     there = {
         name: Container(**{**vars(snapshots.container(OFF, name)), "definition": before.definitions[name]})
@@ -137,15 +137,15 @@ def test_who_is_made_anew_by_the_edit() -> None:
     assert made[-1] == "haproxy_pgpool"
 
 
-@pytest.mark.parametrize("lane", ["rw", "ro", "pool"])
-def test_mode_of_the_lanes_that_have_one_server(lane: str) -> None:
-    """The balanced lane has to know who is primary, and keeps its mode."""
+@pytest.mark.parametrize("endpoint", ["rw", "ro", "balanced"])
+def test_mode_of_the_endpoints_that_have_one_server(endpoint: str) -> None:
+    """The balanced endpoint has to know who is primary, and keeps its mode."""
     spec = deployments.edit(SPEC, "pgpool.one_server_mode", "logical_replication")
-    wanted = "streaming_replication" if lane == "pool" else "logical_replication"
-    assert setting(spec, lane, "backend_clustering_mode") == wanted
-    assert setting(SPEC, lane, "backend_clustering_mode") == "streaming_replication"
-    assert lane == "pool" or pgpool_config.needs_restart(
-        pgpool_config.config(SPEC, lane), pgpool_config.config(spec, lane)
+    wanted = "streaming_replication" if endpoint == "balanced" else "logical_replication"
+    assert setting(spec, endpoint, "backend_clustering_mode") == wanted
+    assert setting(SPEC, endpoint, "backend_clustering_mode") == "streaming_replication"
+    assert endpoint == "balanced" or pgpool_config.needs_restart(
+        pgpool_config.config(SPEC, endpoint), pgpool_config.config(spec, endpoint)
     )
 
 

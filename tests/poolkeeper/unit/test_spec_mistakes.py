@@ -13,7 +13,7 @@ import pytest
 
 from poolkeeper.core.errors import SpecError
 from poolkeeper.model import rules, source
-from poolkeeper.model.spec import ClusterSpec, EtcdMember, Lane
+from poolkeeper.model.spec import ClusterSpec, Endpoint, EtcdMember
 
 Expected = list[tuple[str, int | None, str]]
 
@@ -26,8 +26,8 @@ FILES: dict[str, str] = {
     "unknown in a table": "[patroni]\nttl = 21\ntl = 20  #! patroni.tl: unknown key",
     "parameter in the wrong table": '[postgresql]\nwork_mem = "4MB"  #! postgresql.work_mem: [postgresql.parameters]',
     "pgpool parameter in the wrong table": "[pgpool]\nlog_statement = true  #! pgpool.log_statement: [pgpool.parame",
-    "unknown in a lane": "[lanes.rw]\nmax_pol = 4  #! lanes.rw.max_pol: did you mean max_pool?",
-    "unknown lane": "[lanes.wr]  #! lanes.wr: unknown key\nport = 5",
+    "unknown in an endpoint": "[endpoints.rw]\nmax_pol = 4  #! endpoints.rw.max_pol: did you mean max_pool?",
+    "unknown endpoint": "[endpoints.wr]  #! endpoints.wr: unknown key\nport = 5",
     "unknown in a list": """
         [[etcd.members]]
         name = "etcd1"
@@ -57,7 +57,7 @@ FILES: dict[str, str] = {
     "value for a table": "patroni = 5  #! patroni: must be a table, not 5",
     "network as a value": 'network = "10.9.0.0/24"  #! network: must be a table, not "10.9.0.0/24"',
     "table for a list": "[nodes]  #! nodes: must be a list of tables, not a table\nname = 5",
-    "list for a table": "[[lanes]]  #! lanes: must be a table, not a list\nport = 5",
+    "list for a table": "[[endpoints]]  #! endpoints: must be a table, not a list\nport = 5",
     "value for an entry": 'etcd.members = ["etcd1"]  #! etcd.members[#1]: must be a table, not "etcd1"',
     "value for parameters": "[pgpool]\nparameters = 5  #! pgpool.parameters: must be a table",
     "list as a parameter": "[postgresql.parameters]\nx = [1]  #! postgresql.parameters.x: not a list",
@@ -74,11 +74,11 @@ FILES: dict[str, str] = {
     "a fence of two lines": '[keeper]\nfence_command = "a\\nb"  #! keeper.fence_command: must be one line',
     "a fence with open quotes": '[keeper]\nfence_command = "off \'x"  #! keeper.fence_command: No closing quot',
     # Names.
-    "capitals": '[lanes.rw]\nservice = "PG-Pool"  #! lanes.rw.service: must be a name of a-z, 0-9 and _',
+    "capitals": '[endpoints.rw]\nservice = "PG-Pool"  #! endpoints.rw.service: must be a name of a-z, 0-9 and _',
     "one letter": '[haproxy]\nservice = "h"  #! haproxy.service: of 2 to 40 characters',
     "too long": f'[haproxy]\nservice = "{"h" * 41}"  #! haproxy.service: of 2 to 40 characters',
     "reserved by hosts": '[haproxy]\nservice = "localhost"  #! haproxy.service: stands for the machine itself',
-    "reserved by the servers": '[lanes.ro]\nservice = "samenet"  #! lanes.ro.service: is a keyword of pg_hba.conf',
+    "reserved by the servers": '[endpoints.ro]\nservice = "samenet"  #! endpoints.ro.service: is a keyword of pg_hba.conf',
     "cluster name": 'name = "my_cluster"  #! name: must be a name of a-z, 0-9 and -',
     "role name": '[roles]\napp = "App-User"  #! roles.app: must be a name of a-z, 0-9 and _',
     "line break in a name": 'name = "a\\nb"  #! name: not "a\\nb"',
@@ -136,8 +136,8 @@ FILES: dict[str, str] = {
         name = "pg_node3"
         address = "10.8.0.21"
         port = 5612  #! nodes[pg_node3].port: already used by pg_node2
-        [lanes.rw]
-        address = "10.8.0.21"  #! lanes.rw.address: already the address of pg_node3
+        [endpoints.rw]
+        address = "10.8.0.21"  #! endpoints.rw.address: already the address of pg_node3
         """,
     "inline tables": """
         etcd.members = [
@@ -170,7 +170,7 @@ FILES: dict[str, str] = {
 BROKEN_RULES: dict[str, list[str]] = {
     "unique_names": [
         "[haproxy]\nservice = \"etcd2\"  #! haproxy.service: the name 'etcd2' is used twice",
-        '[lanes.rw]\nservice = "pgpool"\n[lanes.pool]\nservice = "pgpool"  #! lanes.pool.service: is used twice',
+        '[endpoints.rw]\nservice = "pgpool"\n[endpoints.balanced]\nservice = "pgpool"  #! endpoints.balanced.service: is used twice',
         "[keeper]\nservice = \"pg_node3\"  #! keeper.service: the name 'pg_node3' is used twice",
     ],
     "container_names_fit": [
@@ -186,11 +186,11 @@ BROKEN_RULES: dict[str, list[str]] = {
         '[network]\nsubnet = "10.8.0.0/30"  #! network.subnet: must be between /8 and /29',
     ],
     "ports_differ": [
-        "[lanes.rw]\nport = 9999\n[lanes.pool]\nport = 9999  #! lanes.pool.port: already used by lanes.rw",
-        "[lanes.direct_rw]\nport = 5100  #! lanes.direct_rw.port: already used by lanes.rw",
-        "[haproxy]\nprimary_port = 5201  #! haproxy.primary_port: already used by lanes.direct_ro",
+        "[endpoints.rw]\nport = 9999\n[endpoints.balanced]\nport = 9999  #! endpoints.balanced.port: already used by endpoints.rw",
+        "[endpoints.direct_rw]\nport = 5100  #! endpoints.direct_rw.port: already used by endpoints.rw",
+        "[haproxy]\nprimary_port = 5201  #! haproxy.primary_port: already used by endpoints.direct_ro",
         "[haproxy]\nstats_port = 5612  #! haproxy.stats_port: already used by pg_node2",
-        "[haproxy]\nprimary_port = 5100  #! haproxy.primary_port: already used by lanes.rw",
+        "[haproxy]\nprimary_port = 5100  #! haproxy.primary_port: already used by endpoints.rw",
         "[haproxy]\nstandby_port = 6100  #! haproxy.standby_port: already used by haproxy.primary_port",
         "[haproxy]\nruntime_port = 6101  #! haproxy.runtime_port: already used by haproxy.standby_port",
         "[haproxy]\nruntime_port = 8406  #! haproxy.runtime_port: already used by haproxy.stats_port",
@@ -220,14 +220,14 @@ BROKEN_RULES: dict[str, list[str]] = {
     ],
     "connection_budget": [
         "[postgresql]\nmax_connections = 408  #! postgresql.max_connections: max_sessions (1 + 1) + admin",
-        "[lanes.ro]\nmax_pool = 7\n#!- postgresql.max_connections: (32×4 + 32×7 + 32×4 = 480)",
-        "[lanes.direct_rw]\nmax_sessions = 93\n#!- postgresql.max_connections: max_sessions (93 + 1)",
+        "[endpoints.ro]\nmax_pool = 7\n#!- postgresql.max_connections: (32×4 + 32×7 + 32×4 = 480)",
+        "[endpoints.direct_rw]\nmax_sessions = 93\n#!- postgresql.max_connections: max_sessions (93 + 1)",
         """
         [postgresql]
         max_connections = 406  #! postgresql.max_connections: (32×4 + 32×4 + 32×4 = 384) + admin
-        [lanes.direct_rw]
+        [endpoints.direct_rw]
         port = 0
-        [lanes.direct_ro]
+        [endpoints.direct_ro]
         port = 0
         """,
     ],
@@ -237,7 +237,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[pgpool.parameters]\nbackend_weight2 = 0  #! pgpool.parameters.backend_weight2: may not be set here",
         "[pgpool.parameters]\nhealth_check_period1 = 9  #! pgpool.parameters.health_check_period1: set pgpool.health",
         "[pgpool.parameters]\nconnect_timeout = 9  #! pgpool.parameters.connect_timeout: set pgpool.connect_timeout_ms",
-        "[pgpool.parameters]\nmax_pool = 9  #! pgpool.parameters.max_pool: set lanes.rw.max_pool",
+        "[pgpool.parameters]\nmax_pool = 9  #! pgpool.parameters.max_pool: set endpoints.rw.max_pool",
     ],
     "parameters_stand_once": [
         '[postgresql.parameters]\nTimeZone = "UTC"\ntimezone = "UTC"  #! postgresql.parameters.timezone: is set twice',
@@ -265,7 +265,7 @@ GOOD: dict[str, str] = {
         [postgresql.parameters]
         synchronous_commit = "off"
         """,
-    "a partial lane": "[lanes.rw]\nnum_init_children = 16",
+    "a partial endpoint": "[endpoints.rw]\nnum_init_children = 16",
     "quotes and backslashes": "[pgpool.parameters]\nx = 'a \\ \"b\" \t #'",
     "extension's parameter": '[postgresql.parameters]\n"auto_explain.log_min_duration" = "1s"',
     "image by digest": f'[images]\nbase = "mirror.example:5000/library/debian:trixie@sha256:{"a" * 64}"',
@@ -318,20 +318,20 @@ def test_a_good_file_is_taken(text: str) -> None:
     assert isinstance(source.load(text), ClusterSpec)
 
 
-def test_a_partial_lane_keeps_its_defaults() -> None:
-    lane = source.load("[lanes.rw]\nnum_init_children = 16").lanes.rw
-    assert lane == Lane(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100, num_init_children=16)
+def test_a_partial_endpoint_keeps_its_defaults() -> None:
+    endpoint = source.load("[endpoints.rw]\nnum_init_children = 16").endpoints.rw
+    assert endpoint == Endpoint(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100, num_init_children=16)
 
 
-def test_what_direct_lanes_get_of_the_budget() -> None:
+def test_what_direct_endpoints_get_of_the_budget() -> None:
     """A file that was written before there were any still fits, and one that leaves nothing says so."""
     before = "[postgresql]\nmax_connections = {}\n"
     assert source.load(before.format(420)).direct_sessions() == {"direct_rw": 6, "direct_ro": 6}
     assert source.load(before.format(409)).direct_sessions() == {"direct_rw": 1, "direct_ro": 1}
-    one = source.load(before.format(420) + "[lanes.direct_ro]\nport = 0")
+    one = source.load(before.format(420) + "[endpoints.direct_ro]\nport = 0")
     assert one.direct_sessions() == {"direct_rw": 13}
     assert one.published_ports()["haproxy_pgpool"] == {5100: 5100, 5101: 5101, 5200: 5200, 8406: 8406}
-    fixed = source.load(before.format(420) + "[lanes.direct_rw]\nmax_sessions = 10")
+    fixed = source.load(before.format(420) + "[endpoints.direct_rw]\nmax_sessions = 10")
     assert fixed.direct_sessions() == {"direct_rw": 10, "direct_ro": 3}
 
 

@@ -47,10 +47,14 @@ class Edit:
             lines += ["[[nodes]]", *_entry("name", next(names), next(addresses)), f"port = {next(ports)}"]
         for _ in range(self.members):
             lines += ["[[etcd.members]]", *_entry("name", next(names), next(addresses))]
-        for lane in rules.LANES:
-            lines += [f"[lanes.{lane}]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]
-        for lane in ("direct_rw", "direct_ro"):
-            lines += [f"[lanes.{lane}]", f"port = {next(ports)}"]
+        for endpoint in rules.ENDPOINTS:
+            lines += [
+                f"[endpoints.{endpoint}]",
+                *_entry("service", next(names), next(addresses)),
+                f"port = {next(ports)}",
+            ]
+        for endpoint in ("direct_rw", "direct_ro"):
+            lines += [f"[endpoints.{endpoint}]", f"port = {next(ports)}"]
         lines += ["[haproxy]", *_entry("service", next(names), next(addresses))]
         lines += [f"{key}_port = {next(ports)}" for key in ("stats", "primary", "standby", "runtime")]
         lines += ["[keeper]", *_entry("service", next(names), next(addresses)), f"port = {next(ports)}"]

@@ -170,15 +170,15 @@ def test_a_former_spec_of_another_poolkeeper_is_none(folder: state.State) -> Non
         assert state.read_former(folder) is None
 
 
-def test_a_former_spec_without_direct_lanes_had_none(folder: state.State) -> None:
+def test_a_former_spec_without_direct_endpoints_had_none(folder: state.State) -> None:
     """An older Poolkeeper noted it: their ports may be anybody's, so `up` has to look."""
     document = ClusterSpec().model_dump(mode="json")
     for key in ("direct_rw", "direct_ro"):
-        del document["lanes"][key]
+        del document["endpoints"][key]
     state.write(folder.root / state.FORMER, json.dumps(document))
     former = state.read_former(folder)
     assert former is not None
-    assert former.direct_lanes() == {}
+    assert former.direct_endpoints() == {}
     assert set(former.published_ports()["haproxy_pgpool"]) == {5100, 5101, 8406}
 
 

@@ -76,9 +76,9 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
     "maintenance mode": (_views(paused=True), None, "no maintenance mode", FAIL),
     "etcd has no quorum": (_etcd(*MEMBERS[:2]), None, "etcd has its quorum", FAIL),
     "etcd is silent": (_etcd(silent=tuple(MEMBERS[:2])), None, "etcd has its quorum", UNKNOWN),
-    "HAProxy is silent": (snapshots.silence(HEALTHY, ("haproxy", "")), None, "the door", UNKNOWN),
-    "the door is shut": (snapshots.silence(HEALTHY, ("doors", "rw")), None, "the door", FAIL),
-    "the door leads elsewhere": (snapshots.edit_door(HEALTHY, "rw", node=OTHER), None, "the door", FAIL),
+    "HAProxy is silent": (snapshots.silence(HEALTHY, ("haproxy", "")), None, "the endpoint", UNKNOWN),
+    "the endpoint is shut": (snapshots.silence(HEALTHY, ("endpoints", "rw")), None, "the endpoint", FAIL),
+    "the endpoint leads elsewhere": (snapshots.edit_endpoint(HEALTHY, "rw", node=OTHER), None, "the endpoint", FAIL),
     "the named one leads": (HEALTHY, PRIMARY, "candidate", FAIL),
     "the named one has stopped": (_stopped(OTHER), OTHER, f"{OTHER} streams", FAIL),
     "it does not stream": (_senders(**{STANDBY: 0}), OTHER, f"{OTHER} streams", FAIL),
@@ -126,7 +126,7 @@ def test_silence_never_passes_for_a_fact(witness: snapshots.Witness) -> None:
     """Whoever is silent: the candidate's own witnesses and the leader's forbid; the others leave it allowed."""
     judged = switchover_checks.judge(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
     needed = {
-        ("haproxy", ""), ("doors", "rw"), ("patroni", PRIMARY), *(("postgres", node) for node in NODES),
+        ("haproxy", ""), ("endpoints", "rw"), ("patroni", PRIMARY), *(("postgres", node) for node in NODES),
     }  # fmt: skip
     assert judged.is_allowed is (witness not in needed)
 

@@ -15,7 +15,7 @@ from poolkeeper.model.decision import Verb
 from poolkeeper.model.timeline import Act, LogLine
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-KEEPER, POOL, DOOR = SPEC.keeper.service, SPEC.lanes.pool.service, SPEC.haproxy.service
+KEEPER, POOL, ENDPOINT = SPEC.keeper.service, SPEC.endpoints.balanced.service, SPEC.haproxy.service
 
 
 def line(ms: int, service: str, text: str) -> LogLine:
@@ -72,13 +72,13 @@ WORDS: dict[str, tuple[str, str, Act | None, str]] = {
                       PRIMARY),
     "pgpool's return": (POOL, pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="), Act.POOL_CHANGED,
                         PRIMARY),
-    "door down": (DOOR, DOWN, Act.ROUTE_DOWN, PRIMARY),
-    "door down, twice told": (DOOR, f"[WARNING]  (8) : {DOWN}", Act.ROUTE_DOWN, PRIMARY),
-    "door up": (DOOR, f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
+    "endpoint down": (ENDPOINT, DOWN, Act.ROUTE_DOWN, PRIMARY),
+    "endpoint down, twice told": (ENDPOINT, f"[WARNING]  (8) : {DOWN}", Act.ROUTE_DOWN, PRIMARY),
+    "endpoint up": (ENDPOINT, f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
                 "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.", Act.ROUTE_UP, STANDBY),
-    "door closed to reads": (DOOR, f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup "
+    "endpoint closed to reads": (ENDPOINT, f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup "
                              "servers left.", Act.ROUTE_DOWN, STANDBY),
-    "door ready": (DOOR, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", Act.ROUTE_UP, PRIMARY),
+    "endpoint ready": (ENDPOINT, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", Act.ROUTE_UP, PRIMARY),
     "keeper sees a death": (KEEPER, keeper("seen", node=PRIMARY, process="dead", why="it ended"), Act.DIED, PRIMARY),
     "keeper released": (KEEPER, keeper("done", what=Verb.RELEASE.value, node=PRIMARY), Act.RELEASED, PRIMARY),
     "keeper did": (KEEPER, keeper("done", what=Verb.PROMOTE.value, node=STANDBY), Act.DONE, STANDBY),
@@ -115,7 +115,7 @@ def said(ms: int, *cases: str) -> list[LogLine]:
 
 SWITCHOVER = [
     *said(0, "asked", "demoting", "stopping", "released", "vote", "locked", "promoting", "timeline", "open"),
-    *said(100, "door down", "door down, twice told", "door up", "keeper did", "pgpool's primary"),
+    *said(100, "endpoint down", "endpoint down, twice told", "endpoint up", "keeper did", "pgpool's primary"),
     *said(2500, "streams"),
     *said(5500, "keeper decided", "pgpool's return"),
 ]
@@ -189,7 +189,7 @@ def test_promotion_without_a_known_cause_is_told_alone() -> None:
     assert (told.kind, told.former, told.primary) == ("failover", None, STANDBY)
 
 
-@pytest.mark.parametrize("cases", [(), ("open", "every two seconds"), ("stopping", "streams", "door up")])
+@pytest.mark.parametrize("cases", [(), ("open", "every two seconds"), ("stopping", "streams", "endpoint up")])
 def test_logs_without_a_role_change_tell_none(cases: tuple[str, ...]) -> None:
     assert timeline_reader.tell(SPEC, said(0, *cases)) is None
 

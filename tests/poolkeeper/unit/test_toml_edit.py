@@ -138,7 +138,7 @@ def test_write_edits_the_file_keeps_its_mode_and_is_done_then(tmp_path: Path) ->
     done = run("--file", str(path), "tune", *ASKED, "--write")
     assert done.exit_code == 0, done.output
     after = path.read_text()
-    assert source.load(after).lanes.rw.max_pool == 2
+    assert source.load(after).endpoints.rw.max_pool == 2
     assert comments(after) == comments(TEXT)
     assert path.stat().st_mode & 0o777 == 0o640
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cluster.toml"]
@@ -160,7 +160,7 @@ def test_without_write_nothing_is_changed(tmp_path: Path) -> None:
     """It prints the table; --diff the edit; --json the whole."""
     path = _file(tmp_path)
     shown = run("--file", str(path), "tune", *ASKED)
-    assert "lanes.rw.num_init_children" in shown.stdout
+    assert "endpoints.rw.num_init_children" in shown.stdout
     assert "restarts PostgreSQL on every node" in shown.stdout
     assert "\n+max_pool = 2" in run("--file", str(path), "tune", *ASKED, "--diff").stdout
     assert '"schema": 1' in run("--file", str(path), "tune", *ASKED, "--json").stdout
@@ -209,10 +209,10 @@ def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     """Each change alone, by `up`'s own plan."""
     place = context.Chosen(_file(tmp_path)).place
     effects = tune.proposal(place, Machine(64, 256_000), Wish(400, 2, Workload.REPORTING)).effects
-    assert effects["lanes.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
-    assert effects["lanes.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
-    # What a pool gives back goes to the direct lanes, as long as they share; so does what the servers get.
-    assert effects["lanes.pool.max_pool"] == "restarts pgpool, reloads haproxy_pgpool"
+    assert effects["endpoints.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
+    assert effects["endpoints.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
+    # What a pool gives back goes to the direct endpoints, as long as they share; so does what the servers get.
+    assert effects["endpoints.balanced.max_pool"] == "restarts pgpool, reloads haproxy_pgpool"
     assert effects["postgresql.max_connections"] == "reloads haproxy_pgpool, restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.shared_buffers"] == "restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.work_mem"] == "PostgreSQL reloads, no session ends"

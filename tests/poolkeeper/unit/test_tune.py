@@ -13,7 +13,7 @@ from tests.poolkeeper.unit import snapshots
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing, sizing
 from poolkeeper.model import rules
-from poolkeeper.model.spec import ClusterSpec, DirectLane, Lane, Lanes
+from poolkeeper.model.spec import ClusterSpec, DirectEndpoint, Endpoint, Endpoints
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, Workload, size
 
 SPEC = ClusterSpec()
@@ -31,32 +31,37 @@ DIRECT = ("direct_rw", "direct_ro")
 
 
 def _spec(nodes: int, members: int, children: int, pools: int, direct: tuple[tuple[bool, int], ...]) -> ClusterSpec:
-    """A cluster whose max_connections are just enough; a direct lane may be off, or have a number of its own."""
+    """A cluster whose max_connections are just enough; a direct endpoint may be off, or have a number of its own."""
     given = dict(zip(DIRECT, direct, strict=True))
-    lanes: dict[str, Any] = {key: _lane(key, children, pools) for key in rules.LANES}
-    lanes |= {key: _direct(key, *port) for key, port in given.items()}
+    endpoints: dict[str, Any] = {key: _endpoint(key, children, pools) for key in rules.ENDPOINTS}
+    endpoints |= {key: _direct(key, *port) for key, port in given.items()}
     needed = 3 * children * pools + sum(max(1, number) for is_on, number in direct if is_on) + 23
     return snapshots.spec_of(
         nodes,
         members,
-        lanes=Lanes(**lanes),
+        endpoints=Endpoints(**endpoints),
         postgresql=SPEC.postgresql.model_copy(update={"max_connections": needed}),
     )
 
 
-def _lane(key: str, children: int, pools: int) -> Lane:
-    lane: Lane = getattr(SPEC.lanes, key)
-    return lane.model_copy(update={"num_init_children": children, "max_pool": pools})
+def _endpoint(key: str, children: int, pools: int) -> Endpoint:
+    endpoint: Endpoint = getattr(SPEC.endpoints, key)
+    return endpoint.model_copy(update={"num_init_children": children, "max_pool": pools})
 
 
-def _direct(key: str, is_on: bool, number: int) -> DirectLane:
-    lane: DirectLane = getattr(SPEC.lanes, key)
-    return lane.model_copy(update={"max_sessions": number, **({} if is_on else {"port": 0})})
+def _direct(key: str, is_on: bool, number: int) -> DirectEndpoint:
+    endpoint: DirectEndpoint = getattr(SPEC.endpoints, key)
+    return endpoint.model_copy(update={"max_sessions": number, **({} if is_on else {"port": 0})})
 
 
-_DOOR = st.tuples(st.booleans(), st.just(0) | st.integers(1, 200))
+_ENDPOINT = st.tuples(st.booleans(), st.just(0) | st.integers(1, 200))
 SPECS = st.builds(
-    _spec, st.integers(2, 5), st.sampled_from((1, 3, 5)), st.integers(4, 64), st.integers(1, 6), st.tuples(_DOOR, _DOOR)
+    _spec,
+    st.integers(2, 5),
+    st.sampled_from((1, 3, 5)),
+    st.integers(4, 64),
+    st.integers(1, 6),
+    st.tuples(_ENDPOINT, _ENDPOINT),
 )
 
 
@@ -90,7 +95,7 @@ def test_every_proposal_passes_the_rules_and_fits_the_machine(spec: ClusterSpec,
     found, nodes = proposed(made), len(spec.nodes)
     taken = mb(found["shared_buffers"]) * nodes + 4 * mb(found["maintenance_work_mem"])
     direct = sum(made.spec.direct_sessions().values())
-    sessions = sum(found[f"lanes.{key}.num_init_children"] for key in rules.LANES) + direct
+    sessions = sum(found[f"endpoints.{key}.num_init_children"] for key in rules.ENDPOINTS) + direct
     taken += int(2 * mb(found["work_mem"]) * sessions)
     assert taken <= on.memory_mb
     assert mb(found["effective_cache_size"]) <= on.memory_mb / nodes
@@ -98,49 +103,51 @@ def test_every_proposal_passes_the_rules_and_fits_the_machine(spec: ClusterSpec,
 
 
 @given(SPECS, MACHINES, WISHES)
-def test_the_budget_of_connections_is_what_the_lanes_need(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """And each door takes its part of the clients, with the processes that HAProxy leaves free."""
+def test_the_budget_of_connections_is_what_the_endpoints_need(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+    """And each endpoint takes its part of the clients, with the processes that HAProxy leaves free."""
     made = fitting(spec, on, wish)
     found = proposed(made)
-    pooled = sum(found[f"lanes.{k}.num_init_children"] * found[f"lanes.{k}.max_pool"] for k in rules.LANES)
+    pooled = sum(found[f"endpoints.{k}.num_init_children"] * found[f"endpoints.{k}.max_pool"] for k in rules.ENDPOINTS)
     direct = made.spec.direct_sessions()
     reserved = spec.postgresql.admin_connections + spec.postgresql.superuser_reserved_connections
     needed = pooled + sum(direct.values()) + reserved
     assert needed <= found["postgresql.max_connections"] <= max(20, needed + 20)
     if wish.clients:
-        parts = endpoint_sizing.DOORS[wish.workload]
+        parts = endpoint_sizing.SHARES[wish.workload]
         for key, part in parts.items():
-            assert found[f"lanes.{key}.num_init_children"] - 2 >= part * wish.clients
+            assert found[f"endpoints.{key}.num_init_children"] - 2 >= part * wish.clients
         for key, sessions in direct.items():
             assert sessions >= parts[endpoint_sizing.LIKE[key]] * wish.clients
 
 
 @given(SPECS, MACHINES, WISHES)
-def test_direct_lanes_are_sized_by_clients_alone(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+def test_direct_endpoints_are_sized_by_clients_alone(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
     """Each serves a few at the least; without --clients the file's word stays; one without a port is left out."""
     made = fitting(spec, on, wish)
     found = {key: value for key, value in proposed(made).items() if key.endswith("max_sessions")}
-    assert list(found) == [f"lanes.{key}.max_sessions" for key in spec.direct_lanes()]
-    assert set(made.spec.direct_lanes()) == set(spec.direct_lanes())
-    for key, lane in spec.direct_lanes().items():
-        least = min(4, lane.max_sessions or 4) if wish.clients is None else 4
+    assert list(found) == [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
+    assert set(made.spec.direct_endpoints()) == set(spec.direct_endpoints())
+    for key, endpoint in spec.direct_endpoints().items():
+        least = min(4, endpoint.max_sessions or 4) if wish.clients is None else 4
         assert made.spec.direct_sessions()[key] >= least
         if wish.clients is None:
-            assert found[f"lanes.{key}.max_sessions"] == lane.max_sessions
+            assert found[f"endpoints.{key}.max_sessions"] == endpoint.max_sessions
 
 
 @given(SPECS, MACHINES, WISHES)
 def test_the_lines_of_the_budget_count_every_session(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """As the cluster that results would let them in: a direct lane's session is one connection, on one node."""
+    """As the cluster that results would let them in: a direct endpoint's session is one connection, on one node."""
     made = fitting(spec, on, wish)
     after, count = made.spec, len(spec.nodes)
     direct = sum(after.direct_sessions().values())
-    pool = after.lanes.pool
+    pool = after.endpoints.balanced
     opened = after.pooled_connections + (count - 1) * pool.num_init_children * pool.max_pool
     opened += direct + count * after.postgresql.admin_connections
     assert next(share.mb for share in made.budget if share.title == "connections") == opened * sizing.CONNECTION
-    sessions = direct + sum(lane.num_init_children for lane in after.lane_by_service().values())
-    assert next(s.mb for s in made.budget if s.title == "HAProxy") == sizing.DOOR + sessions * sizing.DOOR_SESSION
+    sessions = direct + sum(endpoint.num_init_children for endpoint in after.endpoint_by_service().values())
+    assert (
+        next(s.mb for s in made.budget if s.title == "HAProxy") == sizing.ENDPOINT + sessions * sizing.ENDPOINT_SESSION
+    )
 
 
 @given(SPECS, MACHINES, WISHES)
@@ -173,8 +180,8 @@ def test_more_clients_take_no_place_away(spec: ClusterSpec, on: Machine, few: in
     """More clients: no fewer processes and connections, and no more memory for each of them."""
     many = proposed(fitting(spec, on, Wish(few + more, wish.pairs, wish.workload)))
     less = proposed(sizing.propose(spec, on, Wish(few, wish.pairs, wish.workload)))
-    counts = ["postgresql.max_connections", *(f"lanes.{key}.num_init_children" for key in rules.LANES)]
-    counts += [f"lanes.{key}.max_sessions" for key in spec.direct_lanes()]
+    counts = ["postgresql.max_connections", *(f"endpoints.{key}.num_init_children" for key in rules.ENDPOINTS)]
+    counts += [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
     assert [name for name in counts if many[name] < less[name]] == []
     assert [name for name in ("shared_buffers", "work_mem") if mb(many[name]) > mb(less[name])] == []
 
@@ -220,8 +227,8 @@ def test_refusals(on: Machine, wish: Wish, said: str) -> None:
 def test_an_example_in_figures() -> None:
     """Two cores and 24 GB for a hundred clients of one user and database: what a person would compute by hand."""
     found = proposed(sizing.propose(SPEC, Machine(2, 24_000), Wish(100, 1)))
-    assert [found[f"lanes.{key}.num_init_children"] for key in rules.LANES] == [102, 27, 27]
-    assert [found[f"lanes.{key}.max_sessions"] for key in DIRECT] == [100, 25]
+    assert [found[f"endpoints.{key}.num_init_children"] for key in rules.ENDPOINTS] == [102, 27, 27]
+    assert [found[f"endpoints.{key}.max_sessions"] for key in DIRECT] == [100, 25]
     assert found["postgresql.max_connections"] == 310  # 102 + 27 + 27 + 100 + 25 + 20 + 3 = 304
     assert found["shared_buffers"] == "1672MB"
     assert (found["max_parallel_workers"], found["max_parallel_workers_per_gather"]) == (1, 0)
@@ -229,22 +236,22 @@ def test_an_example_in_figures() -> None:
     assert found["haproxy.queue_timeout_ms"] == 60_000
 
 
-def test_without_a_wish_the_lanes_stay() -> None:
+def test_without_a_wish_the_endpoints_stay() -> None:
     made = sizing.propose(SPEC, Machine(2, 24_000), Wish())
-    assert [c.key for c in made.changes if c.key.startswith(("lanes", "postgresql.max_conn"))] == []
-    said = next(choice for choice in made.choices if choice.key == "lanes.direct_rw.max_sessions").why
+    assert [c.key for c in made.changes if c.key.startswith(("endpoints", "postgresql.max_conn"))] == []
+    said = next(choice for choice in made.choices if choice.key == "endpoints.direct_rw.max_sessions").why
     assert "an even share of what max_connections leaves, 46" in said
 
 
 def test_more_clients_later_are_not_held_to_what_was_written_before() -> None:
-    """What an earlier proposal gave a direct lane is no word of its own that would stay."""
+    """What an earlier proposal gave a direct endpoint is no word of its own that would stay."""
     before = sizing.propose(SPEC, Machine(8, 64_000), Wish(50, 1)).spec
     assert before.direct_sessions() == {"direct_rw": 50, "direct_ro": 13}
     after = sizing.propose(before, Machine(8, 64_000), Wish(200, 1)).spec
     assert after.direct_sessions() == {"direct_rw": 200, "direct_ro": 50}
 
 
-def test_without_direct_lanes_there_is_room_for_more() -> None:
+def test_without_direct_endpoints_there_is_room_for_more() -> None:
     """The hint counts them, and says that one may be turned off."""
     off = _spec(3, 3, 32, 4, ((False, 0), (False, 0)))
     on, wish = Machine(2, 8_000), Wish(1_000, 1)

@@ -69,9 +69,9 @@ UNSAFE: dict[str, tuple[Deployment, ClusterSpec, str]] = {
         edited(("etcd.members.0.name", "pg_node4")),
         "pg_node4 is a PostgreSQL node and cannot become something else",
     ),
-    "a node becomes a lane": (
+    "a node becomes an endpoint": (
         deployments.running(snapshots.spec_of(4)),
-        edited(("lanes.ro.service", "pg_node4")),
+        edited(("endpoints.ro.service", "pg_node4")),
         "pg_node4 is a PostgreSQL node and cannot become something else",
     ),
     "two addresses change places": (
@@ -81,7 +81,7 @@ UNSAFE: dict[str, tuple[Deployment, ClusterSpec, str]] = {
     ),
     "two ports change places": (
         RUNNING,
-        edited(("lanes.rw.port", 9999), ("lanes.pool.port", 5100)),
+        edited(("endpoints.rw.port", 9999), ("endpoints.balanced.port", 5100)),
         "pgpool: its new port 5100 is still haproxy_pgpool's",
     ),
     **{

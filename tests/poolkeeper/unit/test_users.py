@@ -138,8 +138,8 @@ def witnesses(
     file = {**POOLED, **(entries or {})}
     known = {name: role for name, role in {**OWN, **(roles or {})}.items() if role}
     clear = {name: "secret" for name in file} if passwords is None else passwords
-    lanes = {"pgpool": Seen[Mapping[str, str]](file), "pgpool_ro": Seen[Mapping[str, str]](copy or file)}
-    return decide.Witnesses(Seen(known), Seen(file), Seen(clear), lanes)
+    endpoints = {"pgpool": Seen[Mapping[str, str]](file), "pgpool_ro": Seen[Mapping[str, str]](copy or file)}
+    return decide.Witnesses(Seen(known), Seen(file), Seen(clear), endpoints)
 
 
 def row(seen: decide.Witnesses, name: str) -> UserRow:
@@ -197,9 +197,9 @@ def test_who_does_not_answer_leaves_users_undecided() -> None:
     full = witnesses({"mallory": MALLORY}, {"mallory": "AESx"})
     silent: Seen[Mapping[str, str]] = Seen(error="silent")
     for seen in (
-        decide.Witnesses(Seen(error="silent"), full.entries, full.passwords, full.lanes),
-        decide.Witnesses(full.roles, silent, full.passwords, full.lanes),
-        decide.Witnesses(full.roles, full.entries, silent, full.lanes),
+        decide.Witnesses(Seen(error="silent"), full.entries, full.passwords, full.endpoints),
+        decide.Witnesses(full.roles, silent, full.passwords, full.endpoints),
+        decide.Witnesses(full.roles, full.entries, silent, full.endpoints),
         decide.Witnesses(full.roles, full.entries, full.passwords, {"pgpool": silent}),
     ):
         found = row(seen, "mallory")

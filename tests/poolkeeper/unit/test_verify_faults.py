@@ -27,7 +27,7 @@ from poolkeeper.model.observed import HaproxyView
 from poolkeeper.model.probe import (
     Arrival,
     Balance,
-    DoorFacts,
+    EndpointFacts,
     Failure,
     Inserts,
     PgpoolFacts,
@@ -84,15 +84,15 @@ def attempt(code: str, *, in_recovery: bool = True) -> Readings:
 
 SPREAD = {server("n1"): 12, server("n2"): 12, server("n3"): 12}
 TWO_SERVE = {server("n1"): 18, server("n2"): 18}
-STANDBY, PRIMARY = DoorFacts(server("n1"), True), DoorFacts(server("n2"), False)
+STANDBY, PRIMARY = EndpointFacts(server("n1"), True), EndpointFacts(server("n2"), False)
 
 FAILS: list[tuple[str, Readings]] = [
     *((f"node_status.{n}", without(GOOD, f"nodes.{n}")) for n in ("n1", "n2", "n3")),
     ("node_status.n1", without(GOOD, "nodes.n1", failure=refused("57P03", "the database system is starting up"))),
     ("node_status.n1", without(without(GOOD, *NODES), "nodes.n2", "nodes.n1", failure=refused("57P03"))),
-    ("pgpool_connection.query", without(GOOD, "pool")),
-    ("pgpool_connection.query", without(GOOD, "pool", failure=refused("28P01"))),
-    ("pgpool_connection.query", put(GOOD, "pool", ok(DoorFacts(Server("1.0", "10.0.0.9"), False)))),
+    ("pgpool_connection.query", without(GOOD, "balanced")),
+    ("pgpool_connection.query", without(GOOD, "balanced", failure=refused("28P01"))),
+    ("pgpool_connection.query", put(GOOD, "balanced", ok(EndpointFacts(Server("1.0", "10.0.0.9"), False)))),
     ("pgpool_connection.backends", backends(status="down")),
     ("pgpool_connection.backends", backends(status="quarantine")),
     ("pgpool_connection.backends", backends(server_status="down")),
@@ -148,7 +148,7 @@ FAILS: list[tuple[str, Readings]] = [
     ("pgpool_version", put(GOOD, "pgpool", ok(PgpoolFacts("4.6.1", 0)))),
     ("pgpool_version", put(GOOD, "pgpool", ok(PgpoolFacts("seventeen", 32)))),
     ("pgpool_version", without(GOOD, "pgpool", failure=refused("42704"))),
-    ("haproxy_stats", stats(HaproxyView("3.0.11", proxy_rows(lane_rw_BACKEND="DOWN")))),
+    ("haproxy_stats", stats(HaproxyView("3.0.11", proxy_rows(endpoint_rw_BACKEND="DOWN")))),
     ("haproxy_stats", stats(HaproxyView("3.0.11", proxy_rows()[1:]))),
     ("haproxy_stats", without(GOOD, "stats")),
     ("haproxy_stats", without(GOOD, "stats", failure=refused("csv"))),
@@ -159,8 +159,8 @@ UNKNOWN: list[tuple[str, Readings]] = [
     *((f"node_status.{n}", DARK) for n in ("n1", "n2", "n3")),
     ("node_status.n1", put(GOOD, "nodes.n1", None)),
     ("node_status.n1", without(GOOD, "nodes.n1", failure=refused("28P01"))),
-    ("pgpool_connection.query", without(DARK, "pool")),
-    ("pgpool_connection.query", put(GOOD, "pool", None)),
+    ("pgpool_connection.query", without(DARK, "balanced")),
+    ("pgpool_connection.query", put(GOOD, "balanced", None)),
     ("pgpool_connection.backends", without(GOOD, "backends")),
     ("pgpool_connection.backends", without(GOOD, "backends", failure=refused("28P01"))),
     ("pgpool_connection.backends", without(GOOD, "nodes.n2")),
@@ -244,7 +244,7 @@ def test_a_summary_has_no_wrapping(failure: Failure) -> None:
 
 
 def test_foreign_names_may_differ() -> None:
-    """Of another's cluster neither application names, slots, host names nor the read-only door's node are ours."""
+    """Of another's cluster neither application names, slots, host names nor the read-only endpoint's node are ours."""
     hosts = tuple(replace(backend(n, "n2"), hostname=f"db{n}.example") for n in ("n1", "n2", "n3"))
     readings = replace(
         GOOD,
@@ -255,13 +255,13 @@ def test_foreign_names_may_differ() -> None:
         stats=ok(HaproxyView("2.8", proxy_rows()[3:])),
     )
     assert {v.outcome for v in groups.judge(target(foreign=True), readings)} == {Outcome.PASS}
-    stale = put(readings, "pool", ok(STANDBY))
+    stale = put(readings, "balanced", ok(STANDBY))
     assert verdict_of("pgpool_connection.backends", stale, foreign=True).outcome is Outcome.FAIL
-    dark = put(readings, "pool", None)
+    dark = put(readings, "balanced", None)
     assert verdict_of("pgpool_connection.backends", dark, foreign=True).outcome is Outcome.UNKNOWN
     short = put(readings, "senders.n2", ok((Sender("walreceiver", "streaming"),)))
     assert verdict_of("wal_streaming", short, foreign=True).outcome is Outcome.FAIL
     empty = put(readings, "stats", ok(HaproxyView("2.8", ())))
     assert verdict_of("haproxy_stats", empty, foreign=True).outcome is Outcome.FAIL
-    down = put(readings, "stats", ok(HaproxyView("2.8", proxy_rows(lane_ro_BACKEND="DOWN"))))
+    down = put(readings, "stats", ok(HaproxyView("2.8", proxy_rows(endpoint_ro_BACKEND="DOWN"))))
     assert verdict_of("haproxy_stats", down, foreign=True).outcome is Outcome.FAIL

@@ -11,8 +11,8 @@ from tests.poolkeeper.unit.suite_sample import (
     acknowledgers,
     backend,
     dashboard,
+    endpoint,
     healthy,
-    lane,
     names,
     node,
     ok,
@@ -26,7 +26,16 @@ from tests.poolkeeper.unit.suite_sample import (
 
 from poolkeeper.core import errors
 from poolkeeper.model.observed import KeeperView, PatroniView
-from poolkeeper.model.probe import Acknowledger, CommitFacts, DoorFacts, Failure, ReadOnlyFacts, ReadOnlySession, Readings, Server
+from poolkeeper.model.probe import (
+    Acknowledger,
+    CommitFacts,
+    EndpointFacts,
+    Failure,
+    Readings,
+    ReadOnlyFacts,
+    ReadOnlySession,
+    Server,
+)
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import OWN_GROUPS, Outcome, Suite, Verdict
 from poolkeeper.suite import test
@@ -47,13 +56,13 @@ def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Ver
 
 
 def sessions(*tried: ReadOnlySession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
-    """These sessions of the read-only door; `busy`: does the dashboard tell of others on every standby?"""
+    """These sessions of the read-only endpoint; `busy`: does the dashboard tell of others on every standby?"""
     view = dashboard(ALL, "n2", **status) if busy else None
-    return put(GOOD, "lane", ok(ReadOnlyFacts(tried, failures, view)))
+    return put(GOOD, "endpoint", ok(ReadOnlyFacts(tried, failures, view)))
 
 
 def direct(tried: ReadOnlySession) -> Readings:
-    """This session of the direct read-only lane."""
+    """This session of the direct read-only endpoint."""
     return put(GOOD, "direct_ro", ok(ReadOnlyFacts((tried,), (), None)))
 
 
@@ -88,16 +97,16 @@ ONE_STANDBY = all_on("n1")
 UNSEEN = without(GOOD, "nodes.n3")
 
 FAILS: list[tuple[str, Readings]] = [
-    ("read_only_lane.refusal", sessions(*ONE_STANDBY, replace(HONEST, first="", asked=""))),
-    ("read_only_lane.refusal", sessions(*ONE_STANDBY, replace(HONEST, asked=""))),
-    ("read_only_lane.refusal", sessions(*ONE_STANDBY, replace(HONEST, in_recovery=False))),
-    ("read_only_lane.refusal", sessions(*ONE_STANDBY, replace(HONEST, first="42501"))),
-    ("read_only_lane.refusal", sessions(replace(HONEST, asked=""), failures=(SILENT,))),
-    ("read_only_lane.spread", sessions(*ONE_STANDBY, replace(HONEST, server=server("n2"), in_recovery=False))),
-    ("read_only_lane.spread", sessions(*ONE_STANDBY, replace(HONEST, server=Server("1.0", "10.0.0.9")))),
-    ("read_only_lane.spread", sessions(*ONE_STANDBY, busy=False)),
-    ("read_only_lane.spread", sessions(*ONE_STANDBY, standbys_n3="DRAIN")),
-    ("read_only_lane.spread", sessions(*ONE_STANDBY, failures=(refused("53300"),))),
+    ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, replace(HONEST, first="", asked=""))),
+    ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, replace(HONEST, asked=""))),
+    ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, replace(HONEST, in_recovery=False))),
+    ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, replace(HONEST, first="42501"))),
+    ("read_only_endpoint.refusal", sessions(replace(HONEST, asked=""), failures=(SILENT,))),
+    ("read_only_endpoint.spread", sessions(*ONE_STANDBY, replace(HONEST, server=server("n2"), in_recovery=False))),
+    ("read_only_endpoint.spread", sessions(*ONE_STANDBY, replace(HONEST, server=Server("1.0", "10.0.0.9")))),
+    ("read_only_endpoint.spread", sessions(*ONE_STANDBY, busy=False)),
+    ("read_only_endpoint.spread", sessions(*ONE_STANDBY, standbys_n3="DRAIN")),
+    ("read_only_endpoint.spread", sessions(*ONE_STANDBY, failures=(refused("53300"),))),
     ("no_drift.roles", put(GOOD, "patroni.n3", ok(patroni(ALL, "n1")))),
     ("no_drift.roles", put(GOOD, "patroni.n1", ok(PatroniView(patroni(ALL, "n2").members[:2])))),
     ("no_drift.roles", put(GOOD, "backends", ok(tuple(backend(name, "n1") for name in ALL)))),
@@ -127,23 +136,28 @@ FAILS: list[tuple[str, Readings]] = [
     ("keeper.primary", keeps(primary="n1")),
     ("keeper.primary", keeps(primary=None)),
     ("keeper.primary", nodes_are("n1 n2")),
-    ("direct_lanes.direct_rw", without(GOOD, "direct_rw")),
-    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", ok(DoorFacts(server("n1"), True)))),
-    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", ok(DoorFacts(Server("1.0", "10.0.0.9"), False)))),
-    ("direct_lanes.direct_ro", direct(replace(HONEST, first=""))),
-    ("direct_lanes.direct_ro", direct(replace(HONEST, asked=""))),
-    ("direct_lanes.direct_ro", direct(replace(HONEST, in_recovery=False))),
+    ("direct_endpoints.direct_rw", without(GOOD, "direct_rw")),
+    ("direct_endpoints.direct_rw", put(GOOD, "direct_rw", ok(EndpointFacts(server("n1"), True)))),
+    ("direct_endpoints.direct_rw", put(GOOD, "direct_rw", ok(EndpointFacts(Server("1.0", "10.0.0.9"), False)))),
+    ("direct_endpoints.direct_ro", direct(replace(HONEST, first=""))),
+    ("direct_endpoints.direct_ro", direct(replace(HONEST, asked=""))),
+    ("direct_endpoints.direct_ro", direct(replace(HONEST, in_recovery=False))),
 ]
 
 UNKNOWN: list[tuple[str, Readings]] = [
     *(
         (check, readings)
-        for check in ("read_only_lane.refusal", "read_only_lane.spread")
-        for readings in (without(GOOD, "lane"), put(GOOD, "lane", None), sessions(failures=(SILENT,) * 8), sessions())
+        for check in ("read_only_endpoint.refusal", "read_only_endpoint.spread")
+        for readings in (
+            without(GOOD, "endpoint"),
+            put(GOOD, "endpoint", None),
+            sessions(failures=(SILENT,) * 8),
+            sessions(),
+        )
     ),
-    ("read_only_lane.refusal", sessions(*ONE_STANDBY, failures=(SILENT,))),
-    ("read_only_lane.spread", put(UNSEEN, "lane", ok(lane(["n1"], None)))),
-    ("read_only_lane.spread", put(DARK, "lane", ok(lane(["n1"], dashboard(ALL, "n2"))))),
+    ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, failures=(SILENT,))),
+    ("read_only_endpoint.spread", put(UNSEEN, "endpoint", ok(endpoint(["n1"], None)))),
+    ("read_only_endpoint.spread", put(DARK, "endpoint", ok(endpoint(["n1"], dashboard(ALL, "n2"))))),
     *(("no_drift.roles", without(GOOD, field)) for field in (*NODES, "patroni.n3", "backends", "stats")),
     ("no_drift.roles", put(GOOD, "patroni.n1", None)),
     ("no_drift.roles", DARK),
@@ -161,11 +175,11 @@ UNKNOWN: list[tuple[str, Readings]] = [
     ("keeper.alive", put(GOOD, "keeper", None)),
     ("keeper.primary", without(GOOD, "keeper")),
     ("keeper.primary", without(GOOD, "nodes.n2")),
-    ("direct_lanes.direct_rw", without(DARK, "direct_rw")),
-    ("direct_lanes.direct_rw", put(GOOD, "direct_rw", None)),
-    ("direct_lanes.direct_ro", without(GOOD, "direct_ro")),
-    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", None)),
-    ("direct_lanes.direct_ro", put(GOOD, "direct_ro", ok(ReadOnlyFacts((), (SILENT,), None)))),
+    ("direct_endpoints.direct_rw", without(DARK, "direct_rw")),
+    ("direct_endpoints.direct_rw", put(GOOD, "direct_rw", None)),
+    ("direct_endpoints.direct_ro", without(GOOD, "direct_ro")),
+    ("direct_endpoints.direct_ro", put(GOOD, "direct_ro", None)),
+    ("direct_endpoints.direct_ro", put(GOOD, "direct_ro", ok(ReadOnlyFacts((), (SILENT,), None)))),
 ]
 
 
@@ -195,13 +209,13 @@ def test_each_check_has_a_case(table: list[tuple[str, Readings]]) -> None:
 
 def test_pooled_sessions_may_all_come_to_one_standby() -> None:
     """HAProxy's own count tells that the others serve too; a node that serves none is no spread."""
-    found = verdict_of("read_only_lane.spread", sessions(*ONE_STANDBY))
+    found = verdict_of("read_only_endpoint.spread", sessions(*ONE_STANDBY))
     assert found.outcome is Outcome.PASS
     assert "HAProxy counts others on n3" in found.summary
 
 
 def test_the_only_standby_answers_everybody() -> None:
-    assert verdict_of("read_only_lane.spread", healthy(2), target(2)).outcome is Outcome.PASS
+    assert verdict_of("read_only_endpoint.spread", healthy(2), target(2)).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(
@@ -233,13 +247,15 @@ def test_declared_off_is_left_out() -> None:
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
 
 
-def test_without_direct_lanes_their_group_is_left_out() -> None:
+def test_without_direct_endpoints_their_group_is_left_out() -> None:
     """And with one of two, only that one is judged."""
     ours = target()
     assert ours.own is not None
     for left in ({}, {"direct_ro": ours.own.direct["direct_ro"]}):
         some = replace(ours, own=replace(ours.own, direct=left))
-        assert [v.check for v in groups.judge(some, GOOD) if v.group == 18] == [f"direct_lanes.{key}" for key in left]
+        assert [v.check for v in groups.judge(some, GOOD) if v.group == 18] == [
+            f"direct_endpoints.{key}" for key in left
+        ]
         assert (18 in groups.inapplicable(some)) is not bool(left)
 
 

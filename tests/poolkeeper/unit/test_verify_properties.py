@@ -22,7 +22,7 @@ FAILURES = [SILENT, ambiguous(), *map(refused, ("28P01", "57P03", "53300", "4270
 def requirements(target: Target) -> dict[str, frozenset[str]]:
     """Check → the readings without which it may not pass."""
     needed = {
-        "pgpool_connection.query": {"pool"},
+        "pgpool_connection.query": {"balanced"},
         "pgpool_connection.backends": {"backends", *NODES},
         "haproxy_connectivity.rw": {"rw"},
         "haproxy_connectivity.ro": {"ro"},
@@ -33,15 +33,15 @@ def requirements(target: Target) -> dict[str, frozenset[str]]:
         "concurrent_writes": {"workspace", "inserts", *(f"rows.{name}" for name in target.names)},
         "pgpool_version": {"pgpool"},
         "haproxy_stats": {"stats"},
-        "read_only_lane.refusal": {"lane"},
-        "read_only_lane.spread": {"lane"},
+        "read_only_endpoint.refusal": {"endpoint"},
+        "read_only_endpoint.spread": {"endpoint"},
         "no_drift.roles": {"backends", "stats", *NODES, *(f"patroni.{name}" for name in target.names)},
         "no_drift.keeper": {"keeper"},
         "quorum_commit.in_force": {f"nodes.{PRIMARY}", f"commit.{PRIMARY}"},
         "quorum_commit.session": {"session_commit"},
         "keeper.alive": {"keeper"},
-        "direct_lanes.direct_rw": {"direct_rw"},
-        "direct_lanes.direct_ro": {"direct_ro"},
+        "direct_endpoints.direct_rw": {"direct_rw"},
+        "direct_endpoints.direct_ro": {"direct_ro"},
         "keeper.primary": {"keeper", f"nodes.{PRIMARY}"},
     }
     for name in target.names:

@@ -1,6 +1,6 @@
 """Every judgement of a look, in one order, and what they amount to.
 
-Invariant: each declared lane, node and etcd member has a judgement by each judge that concerns it, also when nothing
+Invariant: each declared endpoint, node and etcd member has a judgement by each judge that concerns it, also when nothing
 answered; the sum is unknown unless all of them passed or one is a limit.
 """
 
@@ -17,7 +17,7 @@ EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}
 
 
 def judge(spec: ClusterSpec, facts: Facts) -> tuple[Judgement, ...]:
-    """All of them: the doors, the servers, replication, vacuum, and what everything stands on."""
+    """All of them: the endpoints, the servers, replication, vacuum, and what everything stands on."""
     rooms = (endpoint_rules, server_rules, replication_rules, vacuum_rules, host_rules)
     return tuple(judgement for room in rooms for judgement in room.judge(spec, facts))
 

@@ -65,8 +65,8 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
             "",
             f"{NEARLY_FULL:.0%} of those that are not reserved",
             "postgresql.max_connections",
-            "Raise it (poolkeeper tune; each costs memory), or lower a lane's num_init_children × max_pool or a direct "
-            "lane's max_sessions.",
+            "Raise it (poolkeeper tune; each costs memory), or lower an endpoint's num_init_children × max_pool or a direct "
+            "endpoint's max_sessions.",
             "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
         ),
         _connections,

@@ -1,6 +1,6 @@
-"""What clients meet first: a free session of a lane, a place in a queue, a kept connection.
+"""What clients meet first: a free session of an endpoint, a place in a queue, a kept connection.
 
-Not known: how many wait for a full direct lane. HAProxy does not accept them, so only the kernel has them.
+Not known: how many wait for a full direct endpoint. HAProxy does not accept them, so only the kernel has them.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from collections.abc import Iterator
 
 from poolkeeper.doctor.rules.rule import Look, share, value_of
 from poolkeeper.model.diagnosis import Facts, Judgement, PoolUse, Traffic
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec, Endpoint
 
 NEARLY_FULL = 0.9
 ENOUGH_SESSIONS = 100  # served by the processes that there are, before reuse is judged
 LEAST_REUSE = 2.0  # sessions a kept connection has served, on average
 CROWDED = 0.8  # of a frontend's own limit
 BEHIND_HAPROXY = ("rw", "ro")
-LANES = ("rw", "ro", "pool")
+ENDPOINTS = ("rw", "ro", "balanced")
 
 
 def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
-    """Each lane's processes and connections, and HAProxy's queues and limits."""
-    for key in LANES:
-        lane: Lane = getattr(spec.lanes, key)
-        yield _processes(facts, key, lane)
-        yield _pairs(facts, key, lane)
+    """Each endpoint's processes and connections, and HAProxy's queues and limits."""
+    for key in ENDPOINTS:
+        endpoint: Endpoint = getattr(spec.endpoints, key)
+        yield _processes(facts, key, endpoint)
+        yield _pairs(facts, key, endpoint)
         yield _reuse(spec, facts, key)
     for key in BEHIND_HAPROXY:
-        yield _queue(spec, facts, key, getattr(spec.lanes, key).service)
-    for key in spec.direct_lanes():
+        yield _queue(spec, facts, key, getattr(spec.endpoints, key).service)
+    for key in spec.direct_endpoints():
         yield _direct_sessions(facts, key)
         yield _direct_queue(facts, key)
     yield from _frontends(spec, facts)
@@ -39,54 +39,54 @@ def _row(facts: Facts, proxy: str, name: str) -> Traffic | None:
     return next((row for row in rows if row.proxy == proxy and row.name == name), None)
 
 
-def _processes(facts: Facts, key: str, lane: Lane) -> Judgement:
-    """By HAProxy's word where it stands before the lane: a full lane lets nobody in to ask Pgpool-II itself."""
+def _processes(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
+    """By HAProxy's word where it stands before the endpoint: a full endpoint lets nobody in to ask Pgpool-II itself."""
     look = Look(
-        "lanes.sessions",
+        "endpoints.sessions",
         key,
-        f"{NEARLY_FULL:.0%} of the sessions that the lane serves at once",
-        f"lanes.{key}.num_init_children",
+        f"{NEARLY_FULL:.0%} of the sessions that the endpoint serves at once",
+        f"endpoints.{key}.num_init_children",
         "Raise it with postgresql.max_connections (poolkeeper tune --clients N computes both), or have clients "
         "close sessions that they do not use.",
         "SHOW pool_processes",
     )
-    reading = facts.lanes.get(key)
-    row = _row(facts, f"lane_{key}", lane.service)
+    reading = facts.endpoints.get(key)
+    row = _row(facts, f"endpoint_{key}", endpoint.service)
     if row and row.limit:
         figure = f"{row.sessions} of {row.limit}"
-        says = f"{figure} sessions are open at the lane {key}, at most {row.most_sessions} since HAProxy began"
+        says = f"{figure} sessions are open at the endpoint {key}, at most {row.most_sessions} since HAProxy began"
         return look.judged(row.sessions >= NEARLY_FULL * row.limit, figure, says, facts.traffic, reading)
     use = value_of(reading)
     if use is None:
         return look.unknown(*((facts.traffic, reading) if key in BEHIND_HAPROXY else (reading,)))
     figure = f"{use.busy} of {use.children}"
     full = use.busy >= NEARLY_FULL * use.children
-    return look.judged(full, figure, f"{figure} processes of the lane {key} serve a client", reading)
+    return look.judged(full, figure, f"{figure} processes of the endpoint {key} serve a client", reading)
 
 
-def _pairs(facts: Facts, key: str, lane: Lane) -> Judgement:
+def _pairs(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
     look = Look(
-        "lanes.pairs",
+        "endpoints.pairs",
         key,
-        f"max_pool = {lane.max_pool} pairs of user and database",
-        f"lanes.{key}.max_pool",
-        "Raise it (poolkeeper tune --pairs N computes max_connections with it), or have the clients of a lane log in "
+        f"max_pool = {endpoint.max_pool} pairs of user and database",
+        f"endpoints.{key}.max_pool",
+        "Raise it (poolkeeper tune --pairs N computes max_connections with it), or have the clients of an endpoint log in "
         "with fewer users and databases.",
         "SHOW pool_pools",
     )
-    reading = facts.lanes.get(key)
+    reading = facts.endpoints.get(key)
     use = value_of(reading)
     if use is None:
         return look.unknown(reading)
     count = len(use.pairs)
-    says = f"{count} pairs of user and database are kept in the lane {key}"
-    more = "; a process that meets one more closes a connection for it" if count > lane.max_pool else ""
-    return look.judged(count > lane.max_pool, str(count), says + more, reading)
+    says = f"{count} pairs of user and database are kept in the endpoint {key}"
+    more = "; a process that meets one more closes a connection for it" if count > endpoint.max_pool else ""
+    return look.judged(count > endpoint.max_pool, str(count), says + more, reading)
 
 
 def _reuse(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
     look = Look(
-        "lanes.reuse",
+        "endpoints.reuse",
         key,
         f"{LEAST_REUSE:g} sessions a kept connection, once {ENOUGH_SESSIONS} were served",
         "pgpool.child_life_time" if spec.pgpool.connection_cache else "pgpool.connection_cache",
@@ -94,7 +94,7 @@ def _reuse(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
         "each new one costs a login and a server process.",
         "SHOW pool_pools",
     )
-    reading = facts.lanes.get(key)
+    reading = facts.endpoints.get(key)
     use = value_of(reading)
     if use is None:
         return look.unknown(reading)
@@ -109,28 +109,28 @@ def _reconnects(use: PoolUse, mean: float) -> bool:
 
 
 def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement:
-    """Those who wait for the lane; HAProxy counts some at the backend and some at its server."""
+    """Those who wait for the endpoint; HAProxy counts some at the backend and some at its server."""
     look = Look(
         "haproxy.queue",
         key,
         "nobody waits",
-        f"lanes.{key}.num_init_children",
+        f"endpoints.{key}.num_init_children",
         f"Raise it with max_connections (poolkeeper tune --clients N): a client waits at most "
         f"{spec.haproxy.queue_timeout_ms / 1000:g} s (haproxy.queue_timeout_ms), then it is refused.",
-        f"echo 'show stat' to HAProxy: qcur, qmax of lane_{key}",
+        f"echo 'show stat' to HAProxy: qcur, qmax of endpoint_{key}",
     )
-    row = _row(facts, f"lane_{key}", "BACKEND")
+    row = _row(facts, f"endpoint_{key}", "BACKEND")
     if row is None:
-        why = "" if value_of(facts.traffic) is None else f"HAProxy has no backend lane_{key}"
+        why = "" if value_of(facts.traffic) is None else f"HAProxy has no backend endpoint_{key}"
         return look.unknown(facts.traffic, why=why)
-    rows = [row, *([server] if (server := _row(facts, f"lane_{key}", service)) else [])]
+    rows = [row, *([server] if (server := _row(facts, f"endpoint_{key}", service)) else [])]
     waiting, most = max(r.queued for r in rows), max(r.most_queued for r in rows)
-    says = f"{waiting} clients wait for a free session of the lane {key}, at most {most} since HAProxy began"
+    says = f"{waiting} clients wait for a free session of the endpoint {key}, at most {most} since HAProxy began"
     return look.judged(waiting > 0, str(waiting), says, facts.traffic)
 
 
 def _direct(facts: Facts, key: str) -> Traffic | str:
-    """The row of a direct lane's door, which has a limit of its own; or why there is none."""
+    """The row of a direct endpoint's endpoint, which has a limit of its own; or why there is none."""
     row = _row(facts, key, "FRONTEND")
     if row and row.limit:
         return row
@@ -141,10 +141,10 @@ def _direct(facts: Facts, key: str) -> Traffic | str:
 
 def _direct_sessions(facts: Facts, key: str) -> Judgement:
     look = Look(
-        "lanes.sessions",
+        "endpoints.sessions",
         key,
-        f"{NEARLY_FULL:.0%} of the sessions that the lane serves at once",
-        f"lanes.{key}.max_sessions",
+        f"{NEARLY_FULL:.0%} of the sessions that the endpoint serves at once",
+        f"endpoints.{key}.max_sessions",
         "Raise it with postgresql.max_connections (poolkeeper tune --clients N computes both), or make the programs' "
         "own pools smaller: the sum of them must fit.",
         f"echo 'show stat' to HAProxy: scur, smax, slim of {key}",
@@ -154,17 +154,17 @@ def _direct_sessions(facts: Facts, key: str) -> Judgement:
         return look.unknown(facts.traffic, why=row)
     limit = row.limit or 0
     figure = f"{row.sessions} of {limit}"
-    says = f"{figure} sessions are open at the lane {key}, at most {row.most_sessions} since HAProxy began"
+    says = f"{figure} sessions are open at the endpoint {key}, at most {row.most_sessions} since HAProxy began"
     return look.judged(row.sessions >= NEARLY_FULL * limit, figure, says, facts.traffic)
 
 
 def _direct_queue(facts: Facts, key: str) -> Judgement:
-    """Its door has no queue: while there is room everybody is let in, and then nobody."""
+    """Its endpoint has no queue: while there is room everybody is let in, and then nobody."""
     look = Look(
         "haproxy.queue",
         key,
         "there is room for one more",
-        f"lanes.{key}.max_sessions",
+        f"endpoints.{key}.max_sessions",
         "Raise it with max_connections (poolkeeper tune --clients N): a client waits, connected and without an answer, "
         "until a session ends or its own connection timeout.",
         f"echo 'show stat' to HAProxy: scur, slim of {key}",
@@ -174,22 +174,22 @@ def _direct_queue(facts: Facts, key: str) -> Judgement:
         return look.unknown(facts.traffic, why=row)
     limit = row.limit or 0
     figure = f"{max(0, limit - row.sessions)} free"
-    says = f"the lane {key} would let {limit - row.sessions} more in, so nobody waits for a place"
+    says = f"the endpoint {key} would let {limit - row.sessions} more in, so nobody waits for a place"
     full = row.sessions >= limit
     if full:
-        says = f"the lane {key} is full: who comes now waits until a session ends (how many do, HAProxy does not count)"
+        says = f"the endpoint {key} is full: who comes now waits until a session ends (how many do, HAProxy does not count)"
     return look.judged(full, figure, says, facts.traffic)
 
 
 def _frontends(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
-    """The ports that have HAProxy's own limit; a direct lane's is that of its sessions."""
+    """The ports that have HAProxy's own limit; a direct endpoint's is that of its sessions."""
     rows = value_of(facts.traffic)
-    advice = "HAProxy's own limit follows the lanes' num_init_children; look who opens so many sessions."
+    advice = "HAProxy's own limit follows the endpoints' num_init_children; look who opens so many sessions."
     if rows is None:
         yield Look("haproxy.sessions", "haproxy", f"{CROWDED:.0%} of each port's limit", "").unknown(facts.traffic)
         return
     for row in rows:
-        if row.name == "FRONTEND" and row.limit and row.proxy not in spec.direct_lanes():
+        if row.name == "FRONTEND" and row.limit and row.proxy not in spec.direct_endpoints():
             look = Look("haproxy.sessions", row.proxy, f"{CROWDED:.0%} of its limit", "", advice)
             figure = f"{row.sessions} of {row.limit}"
             says = f"{figure} sessions ({share(row.sessions, row.limit)}) are open at HAProxy's port {row.proxy}"

@@ -137,7 +137,7 @@ def _host(facts: Facts) -> Iterator[Judgement]:
         "machine",
         f"a load of {LOAD:g} a core",
         "",
-        "Look which process it is (top); fewer sessions at once (num_init_children) queue at the door instead of here.",
+        "Look which process it is (top); fewer sessions at once (num_init_children) queue at the endpoint instead of here.",
         "docker stats",
     )
     memory = Look(

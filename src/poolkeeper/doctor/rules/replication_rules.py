@@ -78,14 +78,14 @@ def _slow_commits(reading: Reading[NodeLoad] | None, facts: Facts) -> Judgement:
 
 
 def _standby(spec: ClusterSpec, facts: Facts, name: str, reading: Reading[NodeLoad] | None) -> Iterator[Judgement]:
-    lane, balanced = spec.replication.max_read_lag_bytes, spec.pgpool.delay_threshold_bytes
+    endpoint, balanced = spec.replication.max_read_lag_bytes, spec.pgpool.delay_threshold_bytes
     seconds = spec.keeper.max_read_staleness_seconds
     look = Look(
         "replication.lag",
         name,
-        f"{amount(balanced)} (pgpool.delay_threshold_bytes: no reads at {spec.lanes.pool.port}), {amount(lane)} "
+        f"{amount(balanced)} (pgpool.delay_threshold_bytes: no reads at {spec.endpoints.balanced.port}), {amount(endpoint)} "
         f"(replication.max_read_lag_bytes) or {seconds} s (keeper.max_read_staleness_seconds: none at "
-        f"{spec.lanes.ro.port})",
+        f"{spec.endpoints.ro.port})",
         "pgpool.delay_threshold_bytes",
         "Look what holds replay back: a long query on the standby, its disk, a burst of writes. A bound that is passed "
         "each time may be raised, at the price of older reads.",
@@ -103,16 +103,16 @@ def _standby(spec: ClusterSpec, facts: Facts, name: str, reading: Reading[NodeLo
         yield look.unknown(reading, why=f"the primary does not tell how far {name} has replayed")
         return
     figure = amount(row.bytes) + (f", {lasting(row.seconds)}" if row.seconds else "")
-    broken = _bounds(row, balanced, lane, seconds)
+    broken = _bounds(row, balanced, endpoint, seconds)
     says = f"{name} has {figure} not yet replayed" + (f": beyond {listed(broken)}" if broken else "")
     yield look.judged(bool(broken), figure, says, reading)
 
 
-def _bounds(row: StandbyLag, balanced: int, lane: int, seconds: int) -> list[str]:
+def _bounds(row: StandbyLag, balanced: int, endpoint: int, seconds: int) -> list[str]:
     behind = row.bytes or 0
     passed = {
         "pgpool.delay_threshold_bytes": 0 < balanced < behind,
-        "replication.max_read_lag_bytes": behind > lane,
+        "replication.max_read_lag_bytes": behind > endpoint,
         "keeper.max_read_staleness_seconds": (row.seconds or 0) > seconds,
     }
     return [name for name, is_passed in passed.items() if is_passed]

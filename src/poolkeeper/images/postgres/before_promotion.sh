@@ -1,15 +1,15 @@
 #!/bin/bash
-# Patroni's pre_promote: takes this node out of the read-only lane before it can be written to, so that no session that
+# Patroni's pre_promote: takes this node out of the read-only endpoint before it can be written to, so that no session that
 # was given to a standby ever writes. First HAProxy sends no new session here and ends those it has; then every server
 # process of a session from HAProxy's address is ended here, in case HAProxy was not reached; where HAProxy comes by a
 # Unix socket, of every local session that is neither the superuser's, as Patroni's are, nor of replication.
 #
 # Always ends with 0, within little more than a second. To refuse the promotion would leave the cluster without a primary
 # for a whole lease; and where HAProxy does not answer it sends no sessions either, or its own check refuses a leader.
-door.sh drain
+haproxy_node.sh drain
 
-names="${POOLKEEPER_DOOR_ADDRESS//./\\.}|${POOLKEEPER_DOOR%:*}[^ ]*" # a name where log_hostname is on
-is_of_the_door() { # TITLE of a server process: postgres: CLUSTER: ROLE DATABASE CLIENT ACTIVITY
+names="${POOLKEEPER_HAPROXY_ADDRESS//./\\.}|${POOLKEEPER_HAPROXY%:*}[^ ]*" # a name where log_hostname is on
+is_of_the_endpoint() { # TITLE of a server process: postgres: CLUSTER: ROLE DATABASE CLIENT ACTIVITY
     [[ $1 == 'postgres: '* ]] || return 1
     [[ $1 =~ \ ($names)\([0-9]+\) ]] && return 0
     [[ -n ${POOLKEEPER_SOCKETS:-} && $1 == *' [local] '* ]] || return 1
@@ -19,7 +19,7 @@ is_of_the_door() { # TITLE of a server process: postgres: CLUSTER: ROLE DATABASE
 for file in /proc/[0-9]*/cmdline; do
     title=
     { IFS= read -r -d '' title < "$file"; } 2> /dev/null
-    if is_of_the_door "$title"; then
+    if is_of_the_endpoint "$title"; then
         pid=${file#/proc/}
         kill -TERM "${pid%/cmdline}" 2> /dev/null
     fi

@@ -9,7 +9,7 @@
 # A server that takes no sessions is left to Patroni, which means to stop it at once. A fast stop during crash recovery would
 # write "shut down in recovery" to the control file, without the position up to which there is WAL: pg_rewind then takes the
 # last checkpoint for the end of it, finds nothing to rewind, and the node follows a history that it cannot join, for ever.
-door.sh leave
+haproxy_node.sh leave
 sleep 0.1 # a session that was let in just before is through its start-up, which takes 10 ms and cannot be seen from here
 pg_isready -q -t 1 || exit 0
 pg_ctl stop -D "${POOLKEEPER_DATA:-/var/lib/postgresql/data/pgdata}" -m fast -s -t 3 2> /dev/null

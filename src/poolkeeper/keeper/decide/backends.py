@@ -1,4 +1,4 @@
-"""The balanced lane's Pgpool-II: is its view of the nodes Patroni's, and what makes it so?
+"""The balanced endpoint's Pgpool-II: is its view of the nodes Patroni's, and what makes it so?
 
 Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
 session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node

@@ -1,7 +1,7 @@
 """HAProxy's inner ports: what its own checks will find in a second or three, told to it now.
 
 Invariant: a decision here only says what a check of HAProxy would say itself, so a keeper that is absent, late or wrong
-for a moment leaves nothing behind. The read-only lane's closures alone last until they are lifted: a node that holds
+for a moment leaves nothing behind. The read-only endpoint's closures alone last until they are lifted: a node that holds
 the lease, or is known to be too old, serves no reads.
 """
 

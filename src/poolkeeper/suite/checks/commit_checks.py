@@ -72,9 +72,9 @@ def _session(readings: Readings) -> Verdict:
         readings.session_commit,
     )
     if reading is None or reading.value is None:
-        return check.unknown(f"The read-write door gave no session: {reason(reading)}", reading)
+        return check.unknown(f"The read-write endpoint gave no session: {reason(reading)}", reading)
     if reading.value not in FLUSHED:
         return check.failed(
             f"synchronous_commit is {reading.value}: a commit is acknowledged before a standby has it on disk", reading
         )
-    return check.passed(f"synchronous_commit is {reading.value} in a session of the read-write door", reading)
+    return check.passed(f"synchronous_commit is {reading.value} in a session of the read-write endpoint", reading)

@@ -1,10 +1,10 @@
-"""Groups 2 (its first half), 3 and 13: the doors that users come through, and HAProxy's dashboard; any other door."""
+"""Groups 2 (its first half), 3 and 13: the endpoints that users come through, and HAProxy's dashboard; any other endpoint."""
 
 from __future__ import annotations
 
 from poolkeeper.cluster.reading import listed, reason
 from poolkeeper.model.observed import HaproxyView
-from poolkeeper.model.probe import DoorFacts, Reading, Readings
+from poolkeeper.model.probe import EndpointFacts, Reading, Readings
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import Verdict
 from poolkeeper.suite.checks import node_roles
@@ -13,41 +13,43 @@ from poolkeeper.suite.checks.outcomes import Check, duration
 
 def pool_query(target: Target, readings: Readings) -> Verdict:
     """2a: a query through Pgpool-II."""
-    check = Check("pgpool_connection.query", 2, f"A query through Pgpool-II ({target.pool.port})")
-    return judge_door(check, target, readings, readings.pool)
+    check = Check("pgpool_connection.query", 2, f"A query through Pgpool-II ({target.balanced.port})")
+    return judge_endpoint(check, target, readings, readings.balanced)
 
 
 def haproxy_connectivity(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """3: a query through the read-write door, and one through the read-only door."""
-    rw = Check("haproxy_connectivity.rw", 3, f"A query through the read-write door ({target.rw.port})")
-    ro = Check("haproxy_connectivity.ro", 3, f"A query through the read-only door ({target.ro.port})")
-    return judge_door(rw, target, readings, readings.rw), judge_door(ro, target, readings, readings.ro)
+    """3: a query through the read-write endpoint, and one through the read-only endpoint."""
+    rw = Check("haproxy_connectivity.rw", 3, f"A query through the read-write endpoint ({target.rw.port})")
+    ro = Check("haproxy_connectivity.ro", 3, f"A query through the read-only endpoint ({target.ro.port})")
+    return judge_endpoint(rw, target, readings, readings.rw), judge_endpoint(ro, target, readings, readings.ro)
 
 
-def judge_door(check: Check, target: Target, readings: Readings, door: Reading[DoorFacts] | None) -> Verdict:
-    """A door that does not let us in is closed if the nodes behind it tell of themselves; else nothing is known."""
-    if door is None:
-        return check.unknown("The door was not tried")
-    if door.value is None:
+def judge_endpoint(
+    check: Check, target: Target, readings: Readings, endpoint: Reading[EndpointFacts] | None
+) -> Verdict:
+    """An endpoint that does not let us in is closed if the nodes behind it tell of themselves; else nothing is known."""
+    if endpoint is None:
+        return check.unknown("The endpoint was not tried")
+    if endpoint.value is None:
         if node_roles.knows_a_node(readings):
-            return check.failed(f"The door is closed while the nodes answer: {reason(door)}", door)
-        return check.unknown(f"Neither the door nor a node gave an answer: {reason(door)}", door)
-    who = node_roles.name_of(readings, door.value.server)
-    if not node_roles.silent(target, readings) and node_roles.node_of(readings, door.value.server) is None:
-        return check.failed(f"{who} answered, which is none of the nodes", door, *readings.nodes.values())
-    if wrong := _wrong_role(target, readings, door):
-        return check.failed(f"{who} answered, {wrong}", door)
-    role = "standby" if door.value.in_recovery else "primary"
-    return check.passed(f"{who} answered in {duration(door.evidence.seconds)} as {role}", door)
+            return check.failed(f"The endpoint is closed while the nodes answer: {reason(endpoint)}", endpoint)
+        return check.unknown(f"Neither the endpoint nor a node gave an answer: {reason(endpoint)}", endpoint)
+    who = node_roles.name_of(readings, endpoint.value.server)
+    if not node_roles.silent(target, readings) and node_roles.node_of(readings, endpoint.value.server) is None:
+        return check.failed(f"{who} answered, which is none of the nodes", endpoint, *readings.nodes.values())
+    if wrong := _wrong_role(target, readings, endpoint):
+        return check.failed(f"{who} answered, {wrong}", endpoint)
+    role = "standby" if endpoint.value.in_recovery else "primary"
+    return check.passed(f"{who} answered in {duration(endpoint.evidence.seconds)} as {role}", endpoint)
 
 
-def _wrong_role(target: Target, readings: Readings, door: Reading[DoorFacts]) -> str:
-    """What is wrong with who answered; nothing for the balancing door, which may lead anywhere."""
-    in_recovery = door.value is not None and door.value.in_recovery
-    if in_recovery and (door is readings.rw or door is readings.direct_rw):
-        return "which is a standby; this door must lead to the primary"
-    if door is readings.ro and not in_recovery and not target.is_foreign:
-        return "which is the primary; this door must lead to standbys"
+def _wrong_role(target: Target, readings: Readings, endpoint: Reading[EndpointFacts]) -> str:
+    """What is wrong with who answered; nothing for the balancing endpoint, which may lead anywhere."""
+    in_recovery = endpoint.value is not None and endpoint.value.in_recovery
+    if in_recovery and (endpoint is readings.rw or endpoint is readings.direct_rw):
+        return "which is a standby; this endpoint must lead to the primary"
+    if endpoint is readings.ro and not in_recovery and not target.is_foreign:
+        return "which is the primary; this endpoint must lead to standbys"
     return ""
 
 

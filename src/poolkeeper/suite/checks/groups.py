@@ -46,11 +46,11 @@ JUDGES: dict[int, Judge] = {
     11: write_checks.concurrent_writes,
     12: pgpool_checks.pgpool_version,
     13: endpoint_checks.haproxy_stats,
-    14: read_only_checks.read_only_lane,
+    14: read_only_checks.read_only_endpoint,
     15: drift_checks.no_drift,
     16: commit_checks.quorum_commit,
     17: keeper_checks.keeper,
-    18: direct_checks.direct_lanes,
+    18: direct_checks.direct_endpoints,
 }
 
 
@@ -58,7 +58,7 @@ def inapplicable(target: Target) -> dict[int, str]:
     """Group → why it has no meaning for this target.
 
     Another's cluster has no keeper, its Patroni (if any) and what it declares cannot be reached from here, and its
-    read-only door may lead to the primary by intention; no write is tried there for a promise that nobody gave.
+    read-only endpoint may lead to the primary by intention; no write is tried there for a promise that nobody gave.
     """
     if target.own is None:
         why = "is judged of a cluster that Poolkeeper started only"
@@ -67,7 +67,7 @@ def inapplicable(target: Target) -> dict[int, str]:
     if not target.own.acknowledgements:
         left_out[16] = "is not judged, since cluster.toml declares replication.synchronous_mode off"
     if not target.own.direct:
-        left_out[18] = "is not judged, since cluster.toml gives no direct lane a port"
+        left_out[18] = "is not judged, since cluster.toml gives no direct endpoint a port"
     return left_out
 
 

@@ -53,7 +53,7 @@ def _wrong_report(target: Target, report: tuple[PgpoolNode, ...]) -> str:
 
 def _same_primary(check: Check, target: Target, readings: Readings, primary: str) -> Verdict:
     """By name or address; where Pgpool-II's host names tell us nothing, by who answers behind it."""
-    report, pool, nodes = readings.backends, readings.pool, readings.nodes.values()
+    report, pool, nodes = readings.backends, readings.balanced, readings.nodes.values()
     rows = report.value if report and report.value else ()
     hostname = next(n.hostname for n in rows if n.role == "primary")
     taken = node_roles.node_of_backend(target, readings, hostname)

@@ -1,4 +1,4 @@
-"""Group 14: the read-only door is honest. Nobody behind it takes a write, and its reads are spread."""
+"""Group 14: the read-only endpoint is honest. Nobody behind it takes a write, and its reads are spread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 from poolkeeper.cluster.reading import brief, listed, reason
 from poolkeeper.model import proxies
-from poolkeeper.model.probe import ReadOnlyFacts, ReadOnlySession, Reading, Readings
+from poolkeeper.model.probe import Reading, Readings, ReadOnlyFacts, ReadOnlySession
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import Verdict
 from poolkeeper.suite.checks import node_roles
@@ -14,11 +14,13 @@ from poolkeeper.suite.checks.outcomes import Check
 from poolkeeper.suite.checks.write_checks import READ_ONLY
 
 
-def read_only_lane(target: Target, readings: Readings) -> tuple[Verdict, ...]:
+def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     """14: a write is refused by a server in recovery, also one that was asked for; reads come from the standbys."""
-    refusal = Check("read_only_lane.refusal", 14, f"The read-only door ({target.ro.port}) refuses every write")
-    spread = Check("read_only_lane.spread", 14, f"The read-only door ({target.ro.port}) spreads over the standbys")
-    reading = readings.lane
+    refusal = Check("read_only_endpoint.refusal", 14, f"The read-only endpoint ({target.ro.port}) refuses every write")
+    spread = Check(
+        "read_only_endpoint.spread", 14, f"The read-only endpoint ({target.ro.port}) spreads over the standbys"
+    )
+    reading = readings.endpoint
     if reading is None or reading.value is None or not reading.value.sessions:
         judged = spread.unknown(_nothing_tried(reading), reading)
     else:
@@ -65,7 +67,9 @@ def _count(found: ReadOnlyFacts) -> int:
     return len(found.sessions) + len(found.failures)
 
 
-def _spread(check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], found: ReadOnlyFacts) -> Verdict:
+def _spread(
+    check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], found: ReadOnlyFacts
+) -> Verdict:
     nodes = readings.nodes.values()
     for session in found.sessions:
         if wrong := _wrong_server(target, readings, session):
@@ -83,13 +87,15 @@ def _spread(check: Check, target: Target, readings: Readings, reading: Reading[R
 def _wrong_server(target: Target, readings: Readings, session: ReadOnlySession) -> str:
     who = node_roles.name_of(readings, session.server)
     if not session.in_recovery:
-        return f"{who} answered, which is not in recovery; this door must lead to standbys"
+        return f"{who} answered, which is not in recovery; this endpoint must lead to standbys"
     if not node_roles.silent(target, readings) and node_roles.node_of(readings, session.server) is None:
         return f"{who} answered, which is none of the nodes"
     return ""
 
 
-def _one_server(check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], only: str) -> Verdict:
+def _one_server(
+    check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], only: str
+) -> Verdict:
     """One standby answered them all. That is no spread, unless HAProxy's own count says where the others are.
 
     HAProxy gives a new session to the standby with the fewest, and Pgpool-II keeps connections for the next session; so
@@ -97,7 +103,7 @@ def _one_server(check: Check, target: Target, readings: Readings, reading: Readi
     """
     count, nodes = len(reading.value.sessions) if reading.value else 0, readings.nodes.values()
     others = [n for n, node in readings.nodes.items() if node.value and node.value.in_recovery and n != only]
-    busy = [name for name in others if _sessions_at_door(reading.value, name)]
+    busy = [name for name in others if _sessions_at_endpoint(reading.value, name)]
     if busy:
         return check.passed(
             f"{only} answered {count} sessions; HAProxy counts others on {listed(busy)}", reading, *nodes
@@ -110,7 +116,7 @@ def _one_server(check: Check, target: Target, readings: Readings, reading: Readi
     return check.passed(f"{only}, the only standby, answered all {count} sessions", reading, *nodes)
 
 
-def _sessions_at_door(found: ReadOnlyFacts | None, name: str) -> int:
+def _sessions_at_endpoint(found: ReadOnlyFacts | None, name: str) -> int:
     """Sessions that HAProxy has on a standby that it uses."""
     row = found.counted.row(proxies.STANDBYS, name) if found and found.counted else None
     return row.sessions if row and row.is_up else 0

@@ -48,10 +48,10 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
         groups,
         inside
         | {
-            "pool": ({2}, lambda: server_probes.door(target.pool, limit)),
+            "balanced": ({2}, lambda: server_probes.endpoint(target.balanced, limit)),
             "backends": ({2, 15}, lambda: server_probes.backends(target)),
-            "rw": ({3}, lambda: server_probes.door(target.rw, limit)),
-            "ro": ({3}, lambda: server_probes.door(target.ro, limit)),
+            "rw": ({3}, lambda: server_probes.endpoint(target.rw, limit)),
+            "ro": ({3}, lambda: server_probes.endpoint(target.ro, limit)),
             "pgpool": ({12}, lambda: server_probes.pgpool_facts(target)),
             "stats": ({13, 15}, lambda: server_probes.stats(target)),
             "balance": ({7}, lambda: server_probes.balance(target)),
@@ -63,7 +63,7 @@ def _inside(target: Target, parts: Own) -> Questions:
     """What is asked of our own clusters only."""
     return {
         **_direct(target, parts.direct),
-        "lane": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
+        "endpoint": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
         "patroni": ({15}, lambda: own_probes.patroni(parts, target.timeout)),
         "session_commit": ({16}, lambda: own_probes.session_commit(target)),
         "keeper": ({15, 17}, lambda: own_probes.keeper(parts, target.timeout)),
@@ -71,9 +71,9 @@ def _inside(target: Target, parts: Own) -> Questions:
 
 
 def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
-    """One session of each direct lane: none of them may be needed by somebody else."""
+    """One session of each direct endpoint: none of them may be needed by somebody else."""
     ask: Questions = {
-        "direct_rw": ({18}, lambda: server_probes.door(declared["direct_rw"], target.timeout)),
+        "direct_rw": ({18}, lambda: server_probes.endpoint(declared["direct_rw"], target.timeout)),
         "direct_ro": ({18}, lambda: read_only_probe.sessions(target, declared["direct_ro"], 1)),
     }
     return {key: ask[key] for key in declared}

@@ -63,7 +63,7 @@ async def _commit(dsn: Dsn, timeout: float) -> Reading[CommitFacts]:
 
 
 async def session_commit(target: Target) -> Reading[str]:
-    """What a session through the read-write door waits for at its commits."""
+    """What a session through the read-write endpoint waits for at its commits."""
 
     async def ask() -> str:
         ((value,),) = await postgres.query(target.rw, SESSION, target.timeout)

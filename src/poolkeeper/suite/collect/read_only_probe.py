@@ -1,4 +1,4 @@
-"""A read-only door, as somebody would use it who wants to write there.
+"""A read-only endpoint, as somebody would use it who wants to write there.
 
 Invariant: all sessions are open at once, so that no two of them are one connection that a pool handed on; what a write
 leaves, if one is accepted, is a temporary table that goes at once.
@@ -15,7 +15,7 @@ from poolkeeper.core import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView
-from poolkeeper.model.probe import Failure, ReadOnlyFacts, ReadOnlySession, Reading, Server
+from poolkeeper.model.probe import Failure, Reading, ReadOnlyFacts, ReadOnlySession, Server
 from poolkeeper.model.target import Target
 from poolkeeper.suite.collect import server_probes
 from poolkeeper.system import haproxy, postgres
@@ -26,15 +26,15 @@ UNDO = "DROP TABLE pg_temp.poolkeeper_refused"
 ASK = "SET default_transaction_read_only = off"
 
 
-async def sessions(target: Target, door: Dsn, count: int) -> Reading[ReadOnlyFacts]:
-    """Who answers `count` sessions of a read-only door, and does anybody take a write?"""
-    ran = f"{count} sessions at once, each: {server_probes.DOOR}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
-    return await take(door.label, ran, 2 * target.timeout, _sessions(target, door, count), _show)
+async def sessions(target: Target, endpoint: Dsn, count: int) -> Reading[ReadOnlyFacts]:
+    """Who answers `count` sessions of a read-only endpoint, and does anybody take a write?"""
+    ran = f"{count} sessions at once, each: {server_probes.ENDPOINT}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
+    return await take(endpoint.label, ran, 2 * target.timeout, _sessions(target, endpoint, count), _show)
 
 
-async def _sessions(target: Target, door: Dsn, count: int) -> ReadOnlyFacts:
+async def _sessions(target: Target, endpoint: Dsn, count: int) -> ReadOnlyFacts:
     async with AsyncExitStack() as held:
-        tried = await asyncio.gather(*(_try(door, target.timeout, held) for _ in range(count)))
+        tried = await asyncio.gather(*(_try(endpoint, target.timeout, held) for _ in range(count)))
         counted = await _count(target)
     return ReadOnlyFacts(
         tuple(found for found in tried if isinstance(found, ReadOnlySession)),
@@ -43,10 +43,10 @@ async def _sessions(target: Target, door: Dsn, count: int) -> ReadOnlyFacts:
     )
 
 
-async def _try(door: Dsn, timeout: float, held: AsyncExitStack) -> ReadOnlySession | Failure:
+async def _try(endpoint: Dsn, timeout: float, held: AsyncExitStack) -> ReadOnlySession | Failure:
     try:
-        opened = await held.enter_async_context(postgres.session(door, timeout))
-        ((started, address, in_recovery),) = await opened.rows(server_probes.DOOR)
+        opened = await held.enter_async_context(postgres.session(endpoint, timeout))
+        ((started, address, in_recovery),) = await opened.rows(server_probes.ENDPOINT)
         first = await _write(opened)
         await opened.rows(ASK)
         return ReadOnlySession(Server(started, address), in_recovery, first, await _write(opened))

@@ -1,4 +1,4 @@
-"""Questions that change nothing: to the nodes, to the doors, to Pgpool-II and to HAProxy."""
+"""Questions that change nothing: to the nodes, to the endpoints, to Pgpool-II and to HAProxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import HaproxyView, PgpoolNode
 from poolkeeper.model.probe import (
     Balance,
-    DoorFacts,
+    EndpointFacts,
     Failure,
     NodeFacts,
     PgpoolFacts,
@@ -34,7 +34,7 @@ SELECT {_WHO}, pg_is_in_recovery(), current_setting('server_version'),
        coalesce((SELECT received_tli FROM pg_stat_wal_receiver), (pg_control_checkpoint()).timeline_id)
 """
 # The hint keeps a balancing Pgpool-II from sending it to a standby; PostgreSQL reads it as a comment.
-DOOR = f"/*NO LOAD BALANCE*/ SELECT {_WHO}, pg_is_in_recovery()"
+ENDPOINT = f"/*NO LOAD BALANCE*/ SELECT {_WHO}, pg_is_in_recovery()"
 # Nothing volatile in it: Pgpool-II would take that for a write and send it to the primary.
 BALANCED = f"SELECT {_WHO}"
 SENDERS = "SELECT application_name, state FROM pg_stat_replication ORDER BY 1"
@@ -86,27 +86,27 @@ def _plain(row: Sender | SlotFacts) -> str:
     return f"{row.name}: {row.kind}, {'active' if row.active else 'inactive'}"
 
 
-async def door(dsn: Dsn, timeout: float) -> Reading[DoorFacts]:
-    """One query through a door."""
+async def endpoint(dsn: Dsn, timeout: float) -> Reading[EndpointFacts]:
+    """One query through an endpoint."""
 
-    async def ask() -> DoorFacts:
-        ((started, address, in_recovery),) = await postgres.query(dsn, DOOR, timeout)
-        return DoorFacts(Server(started, address), in_recovery)
+    async def ask() -> EndpointFacts:
+        ((started, address, in_recovery),) = await postgres.query(dsn, ENDPOINT, timeout)
+        return EndpointFacts(Server(started, address), in_recovery)
 
-    def show(d: DoorFacts) -> str:
+    def show(d: EndpointFacts) -> str:
         return f"{d.server.label}, {'in recovery' if d.in_recovery else 'not in recovery'}"
 
-    return await take(dsn.label, DOOR, timeout, ask(), show)
+    return await take(dsn.label, ENDPOINT, timeout, ask(), show)
 
 
 async def backends(target: Target) -> Reading[tuple[PgpoolNode, ...]]:
     """Every backend as Pgpool-II sees it."""
 
     async def ask() -> tuple[PgpoolNode, ...]:
-        async with postgres.session(target.pool, target.timeout) as opened:
+        async with postgres.session(target.balanced, target.timeout) as opened:
             return await pgpool.read_nodes(opened)
 
-    return await take(target.pool.label, "SHOW pool_nodes", target.timeout, ask(), show_backends)
+    return await take(target.balanced.label, "SHOW pool_nodes", target.timeout, ask(), show_backends)
 
 
 def show_backends(found: Sequence[PgpoolNode]) -> str:
@@ -121,11 +121,11 @@ async def pgpool_facts(target: Target) -> Reading[PgpoolFacts]:
     """Pgpool-II's version, and how many processes it tells of."""
 
     async def ask() -> PgpoolFacts:
-        async with postgres.session(target.pool, target.timeout) as opened:
+        async with postgres.session(target.balanced, target.timeout) as opened:
             return PgpoolFacts(await pgpool.read_version(opened), await pgpool.count_processes(opened))
 
     return await take(
-        target.pool.label,
+        target.balanced.label,
         "SHOW pool_version; SHOW pool_processes",
         target.timeout,
         ask(),
@@ -147,7 +147,7 @@ async def stats(target: Target) -> Reading[HaproxyView]:
 async def balance(target: Target) -> Reading[Balance]:
     """Reads over many sessions, and Pgpool-II's counters before and after."""
     ran = f"SHOW pool_nodes; {SESSIONS} sessions, {AT_ONCE} at once, each: {BALANCED}; SHOW pool_nodes"
-    return await take(target.pool.label, ran, 2 * target.timeout, _balance(target), _show_balance)
+    return await take(target.balanced.label, ran, 2 * target.timeout, _balance(target), _show_balance)
 
 
 async def _balance(target: Target) -> Balance:
@@ -156,7 +156,7 @@ async def _balance(target: Target) -> Balance:
     async def read() -> Server | Failure:
         async with places:
             try:
-                ((started, address),) = await postgres.query(target.pool, BALANCED, target.timeout)
+                ((started, address),) = await postgres.query(target.balanced, BALANCED, target.timeout)
             except errors.PoolkeeperError as e:
                 return failure_of(e)
             return Server(started, address)
@@ -169,7 +169,7 @@ async def _balance(target: Target) -> Balance:
 
 
 async def _counters(target: Target) -> tuple[PgpoolNode, ...]:
-    async with postgres.session(target.pool, target.timeout) as opened:
+    async with postgres.session(target.balanced, target.timeout) as opened:
         return await pgpool.read_nodes(opened)
 
 

@@ -59,12 +59,12 @@ async def create(target: Target, space: Workspace) -> Reading[str]:
     statement = creation(space.schema, datetime.now(UTC))
 
     async def run() -> str:
-        async with postgres.session(target.pool, target.timeout) as opened:
+        async with postgres.session(target.balanced, target.timeout) as opened:
             space.attempted = True
             await opened.rows(statement)
         return space.schema
 
-    return await take(target.pool.label, statement, target.timeout, run(), lambda name: f"schema {name}, 3 tables")
+    return await take(target.balanced.label, statement, target.timeout, run(), lambda name: f"schema {name}, 3 tables")
 
 
 def stale(found: Iterable[tuple[str, str | None]], now: datetime) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ async def remove(target: Target, space: Workspace, say: Callable[[str], None]) -
     schema = space.schema
     async with asyncio.TaskGroup() as tasks:
         direct = [tasks.create_task(_remove_from(dsn, schema, target.timeout)) for dsn in target.nodes.values()]
-    if any(task.result() for task in direct) or await _remove_from(target.pool, schema, target.timeout):
+    if any(task.result() for task in direct) or await _remove_from(target.balanced, schema, target.timeout):
         return
     say(f"No primary could be reached to drop the schema {schema}; a run after an hour from now removes it.")
 

@@ -41,10 +41,10 @@ async def alter(target: Target, schema: str) -> Reading[str]:
 
 async def _run(target: Target, statement: str, value: str) -> Reading[str]:
     async def run() -> str:
-        await postgres.query(target.pool, statement, target.timeout)
+        await postgres.query(target.balanced, statement, target.timeout)
         return value
 
-    return await take(target.pool.label, statement, target.timeout, run(), lambda _: "done")
+    return await take(target.balanced.label, statement, target.timeout, run(), lambda _: "done")
 
 
 async def arrivals(target: Target, names: Sequence[str], schema: str) -> dict[str, Reading[Arrival]]:
@@ -135,7 +135,7 @@ async def write_concurrently(target: Target, schema: str) -> Reading[Inserts]:
     ran = (
         f"{WRITERS} sessions at once, each {ROWS_EACH} times: INSERT INTO {schema}.concurrent VALUES (session, number)"
     )
-    return await take(target.pool.label, ran, 2 * target.timeout, _write_all(target, schema), _show_inserts)
+    return await take(target.balanced.label, ran, 2 * target.timeout, _write_all(target, schema), _show_inserts)
 
 
 async def _write_all(target: Target, schema: str) -> Inserts:
@@ -147,7 +147,7 @@ async def _write_all(target: Target, schema: str) -> Inserts:
 
 async def _write(target: Target, schema: str, session: int, done: list[Row]) -> Failure | None:
     try:
-        async with postgres.session(target.pool, target.timeout) as opened:
+        async with postgres.session(target.balanced, target.timeout) as opened:
             for number in range(1, ROWS_EACH + 1):
                 await opened.rows(f"INSERT INTO {schema}.concurrent VALUES ({session}, {number})")
                 done.append((session, number))

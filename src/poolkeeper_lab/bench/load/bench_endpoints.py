@@ -1,8 +1,8 @@
-"""The doors that are measured side by side: the cluster's own, and those of peers that run beside it.
+"""The endpoints that are measured side by side: the cluster's own, and those of peers that run beside it.
 
 All are used on their addresses in the cluster's network, from a container in it: no published port and no proxy of the
-engine stands between. A peer's door comes from a provider: `PROVIDERS` names modules with
-`doors(place, progress) -> context manager of a sequence of Door`, which start the peer and take it away again.
+engine stands between. A peer's endpoint comes from a provider: `PROVIDERS` names modules with
+`endpoints(place, progress) -> context manager of a sequence of Endpoint`, which start the peer and take it away again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Lane
+from poolkeeper.model.spec import ClusterSpec, Endpoint
 from poolkeeper_lab.bench.load import pgbench
 from poolkeeper_lab.bench.report.bench_model import Table
 
 DIRECT = "direct"
 POOLED_PORT = 9999  # of Pgpool-II inside its container
 POSTGRES_PORT = 5432
-# Peer → the module that provides its doors.
+# Peer → the module that provides its endpoints.
 PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper_lab.bench.peers.pgbouncer"}
 
 
@@ -32,7 +32,7 @@ def chosen(names: tuple[str, ...]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class BenchDoor:
+class BenchEndpoint:
     """A port. `capacity`: the most sessions at once; `pids`: a peer's own containers (name → host process id)."""
 
     key: str  # as reports call it: "direct", "5100", "PgBouncer, session"
@@ -53,32 +53,34 @@ class BenchDoor:
         return ""
 
 
-def own(spec: ClusterSpec, primary: str) -> tuple[BenchDoor, ...]:
-    """The cluster's doors, the primary's own port first."""
+def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
+    """The cluster's endpoints, the primary's own port first."""
     server, haproxy = spec.postgresql, str(spec.haproxy.address)
-    children = sum(lane.num_init_children for lane in spec.lane_by_service().values())
+    children = sum(endpoint.num_init_children for endpoint in spec.endpoint_by_service().values())
     room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
-    sessions, direct = spec.direct_sessions(), spec.direct_lanes()
-    found = [BenchDoor(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
+    sessions, direct = spec.direct_sessions(), spec.direct_endpoints()
+    found = [BenchEndpoint(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
     for key in ("rw", "ro"):
-        lane: Lane = getattr(spec.lanes, key)
-        found.append(BenchDoor(str(lane.port), haproxy, lane.port, spare_of(lane), takes_writes=key == "rw"))
+        endpoint: Endpoint = getattr(spec.endpoints, key)
+        found.append(
+            BenchEndpoint(str(endpoint.port), haproxy, endpoint.port, spare_of(endpoint), takes_writes=key == "rw")
+        )
         if straight := direct.get(f"direct_{key}"):
             capacity = sessions[f"direct_{key}"]
-            found.append(BenchDoor(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
-    pool = spec.lanes.pool
-    return (*found, BenchDoor(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
+            found.append(BenchEndpoint(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
+    pool = spec.endpoints.balanced
+    return (*found, BenchEndpoint(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
 
 
-def spare_of(lane: Lane) -> int:
+def spare_of(endpoint: Endpoint) -> int:
     """The sessions of a Pgpool-II that are left for clients, beside those of checks."""
-    return lane.num_init_children - proxies.SPARE_CHILDREN
+    return endpoint.num_init_children - proxies.SPARE_CHILDREN
 
 
 def part_of(spec: ClusterSpec, service: str) -> str:
     """Which part of the path a service belongs to, for the account of CPU time."""
     if service in [node.name for node in spec.nodes]:
         return "PostgreSQL, Patroni"
-    if service in spec.lane_by_service():
+    if service in spec.endpoint_by_service():
         return "Pgpool-II"
     return "HAProxy" if service == spec.haproxy.service else "etcd, keeper"

@@ -29,7 +29,15 @@ PACKAGES = {  # component → the image that has it, and its package there
     "HAProxy": ("haproxy", "haproxy"),
     "etcd": ("etcd", "etcd-server"),
 }
-_DECLARED = ("patroni", "replication", "postgresql", "pgpool", "lanes", "haproxy", "keeper")  # tables of cluster.toml
+_DECLARED = (
+    "patroni",
+    "replication",
+    "postgresql",
+    "pgpool",
+    "endpoints",
+    "haproxy",
+    "keeper",
+)  # tables of cluster.toml
 LOOK_SECONDS = 2.0  # how long others are watched before the first round
 
 

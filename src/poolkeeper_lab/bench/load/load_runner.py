@@ -1,6 +1,6 @@
 """One load on one port of a cluster, measured: what pgbench says, and who used the processors meanwhile.
 
-For the parts of the bench that do more with a cluster than to compare its doors: they slow nodes, take servers out, or
+For the parts of the bench that do more with a cluster than to compare its endpoints: they slow nodes, take servers out, or
 change what a commit waits for. The tables are pgbench's, in the bench's own database.
 """
 
@@ -77,7 +77,7 @@ class Loader:
 
     @property
     def access(self) -> Access:
-        """The cluster's doors and passwords."""
+        """The cluster's endpoints and passwords."""
         return self.place.access()
 
     def where(self, port: int, at: str = "") -> pgbench.Where:

@@ -26,7 +26,7 @@ LIFE = 6 * 3600  # seconds
 NAME = "bench-client"
 _USER = "65534"  # nobody
 _PASSWORDS = f"{pgbench.FOLDER}/pgpass"
-_MARGIN = 90.0  # seconds beyond a measurement: connecting, waiting at a door, the last transaction
+_MARGIN = 90.0  # seconds beyond a measurement: connecting, waiting at an endpoint, the last transaction
 
 
 @dataclass(frozen=True)

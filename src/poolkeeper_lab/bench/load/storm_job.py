@@ -61,7 +61,7 @@ class Job:
 def job(
     dsn: Dsn, statements: tuple[str, ...], clients: int, sessions: int, accounts: int, seed: int, patience: float
 ) -> Job:
-    """A job for a door."""
+    """A job for an endpoint."""
     return Job(dsn.host, dsn.port, dsn.user, dsn.dbname, dsn.password, clients, sessions, statements, accounts, seed,
                patience)  # fmt: skip
 

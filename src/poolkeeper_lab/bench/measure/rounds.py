@@ -68,7 +68,7 @@ class Case:
     about: Mapping[str, str]
     contenders: tuple[Contender, ...]
     ratios: tuple[Ratio, ...] = ()
-    axis: str = "door"
+    axis: str = "endpoint"
 
     @property
     def title(self) -> str:

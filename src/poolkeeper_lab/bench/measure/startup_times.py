@@ -36,10 +36,10 @@ def bench_document(spec: ClusterSpec) -> dict[str, Any]:
     document["name"] = NAME
     document["network"] = {"subnet": str(SUBNET), "bind_address": "127.0.0.1"}
     single = (document["haproxy"], document["keeper"])
-    pooled = [lane for lane in document["lanes"].values() if "address" in lane]
+    pooled = [endpoint for endpoint in document["endpoints"].values() if "address" in endpoint]
     for owner in (*document["nodes"], *document["etcd"]["members"], *pooled, *single):
         owner["address"] = str(IPv4Address(int(IPv4Address(owner["address"])) + offset))
-    for owner in (*document["nodes"], *document["lanes"].values(), document["keeper"]):
+    for owner in (*document["nodes"], *document["endpoints"].values(), document["keeper"]):
         owner["port"] += PORT_SHIFT if owner["port"] else 0
     document["haproxy"]["stats_port"] += PORT_SHIFT
     return document

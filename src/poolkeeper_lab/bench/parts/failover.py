@@ -1,7 +1,7 @@
 """`bench failover`: the drill's writers and ledger on our cluster and on what people would pick instead, in turns.
 
 Every measurement begins with a cluster from nothing, and only one is up at a time. Contenders of a round follow one
-another, the next round in the reverse order. Invariant: an acknowledged write that is lost, and a door that did not
+another, the next round in the reverse order. Invariant: an acknowledged write that is lost, and an endpoint that did not
 serve again in time, are told by name, whatever the medians are; a peer that is quicker is told so.
 """
 
@@ -30,7 +30,7 @@ ROUNDS = 3
 PHASE_SECONDS = 10.0  # the fault falls somewhere in so long a time: the longest round of any peer
 LEAST_RATIO = 10.0
 METHOD = (
-    "Each measurement starts a cluster from nothing, lets the drill's two writers work at its door (one on a kept "
+    "Each measurement starts a cluster from nothing, lets the drill's two writers work at its endpoint (one on a kept "
     "session, every 5 ms; one with a session for each write, every 0.1 s), injects one fault, and compares in the end "
     "all that was acknowledged with what the serving node has. The write gap is the longest time without an "
     f"acknowledged write around the fault. Every container of every cluster may use {CPUS:g} CPU and {MEMORY} of "

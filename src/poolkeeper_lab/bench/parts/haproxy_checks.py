@@ -15,9 +15,9 @@ from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import haproxy_runtime
 
-LANES, PRIMARY, STANDBYS = "the lanes", "the primary's port", "the standbys' port"
+ENDPOINTS, PRIMARY, STANDBYS = "the endpoints", "the primary's port", "the standbys' port"
 KINDS = {
-    LANES: "a PostgreSQL start-up at each lane's Pgpool-II",
+    ENDPOINTS: "a PostgreSQL start-up at each endpoint's Pgpool-II",
     PRIMARY: "two requests to each node's Patroni: who holds the lease, and has it left recovery",
     STANDBYS: "two requests to each node's Patroni: is it near enough, and does it not hold the lease",
 }
@@ -28,9 +28,9 @@ Servers = tuple[tuple[str, str], ...]
 def servers(spec: ClusterSpec) -> dict[str, Servers]:
     """Kind → (proxy, server) of each check."""
     nodes = [node.name for node in spec.nodes]
-    lanes = {"lane_rw": spec.lanes.rw.service, "lane_ro": spec.lanes.ro.service}
+    endpoints = {"endpoint_rw": spec.endpoints.rw.service, "endpoint_ro": spec.endpoints.ro.service}
     return {
-        LANES: tuple(lanes.items()),
+        ENDPOINTS: tuple(endpoints.items()),
         PRIMARY: tuple((proxies.PRIMARY, node) for node in nodes),
         STANDBYS: tuple((proxies.STANDBYS, node) for node in nodes),
     }

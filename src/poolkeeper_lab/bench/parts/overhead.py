@@ -98,7 +98,7 @@ class Overhead:
         work = load_runner.Work(pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS))
 
         def loaded() -> None:
-            where = loader.where(site.spec.lanes.rw.port, str(site.spec.haproxy.address))
+            where = loader.where(site.spec.endpoints.rw.port, str(site.spec.haproxy.address))
             loader.measure(work, where, self._seconds)
 
         return (

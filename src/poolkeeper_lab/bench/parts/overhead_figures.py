@@ -28,10 +28,10 @@ def without(kind: str) -> str:
 
 
 def parts(spec: ClusterSpec) -> dict[str, tuple[str, ...]]:
-    """Who works for a check: HAProxy asks, the lanes' Pgpool-II or the nodes' Patroni answer."""
+    """Who works for a check: HAProxy asks, the endpoints' Pgpool-II or the nodes' Patroni answer."""
     return {
         "HAProxy": (spec.haproxy.service,),
-        "Pgpool-II": (spec.lanes.rw.service, spec.lanes.ro.service),
+        "Pgpool-II": (spec.endpoints.rw.service, spec.endpoints.ro.service),
         "PostgreSQL, Patroni": tuple(node.name for node in spec.nodes),
     }
 

@@ -1,4 +1,4 @@
-"""`bench path`: the same pgbench load through every door, in turns: throughput, latency, CPU time of each part.
+"""`bench path`: the same pgbench load through every endpoint, in turns: throughput, latency, CPU time of each part.
 
 pgbench runs in a container of the cluster's network, so no published port is in the way. It shares the machine with
 what it measures, as any client of a cluster on one machine does; its CPU time is told beside that of the parts.
@@ -16,7 +16,7 @@ from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, pgbench, pgbench_client
-from poolkeeper_lab.bench.load.bench_endpoints import BenchDoor
+from poolkeeper_lab.bench.load.bench_endpoints import BenchEndpoint
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
 from poolkeeper_lab.bench.parts import path_plan
@@ -34,7 +34,7 @@ P50, P99 = Measure("p50", "ms", "less", SPEED), Measure("p99", "ms", "less", SPE
 CONNECTION = Measure("a connection", "ms", "less", SPEED)
 CLIENT = "pgbench"
 METHOD = (
-    "pgbench runs in a container of the cluster's network and connects to each door's own address; direct is the "
+    "pgbench runs in a container of the cluster's network and connects to each endpoint's own address; direct is the "
     "primary's PostgreSQL. Latency is of the transaction, from pgbench's log; where each transaction has a connection "
     "of its own, the time to connect is in the throughput and beside the latency, not in it. CPU time is that of the "
     "containers' control groups, with what they do anyway."
@@ -42,7 +42,7 @@ METHOD = (
 
 
 class Path:
-    """The part. `peers` adds doors of others to every load."""
+    """The part. `peers` adds endpoints of others to every load."""
 
     def __init__(self, place: Place, options: Options) -> None:
         self._place, self._options = place, options
@@ -71,23 +71,23 @@ class Path:
                 self._void = f"the role moved from {primary} to {now} meanwhile"
 
     @contextmanager
-    def _peers(self, progress: Progress) -> Iterator[list[BenchDoor]]:
-        """The doors of every provider; one that cannot be started is told."""
-        found: list[BenchDoor] = []
+    def _peers(self, progress: Progress) -> Iterator[list[BenchEndpoint]]:
+        """The endpoints of every provider; one that cannot be started is told."""
+        found: list[BenchEndpoint] = []
         with ExitStack() as stack:
             for name, module in self._providers.items():
-                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[BenchDoor]]]
-                provide = import_module(module).doors
+                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[BenchEndpoint]]]
+                provide = import_module(module).endpoints
                 try:
                     found += stack.enter_context(provide(self._place, progress))
                 except errors.PoolkeeperError as e:
                     self._notes.append(f"{name} could not be started: {e.message}")
-            self._tables += dict.fromkeys(door.about for door in found if door.about)
+            self._tables += dict.fromkeys(endpoint.about for endpoint in found if endpoint.about)
             yield found
 
-    def _plan(self, player: Player, found: Sequence[BenchDoor]) -> None:
+    def _plan(self, player: Player, found: Sequence[BenchEndpoint]) -> None:
         spec = self._place.spec
-        self._wanted = path_plan.goals(spec, [door for door in found if door.is_peer])
+        self._wanted = path_plan.goals(spec, [endpoint for endpoint in found if endpoint.is_peer])
         planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
         self._notes += notes
         cases = [player.case(one, self._seconds, self._wanted) for one in planned]
@@ -98,7 +98,7 @@ class Path:
         notes = [f"no figure holds: {self._void}"] if self._void else []
         return Section(
             name="path",
-            title="The path: what each door costs",
+            title="The path: what each endpoint costs",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
             tally=self._book.tally(),
             metrics=tuple(self._book.metrics()),
@@ -119,7 +119,7 @@ class Path:
         for planned, played in zip(self._planned, self._book.played, strict=True):
             if planned.load == wanted.load:
                 ratio = Ratio(wanted.numerator, wanted.denominator, TPS)
-                names = {door.key for door in planned.doors}
+                names = {endpoint.key for endpoint in planned.endpoints}
                 absent = [name for name in (wanted.numerator, wanted.denominator) if name not in names]
                 if absent:
                     return [], f"{absent[0]} is not in this run"
@@ -131,46 +131,52 @@ class Player:
     """Takes the measurements: the loaded database, the client's container, and the CPU time of every part."""
 
     def __init__(
-        self, place: Place, primary: str, using: pgbench_client.Client, peers: Sequence[BenchDoor], scale: int, seed: int
+        self,
+        place: Place,
+        primary: str,
+        using: pgbench_client.Client,
+        peers: Sequence[BenchEndpoint],
+        scale: int,
+        seed: int,
     ) -> None:
         spec = place.spec
         self._access, self._primary, self._client = place.access(), primary, using
         self._user, self._scale, self._seed = spec.roles.app, scale, seed
         services = bench_machine.container_pids(spec.name)
         self._part = {service: bench_endpoints.part_of(spec, service) for service in services} | {CLIENT: CLIENT}
-        others = {name: pid for door in peers for name, pid in door.pids.items()}
+        others = {name: pid for endpoint in peers for name, pid in endpoint.pids.items()}
         self._meter = meter.Meter({**services, CLIENT: using.pid, **others})
 
-    def _where(self, door: BenchDoor) -> pgbench.Where:
-        return pgbench.Where(door.host, door.port, self._user, database.NAME)
+    def _where(self, endpoint: BenchEndpoint) -> pgbench.Where:
+        return pgbench.Where(endpoint.host, endpoint.port, self._user, database.NAME)
 
     def case(self, planned: Planned, seconds: int, wanted: Sequence[Wanted]) -> Case:
         """A planned load as a case of the frame."""
         ratios = tuple(Ratio(above, below, TPS) for above, below in planned.pairs(wanted))
-        contenders = tuple(self._contender(planned.load, door, seconds) for door in planned.doors)
+        contenders = tuple(self._contender(planned.load, endpoint, seconds) for endpoint in planned.endpoints)
         return Case(planned.load.about, contenders, ratios)
 
-    def _contender(self, load: pgbench.Load, door: BenchDoor, seconds: int) -> Contender:
+    def _contender(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int) -> Contender:
         numbers = count(self._seed)
         return Contender(
-            door.key,
-            lambda: self._take(load, door, seconds, next(numbers)),
-            lambda: self._warm(load, door),
+            endpoint.key,
+            lambda: self._take(load, endpoint, seconds, next(numbers)),
+            lambda: self._warm(load, endpoint),
         )
 
-    def _warm(self, load: pgbench.Load, door: BenchDoor) -> None:
-        self._run(load, door, WARM_SECONDS, self._seed)
+    def _warm(self, load: pgbench.Load, endpoint: BenchEndpoint) -> None:
+        self._run(load, endpoint, WARM_SECONDS, self._seed)
         self._client.take_log()
 
-    def _run(self, load: pgbench.Load, door: BenchDoor, seconds: int, seed: int) -> str:
-        argv = pgbench.run(load, self._where(door), seconds, self._scale, busy.cores(), seed)
+    def _run(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int, seed: int) -> str:
+        argv = pgbench.run(load, self._where(endpoint), seconds, self._scale, busy.cores(), seed)
         return self._client.run(argv, seconds)
 
-    def _take(self, load: pgbench.Load, door: BenchDoor, seconds: int, seed: int) -> Sample:
+    def _take(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int, seed: int) -> Sample:
         if load.writes:
             interrupts.run(database.tidy(self._access, self._primary))
         before = self._meter.read()
-        printed = self._run(load, door, seconds, seed)
+        printed = self._run(load, endpoint, seconds, seed)
         used = self._meter.since(before)
         return sample(pgbench.parse(printed, self._client.take_log()), used, self._part)
 

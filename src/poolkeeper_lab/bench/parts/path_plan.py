@@ -1,7 +1,7 @@
-"""Which loads are put on which doors, and the goals that are held against them. Pure.
+"""Which loads are put on which endpoints, and the goals that are held against them. Pure.
 
 The core selection is what the goals need and a first look at the rest; the whole matrix is every workload, protocol,
-number of clients and kind of connection. What a door cannot serve is left out and told.
+number of clients and kind of connection. What an endpoint cannot serve is left out and told.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from itertools import product
 
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchDoor
+from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchEndpoint
 from poolkeeper_lab.bench.load.pgbench import EXTENDED, PREPARED, PROTOCOLS, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
 from poolkeeper_lab.bench.load.pgbench import WORKLOADS as ALL
 
 CLIENTS = (1, 16, 64, 256)
-PEER = "PgBouncer"  # the name, or the beginning of the name, of the door that 9999 is compared with
+PEER = "PgBouncer"  # the name, or the beginning of the name, of the endpoint that 9999 is compared with
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,29 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Planned:
-    """A load, and the doors that it is put on; the first one is the yardstick."""
+    """A load, and the endpoints that it is put on; the first one is the yardstick."""
 
     load: Load
-    doors: tuple[BenchDoor, ...]
+    endpoints: tuple[BenchEndpoint, ...]
 
     def pairs(self, wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
-        """(numerator, denominator): each door against the yardstick, and what the goals ask for besides."""
-        keys = [door.key for door in self.doors]
+        """(numerator, denominator): each endpoint against the yardstick, and what the goals ask for besides."""
+        keys = [endpoint.key for endpoint in self.endpoints]
         usual = [(key, keys[0]) for key in keys[1:]] if keys[0] == DIRECT else []
         asked = [(w.numerator, w.denominator) for w in wanted if w.load == self.load]
         return list(dict.fromkeys([*usual, *(pair for pair in asked if set(pair) <= set(keys))]))
 
 
-def goals(spec: ClusterSpec, peers: Sequence[BenchDoor] = ()) -> tuple[Wanted, ...]:
-    """The goals of this part, by the doors' own names; one against a peer for each of its doors, or for none."""
-    rw, pool, direct = str(spec.lanes.rw.port), str(spec.lanes.pool.port), str(spec.lanes.direct_rw.port)
+def goals(spec: ClusterSpec, peers: Sequence[BenchEndpoint] = ()) -> tuple[Wanted, ...]:
+    """The goals of this part, by the endpoints' own names; one against a peer for each of its endpoints, or for none."""
+    rw, pool, direct = (
+        str(spec.endpoints.rw.port),
+        str(spec.endpoints.balanced.port),
+        str(spec.endpoints.direct_rw.port),
+    )
     sixteen = Load(READ_ONLY, SIMPLE, 16)
     prepared = Load(READ_ONLY, PREPARED, 16)
-    others = [door.key for door in peers if door.key.startswith(PEER)] or [PEER]
+    others = [endpoint.key for endpoint in peers if endpoint.key.startswith(PEER)] or [PEER]
     return (
         Wanted(rw, DIRECT, sixteen, 0.60),
         *(Wanted(pool, other, sixteen, 1.1) for other in others),
@@ -67,10 +71,10 @@ def goals(spec: ClusterSpec, peers: Sequence[BenchDoor] = ()) -> tuple[Wanted, .
 
 
 def core(spec: ClusterSpec) -> Iterator[tuple[Load, tuple[str, ...]]]:
-    """The loads of the short run, each with the names of the cluster's doors."""
-    lanes = spec.lanes
-    rw, ro, pool = str(lanes.rw.port), str(lanes.ro.port), str(lanes.pool.port)
-    direct, direct_ro = str(lanes.direct_rw.port), str(lanes.direct_ro.port)
+    """The loads of the short run, each with the names of the cluster's endpoints."""
+    endpoints = spec.endpoints
+    rw, ro, pool = str(endpoints.rw.port), str(endpoints.ro.port), str(endpoints.balanced.port)
+    direct, direct_ro = str(endpoints.direct_rw.port), str(endpoints.direct_ro.port)
     yield Load(READ_ONLY, SIMPLE, 16), (DIRECT, rw, ro, direct, direct_ro, pool)
     yield Load(READ_ONLY, PREPARED, 16), (DIRECT, rw, direct, direct_ro, pool)
     yield Load(READ_ONLY, EXTENDED, 16), (DIRECT, rw, direct)
@@ -80,19 +84,21 @@ def core(spec: ClusterSpec) -> Iterator[tuple[Load, tuple[str, ...]]]:
     yield Load(TPC_B, SIMPLE, 8), (DIRECT, rw, direct, pool)
 
 
-def matrix(doors: Sequence[BenchDoor]) -> Iterator[tuple[Load, tuple[str, ...]]]:
-    """Every load on every door."""
-    names = tuple(door.key for door in doors)
+def matrix(endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+    """Every load on every endpoint."""
+    names = tuple(endpoint.key for endpoint in endpoints)
     for workload, protocol, clients, is_fresh in product(ALL, PROTOCOLS, CLIENTS, (False, True)):
         yield Load(workload, protocol, clients, is_fresh), names
 
 
-def plan(spec: ClusterSpec, doors: Sequence[BenchDoor], is_full: bool, only: str = "") -> tuple[list[Planned], list[str]]:
+def plan(
+    spec: ClusterSpec, endpoints: Sequence[BenchEndpoint], is_full: bool, only: str = ""
+) -> tuple[list[Planned], list[str]]:
     """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve.
 
     `only` leaves the loads whose title has it. Raises UserError where there is none.
     """
-    chosen = [*core(spec), *(_beyond(spec, doors) if is_full else ())]
+    chosen = [*core(spec), *(_beyond(spec, endpoints) if is_full else ())]
     if not (chosen := [(load, names) for load, names in chosen if only in load.title]):
         hint = "Titles are as: " + "; ".join(load.title for load, _ in core(spec))
         raise errors.UserError(f"no load has {only!r} in its title", hint=hint)
@@ -100,22 +106,22 @@ def plan(spec: ClusterSpec, doors: Sequence[BenchDoor], is_full: bool, only: str
     left_out: dict[str, list[str]] = {}
     for load, names in chosen:
         fitting = []
-        for door in (door for door in doors if door.key in names or door.is_peer):
-            if why := door.refuses(load):
+        for endpoint in (endpoint for endpoint in endpoints if endpoint.key in names or endpoint.is_peer):
+            if why := endpoint.refuses(load):
                 left_out.setdefault(why, []).append(load.title)
             else:
-                fitting.append(door)
+                fitting.append(endpoint)
         if len(fitting) > 1:
             planned.append(Planned(load, tuple(fitting)))
         elif fitting:
-            left_out.setdefault("no two doors can serve it", []).append(load.title)
+            left_out.setdefault("no two endpoints can serve it", []).append(load.title)
     notes = [f"{why}: left out of {_few(titles)}" for why, titles in left_out.items()]
     return planned, notes
 
 
-def _beyond(spec: ClusterSpec, doors: Sequence[BenchDoor]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def _beyond(spec: ClusterSpec, endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[Load, tuple[str, ...]]]:
     known = {load for load, _ in core(spec)}
-    yield from ((load, names) for load, names in matrix(doors) if load not in known)
+    yield from ((load, names) for load, names in matrix(endpoints) if load not in known)
 
 
 def _few(titles: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """`bench profile`: what one read costs each part of the path: system calls, CPU time, packets, bytes.
 
-One client reads one row at a time through each door and in each protocol, on a cluster of the bench's own that is as
+One client reads one row at a time through each endpoint and in each protocol, on a cluster of the bench's own that is as
 the declared one, but for its name and ports. Twice, and of different length, so that what the beginning costs is taken
 out (`slope`); and so again under strace, which counts the calls and whose slowness is nobody's time.
 """
@@ -37,7 +37,7 @@ WIRE, WORK, CALLS = "Bytes and packets for one read", "CPU time for one read", "
 UNITS = {CPU: "µs", SENT_BYTES: "B"}
 GROUPS = {CPU: WORK, SENT_BYTES: WIRE, PACKETS: WIRE}
 METHOD = (
-    "One client reads one row a transaction (pgbench, select-only), through each door and in each protocol. What one "
+    "One client reads one row a transaction (pgbench, select-only), through each endpoint and in each protocol. What one "
     "read costs is the difference of a long and a short run, less what goes on without clients. System calls are "
     "counted by strace -c in runs of their own; reads are read, recv and their like, writes are write and send, waits "
     "are select, poll and epoll. CPU time is of the containers' control groups, without strace. Bytes and packets are "
@@ -46,8 +46,8 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class ProfiledDoor:
-    """A door, where it is, and the services that a read passes: service → the part that it is."""
+class ProfiledEndpoint:
+    """An endpoint, where it is, and the services that a read passes: service → the part that it is."""
 
     key: str
     host: str
@@ -55,36 +55,40 @@ class ProfiledDoor:
     services: Mapping[str, str]
 
 
-def doors(spec: ClusterSpec, primary: str) -> tuple[ProfiledDoor, ...]:
-    """Direct, the direct lane, the balanced one, the read-write one."""
-    haproxy, lanes = spec.haproxy, spec.lanes
+def endpoints(spec: ClusterSpec, primary: str) -> tuple[ProfiledEndpoint, ...]:
+    """Direct, the direct endpoint, the balanced one, the read-write one."""
+    haproxy, endpoints = spec.haproxy, spec.endpoints
     node, nodes = {primary: POSTGRESQL}, {n.name: POSTGRESQL for n in spec.nodes}
-    door, host = {haproxy.service: HAPROXY}, str(haproxy.address)
-    found = [ProfiledDoor("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
-    if straight := spec.direct_lanes().get("direct_rw"):
-        found.append(ProfiledDoor("direct_rw", host, straight.port, {**door, **node}))
-    found.append(ProfiledDoor("pool", str(lanes.pool.address), 9999, {lanes.pool.service: PGPOOL, **nodes}))
-    found.append(ProfiledDoor("rw", host, lanes.rw.port, {**door, lanes.rw.service: PGPOOL, **node}))
+    endpoint, host = {haproxy.service: HAPROXY}, str(haproxy.address)
+    found = [ProfiledEndpoint("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
+    if straight := spec.direct_endpoints().get("direct_rw"):
+        found.append(ProfiledEndpoint("direct_rw", host, straight.port, {**endpoint, **node}))
+    found.append(
+        ProfiledEndpoint(
+            "balanced", str(endpoints.balanced.address), 9999, {endpoints.balanced.service: PGPOOL, **nodes}
+        )
+    )
+    found.append(ProfiledEndpoint("rw", host, endpoints.rw.port, {**endpoint, endpoints.rw.service: PGPOOL, **node}))
     return tuple(found)
 
 
 @dataclass
 class Found:
-    """What each round found: (protocol, door) → what → a value a round."""
+    """What each round found: (protocol, endpoint) → what → a value a round."""
 
     values: dict[tuple[str, str], dict[What, list[float]]] = field(default_factory=dict)
 
-    def note(self, protocol: str, door: str, costs: Mapping[What, float]) -> None:
+    def note(self, protocol: str, endpoint: str, costs: Mapping[What, float]) -> None:
         """Keep the costs of a round."""
-        kept = self.values.setdefault((protocol, door), {})
+        kept = self.values.setdefault((protocol, endpoint), {})
         for what, value in costs.items():
             kept.setdefault(what, []).append(value)
 
     def metrics(self, seed: int) -> Iterator[Metric]:
         """Every figure, and of what can be added up the sum of all parts."""
-        for (protocol, door), kept in self.values.items():
+        for (protocol, endpoint), kept in self.values.items():
             for (part, quantity), values in {**kept, **_sums(kept)}.items():
-                about = {"protocol": protocol, "door": door, "part": part}
+                about = {"protocol": protocol, "endpoint": endpoint, "part": part}
                 yield estimate.metric(about, quantity, values, seed, unit=UNITS.get(quantity, ""), better="less",
                                       group=GROUPS.get(quantity, CALLS))  # fmt: skip
 
@@ -135,16 +139,16 @@ class Profile:
                         self._round(loader, traced=not reason, backwards=number % 2 == 1, progress=progress)
 
     def _round(self, loader: load_runner.Loader, *, traced: bool, backwards: bool, progress: Progress) -> None:
-        found = doors(loader.place.spec, loader.primary)
+        found = endpoints(loader.place.spec, loader.primary)
         for protocol in pgbench.PROTOCOLS:
-            for door in found[::-1] if backwards else found:
+            for endpoint in found[::-1] if backwards else found:
                 try:
-                    costs = Bench(loader, door, protocol).costs(traced)
+                    costs = Bench(loader, endpoint, protocol).costs(traced)
                 except errors.PoolkeeperError as e:
                     self._failed += 1
-                    progress.note(f"{protocol}, {door.key}: {e.message}")
+                    progress.note(f"{protocol}, {endpoint.key}: {e.message}")
                 else:
-                    self._found.note(protocol, door.key, costs)
+                    self._found.note(protocol, endpoint.key, costs)
                     self._kept += 1
 
     def section(self) -> Section:
@@ -161,10 +165,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Bench:
-    """One door and one protocol."""
+    """One endpoint and one protocol."""
 
     loader: load_runner.Loader
-    door: ProfiledDoor
+    endpoint: ProfiledEndpoint
     protocol: str
 
     def costs(self, traced: bool) -> dict[What, float]:
@@ -179,7 +183,7 @@ class Bench:
         begin = time.monotonic()
         if transactions:
             load = pgbench.Load(pgbench.READ_ONLY, self.protocol, 1)
-            where = self.loader.where(self.door.port, self.door.host)
+            where = self.loader.where(self.endpoint.port, self.endpoint.host)
             taken = self.loader.measure(load_runner.Work(load, transactions=transactions), where, RUN_SECONDS)
             if taken.result.transactions != transactions:
                 raise errors.EngineFailed(f"pgbench ran {taken.result.transactions} of {transactions} transactions")
@@ -208,7 +212,7 @@ class Bench:
         ground = Ground(self.loader.place)
         chosen: dict[str, tracing.Choose] = {
             service: tracing.of_postgresql if part == POSTGRESQL else tracing.everything
-            for service, part in self.door.services.items()
+            for service, part in self.endpoint.services.items()
         }
         with tracing.counting(ground, chosen) as counted:
             seconds = self._work(transactions)
@@ -219,7 +223,7 @@ class Bench:
 
     @property
     def _parts(self) -> dict[str, str]:
-        return {**self.door.services, load_runner.CLIENT: load_runner.CLIENT}
+        return {**self.endpoint.services, load_runner.CLIENT: load_runner.CLIENT}
 
 
 def make(place: Place, options: Options) -> Profile:

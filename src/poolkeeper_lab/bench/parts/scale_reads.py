@@ -2,7 +2,7 @@
 
 A cluster of the bench's own has as many nodes as are needed at most, and for each measurement HAProxy is told which of
 the standbys serve; so all sizes are taken in turns on the same data. Keeper is stopped for that, as it would put a
-standby back that it did not take out. Doors: the read-only lane with its Pgpool-II, and the direct one, which spends
+standby back that it did not take out. Endpoints: the read-only endpoint with its Pgpool-II, and the direct one, which spends
 less of the machine on the path and so leaves more for standbys.
 """
 
@@ -45,26 +45,26 @@ SELECT sum(abalance) FROM pgbench_accounts WHERE aid BETWEEN :aid AND :aid + {RO
 METHOD = (
     f"Each node has {CAP:g} of a processor (docker update --cpus). HAProxy gives sessions to as many standbys as are "
     "named, the least connections first; keeper is stopped. pgbench reads one row of its accounts, or the sum of "
-    f"{ROWS:,} that stand together, with {CLIENTS} clients, simple protocol. The lane's Pgpool-II starts anew before "
+    f"{ROWS:,} that stand together, with {CLIENTS} clients, simple protocol. The endpoint's Pgpool-II starts anew before "
     "each measurement, so that pooled connections spread over the standbys anew: one that was only ended costs "
     "the next client a second in Pgpool-II."
 )
 
 
 @dataclass(frozen=True)
-class ReadDoor:
-    """A door of readers."""
+class ReadEndpoint:
+    """An endpoint of readers."""
 
     key: str
     port: int
 
 
-def doors(spec: ClusterSpec) -> tuple[ReadDoor, ...]:
-    """The read-only lane, and the direct one where there is a door and room for the clients."""
-    found = [ReadDoor("ro", spec.lanes.ro.port)]
-    direct = spec.direct_lanes().get("direct_ro")
+def endpoints(spec: ClusterSpec) -> tuple[ReadEndpoint, ...]:
+    """The read-only endpoint, and the direct one where there is an endpoint and room for the clients."""
+    found = [ReadEndpoint("ro", spec.endpoints.ro.port)]
+    direct = spec.direct_endpoints().get("direct_ro")
     if direct and spec.direct_sessions()["direct_ro"] >= CLIENTS:
-        found.append(ReadDoor("direct_ro", direct.port))
+        found.append(ReadEndpoint("direct_ro", direct.port))
     return tuple(found)
 
 
@@ -114,9 +114,9 @@ class Reads:
         )
         cases = []
         for title, work in ((ONE_ROW_TITLE, light), (MANY_ROWS_TITLE, heavy)):
-            for door in doors(loader.place.spec):
-                taker = Taker(loader, standbys, work, door, self._seconds)
-                about = {"read": title, "door": str(door.port - startup_times.PORT_SHIFT)}
+            for endpoint in endpoints(loader.place.spec):
+                taker = Taker(loader, standbys, work, endpoint, self._seconds)
+                about = {"read": title, "endpoint": str(endpoint.port - startup_times.PORT_SHIFT)}
                 limits = self._limits.setdefault(", ".join(about.values()), {})
                 contenders = tuple(taker.contender(size, limits.setdefault(size, [])) for size in self._sizes)
                 cases.append(Case(about, contenders, ratios, axis="standbys"))
@@ -174,7 +174,7 @@ class Standbys:
         async def look() -> str | None:
             return self.lacks(size, await haproxy_runtime.servers(address, port, limit))
 
-        await wait.wait_for(f"{name(size)} at the door", look, seconds=SERVE_SECONDS)
+        await wait.wait_for(f"{name(size)} at the endpoint", look, seconds=SERVE_SECONDS)
 
     def lacks(self, size: int, states: Sequence[haproxy_runtime.ServerState]) -> str | None:
         """What is missing until exactly the first `size` serve; None when nothing is."""
@@ -188,12 +188,12 @@ class Standbys:
 
 @dataclass(frozen=True)
 class Taker:
-    """A read through a door, with so many standbys."""
+    """A read through an endpoint, with so many standbys."""
 
     loader: load_runner.Loader
     standbys: Standbys
     work: load_runner.Work
-    door: ReadDoor
+    endpoint: ReadEndpoint
     seconds: int
 
     def contender(self, size: int, limits: list[str]) -> Contender:
@@ -203,9 +203,9 @@ class Taker:
     def _take(self, size: int, limits: list[str]) -> Sample:
         spec = self.loader.place.spec
         interrupts.run(self.standbys.serve(size))
-        if self.door.port == spec.lanes.ro.port:
+        if self.endpoint.port == spec.endpoints.ro.port:
             begin_anew(self.loader)
-        where = self.loader.where(self.door.port, str(spec.haproxy.address))
+        where = self.loader.where(self.endpoint.port, str(spec.haproxy.address))
         self.loader.measure(self.work, where, WARM_SECONDS)
         taken = self.loader.measure(self.work, where, self.seconds)
         load = self.load(size, load_runner.by_part(taken.usage, self.parts(size)), taken.machine)
@@ -217,7 +217,7 @@ class Taker:
         spec = self.loader.place.spec
         path = {
             "HAProxy": (spec.haproxy.service,),
-            "Pgpool-II": (spec.lanes.ro.service,),
+            "Pgpool-II": (spec.endpoints.ro.service,),
             load_runner.CLIENT: (load_runner.CLIENT,),
             "the other nodes": tuple(n.name for n in spec.nodes if n.name not in self.standbys.names[:size]),
             "etcd": tuple(member.name for member in spec.etcd.members),
@@ -230,14 +230,14 @@ class Taker:
 
 
 def begin_anew(loader: load_runner.Loader) -> None:
-    """Start the read-only lane's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
-    spec, lane = loader.place.spec, loader.access.lane("ro")
+    """Start the read-only endpoint's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
+    spec, endpoint = loader.place.spec, loader.access.endpoint("ro")
 
     async def look() -> str | None:
-        return (await snapshot.see(postgres.query(lane, "SELECT 1", spec.timeouts.query))).error or None
+        return (await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
 
-    compose.restart(loader.place.container_of(spec.lanes.ro.service))
-    interrupts.run(wait.wait_for("an answer of the read-only lane", look, seconds=SERVE_SECONDS, pause=0.1))
+    compose.restart(loader.place.container_of(spec.endpoints.ro.service))
+    interrupts.run(wait.wait_for("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))
     loader.look_again()
 
 

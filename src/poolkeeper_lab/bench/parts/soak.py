@@ -1,4 +1,4 @@
-"""Does a busy machine take the lease from a healthy primary? Every core computes, while light clients use both doors.
+"""Does a busy machine take the lease from a healthy primary? Every core computes, while light clients use both endpoints.
 
 Nothing is broken here, so every change of the leader key is a false failover. The clients are the drill's, at a tenth
 of its pace: they are there to be served, not to be the load. Not promised: that nobody else moves the role meanwhile.
@@ -29,7 +29,7 @@ from poolkeeper_lab.drill import drill_client, ledger, reader, watch, writer
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
 FRESH_PACE = 0.5  # seconds between two fresh connections
-READY_SECONDS = 30  # the doors must serve every client so soon, before the load begins
+READY_SECONDS = 30  # the endpoints must serve every client so soon, before the load begins
 HEALTHY_SECONDS = 180  # after the load
 PROBE_TIMEOUT = 10.0  # seconds: under load everything answers late
 
@@ -85,8 +85,8 @@ async def _loaded(place: Place, access: handle.Access, seconds: float, progress:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
     async with watch.leader_key(access, lease):
         with ExitStack() as stack:
-            stack.enter_context(drill_client.running(_light(writer.door(access)), writes))
-            stack.enter_context(drill_client.running(_light(reader.door(access)), reads))
+            stack.enter_context(drill_client.running(_light(writer.endpoint(access)), writes))
+            stack.enter_context(drill_client.running(_light(reader.endpoint(access)), reads))
             await _served(writes, reads)
             began, began_at = time.monotonic(), datetime.now(UTC)
             before = await _cpu_seconds(access)
@@ -110,8 +110,8 @@ async def _loaded(place: Place, access: handle.Access, seconds: float, progress:
     )
 
 
-def _light(door: drill_client.ClientDoor) -> drill_client.ClientDoor:
-    return replace(door, kept_pace=KEPT_PACE, fresh_pace=FRESH_PACE)
+def _light(endpoint: drill_client.ClientEndpoint) -> drill_client.ClientEndpoint:
+    return replace(endpoint, kept_pace=KEPT_PACE, fresh_pace=FRESH_PACE)
 
 
 async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
@@ -122,7 +122,7 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
         served = all(account.served_since(begun, drill_client.CLIENTS) for account in (writes, reads))
         return None if served else "a client was not served yet"
 
-    await wait.wait_for("service at both doors", look, seconds=READY_SECONDS)
+    await wait.wait_for("service at both endpoints", look, seconds=READY_SECONDS)
 
 
 async def _cpu_seconds(access: handle.Access) -> float | None:

@@ -1,7 +1,7 @@
 """`bench storm`: very many clients at once, each with one transaction; and what happens when every session is taken.
 
-The drivers run on this machine, as many as it has cores, and connect to each door's own address in the network. The
-yardstick is the same transactions on kept sessions of the same door. Every measurement is bounded: a client gives up
+The drivers run on this machine, as many as it has cores, and connect to each endpoint's own address in the network. The
+yardstick is the same transactions on kept sessions of the same endpoint. Every measurement is bounded: a client gives up
 after PATIENCE, and no more than CLIENTS of them run at once.
 """
 
@@ -21,7 +21,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import process
 from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, storm_job
-from poolkeeper_lab.bench.load.bench_endpoints import BenchDoor
+from poolkeeper_lab.bench.load.bench_endpoints import BenchEndpoint
 from poolkeeper_lab.bench.load.storm_job import READ, WRITE, Job, Told
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
@@ -47,7 +47,7 @@ TURNED_AWAY, LONGEST = Measure("refused", "", "less", FULL), Measure("longest wa
 TRANSACTIONS = {"write": WRITE, "read": READ}
 METHOD = (
     f"{CLIENTS:,} clients connect at the same moment and run one transaction each; refused is every client that did "
-    "not end well. Beside it, the same number of transactions on kept sessions of the same door. Write: an update and "
+    "not end well. Beside it, the same number of transactions on kept sessions of the same endpoint. Write: an update and "
     "an insert in one transaction; read: one row by its key. The drivers are on the same machine, and what they use of "
     f"it is told. Sessions kept busy: so many at once, each with a statement of {SLEEP:g} s."
 )
@@ -72,46 +72,49 @@ class Storm:
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
         with bed.loaded(self._place, site.access, primary, self._scale, progress):
             self._meter = meter.Meter(bench_machine.container_pids(spec.name))
-            found = {door.key: door for door in bench_endpoints.own(spec, primary)}
-            pooled, direct = (str(spec.lanes.rw.port), str(spec.lanes.pool.port)), str(spec.lanes.direct_rw.port)
+            found = {endpoint.key: endpoint for endpoint in bench_endpoints.own(spec, primary)}
+            pooled, direct = (
+                (str(spec.endpoints.rw.port), str(spec.endpoints.balanced.port)),
+                str(spec.endpoints.direct_rw.port),
+            )
             self._full = Book([self._busy(found[key]) for key in (*pooled, direct) if key in found], 1, self._seed)
             stormed = [found[key] for key in (*pooled, *([direct] if self._is_full else [])) if key in found]
-            cases = [self._case(door, kind) for door in stormed for kind in TRANSACTIONS]
+            cases = [self._case(endpoint, kind) for endpoint in stormed for kind in TRANSACTIONS]
             self._storms = Book(cases, self._rounds, self._seed)
-            with progress.step("sessions kept busy, at and beyond what a door serves"):
+            with progress.step("sessions kept busy, at and beyond what an endpoint serves"):
                 rounds.play(self._full, progress)
             rounds.play(self._storms, progress)
 
-    def _job(self, door: BenchDoor, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
+    def _job(self, endpoint: BenchEndpoint, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
         access = self._place.access()
-        dsn = Dsn(door.host, door.port, access.spec.roles.app, database.NAME, access.passwords["app"])
+        dsn = Dsn(endpoint.host, endpoint.port, access.spec.roles.app, database.NAME, access.passwords["app"])
         accounts = ACCOUNTS * self._scale
         return storm_job.job(dsn, statements, clients, sessions, accounts, next(self._numbers), PATIENCE)
 
-    def _case(self, door: BenchDoor, kind: str) -> Case:
-        sessions = min(KEPT, door.capacity)
-        about = {"door": door.key, "transaction": kind, "clients": str(CLIENTS), "kept": str(sessions)}
+    def _case(self, endpoint: BenchEndpoint, kind: str) -> Case:
+        sessions = min(KEPT, endpoint.capacity)
+        about = {"endpoint": endpoint.key, "transaction": kind, "clients": str(CLIENTS), "kept": str(sessions)}
         contenders = tuple(
-            Contender(how, self._taker(_what(door.key, kind, how), make_job, self._storm_values))
+            Contender(how, self._taker(_what(endpoint.key, kind, how), make_job, self._storm_values))
             for how, make_job in (
-                (ALONE, partial(self._job, door, TRANSACTIONS[kind], CLIENTS, sessions)),
-                (STORM, partial(self._job, door, TRANSACTIONS[kind], CLIENTS)),
+                (ALONE, partial(self._job, endpoint, TRANSACTIONS[kind], CLIENTS, sessions)),
+                (STORM, partial(self._job, endpoint, TRANSACTIONS[kind], CLIENTS)),
             )
         )
         return Case(about, contenders, (Ratio(STORM, ALONE, LAST),), axis="how")
 
-    def _busy(self, door: BenchDoor) -> Case:
+    def _busy(self, endpoint: BenchEndpoint) -> Case:
         statement = (f"SELECT pg_sleep({SLEEP:g})",)
         contenders = tuple(
             Contender(
                 str(clients),
                 self._taker(
-                    f"{door.key}, {clients} busy sessions", partial(self._job, door, statement, clients), _busy
+                    f"{endpoint.key}, {clients} busy sessions", partial(self._job, endpoint, statement, clients), _busy
                 ),
             )
-            for clients in levels(self._place, door)
+            for clients in levels(self._place, endpoint)
         )
-        return Case({"door": door.key}, contenders, axis="sessions")
+        return Case({"endpoint": endpoint.key}, contenders, axis="sessions")
 
     def _taker(
         self, what: str, make_job: Callable[[], Job], values: Callable[[Told, meter.Usage], dict[Measure, float]]
@@ -144,22 +147,22 @@ class Storm:
             method=METHOD,
             tally=self._storms.tally().plus(self._full.tally()),
             metrics=(*self._storms.metrics(), *self._full.metrics()),
-            goals=tuple(goal for kind in TRANSACTIONS for goal in self._goals(str(spec.lanes.rw.port), kind)),
+            goals=tuple(goal for kind in TRANSACTIONS for goal in self._goals(str(spec.endpoints.rw.port), kind)),
             notes=tuple(f"{what}: {storm_job.said(list(seen.items()))}" for what, seen in self._seen.items()),
             charts=(LAST.name,),
         )
 
-    def _goals(self, door: str, kind: str) -> list[Goal]:
+    def _goals(self, endpoint: str, kind: str) -> list[Goal]:
         """Nobody refused, and the last one done soon enough."""
-        about = f"{door}, storm of {CLIENTS:,}, {kind}"
+        about = f"{endpoint}, storm of {CLIENTS:,}, {kind}"
         refused = Goal(sentence=f"{about}: refused, in any round", limit=0, is_least=False)
         factor = Goal(sentence=f"{about}: last done ÷ kept sessions", limit=FACTOR, is_least=False, unit=RATIO)
         for played in self._storms.played:
-            if (played.case.about["door"], played.case.about["transaction"]) != (door, kind):
+            if (played.case.about["endpoint"], played.case.about["transaction"]) != (endpoint, kind):
                 continue
             (ratio,) = played.case.ratios
             metric = self._storms.ratio(played, ratio)
-            worst = self._worst.get(_what(door, kind, STORM))
+            worst = self._worst.get(_what(endpoint, kind, STORM))
             found = None if worst is None else estimate.estimate((float(worst),), self._seed)
             why = "" if found else played.reason(STORM)
             return [
@@ -169,14 +172,17 @@ class Storm:
         return [goal.model_copy(update={"reason": "it was not run"}) for goal in (refused, factor)]
 
 
-def _what(door: str, kind: str, how: str) -> str:
-    return f"{door}, {kind}, {how}"
+def _what(endpoint: str, kind: str, how: str) -> str:
+    return f"{endpoint}, {kind}, {how}"
 
 
-def levels(place: Place, door: BenchDoor) -> tuple[int, ...]:
-    """Sessions at once: what is left for clients, what the door has in all, twice as many."""
-    children = {str(lane.port): lane.num_init_children for lane in (place.spec.lanes.rw, place.spec.lanes.pool)}
-    whole = children.get(door.key, door.capacity)
+def levels(place: Place, endpoint: BenchEndpoint) -> tuple[int, ...]:
+    """Sessions at once: what is left for clients, what the endpoint has in all, twice as many."""
+    children = {
+        str(endpoint.port): endpoint.num_init_children
+        for endpoint in (place.spec.endpoints.rw, place.spec.endpoints.balanced)
+    }
+    whole = children.get(endpoint.key, endpoint.capacity)
     return (whole - 2, whole, 2 * whole)
 
 

@@ -42,12 +42,12 @@ Edit = tuple[tuple[str, ...], Any]
 
 
 def read(variant: str) -> tuple[Edit, ...]:
-    """As "haproxy.hold_ms=0,lanes.rw.max_pool=1". A value that is no TOML is text. Raises UserError."""
+    """As "haproxy.hold_ms=0,endpoints.rw.max_pool=1". A value that is no TOML is text. Raises UserError."""
     edits: list[Edit] = []
     for part in variant.split(","):
         key, equals, text = part.strip().partition("=")
         if not equals or not all(key.split(".")):
-            raise errors.UserError(f"{part!r} is not KEY=VALUE", hint="As: haproxy.hold_ms=0,lanes.rw.max_pool=1")
+            raise errors.UserError(f"{part!r} is not KEY=VALUE", hint="As: haproxy.hold_ms=0,endpoints.rw.max_pool=1")
         edits.append((tuple(key.split(".")), value(text)))
     return tuple(edits)
 
@@ -75,7 +75,7 @@ def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Put:
-    """A load on a door."""
+    """A load on an endpoint."""
 
     load: pgbench.Load
     port: int
@@ -90,15 +90,17 @@ class Put:
 
 def puts(spec: ClusterSpec) -> tuple[Put, ...]:
     """What is measured of each variant, under the ports of the declared cluster."""
-    door, lanes = str(spec.haproxy.address), spec.lanes
+    endpoint, endpoints = str(spec.haproxy.address), spec.endpoints
     simple = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16)
     prepared = pgbench.Load(pgbench.READ_ONLY, pgbench.PREPARED, 16)
     fresh = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16, is_fresh=True)
     writes = pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, 8)
-    found = [Put(load, lanes.rw.port, door, label(lanes.rw.port)) for load in (simple, prepared, fresh, writes)]
-    found.append(Put(simple, 9999, str(lanes.pool.address), label(lanes.pool.port)))
-    if straight := spec.direct_lanes().get("direct_rw"):
-        found.append(Put(prepared, straight.port, door, label(straight.port)))
+    found = [
+        Put(load, endpoints.rw.port, endpoint, label(endpoints.rw.port)) for load in (simple, prepared, fresh, writes)
+    ]
+    found.append(Put(simple, 9999, str(endpoints.balanced.address), label(endpoints.balanced.port)))
+    if straight := spec.direct_endpoints().get("direct_rw"):
+        found.append(Put(prepared, straight.port, endpoint, label(straight.port)))
     return tuple(found)
 
 

@@ -64,7 +64,7 @@ class Cluster(ABC):
         """Containers, network and data are gone; also those that a killed run left. Raises EngineFailed."""
 
     @abstractmethod
-    def door(self) -> drill_client.ClientDoor:
+    def endpoint(self) -> drill_client.ClientEndpoint:
         """Where writers go."""
 
     @abstractmethod

@@ -187,7 +187,7 @@ _POOL = (
         "health_check_period 5, health_check_timeout 30, health_check_max_retries 3",
         "Pgpool-II, Configuration Examples: Pgpool-II + Watchdog",
     ),
-    Setting("Pgpool-II", "one, without watchdog: there is one door in every cluster here", "the bench's own"),
+    Setting("Pgpool-II", "one, without watchdog: there is one endpoint in every cluster here", "the bench's own"),
 )
 _NO_SSH = "it needs a login by ssh from node to node, which no container here has"
 REPMGR = Peer(
@@ -255,11 +255,13 @@ PGBOUNCER = (
     Setting("PgBouncer", "session and transaction mode; all else at its default but the sizes", "PgBouncer, config.md"),
     Setting(
         "PgBouncer",
-        "default_pool_size as a lane's num_init_children, max_client_conn 3000",
+        "default_pool_size as an endpoint's num_init_children, max_client_conn 3000",
         "the bench's own: as many as ours",
     ),
     Setting(
-        "HAProxy", "in front of each mode, with the checks and timeouts of the cluster's own door", "the bench's own"
+        "HAProxy",
+        "in front of each mode, with the checks and timeouts of the cluster's own endpoint",
+        "the bench's own",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""PgBouncer's doors on the path: in the cluster's own network, in front of the same primary as Pgpool-II.
+"""PgBouncer's endpoints on the path: in the cluster's own network, in front of the same primary as Pgpool-II.
 
 Two ports of PgBouncer's own, to set beside 9999, and one of HAProxy's in front of each, to set beside 5100. Invariant:
 the containers bear a label of their own, so the next run takes away what a killed one left; nothing of the cluster is
@@ -20,7 +20,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, state
 from poolkeeper_lab.bench.load import database
-from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, BenchDoor, spare_of
+from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, BenchEndpoint, spare_of
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, peer_image, remarks, stack
 from poolkeeper_lab.bench.report.bench_model import Table
 from poolkeeper_lab.drill import drill_run as drill
@@ -29,7 +29,7 @@ from poolkeeper_lab.drill import link
 FOLDER, TITLE = "pgbouncer", "PgBouncer"
 PACKAGES = ("pgbouncer", "haproxy")
 PORT = 6432
-DOOR_PORTS = {"session": 5100, "transaction": 5101}
+ENDPOINT_PORTS = {"session": 5100, "transaction": 5101}
 MAX_CLIENTS = 3000  # max_client_conn of its configuration
 HEALTHY_SECONDS = 60.0
 READY_SECONDS = 60.0
@@ -42,7 +42,7 @@ def label(cluster: str) -> str:
 
 
 @contextmanager
-def doors(place: Place, progress: Progress) -> Iterator[Sequence[BenchDoor]]:
+def endpoints(place: Place, progress: Progress) -> Iterator[Sequence[BenchEndpoint]]:
     """PgBouncer for the length of the block. Raises PoolkeeperError."""
     built, name = peer_image.ensure(place, progress), label(place.spec.name)
     primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
@@ -59,7 +59,7 @@ def doors(place: Place, progress: Progress) -> Iterator[Sequence[BenchDoor]]:
                     TITLE, PACKAGES, peer_catalogue.PGBOUNCER, peer_image.versions(built, PACKAGES)
                 )
                 table = Table(title="PgBouncer, its version and settings", header=remarks.SETTINGS, rows=about)
-                found = as_doors(place.spec, addresses(name), pids(name), table)
+                found = as_endpoints(place.spec, addresses(name), pids(name), table)
                 _ready(found, place.spec.roles.app, password)
             yield found
         finally:
@@ -80,21 +80,25 @@ def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, pass
         "PGBOUNCER_SERVER": f"{spec.addresses()[primary]}:{POSTGRES_PORT}",
         "PGBOUNCER_ROLE": spec.roles.app,
         "PGBOUNCER_DATABASE": database.NAME,
-        "PGBOUNCER_POOL_SIZE": str(spec.lanes.rw.num_init_children),
+        "PGBOUNCER_POOL_SIZE": str(spec.endpoints.rw.num_init_children),
     }
 
 
-def as_doors(
+def as_endpoints(
     spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: Table | None = None
-) -> tuple[BenchDoor, ...]:
-    """The four doors: service → address, service → process. Pure."""
-    capacities = {"session": spare_of(spec.lanes.rw), "transaction": MAX_CLIENTS}
+) -> tuple[BenchEndpoint, ...]:
+    """The four endpoints: service → address, service → process. Pure."""
+    capacities = {"session": spare_of(spec.endpoints.rw), "transaction": MAX_CLIENTS}
     bouncers, fronts = [], []
     for mode, capacity in capacities.items():
         own = f"{TITLE}, {mode}"
-        bouncers.append(BenchDoor(own, found[mode], PORT, capacity, True, True, {own: running[mode]}, about))
-        front = {f"HAProxy before {TITLE}": running["door"]}
-        fronts.append(BenchDoor(f"HAProxy + {own}", found["door"], DOOR_PORTS[mode], capacity, True, True, front, about))
+        bouncers.append(BenchEndpoint(own, found[mode], PORT, capacity, True, True, {own: running[mode]}, about))
+        front = {f"HAProxy before {TITLE}": running["endpoint"]}
+        fronts.append(
+            BenchEndpoint(
+                f"HAProxy + {own}", found["endpoint"], ENDPOINT_PORTS[mode], capacity, True, True, front, about
+            )
+        )
     return (*bouncers, *fronts)
 
 
@@ -116,15 +120,15 @@ def _service(document: Mapping[str, Any]) -> str:
     return str(document["Config"]["Labels"].get(compose.SERVICE, ""))
 
 
-def _ready(found: Sequence[BenchDoor], role: str, password: str) -> None:
-    """Wait until each door lets a session in."""
+def _ready(found: Sequence[BenchEndpoint], role: str, password: str) -> None:
+    """Wait until each endpoint lets a session in."""
 
     async def look() -> str | None:
-        for door in found:
+        for endpoint in found:
             try:
-                link.connect(Dsn(door.host, door.port, role, database.NAME, password), CONNECT_SECONDS).close()
+                link.connect(Dsn(endpoint.host, endpoint.port, role, database.NAME, password), CONNECT_SECONDS).close()
             except link.Failed as e:
-                return f"{door.key}: {e.text}"
+                return f"{endpoint.key}: {e.text}"
         return None
 
-    interrupts.run(wait.wait_for("PgBouncer's doors", look, seconds=READY_SECONDS, pause=0.5))
+    interrupts.run(wait.wait_for("PgBouncer's endpoints", look, seconds=READY_SECONDS, pause=0.5))

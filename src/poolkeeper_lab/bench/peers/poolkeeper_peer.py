@@ -47,10 +47,12 @@ class Own(contenders.Cluster):
         compose.remove_all(self.label)
         state.forget_cluster(self.place.folder)
 
-    def door(self) -> drill_client.ClientDoor:
-        """The read-write door, by its published port."""
+    def endpoint(self) -> drill_client.ClientEndpoint:
+        """The read-write endpoint, by its published port."""
         roles = self.place.spec.roles
-        return drill_client.ClientDoor("rw", self.place.access().lane("rw", "app", roles.app_database), contenders.statement)
+        return drill_client.ClientEndpoint(
+            "rw", self.place.access().endpoint("rw", "app", roles.app_database), contenders.statement
+        )
 
     def container(self, service: str) -> str:
         """As the cluster names them."""

@@ -20,7 +20,7 @@ from poolkeeper_lab.bench.peers.peer_catalogue import NODES, PEERS, Command, Pee
 from poolkeeper_lab.drill import drill_client
 
 NET = "10.213.79"  # /24; the nodes are .11 and following
-PORT = 26000  # of the door, on 127.0.0.1
+PORT = 26000  # of the endpoint, on 127.0.0.1
 POSTGRES_PORT = 5432
 PASSWORDS = ("superuser", "replication", "app", "pcp", "monitor")
 ROLE = DATABASE = "app"
@@ -93,13 +93,13 @@ class Stack(contenders.Cluster):
         """By the label."""
         compose.remove_all(self.label)
 
-    def door(self) -> drill_client.ClientDoor:
+    def endpoint(self) -> drill_client.ClientEndpoint:
         """The proxy's port; without a proxy all nodes."""
         password = (self._passwords / ROLE).read_text()
         if self.peer.tries_all_nodes:
             dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
-            return drill_client.ClientDoor("rw", dsn, contenders.statement, connect=multi_host.connect)
-        return drill_client.ClientDoor("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
+            return drill_client.ClientEndpoint("rw", dsn, contenders.statement, connect=multi_host.connect)
+        return drill_client.ClientEndpoint("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
 
     def container(self, service: str) -> str:
         """As Compose names them."""

@@ -1,4 +1,4 @@
-"""One fault on one cluster, from nothing: up, writers at its door, the fault, service again, the way back, the account.
+"""One fault on one cluster, from nothing: up, writers at its endpoint, the fault, service again, the way back, the account.
 
 The writers, the gap and the judgement are the drill's own (`drill/client.py`, `drill/ledger.py`). Invariant: the
 cluster is taken down whatever happens. What was not served again within SERVED_SECONDS is told so: its gap is then a
@@ -82,33 +82,33 @@ def _up(cluster: Cluster, notes: _Notes) -> None:
     cluster.up()
     _until(f"{cluster.title} whole", cluster.lacks, UP_SECONDS, LOOK_PAUSE)
     notes.up = time.monotonic() - began
-    _prepare(cluster.door())
+    _prepare(cluster.endpoint())
     notes.victim = contenders.primary_of(cluster.states())
 
 
-def _prepare(door: drill_client.ClientDoor) -> None:
-    """The table, by the door, so that it is where the writers' database is. Raises Unreachable."""
+def _prepare(endpoint: drill_client.ClientEndpoint) -> None:
+    """The table, by the endpoint, so that it is where the writers' database is. Raises Unreachable."""
     query = f"CREATE TABLE {contenders.TABLE} (id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
-    connect = door.connect or link.connect
+    connect = endpoint.connect or link.connect
 
     def attempt() -> str | None:
         try:
-            opened = connect(door.dsn, drill_client.CONNECT_SECONDS)
+            opened = connect(endpoint.dsn, drill_client.CONNECT_SECONDS)
         except link.Failed as e:
             return e.text
         try:
             opened.ask(query, drill_client.STATEMENT_SECONDS)
         except link.Failed as e:
-            raise errors.Unreachable(f"no table could be made at {door.dsn.label}: {e.text}") from e
+            raise errors.Unreachable(f"no table could be made at {endpoint.dsn.label}: {e.text}") from e
         finally:
             opened.close()
         return None
 
-    _until(f"the door {door.dsn.where}", attempt, _FIRST_SECONDS, LOOK_PAUSE)
+    _until(f"the endpoint {endpoint.dsn.where}", attempt, _FIRST_SECONDS, LOOK_PAUSE)
 
 
 def _measure(cluster: Cluster, fault: str, phase: float, notes: _Notes, writes: Ledger) -> None:
-    with drill_client.running(cluster.door(), writes):
+    with drill_client.running(cluster.endpoint(), writes):
         try:
             _served(writes, time.monotonic(), _FIRST_SECONDS)
             notes.foreign = _look_around(cluster, WARM_UP + phase)

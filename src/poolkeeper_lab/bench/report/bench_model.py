@@ -33,7 +33,7 @@ class Estimate(Value):
 class Metric(Value):
     """A figure of one thing under one condition. `about` says of what, in the order in which a table shows it."""
 
-    about: dict[str, str]  # as {"workload": "read-only", "clients": "16", "door": "5100"}
+    about: dict[str, str]  # as {"workload": "read-only", "clients": "16", "endpoint": "5100"}
     name: str  # as "throughput"
     unit: str = ""
     better: Better = ""

@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What was set otherwise: "lanes.rw.max_pool: 4 → 1"."""
+        """What was set otherwise: "endpoints.rw.max_pool: 4 → 1"."""
         old, new = self.before.settings, self.after.settings
         keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
         return tuple(f"{key}: {old.get(key, 'unset')} → {new.get(key, 'unset')}" for key in keys)

@@ -1,7 +1,7 @@
 """A bank: money moves between accounts, and none appears or vanishes in any snapshot.
 
 Operations: `transfer`, whose value names from, to and amount (one transaction); `read`, whose result maps every account
-to its balance (one statement, on any door: a standby shows an old snapshot, but a whole one).
+to its balance (one statement, on any endpoint: a standby shows an old snapshot, but a whole one).
 
 Not promised: that an acknowledged transfer is still there, for a lost one leaves the total as it was; the set and the
 list-append workloads are for that.
@@ -39,13 +39,16 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     anomalies = tuple(found for read in reads for found in _judge(read, wanted))
     unknowns = () if moved else ("no transfer was acknowledged, so nothing moved",)
     summary = f"{len(reads)} snapshots of {wanted.total} in all, {moved} transfers acknowledged"
-    by_door = {f"reads_{door}": sum(r.door == door for r in reads) for door in sorted({r.door for r in reads})}
-    return Finding(summary, anomalies, unknowns, figures={"transfers": moved, **by_door})
+    by_endpoint = {
+        f"reads_{endpoint}": sum(r.endpoint == endpoint for r in reads)
+        for endpoint in sorted({r.endpoint for r in reads})
+    }
+    return Finding(summary, anomalies, unknowns, figures={"transfers": moved, **by_endpoint})
 
 
 def _judge(read: Operation, wanted: Options) -> Iterator[Anomaly]:
     balances: dict[str, int] = read.result
-    where = f"read #{read.number} on {read.door}"
+    where = f"read #{read.number} on {read.endpoint}"
     other = set(balances) ^ set(wanted.accounts)
     if other:
         yield Anomaly(ACCOUNTS, f"{where} lacks or invents accounts: {some(sorted(other))}", (read.number,))

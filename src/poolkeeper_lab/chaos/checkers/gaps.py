@@ -1,4 +1,4 @@
-"""The longest pause of each door: information for people, never a verdict."""
+"""The longest pause of each endpoint: information for people, never a verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from poolkeeper_lab.drill import ledger
 from poolkeeper_lab.drill.ledger import Attempt, Gap, Outcome
 
 READS = {grow_set_checker.READ, appends.FINAL, bank_checker.READ, read_only_checker.READ, register_checker.READ}
-OF_WRITES = {"rw", "pool"}  # a door that takes writes pauses when it takes none, whatever may be read there
+OF_WRITES = {"rw", "balanced"}  # an endpoint that takes writes pauses when it takes none, whatever may be read there
 
 
 def is_write(o: Operation) -> bool:
@@ -19,14 +19,14 @@ def is_write(o: Operation) -> bool:
 
 
 def longest(history: History) -> dict[str, Gap]:
-    """Door → the longest interval without an acknowledgement, from its first invocation to the last line."""
-    doors: dict[str, list[Operation]] = {}
+    """Endpoint → the longest interval without an acknowledgement, from its first invocation to the last line."""
+    endpoints: dict[str, list[Operation]] = {}
     for operation in history.operations:
-        if operation.door not in OF_WRITES or is_write(operation):
-            doors.setdefault(operation.door, []).append(operation)
+        if operation.endpoint not in OF_WRITES or is_write(operation):
+            endpoints.setdefault(operation.endpoint, []).append(operation)
     return {
-        door: ledger.longest_gap(map(_attempt, asked), asked[0].began, history.last)
-        for door, asked in sorted(doors.items())
+        endpoint: ledger.longest_gap(map(_attempt, asked), asked[0].began, history.last)
+        for endpoint, asked in sorted(endpoints.items())
     }
 
 

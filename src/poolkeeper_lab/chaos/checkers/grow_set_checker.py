@@ -2,7 +2,7 @@
 
 Operations: `add` of an element (a number or a word, never the same twice); `read`, whose result is the list of all
 elements. A read whose value is "final" is judged in full: the author of the workload invokes it when no add is under
-way and, on a standby, when replay has come so far. A read on the door `rw` has to show what was acknowledged before it.
+way and, on a standby, when replay has come so far. A read on the endpoint `rw` has to show what was acknowledged before it.
 
 Invariant: an INFO may be there or not, and be there once; a FAIL must not be there. Without a final read it is unknown.
 """
@@ -24,9 +24,9 @@ PHANTOM, REFUSED, DUPLICATE = "phantom", "refused", "duplicate"
 
 @dataclass(frozen=True)
 class Options:
-    """The doors whose reads are never behind."""
+    """The endpoints whose reads are never behind."""
 
-    current_doors: tuple[str, ...] = ("rw",)
+    current_endpoints: tuple[str, ...] = ("rw",)
 
 
 def check(history: History, options: Mapping[str, Any]) -> Finding:
@@ -91,7 +91,7 @@ def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: Options) -> I
 
     if is_final:
         yield from those(LOST, "lacks what was acknowledged before it", is_missing, adds)
-    elif read.door in wanted.current_doors:
+    elif read.endpoint in wanted.current_endpoints:
         yield from those(STALE, "does not yet show what was acknowledged before it", is_missing, adds)
     yield from those(PHANTOM, "shows what nobody had tried to add", is_phantom, counts)
     yield from those(REFUSED, "shows what was refused", is_refused, counts)

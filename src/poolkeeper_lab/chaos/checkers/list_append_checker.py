@@ -7,7 +7,7 @@ was acknowledged. Levels, as PostgreSQL means them:
     repeatable-read   snapshot isolation: G2-item (write skew) is allowed, all else is not
 
 `order` says what is promised beyond the level: "real-time" (one primary, whose snapshots have all that was acknowledged
-before: the door rw), "process" (a client's own order), or "none". For the former two PostgreSQL's levels are strong
+before: the endpoint rw), "process" (a client's own order), or "none". For the former two PostgreSQL's levels are strong
 ones; docs/guarantees.md says why, and where that ends.
 
 Invariant: all transactions of the workload ran at that level; one that did not may make any of them look guilty.

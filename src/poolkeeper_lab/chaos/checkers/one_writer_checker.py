@@ -1,6 +1,6 @@
 """One writer: at no time do two nodes acknowledge writes.
 
-Operations: `write` straight at a node (the door is its name), whose result names the timeline that it was written on,
+Operations: `write` straight at a node (the endpoint is its name), whose result names the timeline that it was written on,
 as {"timeline": 3}. The role may move from A to B and back to A, so that acknowledgements alternate between nodes is no
 fault by itself. What tells is the timeline: every promotion begins a new one, a crashed primary that recovers stays on
 its own, and no other node ever writes on that. So
@@ -62,7 +62,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     found = reigns(known)
     anomalies = (*_split(found), *_former(known))
     summary = f"{len(acknowledged)} acknowledged writes in {len(found)} reigns: {some(found)}"
-    figures = {"acknowledged": len(acknowledged), "reigns": len(found), "nodes": len({o.door for o in writes})}
+    figures = {"acknowledged": len(acknowledged), "reigns": len(found), "nodes": len({o.endpoint for o in writes})}
     return Finding(summary, anomalies, tuple(_unjudged(writes, len(acknowledged) - len(known))), figures=figures)
 
 
@@ -75,7 +75,7 @@ def reigns(writes: Sequence[Operation]) -> tuple[Reign, ...]:
     """One for each node and timeline, in the order of their beginnings. `writes` are acknowledged and name theirs."""
     by: dict[tuple[str, int], list[Operation]] = {}
     for write in writes:
-        by.setdefault((write.door, _timeline(write) or 0), []).append(write)
+        by.setdefault((write.endpoint, _timeline(write) or 0), []).append(write)
     return tuple(sorted((_reign(*key, group) for key, group in by.items()), key=lambda reign: reign.began))
 
 
@@ -87,7 +87,7 @@ def _reign(node: str, timeline: int, writes: Sequence[Operation]) -> Reign:
 def _unjudged(writes: Sequence[Operation], silent: int) -> Iterator[str]:
     if silent:
         yield f"{silent} acknowledged writes do not say their timeline"
-    if len({write.door for write in writes}) < 2:
+    if len({write.endpoint for write in writes}) < 2:
         yield "only one node was asked, so a second writer could not be seen"
 
 
@@ -114,10 +114,10 @@ def _former(writes: Sequence[Operation]) -> Iterator[Anomaly]:
         count, own = bisect_left(ends, write.began), _timeline(write) or 0
         before = highest[count - 1] if count else write
         above = _timeline(before) or 0
-        if above > own and (write.door, own) not in told:
-            told.add((write.door, own))
+        if above > own and (write.endpoint, own) not in told:
+            told.add((write.endpoint, own))
             words = (
-                f"{write.door} acknowledged write #{write.number} on timeline {own}, which began after {before.door} "
+                f"{write.endpoint} acknowledged write #{write.number} on timeline {own}, which began after {before.endpoint} "
                 f"had acknowledged #{before.number} on timeline {above}"
             )
             yield Anomaly(FORMER, words, (before.number, write.number))

@@ -1,4 +1,4 @@
-"""The read-only door: it never writes, a session never goes back in time, and nothing is shown that is too old.
+"""The read-only endpoint: it never writes, a session never goes back in time, and nothing is shown that is too old.
 
 Operations: `beat` on `rw` writes the next number of a counter; `read` on `ro`, whose result is the counter's number;
 `write` on `ro`, an attempt to write that has to be refused with 25006. A session is the pair (process, session).
@@ -32,7 +32,7 @@ class Options:
     bound: float | None
     slack: float = 0.0
     initial: int = 0
-    door: str = "ro"
+    endpoint: str = "ro"
 
 
 class _Beats:
@@ -55,13 +55,13 @@ class _Beats:
 
 
 def check(history: History, options: Mapping[str, Any]) -> Finding:
-    """Judge the door's writes, its sessions and the age of what they read."""
+    """Judge the endpoint's writes, its sessions and the age of what they read."""
     wanted = Options(**options)
-    at_door = [o for o in history.operations if o.door == wanted.door]
-    reads = [o for o in at_door if o.f == READ and o.is_ok]
-    writes = [o for o in at_door if o.f == WRITE]
-    if not at_door:
-        return nothing(f"nothing was asked of the door {wanted.door}")
+    at_endpoint = [o for o in history.operations if o.endpoint == wanted.endpoint]
+    reads = [o for o in at_endpoint if o.f == READ and o.is_ok]
+    writes = [o for o in at_endpoint if o.f == WRITE]
+    if not at_endpoint:
+        return nothing(f"nothing was asked of the endpoint {wanted.endpoint}")
     beats = _Beats(history.operations, wanted.initial)
     anomalies = [*_accepted(writes), *_backwards(reads), *_impossible(reads, beats, wanted)]
     if wanted.bound is not None:
@@ -91,7 +91,7 @@ def _unjudged(reads: Sequence[Operation], refusals: Mapping[str, int], beats: _B
 def _accepted(writes: Sequence[Operation]) -> Iterator[Anomaly]:
     for write in writes:
         if write.is_ok:
-            yield Anomaly(WRITTEN, f"write #{write.number} on {write.door} was accepted", (write.number,))
+            yield Anomaly(WRITTEN, f"write #{write.number} on {write.endpoint} was accepted", (write.number,))
 
 
 def _backwards(reads: Sequence[Operation]) -> Iterator[Anomaly]:

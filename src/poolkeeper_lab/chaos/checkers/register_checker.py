@@ -1,10 +1,10 @@
 """Registers: each key behaves as one variable that every operation touches at one moment within its interval.
 
-Operations, each one statement on the door `rw`, and [key, …] its value: `read` [key, null], whose result is what it saw
+Operations, each one statement on the endpoint `rw`, and [key, …] its value: `read` [key, null], whose result is what it saw
 (null: no row); `write` [key, v]; `cas` [key, [old, new]], whose result is true or, where another value was found, false
 (which is an observation, not a FAIL). Values are numbers, words or null, and need not be unique.
 
-Linearizability is local, so keys are judged one by one (`linearize`). Operations at other doors are not judged, since
+Linearizability is local, so keys are judged one by one (`linearize`). Operations at other endpoints are not judged, since
 nothing of the kind is promised there. A key whose search takes too many steps is unknown.
 """
 
@@ -28,7 +28,7 @@ class Options:
 
     initial: Any = None
     steps: int = 500_000
-    door: str = "rw"
+    endpoint: str = "rw"
 
 
 def check(history: History, options: Mapping[str, Any]) -> Finding:
@@ -36,11 +36,11 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     wanted = Options(**options)
     keys: dict[Any, list[Operation]] = {}
     for operation in history.operations:
-        if operation.door == wanted.door:
+        if operation.endpoint == wanted.endpoint:
             keys.setdefault(operation.value[0], []).append(operation)
     acknowledged = sum(o.is_ok for asked in keys.values() for o in asked)
     if not acknowledged:
-        return nothing(f"nothing was acknowledged on the door {wanted.door}")
+        return nothing(f"nothing was acknowledged on the endpoint {wanted.endpoint}")
     invented = [found for key, asked in keys.items() for found in _invented(key, asked, wanted.initial)]
     spoilt = {found.operations[0] for found in invented}
     results = {

@@ -35,7 +35,7 @@ CHECKERS: dict[str, Check] = {
     "list_append": list_append_checker.check,
     "register": register_checker.check,
     "bank": bank_checker.check,
-    "read_lane": read_only_checker.check,
+    "read_only": read_only_checker.check,
     "one_writer": one_writer_checker.check,
 }
 FAULTS, AFTER = "faults", "after"  # the two that judge the run and no workload

@@ -68,14 +68,14 @@ class Header:
 class Operation:
     """One operation of one client. Times are seconds of one monotonic clock; `ended` is infinite for INFO.
 
-    `process` is the client, `session` the number of its connection: the pair is one session of one door.
+    `process` is the client, `session` the number of its connection: the pair is one session of one endpoint.
     """
 
     number: int
     process: int
     session: int
     workload: str
-    door: str  # rw | ro | pool | the name of a node
+    endpoint: str  # rw | ro | pool | the name of a node
     f: str
     value: Any
     began: float
@@ -106,10 +106,10 @@ class Operation:
 
 
 def invoked(
-    number: int, process: int, workload: str, door: str, f: str, value: Any, at: float, session: int = 0
+    number: int, process: int, workload: str, endpoint: str, f: str, value: Any, at: float, session: int = 0
 ) -> Operation:
     """An operation that has no completion yet, which is INFO."""
-    return Operation(number, process, session, workload, door, f, value, at, math.inf, Completion.INFO)
+    return Operation(number, process, session, workload, endpoint, f, value, at, math.inf, Completion.INFO)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A history as text: one JSON object a line, and back.
 
     {"type":"header","schema":1,"scenario":…,"seed":…,"workloads":{NAME:{"checker":…,"options":{…}}},…}   the first line
-    {"type":"invoke","id":0,"process":3,"session":0,"workload":…,"door":"rw","f":…,"value":…,"at":…,"wall":…}
+    {"type":"invoke","id":0,"process":3,"session":0,"workload":…,"endpoint":"rw","f":…,"value":…,"at":…,"wall":…}
     {"type":"ok","id":0,"value":…,"code":"","at":…,"wall":…}                                      or "fail", or "info"
     {"type":"nemesis","fault":…,"target":…,"phase":"begin","detail":"","at":…,"wall":…}            or "end"
     {"type":"end_state","state":{…},"at":…,"wall":…}
@@ -47,7 +47,7 @@ def header_document(header: Header) -> dict[str, Any]:
 
 def invoke_document(operation: Operation, wall: float) -> dict[str, Any]:
     """An invocation's object."""
-    names = ("process", "session", "workload", "door", "f", "value")
+    names = ("process", "session", "workload", "endpoint", "f", "value")
     asked = {name: getattr(operation, name) for name in names}
     return {"type": "invoke", "id": operation.number, **asked, "at": operation.began, "wall": wall}
 
@@ -142,7 +142,7 @@ class _Reading:
         number = read["id"]
         if number in self.operations:
             raise ValueError(f"operation {number} was invoked before")
-        asked = {name: read[name] for name in ("process", "workload", "door", "f", "value")}
+        asked = {name: read[name] for name in ("process", "workload", "endpoint", "f", "value")}
         self.operations[number] = invoked(number, **asked, at=float(read["at"]), session=read.get("session", 0))
 
     def _take_completion(self, read: dict[str, Any]) -> None:

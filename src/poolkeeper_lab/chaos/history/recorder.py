@@ -44,11 +44,11 @@ class Recorder:
         with self._lock:
             self._write(jsonl.header_document(header))
 
-    def invoke(self, process: int, workload: str, door: str, f: str, value: Any = None, *, session: int = 0) -> int:
+    def invoke(self, process: int, workload: str, endpoint: str, f: str, value: Any = None, *, session: int = 0) -> int:
         """Note an operation; call it before anything of it is sent. Its number, for the completion."""
         with self._lock:
             number, self._next = self._next, self._next + 1
-            operation = invoked(number, process, workload, door, f, value, self._clock(), session)
+            operation = invoked(number, process, workload, endpoint, f, value, self._clock(), session)
             self._write(jsonl.invoke_document(operation, self._wall()))
             self._open.add(number)
             return number

@@ -62,7 +62,7 @@ READERS_BEFORE_STREAMING = Plant(
         ),
     ),
     (moment_scenarios.RUNS_AND_DOES_NOT_STREAM,),
-    (Catch("read_lane", "too-old"), Catch("read_lane", "backwards")),
+    (Catch("read_only", "too-old"), Catch("read_only", "backwards")),
 )
 AGE_IS_IGNORED = Plant(
     "age_is_ignored",
@@ -75,11 +75,11 @@ AGE_IS_IGNORED = Plant(
         ),
     ),
     (moment_scenarios.FALLS_BEHIND,),
-    (Catch("read_lane", "too-old"),),
+    (Catch("read_only", "too-old"),),
 )
 FORMER_PRIMARY_IN_POOL = Plant(
     "former_primary_in_pool",
-    "keeper leaves the former primary as the primary in the balanced lane's Pgpool-II",
+    "keeper leaves the former primary as the primary in the balanced endpoint's Pgpool-II",
     KeeperSource(
         Mutation(
             "keeper/decide/backends.py",

@@ -44,12 +44,12 @@ Look = Callable[[History, Judged], Sighting | None]
 
 
 def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
-    """The workloads of a run at twice the pace, with twice the readers at the read-only door."""
+    """The workloads of a run at twice the pace, with twice the readers at the read-only endpoint."""
     return tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
 
 
 def _brisk(roles: Sequence[Role]) -> tuple[Role, ...]:
-    more = tuple(role for role in roles if role.door == job.RO and not role.refuses_writes)
+    more = tuple(role for role in roles if role.endpoint == job.RO and not role.refuses_writes)
     return tuple(replace(role, pace=role.pace * PACE) for role in (*roles, *more))
 
 

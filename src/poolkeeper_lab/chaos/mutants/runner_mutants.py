@@ -1,4 +1,4 @@
-"""Bugs on our own side of the doors: of a client, of a fault's healing, of a checker. The cluster is not changed."""
+"""Bugs on our own side of the endpoints: of a client, of a fault's healing, of a checker. The cluster is not changed."""
 
 from __future__ import annotations
 

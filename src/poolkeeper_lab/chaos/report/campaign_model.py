@@ -22,7 +22,7 @@ class Tally:
     turns: int
     outcome: Outcome
     longest_heal: float | None
-    longest_pause: float | None  # of the read-write door
+    longest_pause: float | None  # of the read-write endpoint
 
 
 @dataclass(frozen=True)

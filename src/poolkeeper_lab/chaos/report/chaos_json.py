@@ -3,13 +3,13 @@
 schema, cluster, started_at (ISO 8601, UTC), seconds, seed, outcome (pass | fail | unknown), replay, history,
 left_out, problems, is_interrupted, injected (faults), lost (acknowledged writes that the end did not show)
 passages     [{"number", "scenario", "promise", "faults", "victims", "outcome", "problem", "began", "healed", "whole",
-               "completions" {"ok", "fail", "info"}, "pauses" {door: seconds}}]; times in seconds after the first line
+               "completions" {"ok", "fail", "info"}, "pauses" {endpoint: seconds}}]; times in seconds after the first line
                of the history; null where it did not come
 judgements   [{"checker", "workload", "outcome", "summary", "count", "anomalies" [{"name", "text", "operations"}],
                "unknowns", "permitted"}]; the first anomalies, "count" is how many there are
 shares       [{"workload", "ok", "fail", "info", "codes", "writes"}]: operations by what clients were told; "writes" are
              those of "ok" that change something
-pauses       [{"door", "seconds", "is_open"}]
+pauses       [{"endpoint", "seconds", "is_open"}]
 rate         [[second, acknowledged operations]]
 latency      [[second, median, longest]] of the operations acknowledged in it, in milliseconds
 """

@@ -52,7 +52,7 @@ class Passage:
     healed: float | None = None
     whole: float | None = None
     completions: Mapping[str, int] | None = None  # of the operations that were invoked in its time
-    pauses: Mapping[str, float] | None = None  # door → the longest time without an acknowledgement, in its time
+    pauses: Mapping[str, float] | None = None  # endpoint → the longest time without an acknowledgement, in its time
 
     @property
     def heal_seconds(self) -> float | None:
@@ -74,9 +74,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Pause:
-    """The longest time without an acknowledgement at a door."""
+    """The longest time without an acknowledgement at an endpoint."""
 
-    door: str
+    endpoint: str
     seconds: float
     is_open: bool
 

@@ -17,7 +17,7 @@ def render(run: ChaosRun) -> str:
     for judgement in run.judgements:
         blocks += _judgement(judgement)
     blocks += ["## Operations", table(words.SHARES, [words.share(s) for s in run.shares])]
-    pauses = {pause.door: pause.seconds for pause in run.pauses}
+    pauses = {pause.endpoint: pause.seconds for pause in run.pauses}
     blocks.append(f"Longest pauses of the whole run: {escape(words.pauses(pauses))}.")
     return "\n\n".join(blocks) + "\n"
 

@@ -154,12 +154,12 @@ def _all_pauses(history: History, played: Iterable[Played]) -> tuple[Pause, ...]
     """Of the time in which clients worked: what comes after the last turn is the looking around of the run itself."""
     end = max((turn.ended for turn in played if turn.began is not None), default=history.last)
     found = _gaps(history, (-math.inf, end))
-    return tuple(Pause(door, gap.seconds, gap.is_open) for door, gap in found.items())
+    return tuple(Pause(endpoint, gap.seconds, gap.is_open) for endpoint, gap in found.items())
 
 
 def _pauses(history: History, time: tuple[float, float]) -> dict[str, float]:
-    """Door → its longest pause in that time."""
-    return {door: round(gap.seconds, 3) for door, gap in _gaps(history, time).items()}
+    """Endpoint → its longest pause in that time."""
+    return {endpoint: round(gap.seconds, 3) for endpoint, gap in _gaps(history, time).items()}
 
 
 def _gaps(history: History, time: tuple[float, float]) -> dict[str, Gap]:
@@ -193,7 +193,9 @@ def words(o: Operation, zero: float) -> str:
     end = "?" if o.is_info else f"{o.ended - zero:.3f}"
     told = f"{o.completion.value} {o.code}".strip()
     result = f" {o.result}" if o.is_ok and o.result is not None else ""
-    line = f"#{o.number} client {o.process}.{o.session} at {o.door}, {o.began - zero:.3f}–{end} s: {o.f} {o.value} → "
+    line = (
+        f"#{o.number} client {o.process}.{o.session} at {o.endpoint}, {o.began - zero:.3f}–{end} s: {o.f} {o.value} → "
+    )
     return _cut(f"{line}{told}{result}")
 
 

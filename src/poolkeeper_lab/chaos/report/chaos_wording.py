@@ -18,7 +18,7 @@ SHARES = ("Workload", "Acknowledged", "Refused", "Open", "Codes of what was not 
 METHOD = (
     "Acknowledged: the server said so to the end, without a warning. Refused: certainly without effect. Open: nobody "
     "knows; it may have taken effect, may do so later, or never. A pause is the longest time between two "
-    "acknowledgements at a door, of writes where it takes writes; it is information, and no verdict. Whole: from the "
+    "acknowledgements at an endpoint, of writes where it takes writes; it is information, and no verdict. Whole: from the "
     "end of the fault until every witness said green again. The mark of a scenario says that nothing bad was seen in "
     "its time; the findings are of the whole run."
 )
@@ -48,8 +48,11 @@ def passage(p: Passage) -> tuple[str, ...]:
 
 
 def pauses(found: Mapping[str, float]) -> str:
-    """Of the three doors; the nodes' own ports refuse most of the time, which is no pause."""
-    return ", ".join(f"{door} {found[door]:.2f} s" for door in ("rw", "ro", "pool") if door in found) or NONE
+    """Of the three endpoints; the nodes' own ports refuse most of the time, which is no pause."""
+    return (
+        ", ".join(f"{endpoint} {found[endpoint]:.2f} s" for endpoint in ("rw", "ro", "balanced") if endpoint in found)
+        or NONE
+    )
 
 
 def share(s: Share) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def document(judged: Judged) -> dict[str, Any]:
         "operations": dict(judged.counts),
         "is_torn": judged.is_torn,
         "findings": [_finding(finding) for finding in judged.findings],
-        "gaps": {door: {"seconds": gap.seconds, "is_open": gap.is_open} for door, gap in judged.gaps.items()},
+        "gaps": {endpoint: {"seconds": gap.seconds, "is_open": gap.is_open} for endpoint, gap in judged.gaps.items()},
     }
 
 

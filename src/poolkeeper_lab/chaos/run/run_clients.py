@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from poolkeeper.cluster.handle import Access
 from poolkeeper.model.dsn import Dsn
 from poolkeeper_lab.chaos.history.recorder import Recorder
-from poolkeeper_lab.chaos.workloads.job import LANES, RETRY_PACE, Job, Role
+from poolkeeper_lab.chaos.workloads.job import ENDPOINTS, RETRY_PACE, Job, Role
 from poolkeeper_lab.chaos.workloads.workload_client import CONNECT_SECONDS, STATEMENT_SECONDS, Client
 
 FINAL_SECONDS = 60.0  # for all final reads together; the cluster is whole by then
@@ -25,10 +25,12 @@ FINAL_PACE = 1.0  # seconds between two tries of one, which is a new operation e
 _JOIN_SECONDS = CONNECT_SECONDS + 2 * STATEMENT_SECONDS + 2.0  # of the longest wait of a client, and some
 
 
-def dsn_of(access: Access, door: str) -> Dsn:
-    """A lane's port, or a node's own one, as the application's role."""
+def dsn_of(access: Access, endpoint: str) -> Dsn:
+    """An endpoint's port, or a node's own one, as the application's role."""
     database = access.spec.roles.app_database
-    return access.lane(door, "app", database) if door in LANES else access.node(door, "app", database)
+    return (
+        access.endpoint(endpoint, "app", database) if endpoint in ENDPOINTS else access.node(endpoint, "app", database)
+    )
 
 
 @dataclass
@@ -44,8 +46,8 @@ class Crew:
     def hire(self, job: Job, role: Role) -> Worker:
         """A client for a role."""
         self._count += 1
-        dsn = dsn_of(self.access, role.door)
-        client = Client(self.recorder, self._count, job.name, role.door, dsn, role.refuses_writes)
+        dsn = dsn_of(self.access, role.endpoint)
+        client = Client(self.recorder, self._count, job.name, role.endpoint, dsn, role.refuses_writes)
         return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._complain(job.name, e))
 
     def _complain(self, workload: str, error: Exception) -> None:
@@ -58,7 +60,7 @@ class Worker(threading.Thread):
     def __init__(
         self, client: Client, role: Role, chance: random.Random, complain: Callable[[Exception], None]
     ) -> None:
-        super().__init__(name=f"chaos {role.door}", daemon=True)
+        super().__init__(name=f"chaos {role.endpoint}", daemon=True)
         self.client = client
         self._role, self._chance, self._complain = role, chance, complain
         self._end = threading.Event()

@@ -1,4 +1,4 @@
-"""A whole run: clients at every door, one scenario after the other, the final reads, the state after it, the history.
+"""A whole run: clients at every endpoint, one scenario after the other, the final reads, the state after it, the history.
 
 Invariant: the workloads run from before the first fault until after the last recovery; everything is healed before
 anything is concluded, also after Ctrl-C, and what was recorded until then can be judged. A cluster that does not become
@@ -139,7 +139,7 @@ async def _finish(
         for played in done.played:  # the one that was interrupted
             if played.healed is not None and played.whole is None and not played.is_unhealed:
                 played.whole = time.monotonic()
-        with progress.step("final reads, at the door and at every node"):
+        with progress.step("final reads, at the endpoint and at every node"):
             await workload_tables.require_identity(site.access, primary, identity)
             await workload_tables.replayed(site.access, primary)
             await _read_finals(staff, jobs)

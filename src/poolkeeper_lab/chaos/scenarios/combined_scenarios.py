@@ -47,7 +47,7 @@ _ONE_AFTER_THE_OTHER = (
     ),
     Scenario(
         "haproxy_and_then_primary",
-        "A door that has just started must lead nobody to a primary that then crashes",
+        "An endpoint that has just started must lead nobody to a primary that then crashes",
         (of_drill("kill_haproxy"), _SERVER_CRASHES),
     ),
 )
@@ -102,20 +102,20 @@ _ONE_WITHIN_THE_OTHER = (
     ),
     Scenario(
         "haproxy_frozen_and_primary_crashes",
-        "A door that thaws after a failover must lead no writer to the former primary",
+        "An endpoint that thaws after a failover must lead no writer to the former primary",
         (paused(Target.HAPROXY), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "pgpool_frozen_and_primary_crashes",
         "A Pgpool-II that thaws after a failover must double nothing and pass nothing to the former primary",
-        (paused(Target.RW_LANE), _SERVER_CRASHES),
+        (paused(Target.RW_ENDPOINT), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
-        "balanced_lane_frozen_and_primary_dies",
-        "A balanced lane that thaws after a failover must not write to the former primary",
-        (paused(Target.POOL_LANE), _PRIMARY_DIES),
+        "balanced_endpoint_frozen_and_primary_dies",
+        "A balanced endpoint that thaws after a failover must not write to the former primary",
+        (paused(Target.POOL_ENDPOINT), _PRIMARY_DIES),
         overlaps=True,
     ),
     Scenario(
@@ -125,9 +125,9 @@ _ONE_WITHIN_THE_OTHER = (
         overlaps=True,
     ),
     Scenario(
-        "read_lane_and_standby_die",
-        "A read-only lane that starts while a standby is dead must show nothing too old",
-        (_STANDBY_DIES, killed("the first process of the read-only lane", Target.RO_LANE, processes.first)),
+        "read_only_and_standby_die",
+        "A read-only endpoint that starts while a standby is dead must show nothing too old",
+        (_STANDBY_DIES, killed("the first process of the read-only endpoint", Target.RO_ENDPOINT, processes.first)),
         overlaps=True,
     ),
 )

@@ -1,4 +1,4 @@
-"""Replication and the doors cut off from one another, silently, with a refusal, or one way only.
+"""Replication and the endpoints cut off from one another, silently, with a refusal, or one way only.
 
 Invariant: clients come from the host by the published ports, so they reach all parties of a cut between parties.
 """
@@ -79,17 +79,17 @@ OF_REPLICATION = (
     ),
 )
 
-OF_DOORS = (
+OF_ENDPOINTS = (
     Scenario(
         "cut_primary_from_haproxy",
-        "A primary that the door does not reach must keep its role, and lose no write that it acknowledged",
+        "A primary that the endpoint does not reach must keep its role, and lose no write that it acknowledged",
         (cut("the primary and HAProxy", Target.PRIMARY, peers.haproxy),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "primary_is_not_heard_by_haproxy",
-        "A statement whose answer does not reach the door must take effect once or not at all",
+        "A statement whose answer does not reach the endpoint must take effect once or not at all",
         (cut("the primary and HAProxy, what the primary sends", Target.PRIMARY, peers.haproxy, IS_NOT_HEARD),),
         SHORT,
         NOTHING_RECOVERS,
@@ -103,7 +103,7 @@ OF_DOORS = (
     ),
     Scenario(
         "reset_checks_of_primary",
-        "A primary that the door took out by its check must be served again as soon as that passes",
+        "A primary that the endpoint took out by its check must be served again as soon as that passes",
         (reset("HAProxy and the primary's Patroni", Target.PRIMARY, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
@@ -117,21 +117,21 @@ OF_DOORS = (
     ),
     Scenario(
         "reset_sessions_of_primary",
-        "A session that is reset between the door and the primary must leave its transaction whole or not at all",
+        "A session that is reset between the endpoint and the primary must leave its transaction whole or not at all",
         (reset("HAProxy and the primary's server", Target.PRIMARY, peers.haproxy, SERVER_PORT),),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_standby_from_haproxy",
-        "A standby that the door does not reach must serve no read that is too old when it does",
+        "A standby that the endpoint does not reach must serve no read that is too old when it does",
         (cut("a standby and HAProxy", Target.STANDBY, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_checks_of_standbys",
-        "A read-only lane whose checks all fail must refuse reads, and serve none that is too old afterwards",
+        "A read-only endpoint whose checks all fail must refuse reads, and serve none that is too old afterwards",
         (reset("HAProxy and every standby's Patroni", Target.STANDBYS, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
@@ -139,38 +139,38 @@ OF_DOORS = (
     Scenario(
         "cut_pgpool_from_haproxy",
         "A statement that waits between HAProxy and Pgpool-II must take effect once or not at all",
-        (cut("the read-write lane's Pgpool-II and HAProxy", Target.RW_LANE, peers.haproxy),),
+        (cut("the read-write endpoint's Pgpool-II and HAProxy", Target.RW_ENDPOINT, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "refuse_haproxy_to_pgpool",
-        "A lane whose Pgpool-II is refused by HAProxy must serve again as soon as it is not",
-        (refused("the read-write lane's Pgpool-II and HAProxy", Target.RW_LANE, peers.haproxy),),
+        "An endpoint whose Pgpool-II is refused by HAProxy must serve again as soon as it is not",
+        (refused("the read-write endpoint's Pgpool-II and HAProxy", Target.RW_ENDPOINT, peers.haproxy),),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_pgpool_ro_from_haproxy",
         "A read that waits between HAProxy and Pgpool-II must not go back in time",
-        (cut("the read-only lane's Pgpool-II and HAProxy", Target.RO_LANE, peers.haproxy),),
+        (cut("the read-only endpoint's Pgpool-II and HAProxy", Target.RO_ENDPOINT, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_primary",
-        "A balanced lane that does not reach the primary must not take a standby for it",
-        (cut("the primary and the balanced lane's Pgpool-II", Target.PRIMARY, peers.balanced_lane),),
+        "A balanced endpoint that does not reach the primary must not take a standby for it",
+        (cut("the primary and the balanced endpoint's Pgpool-II", Target.PRIMARY, peers.balanced_endpoint),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_nodes",
-        "A balanced lane that reaches no node must have all of them again when it does",
-        (cut("the balanced lane's Pgpool-II and every node", Target.POOL_LANE, peers.nodes),),
+        "A balanced endpoint that reaches no node must have all of them again when it does",
+        (cut("the balanced endpoint's Pgpool-II and every node", Target.POOL_ENDPOINT, peers.nodes),),
         SHORT,
         NOTHING_RECOVERS,
     ),
 )
 
-SCENARIOS = (*OF_REPLICATION, *OF_DOORS)
+SCENARIOS = (*OF_REPLICATION, *OF_ENDPOINTS)

@@ -1,4 +1,4 @@
-"""The doors die or stand still: Pgpool-II and HAProxy."""
+"""The endpoints die or stand still: Pgpool-II and HAProxy."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from poolkeeper_lab.faults.fault_target import Target
 SCENARIOS = (
     Scenario(
         "kill_pgpool",
-        "The death of the read-write lane's Pgpool-II must not double a statement",
+        "The death of the read-write endpoint's Pgpool-II must not double a statement",
         (of_drill("kill_pgpool"),),
         recovers=PROCESS_RECOVERS,
     ),
     Scenario(
         "kill_pgpool_ro",
-        "The death of the read-only lane's Pgpool-II must not let a write or an old read through",
-        (killed("the first process of the read-only lane's Pgpool-II", Target.RO_LANE, processes.first),),
+        "The death of the read-only endpoint's Pgpool-II must not let a write or an old read through",
+        (killed("the first process of the read-only endpoint's Pgpool-II", Target.RO_ENDPOINT, processes.first),),
         recovers=PROCESS_RECOVERS,
     ),
     Scenario(
         "kill_pgpool_balanced",
-        "The death of the balanced lane's Pgpool-II must lose no write that it had passed on",
-        (killed("the first process of the balanced lane's Pgpool-II", Target.POOL_LANE, processes.first),),
+        "The death of the balanced endpoint's Pgpool-II must lose no write that it had passed on",
+        (killed("the first process of the balanced endpoint's Pgpool-II", Target.POOL_ENDPOINT, processes.first),),
         recovers=PROCESS_RECOVERS,
     ),
     Scenario(
         "freeze_pgpool",
         "A statement that waits in a frozen Pgpool-II must take effect once or not at all",
-        (paused(Target.RW_LANE),),
+        (paused(Target.RW_ENDPOINT),),
         WITHIN_LEASE,
         PROCESS_RECOVERS,
     ),

@@ -68,15 +68,15 @@ SCENARIOS = (
     ),
     Scenario(
         "slow_haproxy",
-        "A door whose link is slow must double no statement and lose no answer that it gave",
+        "An endpoint whose link is slow must double no statement and lose no answer that it gave",
         (_slow(Target.HAPROXY, LINE),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "slow_pgpool",
-        "A read-write lane's Pgpool-II whose link is slow must double no statement",
-        (_slow(Target.RW_LANE, LINE),),
+        "A read-write endpoint's Pgpool-II whose link is slow must double no statement",
+        (_slow(Target.RW_ENDPOINT, LINE),),
         SHORT,
         NOTHING_RECOVERS,
     ),
@@ -103,7 +103,7 @@ SCENARIOS = (
     ),
     Scenario(
         "lossy_haproxy",
-        "A door that loses packets must double no statement",
+        "An endpoint that loses packets must double no statement",
         (_lossy(Target.HAPROXY, LOST),),
         SHORT,
         NOTHING_RECOVERS,

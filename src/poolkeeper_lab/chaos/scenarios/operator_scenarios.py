@@ -21,7 +21,7 @@ def attempt(sentence: str) -> Act:
 SCENARIOS = (
     Scenario(
         "promote_by_hand",
-        "A standby that is promoted past Patroni must be taken back, and take nothing along that a door acknowledged",
+        "A standby that is promoted past Patroni must be taken back, and take nothing along that an endpoint acknowledged",
         (by_hand(Target.STANDBY, "pg_ctl promote in a standby's container, past Patroni", "promote"),),
         _AT_ONCE,
         splits=True,
@@ -48,7 +48,7 @@ SCENARIOS = (
     ),
     Scenario(
         "switchover_under_long_queries",
-        "A switchover must not wait for queries that run for long at both doors",
+        "A switchover must not wait for queries that run for long at both endpoints",
         (act("long queries at 5100 and 5101", Target.PRIMARY, session_faults.LongQuery), _SWITCHOVER),
         _AT_ONCE,
         overlaps=True,
@@ -69,7 +69,7 @@ SCENARIOS = (
     ),
     Scenario(
         "there_and_back",
-        "A switchover right after another must not lead a door to the one before",
+        "A switchover right after another must not lead an endpoint to the one before",
         (_SWITCHOVER, _SWITCHOVER),
         _AT_ONCE,
     ),
@@ -111,7 +111,7 @@ SCENARIOS = (
         "A primary on which somebody ends all sessions must store each statement once or not at all",
         (
             act(
-                "pg_terminate_backend of all sessions on the primary but the balanced lane's",
+                "pg_terminate_backend of all sessions on the primary but the balanced endpoint's",
                 Target.PRIMARY,
                 session_faults.EndSessions,
             ),
@@ -124,7 +124,7 @@ SCENARIOS = (
         "A standby on which somebody ends all sessions must let no session read back in time",
         (
             act(
-                "pg_terminate_backend of all sessions on a standby but the balanced lane's",
+                "pg_terminate_backend of all sessions on a standby but the balanced endpoint's",
                 Target.STANDBY,
                 session_faults.EndSessions,
             ),
@@ -151,9 +151,9 @@ SCENARIOS = (
         _AT_ONCE,
     ),
     Scenario(
-        "reload_lane",
-        "A lane whose Pgpool-II reads its configuration again must double no statement",
-        (act("reloads of the read-write lane's Pgpool-II", Target.RW_LANE, operator_faults.ReloadLane),),
+        "reload_endpoint",
+        "An endpoint whose Pgpool-II reads its configuration again must double no statement",
+        (act("reloads of the read-write endpoint's Pgpool-II", Target.RW_ENDPOINT, operator_faults.ReloadEndpoint),),
         _AT_ONCE,
         PROCESS_RECOVERS,
     ),

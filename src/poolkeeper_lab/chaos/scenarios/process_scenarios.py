@@ -221,53 +221,77 @@ OF_REPLICATION = (
     ),
 )
 
-OF_DOORS = (
+OF_ENDPOINTS = (
     Scenario(
         "kill_pgpool_child",
         "A Pgpool-II that loses a session's process must not double its statement",
-        (killed("one process of a session of the read-write lane's Pgpool-II", Target.RW_LANE, choices.pool_session),),
+        (
+            killed(
+                "one process of a session of the read-write endpoint's Pgpool-II",
+                Target.RW_ENDPOINT,
+                choices.pool_session,
+            ),
+        ),
         AT_ONCE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "kill_pgpool_children",
         "A Pgpool-II that loses all its children must make new ones, and double no statement",
-        (killed("every child for sessions of the read-write lane's Pgpool-II", Target.RW_LANE, choices.pool_children),),
+        (
+            killed(
+                "every child for sessions of the read-write endpoint's Pgpool-II",
+                Target.RW_ENDPOINT,
+                choices.pool_children,
+            ),
+        ),
         AT_ONCE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "kill_pgpool_balanced_children",
-        "A balanced lane that loses all its children must lose no write that they had passed on",
-        (killed("every child for sessions of the balanced lane's Pgpool-II", Target.POOL_LANE, choices.pool_children),),
+        "A balanced endpoint that loses all its children must lose no write that they had passed on",
+        (
+            killed(
+                "every child for sessions of the balanced endpoint's Pgpool-II",
+                Target.POOL_ENDPOINT,
+                choices.pool_children,
+            ),
+        ),
         AT_ONCE,
         PROCESS_RECOVERS,
     ),
     Scenario(
         "freeze_pgpool_child",
         "A statement that waits in a frozen child of Pgpool-II must take effect once or not at all",
-        (frozen("one process of a session of the read-write lane's Pgpool-II", Target.RW_LANE, choices.pool_session),),
+        (
+            frozen(
+                "one process of a session of the read-write endpoint's Pgpool-II",
+                Target.RW_ENDPOINT,
+                choices.pool_session,
+            ),
+        ),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "freeze_pgpool_parent",
         "A Pgpool-II whose parent stands still must go on serving its sessions",
-        (frozen("the parent process of the read-write lane's Pgpool-II", Target.RW_LANE, processes.first),),
+        (frozen("the parent process of the read-write endpoint's Pgpool-II", Target.RW_ENDPOINT, processes.first),),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "freeze_pgpool_balanced_parent",
-        "A balanced lane whose parent process stands still must show no view that is wrong when it goes on",
-        (frozen("the parent process of the balanced lane's Pgpool-II", Target.POOL_LANE, processes.first),),
+        "A balanced endpoint whose parent process stands still must show no view that is wrong when it goes on",
+        (frozen("the parent process of the balanced endpoint's Pgpool-II", Target.POOL_ENDPOINT, processes.first),),
         BRIEF,
         PROCESS_RECOVERS,
     ),
     Scenario(
         "int_pgpool",
-        "A read-write lane's Pgpool-II that ends in order must cost no more than its sessions",
-        (asked_to_end("the read-write lane's Pgpool-II", Target.RW_LANE, processes.first, signal.SIGINT),),
+        "A read-write endpoint's Pgpool-II that ends in order must cost no more than its sessions",
+        (asked_to_end("the read-write endpoint's Pgpool-II", Target.RW_ENDPOINT, processes.first, signal.SIGINT),),
         AT_ONCE,
         PROCESS_RECOVERS,
     ),
@@ -287,7 +311,7 @@ OF_DOORS = (
     ),
     Scenario(
         "term_haproxy",
-        "A door that is asked to end must be open again by itself, or by what heals it, and lose no write",
+        "An endpoint that is asked to end must be open again by itself, or by what heals it, and lose no write",
         (asked_to_end("HAProxy's first process", Target.HAPROXY, processes.first),),
         AT_ONCE,
         PROCESS_RECOVERS,
@@ -352,4 +376,4 @@ OF_DECIDERS = (
     ),
 )
 
-SCENARIOS = (*OF_SESSIONS, *OF_SERVER, *OF_REPLICATION, *OF_DOORS, *OF_DECIDERS)
+SCENARIOS = (*OF_SESSIONS, *OF_SERVER, *OF_REPLICATION, *OF_ENDPOINTS, *OF_DECIDERS)

@@ -52,7 +52,7 @@ class Scenario:
     hold: tuple[float, float] = SHORT
     recovers: float = NODE_RECOVERS
     overlaps: bool = False  # healed in the reverse order
-    splits: bool = False  # somebody makes a second primary past Patroni: only the doors are judged then
+    splits: bool = False  # somebody makes a second primary past Patroni: only the endpoints are judged then
 
     @property
     def seconds(self) -> float:

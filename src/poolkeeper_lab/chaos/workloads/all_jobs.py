@@ -1,4 +1,4 @@
-"""Which workloads a run has: one of each checker, and two where a promise is made at two doors or two levels."""
+"""Which workloads a run has: one of each checker, and two where a promise is made at two endpoints or two levels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
         list_append.made("list_append_repeatable_read", "repeatable-read"),
         register.made("register"),
         bank.made("bank"),
-        read_only.made("read_lane", bound),
+        read_only.made("read_only", bound),
         one_writer.made(ONE_WRITER, nodes),
         set_straight(nodes),
     )
@@ -37,7 +37,7 @@ def set_straight(nodes: Sequence[str]) -> Job:
     """
     one = grow_set.made(SET_STRAIGHT, nodes[0], nodes)
     add = one.roles[0]
-    return replace(one, roles=tuple(replace(add, door=node, refuses_writes=True) for node in nodes))
+    return replace(one, roles=tuple(replace(add, endpoint=node, refuses_writes=True) for node in nodes))
 
 
 def at_pace(factor: float) -> Callable[[ClusterSpec, bool], tuple[Job, ...]]:

@@ -1,4 +1,4 @@
-"""Money moves between accounts at the read-write door; every door shows snapshots of all accounts.
+"""Money moves between accounts at the read-write endpoint; every endpoint shows snapshots of all accounts.
 
 Accounts are always touched in one order, so that transfers wait for each other and never lock each other out. A
 transfer that an account cannot pay is rolled back by the client.
@@ -19,7 +19,7 @@ CLIENTS = 2
 ACCOUNTS = ("a", "b", "c", "d", "e")
 BALANCE = 100  # of each at first
 MOST = 20  # in one transfer
-READ_PACE = 0.25  # seconds, at each door
+READ_PACE = 0.25  # seconds, at each endpoint
 
 
 def change(table: str, account: str, amount: int) -> str:
@@ -67,6 +67,6 @@ def made(name: str) -> Job:
         ),
         (
             *(Role(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-            *(Role(door, read, READ_PACE) for door in (job.RW, job.RO, job.POOL)),
+            *(Role(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.POOL)),
         ),
     )

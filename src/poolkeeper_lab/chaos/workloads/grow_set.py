@@ -28,8 +28,8 @@ def select(table: str) -> str:
     return f"SELECT coalesce(json_agg(element), '[]') FROM {table}"
 
 
-def made(name: str, door: str, nodes: Sequence[str]) -> Job:
-    """The job at a door; its final reads are at the read-write door and at the nodes' own ports."""
+def made(name: str, endpoint: str, nodes: Sequence[str]) -> Job:
+    """The job at an endpoint; its final reads are at the read-write endpoint and at the nodes' own ports."""
     table, elements = job.table(name), itertools.count(1)
 
     def add(client: Client, _: random.Random) -> None:
@@ -46,6 +46,6 @@ def made(name: str, door: str, nodes: Sequence[str]) -> Job:
         name,
         Workload("set"),
         (f"CREATE TABLE {table} (element bigint NOT NULL)",),
-        (Role(door, add), Role(door, add), Role(door, read, READ_PACE)),
+        (Role(endpoint, add), Role(endpoint, add), Role(endpoint, read, READ_PACE)),
         tuple(Role(place, final) for place in (job.RW, *nodes)),
     )

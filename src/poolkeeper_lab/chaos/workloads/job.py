@@ -17,21 +17,21 @@ from poolkeeper_lab.chaos.workloads.workload_client import Client
 from poolkeeper_lab.drill.link import Answer
 
 SCHEMA = "poolkeeper_chaos"  # in the application's database; made and dropped by a run
-LANES = RW, RO, POOL = "rw", "ro", "pool"
+ENDPOINTS = RW, RO, POOL = "rw", "ro", "balanced"
 # Two cores are shared with the cluster: all paces together ask about 150 operations a second, which leaves the cluster
 # the time to fail over as it would beside an application. A statement costs well below 1 ms, a connection 5 to 10 ms.
 ACT_PACE = 0.125  # seconds between the beginnings of two operations of a client of single statements
 TRANSACTION_PACE = 0.25  # the same of a client of transactions, each of which is four to six statements
-RETRY_PACE = 0.25  # after a failed one; all clients of a door lose their connections at the same moment
+RETRY_PACE = 0.25  # after a failed one; all clients of an endpoint lose their connections at the same moment
 
 Act = Callable[[Client, random.Random], None]  # one operation
 
 
 @dataclass(frozen=True)
 class Role:
-    """A client by what it does again and again. `door`: rw, ro, pool, or a node's name for its own port."""
+    """A client by what it does again and again. `endpoint`: rw, ro, pool, or a node's name for its own port."""
 
-    door: str
+    endpoint: str
     act: Act
     pace: float = ACT_PACE
     refuses_writes: bool = False

@@ -75,7 +75,7 @@ class Steps:
 
 
 def made(name: str, level: str) -> Job:
-    """The job at a level, at the read-write door."""
+    """The job at a level, at the read-write endpoint."""
     table, steps, isolation = job.table(name), Steps(), LEVELS[level]
 
     def act(client: Client, chance: random.Random) -> None:

@@ -1,7 +1,7 @@
-"""A counter beats at the read-write door; the read-only door shows it, and refuses every write.
+"""A counter beats at the read-write endpoint; the read-only endpoint shows it, and refuses every write.
 
 A beat takes the greater of what is there and its own number, so that one that takes effect late, after the client had
-given it up, cannot turn the counter back: a read that goes back is then the door's doing.
+given it up, cannot turn the counter back: a read that goes back is then the endpoint's doing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def made(name: str, bound: float | None) -> Job:
 
     return Job(
         name,
-        Workload("read_lane", {"bound": bound, "slack": SLACK}),
+        Workload("read_only", {"bound": bound, "slack": SLACK}),
         (f"CREATE TABLE {table} (number bigint NOT NULL)", f"INSERT INTO {table} VALUES (0)"),
         (
             Role(job.RW, act, BEAT_PACE),

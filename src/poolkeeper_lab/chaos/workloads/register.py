@@ -1,4 +1,4 @@
-"""Single statements that read, write, and compare and set variables at the read-write door.
+"""Single statements that read, write, and compare and set variables at the read-write endpoint.
 
 A key takes about OPERATIONS operations and is retired then: what is left open by a fault stays possible for ever, and a
 search over few operations stays short. They are counted and not timed, so that a pause meets keys that go on after it.

@@ -1,4 +1,4 @@
-"""A client of one door: it asks one thing at a time, and writes down what it asks and what it is told.
+"""A client of one endpoint: it asks one thing at a time, and writes down what it asks and what it is told.
 
 Invariant: an operation is in the history before anything of it is sent, the connection included, and no step of it
 outlives its deadline. After whatever leaves doubt the connection is given up, and the next operation is of a new
@@ -15,7 +15,7 @@ from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.drill import link
 from poolkeeper_lab.drill.link import Answer
 
-CONNECT_SECONDS = 4.0  # a door may hold a new session while there is no server for it
+CONNECT_SECONDS = 4.0  # an endpoint may hold a new session while there is no server for it
 STATEMENT_SECONDS = 3.0  # then the connection is given up; what was sent may take effect later
 DECLINED = "declined"  # the client itself rolled back
 _ABORTS = ("40001", "40P01")  # the transaction lost against another one; the session is as good as before
@@ -35,12 +35,18 @@ def anything(_: Answer) -> bool:
 
 
 class Client:
-    """One client. `refuses_writes`: a door at which 25006 is the answer that is expected, so no reason to leave."""
+    """One client. `refuses_writes`: an endpoint at which 25006 is the answer that is expected, so no reason to leave."""
 
     def __init__(
-        self, recorder: Recorder, process: int, workload: str, door: str, dsn: Dsn, refuses_writes: bool = False
+        self, recorder: Recorder, process: int, workload: str, endpoint: str, dsn: Dsn, refuses_writes: bool = False
     ) -> None:
-        self._recorder, self._process, self._workload, self._door, self._dsn = recorder, process, workload, door, dsn
+        self._recorder, self._process, self._workload, self._endpoint, self._dsn = (
+            recorder,
+            process,
+            workload,
+            endpoint,
+            dsn,
+        )
         self._stays = (*_ABORTS, _READ_ONLY) if refuses_writes else _ABORTS
         self._session = 0
         self._link: link.Link | None = None
@@ -103,7 +109,7 @@ class Client:
         self._drop()
 
     def _invoke(self, f: str, value: Any) -> int:
-        return self._recorder.invoke(self._process, self._workload, self._door, f, value, session=self._session)
+        return self._recorder.invoke(self._process, self._workload, self._endpoint, f, value, session=self._session)
 
     def _connected(self) -> link.Link:
         if self._link is None:

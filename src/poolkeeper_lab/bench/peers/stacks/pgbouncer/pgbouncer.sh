@@ -13,7 +13,7 @@ listen_port = 6432
 auth_type = scram-sha-256
 auth_file = /run/pgbouncer/userlist.txt
 pool_mode = $POOL_MODE
-; as many server connections as a lane of the cluster has sessions, and room for every client of the bench
+; as many server connections as an endpoint of the cluster has sessions, and room for every client of the bench
 default_pool_size = $POOL_SIZE
 max_client_conn = 3000
 INI
