@@ -35,21 +35,21 @@ ARTIFACTS = ROOT / "artifacts" / "e2e"
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterUnderTest:
     """A cluster under test, driven as a user would: by the command line and by Docker."""
 
     folder: Path
 
     @property
-    def place(self) -> Place:
+    def handle(self) -> Place:
         """The declared cluster and where its things are."""
         text = (self.folder / "cluster.toml").read_text()
         return Place(source.load(text), state.State(self.folder / ".poolkeeper"))
 
     @property
-    def access(self) -> handle.Access:
-        """Its endpoints and passwords."""
-        return self.place.access()
+    def opened(self) -> handle.Access:
+        """The same, with its passwords."""
+        return self.handle.with_passwords()
 
     def argv(self, *words: str) -> list[str]:
         """A poolkeeper command line about this cluster."""
@@ -98,15 +98,15 @@ class Cluster:
 
     def container(self, service: str) -> str:
         """A service's container."""
-        return self.place.container_of(service)
+        return self.handle.container_of(service)
 
     def secret(self, name: str) -> str:
         """A generated password."""
-        return self.access.passwords[name]
+        return self.opened.passwords[name]
 
     def dsn(self, endpoint: str, role: str = "app", dbname: str | None = None) -> str:
         """A connection string: endpoint is rw, ro, pool, node1, …; role is a key of [roles]."""
-        spec = self.place.spec
+        spec = self.handle.spec
         port, user = client_files.endpoints(spec)[endpoint], getattr(spec.roles, role)
         database = dbname or (spec.roles.app_database if role == "app" else "postgres")
         host, password = client_files.client_host(spec), self.secret(role)
@@ -114,11 +114,11 @@ class Cluster:
 
     def target(self) -> Target:
         """What the validation suite runs against."""
-        return test.own_target(self.access)
+        return test.own_target(self.opened)
 
     def assess(self) -> Assessment:
         """Look once, and judge."""
-        return health.assess(self.place.spec, asyncio.run(snapshot.snapshot(self.access)))
+        return health.assess(self.handle.spec, asyncio.run(snapshot.snapshot(self.opened)))
 
     def primary(self) -> str:
         """The primary's name."""
@@ -157,20 +157,20 @@ class Cluster:
         for command in (("status", "--json"), ("ps", "--json"), ("logs",)):
             done = self.run(*command)
             (folder / f"{command[0]}.txt").write_text(done.stdout + done.stderr)
-        if self.place.folder.rendered.exists():
-            shutil.copytree(self.place.folder.rendered, folder / "rendered")
+        if self.handle.folder.rendered.exists():
+            shutil.copytree(self.handle.folder.rendered, folder / "rendered")
         return folder
 
 
-def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> Cluster:
+def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> ClusterUnderTest:
     """A folder with the project's own cluster.toml, edited."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "cluster.toml").write_text(edit((ROOT / "cluster.toml").read_text()))
-    return Cluster(path)
+    return ClusterUnderTest(path)
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
     """The running cluster that the tests of a session share; each test leaves it healthy."""
     made = make_folder(tmp_path_factory.mktemp("cluster"))
     running = made.docker("ps", "-a", "--filter", "label=poolkeeper.cluster=poolkeeper", "--format", "{{.Names}}")
@@ -189,7 +189,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     used = getattr(item, "funcargs", {}).get("cluster")
-    if report.when == "call" and report.failed and isinstance(used, Cluster):
+    if report.when == "call" and report.failed and isinstance(used, ClusterUnderTest):
         kept = used.keep_evidence(item.name)
         report.sections.append(("evidence", f"logs, status and rendered files are in {kept.relative_to(ROOT)}"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clusters import Cluster, interrupt, load_json
+from tests.clusters import ClusterUnderTest, interrupt, load_json
 
 from poolkeeper.model.assessment import Level
 from poolkeeper_lab.chaos.history import jsonl
@@ -35,7 +35,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_five_seeded_minutes_hold_every_promise(cluster: Cluster, tmp_path: Path) -> None:
+def test_five_seeded_minutes_hold_every_promise(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     done = cluster.run(*words(tmp_path, "5", *SUBSET), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     told = report(tmp_path)
@@ -50,7 +50,7 @@ def test_five_seeded_minutes_hold_every_promise(cluster: Cluster, tmp_path: Path
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_interrupted_run_heals_and_judges_what_it_has(cluster: Cluster, tmp_path: Path) -> None:
+def test_interrupted_run_heals_and_judges_what_it_has(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     child = cluster.spawn(*words(tmp_path, "1", "freeze_node"))
     cluster.wait_paused(child)
     assert interrupt(child, 240) in (0, 3)  # the one fault that was planned had begun, and is healed
@@ -63,7 +63,7 @@ def test_interrupted_run_heals_and_judges_what_it_has(cluster: Cluster, tmp_path
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_a_planted_bug_is_caught_and_the_cluster_is_clean_of_it(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_planted_bug_is_caught_and_the_cluster_is_clean_of_it(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     done = cluster.run("chaos", "self-test", "--bug", "election_by_keeper", "--reports", str(tmp_path), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     (bug,) = load_json((tmp_path / "self-test.json").read_text())["bugs"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clusters import Cluster, interrupt, load_json
+from tests.clusters import ClusterUnderTest, interrupt, load_json
 
 from poolkeeper.model.assessment import Level
 from poolkeeper_lab.drill import drill_faults
@@ -26,7 +26,7 @@ NEEDS_ROOT = ("drop_packets_to",)  # the packet filter
 TOGETHER = tuple(name for name in drill_faults.NAMES if name not in ELSEWHERE and name not in NEEDS_ROOT)
 
 
-def drill(cluster: Cluster, folder: Path, *words: str) -> dict[str, Any]:
+def drill(cluster: ClusterUnderTest, folder: Path, *words: str) -> dict[str, Any]:
     """Run a drill; its report. Fails where a round did not run or heal, or a write was lost or doubled."""
     done = cluster.run("drill", *words, "--json", "--reports", str(folder), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr}"
@@ -35,7 +35,7 @@ def drill(cluster: Cluster, folder: Path, *words: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("names", [TOGETHER, NEEDS_ROOT], ids=" ".join)
-def test_faults_lose_nothing_and_heal(cluster: Cluster, tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_faults_lose_nothing_and_heal(cluster: ClusterUnderTest, tmp_path: Path, names: tuple[str, ...]) -> None:
     if names == NEEDS_ROOT and os.geteuid() != 0:
         pytest.skip("the packet filter needs root")
     faults = drill(cluster, tmp_path, *names, "--rounds", "1", "--seed", "1")["faults"]
@@ -54,15 +54,15 @@ def test_faults_lose_nothing_and_heal(cluster: Cluster, tmp_path: Path, names: t
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_baseline_runs_with_the_keeper_off_and_starts_it_again(cluster: Cluster, tmp_path: Path) -> None:
+def test_baseline_runs_with_the_keeper_off_and_starts_it_again(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     (fault,) = drill(cluster, tmp_path, "kill_etcd_leader", "--rounds", "1", "--baseline")["faults"]
     assert sorted(made["keeper"] for made in fault["rounds"]) == [False, True]
-    keeper = cluster.container(cluster.place.spec.keeper.service)
+    keeper = cluster.container(cluster.handle.spec.keeper.service)
     assert cluster.docker("inspect", "--format", "{{.State.Status}}", keeper) == "running"
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_interrupted_drill_heals_what_it_broke(cluster: Cluster, tmp_path: Path) -> None:
+def test_interrupted_drill_heals_what_it_broke(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     child = cluster.spawn("drill", "freeze_node", "--rounds", "1", "--reports", str(tmp_path))
     cluster.wait_paused(child)
     assert interrupt(child) == 130

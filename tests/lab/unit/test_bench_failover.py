@@ -20,7 +20,7 @@ from poolkeeper_lab.bench.measure import meter
 from poolkeeper_lab.bench.parts import failover
 from poolkeeper_lab.bench.parts.failover import Failover
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, remarks, trial
-from poolkeeper_lab.bench.peers.contenders import Cluster, Node
+from poolkeeper_lab.bench.peers.contenders import TrialCluster, Node
 from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
 from poolkeeper_lab.bench.peers.remarks import Record
 from poolkeeper_lab.bench.peers.trial import Trial
@@ -32,7 +32,7 @@ WHOLE = {"node1": Node("primary", 1), "node2": Node("standby")}
 ADDRESSES = {"node1": "10.0.0.1", "node2": "10.0.0.2"}
 
 
-class Fake(Cluster):
+class Fake(TrialCluster):
     """A cluster in memory: its writers write what it takes, and a fault is what the test makes of it."""
 
     title, label, nodes = "Fake", "fake", ADDRESSES
@@ -217,7 +217,7 @@ def part_of(gaps: dict[str, list[Trial]], options: Options, beside: bool = False
     """The part after its rounds: title → its trials, one a round; and the order in which they were taken."""
     order: list[str] = []
 
-    def play(cluster: Cluster, fault: str, phase: float, _: object) -> Trial:
+    def play(cluster: TrialCluster, fault: str, phase: float, _: object) -> Trial:
         assert 0 <= phase <= failover.PHASE_SECONDS
         order.append(f"{cluster.title} {fault}")
         return gaps[cluster.title].pop(0)
@@ -315,7 +315,7 @@ def test_a_peer_that_is_quicker_is_told_so(ours: list[float], theirs: list[float
 
 
 def test_a_contender_that_fails_is_told_and_the_others_go_on() -> None:
-    def play(cluster: Cluster, *_: object) -> Trial:
+    def play(cluster: TrialCluster, *_: object) -> Trial:
         if cluster.title == FASTEST:
             raise errors.DeadlinePassed("it was not whole")
         return made(1)

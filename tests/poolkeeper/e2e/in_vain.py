@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 
@@ -73,7 +73,7 @@ class InVain(threading.Thread):
 
 
 @contextmanager
-def clients(cluster: Cluster, count: int = 6) -> Iterator[list[InVain]]:
+def clients(cluster: ClusterUnderTest, count: int = 6) -> Iterator[list[InVain]]:
     """So many of them, each with a session; at the end none has written anything."""
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
         session.execute("DROP TABLE IF EXISTS in_vain")

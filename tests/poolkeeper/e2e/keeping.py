@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e.hammer import wait_for
 
 from poolkeeper.core import errors
@@ -30,9 +30,9 @@ def read_journal(text: str) -> list[Event]:
 class Journal:
     """What the keeper's container has said since now; to be killed loses it nothing of that."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterUnderTest) -> None:
         self._cluster = cluster
-        self._container = cluster.container(cluster.place.spec.keeper.service)
+        self._container = cluster.container(cluster.handle.spec.keeper.service)
         self._before = len(self._all())
 
     def _all(self) -> list[Event]:
@@ -52,7 +52,7 @@ class Journal:
         return self.find(event="done", what=Verb.RELEASE.value)
 
 
-def pool_view(cluster: Cluster) -> dict[str, pcp.PcpNode]:
+def pool_view(cluster: ClusterUnderTest) -> dict[str, pcp.PcpNode]:
     """The balanced endpoint's backends as its Pgpool-II has them; none while it does not answer."""
 
     async def look(session: pcp.Session) -> dict[str, pcp.PcpNode]:
@@ -64,9 +64,9 @@ def pool_view(cluster: Cluster) -> dict[str, pcp.PcpNode]:
         return {}
 
 
-def tell_pool(cluster: Cluster, node: str, *, promote: bool) -> None:
+def tell_pool(cluster: ClusterUnderTest, node: str, *, promote: bool) -> None:
     """`pcp_promote_node`, or `pcp_detach_node`, of a node."""
-    index = [each.name for each in cluster.place.spec.nodes].index(node)
+    index = [each.name for each in cluster.handle.spec.nodes].index(node)
 
     async def tell(session: pcp.Session) -> None:
         await (session.promote(index) if promote else session.detach(index))
@@ -74,8 +74,8 @@ def tell_pool(cluster: Cluster, node: str, *, promote: bool) -> None:
     _with_pool(cluster, tell)
 
 
-def _with_pool(cluster: Cluster, act: Callable[[pcp.Session], Awaitable[T]]) -> T:
-    spec = cluster.place.spec
+def _with_pool(cluster: ClusterUnderTest, act: Callable[[pcp.Session], Awaitable[T]]) -> T:
+    spec = cluster.handle.spec
 
     async def converse() -> T:
         address, password = str(spec.endpoints.balanced.address), cluster.secret("pcp")
@@ -88,13 +88,13 @@ def _with_pool(cluster: Cluster, act: Callable[[pcp.Session], Awaitable[T]]) -> 
     return asyncio.run(converse())
 
 
-def pool_primary(cluster: Cluster) -> str:
+def pool_primary(cluster: ClusterUnderTest) -> str:
     """The one backend that Pgpool-II has as primary, and up; "" without one."""
     found = [n.hostname for n in pool_view(cluster).values() if n.role == "primary" and n.status in ("up", "waiting")]
     return found[0] if len(found) == 1 else ""
 
 
-def read_key(cluster: Cluster, key: str) -> str | None:
+def read_key(cluster: ClusterUnderTest, key: str) -> str | None:
     """A key of etcd."""
 
     async def read(store: etcd_kv.Store) -> str | None:
@@ -103,7 +103,7 @@ def read_key(cluster: Cluster, key: str) -> str | None:
     return _with_store(cluster, read)
 
 
-def put_key(cluster: Cluster, key: str, value: str) -> None:
+def put_key(cluster: ClusterUnderTest, key: str, value: str) -> None:
     """Write a key of etcd, as anybody could."""
 
     async def put(store: etcd_kv.Store) -> int:
@@ -112,9 +112,9 @@ def put_key(cluster: Cluster, key: str, value: str) -> None:
     _with_store(cluster, put)
 
 
-def _with_store(cluster: Cluster, act: Callable[[etcd_kv.Store], Awaitable[T]]) -> T:
+def _with_store(cluster: ClusterUnderTest, act: Callable[[etcd_kv.Store], Awaitable[T]]) -> T:
     async def converse() -> T:
-        store = etcd_kv.Store([str(member.address) for member in cluster.place.spec.etcd.members], SECONDS)
+        store = etcd_kv.Store([str(member.address) for member in cluster.handle.spec.etcd.members], SECONDS)
         try:
             return await act(store)
         finally:
@@ -123,18 +123,18 @@ def _with_store(cluster: Cluster, act: Callable[[etcd_kv.Store], Awaitable[T]]) 
     return asyncio.run(converse())
 
 
-def lease_owner(cluster: Cluster) -> str | None:
+def lease_owner(cluster: ClusterUnderTest) -> str | None:
     """Who holds the lease; None where nobody does, or etcd does not say."""
     try:
-        return read_key(cluster, cluster_store.leader_key(cluster.place.spec.name))
+        return read_key(cluster, cluster_store.leader_key(cluster.handle.spec.name))
     except errors.Unreachable:
         return None
 
 
 @contextmanager
-def foreign_record(cluster: Cluster, node: str, **changes: str) -> Iterator[None]:
+def foreign_record(cluster: ClusterUnderTest, node: str, **changes: str) -> Iterator[None]:
     """The node's record says otherwise for the length of the block; a node that starts meanwhile writes its own."""
-    key = cluster_store.record_key(cluster.place.spec.name, node)
+    key = cluster_store.record_key(cluster.handle.spec.name, node)
     true = read_key(cluster, key)
     assert true is not None
     planted = json.dumps({**json.loads(true), **changes})
@@ -147,7 +147,7 @@ def foreign_record(cluster: Cluster, node: str, **changes: str) -> Iterator[None
 
 
 @contextmanager
-def edited(cluster: Cluster, **settings: str) -> Iterator[None]:
+def edited(cluster: ClusterUnderTest, **settings: str) -> Iterator[None]:
     """The keeper with other settings (TOML), applied by `up`; and back."""
     file = cluster.folder / "cluster.toml"
     before = text = file.read_text()
@@ -165,7 +165,7 @@ def edited(cluster: Cluster, **settings: str) -> Iterator[None]:
 
 
 @contextmanager
-def killed(cluster: Cluster, *services: str) -> Iterator[None]:
+def killed(cluster: ClusterUnderTest, *services: str) -> Iterator[None]:
     """`docker kill` of these; at the end they are started again, and all is healthy."""
     for service in services:
         cluster.docker("kill", cluster.container(service))
@@ -177,20 +177,20 @@ def killed(cluster: Cluster, *services: str) -> Iterator[None]:
         cluster.wait_healthy()
 
 
-def heal(cluster: Cluster) -> None:
+def heal(cluster: ClusterUnderTest) -> None:
     """Whatever a test did, the next one finds a healthy cluster."""
     if cluster.assess().level is not Level.HEALTHY:
         cluster.ok("up")
 
 
-def inner_dsn(cluster: Cluster) -> str:
+def inner_dsn(cluster: ClusterUnderTest) -> str:
     """Straight to HAProxy's inner port of the read-only endpoint, where every session is a new one."""
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     where = f"host={spec.haproxy.address} port={spec.haproxy.standby_port}"
     return f"{where} user={spec.roles.app} password={cluster.secret('app')} dbname={spec.roles.app_database}"
 
 
-def new_primary(cluster: Cluster, former: str, seconds: float = 15) -> str:
+def new_primary(cluster: ClusterUnderTest, former: str, seconds: float = 15) -> str:
     """Wait until another node holds the lease; its name."""
     wait_for(lambda: lease_owner(cluster) not in (None, former), f"a primary after {former}", seconds)
     return str(lease_owner(cluster))

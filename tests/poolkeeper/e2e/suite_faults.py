@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import Outcome, Suite, Verdict
@@ -47,25 +47,25 @@ def expect_each(found: Found, outcome: Outcome, checks: list[str]) -> None:
         assert found[check].outcome is outcome, f"{check}: {found[check].outcome}: {found[check].summary}"
 
 
-def sql(cluster: Cluster, node: str, statement: str, dbname: str = "app") -> list[postgres.Row]:
+def sql(cluster: ClusterUnderTest, node: str, statement: str, dbname: str = "app") -> list[postgres.Row]:
     """One statement as superuser, straight on a node."""
-    return asyncio.run(postgres.query(cluster.access.node(node, "superuser", dbname), statement, 10))
+    return asyncio.run(postgres.query(cluster.opened.node(node, "superuser", dbname), statement, 10))
 
 
-def left_behind(cluster: Cluster) -> list[str]:
+def left_behind(cluster: ClusterUnderTest) -> list[str]:
     """The suite's schemas on the primary."""
     statement = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'poolkeeper_check_')"
     return [row[0] for row in sql(cluster, cluster.primary(), statement)]
 
 
-def standbys_of(cluster: Cluster) -> list[str]:
+def standbys_of(cluster: ClusterUnderTest) -> list[str]:
     """The standbys' names."""
     primary = cluster.primary()
     return [name for name in cluster.target().names if name != primary]
 
 
 @contextmanager
-def container_fault(cluster: Cluster, do: str, undo: str, *services: str) -> Iterator[None]:
+def container_fault(cluster: ClusterUnderTest, do: str, undo: str, *services: str) -> Iterator[None]:
     """`docker DO` these services, and UNDO it whatever happens."""
     containers = [cluster.container(service) for service in services]
     options = ["--time", "5"] if do == "stop" else []
@@ -76,13 +76,13 @@ def container_fault(cluster: Cluster, do: str, undo: str, *services: str) -> Ite
         cluster.docker(undo, *containers)
 
 
-def keeper_stopped(cluster: Cluster) -> AbstractContextManager[None]:
+def keeper_stopped(cluster: ClusterUnderTest) -> AbstractContextManager[None]:
     """Nobody mends: what is planted in Pgpool-II's view or HAProxy's routes would last a second otherwise."""
-    return container_fault(cluster, "stop", "start", cluster.access.spec.keeper.service)
+    return container_fault(cluster, "stop", "start", cluster.opened.spec.keeper.service)
 
 
 @contextmanager
-def process_frozen(cluster: Cluster, kind: str, nodes: list[str]) -> Iterator[None]:
+def process_frozen(cluster: ClusterUnderTest, kind: str, nodes: list[str]) -> Iterator[None]:
     """Freeze (SIGSTOP) a process of PostgreSQL on these nodes, by its backend_type.
 
     "startup": WAL is received and acknowledged, but not replayed (Patroni would soon resume a mere
@@ -99,9 +99,9 @@ def process_frozen(cluster: Cluster, kind: str, nodes: list[str]) -> Iterator[No
             cluster.docker("exec", cluster.container(node), "kill", "-CONT", pid)
 
 
-def detach(cluster: Cluster, index: int) -> None:
+def detach(cluster: ClusterUnderTest, index: int) -> None:
     """Take a backend out of the balancing Pgpool-II by its control port; the password stays in the container."""
-    spec = cluster.access.spec
+    spec = cluster.opened.spec
     user, port = spec.roles.pcp, spec.pgpool.pcp_port
     script = (
         f"umask 077; printf '*:*:{user}:%s\\n' \"$(cat /run/secrets/pcp)\" > /tmp/pcppass; "
@@ -111,7 +111,7 @@ def detach(cluster: Cluster, index: int) -> None:
     cluster.docker("exec", cluster.container(spec.endpoints.balanced.service), "sh", "-c", script)
 
 
-def wait_until(cluster: Cluster, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
+def wait_until(cluster: ClusterUnderTest, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
     """Run these groups again until they say what is wanted; the last run."""
     deadline = time.monotonic() + seconds
     while True:

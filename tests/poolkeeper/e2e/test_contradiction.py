@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 
@@ -25,12 +25,12 @@ SIGN = "kind does not match between main(0) slot[0]"
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
     keeping.heal(cluster)
 
 
-def answer(cluster: Cluster) -> str:
+def answer(cluster: ClusterUnderTest) -> str:
     """Of one new session through 9999: "" if it is let in, else why not."""
     try:
         with psycopg.connect(cluster.dsn("balanced"), connect_timeout=15) as session:
@@ -62,10 +62,10 @@ def open_files(pid: int) -> set[str]:
     return found
 
 
-def contradict(cluster: Cluster, node: str) -> None:
+def contradict(cluster: ClusterUnderTest, node: str) -> None:
     """A child of the balanced endpoint is still connecting to this node while it is detached, and gets through then."""
-    ground, service = Ground(cluster.place), cluster.place.spec.endpoints.balanced.service
-    address = str(cluster.place.spec.addresses()[node])
+    ground, service = Ground(cluster.handle), cluster.handle.spec.endpoints.balanced.service
+    address = str(cluster.handle.spec.addresses()[node])
     cut = DropPackets(ground, service, [address])
     cut.aim()
     late = threading.Thread(target=answer, args=(cluster,))
@@ -80,9 +80,9 @@ def contradict(cluster: Cluster, node: str) -> None:
         late.join(30)
 
 
-def test_an_endpoint_that_contradicts_itself_lets_in_again(cluster: Cluster) -> None:
+def test_an_endpoint_that_contradicts_itself_lets_in_again(cluster: ClusterUnderTest) -> None:
     """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:
         cluster.ok("switchover")

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.pq import ExecStatus
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import in_vain, keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.suite_faults import FAIL, PASS, expect, run
@@ -39,26 +39,26 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
     keeping.heal(cluster)
 
 
-def connect(cluster: Cluster, endpoint: str, timeout: int = 20) -> Connection:
+def connect(cluster: ClusterUnderTest, endpoint: str, timeout: int = 20) -> Connection:
     """A session of an endpoint, each statement by itself."""
     return psycopg.connect(f"{cluster.dsn(endpoint)} connect_timeout={timeout}", autocommit=True)
 
 
-def tell_endpoint(cluster: Cluster, command: str) -> str:
+def tell_endpoint(cluster: ClusterUnderTest, command: str) -> str:
     """A command of HAProxy's runtime API; its answer."""
-    endpoint = cluster.place.spec.haproxy
+    endpoint = cluster.handle.spec.haproxy
     (said,) = asyncio.run(
         haproxy_runtime.send(str(endpoint.address), endpoint.runtime_port, (command,), keeping.SECONDS)
     )
     return said
 
 
-def limit(cluster: Cluster, endpoint: str) -> int:
+def limit(cluster: ClusterUnderTest, endpoint: str) -> int:
     """How many sessions HAProxy gives an endpoint at once."""
     rows = csv.DictReader(io.StringIO(tell_endpoint(cluster, f"show stat {endpoint} 1 -1").removeprefix("# ")))
     return int(next(rows)["slim"])
@@ -84,7 +84,7 @@ class Ending(threading.Thread):
 
 
 @contextlib.contextmanager
-def declared(cluster: Cluster, *edits: tuple[str, str]) -> Iterator[None]:
+def declared(cluster: ClusterUnderTest, *edits: tuple[str, str]) -> Iterator[None]:
     """The cluster with cluster.toml edited (pattern, replacement), applied by `up`; and back."""
     file = cluster.folder / "cluster.toml"
     before = text = file.read_text()
@@ -100,7 +100,7 @@ def declared(cluster: Cluster, *edits: tuple[str, str]) -> Iterator[None]:
         cluster.ok("up")
 
 
-def test_prepared_statements(cluster: Cluster) -> None:
+def test_prepared_statements(cluster: ClusterUnderTest) -> None:
     """The server has them, under one name each, across transactions; and what crashes a Pgpool-II's child works."""
     with connect(cluster, WRITES) as session:
         session.prepare_threshold = 0
@@ -132,9 +132,9 @@ def copied_rows(session: Connection, table: str) -> int:
     return rows
 
 
-def test_no_pgpool_stands_between(cluster: Cluster) -> None:
+def test_no_pgpool_stands_between(cluster: ClusterUnderTest) -> None:
     """The endpoints work with every Pgpool-II stopped, and a session is a server process of its own."""
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     services = [cluster.container(service) for service in spec.endpoint_by_service()]
     cluster.docker("stop", "--time", "5", *services)
     try:
@@ -147,7 +147,7 @@ def test_no_pgpool_stands_between(cluster: Cluster) -> None:
         cluster.wait_healthy()
 
 
-def test_reads_are_spread_and_never_the_primary_s(cluster: Cluster) -> None:
+def test_reads_are_spread_and_never_the_primary_s(cluster: ClusterUnderTest) -> None:
     """HAProxy gives each to the standby with the fewest, Pgpool-II's counted; each refuses every write."""
     wanted = {address(cluster, name) for name in standbys(cluster)}
     with contextlib.ExitStack() as stack:
@@ -162,7 +162,7 @@ def test_reads_are_spread_and_never_the_primary_s(cluster: Cluster) -> None:
         assert set(found) == wanted
 
 
-def vain_clients(cluster: Cluster, count: int) -> list[in_vain.InVain]:
+def vain_clients(cluster: ClusterUnderTest, count: int) -> list[in_vain.InVain]:
     """Clients of 5201 that do what they can to write, each with a session."""
     clients = [in_vain.InVain(cluster.dsn(READS)) for _ in range(count)]
     for client in clients:
@@ -171,7 +171,7 @@ def vain_clients(cluster: Cluster, count: int) -> list[in_vain.InVain]:
     return clients
 
 
-def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluster: Cluster) -> None:
+def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
     """To the very node that sessions read from."""
     with connect(cluster, "rw") as session:
         session.execute("DROP TABLE IF EXISTS in_vain")
@@ -192,7 +192,7 @@ def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluste
         session.execute("DROP TABLE in_vain")
 
 
-def test_a_switchover_ends_every_session_of_the_former_primary(cluster: Cluster) -> None:
+def test_a_switchover_ends_every_session_of_the_former_primary(cluster: ClusterUnderTest) -> None:
     """Idle ones too; a new session during it waits and reaches the next primary, and none is refused."""
     former = address(cluster, cluster.primary())
     with contextlib.ExitStack() as stack:
@@ -215,7 +215,7 @@ def test_a_switchover_ends_every_session_of_the_former_primary(cluster: Cluster)
     assert moved == sorted(moved, key=lambda node: node == now), "a session reached the former primary again"
 
 
-def ask(cluster: Cluster) -> list[tuple[str, float]]:
+def ask(cluster: ClusterUnderTest) -> list[tuple[str, float]]:
     """Who answers a new session, and when; nobody, where a session that was given ends with its primary."""
     with connect(cluster, WRITES) as session:
         try:
@@ -225,7 +225,7 @@ def ask(cluster: Cluster) -> list[tuple[str, float]]:
 
 
 @pytest.mark.timeout(180)
-def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: Cluster) -> None:
+def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: ClusterUnderTest) -> None:
     """It answers nobody, so only HAProxy can end them; it is told at once when the next primary accepts writes."""
     former = cluster.primary()
     with contextlib.ExitStack() as stack:
@@ -246,9 +246,9 @@ def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: Cluster) -> Non
             cluster.wait_healthy()
 
 
-def writes_elsewhere(cluster: Cluster, former: str) -> bool:
+def writes_elsewhere(cluster: ClusterUnderTest, former: str) -> bool:
     """Does a node other than the former primary accept writes, by its own word?"""
-    others = (f"node{i}" for i, node in enumerate(cluster.place.spec.nodes, start=1) if node.name != former)
+    others = (f"node{i}" for i, node in enumerate(cluster.handle.spec.nodes, start=1) if node.name != former)
     for endpoint in others:
         with contextlib.suppress(psycopg.Error), connect(cluster, endpoint, 2) as session:
             if session.execute("SELECT pg_is_in_recovery()").fetchall() == [(False,)]:
@@ -256,7 +256,7 @@ def writes_elsewhere(cluster: Cluster, former: str) -> bool:
     return False
 
 
-def test_a_new_session_waits_for_the_next_primary(cluster: Cluster) -> None:
+def test_a_new_session_waits_for_the_next_primary(cluster: ClusterUnderTest) -> None:
     """Asked for in the moment of the primary's death, it is late and not refused."""
     former = cluster.primary()
     with keeping.killed(cluster, former), connect(cluster, WRITES) as session:
@@ -264,14 +264,14 @@ def test_a_new_session_waits_for_the_next_primary(cluster: Cluster) -> None:
         assert node_of(session) != address(cluster, former)
 
 
-def test_without_a_standby_reads_are_refused(cluster: Cluster) -> None:
+def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
     """As at 5101: never the primary, where that is not declared."""
     with keeping.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn(READS), 1) == {"": 1}, "a refusal")
         assert readers(cluster.dsn(READS), 2) == {"": 2}
 
 
-def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluster: Cluster) -> None:
+def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluster: ClusterUnderTest) -> None:
     """And are ended when a standby is back; a write is refused there too."""
     primary = address(cluster, cluster.primary())
     policy = {"read_fallback": '"primary"', "max_read_staleness_seconds": str(BOUND)}
@@ -288,9 +288,9 @@ def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluste
         wait_for(lambda: not readers(cluster.dsn(READS))[primary], "readers on standbys alone")
 
 
-def is_answered(cluster: Cluster, endpoint: str, seconds: float) -> bool:
+def is_answered(cluster: ClusterUnderTest, endpoint: str, seconds: float) -> bool:
     """Does the server say a word to a new client? A bare socket, for psycopg keeps that of an attempt it gave up."""
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     with socket.create_connection(
         (client_files.client_host(spec), client_files.endpoints(spec)[endpoint]), seconds
     ) as client:
@@ -298,7 +298,7 @@ def is_answered(cluster: Cluster, endpoint: str, seconds: float) -> bool:
         return bool(select.select([client], [], [], seconds)[0])
 
 
-def test_a_full_endpoint_lets_the_next_client_wait(cluster: Cluster) -> None:
+def test_a_full_endpoint_lets_the_next_client_wait(cluster: ClusterUnderTest) -> None:
     """It is served when one ends; other endpoints are not full with it."""
     with declared(cluster, (r"(\[endpoints\.direct_rw\]\nport = \d+\nmax_sessions = )0", r"\g<1>2")):
         wait_for(lambda: limit(cluster, WRITES) == 2, "HAProxy's new worker")
@@ -315,26 +315,26 @@ def test_a_full_endpoint_lets_the_next_client_wait(cluster: Cluster) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_off_and_on_again(cluster: Cluster) -> None:
+def test_off_and_on_again(cluster: ClusterUnderTest) -> None:
     """Without a port there is no endpoint; a file that does not speak of the endpoints gets them by `up`, HAProxy made anew."""
-    spec, haproxy = cluster.place.spec, cluster.container(cluster.place.spec.haproxy.service)
+    spec, haproxy = cluster.handle.spec, cluster.container(cluster.handle.spec.haproxy.service)
     ports = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
     assert set(ports) == {WRITES, READS}
     before = {name: found.identity for name, found in compose.containers(spec.name).items()}
     with declared(cluster, *((rf"^port = {port}$", "port = 0") for port in ports.values())):
-        assert cluster.place.spec.direct_endpoints() == {}
+        assert cluster.handle.spec.direct_endpoints() == {}
         published = cluster.docker("port", haproxy)
         assert not any(f":{port}" in published for port in ports.values())
         assert cluster.run("test", "--only", "18").returncode != 0
         with declared(cluster, (r"^\[endpoints\.direct_rw\].*?(?=^# ── HAProxy)", "")):
-            assert {key: endpoint.port for key, endpoint in cluster.place.spec.direct_endpoints().items()} == ports
+            assert {key: endpoint.port for key, endpoint in cluster.handle.spec.direct_endpoints().items()} == ports
             connect(cluster, WRITES).close()
             connect(cluster, READS).close()
     after = {name: found.identity for name, found in compose.containers(spec.name).items()}
     assert {name for name in after if after[name] != before[name]} == {spec.haproxy.service}
 
 
-def test_a_user_needs_nothing_more(cluster: Cluster) -> None:
+def test_a_user_needs_nothing_more(cluster: ClusterUnderTest) -> None:
     """PostgreSQL itself asks for the password: the right one is let in, another one is not."""
     name, password = "e2e_direct", "a Password-3"
     cluster.ok("user", "add", name, "--database", name, "--password-stdin", stdin=password)
@@ -357,7 +357,7 @@ def can_log_in(where: str, login: dict[str, Any], password: str) -> bool:
     return True
 
 
-def test_the_suite_sees_a_closed_endpoint(cluster: Cluster) -> None:
+def test_the_suite_sees_a_closed_endpoint(cluster: ClusterUnderTest) -> None:
     """Direct Endpoints: one of the endpoints is shut while the primary answers; the other one is judged by itself."""
     expect(run(cluster.target(), 18), direct_endpoints=PASS)
     tell_endpoint(cluster, f"disable frontend {WRITES}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.clusters import Cluster, load_json
+from tests.clusters import ClusterUnderTest, load_json
 from tests.poolkeeper.unit import doctor_sample
 
 from poolkeeper.doctor.rules import all_rules
@@ -29,13 +29,13 @@ OF_THE_PAST = {
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     """Whatever a test did, the next one finds a healthy cluster."""
     yield
     cluster.ok("up")
 
 
-def look(cluster: Cluster) -> tuple[int, list[dict[str, Any]]]:
+def look(cluster: ClusterUnderTest) -> tuple[int, list[dict[str, Any]]]:
     """The exit code and the judgements of one `doctor --json`."""
     done = cluster.run("doctor", "--json")
     document = load_json(done.stdout)
@@ -50,7 +50,7 @@ def of(judgements: list[dict[str, Any]], outcome: str) -> set[tuple[str, str]]:
     return {(j["check"], j["subject"]) for j in judgements if j["outcome"] == outcome}
 
 
-def wait_for_limit(cluster: Cluster, check: str, subject: str) -> dict[str, Any]:
+def wait_for_limit(cluster: ClusterUnderTest, check: str, subject: str) -> dict[str, Any]:
     """Look until that is called a limit; the judgement."""
     deadline = time.monotonic() + SECONDS
     while True:
@@ -64,7 +64,7 @@ def wait_for_limit(cluster: Cluster, check: str, subject: str) -> dict[str, Any]
         assert time.monotonic() < deadline, f"{check} of {subject} is not seen: {sorted(of(judgements, 'fail'))}"
 
 
-def test_it_can_look_at_everything(cluster: Cluster) -> None:
+def test_it_can_look_at_everything(cluster: ClusterUnderTest) -> None:
     """Every check of the judges is there, none is unknown, and nothing limits an idle cluster but its machine."""
     expected = {j.check for j in all_rules.judge(doctor_sample.SPEC, doctor_sample.healthy())}
     code, judgements = look(cluster)
@@ -77,7 +77,7 @@ def test_it_can_look_at_everything(cluster: Cluster) -> None:
     assert f"{len(judgements)} looks" in shown
 
 
-def test_it_sees_who_waits_for_a_lock(cluster: Cluster) -> None:
+def test_it_sees_who_waits_for_a_lock(cluster: ClusterUnderTest) -> None:
     dsn = cluster.dsn("rw")
     with psycopg.connect(dsn, autocommit=True) as setup:
         setup.execute("CREATE TABLE IF NOT EXISTS locked (n int)")
@@ -100,9 +100,9 @@ def _count(dsn: str) -> None:
         session.execute("SELECT count(*) FROM locked")
 
 
-def test_it_sees_a_full_endpoint_and_who_waits_at_its_endpoint(cluster: Cluster) -> None:
+def test_it_sees_a_full_endpoint_and_who_waits_at_its_endpoint(cluster: ClusterUnderTest) -> None:
     """As many sessions as the endpoint lets in; then one more, which waits."""
-    dsn, endpoint = cluster.dsn("rw"), cluster.place.spec.endpoints.rw
+    dsn, endpoint = cluster.dsn("rw"), cluster.handle.spec.endpoints.rw
     with contextlib.ExitStack() as held:
         for _ in range(endpoint.num_init_children - 2):
             held.enter_context(psycopg.connect(dsn, connect_timeout=20))
@@ -114,9 +114,9 @@ def test_it_sees_a_full_endpoint_and_who_waits_at_its_endpoint(cluster: Cluster)
     waiter.join(timeout=60)
 
 
-def test_it_sees_a_full_direct_endpoint(cluster: Cluster) -> None:
+def test_it_sees_a_full_direct_endpoint(cluster: ClusterUnderTest) -> None:
     """As many sessions as its endpoint lets in; who comes then waits in the kernel, and HAProxy's queue is empty."""
-    dsn, sessions = cluster.dsn("direct_rw"), cluster.place.spec.direct_sessions()["direct_rw"]
+    dsn, sessions = cluster.dsn("direct_rw"), cluster.handle.spec.direct_sessions()["direct_rw"]
     with contextlib.ExitStack() as held:
         for _ in range(sessions):
             held.enter_context(psycopg.connect(dsn, connect_timeout=20))
@@ -133,8 +133,8 @@ def _connect(dsn: str) -> None:
         pass
 
 
-def test_it_sees_more_pairs_than_a_process_keeps(cluster: Cluster) -> None:
-    database, most = cluster.place.spec.roles.app_database, cluster.place.spec.endpoints.rw.max_pool
+def test_it_sees_more_pairs_than_a_process_keeps(cluster: ClusterUnderTest) -> None:
+    database, most = cluster.handle.spec.roles.app_database, cluster.handle.spec.endpoints.rw.max_pool
     pairs = [(role, name) for role in ("app", "superuser", "check") for name in (database, "postgres")]
     assert len(pairs) - 1 > most, "this needs more pairs than max_pool, without that of the checks"
     with contextlib.ExitStack() as held:
@@ -145,18 +145,18 @@ def test_it_sees_more_pairs_than_a_process_keeps(cluster: Cluster) -> None:
     assert caught["key"] == "endpoints.rw.max_pool"
 
 
-def test_it_sees_a_table_that_nobody_vacuums(cluster: Cluster) -> None:
+def test_it_sees_a_table_that_nobody_vacuums(cluster: ClusterUnderTest) -> None:
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
         session.execute("CREATE TABLE unvacuumed (n int) WITH (autovacuum_enabled = false)")
     try:
-        caught = wait_for_limit(cluster, "vacuum.disabled_tables", cluster.place.spec.roles.app_database)
+        caught = wait_for_limit(cluster, "vacuum.disabled_tables", cluster.handle.spec.roles.app_database)
         assert "unvacuumed" in caught["says"]
     finally:
         with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
             session.execute("DROP TABLE unvacuumed")
 
 
-def test_it_sees_maintenance_mode(cluster: Cluster) -> None:
+def test_it_sees_maintenance_mode(cluster: ClusterUnderTest) -> None:
     cluster.ok("maintenance", "on")
     try:
         wait_for_limit(cluster, "cluster.maintenance", "cluster")
@@ -164,9 +164,9 @@ def test_it_sees_maintenance_mode(cluster: Cluster) -> None:
         cluster.ok("maintenance", "off")
 
 
-def test_a_standby_that_is_away_is_a_limit_and_its_own_facts_unknown(cluster: Cluster) -> None:
+def test_a_standby_that_is_away_is_a_limit_and_its_own_facts_unknown(cluster: ClusterUnderTest) -> None:
     primary = cluster.primary()
-    away = next(node.name for node in cluster.place.spec.nodes if node.name != primary)
+    away = next(node.name for node in cluster.handle.spec.nodes if node.name != primary)
     cluster.docker("stop", cluster.container(away))
     wait_for_limit(cluster, "replication.quorum", "cluster")
     _, judgements = look(cluster)
@@ -174,7 +174,7 @@ def test_a_standby_that_is_away_is_a_limit_and_its_own_facts_unknown(cluster: Cl
     assert ("postgresql.connections", primary) in of(judgements, "pass")
 
 
-def test_who_is_frozen_is_unknown_within_the_limit(cluster: Cluster) -> None:
+def test_who_is_frozen_is_unknown_within_the_limit(cluster: ClusterUnderTest) -> None:
     frozen = cluster.container("etcd3")
     cluster.docker("pause", frozen)
     try:
@@ -188,14 +188,14 @@ def test_who_is_frozen_is_unknown_within_the_limit(cluster: Cluster) -> None:
     assert (code == 3) == (not of(judgements, "fail"))
 
 
-def test_what_tune_writes_is_what_up_applies(cluster: Cluster) -> None:
+def test_what_tune_writes_is_what_up_applies(cluster: ClusterUnderTest) -> None:
     """Half of the memory of a small machine, so that it fits wherever this runs; then back."""
     path = cluster.folder / "cluster.toml"
     before = path.read_text()
     asked = ("tune", "--cores", "2", "--memory", "6", "--clients", "40", "--pairs", "1")
     try:
         cluster.ok(*asked, "--write")
-        spec = cluster.place.spec
+        spec = cluster.handle.spec
         assert rules.broken_rules(spec) == []
         assert spec.endpoints.rw.num_init_children == 42
         assert spec.direct_sessions() == {"direct_rw": 40, "direct_ro": 10}

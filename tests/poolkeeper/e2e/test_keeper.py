@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.test_operations import Writer, standbys
@@ -21,16 +21,16 @@ CORRECTIONS = {verb.value for verb in (Verb.PROMOTE, Verb.ATTACH, Verb.DETACH, V
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
     keeping.heal(cluster)
 
 
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
-def test_stale_view_of_pgpool_is_mended(cluster: Cluster, wrong: str) -> None:
+def test_stale_view_of_pgpool_is_mended(cluster: ClusterUnderTest, wrong: str) -> None:
     """Planted by PCP while no keeper is there, so that it stays; mended as soon as one is."""
     primary, victim = cluster.primary(), standbys(cluster)[0]
-    keeper = cluster.container(cluster.place.spec.keeper.service)
+    keeper = cluster.container(cluster.handle.spec.keeper.service)
     journal = keeping.Journal(cluster)
     cluster.docker("stop", keeper)
     if wrong == "a false primary":
@@ -46,11 +46,11 @@ def test_stale_view_of_pgpool_is_mended(cluster: Cluster, wrong: str) -> None:
     assert not journal.releases()
 
 
-def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: Cluster) -> None:
+def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest) -> None:
     """It comes back with no memory while roles move, and is given the right view before the old node is back."""
     former = cluster.primary()
     with keeping.killed(cluster, former):
-        cluster.docker("restart", "--time", "0", cluster.container(cluster.place.spec.endpoints.balanced.service))
+        cluster.docker("restart", "--time", "0", cluster.container(cluster.handle.spec.endpoints.balanced.service))
         primary = keeping.new_primary(cluster, former)
         wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
         wait_for(lambda: keeping.pool_view(cluster)[former].status == "down", "the dead node to be down in it", 20)
@@ -58,10 +58,10 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("moment", ["the death", "a correction"])
-def test_keeper_killed_in_the_middle(cluster: Cluster, moment: str) -> None:
+def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> None:
     """With the primary, or between a decision about Pgpool's view and its effect: the next one ends the work."""
-    former, keeper = cluster.primary(), cluster.place.spec.keeper.service
-    ground, journal = Ground(cluster.place), keeping.Journal(cluster)
+    former, keeper = cluster.primary(), cluster.handle.spec.keeper.service
+    ground, journal = Ground(cluster.handle), keeping.Journal(cluster)
     pid = ground.first_process(keeper)
     with Writer(cluster) as writer, keeping.killed(cluster, former):
         if moment == "a correction":
@@ -73,11 +73,11 @@ def test_keeper_killed_in_the_middle(cluster: Cluster, moment: str) -> None:
     assert writer.lost() == set()
 
 
-def test_blind_keeper_does_nothing_and_says_so(cluster: Cluster) -> None:
+def test_blind_keeper_does_nothing_and_says_so(cluster: ClusterUnderTest) -> None:
     """With the majority of etcd frozen, not even a death that it sees makes it act."""
     former = cluster.primary()
     journal = keeping.Journal(cluster)
-    frozen = [cluster.container(member.name) for member in cluster.place.spec.etcd.members[:2]]
+    frozen = [cluster.container(member.name) for member in cluster.handle.spec.etcd.members[:2]]
     cluster.docker("pause", *frozen)
     try:
         journal.wait(30, event="store", state="unknown")

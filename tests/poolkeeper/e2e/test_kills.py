@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 
 from poolkeeper.model.assessment import Level
 
@@ -16,21 +16,21 @@ TOGETHER = (("etcd1", "standby", "pgpool_ro", "pgpool"), ("haproxy_pgpool",), ("
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     """Whatever a test did, the next one finds a healthy cluster."""
     yield
     cluster.ok("up")
 
 
-def name_of(cluster: Cluster, service: str) -> str:
+def name_of(cluster: ClusterUnderTest, service: str) -> str:
     """The service meant by a role, or the service itself."""
     primary = cluster.primary() if service in ("primary", "standby") else ""
-    others = [node.name for node in cluster.place.spec.nodes if node.name != primary]
+    others = [node.name for node in cluster.handle.spec.nodes if node.name != primary]
     return {"primary": primary, "standby": others[0]}.get(service, service)
 
 
 @pytest.mark.parametrize("services", TOGETHER, ids=" ".join)
-def test_killed_containers_are_reported_and_healed(cluster: Cluster, services: tuple[str, ...]) -> None:
+def test_killed_containers_are_reported_and_healed(cluster: ClusterUnderTest, services: tuple[str, ...]) -> None:
     """`docker kill`: status names each and is not 0; `up` brings them back; acknowledged rows are all there."""
     victims = {name_of(cluster, service) for service in services}
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
@@ -48,7 +48,7 @@ def test_killed_containers_are_reported_and_healed(cluster: Cluster, services: t
 
 
 @pytest.mark.parametrize("service", ["etcd2", "standby", "pgpool", "pgpool_rw", "haproxy_pgpool"])
-def test_dead_process_comes_back_by_itself(cluster: Cluster, service: str) -> None:
+def test_dead_process_comes_back_by_itself(cluster: ClusterUnderTest, service: str) -> None:
     """SIGKILL of a container's first process from outside: the engine starts it again, nobody is needed."""
     container = cluster.container(name_of(cluster, service))
     pid = cluster.docker("inspect", "--format", "{{.State.Pid}}", container)
@@ -60,17 +60,17 @@ def test_dead_process_comes_back_by_itself(cluster: Cluster, service: str) -> No
     assert counted(cluster, container) == restarts + 1
 
 
-def counted(cluster: Cluster, container: str) -> int:
+def counted(cluster: ClusterUnderTest, container: str) -> int:
     """How often the engine has restarted a container."""
     return int(cluster.docker("inspect", "--format", "{{.RestartCount}}", container))
 
 
-def image_of(cluster: Cluster, container: str) -> str:
+def image_of(cluster: ClusterUnderTest, container: str) -> str:
     """A container's image."""
     return cluster.docker("inspect", "--format", "{{.Config.Image}}", container)
 
 
-def test_paused_standby_is_seen(cluster: Cluster) -> None:
+def test_paused_standby_is_seen(cluster: ClusterUnderTest) -> None:
     """A frozen standby answers nothing: status says so within its deadlines, and `up` lets it go on."""
     victim = name_of(cluster, "standby")
     cluster.docker("pause", cluster.container(victim))
@@ -81,7 +81,7 @@ def test_paused_standby_is_seen(cluster: Cluster) -> None:
     assert cluster.assess().level is Level.HEALTHY
 
 
-def test_stale_view_of_pgpool_is_drift_and_mended(cluster: Cluster) -> None:
+def test_stale_view_of_pgpool_is_drift_and_mended(cluster: ClusterUnderTest) -> None:
     """After a switchover behind Pgpool's back, status flags the drift and `up` mends it."""
     leader = cluster.primary()
     cluster.docker(

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.clusters import Cluster, interrupt, make_folder
+from tests.clusters import ClusterUnderTest, interrupt, make_folder
 
 from poolkeeper.model.verdict import GROUPS, OWN_GROUPS
 
 pytestmark = pytest.mark.e2e
 
 
-def edit(cluster: Cluster, pattern: str, replacement: str) -> None:
+def edit(cluster: ClusterUnderTest, pattern: str, replacement: str) -> None:
     """Edit cluster.toml as a user would; the pattern must match once."""
     path = cluster.folder / "cluster.toml"
     text, count = re.subn(pattern, replacement, path.read_text(), flags=re.M)
@@ -29,7 +29,7 @@ def edit(cluster: Cluster, pattern: str, replacement: str) -> None:
 
 
 @pytest.fixture
-def edited(cluster: Cluster) -> Iterator[Cluster]:
+def edited(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
     """The cluster, whose cluster.toml is put back and applied at the end."""
     path = cluster.folder / "cluster.toml"
     before = path.read_text()
@@ -40,13 +40,13 @@ def edited(cluster: Cluster) -> Iterator[Cluster]:
         cluster.ok("up")
 
 
-def identities(cluster: Cluster) -> dict[str, tuple[str, str]]:
+def identities(cluster: ClusterUnderTest) -> dict[str, tuple[str, str]]:
     """Each service's container id and start time: what a disturbance changes."""
     document = json.loads(cluster.run("status", "--json").stdout)
     return {name: (c["identity"], c["started_at"]) for name, c in document["containers"].items()}
 
 
-def test_up_again_changes_nothing(cluster: Cluster) -> None:
+def test_up_again_changes_nothing(cluster: ClusterUnderTest) -> None:
     """A second `up` on a healthy cluster restarts nothing and says so."""
     before = identities(cluster)
     done = cluster.run("up")
@@ -55,12 +55,12 @@ def test_up_again_changes_nothing(cluster: Cluster) -> None:
     assert identities(cluster) == before
 
 
-def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
+def test_first_primary_and_the_declared_topology(cluster: ClusterUnderTest) -> None:
     """Names, addresses, endpoints and roles are the declared ones; status says healthy with exit code 0."""
     done = cluster.run("status", "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["level"]) == (0, "healthy")
-    assert set(document["containers"]) == set(cluster.place.spec.addresses())
+    assert set(document["containers"]) == set(cluster.handle.spec.addresses())
     roles = {key: seen["in_recovery"] for key, seen in document["endpoints"].items() if key != "balanced"}
     assert roles == {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
     assert set(document["versions"]) == {"PostgreSQL", "Patroni", "Pgpool-II", "HAProxy", "etcd"}
@@ -68,7 +68,7 @@ def test_first_primary_and_the_declared_topology(cluster: Cluster) -> None:
 
 
 @pytest.mark.skipif(shutil.which("psql") is None, reason="the printed lines are psql's, which is not installed here")
-def test_printed_commands_work_as_they_are(cluster: Cluster) -> None:
+def test_printed_commands_work_as_they_are(cluster: ClusterUnderTest) -> None:
     """Each psql line that `up` prints can be pasted."""
     lines = [line for line in cluster.ok("up").splitlines() if "psql" in line]
     assert len(lines) == 6
@@ -78,14 +78,14 @@ def test_printed_commands_work_as_they_are(cluster: Cluster) -> None:
         assert done.stdout.strip() == "1", f"{command}: {done.stderr}"
 
 
-def test_secrets_are_private_and_nowhere_else(cluster: Cluster) -> None:
+def test_secrets_are_private_and_nowhere_else(cluster: ClusterUnderTest) -> None:
     """Mode 0600, folders 0700; no password in rendered files, containers' environment, arguments or logs."""
-    folder = cluster.place.folder
+    folder = cluster.handle.folder
     for path in [*folder.secrets.rglob("*"), folder.pgpass]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-    passwords = [cluster.secret(name) for name in cluster.access.passwords]
+    passwords = [cluster.secret(name) for name in cluster.opened.passwords]
     public = [path.read_text() for path in folder.rendered.rglob("*") if path.is_file()]
-    public += [cluster.docker("inspect", cluster.container(service)) for service in cluster.place.spec.addresses()]
+    public += [cluster.docker("inspect", cluster.container(service)) for service in cluster.handle.spec.addresses()]
     public.append(cluster.run("logs").stdout)
     assert not [password for password in passwords for text in public if password in text]
     pool_passwd = folder.pool_passwd.read_text().splitlines()
@@ -93,7 +93,7 @@ def test_secrets_are_private_and_nowhere_else(cluster: Cluster) -> None:
     assert all(":AES" in line for line in pool_passwd)
 
 
-def test_every_hop_is_scram(cluster: Cluster) -> None:
+def test_every_hop_is_scram(cluster: ClusterUnderTest) -> None:
     """Every stored password is SCRAM, every rule of pg_hba asks for it, and a wrong password is refused everywhere."""
     with psycopg.connect(cluster.dsn("node1", "superuser")) as session:
         verifiers = session.execute("SELECT rolpassword FROM pg_authid WHERE rolcanlogin").fetchall()
@@ -106,16 +106,16 @@ def test_every_hop_is_scram(cluster: Cluster) -> None:
             psycopg.connect(cluster.dsn(endpoint).replace(cluster.secret("app"), "wrong"))
 
 
-def test_processes_are_not_root(cluster: Cluster) -> None:
+def test_processes_are_not_root(cluster: ClusterUnderTest) -> None:
     """The first process of every container runs as a user of its own."""
-    for service in cluster.place.spec.addresses():
+    for service in cluster.handle.spec.addresses():
         pid = cluster.docker("inspect", "--format", "{{.State.Pid}}", cluster.container(service))
         assert Path(f"/proc/{pid}").stat().st_uid != 0, service
 
 
-def test_checksums_quorum_slots_and_rewind(cluster: Cluster) -> None:
+def test_checksums_quorum_slots_and_rewind(cluster: ClusterUnderTest) -> None:
     """Data checksums are on, quorum commit is in force, pg_rewind is ready, one physical slot a standby is active."""
-    node = f"node{[n.name for n in cluster.place.spec.nodes].index(cluster.primary()) + 1}"
+    node = f"node{[n.name for n in cluster.handle.spec.nodes].index(cluster.primary()) + 1}"
     with psycopg.connect(cluster.dsn(node, "superuser")) as session:
         ask = lambda query: session.execute(query).fetchall()  # noqa: E731 - four questions, one line each
         assert ask("SHOW data_checksums") == [("on",)]
@@ -127,7 +127,7 @@ def test_checksums_quorum_slots_and_rewind(cluster: Cluster) -> None:
     assert superusers == [("postgres",)]
 
 
-def test_stop_and_up_keep_the_data(cluster: Cluster) -> None:
+def test_stop_and_up_keep_the_data(cluster: ClusterUnderTest) -> None:
     """`stop` ends every container and keeps data and passwords; `up` brings both back."""
     secret = cluster.secret("app")
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
@@ -141,7 +141,7 @@ def test_stop_and_up_keep_the_data(cluster: Cluster) -> None:
         session.execute("DROP TABLE kept")
 
 
-def test_reloadable_parameter_is_applied_without_a_restart(edited: Cluster) -> None:
+def test_reloadable_parameter_is_applied_without_a_restart(edited: ClusterUnderTest) -> None:
     """An edited PostgreSQL parameter arrives on every node; no container is touched."""
     before = identities(edited)
     edit(edited, r"^log_min_duration_statement = .*$", 'log_min_duration_statement = "2s"')
@@ -152,7 +152,7 @@ def test_reloadable_parameter_is_applied_without_a_restart(edited: Cluster) -> N
     assert identities(edited) == before
 
 
-def test_restart_parameter_restarts_postgres_in_place(edited: Cluster) -> None:
+def test_restart_parameter_restarts_postgres_in_place(edited: ClusterUnderTest) -> None:
     """shared_buffers needs a restart of PostgreSQL: done on every node, the primary stays, no container is touched."""
     before, primary = identities(edited), edited.primary()
     edit(edited, r"^shared_buffers = .*$", 'shared_buffers = "96MB"')
@@ -164,7 +164,7 @@ def test_restart_parameter_restarts_postgres_in_place(edited: Cluster) -> None:
     assert edited.primary() == primary
 
 
-def test_endpoint_and_endpoint_are_changed_alone(edited: Cluster) -> None:
+def test_endpoint_and_endpoint_are_changed_alone(edited: ClusterUnderTest) -> None:
     """A pool size restarts only that endpoint's Pgpool; a timeout of HAProxy is a reload that keeps an open session."""
     before = identities(edited)
     with psycopg.connect(edited.dsn("rw"), autocommit=True) as session:
@@ -178,7 +178,7 @@ def test_endpoint_and_endpoint_are_changed_alone(edited: Cluster) -> None:
     assert changed == {"pgpool_ro"}
 
 
-def test_a_standby_is_added_and_removed(edited: Cluster) -> None:
+def test_a_standby_is_added_and_removed(edited: ClusterUnderTest) -> None:
     """A declared fourth node clones itself and joins every view; undeclared, it goes with its volume."""
     before = identities(edited)
     fourth = '\n[[nodes]]\nname = "pg_node4"\naddress = "10.8.0.14"\nport = 5614\n'
@@ -197,7 +197,7 @@ def test_a_standby_is_added_and_removed(edited: Cluster) -> None:
     assert "poolkeeper_pg_node4" not in edited.docker("volume", "ls", "-q").split()
 
 
-def test_bad_file_is_refused_before_anything_changes(edited: Cluster) -> None:
+def test_bad_file_is_refused_before_anything_changes(edited: ClusterUnderTest) -> None:
     """Every mistake is named with its line, the exit code is 10, and the cluster is as it was."""
     before = identities(edited)
     edit(edited, r"^max_connections = .*$", "max_connections = 100\nmax_conections = 7")
@@ -214,7 +214,7 @@ def test_bad_file_is_refused_before_anything_changes(edited: Cluster) -> None:
     assert identities(edited) == before
 
 
-def test_unsafe_edit_is_refused(edited: Cluster) -> None:
+def test_unsafe_edit_is_refused(edited: ClusterUnderTest) -> None:
     """etcd's members cannot change under a running cluster: refused with a reason, exit code 11."""
     text = edited.folder.joinpath("cluster.toml").read_text()
     edited.folder.joinpath("cluster.toml").write_text(text.replace('name = "etcd3"', 'name = "etcd9"'))
@@ -236,7 +236,7 @@ def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
     assert absent.run("status").returncode == 10
 
 
-def test_a_second_command_is_locked_out(cluster: Cluster) -> None:
+def test_a_second_command_is_locked_out(cluster: ClusterUnderTest) -> None:
     """Two commands never change one cluster at once: whichever comes second ends at once with a reason."""
     first = cluster.spawn("stop")
     try:
@@ -252,7 +252,7 @@ def test_a_second_command_is_locked_out(cluster: Cluster) -> None:
         cluster.ok("up")
 
 
-def test_reports_of_the_suite(cluster: Cluster) -> None:
+def test_reports_of_the_suite(cluster: ClusterUnderTest) -> None:
     """`poolkeeper test`: 20 checks in 13 groups, 10 in 5 of our own, all green; four reports; --only."""
     done = cluster.run("test", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -269,7 +269,7 @@ def test_reports_of_the_suite(cluster: Cluster) -> None:
     assert [group["group"] for group in only["groups"] if group["checks"]] == [8]
 
 
-def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
+def test_foreign_cluster_by_dsn(cluster: ClusterUnderTest) -> None:
     """The suite runs against a cluster that is only known by its connection strings, without our own promises."""
     words = ["test", "--json", "--reports", "elsewhere"]
     names = {
@@ -282,7 +282,7 @@ def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
     }
     for name, endpoint in names.items():
         words += ["--dsn", f"{name}={cluster.dsn(endpoint, 'superuser', 'app')}"]
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     stats = f"http://{spec.haproxy.stats_user}:{cluster.secret('stats')}@127.0.0.1:{spec.haproxy.stats_port}/"
     done = cluster.run(*words, "--stats", stats)
     document = json.loads(done.stdout)
@@ -294,7 +294,7 @@ def test_foreign_cluster_by_dsn(cluster: Cluster) -> None:
 INITIALIZING = "starting etcd1"  # and every node, the first of which has just begun to
 
 
-def test_ctrl_c_in_the_middle_of_up(cluster: Cluster, tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_of_up(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """Interrupted after any step, `up` says how to go on; `up` completes it, and `down` leaves nothing."""
     second = make_folder(tmp_path, another)
     cluster.ok("stop")  # two whole clusters are too much for two cores
@@ -323,7 +323,7 @@ def another(text: str) -> str:
     return text
 
 
-def leftovers(cluster: Cluster, name: str) -> list[str]:
+def leftovers(cluster: ClusterUnderTest, name: str) -> list[str]:
     """Containers, networks and volumes that still bear the cluster's label."""
     label = f"label=poolkeeper.cluster={name}"
     found = [cluster.docker("ps", "-aq", "--filter", label)]
@@ -331,7 +331,7 @@ def leftovers(cluster: Cluster, name: str) -> list[str]:
     return [line for text in found for line in text.splitlines()]
 
 
-def test_two_clusters_side_by_side(cluster: Cluster, tmp_path: Path) -> None:
+def test_two_clusters_side_by_side(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """A cluster of another name runs beside the first; taking it down leaves the first as it was."""
     before = identities(cluster)
     second = make_folder(tmp_path, lambda text: smaller(another(text)))
@@ -352,7 +352,7 @@ def smaller(text: str) -> str:
     return re.sub(r'(?s)\[\[etcd\.members\]\]\nname = "etcd[23]".*?(?=\n\[)', "", text)
 
 
-def test_dead_container_is_named(cluster: Cluster, tmp_path: Path) -> None:
+def test_dead_container_is_named(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """A Pgpool that cannot start: `up` names its container, shows its last words and what to try, and is not 0."""
     broken = '[pgpool.parameters]\nlog_min_messages = "nonsense"'
     second = make_folder(tmp_path, lambda text: smaller(another(text)).replace("[pgpool.parameters]", broken))
@@ -367,9 +367,9 @@ def test_dead_container_is_named(cluster: Cluster, tmp_path: Path) -> None:
     assert leftovers(cluster, "other") == []
 
 
-def test_lost_passwords_are_refused(cluster: Cluster) -> None:
+def test_lost_passwords_are_refused(cluster: ClusterUnderTest) -> None:
     """Data whose passwords are gone: `up` refuses rather than make new ones that fit nothing."""
-    kept = cluster.place.folder.secrets
+    kept = cluster.handle.folder.secrets
     away = kept.with_name("secrets.away")
     kept.rename(away)
     try:
@@ -395,7 +395,7 @@ def test_port_taken_is_told(tmp_path: Path) -> None:
     assert leftovers(taken, "other") == []
 
 
-def test_network_overlap_is_told(cluster: Cluster, tmp_path: Path) -> None:
+def test_network_overlap_is_told(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """A subnet that another network uses is refused by name."""
     overlapping = make_folder(tmp_path, lambda text: another(text).replace("10.219.7.", "10.8.0."))
     done = overlapping.run("up")

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.clusters import Cluster, load_json
+from tests.clusters import ClusterUnderTest, load_json
 
 from poolkeeper.model.assessment import Level
 from poolkeeper.render import patroni_config
@@ -25,22 +25,22 @@ STARTED = "SELECT pg_postmaster_start_time(), (pg_control_system()).system_ident
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     """Whatever a test did, the next one finds a healthy cluster."""
     yield
     cluster.ok("up")
 
 
-def standbys(cluster: Cluster) -> list[str]:
+def standbys(cluster: ClusterUnderTest) -> list[str]:
     """The nodes that are not the primary."""
     primary = cluster.primary()
-    return [node.name for node in cluster.place.spec.nodes if node.name != primary]
+    return [node.name for node in cluster.handle.spec.nodes if node.name != primary]
 
 
-def started(cluster: Cluster, *names: str) -> dict[str, Any]:
+def started(cluster: ClusterUnderTest, *names: str) -> dict[str, Any]:
     """When these nodes' PostgreSQL was started; all nodes' where none is named."""
     found = {}
-    for i, node in enumerate(cluster.place.spec.nodes, start=1):
+    for i, node in enumerate(cluster.handle.spec.nodes, start=1):
         if names and node.name not in names:
             continue
         with psycopg.connect(cluster.dsn(f"node{i}", "superuser")) as session:
@@ -52,7 +52,7 @@ def started(cluster: Cluster, *names: str) -> dict[str, Any]:
 class Writer:
     """A client that writes numbers through the read-write endpoint, each on a fresh connection, until it is stopped."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterUnderTest) -> None:
         self.acknowledged: list[int] = []
         self.errors: list[str] = []
         self._dsn = cluster.dsn("rw")
@@ -88,7 +88,7 @@ class Writer:
         return set(self.acknowledged) - there
 
 
-def test_switchover_moves_the_role_and_loses_nothing(cluster: Cluster) -> None:
+def test_switchover_moves_the_role_and_loses_nothing(cluster: ClusterUnderTest) -> None:
     """Roles move, every view follows, the pause is measured, and each acknowledged write is there."""
     former = cluster.primary()
     with Writer(cluster) as writer:
@@ -104,7 +104,7 @@ def test_switchover_moves_the_role_and_loses_nothing(cluster: Cluster) -> None:
     assert writer.lost() == set()
 
 
-def test_switchover_to_a_named_node(cluster: Cluster) -> None:
+def test_switchover_to_a_named_node(cluster: ClusterUnderTest) -> None:
     wanted = standbys(cluster)[-1]
     done = cluster.run("switchover", "--to", wanted)
     assert done.returncode == 0, done.stderr
@@ -112,7 +112,7 @@ def test_switchover_to_a_named_node(cluster: Cluster) -> None:
     assert cluster.primary() == wanted
 
 
-def test_dry_run_changes_nothing(cluster: Cluster) -> None:
+def test_dry_run_changes_nothing(cluster: ClusterUnderTest) -> None:
     primary, before = cluster.primary(), started(cluster)
     document = load_json(cluster.ok("switchover", "--dry-run", "--json"))
     assert (document["leader"], document["allowed"]) == (primary, True)
@@ -121,7 +121,7 @@ def test_dry_run_changes_nothing(cluster: Cluster) -> None:
     assert (cluster.primary(), started(cluster)) == (primary, before)
 
 
-def test_operations_are_refused_while_standbys_are_out(cluster: Cluster) -> None:
+def test_operations_are_refused_while_standbys_are_out(cluster: ClusterUnderTest) -> None:
     """A switchover to the leader, to a node that is stopped, and when no standby is left; a restart while one is out.
 
     A reason each, and nothing is begun.
@@ -139,7 +139,7 @@ def test_operations_are_refused_while_standbys_are_out(cluster: Cluster) -> None
     assert cluster.run("switchover", "--to", "nobody").returncode == 35
 
 
-def refused(cluster: Cluster, primary: str, *words: str) -> subprocess.CompletedProcess[str]:
+def refused(cluster: ClusterUnderTest, primary: str, *words: str) -> subprocess.CompletedProcess[str]:
     """The command is refused, and the primary is what it was."""
     done = cluster.run(*words)
     assert done.returncode == REFUSED, done.stdout + done.stderr
@@ -147,7 +147,7 @@ def refused(cluster: Cluster, primary: str, *words: str) -> subprocess.Completed
     return done
 
 
-def test_rolling_restart_restarts_every_node(cluster: Cluster) -> None:
+def test_rolling_restart_restarts_every_node(cluster: ClusterUnderTest) -> None:
     """Each PostgreSQL is a new process, the former primary is restarted last, and nothing acknowledged is lost."""
     former, before = cluster.primary(), started(cluster)
     with Writer(cluster) as writer:
@@ -161,7 +161,7 @@ def test_rolling_restart_restarts_every_node(cluster: Cluster) -> None:
     assert writer.lost() == set()
 
 
-def test_restart_of_one_standby_leaves_the_others_alone(cluster: Cluster) -> None:
+def test_restart_of_one_standby_leaves_the_others_alone(cluster: ClusterUnderTest) -> None:
     primary, before, node = cluster.primary(), started(cluster), standbys(cluster)[0]
     cluster.ok("restart", node)
     after = started(cluster)
@@ -169,7 +169,7 @@ def test_restart_of_one_standby_leaves_the_others_alone(cluster: Cluster) -> Non
     assert cluster.primary() == primary
 
 
-def test_maintenance_mode_is_seen_and_forbids(cluster: Cluster) -> None:
+def test_maintenance_mode_is_seen_and_forbids(cluster: ClusterUnderTest) -> None:
     """While it is on, status says so, and no operation moves a role; off, everything is as before."""
     primary = cluster.primary()
     try:
@@ -185,7 +185,7 @@ def test_maintenance_mode_is_seen_and_forbids(cluster: Cluster) -> None:
     assert cluster.wait_healthy(30).primary == primary
 
 
-def test_reinit_clones_a_standby_anew(cluster: Cluster) -> None:
+def test_reinit_clones_a_standby_anew(cluster: ClusterUnderTest) -> None:
     """A file that the old copy alone had is gone; the node streams, and Pgpool has it."""
     primary, node = cluster.primary(), standbys(cluster)[0]
     container, marker = cluster.container(node), f"{patroni_config.DATA_DIRECTORY}/of_the_old_copy"
@@ -198,7 +198,7 @@ def test_reinit_clones_a_standby_anew(cluster: Cluster) -> None:
     assert gone.returncode == 1
 
 
-def test_events_tell_a_switchover_in_order(cluster: Cluster) -> None:
+def test_events_tell_a_switchover_in_order(cluster: ClusterUnderTest) -> None:
     """The steps of each part, in the order in which they must have been."""
     cluster.ok("switchover")
     former_story = story(cluster)
@@ -219,11 +219,11 @@ def test_events_tell_a_switchover_in_order(cluster: Cluster) -> None:
     firsts = [first(steps, act, node) for act, node in order]
     assert firsts == sorted(firsts)
     assert first(steps, "route open", primary) > 0
-    assert {cluster.place.spec.haproxy.service, former, primary} <= {step["service"] for step in steps}
+    assert {cluster.handle.spec.haproxy.service, former, primary} <= {step["service"] for step in steps}
     assert f"{former} → {primary}" in cluster.ok("events", "--since", "5m")
 
 
-def story(cluster: Cluster) -> dict[str, Any]:
+def story(cluster: ClusterUnderTest) -> dict[str, Any]:
     """What `events` tells."""
     document = json.loads(cluster.ok("events", "--since", "5m", "--json"))
     assert isinstance(document, dict)
@@ -237,6 +237,6 @@ def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
     return int(found[0])
 
 
-def test_events_of_a_quiet_time_are_none(cluster: Cluster) -> None:
+def test_events_of_a_quiet_time_are_none(cluster: ClusterUnderTest) -> None:
     time.sleep(2)  # so that the last second holds nothing of the tests before: what is waited for is the time itself
     assert cluster.run("events", "--since", "1s").returncode == 1

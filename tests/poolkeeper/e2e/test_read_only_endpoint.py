@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import in_vain, keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.test_operations import Writer, standbys
@@ -25,21 +25,21 @@ HERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
     keeping.heal(cluster)
 
 
 @pytest.fixture(scope="module")
-def lenient(cluster: Cluster) -> Iterator[Cluster]:
+def lenient(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
     """Reads go to the primary where no standby is fit, and a standby is soon unfit."""
     with keeping.edited(cluster, read_fallback='"primary"', max_read_staleness_seconds=str(BOUND)):
         yield cluster
 
 
-def address(cluster: Cluster, node: str) -> str:
+def address(cluster: ClusterUnderTest, node: str) -> str:
     """A node's address in the network."""
-    return str(cluster.place.spec.addresses()[node])
+    return str(cluster.handle.spec.addresses()[node])
 
 
 def readers(dsn: str, count: int = 8) -> Counter[str]:
@@ -54,13 +54,13 @@ def readers(dsn: str, count: int = 8) -> Counter[str]:
     return found
 
 
-def wait_reader(cluster: Cluster, node: str, seconds: float = 30) -> None:
+def wait_reader(cluster: ClusterUnderTest, node: str, seconds: float = 30) -> None:
     """Until the node serves new sessions; Pgpool-II's own may all be pooled ones, to another node."""
     dsn, wanted = keeping.inner_dsn(cluster), address(cluster, node)
     wait_for(lambda: readers(dsn, 4)[wanted], f"a reader on {node}", seconds)
 
 
-def test_no_session_writes_through_a_switchover(cluster: Cluster) -> None:
+def test_no_session_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
     """To the very node that a session reads from: it is lost, or refused, and so is whatever comes after it."""
     with in_vain.clients(cluster) as clients:
         by_address = {address(cluster, node): node for node in standbys(cluster)}
@@ -71,7 +71,7 @@ def test_no_session_writes_through_a_switchover(cluster: Cluster) -> None:
     assert cluster.primary() == target
 
 
-def test_no_session_writes_through_a_failover(cluster: Cluster) -> None:
+def test_no_session_writes_through_a_failover(cluster: ClusterUnderTest) -> None:
     """Sessions on both standbys, one of which becomes the primary at once."""
     former = cluster.primary()
     with in_vain.clients(cluster, 8) as clients, keeping.killed(cluster, former):
@@ -82,13 +82,13 @@ def test_no_session_writes_through_a_failover(cluster: Cluster) -> None:
     wait_reader(cluster, former)
 
 
-def test_without_a_standby_reads_are_refused(cluster: Cluster) -> None:
+def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
     with keeping.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn("ro"), 1) == {"": 1}, "a refusal")
         assert readers(cluster.dsn("ro"), 2) == {"": 2}
 
 
-def test_without_a_standby_reads_go_to_the_primary(lenient: Cluster) -> None:
+def test_without_a_standby_reads_go_to_the_primary(lenient: ClusterUnderTest) -> None:
     """Only while there is none; and a write is refused there as on a standby."""
     cluster, primary = lenient, address(lenient, lenient.primary())
     assert primary not in readers(cluster.dsn("ro"))
@@ -104,10 +104,10 @@ def test_without_a_standby_reads_go_to_the_primary(lenient: Cluster) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_stale_standby_serves_no_reads(lenient: Cluster) -> None:
+def test_stale_standby_serves_no_reads(lenient: ClusterUnderTest) -> None:
     """Its replay is frozen (Patroni would resume a pause); the other one serves, and so does it once it caught up."""
     cluster, victim = lenient, standbys(lenient)[0]
-    ground = Ground(cluster.place)
+    ground = Ground(cluster.handle)
     replay = [p.pid for p in ground.processes(victim) if p.argv[0].startswith("postgres:") and "startup" in p.argv[0]]
     assert len(replay) == 1
     with Writer(cluster) as writer:
@@ -126,8 +126,8 @@ def test_stale_standby_serves_no_reads(lenient: Cluster) -> None:
     assert writer.lost() == set()
 
 
-def is_reader(cluster: Cluster, node: str) -> bool:
+def is_reader(cluster: ClusterUnderTest, node: str) -> bool:
     """May HAProxy give it a session of the endpoint?"""
-    endpoint = cluster.place.spec.haproxy
+    endpoint = cluster.handle.spec.haproxy
     servers = asyncio.run(haproxy_runtime.servers(str(endpoint.address), endpoint.runtime_port, keeping.SECONDS))
     return any(s.is_usable for s in servers if (s.proxy, s.server) == (proxies.STANDBYS, node))

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import keeping
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.test_operations import Writer
@@ -32,7 +32,7 @@ SECOND_PORT = 18407
 
 
 @pytest.fixture(autouse=True)
-def leave_it_healthy(cluster: Cluster) -> Iterator[None]:
+def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
     keeping.heal(cluster)
 
@@ -67,9 +67,9 @@ class Fence:
 
 
 @pytest.fixture(scope="module")
-def fenced(cluster: Cluster) -> Iterator[Fence]:
+def fenced(cluster: ClusterUnderTest) -> Iterator[Fence]:
     """The cluster with a fence."""
-    gateway = str(cluster.place.spec.network.subnet.network_address + 1)
+    gateway = str(cluster.handle.spec.network.subnet.network_address + 1)
     fence = Fence(gateway)
     threading.Thread(target=fence.server.serve_forever, daemon=True).start()
     command = f"{ASK} http://{gateway}:{fence.server.server_port}/{{node}}"
@@ -82,7 +82,7 @@ def fenced(cluster: Cluster) -> Iterator[Fence]:
 
 
 @contextmanager
-def on_another_machine(cluster: Cluster, node: str, journal: keeping.Journal) -> Iterator[None]:
+def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeping.Journal) -> Iterator[None]:
     """The node is frozen, and keeper's witness, which takes it for another machine's, sees neither life nor death."""
     with keeping.foreign_record(cluster, node, incarnation=str(uuid4()), boot=str(uuid4())):
         journal.wait(10, event="seen", node=node, process="unknown")
@@ -94,7 +94,7 @@ def on_another_machine(cluster: Cluster, node: str, journal: keeping.Journal) ->
                 cluster.docker("unpause", cluster.container(node))
 
 
-def test_maintenance_mode_forbids_it(cluster: Cluster) -> None:
+def test_maintenance_mode_forbids_it(cluster: ClusterUnderTest) -> None:
     """A death that is proven: nothing is released, and it is said why; once it is over, roles move."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     cluster.ok("maintenance", "on")
@@ -111,7 +111,7 @@ def test_maintenance_mode_forbids_it(cluster: Cluster) -> None:
     cluster.wait_healthy()
 
 
-def test_death_of_another_incarnation_is_no_proof(cluster: Cluster) -> None:
+def test_death_of_another_incarnation_is_no_proof(cluster: ClusterUnderTest) -> None:
     """The store says that another incarnation runs: the death of the one that was seen releases nothing."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     with keeping.foreign_record(cluster, former, incarnation=str(uuid4())):
@@ -125,10 +125,10 @@ def test_death_of_another_incarnation_is_no_proof(cluster: Cluster) -> None:
     assert not journal.releases()
 
 
-def test_two_keepers_release_once(cluster: Cluster, tmp_path: Path) -> None:
+def test_two_keepers_release_once(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """A second one on the host, by hand: both see the death, one transaction of the two counts, and all ends well."""
     former, journal, said = cluster.primary(), keeping.Journal(cluster), tmp_path / "second"
-    declared = next(cluster.place.folder.rendered.glob("keeper/cluster.json"))
+    declared = next(cluster.handle.folder.rendered.glob("keeper/cluster.json"))
     argv = [sys.executable, "-u", "-m", "poolkeeper.cli.main", "keeper", "run", str(declared)]
     passwords = {name: cluster.secret(secret) for name, secret in PASSWORDS.items()}
     with said.open("w") as out:
@@ -156,7 +156,7 @@ def seen_alive(journal: Path, node: str) -> bool:
     return any(wanted.items() <= event.items() for event in keeping.read_journal(journal.read_text()))
 
 
-def test_fence_that_proves_nothing_releases_nothing(cluster: Cluster, fenced: Fence) -> None:
+def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, fenced: Fence) -> None:
     """Exit code 1: the lease stays where it is, and the failure is said."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = Fence._refuse
@@ -168,7 +168,7 @@ def test_fence_that_proves_nothing_releases_nothing(cluster: Cluster, fenced: Fe
     assert not journal.releases()
 
 
-def test_fence_that_proves_it_releases_at_once(cluster: Cluster, fenced: Fence) -> None:
+def test_fence_that_proves_it_releases_at_once(cluster: ClusterUnderTest, fenced: Fence) -> None:
     """A primary that is silent, and turned off: the next one is elected long before the lease ends."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = lambda node: void(cluster.docker("kill", cluster.container(node)))
@@ -178,7 +178,7 @@ def test_fence_that_proves_it_releases_at_once(cluster: Cluster, fenced: Fence) 
         took = time.monotonic() - began
         cluster.docker("start", cluster.container(former))
         cluster.wait_healthy()
-    assert took < cluster.place.spec.patroni.ttl * 0.75
+    assert took < cluster.handle.spec.patroni.ttl * 0.75
     assert len(journal.releases()) == 1
     assert writer.lost() == set()
 

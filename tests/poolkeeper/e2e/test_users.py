@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e.user_probe import (
     DATABASE,
     ENDPOINTS,
@@ -36,13 +36,13 @@ __all__ = ["added", "leave_no_user"]
 pytestmark = pytest.mark.e2e
 
 
-def started(cluster: Cluster) -> dict[str, object]:
+def started(cluster: ClusterUnderTest) -> dict[str, object]:
     """What a restart would change."""
-    containers = compose.containers(cluster.place.spec.name)
+    containers = compose.containers(cluster.handle.spec.name)
     return {name: (c.identity, c.started_at, c.restarts) for name, c in containers.items()}
 
 
-def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(cluster: Cluster) -> None:
+def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(cluster: ClusterUnderTest) -> None:
     """No restart; the password is in no argument list, no container's definition, no log, even where all is logged."""
     before = started(cluster)
     sql(cluster, "ALTER ROLE postgres SET log_statement = 'all'")
@@ -77,7 +77,7 @@ def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(clust
             assert session.execute("SELECT current_user").fetchone() == (NAME,)
     with log_in(cluster, "ro", PASSWORD, DATABASE) as session, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         session.execute("CREATE TABLE refused (id int)")
-    assert cluster.place.folder.pool_passwd.stat().st_mode & 0o777 == 0o600
+    assert cluster.handle.folder.pool_passwd.stat().st_mode & 0o777 == 0o600
     assert started(cluster) == before
     found = row(cluster)
     assert found
@@ -93,12 +93,12 @@ def command_lines() -> set[str]:
     return found
 
 
-def names(cluster: Cluster) -> list[str]:
+def names(cluster: ClusterUnderTest) -> list[str]:
     """Every container."""
-    return [cluster.container(service) for service in cluster.place.spec.addresses()]
+    return [cluster.container(service) for service in cluster.handle.spec.addresses()]
 
 
-def logs_of(cluster: Cluster, container: str) -> str:
+def logs_of(cluster: ClusterUnderTest, container: str) -> str:
     """A container's log, and PostgreSQL's own log files where it keeps any."""
     done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=False, errors="replace")
     if "pg_node" not in container:
@@ -108,7 +108,7 @@ def logs_of(cluster: Cluster, container: str) -> str:
 
 
 @pytest.mark.usefixtures("added")
-def test_changed_password_replaces_the_former_one(cluster: Cluster) -> None:
+def test_changed_password_replaces_the_former_one(cluster: ClusterUnderTest) -> None:
     """A session that is open goes on."""
     with log_in(cluster, "balanced", PASSWORD, DATABASE) as session:
         cluster.ok("user", "passwd", NAME, "--password-stdin", stdin=OTHER)
@@ -122,7 +122,7 @@ def test_changed_password_replaces_the_former_one(cluster: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("added")
-def test_dropped_user_is_gone_with_its_sessions(cluster: Cluster) -> None:
+def test_dropped_user_is_gone_with_its_sessions(cluster: ClusterUnderTest) -> None:
     """What it owns keeps it, unless its database is named and its loss accepted; the cluster stays healthy."""
     kept = cluster.run("user", "drop", NAME)
     assert (kept.returncode, f"owner of database {DATABASE}" in kept.stderr) == (35, True)
@@ -139,7 +139,7 @@ def test_dropped_user_is_gone_with_its_sessions(cluster: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("added")
-def test_drop_is_stopped_by_what_is_in_another_database(cluster: Cluster) -> None:
+def test_drop_is_stopped_by_what_is_in_another_database(cluster: ClusterUnderTest) -> None:
     sql(cluster, f"GRANT ALL ON DATABASE postgres TO {NAME}")
     try:
         done = cluster.run("user", "drop", NAME, "--database", DATABASE, "--yes")
@@ -149,23 +149,23 @@ def test_drop_is_stopped_by_what_is_in_another_database(cluster: Cluster) -> Non
         sql(cluster, f"REVOKE ALL ON DATABASE postgres FROM {NAME}")
 
 
-def test_planted_drift_is_shown_and_mended(cluster: Cluster) -> None:
+def test_planted_drift_is_shown_and_mended(cluster: ClusterUnderTest) -> None:
     """In PostgreSQL only, another password, in pool_passwd only: each is shown with exit code 1, and can be mended."""
     sql(cluster, f"CREATE ROLE {NAME} LOGIN PASSWORD 'by-hand'")
     shown = cluster.run("user", "list")
     assert (shown.returncode, "in PostgreSQL only" in shown.stdout) == (1, True)
-    user.change_password(cluster.place, NAME, OTHER, Silent())
+    user.change_password(cluster.handle, NAME, OTHER, Silent())
     assert drift(cluster) == ""
     sql(cluster, f"ALTER ROLE {NAME} PASSWORD 'by-hand'")
     assert "differ" in drift(cluster)
     sql(cluster, f"DROP ROLE {NAME}")
     assert "in pool_passwd only" in drift(cluster)
-    user.drop(cluster.place, NAME, None, Silent())
+    user.drop(cluster.handle, NAME, None, Silent())
     assert row(cluster) is None
     assert cluster.run("user", "list").returncode == 0
 
 
-def test_witness_that_does_not_answer_is_a_question_mark(cluster: Cluster) -> None:
+def test_witness_that_does_not_answer_is_a_question_mark(cluster: ClusterUnderTest) -> None:
     endpoint = cluster.container("pgpool")
     cluster.docker("pause", endpoint)
     try:
@@ -175,20 +175,20 @@ def test_witness_that_does_not_answer_is_a_question_mark(cluster: Cluster) -> No
     assert (done.returncode, "could not look" in done.stdout) == (3, True)
 
 
-def test_password_of_the_application_changes_with_its_files(cluster: Cluster) -> None:
+def test_password_of_the_application_changes_with_its_files(cluster: ClusterUnderTest) -> None:
     before = cluster.secret("app")
     try:
-        user.change_password(cluster.place, "app", OTHER, Silent())
+        user.change_password(cluster.handle, "app", OTHER, Silent())
         assert cluster.secret("app") == OTHER
         psycopg.connect(cluster.dsn("rw")).close()
         passwordless = cluster.dsn("balanced").replace(f" password={OTHER}", "")
-        psycopg.connect(passwordless, passfile=str(cluster.place.folder.pgpass)).close()
+        psycopg.connect(passwordless, passfile=str(cluster.handle.folder.pgpass)).close()
     finally:
-        user.change_password(cluster.place, "app", before, Silent())
+        user.change_password(cluster.handle, "app", before, Silent())
     assert cluster.secret("app") == before
 
 
-def test_password_is_asked_for_twice_and_not_shown(cluster: Cluster) -> None:
+def test_password_is_asked_for_twice_and_not_shown(cluster: ClusterUnderTest) -> None:
     """On a terminal of its own, as a person would see it."""
     pid, terminal = pty.fork()
     if pid == 0:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.clusters import Cluster, interrupt
+from tests.clusters import ClusterUnderTest, interrupt
 from tests.poolkeeper.e2e.user_probe import (
     DATABASE,
     ENDPOINTS,
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize(("break_it", "mend_it"), [("pause", "unpause"), ("stop", "start")])
-def test_nothing_is_begun_while_a_pgpool_is_away(cluster: Cluster, break_it: str, mend_it: str) -> None:
+def test_nothing_is_begun_while_a_pgpool_is_away(cluster: ClusterUnderTest, break_it: str, mend_it: str) -> None:
     endpoint = cluster.container("pgpool_ro")
     cluster.docker(break_it, endpoint)
     try:
@@ -45,7 +45,7 @@ def test_nothing_is_begun_while_a_pgpool_is_away(cluster: Cluster, break_it: str
 
 
 @pytest.fixture
-def deaf_pgpool(cluster: Cluster) -> Iterator[None]:
+def deaf_pgpool(cluster: ClusterUnderTest) -> Iterator[None]:
     """A Pgpool that can't be told to read its list again: what fails is the last step, in one of three."""
     endpoint, script = cluster.container("pgpool_ro"), "/usr/local/bin/reload.sh"
     cluster.docker("exec", endpoint, "mv", script, f"{script}.away")
@@ -54,7 +54,7 @@ def deaf_pgpool(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("deaf_pgpool")
-def test_failure_in_the_middle_of_add_leaves_nothing(cluster: Cluster) -> None:
+def test_failure_in_the_middle_of_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
     done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     assert (done.returncode, done.stdout) == (21, "")
     assert f"taken back: creating the role {NAME}" in done.stderr
@@ -62,11 +62,11 @@ def test_failure_in_the_middle_of_add_leaves_nothing(cluster: Cluster) -> None:
 
 
 @pytest.mark.usefixtures("added", "deaf_pgpool")
-def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: Cluster) -> None:
+def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: ClusterUnderTest) -> None:
     with pytest.raises(errors.EngineFailed):
-        user.change_password(cluster.place, NAME, OTHER, Silent())
+        user.change_password(cluster.handle, NAME, OTHER, Silent())
     with pytest.raises(errors.EngineFailed):
-        user.drop(cluster.place, NAME, DATABASE, Silent())
+        user.drop(cluster.handle, NAME, DATABASE, Silent())
     for endpoint in ENDPOINTS:
         log_in(cluster, endpoint, PASSWORD, DATABASE).close()
 
@@ -78,7 +78,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
         assert time.monotonic() < deadline
 
 
-def test_interruption_in_the_middle_leaves_nothing(cluster: Cluster) -> None:
+def test_interruption_in_the_middle_leaves_nothing(cluster: ClusterUnderTest) -> None:
     """Ctrl-C as soon as the role is there."""
     with superuser(cluster) as session:
         child = cluster.spawn("user", "add", NAME, "--database", DATABASE, "--generate")
@@ -98,7 +98,7 @@ def test_interruption_in_the_middle_leaves_nothing(cluster: Cluster) -> None:
         (("add", NAME, "--password-stdin"), "two\nlines", "line break"),
     ],
 )
-def test_what_can_not_be_is_refused(cluster: Cluster, words: tuple[str, ...], stdin: str, reason: str) -> None:
+def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str) -> None:
     done = cluster.run("user", *words, stdin=stdin)
     assert (done.returncode, done.stdout) == (35, "")
     assert reason in done.stderr
@@ -117,12 +117,12 @@ def test_what_can_not_be_is_refused(cluster: Cluster, words: tuple[str, ...], st
         (lambda place: user.change_password(place, NAME, OTHER, Silent()), "no user"),
     ],
 )
-def test_what_can_not_be_changes_nothing(cluster: Cluster, change: Callable[[Place], None], reason: str) -> None:
+def test_what_can_not_be_changes_nothing(cluster: ClusterUnderTest, change: Callable[[Place], None], reason: str) -> None:
     with pytest.raises(errors.UserError, match=reason):
-        change(cluster.place)
+        change(cluster.handle)
     assert traces(cluster) == []
 
 
-def test_one_change_at_a_time(cluster: Cluster) -> None:
-    with state.lock(cluster.place.folder), pytest.raises(errors.StateLocked):
-        user.add(cluster.place, NAME, OTHER, None, Silent())
+def test_one_change_at_a_time(cluster: ClusterUnderTest) -> None:
+    with state.lock(cluster.handle.folder), pytest.raises(errors.StateLocked):
+        user.add(cluster.handle, NAME, OTHER, None, Silent())

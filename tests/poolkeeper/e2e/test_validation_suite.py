@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e.suite_faults import (
     FAIL,
     PASS,
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(autouse=True)
-def _healthy(cluster: Cluster) -> Iterator[None]:
+def _healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     """Each fault is planted in a healthy cluster, and each test leaves one, with nothing of the suite in it."""
     cluster.wait_healthy()
     yield
@@ -55,7 +55,7 @@ def _healthy(cluster: Cluster) -> Iterator[None]:
     assert left_behind(cluster) == []
 
 
-def test_a_healthy_cluster_is_green(cluster: Cluster) -> None:
+def test_a_healthy_cluster_is_green(cluster: ClusterUnderTest) -> None:
     """All checks, in time, each with its evidence, and no password in any of it."""
     suite = asyncio.run(test.run_suite(cluster.target(), None, lambda _: None))
     assert [f"{v.check}: {v.summary}" for v in suite.verdicts if v.outcome is not PASS] == []
@@ -69,7 +69,7 @@ def test_a_healthy_cluster_is_green(cluster: Cluster) -> None:
     assert not [secret for secret in secrets if secret in repr(suite) + repr(cluster.target())]
 
 
-def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
+def test_an_unreachable_cluster_is_unknown(cluster: ClusterUnderTest) -> None:
     """Every port closed: nothing is green, and nothing is blamed on the cluster."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound, but not listening: whoever connects is refused
@@ -85,7 +85,7 @@ def test_an_unreachable_cluster_is_unknown(cluster: Cluster) -> None:
     assert [v.outcome for v in found.values()] == [UNKNOWN] * 30
 
 
-def test_each_node_frozen(cluster: Cluster) -> None:
+def test_each_node_frozen(cluster: ClusterUnderTest) -> None:
     """Node Status: each node alone fails; all of them together are unknown, for then the fault may be ours."""
     target = replace(cluster.target(), timeout=SHORT)
     for name in target.names:
@@ -97,7 +97,7 @@ def test_each_node_frozen(cluster: Cluster) -> None:
         expect(run(target, 1), node_status=UNKNOWN)
 
 
-def test_frozen_replay(cluster: Cluster) -> None:
+def test_frozen_replay(cluster: ClusterUnderTest) -> None:
     """Streaming and DDL Replication on both standbys, and Concurrent Writes: nothing arrives."""
     with process_frozen(cluster, "startup", standbys_of(cluster)):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 5, 6, 9, 11)
@@ -105,7 +105,7 @@ def test_frozen_replay(cluster: Cluster) -> None:
     expect(found, write_isolation=PASS, wal_streaming=PASS)
 
 
-def test_frozen_replay_on_one(cluster: Cluster) -> None:
+def test_frozen_replay_on_one(cluster: ClusterUnderTest) -> None:
     """The standby that replays passes, the other one fails: the checks look at the node that they name."""
     frozen, running = standbys_of(cluster)
     with process_frozen(cluster, "startup", [frozen]):
@@ -114,7 +114,7 @@ def test_frozen_replay_on_one(cluster: Cluster) -> None:
     expect_each(found, PASS, [f"streaming_replication.{running}", f"ddl_replication.{running}"])
 
 
-def test_stopped_standby(cluster: Cluster) -> None:
+def test_stopped_standby(cluster: ClusterUnderTest) -> None:
     """Pgpool's backends, WAL Streaming and Replication Slots fail; its version can't be known."""
     stopped = standbys_of(cluster)[0]
     with container_fault(cluster, "stop", "start", stopped):
@@ -124,7 +124,7 @@ def test_stopped_standby(cluster: Cluster) -> None:
     expect_each(found, FAIL, [f"node_status.{stopped}"])
 
 
-def test_detached_standbys(cluster: Cluster) -> None:
+def test_detached_standbys(cluster: ClusterUnderTest) -> None:
     """Pgpool reports backends down, and Load Balancing fails: all reads go to the primary."""
     indexes = [cluster.target().names.index(name) for name in standbys_of(cluster)]
     found: Found = {}
@@ -138,9 +138,9 @@ def test_detached_standbys(cluster: Cluster) -> None:
     expect(found, pgpool_connection__query=PASS, pgpool_connection__backends=FAIL, load_balancing=FAIL)
 
 
-def test_stopped_endpoints(cluster: Cluster) -> None:
+def test_stopped_endpoints(cluster: ClusterUnderTest) -> None:
     """HAProxy and the balancing Pgpool-II stopped: what is them fails, what is behind passes, the rest is unknown."""
-    spec = cluster.access.spec
+    spec = cluster.opened.spec
     with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
         found = run(cluster.target())
     expect(found, pgpool_connection__query=FAIL, haproxy_connectivity=FAIL, haproxy_stats=FAIL)
@@ -150,21 +150,21 @@ def test_stopped_endpoints(cluster: Cluster) -> None:
     expect(found, load_balancing=UNKNOWN, concurrent_writes=UNKNOWN, pgpool_version=UNKNOWN)
 
 
-def test_stopped_endpoint(cluster: Cluster) -> None:
+def test_stopped_endpoint(cluster: ClusterUnderTest) -> None:
     """The read-write endpoint's Pgpool-II stopped: its endpoint fails, the dashboard tells it, the other endpoint passes."""
-    with container_fault(cluster, "stop", "start", cluster.access.spec.endpoints.rw.service):
+    with container_fault(cluster, "stop", "start", cluster.opened.spec.endpoints.rw.service):
         found = by_check(wait_until(cluster, lambda f: f["haproxy_stats"].outcome is FAIL, 3, 13))
     expect(found, haproxy_connectivity__rw=FAIL, haproxy_connectivity__ro=PASS, haproxy_stats=FAIL)
     assert "endpoint_rw BACKEND" in found["haproxy_stats"].summary
 
 
-def test_swapped_endpoints(cluster: Cluster) -> None:
+def test_swapped_endpoints(cluster: ClusterUnderTest) -> None:
     """HAProxy Connectivity: a read-write endpoint that leads to a standby, a read-only endpoint that leads to the primary."""
     target = cluster.target()
     expect(run(replace(target, rw=target.ro, ro=target.rw), 3), haproxy_connectivity=FAIL)
 
 
-def test_standby_that_accepts_writes(cluster: Cluster) -> None:
+def test_standby_that_accepts_writes(cluster: ClusterUnderTest) -> None:
     """Write Isolation: the standbys' ports lead to the primary, which takes the write; and it is taken back."""
     target = cluster.target()
     misdirected = dict.fromkeys(target.names, target.nodes[cluster.primary()])
@@ -173,14 +173,14 @@ def test_standby_that_accepts_writes(cluster: Cluster) -> None:
     assert all("accepted" in v.summary for v in found.values() if v.group == 5)
 
 
-def test_pool_port_without_pgpool(cluster: Cluster) -> None:
+def test_pool_port_without_pgpool(cluster: ClusterUnderTest) -> None:
     """PgPool-II Version and its backends: what answers behind 9999 is PostgreSQL itself."""
     target = cluster.target()
     found = run(replace(target, balanced=target.nodes[cluster.primary()]), 2, 7, 12)
     expect(found, pgpool_version=FAIL, pgpool_connection__backends=FAIL, load_balancing=UNKNOWN)
 
 
-def test_another_version(cluster: Cluster) -> None:
+def test_another_version(cluster: ClusterUnderTest) -> None:
     """Version Consistency: one node tells another version."""
     target, name = cluster.target(), standbys_of(cluster)[0]
     ((version,),) = sql(cluster, name, "SHOW server_version")
@@ -197,7 +197,7 @@ def test_another_version(cluster: Cluster) -> None:
     assert other in found["version_consistency"].summary
 
 
-def test_hanging_commits_leave_nothing(cluster: Cluster) -> None:
+def test_hanging_commits_leave_nothing(cluster: ClusterUnderTest) -> None:
     """No standby acknowledges, so the schema's commit hangs: what needs it is unknown, and it is removed anyway."""
     said: list[str] = []
     with process_frozen(cluster, "walreceiver", standbys_of(cluster)):
@@ -207,7 +207,7 @@ def test_hanging_commits_leave_nothing(cluster: Cluster) -> None:
     assert not any("could be reached" in line for line in said)
 
 
-def test_interrupted_run_leaves_nothing(cluster: Cluster) -> None:
+def test_interrupted_run_leaves_nothing(cluster: ClusterUnderTest) -> None:
     """Ctrl-C (a cancelled task) while the suite works in its schema: the schema is gone when the run has ended."""
 
     async def interrupted() -> list[str]:
@@ -230,7 +230,7 @@ def test_interrupted_run_leaves_nothing(cluster: Cluster) -> None:
     assert left_behind(cluster) == []
 
 
-def test_leftovers_of_dead_runs_are_removed(cluster: Cluster) -> None:
+def test_leftovers_of_dead_runs_are_removed(cluster: ClusterUnderTest) -> None:
     """What a run that was killed two hours ago left is removed by the next one; what is young stays."""
     target, now = cluster.target(), datetime.now(UTC)
     old, young = workspace.Workspace().schema, workspace.Workspace().schema

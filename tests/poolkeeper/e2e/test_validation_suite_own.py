@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e.suite_faults import (
     FAIL,
     PASS,
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(autouse=True)
-def _healthy(cluster: Cluster) -> Iterator[None]:
+def _healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     """Each fault is planted in a healthy cluster, and each test leaves one, with nothing of the suite in it."""
     cluster.wait_healthy()
     yield
@@ -49,9 +49,9 @@ def _healthy(cluster: Cluster) -> Iterator[None]:
     assert left_behind(cluster) == []
 
 
-async def tell_endpoint(cluster: Cluster, *commands: str) -> None:
+async def tell_endpoint(cluster: ClusterUnderTest, *commands: str) -> None:
     """Say something to HAProxy's runtime API."""
-    endpoint = cluster.access.spec.haproxy
+    endpoint = cluster.opened.spec.haproxy
     await haproxy_runtime.send(str(endpoint.address), endpoint.runtime_port, commands, 5)
 
 
@@ -61,7 +61,7 @@ def out_of_the_endpoint(node: str) -> tuple[str, ...]:
     return haproxy_runtime.state(STANDBYS, node, "drain"), end, end
 
 
-def test_the_primary_serves_reads(cluster: Cluster) -> None:
+def test_the_primary_serves_reads(cluster: ClusterUnderTest) -> None:
     """Read-Only Endpoint: the standbys are taken out and the primary is let in, and takes the write that is asked for."""
     primary, standbys = cluster.primary(), standbys_of(cluster)
     plant = [command for name in standbys for command in out_of_the_endpoint(name)]
@@ -83,7 +83,7 @@ def test_the_primary_serves_reads(cluster: Cluster) -> None:
     assert primary in found["read_only_endpoint.refusal"].summary
 
 
-def test_one_standby_serves_all_reads(cluster: Cluster) -> None:
+def test_one_standby_serves_all_reads(cluster: ClusterUnderTest) -> None:
     """Read-Only Endpoint: no spread, and still no write. No Drift: HAProxy does not have the other standby as one."""
     idle, busy = standbys_of(cluster)
     with keeper_stopped(cluster):
@@ -97,7 +97,7 @@ def test_one_standby_serves_all_reads(cluster: Cluster) -> None:
     assert f"{idle} is standby by its own word, out by HAProxy" in found["no_drift.roles"].summary
 
 
-def test_detached_standby_without_a_keeper(cluster: Cluster) -> None:
+def test_detached_standby_without_a_keeper(cluster: ClusterUnderTest) -> None:
     """No Drift: Pgpool-II has a standby as down. Keeper: it does not answer, so what it would mend is unknown."""
     index = cluster.target().names.index(standbys_of(cluster)[0])
     found: Found = {}
@@ -110,7 +110,7 @@ def test_detached_standby_without_a_keeper(cluster: Cluster) -> None:
     expect(found, no_drift__roles=FAIL, no_drift__keeper=UNKNOWN, keeper__alive=FAIL, keeper__primary=UNKNOWN)
 
 
-def test_somebody_undoes_what_the_keeper_does(cluster: Cluster) -> None:
+def test_somebody_undoes_what_the_keeper_does(cluster: ClusterUnderTest) -> None:
     """No Drift: a standby is taken out of the endpoint again and again, so the keeper always has something to mend."""
     standby = standbys_of(cluster)[0]
 
@@ -145,7 +145,7 @@ def test_somebody_undoes_what_the_keeper_does(cluster: Cluster) -> None:
 
 
 @contextmanager
-def overruled(cluster: Cluster, setting: str, value: str) -> Iterator[None]:
+def overruled(cluster: ClusterUnderTest, setting: str, value: str) -> Iterator[None]:
     """A setting of the primary that is stronger than Patroni's, and its end."""
     primary = cluster.primary()
     try:
@@ -157,7 +157,7 @@ def overruled(cluster: Cluster, setting: str, value: str) -> Iterator[None]:
         sql(cluster, primary, "SELECT pg_reload_conf()")
 
 
-def test_nobody_is_waited_for(cluster: Cluster) -> None:
+def test_nobody_is_waited_for(cluster: ClusterUnderTest) -> None:
     """Quorum Commit: the primary's synchronous_standby_names was emptied by hand."""
     with overruled(cluster, "synchronous_standby_names", ""):
         found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
@@ -165,7 +165,7 @@ def test_nobody_is_waited_for(cluster: Cluster) -> None:
     assert "empty" in found["quorum_commit.in_force"].summary
 
 
-def test_nobody_is_there_to_acknowledge(cluster: Cluster) -> None:
+def test_nobody_is_there_to_acknowledge(cluster: ClusterUnderTest) -> None:
     """Quorum Commit: both standbys are stopped, so a commit waits for somebody who is not there."""
     with container_fault(cluster, "stop", "start", *standbys_of(cluster)):
         found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
@@ -174,7 +174,7 @@ def test_nobody_is_there_to_acknowledge(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("value", ["off", "local", "remote_write"])
-def test_sessions_do_not_wait(cluster: Cluster, value: str) -> None:
+def test_sessions_do_not_wait(cluster: ClusterUnderTest, value: str) -> None:
     """Quorum Commit: the standbys are there, but a session does not wait until they have its commit on disk."""
     with overruled(cluster, "synchronous_commit", value):
         found = by_check(wait_until(cluster, lambda f: f["quorum_commit.session"].outcome is FAIL, 16))
@@ -182,15 +182,15 @@ def test_sessions_do_not_wait(cluster: Cluster, value: str) -> None:
     assert value in found["quorum_commit.session"].summary
 
 
-def test_keeper_that_sees_nothing(cluster: Cluster) -> None:
+def test_keeper_that_sees_nothing(cluster: ClusterUnderTest) -> None:
     """Keeper: HAProxy and the balancing Pgpool-II are gone from its sight, and it says so."""
-    spec = cluster.access.spec
+    spec = cluster.opened.spec
     with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
         found = by_check(wait_until(cluster, lambda f: f["keeper.alive"].outcome is FAIL, 14, 15, 17))
     expect(found, keeper__alive=FAIL, keeper__primary=PASS, read_only_endpoint=UNKNOWN, no_drift=UNKNOWN)
 
 
-def test_keeper_with_another_primary(cluster: Cluster) -> None:
+def test_keeper_with_another_primary(cluster: ClusterUnderTest) -> None:
     """Keeper: what answers for it names another node."""
     target, primary = cluster.target(), cluster.primary()
     other = standbys_of(cluster)[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from tests.clusters import Cluster
+from tests.clusters import ClusterUnderTest
 
 from poolkeeper.core.progress import Silent
 from poolkeeper.model.database_users import UserRow
@@ -21,15 +21,15 @@ PASSWORD = "pa:ss wörd'\"\\$`%s"
 OTHER = "another-Password_2"
 
 
-def superuser(cluster: Cluster) -> psycopg.Connection[tuple[object, ...]]:
+def superuser(cluster: ClusterUnderTest) -> psycopg.Connection[tuple[object, ...]]:
     """A session on the primary, past Pgpool."""
-    nodes = cluster.place.spec.nodes
+    nodes = cluster.handle.spec.nodes
     several = {"host": ",".join("127.0.0.1" for _ in nodes), "port": ",".join(str(node.port) for node in nodes)}
     dsn = psycopg.conninfo.make_conninfo(cluster.dsn("node1", "superuser"), target_session_attrs="primary", **several)
     return psycopg.connect(dsn, autocommit=True)
 
 
-def sql(cluster: Cluster, statement: str) -> list[tuple[object, ...]]:
+def sql(cluster: ClusterUnderTest, statement: str) -> list[tuple[object, ...]]:
     """One statement as superuser on the primary."""
     with superuser(cluster) as session:
         cursor = session.execute(statement.encode())
@@ -37,10 +37,10 @@ def sql(cluster: Cluster, statement: str) -> list[tuple[object, ...]]:
 
 
 def log_in(
-    cluster: Cluster, endpoint: str, password: str, dbname: str = "postgres"
+    cluster: ClusterUnderTest, endpoint: str, password: str, dbname: str = "postgres"
 ) -> psycopg.Connection[tuple[object, ...]]:
     """A login of the test's user."""
-    spec = cluster.place.spec
+    spec = cluster.handle.spec
     return psycopg.connect(
         host=client_files.client_host(spec),
         port=client_files.endpoints(spec)[endpoint],
@@ -52,7 +52,7 @@ def log_in(
     )
 
 
-def refused(cluster: Cluster, endpoint: str, password: str) -> bool:
+def refused(cluster: ClusterUnderTest, endpoint: str, password: str) -> bool:
     """Is the login refused because of who logs in?"""
     try:
         log_in(cluster, endpoint, password).close()
@@ -61,22 +61,22 @@ def refused(cluster: Cluster, endpoint: str, password: str) -> bool:
     return False
 
 
-def row(cluster: Cluster, name: str = NAME) -> UserRow | None:
+def row(cluster: ClusterUnderTest, name: str = NAME) -> UserRow | None:
     """A user's row of `user list`."""
-    return next((found for found in user_survey.survey(cluster.place) if found.name == name), None)
+    return next((found for found in user_survey.survey(cluster.handle) if found.name == name), None)
 
 
-def drift(cluster: Cluster) -> str:
+def drift(cluster: ClusterUnderTest) -> str:
     """Where the witnesses of the test's user disagree."""
     found = row(cluster)
     assert found
     return "; ".join(found.drift)
 
 
-def traces(cluster: Cluster) -> list[str]:
+def traces(cluster: ClusterUnderTest) -> list[str]:
     """Where anything of the test's user or database is left."""
-    found = [f"pool_passwd: {line}" for line in cluster.place.folder.pool_passwd.read_text().split() if NAME in line]
-    for service in cluster.place.spec.endpoint_by_service():
+    found = [f"pool_passwd: {line}" for line in cluster.handle.folder.pool_passwd.read_text().split() if NAME in line]
+    for service in cluster.handle.spec.endpoint_by_service():
         copy = cluster.docker("exec", cluster.container(service), "cat", "/run/pgpool/pool_passwd")
         found += [f"{service}: {line}" for line in copy.split() if NAME in line]
     found += [f"role {name}" for (name,) in sql(cluster, f"SELECT rolname FROM pg_roles WHERE rolname = '{NAME}'")]
@@ -86,9 +86,9 @@ def traces(cluster: Cluster) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def leave_no_user(cluster: Cluster) -> Iterator[None]:
+def leave_no_user(cluster: ClusterUnderTest) -> Iterator[None]:
     """Whatever a test did, its user, its database and its entry are gone."""
-    file = cluster.place.folder.pool_passwd
+    file = cluster.handle.folder.pool_passwd
     before = file.read_text()
     yield
     with superuser(cluster) as session:
@@ -96,11 +96,11 @@ def leave_no_user(cluster: Cluster) -> Iterator[None]:
         session.execute(f"DROP ROLE IF EXISTS {NAME}".encode())
     if file.read_text() != before:
         state.write(file, before)
-        for service in cluster.place.spec.endpoint_by_service():
+        for service in cluster.handle.spec.endpoint_by_service():
             cluster.docker("exec", cluster.container(service), "reload.sh")
 
 
 @pytest.fixture
-def added(cluster: Cluster) -> None:
+def added(cluster: ClusterUnderTest) -> None:
     """The test's user and its database."""
-    user.add(cluster.place, NAME, PASSWORD, DATABASE, Silent())
+    user.add(cluster.handle, NAME, PASSWORD, DATABASE, Silent())

@@ -20,7 +20,7 @@ from poolkeeper_lab.bench.bench_parts import Options
 from poolkeeper_lab.bench.measure import estimate
 from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample, play
 from poolkeeper_lab.bench.peers import peer_catalogue, peer_image, poolkeeper_peer, remarks, stack, trial
-from poolkeeper_lab.bench.peers.contenders import CPUS, MEMORY, Cluster
+from poolkeeper_lab.bench.peers.contenders import CPUS, MEMORY, TrialCluster
 from poolkeeper_lab.bench.peers.remarks import BACK, GAP, Record
 from poolkeeper_lab.bench.peers.trial import Trial
 from poolkeeper_lab.bench.report.bench_model import Goal, Section
@@ -38,7 +38,7 @@ METHOD = (
     "counts with what was seen of it. A cluster is whole again when it has one primary, from which "
     "every other node streams. Foreign load is that of the seconds before the fault."
 )
-Perform = Callable[[Cluster, str, float, Progress], Trial]
+Perform = Callable[[TrialCluster, str, float, Progress], Trial]
 
 
 class Failover:
@@ -71,20 +71,20 @@ class Failover:
                 with interrupts.signals_blocked():
                     stack.sweep()
 
-    def _clusters(self, scratch: Path, built: str) -> list[Cluster]:
+    def _clusters(self, scratch: Path, built: str) -> list[TrialCluster]:
         passwords = scratch / "passwords"
         stack.make_passwords(passwords)
         sources = peer_image.folder()
-        ours: Cluster = poolkeeper_peer.Own(self._place.spec, self._place.image_sources, scratch / "own")
+        ours: TrialCluster = poolkeeper_peer.Own(self._place.spec, self._place.image_sources, scratch / "own")
         return [ours, *(stack.Stack(peer, sources, built, passwords) for peer in self._peers)]
 
-    def measure(self, found: Sequence[Cluster], progress: Progress) -> None:
+    def measure(self, found: Sequence[TrialCluster], progress: Progress) -> None:
         """Take the rounds. The first cluster is ours, which the others are compared with."""
         cases = [self._case(fault, found, progress) for fault in self._faults]
         self._book = Book([case for case in cases if case.contenders], self._rounds, self._seed)
         play(self._book, progress)
 
-    def _case(self, fault: str, found: Sequence[Cluster], progress: Progress) -> Case:
+    def _case(self, fault: str, found: Sequence[TrialCluster], progress: Progress) -> Case:
         able = [cluster for cluster in found if not cluster.cannot(fault)]
         contenders = tuple(self._contender(cluster, fault, progress) for cluster in able)
         ratios = tuple(
@@ -94,7 +94,7 @@ class Failover:
         )
         return Case({"fault": fault}, contenders, ratios, axis="cluster")
 
-    def _contender(self, cluster: Cluster, fault: str, progress: Progress) -> Contender:
+    def _contender(self, cluster: TrialCluster, fault: str, progress: Progress) -> Contender:
         def take() -> Sample:
             seen = self._perform(cluster, fault, self._chance.uniform(0, PHASE_SECONDS), progress)
             record = Record(cluster.title, fault, seen)

@@ -48,7 +48,7 @@ def primary_of(states: Mapping[str, Node]) -> str:
     return found[0]
 
 
-class Cluster(ABC):
+class TrialCluster(ABC):
     """One contender. `nodes` maps each PostgreSQL node to its address in the cluster's network."""
 
     title: str

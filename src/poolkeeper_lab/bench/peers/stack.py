@@ -74,7 +74,7 @@ def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> 
         raise errors.EngineFailed(f"{title} could not be started", detail=tail)
 
 
-class Stack(contenders.Cluster):
+class Stack(contenders.TrialCluster):
     """A peer of the catalogue. `passwords` is a folder of this run."""
 
     def __init__(self, peer: Peer, sources: Path, image: str, passwords: Path) -> None:

@@ -15,7 +15,7 @@ from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.measure import meter
 from poolkeeper_lab.bench.peers import contenders
-from poolkeeper_lab.bench.peers.contenders import Cluster
+from poolkeeper_lab.bench.peers.contenders import TrialCluster
 from poolkeeper_lab.drill import drill_client, ledger, link
 from poolkeeper_lab.drill.drill_round import HOLD, TAIL, WARM_UP
 from poolkeeper_lab.drill.ledger import Attempt, Judgement, Ledger, Outcome
@@ -58,7 +58,7 @@ class _Notes:
         self.problems = [*(self.problems or []), text]
 
 
-def perform(cluster: Cluster, fault: str, phase: float, progress: Progress) -> Trial:
+def perform(cluster: TrialCluster, fault: str, phase: float, progress: Progress) -> Trial:
     """`phase`: further seconds of service before the fault. Raises PoolkeeperError where nothing could be measured."""
     notes, writes = _Notes(), Ledger()
     try:
@@ -77,7 +77,7 @@ def perform(cluster: Cluster, fault: str, phase: float, progress: Progress) -> T
                  tuple(notes.problems or ()))  # fmt: skip
 
 
-def _up(cluster: Cluster, notes: _Notes) -> None:
+def _up(cluster: TrialCluster, notes: _Notes) -> None:
     began = time.monotonic()
     cluster.up()
     _until(f"{cluster.title} whole", cluster.lacks, UP_SECONDS, LOOK_PAUSE)
@@ -107,7 +107,7 @@ def _prepare(endpoint: drill_client.ClientEndpoint) -> None:
     _until(f"the endpoint {endpoint.dsn.where}", attempt, _FIRST_SECONDS, LOOK_PAUSE)
 
 
-def _measure(cluster: Cluster, fault: str, phase: float, notes: _Notes, writes: Ledger) -> None:
+def _measure(cluster: TrialCluster, fault: str, phase: float, notes: _Notes, writes: Ledger) -> None:
     with drill_client.running(cluster.endpoint(), writes):
         try:
             _served(writes, time.monotonic(), _FIRST_SECONDS)
@@ -120,7 +120,7 @@ def _measure(cluster: Cluster, fault: str, phase: float, notes: _Notes, writes: 
             notes.ended = time.monotonic()  # before the clients end, whose silence is no gap
 
 
-def _look_around(cluster: Cluster, seconds: float) -> float:
+def _look_around(cluster: TrialCluster, seconds: float) -> float:
     """Service for so long; the share of the machine that somebody else used meanwhile."""
     watch = meter.Meter(cluster.pids())
     before = watch.read()
@@ -139,7 +139,7 @@ def _recover(notes: _Notes, writes: Ledger) -> None:
         notes.problem(f"not served again within {SERVED_SECONDS} s")
 
 
-def _return(cluster: Cluster, fault: str, notes: _Notes) -> None:
+def _return(cluster: TrialCluster, fault: str, notes: _Notes) -> None:
     cluster.heal(fault, notes.victim)
     began = time.monotonic()
     try:
@@ -150,7 +150,7 @@ def _return(cluster: Cluster, fault: str, notes: _Notes) -> None:
         notes.problem(f"not whole again by itself within {BACK_SECONDS} s: {e.message.rpartition('last seen: ')[2]}")
 
 
-def _judge(cluster: Cluster, found: tuple[Attempt, ...], notes: _Notes) -> Judgement | None:
+def _judge(cluster: TrialCluster, found: tuple[Attempt, ...], notes: _Notes) -> Judgement | None:
     """By what the node has that acknowledged last: the one that clients are led to in the end."""
     last = next((a.server for a in reversed(found) if a.outcome is Outcome.ACKNOWLEDGED), "")
     node = next((name for name, address in cluster.nodes.items() if address == last), "")
