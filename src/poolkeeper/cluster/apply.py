@@ -51,13 +51,13 @@ async def _remove(step: Step, ctx: startup.Context) -> None:
 
 
 async def _recreate(step: Step, ctx: startup.Context) -> None:
-    await asyncio.to_thread(compose.up, ctx.project, step.services, recreate=True)
+    await asyncio.to_thread(compose.up, ctx.access.project, step.services, recreate=True)
     await _settle(ctx, step.services)
 
 
 async def _restart(step: Step, ctx: startup.Context) -> None:
     for service in step.services:
-        await asyncio.to_thread(compose.restart, ctx.container(service))
+        await asyncio.to_thread(compose.restart, ctx.access.container(service))
     await _settle(ctx, step.services)
 
 
@@ -70,7 +70,7 @@ async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
     for service in (s for s in services if s in {m.name for m in spec.etcd.members}):
 
         async def healthy(service: str = service) -> str | None:
-            seen = await snapshot.see(etcd.observe(ctx.address(service), spec.timeouts.query))
+            seen = await snapshot.see(etcd.observe(ctx.access.address(service), spec.timeouts.query))
             return None if seen.value and seen.value.healthy else seen.error or f"{service} has no quorum"
 
         await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
@@ -80,11 +80,11 @@ async def _reload(step: Step, ctx: startup.Context) -> None:
     spec = ctx.access.spec
     for service in step.services:
         if service == spec.haproxy.service:
-            await asyncio.to_thread(compose.signal, ctx.container(service), "USR2")
+            await asyncio.to_thread(compose.signal, ctx.access.container(service), "USR2")
         elif service in spec.endpoint_by_service():
-            await asyncio.to_thread(compose.execute, ctx.container(service), ["reload.sh"])
+            await asyncio.to_thread(compose.execute, ctx.access.container(service), ["reload.sh"])
         else:
-            await patroni.reload(ctx.address(service), ctx.access.rest_auth, spec.timeouts.query)
+            await patroni.reload(ctx.access.address(service), ctx.access.rest_auth, spec.timeouts.query)
     startup.record(ctx, step.services)
 
 
@@ -94,7 +94,7 @@ async def _patch(step: Step, ctx: startup.Context) -> None:
     A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
     """
     spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
-    await patroni.patch_config(ctx.address(step.services[0]), dict(step.change), ctx.access.rest_auth, limit)
+    await patroni.patch_config(ctx.access.address(step.services[0]), dict(step.change), ctx.access.rest_auth, limit)
     names = list(step.change.get("postgresql", {}).get("parameters", {}))
     await wait_for("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
     for _ in range(2):
@@ -122,12 +122,12 @@ def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable
 
 async def _restart_postgres(step: Step, ctx: startup.Context) -> None:
     for node in step.services:
-        await patroni.restart_postgres(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+        await patroni.restart_postgres(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
     await startup.wait_nodes(ctx)
 
 
 async def _attach(step: Step, ctx: startup.Context) -> None:
-    pool = ctx.container(ctx.access.spec.endpoints.balanced.service)
+    pool = ctx.access.container(ctx.access.spec.endpoints.balanced.service)
     index = {node.name: i for i, node in enumerate(ctx.access.spec.nodes)}
     for node in step.services:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
@@ -145,14 +145,14 @@ async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> pla
     view = drift.patroni_view(seen)
     dynamic = None
     if view and view.leader:
-        dynamic = (await snapshot.see(patroni.read_config(ctx.address(view.leader), limit))).value
+        dynamic = (await snapshot.see(patroni.read_config(ctx.access.address(view.leader), limit))).value
     return planning.Actual(
         containers=containers,
-        applied=state.read_applied(ctx.folder),
+        applied=state.read_applied(ctx.access.folder),
         dynamic=dynamic,
         leader=view.leader if view else None,
         pending_restart=frozenset(m.name for m in view.members if m.pending_restart) if view else frozenset(),
-        former=state.read_former(ctx.folder),
+        former=state.read_former(ctx.access.folder),
     )
 
 

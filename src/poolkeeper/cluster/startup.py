@@ -22,23 +22,13 @@ ENDLESS = 3  # restarts by the engine since we began: it will not come up by its
 
 @dataclass(frozen=True)
 class Context:
-    """What a step needs: the cluster, its folder and Compose project, the rendered files, and where progress goes."""
+    """What a step needs: the cluster, the rendered files, and where progress goes."""
 
-    access: handle.Access
-    folder: state.State
-    project: compose.Project
+    access: Access
     files: Mapping[str, str]
     progress: Progress
     prepare_endpoints: Callable[[], None] = lambda: None  # what must be there before the first endpoint starts
     restarts: Mapping[str, int] = field(default_factory=dict)  # how often the engine had restarted each, before
-
-    def container(self, service: str) -> str:
-        """A service's container name."""
-        return self.access.spec.container_name(service)
-
-    def address(self, service: str) -> str:
-        """A service's address."""
-        return str(self.access.spec.addresses()[service])
 
 
 async def start(ctx: Context, services: Sequence[str]) -> None:
@@ -72,7 +62,7 @@ async def _compose_up(ctx: Context, services: Sequence[str]) -> None:
     """Create and start services by Compose, which knows what has become of each."""
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
-            await asyncio.to_thread(compose.up, ctx.project, services)
+            await asyncio.to_thread(compose.up, ctx.access.project, services)
 
 
 async def _start_created(ctx: Context, services: Sequence[str]) -> None:
@@ -82,7 +72,7 @@ async def _start_created(ctx: Context, services: Sequence[str]) -> None:
     """
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
-            await asyncio.to_thread(compose.start, [ctx.container(service) for service in services])
+            await asyncio.to_thread(compose.start, [ctx.access.container(service) for service in services])
 
 
 def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
@@ -101,9 +91,9 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
     it sees to it that the first declared node makes the cluster.
     """
     with ctx.progress.step("creating the containers"):
-        await asyncio.to_thread(compose.create, ctx.project)
+        await asyncio.to_thread(compose.create, ctx.access.project)
     with ctx.progress.step(f"starting {', '.join([*etcds, *nodes])}"):
-        start_nodes = asyncio.to_thread(compose.start, [ctx.container(node) for node in nodes])
+        start_nodes = asyncio.to_thread(compose.start, [ctx.access.container(node) for node in nodes])
         await asyncio.gather(_start_members(ctx, etcds), start_nodes)
     await asyncio.to_thread(ctx.prepare_endpoints)
 
@@ -119,10 +109,10 @@ async def _start_member(ctx: Context, member: str) -> None:
     At its first start it asks each other one whether there is a cluster already. One that is not there refuses at once;
     one that is just being started swallows the question, and costs a second.
     """
-    await asyncio.to_thread(compose.start, [ctx.container(member)])
+    await asyncio.to_thread(compose.start, [ctx.access.container(member)])
 
     async def serves() -> str | None:
-        return (await snapshot.see(etcd.serves_peers(ctx.address(member), MEMBER_SECONDS))).error or None
+        return (await snapshot.see(etcd.serves_peers(ctx.access.address(member), MEMBER_SECONDS))).error or None
 
     with suppress(errors.DeadlinePassed):
         await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
@@ -163,7 +153,7 @@ async def _wait_streaming(ctx: Context) -> str:
 async def _leader(ctx: Context) -> str | None:
     """The leader by the word of the first Patroni that names one: they all read it from etcd, so one is enough."""
     for node in ctx.access.spec.nodes:
-        seen = await snapshot.see(patroni.observe(ctx.address(node.name), ctx.access.spec.timeouts.query))
+        seen = await snapshot.see(patroni.observe(ctx.access.address(node.name), ctx.access.spec.timeouts.query))
         if seen.value and seen.value.leader:
             return seen.value.leader
     return None
@@ -175,7 +165,7 @@ async def _wait_reported(ctx: Context, leader: str) -> None:
     A Patroni that never says so keeps the cluster from getting green, and is named there.
     """
     spec = ctx.access.spec
-    address, limit = ctx.address(leader), spec.timeouts.query
+    address, limit = ctx.access.address(leader), spec.timeouts.query
 
     async def known() -> str | None:
         view = (await snapshot.see(patroni.observe(address, limit))).value
@@ -203,7 +193,7 @@ async def _hasten_quorum(ctx: Context, leader: str) -> None:
         names = server.synchronous_standby_names if server else ""
         if sum(standby in names for standby in standbys) >= wanted:
             return None
-        await snapshot.see(patroni.patch_config(ctx.address(leader), same, ctx.access.rest_auth, limit))
+        await snapshot.see(patroni.patch_config(ctx.access.address(leader), same, ctx.access.rest_auth, limit))
         return f"not in the quorum yet: {names or 'nobody is'}"
 
     with suppress(errors.DeadlinePassed):
@@ -251,4 +241,4 @@ async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mappi
 def record(ctx: Context, services: Sequence[str]) -> None:
     """Note that these services took the rendered files as they are now."""
     for service in services:
-        state.record_applied(ctx.folder, planning.files_of(ctx.access.spec, service, ctx.files))
+        state.record_applied(ctx.access.folder, planning.files_of(ctx.access.spec, service, ctx.files))

@@ -57,7 +57,7 @@ def open_context(place: Place, progress: Progress) -> startup.Context:
     Raises ClusterNotUp where the cluster was never started.
     """
     files = state.read_tree(place.folder.rendered)
-    return startup.Context(place.access(), place.folder, place.project, files, progress)
+    return startup.Context(place.access(), files, progress)
 
 
 def require_node(place: Place, node: str) -> None:
@@ -131,7 +131,7 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
     """
     same = {"loop_wait": ctx.access.spec.patroni.loop_wait}
     limit = ctx.access.spec.timeouts.query
-    await snapshot.see(patroni.patch_config(ctx.address(leader), same, ctx.access.rest_auth, limit))
+    await snapshot.see(patroni.patch_config(ctx.access.address(leader), same, ctx.access.rest_auth, limit))
 
 
 async def started_at(ctx: startup.Context, node: str) -> datetime | None:

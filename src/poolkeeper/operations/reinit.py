@@ -54,7 +54,7 @@ async def _clone(ctx: startup.Context, node: str) -> None:
     """Until another process of PostgreSQL answers there: the former one is stopped first."""
     before = await operation.started_at(ctx, node)
     said: list[str] = []
-    await patroni.reinitialize(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.query)
+    await patroni.reinitialize(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.query)
 
     async def look() -> str | None:
         after = await operation.started_at(ctx, node)
@@ -71,6 +71,6 @@ async def _clone(ctx: startup.Context, node: str) -> None:
 
 async def _state(ctx: startup.Context, node: str) -> str:
     """What its own Patroni says of it, as `creating replica`."""
-    view = await snapshot.see(patroni.observe(ctx.address(node), ctx.access.spec.timeouts.query))
+    view = await snapshot.see(patroni.observe(ctx.access.address(node), ctx.access.spec.timeouts.query))
     member = view.value.member(node) if view.value else None
     return member.state if member else view.error or "not a member"

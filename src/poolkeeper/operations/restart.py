@@ -66,7 +66,7 @@ async def _restart(ctx: startup.Context, node: str) -> None:
     assert leader is not None, "a judgement without a leader allows nothing"
     assert leader != node, "the leader hands its role over first"
     before = await operation.started_at(ctx, node)
-    await patroni.restart_postgres(ctx.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+    await patroni.restart_postgres(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
 
     async def look() -> str | None:
         after = await operation.started_at(ctx, node)

@@ -94,7 +94,7 @@ async def _hand_over(
     await wait_for(f"an answer through {port}", reached, seconds=spec.timeouts.query)
     begun = time.monotonic()
     order = asyncio.ensure_future(
-        patroni.switchover(ctx.address(former), former, ctx.access.rest_auth, HANDOVER_SECONDS, candidate=to)
+        patroni.switchover(ctx.access.address(former), former, ctx.access.rest_auth, HANDOVER_SECONDS, candidate=to)
     )
     try:
         with steps.step(f"handing the role over from {former}" + (f" to {to}" if to else "")):
@@ -123,7 +123,7 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
     async def look() -> str | None:
         if order.done():
             order.result()
-        answers = (patroni.accepts_writes(ctx.address(name), spec.timeouts.query) for name in others)
+        answers = (patroni.accepts_writes(ctx.access.address(name), spec.timeouts.query) for name in others)
         seen = await asyncio.gather(*(snapshot.see(answer) for answer in answers))
         found.extend(name for name, answer in zip(others, seen, strict=True) if answer.value)
         return None if found else "no other node accepts writes"

@@ -87,8 +87,6 @@ async def _up(place: Place, references: Mapping[str, str], progress: Progress) -
     files = render(place.spec, references)
     ctx = startup.Context(
         place.access(),
-        place.folder,
-        place.project,
         files,
         progress,
         lambda: _ensure_pool_passwd(place, references["pgpool"]),
@@ -194,10 +192,10 @@ async def _wait_for_truth(
 
 async def _deadline(ctx: startup.Context, judged: Assessment) -> errors.DeadlinePassed:
     service = culprit(judged.findings, list(ctx.access.spec.addresses()))
-    log = await asyncio.to_thread(compose.tail, ctx.container(service)) if service else ""
+    log = await asyncio.to_thread(compose.tail, ctx.access.container(service)) if service else ""
     return errors.DeadlinePassed(
         f"the cluster is not green after {ctx.access.spec.timeouts.up} s"
-        + (f"; {ctx.container(service)} is the first to look at" if service else ""),
+        + (f"; {ctx.access.container(service)} is the first to look at" if service else ""),
         detail="\n".join([*(f"  {finding}" for finding in judged.findings), *([log] if log else [])]),
         hint="`poolkeeper status` shows every witness, `poolkeeper logs SERVICE` a whole log; `poolkeeper up` goes on.",
     )

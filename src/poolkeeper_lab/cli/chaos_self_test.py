@@ -87,7 +87,7 @@ def lines(told: LiveTest) -> Iterator[str]:
 
 def catalogue(place: Place) -> list[dict[str, Any]]:
     """Every bug for scripts; the cluster need not be up."""
-    site = Site(place, Access(place.spec, {}), Ground(place))
+    site = Site(place, Ground(place))
     return [
         {
             "name": plant.name,

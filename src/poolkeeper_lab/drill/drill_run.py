@@ -23,7 +23,7 @@ _INTERRUPTED = 5  # seconds that somebody who interrupts waits for a healthy clu
 
 def site_of(place: Place) -> Site:
     """The cluster as the drill needs it. Raises ClusterNotUp where it was never started."""
-    return Site(place, place.access(), Ground(place))
+    return Site(place.access(), Ground(place))
 
 
 async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Callable[[Round], None]) -> None:

@@ -33,7 +33,6 @@ class Site:
     """A running cluster, the endpoints to it, and what faults act with."""
 
     place: Place
-    access: handle.Access
     ground: Ground
 
     @property
@@ -51,7 +50,7 @@ class Site:
 
         async def look() -> str | None:
             nonlocal primary
-            judged = health.assess(self.spec, await snapshot.snapshot(self.access))
+            judged = health.assess(self.spec, await snapshot.snapshot(self.place))
             primary = judged.primary or ""
             return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
@@ -69,7 +68,7 @@ class Site:
         if target in _OF_ETCD:
             return await self._of_etcd(target, pick)
         if target is Target.QUORUM_STANDBY:
-            seen = await snapshot.see_postgres(self.access, primary)
+            seen = await snapshot.see_postgres(self.place, primary)
             return (acknowledging(seen.value, standbys),)
         several = {
             Target.STANDBYS: tuple(standbys),
@@ -116,7 +115,7 @@ class Site:
             if keeper:
                 switchover.switchover(self.place, None, Silent())
             else:
-                plain = patroni.switchover(self.address(primary), primary, self.access.rest_auth, SWITCHOVER_SECONDS)
+                plain = patroni.switchover(self.address(primary), primary, self.place.rest_auth, SWITCHOVER_SECONDS)
                 asyncio.run(plain)
 
         return request
@@ -139,7 +138,7 @@ class Site:
             lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
             if lacks is not None:
                 return lacks
-            backend = (await pgpool.observe(self.access.endpoint("balanced"), limit)).node(node)
+            backend = (await pgpool.observe(self.place.endpoint("balanced"), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
         return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"

@@ -145,7 +145,7 @@ ASKED = tuple(role for role in drill_faults.Target if ("ETCD" in role.name or "Q
 
 def test_roles_of_several() -> None:
     spec = ClusterSpec()
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
     found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.Target.STANDBYS, *SIDES)]
     assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
 
@@ -155,7 +155,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
         return "etcd2"
 
     monkeypatch.setattr(drilled_cluster.Site, "_etcd_leader", leader)
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None), cast(Any, None))
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
     target = drill_faults.Target
     wanted = {
         target.ETCD_LEADER: ("etcd2",),
@@ -168,7 +168,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None), cast(Any, None))
+    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
     for target in drill_faults.Target:
         if target not in (*ASKED, drill_faults.Target.NODES, drill_faults.Target.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
@@ -193,7 +193,7 @@ def test_line_of_a_round_tells_gaps_split_and_problem() -> None:
 def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
     """And its standbys are the others; what is declared by name never stands for a role that moves."""
     spec = ClusterSpec()
-    here = drilled_cluster.Site(SimpleNamespace(spec=spec), cast(Access, None), cast(Ground, None))  # type: ignore[arg-type]
+    here = drilled_cluster.Site(SimpleNamespace(spec=spec), cast(Ground, None))  # type: ignore[arg-type]
     assert asyncio.run(here.find(Target.PRIMARY, primary, 0)) == primary
     assert primary not in asyncio.run(here.find_all(Target.STANDBYS, primary, 0))
     assert asyncio.run(here.find(Target.HAPROXY, primary, 0)) == spec.haproxy.service

@@ -75,11 +75,6 @@ class Loader:
         """Find the containers as they are now: after some were made anew."""
         self._meter = meter.Meter({**bench_machine.container_pids(self.place.spec.name), CLIENT: self.client.pid})
 
-    @property
-    def access(self) -> Access:
-        """The cluster's endpoints and passwords."""
-        return self.place.access()
-
     def where(self, port: int, at: str = "") -> pgbench.Where:
         """A port as pgbench takes it."""
         host = at or str(self.place.spec.addresses()[self.primary])
@@ -88,8 +83,8 @@ class Loader:
     def fill(self) -> None:
         """Make the tables on the primary; every standby shows them, and all is on disk."""
         self.client.run(pgbench.initialize(self.where(POSTGRES_PORT), self.scale), LOAD_SECONDS)
-        interrupts.run(database.settle(self.access, self.primary))
-        interrupts.run(database.spread(self.access, self.primary))
+        interrupts.run(database.settle(self.place, self.primary))
+        interrupts.run(database.spread(self.place, self.primary))
 
     def write(self, name: str, text: str) -> None:
         """A script of ours, by which `Work.script` may call it."""
@@ -97,7 +92,7 @@ class Loader:
 
     def tidy(self) -> None:
         """Before a load that writes: the versions of a row that the last one left are taken away."""
-        interrupts.run(database.tidy(self.access, self.primary))
+        interrupts.run(database.tidy(self.place, self.primary))
 
     def measure(self, work: Work, where: pgbench.Where, seconds: int) -> Taken:
         """Run it. Raises EngineFailed with pgbench's first complaint."""

@@ -62,7 +62,7 @@ class Path:
         with progress.step("waiting for a healthy cluster"):
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
         with ExitStack() as stack:
-            using = stack.enter_context(bed.loaded(self._place, site.access, primary, self._scale, progress))
+            using = stack.enter_context(bed.loaded(site.access, primary, self._scale, progress))
             peers = stack.enter_context(self._peers(progress))
             player = Player(self._place, primary, using, peers, self._scale, self._options.seed)
             self._plan(player, [*bench_endpoints.own(self._place.spec, primary), *peers])

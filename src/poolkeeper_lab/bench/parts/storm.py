@@ -70,7 +70,7 @@ class Storm:
         site, spec = drill.site_of(self._place), self._place.spec
         with progress.step("waiting for a healthy cluster"):
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
-        with bed.loaded(self._place, site.access, primary, self._scale, progress):
+        with bed.loaded(site.access, primary, self._scale, progress):
             self._meter = meter.Meter(bench_machine.container_pids(spec.name))
             found = {endpoint.key: endpoint for endpoint in bench_endpoints.own(spec, primary)}
             pooled, direct = (
