@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from poolkeeper.cluster import handle, snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.decide import health
 from poolkeeper.model import source
 from poolkeeper.model.assessment import Assessment, Level
@@ -41,13 +41,13 @@ class ClusterUnderTest:
     folder: Path
 
     @property
-    def handle(self) -> Place:
+    def handle(self) -> Cluster:
         """The declared cluster and where its things are."""
         text = (self.folder / "cluster.toml").read_text()
-        return Place(source.load(text), state.State(self.folder / ".poolkeeper"))
+        return Cluster(source.load(text), state.State(self.folder / ".poolkeeper"))
 
     @property
-    def opened(self) -> handle.Access:
+    def opened(self) -> handle.Cluster:
         """The same, with its passwords."""
         return self.handle.with_passwords()
 
@@ -98,7 +98,7 @@ class ClusterUnderTest:
 
     def container(self, service: str) -> str:
         """A service's container."""
-        return self.handle.container_of(service)
+        return self.handle.container(service)
 
     def secret(self, name: str) -> str:
         """A generated password."""

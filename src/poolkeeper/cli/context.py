@@ -12,19 +12,19 @@ from poolkeeper.core import errors
 if TYPE_CHECKING:
     import typer
 
-    from poolkeeper.cluster.handle import Place
+    from poolkeeper.cluster.handle import Cluster
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ClusterFile:
     """The file named on the command line; read when a command first needs it."""
 
     file: Path
 
     @cached_property
-    def place(self) -> Place:
+    def cluster(self) -> Cluster:
         """The declared cluster and where its things are. Raises SpecError."""
-        from poolkeeper.cluster.handle import Place
+        from poolkeeper.cluster.handle import Cluster
         from poolkeeper.model import source
         from poolkeeper.system import state
 
@@ -35,16 +35,16 @@ class Chosen:
         except (OSError, UnicodeDecodeError) as e:
             raise errors.SpecError(str(self.file), (errors.Mistake("file", None, f"cannot be read: {e}"),)) from e
         spec = source.load(text, str(self.file))
-        return Place(spec, state.State(self.file.resolve().parent / ".poolkeeper"))
+        return Cluster(spec, state.State(self.file.resolve().parent / ".poolkeeper"))
 
 
-def of(ctx: typer.Context) -> Place:
+def of(ctx: typer.Context) -> Cluster:
     """The cluster that this command is about."""
-    chosen: Chosen = ctx.obj
-    return chosen.place
+    chosen: ClusterFile = ctx.obj
+    return chosen.cluster
 
 
 def path_of(ctx: typer.Context) -> Path:
     """The file of that cluster, as it was named."""
-    chosen: Chosen = ctx.obj
+    chosen: ClusterFile = ctx.obj
     return chosen.file

@@ -45,14 +45,14 @@ def doctor(
     from poolkeeper.doctor import facts
     from poolkeeper.doctor.rules import all_rules
 
-    access = context.of(ctx).access()
-    judgements = all_rules.judge(access.spec, asyncio.run(facts.collect(access)))
+    cluster = context.of(ctx).with_passwords()
+    judgements = all_rules.judge(cluster.spec, asyncio.run(facts.collect(cluster)))
     outcome = all_rules.outcome(judgements)
     code = all_rules.EXIT_CODES[outcome]
     if as_json:
-        console.print_json(document(access.spec.name, judgements, outcome, code))
+        console.print_json(document(cluster.spec.name, judgements, outcome, code))
     else:
-        console.out.print(screen(access.spec.name, judgements, outcome, show_all))
+        console.out.print(screen(cluster.spec.name, judgements, outcome, show_all))
     raise typer.Exit(code)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from poolkeeper.cli import console, context
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import client_files
@@ -46,7 +46,7 @@ def up(ctx: typer.Context) -> None:
     console.out.print(how_to_connect(where), markup=False)
 
 
-def how_to_connect(where: Place) -> str:
+def how_to_connect(where: Cluster) -> str:
     """Ready-to-paste commands."""
     spec, host = where.spec, client_files.client_host(where.spec)
     folder = _shown(where.folder.root)

@@ -93,7 +93,7 @@ def root(
 ) -> None:
     """Remember which cluster is meant."""
     del version
-    ctx.obj = context.Chosen(file)
+    ctx.obj = context.ClusterFile(file)
 
 
 def run() -> None:

@@ -35,20 +35,20 @@ def status(
 
     Exit code: 0 healthy, 1 degraded, 2 down, 3 cannot tell.
     """
-    access = context.of(ctx).access()
+    cluster = context.of(ctx).with_passwords()
     if watch:
-        _watch(access, interval)
+        _watch(cluster, interval)
         return
-    seen = asyncio.run(snapshot.snapshot(access))
-    judged = health.assess(access.spec, seen)
+    seen = asyncio.run(snapshot.snapshot(cluster))
+    judged = health.assess(cluster.spec, seen)
     if as_json:
-        console.print_json(as_document(access.spec.name, seen, judged))
+        console.print_json(as_document(cluster.spec.name, seen, judged))
     else:
-        console.out.print(tables.status(access.spec, seen, judged))
+        console.out.print(tables.status(cluster.spec, seen, judged))
     raise typer.Exit(int(judged.level))
 
 
-def _watch(access: handle.Access, interval: float) -> None:
+def _watch(cluster: handle.Cluster, interval: float) -> None:
     """Look again and again; Ctrl-C ends it with the exit code of the last look."""
     from rich.live import Live  # only here, since `status` is asked more often than watched
 
@@ -57,10 +57,10 @@ def _watch(access: handle.Access, interval: float) -> None:
         with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
             while True:
                 begin = time.monotonic()
-                seen = asyncio.run(snapshot.snapshot(access))
-                judged = health.assess(access.spec, seen)
+                seen = asyncio.run(snapshot.snapshot(cluster))
+                judged = health.assess(cluster.spec, seen)
                 level = judged.level
-                live.update(tables.status(access.spec, seen, judged), refresh=True)
+                live.update(tables.status(cluster.spec, seen, judged), refresh=True)
                 time.sleep(max(0.0, interval - (time.monotonic() - begin)))
     except KeyboardInterrupt:
         raise typer.Exit(int(level)) from None
@@ -112,7 +112,7 @@ def show_logs(
     from poolkeeper.operations import logs
 
     where = context.of(ctx)
-    wanted = {service: where.container_of(service) for service in services or where.spec.addresses()}
+    wanted = {service: where.container(service) for service in services or where.spec.addresses()}
     existing = compose.containers(where.spec.name)
     present = {service: name for service, name in wanted.items() if service in existing}
     if not present:

@@ -58,7 +58,7 @@ def run_suite(
     """
     from poolkeeper.suite import report_files, report_json, test
 
-    target = foreign_target(dsn, stats) if dsn else test.own_target(context.of(ctx).access())
+    target = foreign_target(dsn, stats) if dsn else test.own_target(context.of(ctx).with_passwords())
     progress = console.Steps()
     before, note = report_files.last_outcomes(reports)
     if note:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from poolkeeper.cli import console, context, tables
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.assessment import Level
 from poolkeeper.render import client_files
@@ -130,7 +130,7 @@ def list_users(
     raise typer.Exit(int(Level.DEGRADED if any(row.has_drift for row in rows) else unknown))
 
 
-def how_to_connect(where: Place, name: str, database: str) -> str:
+def how_to_connect(where: Cluster, name: str, database: str) -> str:
     """Ready-to-paste lines. Poolkeeper keeps no added user's password, so that the second one is to be completed."""
     host, port = client_files.client_host(where.spec), where.spec.endpoints.rw.port
     return f"connect: psql -h {host} -p {port} -U {name} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"

@@ -46,45 +46,45 @@ async def _walk_one(step: Step, ctx: startup.Context) -> None:
 
 async def _remove(step: Step, ctx: startup.Context) -> None:
     for service in step.services:
-        volume = rendered.volume_name(ctx.access.spec, service)
-        await asyncio.to_thread(compose.remove_service, ctx.access.spec.name, service, volume=volume)
+        volume = rendered.volume_name(ctx.cluster.spec, service)
+        await asyncio.to_thread(compose.remove_service, ctx.cluster.spec.name, service, volume=volume)
 
 
 async def _recreate(step: Step, ctx: startup.Context) -> None:
-    await asyncio.to_thread(compose.up, ctx.access.project, step.services, recreate=True)
+    await asyncio.to_thread(compose.up, ctx.cluster.project, step.services, recreate=True)
     await _settle(ctx, step.services)
 
 
 async def _restart(step: Step, ctx: startup.Context) -> None:
     for service in step.services:
-        await asyncio.to_thread(compose.restart, ctx.access.container(service))
+        await asyncio.to_thread(compose.restart, ctx.cluster.container(service))
     await _settle(ctx, step.services)
 
 
 async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
     """After a disturbance: wait until what was disturbed serves again, before the next one is."""
     startup.record(ctx, services)
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     if any(service in {node.name for node in spec.nodes} for service in services):
         await startup.wait_nodes(ctx)
     for service in (s for s in services if s in {m.name for m in spec.etcd.members}):
 
         async def healthy(service: str = service) -> str | None:
-            seen = await snapshot.see(etcd.observe(ctx.access.address(service), spec.timeouts.query))
+            seen = await snapshot.see(etcd.observe(ctx.cluster.address(service), spec.timeouts.query))
             return None if seen.value and seen.value.healthy else seen.error or f"{service} has no quorum"
 
         await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
 
 
 async def _reload(step: Step, ctx: startup.Context) -> None:
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     for service in step.services:
         if service == spec.haproxy.service:
-            await asyncio.to_thread(compose.signal, ctx.access.container(service), "USR2")
+            await asyncio.to_thread(compose.signal, ctx.cluster.container(service), "USR2")
         elif service in spec.endpoint_by_service():
-            await asyncio.to_thread(compose.execute, ctx.access.container(service), ["reload.sh"])
+            await asyncio.to_thread(compose.execute, ctx.cluster.container(service), ["reload.sh"])
         else:
-            await patroni.reload(ctx.access.address(service), ctx.access.rest_auth, spec.timeouts.query)
+            await patroni.reload(ctx.cluster.address(service), ctx.cluster.rest_auth, spec.timeouts.query)
     startup.record(ctx, step.services)
 
 
@@ -93,8 +93,8 @@ async def _patch(step: Step, ctx: startup.Context) -> None:
 
     A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
     """
-    spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
-    await patroni.patch_config(ctx.access.address(step.services[0]), dict(step.change), ctx.access.rest_auth, limit)
+    spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
+    await patroni.patch_config(ctx.cluster.address(step.services[0]), dict(step.change), ctx.cluster.rest_auth, limit)
     names = list(step.change.get("postgresql", {}).get("parameters", {}))
     await wait_for("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
     for _ in range(2):
@@ -105,14 +105,16 @@ async def _patch(step: Step, ctx: startup.Context) -> None:
 
 def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable[str | None]]:
     """Has each node either the new value of each parameter, or Patroni's mark that it waits for a restart?"""
-    declared = rendered_patroni.dynamic_config(ctx.access.spec)["postgresql"]["parameters"]
+    declared = rendered_patroni.dynamic_config(ctx.cluster.spec)["postgresql"]["parameters"]
     wanted = {name: declared[name] for name in names if name in declared}
 
     async def look() -> str | None:
-        views = await snapshot.see_patroni(ctx.access.spec, ctx.access.spec.timeouts.query)
+        views = await snapshot.see_patroni(ctx.cluster.spec, ctx.cluster.spec.timeouts.query)
         pending = {m.name for v in views.values() if v.value for m in v.value.members if m.pending_restart}
-        for node in (n.name for n in ctx.access.spec.nodes if n.name not in pending):
-            differing = await snapshot.differing_settings(ctx.access.node(node), wanted, ctx.access.spec.timeouts.query)
+        for node in (n.name for n in ctx.cluster.spec.nodes if n.name not in pending):
+            differing = await snapshot.differing_settings(
+                ctx.cluster.node(node), wanted, ctx.cluster.spec.timeouts.query
+            )
             if differing:
                 return f"{node} still has {', '.join(differing)}"
         return None
@@ -122,20 +124,20 @@ def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable
 
 async def _restart_postgres(step: Step, ctx: startup.Context) -> None:
     for node in step.services:
-        await patroni.restart_postgres(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+        await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.up)
     await startup.wait_nodes(ctx)
 
 
 async def _attach(step: Step, ctx: startup.Context) -> None:
-    pool = ctx.access.container(ctx.access.spec.endpoints.balanced.service)
-    index = {node.name: i for i, node in enumerate(ctx.access.spec.nodes)}
+    pool = ctx.cluster.container(ctx.cluster.spec.endpoints.balanced.service)
+    index = {node.name: i for i, node in enumerate(ctx.cluster.spec.nodes)}
     for node in step.services:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
 
 
 async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> planning.Actual:
     """What is there, as the planner wants it; from a snapshot taken just now, where there is one."""
-    spec, limit = ctx.access.spec, ctx.access.spec.timeouts.query
+    spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
     containers = seen.containers.value if seen else None
     if containers is None:
         containers = await snapshot.see_containers(spec)
@@ -145,20 +147,20 @@ async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> pla
     view = drift.patroni_view(seen)
     dynamic = None
     if view and view.leader:
-        dynamic = (await snapshot.see(patroni.read_config(ctx.access.address(view.leader), limit))).value
+        dynamic = (await snapshot.see(patroni.read_config(ctx.cluster.address(view.leader), limit))).value
     return planning.Actual(
         containers=containers,
-        applied=state.read_applied(ctx.access.folder),
+        applied=state.read_applied(ctx.cluster.folder),
         dynamic=dynamic,
         leader=view.leader if view else None,
         pending_restart=frozenset(m.name for m in view.members if m.pending_restart) if view else frozenset(),
-        former=state.read_former(ctx.access.folder),
+        former=state.read_former(ctx.cluster.folder),
     )
 
 
 async def mend_pgpool(ctx: startup.Context, seen: Snapshot) -> Step | None:
     """Do the next repair of Pgpool's view, if there is one; the step that was done."""
-    step = repair.pgpool_repair(ctx.access.spec, seen)
+    step = repair.pgpool_repair(ctx.cluster.spec, seen)
     if step:
         await _walk_one(step, ctx)
     return step

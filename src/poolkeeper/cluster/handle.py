@@ -1,9 +1,9 @@
-"""Where a cluster's things are."""
+"""The one handle of a cluster: what is declared, where its state is, and how each part of it is reached."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poolkeeper.core import errors
@@ -14,20 +14,71 @@ from poolkeeper.system import compose, images, state
 
 
 @dataclass(frozen=True)
-class Access:
-    """A spec and the passwords to ask its cluster with."""
+class Cluster:
+    """A declared cluster: what every command and operation works on.
+
+    `folder` is the state folder beside `cluster.toml`; `image_sources` holds one folder a role; `secrets` are the
+    generated passwords by name, None until `with_passwords` has read them.
+    """
 
     spec: ClusterSpec
-    passwords: Mapping[str, str]
+    folder: state.State = field(default_factory=lambda: state.State(Path(".poolkeeper")))
+    image_sources: Path = images.SOURCES
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def with_passwords(self) -> Cluster:
+        """Return the same cluster with the passwords as they are now. Raises ClusterNotUp where none were made yet."""
+        return replace(self, secrets=state.read_secrets(self.folder))
+
+    @property
+    def passwords(self) -> Mapping[str, str]:
+        """The generated passwords by name. Raises ClusterNotUp where none were made yet."""
+        return state.read_secrets(self.folder) if self.secrets is None else self.secrets
+
+    @property
+    def project(self) -> compose.Project:
+        """The cluster's Compose project."""
+        return compose.Project(self.spec.project, self.spec.name, self.folder.compose_file)
+
+    @property
+    def query_limit(self) -> float:
+        """The time limit of one query, in seconds."""
+        return self.spec.timeouts.query
+
+    def container(self, service: str) -> str:
+        """Return a declared service's container. Raises UserError for a name that is not a service."""
+        if service not in self.spec.addresses():
+            known = ", ".join(self.spec.addresses())
+            raise errors.UserError(f"{service!r} is not a service of this cluster", hint=f"Its services: {known}.")
+        return self.spec.container_name(service)
+
+    def address(self, service: str) -> str:
+        """Return a service's address in the cluster's network."""
+        return str(self.spec.addresses()[service])
+
+    @property
+    def endpoint_containers(self) -> dict[str, str]:
+        """Each Pgpool-II's container by its service."""
+        return {service: self.container(service) for service in self.spec.endpoint_by_service()}
+
+    @property
+    def pool_container(self) -> str:
+        """The balanced endpoint's Pgpool-II: the container in which passwords are encrypted."""
+        return self.container(self.spec.endpoints.balanced.service)
 
     def node(self, name: str, role: str = "check", dbname: str = "postgres") -> Dsn:
-        """A node's published port; `role` is a key of [roles]."""
+        """Return a node's published port; `role` is a key of [roles]."""
         port = next(node.port for node in self.spec.nodes if node.name == name)
         return self._dsn(port, role, dbname)
 
     def endpoint(self, key: str, role: str = "check", dbname: str = "postgres") -> Dsn:
-        """An endpoint's published port; `role` is a key of [roles]."""
+        """Return an endpoint's published port; `role` is a key of [roles]."""
         return self._dsn(getattr(self.spec.endpoints, key).port, role, dbname)
+
+    def endpoint_as(self, key: str, user: str, password: str, dbname: str) -> Dsn:
+        """Return an endpoint's published port, for any database user."""
+        port = getattr(self.spec.endpoints, key).port
+        return Dsn(client_files.client_host(self.spec), port, user, dbname, password)
 
     def _dsn(self, port: int, role: str, dbname: str) -> Dsn:
         user = getattr(self.spec.roles, role)
@@ -45,32 +96,7 @@ class Access:
         return self.spec.roles.rest, self.passwords["rest"]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where things are: the declared cluster, its state folder, and the sources of the images."""
-
-    spec: ClusterSpec
-    folder: state.State
-    image_sources: Path = images.SOURCES
-
-    @property
-    def project(self) -> compose.Project:
-        """The cluster's Compose project."""
-        return compose.Project(self.spec.project, self.spec.name, self.folder.compose_file)
-
-    def access(self) -> Access:
-        """The cluster's endpoints and passwords. Raises ClusterNotUp where none were made yet."""
-        return Access(self.spec, state.read_secrets(self.folder))
-
-    def container_of(self, service: str) -> str:
-        """A declared service's container. Raises UserError for a name that is not a service."""
-        if service not in self.spec.addresses():
-            known = ", ".join(self.spec.addresses())
-            raise errors.UserError(f"{service!r} is not a service of this cluster", hint=f"Its services: {known}.")
-        return self.spec.container_name(service)
-
-
-def write_pgpass(place: Place) -> None:
+def write_pgpass(place: Cluster) -> None:
     """Write libpq's password file from the passwords as they are. Raises ClusterNotUp where there are none yet."""
     passwords = state.read_secrets(place.folder)
     roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import (
@@ -43,20 +43,20 @@ async def _see_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) ->
 
 
 async def snapshot(
-    access: Access, timeout: float | None = None, known: Mapping[str, Container] | None = None
+    cluster: Cluster, timeout: float | None = None, known: Mapping[str, Container] | None = None
 ) -> Snapshot:
     """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query).
 
     `known` are the containers as they were listed just now, where they were.
     """
-    limit = timeout or access.spec.timeouts.query
+    limit = timeout or cluster.spec.timeouts.query
     containers, nodes, endpoints, etcds, (pool, endpoint, agent) = await asyncio.gather(
-        see(see_containers(access.spec) if known is None else _ready(known)),
-        see_nodes(access, limit),
-        see_endpoints(access, limit),
-        see_etcd(access.spec, limit),
+        see(see_containers(cluster.spec) if known is None else _ready(known)),
+        see_nodes(cluster, limit),
+        see_endpoints(cluster, limit),
+        see_etcd(cluster.spec, limit),
         asyncio.gather(
-            see(see_pgpool(access, limit)), see(see_haproxy(access, limit)), see(see_keeper(access.spec, limit))
+            see(see_pgpool(cluster, limit)), see(see_haproxy(cluster, limit)), see(see_keeper(cluster.spec, limit))
         ),
     )
     patroni_views, versions, postgres_views = nodes
@@ -89,30 +89,30 @@ async def see_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[Patroni
     return await _see_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
 
 
-async def see_postgres(access: Access, node: str) -> Seen[Postgres]:
+async def see_postgres(cluster: Cluster, node: str) -> Seen[Postgres]:
     """One node's PostgreSQL."""
-    limit = access.spec.timeouts.query
-    return await see(postgres.observe_node(access.node(node), limit))
+    limit = cluster.spec.timeouts.query
+    return await see(postgres.observe_node(cluster.node(node), limit))
 
 
 async def see_nodes(
-    access: Access, limit: float
+    cluster: Cluster, limit: float
 ) -> tuple[dict[str, Seen[PatroniView]], dict[str, str], dict[str, Seen[Postgres]]]:
     """Each node by its Patroni, its Patroni's version, and its PostgreSQL."""
-    spec, names = access.spec, [node.name for node in access.spec.nodes]
+    spec, names = cluster.spec, [node.name for node in cluster.spec.nodes]
     views, versions, servers = await asyncio.gather(
         see_patroni(spec, limit),
         _see_each(names, lambda n: patroni.observe_version(str(spec.addresses()[n]), limit)),
-        _see_each(names, lambda n: postgres.observe_node(access.node(n), limit)),
+        _see_each(names, lambda n: postgres.observe_node(cluster.node(n), limit)),
     )
     return views, {name: seen.value for name, seen in versions.items() if seen.value}, servers
 
 
-async def see_endpoints(access: Access, limit: float) -> dict[str, Seen[EndpointView]]:
+async def see_endpoints(cluster: Cluster, limit: float) -> dict[str, Seen[EndpointView]]:
     """One query through each endpoint's port."""
-    names = {str(address): name for name, address in access.spec.addresses().items()}
-    endpoints = ("rw", "ro", "balanced", *access.spec.direct_endpoints())
-    return await _see_each(endpoints, lambda key: postgres.observe_endpoint(access.endpoint(key), names, limit))
+    names = {str(address): name for name, address in cluster.spec.addresses().items()}
+    endpoints = ("rw", "ro", "balanced", *cluster.spec.direct_endpoints())
+    return await _see_each(endpoints, lambda key: postgres.observe_endpoint(cluster.endpoint(key), names, limit))
 
 
 async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:
@@ -120,14 +120,14 @@ async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]
     return await _see_each((m.name for m in spec.etcd.members), lambda n: etcd.observe(str(spec.addresses()[n]), limit))
 
 
-async def see_pgpool(access: Access, limit: float) -> PgpoolView:
+async def see_pgpool(cluster: Cluster, limit: float) -> PgpoolView:
     """The balanced endpoint's Pgpool-II."""
-    return await pgpool.observe(access.endpoint("balanced"), limit)
+    return await pgpool.observe(cluster.endpoint("balanced"), limit)
 
 
-async def see_haproxy(access: Access, limit: float) -> HaproxyView:
+async def see_haproxy(cluster: Cluster, limit: float) -> HaproxyView:
     """HAProxy's statistics."""
-    url, auth = access.stats
+    url, auth = cluster.stats
     return await haproxy.observe(url, auth, limit)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import wait_for
@@ -24,7 +25,7 @@ ENDLESS = 3  # restarts by the engine since we began: it will not come up by its
 class Context:
     """What a step needs: the cluster, the rendered files, and where progress goes."""
 
-    access: Access
+    cluster: Cluster
     files: Mapping[str, str]
     progress: Progress
     prepare_endpoints: Callable[[], None] = lambda: None  # what must be there before the first endpoint starts
@@ -33,7 +34,7 @@ class Context:
 
 async def start(ctx: Context, services: Sequence[str]) -> None:
     """Bring services up: the store, the nodes, then what routes to them."""
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     etcds, nodes, outer = ([s for s in stage if s in services] for stage in planning.stages(spec))
     thawed = await asyncio.to_thread(_unpause, ctx, services)
     # The balanced endpoint's Pgpool looks at the nodes when it starts; the others follow Patroni whenever it speaks.
@@ -62,7 +63,7 @@ async def _compose_up(ctx: Context, services: Sequence[str]) -> None:
     """Create and start services by Compose, which knows what has become of each."""
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
-            await asyncio.to_thread(compose.up, ctx.access.project, services)
+            await asyncio.to_thread(compose.up, ctx.cluster.project, services)
 
 
 async def _start_created(ctx: Context, services: Sequence[str]) -> None:
@@ -72,12 +73,12 @@ async def _start_created(ctx: Context, services: Sequence[str]) -> None:
     """
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
-            await asyncio.to_thread(compose.start, [ctx.access.container(service) for service in services])
+            await asyncio.to_thread(compose.start, [ctx.cluster.container(service) for service in services])
 
 
 def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
     """Let those that are paused go on: with the files that they read at their start."""
-    containers = compose.containers(ctx.access.spec.name)
+    containers = compose.containers(ctx.cluster.spec.name)
     paused = [name for name in services if name in containers and containers[name].state == "paused"]
     for service in paused:
         compose.unpause(containers[service].name)
@@ -91,9 +92,9 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
     it sees to it that the first declared node makes the cluster.
     """
     with ctx.progress.step("creating the containers"):
-        await asyncio.to_thread(compose.create, ctx.access.project)
+        await asyncio.to_thread(compose.create, ctx.cluster.project)
     with ctx.progress.step(f"starting {', '.join([*etcds, *nodes])}"):
-        start_nodes = asyncio.to_thread(compose.start, [ctx.access.container(node) for node in nodes])
+        start_nodes = asyncio.to_thread(compose.start, [ctx.cluster.container(node) for node in nodes])
         await asyncio.gather(_start_members(ctx, etcds), start_nodes)
     await asyncio.to_thread(ctx.prepare_endpoints)
 
@@ -109,10 +110,10 @@ async def _start_member(ctx: Context, member: str) -> None:
     At its first start it asks each other one whether there is a cluster already. One that is not there refuses at once;
     one that is just being started swallows the question, and costs a second.
     """
-    await asyncio.to_thread(compose.start, [ctx.access.container(member)])
+    await asyncio.to_thread(compose.start, [ctx.cluster.container(member)])
 
     async def serves() -> str | None:
-        return (await snapshot.see(etcd.serves_peers(ctx.access.address(member), MEMBER_SECONDS))).error or None
+        return (await snapshot.see(etcd.serves_peers(ctx.cluster.address(member), MEMBER_SECONDS))).error or None
 
     with suppress(errors.DeadlinePassed):
         await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
@@ -127,7 +128,7 @@ async def wait_nodes(ctx: Context) -> None:
 
 async def _wait_streaming(ctx: Context) -> str:
     """Wait for one primary, by Patroni's and its own word, that every other node streams from; its name."""
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     names = [node.name for node in spec.nodes]
     leader: str | None = None
 
@@ -136,7 +137,7 @@ async def _wait_streaming(ctx: Context) -> str:
         leader = leader or await _leader(ctx)
         if leader is None:
             return "no primary yet"
-        server = (await snapshot.see_postgres(ctx.access, leader)).value
+        server = (await snapshot.see_postgres(ctx.cluster, leader)).value
         if server is None or server.in_recovery:
             missing, leader = f"{leader} is not open for writes yet", None
             return missing
@@ -152,8 +153,8 @@ async def _wait_streaming(ctx: Context) -> str:
 
 async def _leader(ctx: Context) -> str | None:
     """The leader by the word of the first Patroni that names one: they all read it from etcd, so one is enough."""
-    for node in ctx.access.spec.nodes:
-        seen = await snapshot.see(patroni.observe(ctx.access.address(node.name), ctx.access.spec.timeouts.query))
+    for node in ctx.cluster.spec.nodes:
+        seen = await snapshot.see(patroni.observe(ctx.cluster.address(node.name), ctx.cluster.spec.timeouts.query))
         if seen.value and seen.value.leader:
             return seen.value.leader
     return None
@@ -164,8 +165,8 @@ async def _wait_reported(ctx: Context, leader: str) -> None:
 
     A Patroni that never says so keeps the cluster from getting green, and is named there.
     """
-    spec = ctx.access.spec
-    address, limit = ctx.access.address(leader), spec.timeouts.query
+    spec = ctx.cluster.spec
+    address, limit = ctx.cluster.address(leader), spec.timeouts.query
 
     async def known() -> str | None:
         view = (await snapshot.see(patroni.observe(address, limit))).value
@@ -183,17 +184,17 @@ async def _hasten_quorum(ctx: Context, leader: str) -> None:
     A PATCH that changes nothing makes it look; one look may come too early, so it is asked until PostgreSQL has them
     all. Where it fails, the cluster only gets green later: no answer matters.
     """
-    spec, declared = ctx.access.spec, ctx.access.spec.replication
+    spec, declared = ctx.cluster.spec, ctx.cluster.spec.replication
     standbys = [node.name for node in spec.nodes if node.name != leader]
     wanted = {"quorum": len(standbys), "on": declared.quorum_acknowledgements, "off": 0}[declared.synchronous_mode]
     same, limit = {"loop_wait": spec.patroni.loop_wait}, spec.timeouts.query
 
     async def counted() -> str | None:
-        server = (await snapshot.see_postgres(ctx.access, leader)).value
+        server = (await snapshot.see_postgres(ctx.cluster, leader)).value
         names = server.synchronous_standby_names if server else ""
         if sum(standby in names for standby in standbys) >= wanted:
             return None
-        await snapshot.see(patroni.patch_config(ctx.access.address(leader), same, ctx.access.rest_auth, limit))
+        await snapshot.see(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
         return f"not in the quorum yet: {names or 'nobody is'}"
 
     with suppress(errors.DeadlinePassed):
@@ -216,7 +217,7 @@ async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[Non
 async def _guard(ctx: Context, services: Sequence[str]) -> None:
     """Look every two seconds, not more often: each look starts programs on a machine that is busy starting others."""
     while True:
-        await raise_if_died(ctx, services, await snapshot.see_containers(ctx.access.spec))
+        await raise_if_died(ctx, services, await snapshot.see_containers(ctx.cluster.spec))
         await asyncio.sleep(2)
 
 
@@ -241,4 +242,4 @@ async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mappi
 def record(ctx: Context, services: Sequence[str]) -> None:
     """Note that these services took the rendered files as they are now."""
     for service in services:
-        state.record_applied(ctx.access.folder, planning.files_of(ctx.access.spec, service, ctx.files))
+        state.record_applied(ctx.cluster.folder, planning.files_of(ctx.cluster.spec, service, ctx.files))

@@ -25,22 +25,22 @@ AT_ONCE = 4  # sessions that this opens on one node at a time
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
-async def collect(access: handle.Access) -> Facts:
+async def collect(cluster: handle.Cluster) -> Facts:
     """Ask HAProxy, then everyone else at once; nobody for longer than twice timeouts.query seconds."""
-    limit = 2.0 * access.spec.timeouts.query
-    spec, names = access.spec, [node.name for node in access.spec.nodes]
-    traffic = await _traffic(access, limit)  # before our own sessions stand in a queue
+    limit = 2.0 * cluster.spec.timeouts.query
+    spec, names = cluster.spec, [node.name for node in cluster.spec.nodes]
+    traffic = await _traffic(cluster, limit)  # before our own sessions stand in a queue
     (nodes, endpoints, members, views), (volumes, host, containers) = await asyncio.gather(
         asyncio.gather(
-            _each(names, lambda name: _node(access, name, limit)),
-            _each(ENDPOINTS, lambda key: _endpoint(access, key, limit)),
+            _each(names, lambda name: _node(cluster, name, limit)),
+            _each(ENDPOINTS, lambda key: _endpoint(cluster, key, limit)),
             _each((m.name for m in spec.etcd.members), lambda name: _etcd(spec, name, limit)),
             _each(names, lambda name: _patroni(spec, name, limit)),
         ),
         asyncio.gather(_volumes(spec, limit), _host(limit), _containers(spec, limit)),
     )
     seen = Facts(endpoints, traffic, nodes, None, {}, members, volumes, host, containers, views)
-    databases, vacuuming = await _databases(access, seen.primary, limit)
+    databases, vacuuming = await _databases(cluster, seen.primary, limit)
     return replace(seen, databases=databases, vacuuming=vacuuming)
 
 
@@ -49,8 +49,8 @@ async def _each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dic
     return dict(zip(names, await asyncio.gather(*(ask(name) for name in names)), strict=True))
 
 
-async def _node(access: handle.Access, name: str, limit: float) -> Reading[NodeLoad]:
-    dsn = access.node(name)
+async def _node(cluster: handle.Cluster, name: str, limit: float) -> Reading[NodeLoad]:
+    dsn = cluster.node(name)
 
     def show(load: NodeLoad) -> str:
         doing, counted = load.activity, load.counters
@@ -65,8 +65,8 @@ async def _node(access: handle.Access, name: str, limit: float) -> Reading[NodeL
     return await take(dsn.label, ran, limit, activity.node_load(dsn, limit), show)
 
 
-async def _endpoint(access: handle.Access, key: str, limit: float) -> Reading[PoolUse]:
-    dsn = access.endpoint(key)
+async def _endpoint(cluster: handle.Cluster, key: str, limit: float) -> Reading[PoolUse]:
+    dsn = cluster.endpoint(key)
     ran = f"{pgpool.SHOW_PROCESSES}; {pgpool.SHOW_POOLS}"
 
     def show(use: PoolUse) -> str:
@@ -75,8 +75,8 @@ async def _endpoint(access: handle.Access, key: str, limit: float) -> Reading[Po
     return await take(dsn.label, ran, limit, pgpool.observe_use(dsn, limit), show)
 
 
-async def _traffic(access: handle.Access, limit: float) -> Reading[tuple[Traffic, ...]]:
-    url, auth = access.stats
+async def _traffic(cluster: handle.Cluster, limit: float) -> Reading[tuple[Traffic, ...]]:
+    url, auth = cluster.stats
 
     def show(rows: tuple[Traffic, ...]) -> str:
         return ", ".join(f"{r.proxy}/{r.name} {r.sessions} sessions, {r.queued} queued" for r in rows)
@@ -136,18 +136,18 @@ async def _patroni(spec: ClusterSpec, name: str, limit: float) -> Reading[Patron
 
 
 async def _databases(
-    access: handle.Access, primary: str | None, limit: float
+    cluster: handle.Cluster, primary: str | None, limit: float
 ) -> tuple[Reading[tuple[str, ...]] | None, dict[str, Reading[Vacuuming]]]:
     """The primary's databases, and how autovacuum does in each: it works there alone."""
     if primary is None:
         return None, {}
-    dsn = access.node(primary)
+    dsn = cluster.node(primary)
     found = await take(dsn.label, activity.DATABASES, limit, activity.databases(dsn, limit), ", ".join)
     places = asyncio.Semaphore(AT_ONCE)
 
     async def ask(name: str) -> Reading[Vacuuming]:
         async with places:
-            inside = access.node(primary, "check", name)
+            inside = cluster.node(primary, "check", name)
             ran = f"{activity.DISABLED}; {activity.BEHIND}"
             return await take(inside.label, ran, limit, activity.vacuuming(inside, limit))
 

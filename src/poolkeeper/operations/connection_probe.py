@@ -64,10 +64,10 @@ class Probe:
 
 
 @asynccontextmanager
-async def probing(access: handle.Access) -> AsyncIterator[Probe]:
+async def probing(cluster: handle.Cluster) -> AsyncIterator[Probe]:
     """Probe the read-write endpoint for as long as the block lasts."""
     probe = Probe()
-    tasks = [asyncio.ensure_future(_try_again_and_again(access, probe, i * PERIOD)) for i in range(TRIES)]
+    tasks = [asyncio.ensure_future(_try_again_and_again(cluster, probe, i * PERIOD)) for i in range(TRIES)]
     try:
         yield probe
     finally:
@@ -79,14 +79,14 @@ async def probing(access: handle.Access) -> AsyncIterator[Probe]:
             raise failure
 
 
-async def _try_again_and_again(access: handle.Access, probe: Probe, offset: float) -> None:
-    spec = access.spec
+async def _try_again_and_again(cluster: handle.Cluster, probe: Probe, offset: float) -> None:
+    spec = cluster.spec
     nodes = {str(address): name for name, address in spec.addresses().items()}
     limit = spec.haproxy.hold_ms / 1000 + GRACE
     await asyncio.sleep(offset)
     while True:
         due = time.monotonic() + TRIES * PERIOD
-        answer = (await snapshot.see(postgres.observe_endpoint(access.endpoint("rw"), nodes, limit))).value
+        answer = (await snapshot.see(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
         if answer and not answer.in_recovery:
             probe.reached.append(Reached(time.monotonic(), answer.node))
         else:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import timeline_reader
 from poolkeeper.model.timeline import LogLine, Story
@@ -19,18 +19,18 @@ from poolkeeper.system import compose
 _FRACTION = re.compile(r"\.(\d+)")  # the engine writes nanoseconds, Python reads six digits at most
 
 
-def last_change(place: Place, since: str | None) -> Story | None:
+def last_change(cluster: Cluster, since: str | None) -> Story | None:
     """The last role change in the logs since then (`10m`, `2h`, a time; None: all). Raises ClusterNotUp."""
-    existing = compose.containers(place.spec.name)
-    present = {s: place.container_of(s) for s in place.spec.addresses() if s in existing and s not in _stores(place)}
+    existing = compose.containers(cluster.spec.name)
+    present = {s: cluster.container(s) for s in cluster.spec.addresses() if s in existing and s not in _stores(cluster)}
     if not present:
         raise errors.ClusterNotUp("no container of this cluster exists", hint="Start it with: make pgpool-up")
-    return timeline_reader.tell(place.spec, _lines(present, since))
+    return timeline_reader.tell(cluster.spec, _lines(present, since))
 
 
-def _stores(place: Place) -> set[str]:
+def _stores(cluster: Cluster) -> set[str]:
     """etcd's own log says nothing about roles."""
-    return {member.name for member in place.spec.etcd.members}
+    return {member.name for member in cluster.spec.etcd.members}
 
 
 def _lines(containers: dict[str, str], since: str | None) -> Iterator[LogLine]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from poolkeeper.cluster import apply, snapshot, startup
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.decide import preconditions as facts
@@ -51,18 +51,18 @@ class Steps:
         self.done.append(Done(title, time.monotonic() - begun))
 
 
-def open_context(place: Place, progress: Progress) -> startup.Context:
+def open_context(cluster: Cluster, progress: Progress) -> startup.Context:
     """What a step needs. The files are those that the cluster was started with, not what cluster.toml would give now.
 
     Raises ClusterNotUp where the cluster was never started.
     """
-    files = state.read_tree(place.folder.rendered)
-    return startup.Context(place.access(), files, progress)
+    files = state.read_tree(cluster.folder.rendered)
+    return startup.Context(cluster.with_passwords(), files, progress)
 
 
-def require_node(place: Place, node: str) -> None:
+def require_node(cluster: Cluster, node: str) -> None:
     """Raise UserError for a name that is not a PostgreSQL node."""
-    names = [declared.name for declared in place.spec.nodes]
+    names = [declared.name for declared in cluster.spec.nodes]
     if node not in names:
         raise errors.UserError(
             f"{node!r} is not a PostgreSQL node of this cluster", hint=f"Its nodes: {', '.join(names)}."
@@ -88,13 +88,13 @@ def warn(progress: Progress, preconditions: Sequence[Precondition]) -> None:
 
 async def look(ctx: startup.Context) -> Snapshot:
     """Everything, at this moment."""
-    return await snapshot.snapshot(ctx.access)
+    return await snapshot.snapshot(ctx.cluster)
 
 
 def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
     """The leader and those that stream from it: whoever was out before an operation is not waited for."""
     leader = facts.agreed_leader(seen)
-    names = [node.name for node in ctx.access.spec.nodes]
+    names = [node.name for node in ctx.cluster.spec.nodes]
     return tuple(name for name in names if name == leader or not facts.streams(seen, name).forbids)
 
 
@@ -104,7 +104,7 @@ async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str])
     Pgpool's view is keeper's; it is mended from here where no keeper runs, or where it does not succeed. Raises
     DeadlinePassed with what is missing.
     """
-    spec, begun = ctx.access.spec, time.monotonic()
+    spec, begun = ctx.cluster.spec, time.monotonic()
     mended = begun
     while True:
         seen = await look(ctx)
@@ -129,15 +129,15 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
 
     Where it is refused, only the wait is longer, so its answer does not matter.
     """
-    same = {"loop_wait": ctx.access.spec.patroni.loop_wait}
-    limit = ctx.access.spec.timeouts.query
-    await snapshot.see(patroni.patch_config(ctx.access.address(leader), same, ctx.access.rest_auth, limit))
+    same = {"loop_wait": ctx.cluster.spec.patroni.loop_wait}
+    limit = ctx.cluster.spec.timeouts.query
+    await snapshot.see(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
 
 
 async def started_at(ctx: startup.Context, node: str) -> datetime | None:
     """When this PostgreSQL was started; None when it does not answer."""
     question = postgres.query(
-        ctx.access.node(node), "SELECT pg_postmaster_start_time()", ctx.access.spec.timeouts.query
+        ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.spec.timeouts.query
     )
     rows = (await snapshot.see(question)).value
     return rows[0][0] if rows else None

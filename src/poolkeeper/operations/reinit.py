@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from poolkeeper.cluster import snapshot, startup
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import wait_for
 from poolkeeper.decide import preconditions as facts
@@ -21,22 +21,22 @@ from poolkeeper.system import patroni, state
 CLONE_SECONDS = 6 * 3600.0  # a clone takes as long as its data is large; its progress is shown
 
 
-def preview(place: Place, node: str) -> None:
+def preview(cluster: Cluster, node: str) -> None:
     """Look only. Raises UserError, OperationRefused."""
-    operation.require_node(place, node)
-    seen = asyncio.run(snapshot.snapshot(place.access()))
-    operation.require(f"a new clone of {node}", decide.judge(place.spec, seen, node))
+    operation.require_node(cluster, node)
+    seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
+    operation.require(f"a new clone of {node}", decide.judge(cluster.spec, seen, node))
 
 
-def reinit(place: Place, node: str, progress: Progress) -> tuple[Done, ...]:
+def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
     """Clone a standby anew; the steps that were done. Raises OperationRefused, DeadlinePassed, ServerRefused."""
-    operation.require_node(place, node)
-    with state.lock(place.folder):
-        return asyncio.run(_reinit(operation.open_context(place, progress), node))
+    operation.require_node(cluster, node)
+    with state.lock(cluster.folder):
+        return asyncio.run(_reinit(operation.open_context(cluster, progress), node))
 
 
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
-    steps, spec = Steps(ctx.progress), ctx.access.spec
+    steps, spec = Steps(ctx.progress), ctx.cluster.spec
     seen = await operation.look(ctx)
     judged = decide.judge(spec, seen, node)
     operation.require(f"a new clone of {node}", judged)
@@ -54,7 +54,7 @@ async def _clone(ctx: startup.Context, node: str) -> None:
     """Until another process of PostgreSQL answers there: the former one is stopped first."""
     before = await operation.started_at(ctx, node)
     said: list[str] = []
-    await patroni.reinitialize(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.query)
+    await patroni.reinitialize(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.query)
 
     async def look() -> str | None:
         after = await operation.started_at(ctx, node)
@@ -71,6 +71,6 @@ async def _clone(ctx: startup.Context, node: str) -> None:
 
 async def _state(ctx: startup.Context, node: str) -> str:
     """What its own Patroni says of it, as `creating replica`."""
-    view = await snapshot.see(patroni.observe(ctx.access.address(node), ctx.access.spec.timeouts.query))
+    view = await snapshot.see(patroni.observe(ctx.cluster.address(node), ctx.cluster.spec.timeouts.query))
     member = view.value.member(node) if view.value else None
     return member.state if member else view.error or "not a member"

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from poolkeeper.cluster import startup
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import wait_for
 from poolkeeper.decide import preconditions as facts
@@ -30,19 +30,19 @@ class Round:
     steps: tuple[Done, ...]
 
 
-def restart(place: Place, node: str | None, progress: Progress) -> Round:
+def restart(cluster: Cluster, node: str | None, progress: Progress) -> Round:
     """Restart PostgreSQL on every node, or on `node`. Raises OperationRefused, DeadlinePassed, ServerRefused."""
     if node is not None:
-        operation.require_node(place, node)
-    with state.lock(place.folder):
-        return asyncio.run(_round(operation.open_context(place, progress), node))
+        operation.require_node(cluster, node)
+    with state.lock(cluster.folder):
+        return asyncio.run(_round(operation.open_context(cluster, progress), node))
 
 
 async def _round(ctx: startup.Context, node: str | None) -> Round:
     steps, summary = Steps(ctx.progress), None
     seen = await operation.look(ctx)
-    nodes = decide.order(ctx.access.spec, seen, node)
-    judged = decide.judge(ctx.access.spec, seen, node)
+    nodes = decide.order(ctx.cluster.spec, seen, node)
+    judged = decide.judge(ctx.cluster.spec, seen, node)
     operation.require("the restart", judged)
     operation.warn(ctx.progress, judged)
     for name in nodes:
@@ -61,16 +61,16 @@ async def _round(ctx: startup.Context, node: str | None) -> Round:
 async def _restart(ctx: startup.Context, node: str) -> None:
     """One standby, until it is a new process that everyone finds in its place."""
     seen = await operation.look(ctx)
-    operation.require(f"the restart of {node}", decide.judge(ctx.access.spec, seen, node))
+    operation.require(f"the restart of {node}", decide.judge(ctx.cluster.spec, seen, node))
     leader = facts.agreed_leader(seen)
     assert leader is not None, "a judgement without a leader allows nothing"
     assert leader != node, "the leader hands its role over first"
     before = await operation.started_at(ctx, node)
-    await patroni.restart_postgres(ctx.access.address(node), ctx.access.rest_auth, ctx.access.spec.timeouts.up)
+    await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.up)
 
     async def look() -> str | None:
         after = await operation.started_at(ctx, node)
         return None if after and after != before else f"its PostgreSQL runs since {after}"
 
-    await wait_for(f"the restart of {node}", look, seconds=ctx.access.spec.timeouts.up)
+    await wait_for(f"the restart of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
     await operation.wait_settled(ctx, leader, (*operation.participants(ctx, seen), node))

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from poolkeeper.cluster import snapshot, startup
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import wait_for
@@ -38,19 +38,19 @@ class Summary:
     steps: tuple[Done, ...]
 
 
-def preview(place: Place, to: str | None) -> decide.Judgement:
+def preview(cluster: Cluster, to: str | None) -> decide.Judgement:
     """Look only."""
     if to is not None:
-        operation.require_node(place, to)
-    return decide.judge(place.spec, asyncio.run(snapshot.snapshot(place.access())), to)
+        operation.require_node(cluster, to)
+    return decide.judge(cluster.spec, asyncio.run(snapshot.snapshot(cluster.with_passwords())), to)
 
 
-def switchover(place: Place, to: str | None, progress: Progress) -> Summary:
+def switchover(cluster: Cluster, to: str | None, progress: Progress) -> Summary:
     """Switch over, to `to` or to whom Patroni finds best. Raises OperationRefused, DeadlinePassed, ServerRefused."""
     if to is not None:
-        operation.require_node(place, to)
-    with state.lock(place.folder):
-        return asyncio.run(run(operation.open_context(place, progress), to))
+        operation.require_node(cluster, to)
+    with state.lock(cluster.folder):
+        return asyncio.run(run(operation.open_context(cluster, progress), to))
 
 
 async def run(ctx: startup.Context, to: str | None) -> Summary:
@@ -58,13 +58,13 @@ async def run(ctx: startup.Context, to: str | None) -> Summary:
     steps = Steps(ctx.progress)
     with steps.step("looking whether it is safe"):
         seen = await operation.look(ctx)
-        judged = decide.judge(ctx.access.spec, seen, to)
+        judged = decide.judge(ctx.cluster.spec, seen, to)
         operation.require("the switchover", judged.preconditions)
     operation.warn(ctx.progress, judged.preconditions)
     assert judged.leader is not None, "a judgement without a leader allows nothing"
     former, nodes = judged.leader, operation.participants(ctx, seen)
     await _write_out(ctx, steps, former)
-    async with connection_probe.probing(ctx.access) as probe:
+    async with connection_probe.probing(ctx.cluster) as probe:
         primary, acknowledged = await _hand_over(ctx, steps, probe, former, to)
         with steps.step(f"waiting until {former} streams from {primary}"):
             await _wait_streaming(ctx, former, primary)
@@ -79,14 +79,14 @@ async def run(ctx: startup.Context, to: str | None) -> Summary:
 async def _write_out(ctx: startup.Context, steps: Steps, leader: str) -> None:
     """What is written now has not to be written while nobody can write: the shutdown ends with a checkpoint."""
     with steps.step(f"writing a checkpoint on {leader}"):
-        await postgres.query(ctx.access.node(leader, "superuser"), "CHECKPOINT", ctx.access.spec.timeouts.up)
+        await postgres.query(ctx.cluster.node(leader, "superuser"), "CHECKPOINT", ctx.cluster.spec.timeouts.up)
 
 
 async def _hand_over(
     ctx: startup.Context, steps: Steps, probe: connection_probe.Probe, former: str, to: str | None
 ) -> tuple[str, float]:
     """The part in which clients wait: the new primary, and when it first acknowledged a commit (monotonic seconds)."""
-    spec, port = ctx.access.spec, ctx.access.spec.endpoints.rw.port
+    spec, port = ctx.cluster.spec, ctx.cluster.spec.endpoints.rw.port
 
     async def reached() -> str | None:
         return probe.awaits(former, 0.0)
@@ -94,7 +94,7 @@ async def _hand_over(
     await wait_for(f"an answer through {port}", reached, seconds=spec.timeouts.query)
     begun = time.monotonic()
     order = asyncio.ensure_future(
-        patroni.switchover(ctx.access.address(former), former, ctx.access.rest_auth, HANDOVER_SECONDS, candidate=to)
+        patroni.switchover(ctx.cluster.address(former), former, ctx.cluster.rest_auth, HANDOVER_SECONDS, candidate=to)
     )
     try:
         with steps.step(f"handing the role over from {former}" + (f" to {to}" if to else "")):
@@ -116,14 +116,14 @@ async def _hand_over(
 
 async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Future[None]) -> str:
     """The node that accepts writes in place of `former`. Patroni's refusal ends the wait at once."""
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     others = [node.name for node in spec.nodes if node.name != former]
     found: list[str] = []
 
     async def look() -> str | None:
         if order.done():
             order.result()
-        answers = (patroni.accepts_writes(ctx.access.address(name), spec.timeouts.query) for name in others)
+        answers = (patroni.accepts_writes(ctx.cluster.address(name), spec.timeouts.query) for name in others)
         seen = await asyncio.gather(*(snapshot.see(answer) for answer in answers))
         found.extend(name for name, answer in zip(others, seen, strict=True) if answer.value)
         return None if found else "no other node accepts writes"
@@ -134,10 +134,10 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
 
 async def _wait_write(ctx: startup.Context) -> None:
     """Until one commit is acknowledged by its quorum."""
-    timeouts = ctx.access.spec.timeouts
+    timeouts = ctx.cluster.spec.timeouts
 
     async def look() -> str | None:
-        seen = await snapshot.see(postgres.query(ctx.access.endpoint("rw"), WRITE, timeouts.query))
+        seen = await snapshot.see(postgres.query(ctx.cluster.endpoint("rw"), WRITE, timeouts.query))
         return None if seen.is_known else seen.error
 
     await wait_for("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)
@@ -145,9 +145,9 @@ async def _wait_write(ctx: startup.Context) -> None:
 
 async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
     async def look() -> str | None:
-        server = (await snapshot.see_postgres(ctx.access, primary)).value
+        server = (await snapshot.see_postgres(ctx.cluster, primary)).value
         senders = server.senders if server else ()
         streaming = {sender.application for sender in senders if sender.state == "streaming"}
         return None if node in streaming else f"{primary} streams to {', '.join(sorted(streaming)) or 'nobody'}"
 
-    await wait_for(f"the return of {node}", look, seconds=ctx.access.spec.timeouts.up)
+    await wait_for(f"the return of {node}", look, seconds=ctx.cluster.spec.timeouts.up)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import planning, sizing
 from poolkeeper.model import source, toml_edit
@@ -41,26 +41,26 @@ def machine_of(cores: int | None, memory_gb: float | None) -> Machine:
         raise errors.UserError(f"this machine's memory cannot be read: {e}", hint="Say it: --memory GB.") from e
 
 
-def proposal(place: Place, on: Machine, wish: Wish) -> Proposal:
+def proposal(cluster: Cluster, on: Machine, wish: Wish) -> Proposal:
     """The proposal, with what each change makes `up` do. Raises UserError."""
-    made = sizing.propose(place.spec, on, wish)
-    return replace(made, effects=effects(place, made))
+    made = sizing.propose(cluster.spec, on, wish)
+    return replace(made, effects=effects(cluster, made))
 
 
-def effects(place: Place, made: Proposal) -> Mapping[str, str]:
+def effects(cluster: Cluster, made: Proposal) -> Mapping[str, str]:
     """Key → what `up` does to apply that change alone, by its own plan for a cluster that runs as declared."""
-    references = images.references(place.spec, place.image_sources)
-    files = render(place.spec, references)
-    now = up.desired(place.spec, references, files)
+    references = images.references(cluster.spec, cluster.image_sources)
+    files = render(cluster.spec, references)
+    now = up.desired(cluster.spec, references, files)
     running = {
         service: Container(service, service, "", "running", "healthy", "", definition, "", 0, 0)
         for service, definition in now.definitions.items()
     }
-    leader = place.spec.nodes[0].name
-    actual = planning.Actual(running, files, now.dynamic, leader, former=place.spec)
+    leader = cluster.spec.nodes[0].name
+    actual = planning.Actual(running, files, now.dynamic, leader, former=cluster.spec)
     found = {}
     for choice in made.changes:
-        spec = sizing.apply(place.spec, (choice,))
+        spec = sizing.apply(cluster.spec, (choice,))
         wanted = up.desired(spec, references, render(spec, references))
         steps = planning.plan_up(spec, wanted, actual, pgpool_config.needs_restart).steps
         found[choice.key] = ", ".join(dict.fromkeys(_effect(step, spec) for step in steps)) or "nothing"
@@ -98,11 +98,11 @@ def write(path: Path, text: str, made: Proposal) -> bool:
     after = edited(text, made)
     if after == text:
         return False
-    place = path.resolve()
-    if place.read_bytes().decode() != text:
+    cluster = path.resolve()
+    if cluster.read_bytes().decode() != text:
         raise errors.UserError(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
-    former = place.stat()
-    state.write(place, after, mode=former.st_mode & 0o777)
-    if (written := place.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
-        os.chown(place, former.st_uid, former.st_gid)  # written by root: it stays its owner's
+    former = cluster.stat()
+    state.write(cluster, after, mode=former.st_mode & 0o777)
+    if (written := cluster.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
+        os.chown(cluster, former.st_uid, former.st_gid)  # written by root: it stays its owner's
     return True

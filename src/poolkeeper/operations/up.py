@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from poolkeeper.cluster import apply, startup
 from poolkeeper.cluster import snapshot as observe
-from poolkeeper.cluster.handle import Place, write_pgpass
+from poolkeeper.cluster.handle import Cluster, write_pgpass
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.decide import health, planning
@@ -48,68 +48,68 @@ class Outcome:
         return self.plan.is_empty and not self.repairs
 
 
-def up(place: Place, progress: Progress) -> Outcome:
+def up(cluster: Cluster, progress: Progress) -> Outcome:
     """Make the declared cluster run and be green. Raises any PoolkeeperError; calling it again goes on from there."""
-    place.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine.ensure(progress.note, place.folder.engine_log)
-    with state.lock(place.folder):
-        references = ensure_images(place, progress)
-        _refuse_lost_passwords(place)
-        state.prepare(place.folder)
-        return asyncio.run(_up(place, references, progress))
+    cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine.ensure(progress.note, cluster.folder.engine_log)
+    with state.lock(cluster.folder):
+        references = ensure_images(cluster, progress)
+        _refuse_lost_passwords(cluster)
+        state.prepare(cluster.folder)
+        return asyncio.run(_up(cluster, references, progress))
 
 
-def _refuse_lost_passwords(place: Place) -> None:
+def _refuse_lost_passwords(cluster: Cluster) -> None:
     """Data without its passwords: new ones would fit nothing, and the cluster would never get green."""
-    lost = [name for name in state.SECRET_NAMES if not (place.folder.secrets / name).exists()]
-    if lost and compose.volumes(place.spec.name):
+    lost = [name for name in state.SECRET_NAMES if not (cluster.folder.secrets / name).exists()]
+    if lost and compose.volumes(cluster.spec.name):
         raise errors.UnsafeChange(
-            f"this cluster has data, and {place.folder.secrets} lacks its passwords ({', '.join(lost)})",
+            f"this cluster has data, and {cluster.folder.secrets} lacks its passwords ({', '.join(lost)})",
             hint="Put the folder back from a backup, or begin anew with: poolkeeper down (removes the data).",
         )
 
 
-def ensure_images(place: Place, progress: Progress) -> dict[str, str]:
+def ensure_images(cluster: Cluster, progress: Progress) -> dict[str, str]:
     """Build the images whose inputs changed; every role's reference."""
-    references = images.references(place.spec, place.image_sources)
+    references = images.references(cluster.spec, cluster.image_sources)
     missing = images.missing(references)
     if missing:
-        base_name, suite = place.spec.images.base, place.spec.images.suite
+        base_name, suite = cluster.spec.images.base, cluster.spec.images.suite
         with progress.step(f"preparing the base image {base_name}"):
             base = base_image.base_image(base_name, suite, progress.note)
         with progress.step(f"building the images: {', '.join(missing)}"):
-            images.build(place.spec, missing, base, place.image_sources, place.folder, progress.note)
-            images.remove_superseded(references, place.spec.images.prefix)
+            images.build(cluster.spec, missing, base, cluster.image_sources, cluster.folder, progress.note)
+            images.remove_superseded(references, cluster.spec.images.prefix)
     return references
 
 
-async def _up(place: Place, references: Mapping[str, str], progress: Progress) -> Outcome:
-    files = render(place.spec, references)
+async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progress) -> Outcome:
+    files = render(cluster.spec, references)
     ctx = startup.Context(
-        place.access(),
+        cluster.with_passwords(),
         files,
         progress,
-        lambda: _ensure_pool_passwd(place, references["pgpool"]),
+        lambda: _ensure_pool_passwd(cluster, references["pgpool"]),
     )
-    declared = desired(place.spec, references, files)
+    declared = desired(cluster.spec, references, files)
     seen = await _look_at_running(ctx)
     actual = await apply.read_actual(ctx, seen)
     ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
-    steps = planning.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
-    _preflight(place, actual)
-    write_files(place, files)
+    steps = planning.plan_up(cluster.spec, declared, actual, rendered_pgpool.needs_restart)
+    _preflight(cluster, actual)
+    write_files(cluster, files)
     if actual.former is None:
-        state.record_former(place.folder, place.spec)  # before the first start: it fixes some of it for good
+        state.record_former(cluster.folder, cluster.spec)  # before the first start: it fixes some of it for good
     if not steps.is_empty and actual.containers:
         progress.note(f"plan:\n{steps}")
     await apply.walk(steps, ctx)
     if actual.former and actual.dynamic is None:  # a stopped cluster's Patroni can be asked only now
         actual = await apply.read_actual(ctx)
-        rest = planning.plan_up(place.spec, declared, actual, rendered_pgpool.needs_restart)
+        rest = planning.plan_up(cluster.spec, declared, actual, rendered_pgpool.needs_restart)
         await apply.walk(rest, ctx)
         steps = Plan((*steps.steps, *rest.steps))
     outcome = await _wait_for_truth(ctx, steps, progress, None if steps.steps else seen)
-    state.record_former(place.folder, place.spec)
+    state.record_former(cluster.folder, cluster.spec)
     return outcome
 
 
@@ -120,9 +120,9 @@ def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str
     return planning.Desired(definitions, files, rendered_patroni.dynamic_config(spec))
 
 
-def _preflight(place: Place, actual: planning.Actual) -> None:
+def _preflight(cluster: Cluster, actual: planning.Actual) -> None:
     """What of this machine stands in the way: asked for ports that no container of ours publishes yet."""
-    spec, existing, former = place.spec, actual.containers, actual.former
+    spec, existing, former = cluster.spec, actual.containers, actual.former
     held = {port for name, table in (former.published_ports() if former else {}).items() for port in table}
     ports = [
         port
@@ -131,26 +131,26 @@ def _preflight(place: Place, actual: planning.Actual) -> None:
         if service not in existing or (former and port not in held)
     ]
     if ports:
-        preflight.check_disk(place.folder.root)
+        preflight.check_disk(cluster.folder.root)
         preflight.check_ports(spec.network.bind_address, ports)
     if not existing:
         preflight.check_network(spec.network.subnet, spec.name)
 
 
-def write_files(place: Place, files: Mapping[str, str]) -> None:
+def write_files(cluster: Cluster, files: Mapping[str, str]) -> None:
     """Write the rendered files, and the two that psql reads."""
-    state.write_tree(place.folder.rendered, files)
-    write_pgpass(place)
-    state.write(place.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
+    state.write_tree(cluster.folder.rendered, files)
+    write_pgpass(cluster)
+    state.write(cluster.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
 
 
-def _ensure_pool_passwd(place: Place, image: str) -> None:
+def _ensure_pool_passwd(cluster: Cluster, image: str) -> None:
     """Pgpool's user list, made where it is missing: the roles of the first start, AES-encrypted."""
-    if place.folder.pool_passwd.exists():
+    if cluster.folder.pool_passwd.exists():
         return
-    passwords = state.read_secrets(place.folder)
-    users = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
-    state.write(place.folder.pool_passwd, images.encrypt_passwords(image, place.folder, users))
+    passwords = state.read_secrets(cluster.folder)
+    users = {getattr(cluster.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(cluster.folder.pool_passwd, images.encrypt_passwords(image, cluster.folder, users))
 
 
 async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
@@ -158,9 +158,9 @@ async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
 
     None otherwise: of a cluster that is down each witness would be waited for in vain.
     """
-    containers = await observe.see_containers(ctx.access.spec)
-    all_run = all(s in containers and containers[s].is_running for s in ctx.access.spec.addresses())
-    return await observe.snapshot(ctx.access, known=containers) if all_run else None
+    containers = await observe.see_containers(ctx.cluster.spec)
+    all_run = all(s in containers and containers[s].is_running for s in ctx.cluster.spec.addresses())
+    return await observe.snapshot(ctx.cluster, known=containers) if all_run else None
 
 
 async def _wait_for_truth(
@@ -170,12 +170,12 @@ async def _wait_for_truth(
 
     `seen` is a first look that still holds, since nothing was done after it.
     """
-    spec = ctx.access.spec
+    spec = ctx.cluster.spec
     begin = touched = time.monotonic()
     repairs: list[str] = []
     with progress.step("waiting until every witness agrees"):
         while True:
-            seen = seen or await observe.snapshot(ctx.access)
+            seen = seen or await observe.snapshot(ctx.cluster)
             judged = health.assess(spec, seen)
             if judged.is_healthy:
                 return Outcome(steps, tuple(repairs), judged, seen)
@@ -191,11 +191,11 @@ async def _wait_for_truth(
 
 
 async def _deadline(ctx: startup.Context, judged: Assessment) -> errors.DeadlinePassed:
-    service = culprit(judged.findings, list(ctx.access.spec.addresses()))
-    log = await asyncio.to_thread(compose.tail, ctx.access.container(service)) if service else ""
+    service = culprit(judged.findings, list(ctx.cluster.spec.addresses()))
+    log = await asyncio.to_thread(compose.tail, ctx.cluster.container(service)) if service else ""
     return errors.DeadlinePassed(
-        f"the cluster is not green after {ctx.access.spec.timeouts.up} s"
-        + (f"; {ctx.access.container(service)} is the first to look at" if service else ""),
+        f"the cluster is not green after {ctx.cluster.spec.timeouts.up} s"
+        + (f"; {ctx.cluster.container(service)} is the first to look at" if service else ""),
         detail="\n".join([*(f"  {finding}" for finding in judged.findings), *([log] if log else [])]),
         hint="`poolkeeper status` shows every witness, `poolkeeper logs SERVICE` a whole log; `poolkeeper up` goes on.",
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from poolkeeper.cluster import snapshot
-from poolkeeper.cluster.handle import Place, write_pgpass
+from poolkeeper.cluster.handle import Cluster, write_pgpass
 from poolkeeper.core import errors
 from poolkeeper.core.interrupts import run
 from poolkeeper.core.progress import Progress
@@ -22,7 +22,6 @@ from poolkeeper.decide import user_checks as decide
 from poolkeeper.model.database_users import Role
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.operations import user_access
-from poolkeeper.operations.user_access import Cluster
 from poolkeeper.system import database_roles, state
 from poolkeeper.system.postgres import Session
 
@@ -40,54 +39,56 @@ def check_password(password: str) -> None:
         raise errors.UserError(mistake, hint="Choose another one, or let --generate make it.")
 
 
-def check_name(place: Place, name: str, *, app_too: bool = False) -> None:
+def check_name(cluster: Cluster, name: str, *, app_too: bool = False) -> None:
     """Raises UserError for a name that can't be, and for the cluster's own roles (`app_too`: but for the app's)."""
     if mistake := decide.name_mistake(name):
         raise errors.UserError(mistake)
-    purpose = decide.own(place.spec.roles).get(name)
-    if purpose and not (app_too and name == place.spec.roles.app):
+    purpose = decide.own(cluster.spec.roles).get(name)
+    if purpose and not (app_too and name == cluster.spec.roles.app):
         raise errors.UserError(
             f"{name} is {purpose}, which the cluster itself needs; it is not changed here",
-            hint=f"Of the cluster's own roles, only {place.spec.roles.app} can be given another password.",
+            hint=f"Of the cluster's own roles, only {cluster.spec.roles.app} can be given another password.",
         )
 
 
-def add(place: Place, name: str, password: str, database: str | None, progress: Progress) -> None:
+def add(cluster: Cluster, name: str, password: str, database: str | None, progress: Progress) -> None:
     """A new user, and a database that it owns. Raises any PoolkeeperError, then nothing is left of it."""
-    check_name(place, name)
+    check_name(cluster, name)
     check_password(password)
     if database and (mistake := decide.name_mistake(database, "database")):
         raise errors.UserError(mistake)
-    _changing(place, progress, lambda cluster, undo: _add(cluster, undo, name, password, database))
+    _changing(cluster, progress, lambda cluster, undo: _add(cluster, undo, name, password, database))
 
 
-def change_password(place: Place, name: str, password: str, progress: Progress) -> None:
+def change_password(cluster: Cluster, name: str, password: str, progress: Progress) -> None:
     """Another password; it also gives a user that only PostgreSQL has its entry in pool_passwd."""
-    check_name(place, name, app_too=True)
+    check_name(cluster, name, app_too=True)
     check_password(password)
-    _changing(place, progress, lambda cluster, undo: _change_password(cluster, undo, name, password))
+    _changing(cluster, progress, lambda cluster, undo: _change_password(cluster, undo, name, password))
 
 
-def drop(place: Place, name: str, database: str | None, progress: Progress) -> None:
+def drop(cluster: Cluster, name: str, database: str | None, progress: Progress) -> None:
     """No such user any more: not in PostgreSQL, not in pool_passwd, and no session of it.
 
     `database`, which it must own, is dropped with everything in it: the one thing here that can't be taken back.
     """
-    check_name(place, name)
-    _changing(place, progress, lambda cluster, undo: _drop(cluster, undo, name, database))
+    check_name(cluster, name)
+    _changing(cluster, progress, lambda cluster, undo: _drop(cluster, undo, name, database))
 
 
-def _changing(place: Place, progress: Progress, work: Callable[[Cluster, Rollback], Coroutine[Any, Any, None]]) -> None:
+def _changing(
+    cluster: Cluster, progress: Progress, work: Callable[[Cluster, Rollback], Coroutine[Any, Any, None]]
+) -> None:
     """One change at a time, whole or not at all."""
 
     async def whole() -> None:
-        cluster = user_access.open_cluster(place)
+        opened = cluster.with_passwords()
         with progress.step("looking at the three Pgpools"):
-            await user_access.require_endpoints(cluster)
+            await user_access.require_endpoints(opened)
         async with all_or_nothing(progress) as undo:
-            await work(cluster, undo)
+            await work(opened, undo)
 
-    with state.lock(place.folder):
+    with state.lock(cluster.folder):
         run(whole())
 
 
@@ -130,8 +131,8 @@ async def _change_password(cluster: Cluster, undo: Rollback, name: str, password
         with undo.step(f"changing the password of {name} in PostgreSQL", lambda: _restore_verifier(cluster, before)):
             await database_roles.set_password(session, name, password)
     await _publish(cluster, undo, users, users.with_entry(name, entry))
-    if name == cluster.place.spec.roles.app:
-        kept = cluster.access.passwords["app"]
+    if name == cluster.spec.roles.app:
+        kept = cluster.passwords["app"]
         with undo.step("writing it to secrets/app and pgpass", lambda: _keep_app_password(cluster, kept)):
             await _keep_app_password(cluster, password)
     with undo.progress.step("logging in through every endpoint"):
@@ -236,5 +237,5 @@ async def _no_way_back() -> None:
 
 
 async def _keep_app_password(cluster: Cluster, password: str) -> None:
-    state.write(cluster.place.folder.secrets / "app", password)
-    write_pgpass(cluster.place)
+    state.write(cluster.folder.secrets / "app", password)
+    write_pgpass(cluster)

@@ -10,10 +10,9 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from poolkeeper.cluster import handle, snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.interrupts import in_thread
 from poolkeeper.core.wait import wait_for
@@ -22,7 +21,6 @@ from poolkeeper.model import pool_passwd
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.pool_passwd import PoolPasswd
-from poolkeeper.render import client_files
 from poolkeeper.system import compose, database_roles, postgres, state
 
 STATEMENT_SECONDS = 30  # CREATE DATABASE copies files and waits for its quorum
@@ -32,42 +30,9 @@ LOGINS = 3  # in a row through an endpoint: each is served by any of its process
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The running cluster, for one user command."""
-
-    place: Place
-    access: handle.Access
-
-    @property
-    def limit(self) -> float:
-        """Seconds for one look."""
-        return self.place.spec.timeouts.query
-
-    @property
-    def endpoint_containers(self) -> dict[str, str]:
-        """Each Pgpool's container by its service."""
-        return {service: self.place.container_of(service) for service in self.place.spec.endpoint_by_service()}
-
-    @property
-    def pool_container(self) -> str:
-        """The balanced endpoint's container: where passwords are encrypted."""
-        return self.place.container_of(self.place.spec.endpoints.balanced.service)
-
-    def endpoint_dsn(self, endpoint: str, user: str, password: str, database: str) -> Dsn:
-        """An endpoint's published port, as any user."""
-        port = getattr(self.place.spec.endpoints, endpoint).port
-        return Dsn(client_files.client_host(self.place.spec), port, user, database, password)
-
-
-def open_cluster(place: Place) -> Cluster:
-    """Raises ClusterNotUp where the cluster was never started."""
-    return Cluster(place, place.access())
-
-
 async def require_endpoints(cluster: Cluster) -> None:
     """Every Pgpool must run and answer, or a user would be changed in some only. Raises ClusterNotUp, Unreachable."""
-    spec, containers = cluster.place.spec, await snapshot.see_containers(cluster.place.spec)
+    spec, containers = cluster.spec, await snapshot.see_containers(cluster.spec)
     for service, name in cluster.endpoint_containers.items():
         if service not in containers or not containers[service].is_running:
             condition = containers[service].state if service in containers else "missing"
@@ -75,7 +40,7 @@ async def require_endpoints(cluster: Cluster) -> None:
                 f"{name} is {condition}, and a user is changed in all three Pgpools or in none; nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
-    for key, endpoint in (await snapshot.see_endpoints(cluster.access, cluster.limit)).items():
+    for key, endpoint in (await snapshot.see_endpoints(cluster, cluster.query_limit)).items():
         if not endpoint.is_known:
             raise errors.Unreachable(
                 f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so that a login through it can't "
@@ -86,12 +51,12 @@ async def require_endpoints(cluster: Cluster) -> None:
 
 async def find_primary(cluster: Cluster) -> str:
     """The node that both Patroni's lease and PostgreSQL itself call the primary. Raises Unreachable."""
-    views = await snapshot.see_patroni(cluster.place.spec, cluster.limit)
+    views = await snapshot.see_patroni(cluster.spec, cluster.query_limit)
     view = drift.patroni_view(Snapshot(at="", patroni=views))
     if not view or not view.leader:
         raise errors.Unreachable("there is no primary now", hint="`poolkeeper status` shows every witness.")
-    dsn = cluster.access.node(view.leader)
-    if (await postgres.query(dsn, "SELECT pg_is_in_recovery()", cluster.limit))[0][0]:
+    dsn = cluster.node(view.leader)
+    if (await postgres.query(dsn, "SELECT pg_is_in_recovery()", cluster.query_limit))[0][0]:
         raise errors.Unreachable(f"{view.leader} is just being promoted", hint="Try again.")
     return view.leader
 
@@ -99,7 +64,7 @@ async def find_primary(cluster: Cluster) -> str:
 @asynccontextmanager
 async def on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
     """A superuser's session on the primary."""
-    dsn = cluster.access.node(await find_primary(cluster), "superuser")
+    dsn = cluster.node(await find_primary(cluster), "superuser")
     async with database_roles.administer(dsn, STATEMENT_SECONDS) as session:
         yield session
 
@@ -115,32 +80,32 @@ async def back_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
         return None if seen.value else seen.error
 
     await wait_for("a primary's return", look, seconds=FAILOVER_SECONDS)
-    dsn = cluster.access.node(found[0], "superuser")
+    dsn = cluster.node(found[0], "superuser")
     async with database_roles.administer(dsn, STATEMENT_SECONDS, wait_for_standbys=False) as session:
         yield session
 
 
 async def end_sessions(cluster: Cluster, role_oid: int) -> None:
     """End a role's sessions on every node that answers (another has none left); Pgpool's cached ones are among them."""
-    for node in cluster.place.spec.nodes:
+    for node in cluster.spec.nodes:
         with contextlib.suppress(errors.Unreachable):
-            async with database_roles.administer(cluster.access.node(node.name, "superuser"), cluster.limit) as session:
+            async with database_roles.administer(cluster.node(node.name, "superuser"), cluster.query_limit) as session:
                 await database_roles.end_sessions(session, role_oid)
 
 
 def read_pool_passwd(cluster: Cluster) -> PoolPasswd:
     """The file. Raises ClusterNotUp if there is none."""
     try:
-        return pool_passwd.parse(cluster.place.folder.pool_passwd.read_text())
+        return pool_passwd.parse(cluster.folder.pool_passwd.read_text())
     except FileNotFoundError as e:
         raise errors.ClusterNotUp("the cluster has no pool_passwd", hint="`poolkeeper up` makes it.") from e
     except (OSError, UnicodeDecodeError) as e:
-        raise errors.PermissionRefused(f"cannot read {cluster.place.folder.pool_passwd}: {e}") from e
+        raise errors.PermissionRefused(f"cannot read {cluster.folder.pool_passwd}: {e}") from e
 
 
 async def publish(cluster: Cluster, users: PoolPasswd) -> None:
     """Write pool_passwd, and have every Pgpool read it. Raises EngineFailed; reading is not over when this returns."""
-    state.write(cluster.place.folder.pool_passwd, users.text)
+    state.write(cluster.folder.pool_passwd, users.text)
     # Together: until the last one has read it, a changed password is refused by some. All have ended before a failure
     # goes on, so that no late reload meets the way back.
     reloads = (
@@ -156,8 +121,8 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
 
     Raises UserError with those that could not be told: they may go on with the list that was taken back.
     """
-    state.write(cluster.place.folder.pool_passwd, users.text)
-    containers = await snapshot.see_containers(cluster.place.spec)
+    state.write(cluster.folder.pool_passwd, users.text)
+    containers = await snapshot.see_containers(cluster.spec)
     untold = []
     for service, name in cluster.endpoint_containers.items():
         try:
@@ -201,11 +166,11 @@ def _execute(container: str, program: str, stdin: str) -> str:
 async def wait_accepted(cluster: Cluster, name: str, password: str, database: str, times: int = LOGINS) -> None:
     """Until every endpoint logs the user in, so many times in a row. Raises DeadlinePassed with the last refusal."""
     for endpoint in ENDPOINTS:
-        dsn = cluster.endpoint_dsn(endpoint, name, password, database)
+        dsn = cluster.endpoint_as(endpoint, name, password, database)
 
         async def look(dsn: Dsn = dsn) -> str | None:
             for _ in range(times):
-                answer = await _log_in(dsn, cluster.limit)
+                answer = await _log_in(dsn, cluster.query_limit)
                 if not answer.is_known:
                     return answer.error
             return None
@@ -216,11 +181,11 @@ async def wait_accepted(cluster: Cluster, name: str, password: str, database: st
 async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
     """Until every endpoint refuses the password, so many times in a row. Raises DeadlinePassed."""
     for endpoint in ENDPOINTS:
-        dsn = cluster.endpoint_dsn(endpoint, name, password, "postgres")
+        dsn = cluster.endpoint_as(endpoint, name, password, "postgres")
 
         async def look(dsn: Dsn = dsn) -> str | None:
             for _ in range(LOGINS):
-                answer = await _log_in(dsn, cluster.limit)
+                answer = await _log_in(dsn, cluster.query_limit)
                 if answer.is_known:
                     return "it was let in"
                 if "authentication failed" not in answer.error:

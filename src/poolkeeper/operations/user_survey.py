@@ -9,20 +9,19 @@ import asyncio
 from collections.abc import Mapping
 
 from poolkeeper.cluster import snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import user_checks as decide
 from poolkeeper.model.database_users import Role, UserRow
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.operations import user_access
-from poolkeeper.operations.user_access import Cluster
 from poolkeeper.system import database_roles
 
 
-def survey(place: Place) -> list[UserRow]:
+def survey(cluster: Cluster) -> list[UserRow]:
     """Every user, by name. Raises ClusterNotUp where the cluster was never started."""
-    return asyncio.run(_survey(user_access.open_cluster(place)))
+    return asyncio.run(_survey(cluster.with_passwords()))
 
 
 async def _survey(cluster: Cluster) -> list[UserRow]:
@@ -38,7 +37,7 @@ async def _survey(cluster: Cluster) -> list[UserRow]:
         passwords=passwords,
         endpoints=dict(zip(cluster.endpoint_containers, copies, strict=True)),
     )
-    return decide.rows(cluster.place.spec.roles, seen)
+    return decide.rows(cluster.spec.roles, seen)
 
 
 async def _read_file(cluster: Cluster) -> PoolPasswd:
@@ -49,7 +48,7 @@ async def _read_roles(cluster: Cluster) -> Mapping[str, Role]:
     """From the primary; where there is none now, a standby knows them too."""
     primary = await snapshot.see(user_access.find_primary(cluster))
     error = primary.error
-    for node in [primary.value] if primary.value else [node.name for node in cluster.place.spec.nodes]:
+    for node in [primary.value] if primary.value else [node.name for node in cluster.spec.nodes]:
         found = await snapshot.see(_read_roles_on(cluster, node))
         if found.value is not None:
             return found.value
@@ -58,5 +57,5 @@ async def _read_roles(cluster: Cluster) -> Mapping[str, Role]:
 
 
 async def _read_roles_on(cluster: Cluster, node: str) -> Mapping[str, Role]:
-    async with database_roles.administer(cluster.access.node(node, "superuser"), cluster.limit) as session:
+    async with database_roles.administer(cluster.node(node, "superuser"), cluster.query_limit) as session:
         return await database_roles.read_roles(session)

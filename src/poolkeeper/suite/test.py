@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
@@ -63,18 +63,18 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
     return frozenset(GROUPS) - set(left_out) if groups is None else groups
 
 
-def own_target(access: Access) -> Target:
+def own_target(cluster: Cluster) -> Target:
     """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
-    spec, database = access.spec, access.spec.roles.app_database
-    pool, (url, auth) = access.endpoint("balanced", "app", database), access.stats
+    spec, database = cluster.spec, cluster.spec.roles.app_database
+    pool, (url, auth) = cluster.endpoint("balanced", "app", database), cluster.stats
     replication = spec.replication
     return Target(
         cluster=spec.name,
         nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
-        monitors={node.name: access.node(node.name) for node in spec.nodes},
+        monitors={node.name: cluster.node(node.name) for node in spec.nodes},
         balanced=pool,
-        rw=access.endpoint("rw", "app", database),
-        ro=access.endpoint("ro", "app", database),
+        rw=cluster.endpoint("rw", "app", database),
+        ro=cluster.endpoint("ro", "app", database),
         stats_url=url,
         stats_auth=auth,
         proxies=proxies.expected(spec),
@@ -83,7 +83,7 @@ def own_target(access: Access) -> Target:
             patroni={node.name: str(node.address) for node in spec.nodes},
             keeper=(pool.host, spec.keeper.port),
             read_sessions=min(READ_SESSIONS, spec.endpoints.ro.num_init_children // 2),
-            direct={key: access.endpoint(key, "app", database) for key in spec.direct_endpoints()},
+            direct={key: cluster.endpoint(key, "app", database) for key in spec.direct_endpoints()},
             acknowledgements=0 if replication.synchronous_mode == "off" else replication.quorum_acknowledgements,
         ),
     )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Protocol
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.load import bench_machine
@@ -73,7 +73,7 @@ class Sitting:
     failures: dict[str, errors.PoolkeeperError] = field(default_factory=dict)
     is_interrupted: bool = False
 
-    def result(self, place: Place, started_at: str, seconds: float, foreign: float | None) -> BenchRun:
+    def result(self, cluster: Cluster, started_at: str, seconds: float, foreign: float | None) -> BenchRun:
         """The run, with the machine and the versions."""
         return BenchRun(
             cluster=self.cluster,
@@ -82,42 +82,42 @@ class Sitting:
             seconds=seconds,
             seed=self.seed,
             machine=bench_machine.describe(foreign=foreign),
-            versions=bench_machine.versions_of(place),
-            settings=bench_machine.settings_of(place),
+            versions=bench_machine.versions_of(cluster),
+            settings=bench_machine.settings_of(cluster),
             sections=tuple(self.sections),
             is_interrupted=self.is_interrupted,
         )
 
 
-def made_by(name: str, place: Place, options: Options) -> Part:
+def made_by(name: str, cluster: Cluster, options: Options) -> Part:
     """The part of that name. Raises UserError for another one."""
     if name not in PARTS:
         raise errors.UserError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")
-    make: Callable[[Place, Options], Part] = import_module(PARTS[name]).make
-    return make(place, options)
+    make: Callable[[Cluster, Options], Part] = import_module(PARTS[name]).make
+    return make(cluster, options)
 
 
 def perform(
-    place: Place,
+    cluster: Cluster,
     names: Sequence[str],
     options: Options,
     command: str,
     progress: Progress,
-    make: Callable[[str, Place, Options], Part] = made_by,
+    make: Callable[[str, Cluster, Options], Part] = made_by,
 ) -> tuple[BenchRun, dict[str, errors.PoolkeeperError]]:
     """Run the parts one after the other; the run, and the parts that failed.
 
     An interruption ends the run, not the report.
     """
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
-    foreign = bench_machine.foreign_now(place.spec.name)
-    sitting = Sitting(place.spec.name, command, options.seed)
+    foreign = bench_machine.foreign_now(cluster.spec.name)
+    sitting = Sitting(cluster.spec.name, command, options.seed)
     try:
         with interruptible():
-            play(sitting, [(name, make(name, place, options)) for name in names], progress)
+            play(sitting, [(name, make(name, cluster, options)) for name in names], progress)
     except KeyboardInterrupt:
         sitting.is_interrupted = True
-    return sitting.result(place, started_at, time.monotonic() - began, foreign), sitting.failures
+    return sitting.result(cluster, started_at, time.monotonic() - began, foreign), sitting.failures
 
 
 def play(sitting: Sitting, parts: Sequence[tuple[str, Part]], progress: Progress) -> None:

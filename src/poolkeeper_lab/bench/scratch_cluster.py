@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import source
@@ -85,10 +85,10 @@ class OwnCluster:
         return self.folder / "cluster.toml"
 
     @property
-    def place(self) -> Place:
+    def cluster(self) -> Cluster:
         """It, as it is declared now."""
         spec = source.load(self.file.read_text(), str(self.file))
-        return Place(spec, state.State(self.folder / STATE), self.image_sources)
+        return Cluster(spec, state.State(self.folder / STATE), self.image_sources)
 
     def declare(self, made: dict[str, Any]) -> None:
         """Write its cluster.toml; nothing is applied."""
@@ -114,24 +114,24 @@ class OwnCluster:
 
 
 @contextmanager
-def scratch(place: Place, progress: Progress) -> Iterator[OwnCluster]:
+def scratch(cluster: Cluster, progress: Progress) -> Iterator[OwnCluster]:
     """A folder for a cluster of the bench's own, with an engine and the images ready; nothing is started yet.
 
     Refused with OperationRefused where the cluster of that name is a user's.
     """
-    if place.spec.name == startup_times.NAME:
+    if cluster.spec.name == startup_times.NAME:
         raise errors.OperationRefused(
             f"the bench would begin a cluster {startup_times.NAME!r} of its own, and this one has that name",
             hint="Run it from the folder of a cluster with another name.",
         )
-    place.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine.ensure(progress.note, place.folder.engine_log)
-    up.ensure_images(place, progress)
-    running = [c for c in compose.containers(place.spec.name).values() if c.is_running]
+    cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine.ensure(progress.note, cluster.folder.engine_log)
+    up.ensure_images(cluster, progress)
+    running = [c for c in compose.containers(cluster.spec.name).values() if c.is_running]
     if running:
-        progress.note(f"note: the cluster {place.spec.name} is running, which makes these figures worse")
+        progress.note(f"note: the cluster {cluster.spec.name} is running, which makes these figures worse")
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
-        own = OwnCluster(Path(folder), place.image_sources)
+        own = OwnCluster(Path(folder), cluster.image_sources)
         own.remove()
         try:
             yield own

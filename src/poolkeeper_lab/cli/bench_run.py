@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from poolkeeper.cluster.handle import Place
+    from poolkeeper.cluster.handle import Cluster
     from poolkeeper_lab.bench.report.bench_model import BenchRun
     from poolkeeper_lab.bench.report.compare import Comparison
 
@@ -36,14 +36,14 @@ class Output:
     strict: bool = False
 
 
-def perform(place: Place, names: Sequence[str], options: bench_parts.Options, output: Output) -> int:
+def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.Options, output: Output) -> int:
     """Run, compare and report; the exit code. Raises UserError for an earlier run that cannot be read, at once."""
     earlier = bench_json.read(output.compare) if output.compare else None
     seed = options.seed or random.SystemRandom().randrange(1, 1 << 16)
     progress = console.Steps()
-    with state.lock(place.folder, "drill.lock"):  # a fault in the midst of it would be measured as ours
+    with state.lock(cluster.folder, "drill.lock"):  # a fault in the midst of it would be measured as ours
         command = " ".join(["poolkeeper", *sys.argv[1:]])
-        run, failures = bench_parts.perform(place, names, replace(options, seed=seed), command, progress)
+        run, failures = bench_parts.perform(cluster, names, replace(options, seed=seed), command, progress)
     comparison = compare(earlier, run) if earlier else None
     written = bench_write.write_all(run, comparison, output.reports, output.stem)
     progress.note(f"reports: {', '.join(map(str, written))}")

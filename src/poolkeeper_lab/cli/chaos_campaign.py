@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from poolkeeper.cli import console
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import wording
@@ -23,7 +23,7 @@ from poolkeeper_lab.chaos.run.run_config import Gear
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.workloads import all_jobs
 from poolkeeper_lab.cli import chaos_run
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Asked:
     as_json: bool
 
 
-def perform(place: Place, asked: Asked) -> Outcome:
+def perform(cluster: Cluster, asked: Asked) -> Outcome:
     """Plan, run and sum up. Raises UserError for a sitting that is not in the plan."""
-    ground, seed = Ground(place), chaos_run.drawn(asked.seed)
-    reasons = {s.name: reason for s in all_scenarios.SCENARIOS if (reason := s.unavailable(ground))}
+    host, seed = Host(cluster), chaos_run.drawn(asked.seed)
+    reasons = {s.name: reason for s in all_scenarios.SCENARIOS if (reason := s.unavailable(host))}
     wanted = [s for s in all_scenarios.SCENARIOS if s.name not in reasons]
     plan = campaign_plan.planned(wanted, asked.faults, asked.minutes * 60, seed)
     if asked.sitting is not None and not 1 <= asked.sitting <= len(plan):
@@ -51,15 +51,15 @@ def perform(place: Place, asked: Asked) -> Outcome:
     runs, problem = list[ChaosRun](), ""
     numbers = [asked.sitting] if asked.sitting else list(range(1, len(plan) + 1))
     try:
-        with state.lock(place.folder, "drill.lock"):  # for all of it: nobody else breaks things in between
-            problem = _sit(place, asked, seed, plan, numbers, runs)
+        with state.lock(cluster.folder, "drill.lock"):  # for all of it: nobody else breaks things in between
+            problem = _sit(cluster, asked, seed, plan, numbers, runs)
     except errors.PoolkeeperError as e:
         if not runs:
             raise
         problem = f"the campaign ended after {len(runs)} sittings: {e.message}"
     left = tuple(f"{name}: {reason}" for name, reason in reasons.items())
     seconds, again = time.monotonic() - began, command(asked, seed, asked.sitting)
-    told = Campaign(place.spec.name, started, seconds, seed, again, len(numbers), tuple(runs), left, problem)
+    told = Campaign(cluster.spec.name, started, seconds, seed, again, len(numbers), tuple(runs), left, problem)
     written = campaign_write.write_all(told, asked.reports)
     _say(told, asked.as_json)
     console.Steps().note(f"reports: {', '.join(map(str, written))}")
@@ -67,14 +67,14 @@ def perform(place: Place, asked: Asked) -> Outcome:
 
 
 def _sit(
-    place: Place, asked: Asked, seed: int, plan: Sequence[Sitting], numbers: Sequence[int], runs: list[ChaosRun]
+    cluster: Cluster, asked: Asked, seed: int, plan: Sequence[Sitting], numbers: Sequence[int], runs: list[ChaosRun]
 ) -> str:
     """One sitting after the other, each with its reports in a folder of its own; why it ended early, or ""."""
     progress, gear = console.Steps(), Gear(jobs=all_jobs.at_pace(asked.pace))
     for number in numbers:
         progress.note(f"── sitting {number} of {len(plan)}")
         own = chaos_run.Plan(plan[number - 1], seed + number, command(asked, seed, number))
-        runs.append(chaos_run.run(place, own, asked.reports / f"sitting-{number:02}", progress, gear))
+        runs.append(chaos_run.run(cluster, own, asked.reports / f"sitting-{number:02}", progress, gear))
         told = runs[-1]
         progress.note(f"{wording.SYMBOLS[told.outcome]} sitting {number}: {told.outcome}, {told.injected} faults")
         if told.is_interrupted:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolkeeper.cli import console
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import wording
@@ -27,7 +27,7 @@ from poolkeeper_lab.chaos.run.run_config import Gear
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 from poolkeeper_lab.drill import drill_run as drill
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,15 +43,19 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
 
-def perform(place: Place, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool) -> Outcome:
+def perform(
+    cluster: Cluster, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool
+) -> Outcome:
     """Run, judge and report. Raises what a run raises before it has begun to break anything."""
-    wanted = runnable(place, all_scenarios.choose(names), names)
+    wanted = runnable(cluster, all_scenarios.choose(names), names)
     chance = drawn(seed)
     turns = chaos_schedule.turns(wanted, minutes * 60, chance)
     plan = Plan(turns, chance, command(minutes, chance, names), chaos_schedule.left_out(wanted, turns))
     progress = console.Steps()
-    with state.lock(place.folder, "drill.lock"):  # also against a drill: each would take the other's faults for its own
-        told = run(place, plan, reports, progress)
+    with state.lock(
+        cluster.folder, "drill.lock"
+    ):  # also against a drill: each would take the other's faults for its own
+        told = run(cluster, plan, reports, progress)
     _say(told, as_json)
     return told.outcome
 
@@ -61,9 +65,9 @@ def drawn(seed: int | None) -> int:
     return random.SystemRandom().randrange(1 << 16) if seed is None else seed
 
 
-def run(place: Place, plan: Plan, reports: Path, progress: console.Steps, gear: Gear = runner.USUAL) -> ChaosRun:
+def run(cluster: Cluster, plan: Plan, reports: Path, progress: console.Steps, gear: Gear = runner.USUAL) -> ChaosRun:
     """One run, judged, with its reports; the caller holds the lock. Evidence is kept of one that does not pass."""
-    site, began = drill.site_of(place), time.monotonic()
+    site, began = drill.drilled(cluster), time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     reports.mkdir(parents=True, exist_ok=True)
     stem = f"chaos-{started_at[:19].replace(':', '')}-{plan.seed}"
@@ -77,7 +81,7 @@ def run(place: Place, plan: Plan, reports: Path, progress: console.Steps, gear: 
         history = jsonl.read(path)
         judged = run_verdict.judge(history)
     about = chaos_summary.About(
-        place.spec.name,
+        cluster.spec.name,
         started_at,
         time.monotonic() - began,
         plan.replay,
@@ -91,16 +95,16 @@ def run(place: Place, plan: Plan, reports: Path, progress: console.Steps, gear: 
     if told.outcome is Outcome.PASS:
         interrupts.run(runner.clear(site, progress))
     else:
-        written.append(evidence.keep(place, started_at, plan.replay, reports / f"{stem}-evidence"))
+        written.append(evidence.keep(cluster, started_at, plan.replay, reports / f"{stem}-evidence"))
         progress.note("the tables stay for you to look at; the next run drops them")
     progress.note(f"reports: {', '.join(map(str, written))}")
     return told
 
 
-def runnable(place: Place, wanted: Sequence[Scenario], named: Sequence[str]) -> tuple[Scenario, ...]:
+def runnable(cluster: Cluster, wanted: Sequence[Scenario], named: Sequence[str]) -> tuple[Scenario, ...]:
     """Those that can be run here. Raises PermissionRefused where one cannot that was asked for by its name."""
-    ground = Ground(place)
-    reasons = {scenario.name: reason for scenario in wanted if (reason := scenario.unavailable(ground))}
+    host = Host(cluster)
+    reasons = {scenario.name: reason for scenario in wanted if (reason := scenario.unavailable(host))}
     if named and reasons:
         raise errors.PermissionRefused("; ".join(f"{name} cannot be run: {why}" for name, why in reasons.items()))
     found = tuple(scenario for scenario in wanted if scenario.name not in reasons)
@@ -115,9 +119,9 @@ def command(minutes: float, seed: int, names: Sequence[str]) -> str:
     return f"poolkeeper chaos run --minutes {minutes:g} --seed {seed}{which}"
 
 
-def catalogue(place: Place) -> list[dict[str, Any]]:
+def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
     """Every scenario for scripts."""
-    ground = Ground(place)
+    host = Host(cluster)
     return [
         {
             "name": s.name,
@@ -125,14 +129,14 @@ def catalogue(place: Place) -> list[dict[str, Any]]:
             "faults": [act.sentence for act in s.acts],
             "targets": [act.target.value for act in s.acts],
             "seconds": list(s.hold),
-            "available": not s.unavailable(ground),
-            "reason": s.unavailable(ground),
+            "available": not s.unavailable(host),
+            "reason": s.unavailable(host),
         }
         for s in all_scenarios.SCENARIOS
     ]
 
 
-def table(place: Place) -> Table:
+def table(cluster: Cluster) -> Table:
     """Every scenario for people."""
     from rich import box
     from rich.table import Table
@@ -140,7 +144,7 @@ def table(place: Place) -> Table:
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in ("SCENARIO", "WHAT MUST HOLD", "WHAT IS DONE", "HERE"):
         made.add_column(column)
-    for s in catalogue(place):
+    for s in catalogue(cluster):
         made.add_row(s["name"], s["promise"], "; then ".join(s["faults"]), s["reason"] or "yes")
     return made
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolkeeper.cli import console
-from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.report import wording
 from poolkeeper.system import state
@@ -20,8 +20,8 @@ from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
 from poolkeeper_lab.chaos.report import self_test_json, self_test_wording, self_test_write
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.drill import drill_run as drill
-from poolkeeper_lab.drill.drilled_cluster import Site
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
+from poolkeeper_lab.faults.host import Host
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +40,7 @@ class Asked:
     as_json: bool
 
 
-def perform(place: Place, asked: Asked) -> Outcome:
+def perform(cluster: Cluster, asked: Asked) -> Outcome:
     """Both halves and the reports. Raises before anything is planted where a name is unknown or the lock is held."""
     plants = all_mutants.choose(asked.bugs)
     seed = random.SystemRandom().randrange(1 << 16) if asked.seed is None else asked.seed
@@ -50,12 +50,12 @@ def perform(place: Place, asked: Asked) -> Outcome:
     asked.reports.mkdir(parents=True, exist_ok=True)
     bugs: list[Bug] = []
     test = live_self_test.Test(
-        drill.site_of(place), asked.rounds, seed, asked.reports, started[:19].replace(":", ""), progress
+        drill.drilled(cluster), asked.rounds, seed, asked.reports, started[:19].replace(":", ""), progress
     )
-    with state.lock(place.folder, "drill.lock"):  # also against a run and a drill
+    with state.lock(cluster.folder, "drill.lock"):  # also against a run and a drill
         interrupts.run(live_self_test.run(test, plants, bugs.append))
     replay = command(asked, seed)
-    told = LiveTest(place.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
+    told = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
     written = self_test_write.write_all(told, asked.reports)
     if asked.as_json:
         console.out.print(self_test_json.render(told), markup=False)
@@ -85,9 +85,9 @@ def lines(told: LiveTest) -> Iterator[str]:
     yield f"  again: {told.replay}"
 
 
-def catalogue(place: Place) -> list[dict[str, Any]]:
+def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
     """Every bug for scripts; the cluster need not be up."""
-    site = Site(place, Ground(place))
+    site = DrilledCluster(cluster, Host(cluster))
     return [
         {
             "name": plant.name,
@@ -101,7 +101,7 @@ def catalogue(place: Place) -> list[dict[str, Any]]:
     ]
 
 
-def table(place: Place) -> Table:
+def table(cluster: Cluster) -> Table:
     """Every bug for people."""
     from rich import box
     from rich.table import Table
@@ -109,7 +109,7 @@ def table(place: Place) -> Table:
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in ("BUG", "WHAT IS WRONG THEN", "SCENARIO", "CAUGHT BY ANY OF", "HERE"):
         made.add_column(column)
-    for bug in catalogue(place):
+    for bug in catalogue(cluster):
         scenarios, catches = ", then ".join(bug["scenarios"]), "; ".join(bug["caught_by"])
         made.add_row(bug["name"], bug["bug"], scenarios, catches, bug["reason"] or "yes")
     return made

@@ -51,7 +51,7 @@ def drill(
         console.out.print(catalogue_table(entries))
         return
     place, progress = context.of(ctx), console.Steps()
-    site, chance = drill_run.site_of(place), random.SystemRandom().randrange(1 << 16) if seed is None else seed
+    site, chance = drill_run.drilled(place), random.SystemRandom().randrange(1 << 16) if seed is None else seed
     book = drill_run.Book(place.spec.name, entries, rounds, chance)
     progress.note(f"seed {chance}")
 

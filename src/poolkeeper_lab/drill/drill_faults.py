@@ -13,7 +13,7 @@ from poolkeeper_lab.drill.goals import BEYOND, RATIO, Goal
 from poolkeeper_lab.faults import containers, fault, packets, processes
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.fault_target import Make, Target
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ TEN_TIMES = (Goal(RATIO, 10.0),)
 
 
 def _processes(choose: processes.Choose) -> Make:
-    return lambda ground, victim, _: processes.KillProcesses(ground, victim, choose)
+    return lambda host, victim, _: processes.KillProcesses(host, victim, choose)
 
 
-def _plain(kind: Callable[[Ground, str], Fault]) -> Make:
-    return lambda ground, victim, _: kind(ground, victim)
+def _plain(kind: Callable[[Host, str], Fault]) -> Make:
+    return lambda host, victim, _: kind(host, victim)
 
 
 ENTRIES = (

@@ -16,7 +16,7 @@ from poolkeeper.core import errors, interrupts, wait
 from poolkeeper_lab.drill import drill_client, figures, reader, watch, writer
 from poolkeeper_lab.drill.drill_results import Round
 from poolkeeper_lab.drill.drill_schedule import Turn
-from poolkeeper_lab.drill.drilled_cluster import LOOK_PAUSE, Site
+from poolkeeper_lab.drill.drilled_cluster import LOOK_PAUSE, DrilledCluster
 from poolkeeper_lab.drill.ledger import Ledger
 from poolkeeper_lab.faults.containers import StopContainer
 from poolkeeper_lab.faults.fault import Fault
@@ -40,7 +40,7 @@ class NotHealthy(Exception):
 class Stage:
     """All that belongs to one round while it runs."""
 
-    site: Site
+    site: DrilledCluster
     turn: Turn
     healing: Healing
     scene: figures.Scene
@@ -51,7 +51,7 @@ class Stage:
     started: object = None  # when the victim's container was started, as the engine writes it
 
 
-async def play(site: Site, turn: Turn, healing: Healing, first: int) -> tuple[Round, int]:
+async def play(site: DrilledCluster, turn: Turn, healing: Healing, first: int) -> tuple[Round, int]:
     """Play one round; ids of writes begin with `first`. The round, and the next free id. Raises NotHealthy."""
     entry = turn.entry
     try:
@@ -62,7 +62,7 @@ async def play(site: Site, turn: Turn, healing: Healing, first: int) -> tuple[Ro
     stage, failures = Stage(site, turn, healing, scene, Ledger(first)), len(healing.failures)
     try:
         scene.victim = await site.find(entry.target, primary, turn.pick)
-        await _perform(stage, entry.make(site.ground, scene.victim, site.switchover(primary, turn.keeper)))
+        await _perform(stage, entry.make(site.host, scene.victim, site.switchover(primary, turn.keeper)))
     except errors.PoolkeeperError as e:
         scene.problems.append(e.message)
     scene.ended = scene.ended or time.monotonic()
@@ -76,14 +76,14 @@ async def _perform(stage: Stage, fault: Fault) -> None:
         raise errors.PermissionRefused(f"not run: {reason}")
     async with AsyncExitStack() as stack:
         if not stage.turn.keeper:
-            keeper = StopContainer(stage.site.ground, stage.site.spec.keeper.service, _KEEPER_STOP)
+            keeper = StopContainer(stage.site.host, stage.site.spec.keeper.service, _KEEPER_STOP)
             await stack.enter_async_context(stage.healing.broken(keeper))
             await interrupts.in_thread(keeper.inject)
-        access = stage.site.access
-        await stack.enter_async_context(watch.leader_key(access, stage.journal))
-        stack.enter_context(watch.nodes(access, stage.journal))
-        stack.enter_context(drill_client.running(writer.endpoint(access), stage.writes))
-        stack.enter_context(drill_client.running(reader.endpoint(access), stage.reads))
+        cluster = stage.site.cluster
+        await stack.enter_async_context(watch.leader_key(cluster, stage.journal))
+        stack.enter_context(watch.nodes(cluster, stage.journal))
+        stack.enter_context(drill_client.running(writer.endpoint(cluster), stage.writes))
+        stack.enter_context(drill_client.running(reader.endpoint(cluster), stage.reads))
         try:
             await _measure(stage, fault)
         finally:
@@ -95,7 +95,7 @@ async def _measure(stage: Stage, fault: Fault) -> None:
     scene, patroni = stage.scene, stage.site.spec.patroni
     await _served(stage, time.monotonic(), SERVED_SECONDS)
     await asyncio.sleep(WARM_UP + stage.turn.phase * patroni.loop_wait)  # a measured time, not a wait for something
-    stage.started = (await interrupts.in_thread(stage.site.ground.state, scene.victim))["StartedAt"]
+    stage.started = (await interrupts.in_thread(stage.site.host.state, scene.victim))["StartedAt"]
     await interrupts.in_thread(fault.aim)
     async with _returning(stage) as returned:
         async with stage.healing.broken(fault):
@@ -162,7 +162,7 @@ async def _audit(stage: Stage, first: int) -> dict[int, int] | None:
     """With the cluster healthy again: what the primary has of this round's ids. None where it cannot be asked."""
     try:
         primary = await stage.site.wait_healthy(HEALTHY_SECONDS)
-        return await writer.stored(stage.site.access, primary, first, stage.writes.next_number)
+        return await writer.stored(stage.site.cluster, primary, first, stage.writes.next_number)
     except errors.PoolkeeperError as e:
         stage.scene.problems.append(f"not judged, since the cluster did not heal: {e.message}")
         return None

@@ -6,36 +6,36 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.drill import drill_round, writer
 from poolkeeper_lab.drill.drill_faults import Entry
 from poolkeeper_lab.drill.drill_results import Drill, Round, Series
 from poolkeeper_lab.drill.drill_schedule import Turn
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.healing import Healing
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.sweep import sweep
 
 _INTERRUPTED = 5  # seconds that somebody who interrupts waits for a healthy cluster
 
 
-def site_of(place: Place) -> Site:
+def drilled(cluster: Cluster) -> DrilledCluster:
     """The cluster as the drill needs it. Raises ClusterNotUp where it was never started."""
-    return Site(place.access(), Ground(place))
+    return DrilledCluster(cluster.with_passwords(), Host(cluster))
 
 
-async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Callable[[Round], None]) -> None:
+async def run(site: DrilledCluster, turns: Sequence[Turn], progress: Progress, done: Callable[[Round], None]) -> None:
     """Play every turn; `done` is given each round as it ends. Raises DeadlinePassed if the cluster is not healthy.
 
     When it is interrupted, what is broken is healed first, and what was done stays told.
     """
     healing = Healing()
-    sweep(site.ground)
+    sweep(site.host)
     with progress.step("waiting for a healthy cluster"):
         primary = await site.wait_healthy(drill_round.HEALTHY_SECONDS)
-    await writer.prepare(site.access, primary)
+    await writer.prepare(site.cluster, primary)
     patience = _INTERRUPTED
     try:
         await _play_all(site, turns, healing, progress, done)
@@ -47,7 +47,7 @@ async def run(site: Site, turns: Sequence[Turn], progress: Progress, done: Calla
 
 
 async def _play_all(
-    site: Site, turns: Sequence[Turn], healing: Healing, progress: Progress, done: Callable[[Round], None]
+    site: DrilledCluster, turns: Sequence[Turn], healing: Healing, progress: Progress, done: Callable[[Round], None]
 ) -> None:
     first = 1
     for index, turn in enumerate(turns):
@@ -62,10 +62,10 @@ async def _play_all(
             return
 
 
-async def _clear(site: Site, progress: Progress, seconds: float) -> None:
+async def _clear(site: DrilledCluster, progress: Progress, seconds: float) -> None:
     """Drop the table; where that fails, the next drill does it."""
     try:
-        await writer.clear(site.access, await site.wait_healthy(seconds))
+        await writer.clear(site.cluster, await site.wait_healthy(seconds))
     except errors.PoolkeeperError as e:
         progress.note(f"the table {writer.TABLE} stays until the next drill: {e.message}")
 

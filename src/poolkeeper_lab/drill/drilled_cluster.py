@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from poolkeeper.cluster import handle, snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Silent
 from poolkeeper.decide import health
@@ -20,7 +20,7 @@ from poolkeeper_lab.drill import watch
 from poolkeeper_lab.drill.drill_schedule import Turn
 from poolkeeper_lab.faults import peers
 from poolkeeper_lab.faults.fault_target import Target, declared
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
@@ -29,16 +29,16 @@ _OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Tar
 
 
 @dataclass(frozen=True)
-class Site:
+class DrilledCluster:
     """A running cluster, the endpoints to it, and what faults act with."""
 
-    place: Place
-    ground: Ground
+    cluster: Cluster
+    host: Host
 
     @property
     def spec(self) -> ClusterSpec:
         """The declared cluster."""
-        return self.place.spec
+        return self.cluster.spec
 
     def address(self, service: str) -> str:
         """A service's address in the network."""
@@ -50,7 +50,7 @@ class Site:
 
         async def look() -> str | None:
             nonlocal primary
-            judged = health.assess(self.spec, await snapshot.snapshot(self.place))
+            judged = health.assess(self.spec, await snapshot.snapshot(self.cluster))
             primary = judged.primary or ""
             return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
@@ -68,7 +68,7 @@ class Site:
         if target in _OF_ETCD:
             return await self._of_etcd(target, pick)
         if target is Target.QUORUM_STANDBY:
-            seen = await snapshot.see_postgres(self.place, primary)
+            seen = await snapshot.see_postgres(self.cluster, primary)
             return (acknowledging(seen.value, standbys),)
         several = {
             Target.STANDBYS: tuple(standbys),
@@ -113,16 +113,16 @@ class Site:
 
         def request() -> None:
             if keeper:
-                switchover.switchover(self.place, None, Silent())
+                switchover.switchover(self.cluster, None, Silent())
             else:
-                plain = patroni.switchover(self.address(primary), primary, self.place.rest_auth, SWITCHOVER_SECONDS)
+                plain = patroni.switchover(self.address(primary), primary, self.cluster.rest_auth, SWITCHOVER_SECONDS)
                 asyncio.run(plain)
 
         return request
 
     async def missing(self, turn: Turn, victim: str, started: object, journal: watch.Journal) -> str | None:
         """What the victim still lacks to be back; None when it lacks nothing. `started`: its start before the fault."""
-        state = await asyncio.to_thread(self.ground.state, victim)
+        state = await asyncio.to_thread(self.host.state, victim)
         if state["Status"] != "running" or state.get("Paused"):
             return f"its container is {state['Status']}"
         if turn.entry.ends_container and state["StartedAt"] == started:
@@ -138,7 +138,7 @@ class Site:
             lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
             if lacks is not None:
                 return lacks
-            backend = (await pgpool.observe(self.place.endpoint("balanced"), limit)).node(node)
+            backend = (await pgpool.observe(self.cluster.endpoint("balanced"), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
         return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.system import postgres
 from poolkeeper_lab.drill import drill_client
 
 
-def endpoint(access: Access) -> drill_client.ClientEndpoint:
+def endpoint(cluster: Cluster) -> drill_client.ClientEndpoint:
     """The read-only endpoint as the application's role. Each read is of the server itself, so no table is needed."""
-    return drill_client.ClientEndpoint("ro", access.endpoint("ro", "app", access.spec.roles.app_database), _select)
+    return drill_client.ClientEndpoint("ro", cluster.endpoint("ro", "app", cluster.spec.roles.app_database), _select)
 
 
 def _select(_: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Protocol
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import cluster_store, etcd_kv, etcd_wire
@@ -100,9 +100,9 @@ class _Poller(threading.Thread):
 
 
 @contextmanager
-def nodes(access: Access, journal: Journal) -> Iterator[None]:
+def nodes(cluster: Cluster, journal: Journal) -> Iterator[None]:
     """Every node is asked for the length of the block."""
-    pollers = [_Poller(node.name, access.node(node.name), journal) for node in access.spec.nodes]
+    pollers = [_Poller(node.name, cluster.node(node.name), journal) for node in cluster.spec.nodes]
     for poller in pollers:
         poller.start()
     try:
@@ -115,9 +115,9 @@ def nodes(access: Access, journal: Journal) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def leader_key(access: Access, journal: LeaseJournal) -> AsyncIterator[None]:
+async def leader_key(cluster: Cluster, journal: LeaseJournal) -> AsyncIterator[None]:
     """Patroni's leader key is watched for the length of the block."""
-    spec = access.spec
+    spec = cluster.spec
     store = etcd_kv.Store([str(spec.addresses()[m.name]) for m in spec.etcd.members], spec.timeouts.query)
     watching = asyncio.create_task(_follow(store, cluster_store.leader_key(spec.name), journal))
     try:

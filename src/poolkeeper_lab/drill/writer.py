@@ -6,7 +6,7 @@ executed twice is seen as a duplicate instead of being refused. The id tells the
 
 from __future__ import annotations
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import postgres
 from poolkeeper_lab.drill import drill_client
@@ -14,35 +14,35 @@ from poolkeeper_lab.drill import drill_client
 TABLE = "poolkeeper_drill"
 
 
-def endpoint(access: Access) -> drill_client.ClientEndpoint:
+def endpoint(cluster: Cluster) -> drill_client.ClientEndpoint:
     """The read-write endpoint as the application's role."""
-    return drill_client.ClientEndpoint("rw", access.endpoint("rw", "app", access.spec.roles.app_database), _insert)
+    return drill_client.ClientEndpoint("rw", cluster.endpoint("rw", "app", cluster.spec.roles.app_database), _insert)
 
 
 def _insert(number: int) -> str:
     return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING {postgres.SERVED_BY}"
 
 
-def _straight(access: Access, node: str) -> Dsn:
-    return access.node(node, "app", access.spec.roles.app_database)
+def _straight(cluster: Cluster, node: str) -> Dsn:
+    return cluster.node(node, "app", cluster.spec.roles.app_database)
 
 
-async def prepare(access: Access, primary: str) -> None:
+async def prepare(cluster: Cluster, primary: str) -> None:
     """Make the table, empty. Raises as `postgres.query` does."""
-    async with postgres.session(_straight(access, primary), access.spec.timeouts.query) as opened:
+    async with postgres.session(_straight(cluster, primary), cluster.spec.timeouts.query) as opened:
         await opened.rows(f"DROP TABLE IF EXISTS {TABLE}")
         await opened.rows(
             f"CREATE TABLE {TABLE} (id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
         )
 
 
-async def clear(access: Access, primary: str) -> None:
+async def clear(cluster: Cluster, primary: str) -> None:
     """Drop the table."""
-    await postgres.query(_straight(access, primary), f"DROP TABLE IF EXISTS {TABLE}", access.spec.timeouts.query)
+    await postgres.query(_straight(cluster, primary), f"DROP TABLE IF EXISTS {TABLE}", cluster.spec.timeouts.query)
 
 
-async def stored(access: Access, primary: str, first: int, beyond: int) -> dict[int, int]:
+async def stored(cluster: Cluster, primary: str, first: int, beyond: int) -> dict[int, int]:
     """Id → how often the primary has it, of the ids from `first` to before `beyond`."""
     query = f"SELECT id, count(*) FROM {TABLE} WHERE id >= {first:d} AND id < {beyond:d} GROUP BY id"
-    rows = await postgres.query(_straight(access, primary), query, 60)
+    rows = await postgres.query(_straight(cluster, primary), query, 60)
     return {int(number): int(times) for number, times in rows}

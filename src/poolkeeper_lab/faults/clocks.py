@@ -20,7 +20,7 @@ from poolkeeper.core import errors, wait
 from poolkeeper.system import patroni
 from poolkeeper_lab.faults import processes
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 FOLDER = "/opt/poolkeeper-fault-clock"
 PATRONI = "/usr/bin/patroni"
@@ -52,7 +52,7 @@ rm -rf {FOLDER} && echo taken out
 def library(places: tuple[Path, ...] = _PLACES) -> Path | None:
     """The library on this machine, of its own architecture; None where it is not installed."""
     patterns = (f"*/faketime/{LIBRARY}", f"faketime/{LIBRARY}")
-    found = [path for place in places for pattern in patterns for path in place.glob(pattern)]
+    found = [path for cluster in places for pattern in patterns for path in cluster.glob(pattern)]
     return found[0] if found else None
 
 
@@ -61,8 +61,8 @@ class JumpClock(Fault):
 
     sentence = "the wall clock of {} jumps"
 
-    def __init__(self, ground: Ground, victim: str, seconds: int = 3600) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, seconds: int = 3600) -> None:
+        super().__init__(host, victim)
         self._seconds = seconds
 
     def __str__(self) -> str:
@@ -77,32 +77,32 @@ class JumpClock(Fault):
         found = library()
         if not found:
             raise errors.EngineFailed("libfaketime is not installed on this machine")
-        container = self.ground.container(self.victim)
+        container = self.host.container(self.victim)
         self._run(f"mkdir -p {FOLDER}")
-        self.ground.docker("cp", str(found), f"{container}:{FOLDER}/{LIBRARY}")
+        self.host.docker("cp", str(found), f"{container}:{FOLDER}/{LIBRARY}")
         self._run(_PUT_IN)
-        self.ground.send(signal.SIGKILL, self._patroni(), self.victim)
+        self.host.send(signal.SIGKILL, self._patroni(), self.victim)
         asyncio.run(self._start_anew())
         self._run(f"echo {self._seconds:+d} > {FOLDER}/new && mv {FOLDER}/new {FOLDER}/offset")
 
     def heal(self) -> None:
         self.start_if_down()
-        take_out(self.ground, self.victim)
+        take_out(self.host, self.victim)
 
     def _patroni(self) -> tuple[int, ...]:
-        return tuple(found.pid for found in processes.patroni(self.ground.processes(self.victim)))
+        return tuple(found.pid for found in processes.patroni(self.host.processes(self.victim)))
 
     def _run(self, script: str) -> str:
-        return run(self.ground, self.victim, script)
+        return run(self.host, self.victim, script)
 
     async def _start_anew(self) -> None:
-        place = self.ground.place
-        address, limit = str(place.spec.addresses()[self.victim]), place.spec.timeouts.query
+        cluster = self.host.cluster
+        address, limit = str(cluster.spec.addresses()[self.victim]), cluster.spec.timeouts.query
 
         async def look() -> str | None:
             try:
                 member = (await patroni.observe(address, limit)).member(self.victim)
-                await patroni.restart_postgres(address, place.access().rest_auth, READY_SECONDS)
+                await patroni.restart_postgres(address, cluster.with_passwords().rest_auth, READY_SECONDS)
             except errors.PoolkeeperError as e:
                 return e.message
             return None if member else "Patroni does not know itself"
@@ -110,12 +110,12 @@ class JumpClock(Fault):
         await wait.wait_for(f"the restart of PostgreSQL on {self.victim}", look, seconds=READY_SECONDS)
 
 
-def run(ground: Ground, service: str, script: str) -> str:
+def run(host: Host, service: str, script: str) -> str:
     """A script in a container, as root; what it printed. Raises EngineFailed."""
-    return ground.docker("exec", "--user", "0", ground.container(service), "sh", "-c", script)
+    return host.docker("exec", "--user", "0", host.container(service), "sh", "-c", script)
 
 
-def take_out(ground: Ground, service: str) -> None:
+def take_out(host: Host, service: str) -> None:
     """Remove what was put into a running container, and restart it if there was anything. Raises EngineFailed."""
-    if run(ground, service, _TAKE_OUT).strip():
-        ground.docker("restart", "--time", "30", ground.container(service), seconds=90)
+    if run(host, service, _TAKE_OUT).strip():
+        host.docker("restart", "--time", "30", host.container(service), seconds=90)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
 class KillContainer(Fault):
@@ -12,7 +12,7 @@ class KillContainer(Fault):
     sentence = "docker kill of {}"
 
     def inject(self) -> None:
-        self.ground.docker("kill", self.ground.container(self.victim))
+        self.host.docker("kill", self.host.container(self.victim))
 
     def heal(self) -> None:
         self.start_if_down()
@@ -23,13 +23,13 @@ class StopContainer(Fault):
 
     sentence = "docker stop of {}"
 
-    def __init__(self, ground: Ground, victim: str, seconds: int = 30) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, seconds: int = 30) -> None:
+        super().__init__(host, victim)
         self._seconds = seconds
 
     def inject(self) -> None:
-        container = self.ground.container(self.victim)
-        self.ground.docker("stop", "--time", str(self._seconds), container, seconds=self._seconds + 30)
+        container = self.host.container(self.victim)
+        self.host.docker("stop", "--time", str(self._seconds), container, seconds=self._seconds + 30)
 
     def heal(self) -> None:
         self.start_if_down()
@@ -41,11 +41,11 @@ class PauseContainer(Fault):
     sentence = "docker pause of {}"
 
     def inject(self) -> None:
-        self.ground.docker("pause", self.ground.container(self.victim))
+        self.host.docker("pause", self.host.container(self.victim))
 
     def heal(self) -> None:
-        if self.ground.state(self.victim)["Paused"]:
-            self.ground.docker("unpause", self.ground.container(self.victim))
+        if self.host.state(self.victim)["Paused"]:
+            self.host.docker("unpause", self.host.container(self.victim))
         self.start_if_down()
 
 
@@ -56,14 +56,14 @@ class KillEverything(Fault):
 
     @property
     def _containers(self) -> tuple[str, ...]:
-        return tuple(map(self.ground.container, self.ground.place.spec.addresses()))
+        return tuple(map(self.host.container, self.host.cluster.spec.addresses()))
 
     def aim(self) -> None:
-        for service in self.ground.place.spec.addresses():
-            self.ground.first_process(service)
+        for service in self.host.cluster.spec.addresses():
+            self.host.first_process(service)
 
     def inject(self) -> None:
-        self.ground.docker("kill", *self._containers)
+        self.host.docker("kill", *self._containers)
 
     def heal(self) -> None:
-        self.ground.docker("start", *self._containers)  # which leaves alone what runs
+        self.host.docker("start", *self._containers)  # which leaves alone what runs

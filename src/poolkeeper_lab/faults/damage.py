@@ -25,7 +25,7 @@ from poolkeeper.system import postgres
 from poolkeeper_lab.faults import disk_images, node_faults
 from poolkeeper_lab.faults.disk_images import SEGMENT
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 PAGE = 8192
 BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
@@ -44,28 +44,28 @@ class LoseWal(Fault):
 
     sentence = "damage of the WAL of {}"
 
-    def __init__(self, ground: Ground, victim: str, what: str = "page", killed: bool = False) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, what: str = "page", killed: bool = False) -> None:
+        super().__init__(host, victim)
         self._what, self._killed = what, killed
 
     def available(self) -> str:
         return "" if os.geteuid() == 0 else "it needs root on this machine"
 
     def inject(self) -> None:
-        node_faults.checkpoint(self.ground, self.victim)
-        node_faults.wait_written(self.ground, node_faults.wait_whole(self.ground), BEHIND)
-        end = node_faults.wait_replayed(self.ground, self.victim)
+        node_faults.checkpoint(self.host, self.victim)
+        node_faults.wait_written(self.host, node_faults.wait_whole(self.host), BEHIND)
+        end = node_faults.wait_replayed(self.host, self.victim)
         if self._killed:
-            self.ground.docker("kill", self.ground.container(self.victim))
+            self.host.docker("kill", self.host.container(self.victim))
         else:
-            node_faults.stop(self.ground, [self.victim])
+            node_faults.stop(self.host, [self.victim])
         self._damage(end)
-        node_faults.start(self.ground, [self.victim])
+        node_faults.start(self.host, [self.victim])
 
     def _damage(self, end: int) -> None:
         """`end`: a position up to which the standby had replayed, in bytes."""
-        redo = position(control_data(self.ground, self.victim)["Latest checkpoint's REDO location"])
-        folder = disk_images.volume(self.ground, self.victim) / Path(DATA_DIRECTORY).name / "pg_wal"
+        redo = position(control_data(self.host, self.victim)["Latest checkpoint's REDO location"])
+        folder = disk_images.volume(self.host, self.victim) / Path(DATA_DIRECTORY).name / "pg_wal"
         if end - redo < 2 * PAGE:
             raise errors.EngineFailed(f"{self.victim} has only {end - redo} bytes of WAL to replay, so none is damaged")
         if self._what == "page":
@@ -80,10 +80,10 @@ class LoseWal(Fault):
 
     def heal(self) -> None:
         self.start_if_down()
-        asyncio.run(snapshot.see(node_faults.wait_answer(self.ground, self.victim, START_SECONDS)))
-        said = logs.merged({self.victim: self.ground.container(self.victim)}, since=RECENT)
+        asyncio.run(snapshot.see(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
+        said = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
         if any(IMPASSABLE in line.text for line in said):
-            node_faults.clone_anew(self.ground, self.victim)
+            node_faults.clone_anew(self.host, self.victim)
 
 
 class SpoilPage(Fault):
@@ -94,40 +94,38 @@ class SpoilPage(Fault):
 
     sentence = "damage of a page of {}"
 
-    def __init__(self, ground: Ground, victim: str, table: str, promoted: bool = False) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, table: str, promoted: bool = False) -> None:
+        super().__init__(host, victim)
         self._table, self._promoted = table, promoted
 
     def available(self) -> str:
         return "" if os.geteuid() == 0 else "it needs root on this machine"
 
     def inject(self) -> None:
-        node_faults.checkpoint(self.ground, self.victim)
-        node_faults.wait_replayed(self.ground, self.victim)
+        node_faults.checkpoint(self.host, self.victim)
+        node_faults.wait_replayed(self.host, self.victim)
         path = asyncio.run(self._path())
-        node_faults.stop(
-            self.ground, [self.victim]
-        )  # with a restart point at that checkpoint: nothing older is replayed
-        note = _note(self.ground, self.victim)
+        node_faults.stop(self.host, [self.victim])  # with a restart point at that checkpoint: nothing older is replayed
+        note = _note(self.host, self.victim)
         note.parent.mkdir(exist_ok=True)
         note.touch()
-        overwrite(disk_images.volume(self.ground, self.victim) / Path(DATA_DIRECTORY).name / path, PAGE + PAGE // 2, 64)
-        node_faults.start(self.ground, [self.victim])
+        overwrite(disk_images.volume(self.host, self.victim) / Path(DATA_DIRECTORY).name / path, PAGE + PAGE // 2, 64)
+        node_faults.start(self.host, [self.victim])
         if self._promoted:
-            node_faults.hand_over(self.ground, self.victim)
+            node_faults.hand_over(self.host, self.victim)
         asyncio.run(self._require_refusal())
 
     async def _path(self) -> str:
-        access = self.ground.place.access()
-        dsn = access.node(self.victim, "superuser", access.spec.roles.app_database)
+        cluster = self.host.cluster.with_passwords()
+        dsn = cluster.node(self.victim, "superuser", cluster.spec.roles.app_database)
         ((path,),) = await postgres.query(dsn, f"SELECT pg_relation_filepath('{self._table}')", ANSWER_SECONDS)
         return str(path)
 
     async def _require_refusal(self) -> None:
         """The checksum must tell. Raises EngineFailed where the page was given as data."""
-        access = self.ground.place.access()
-        dsn = access.node(self.victim, "superuser", access.spec.roles.app_database)
-        await node_faults.wait_answer(self.ground, self.victim, ANSWER_SECONDS)
+        cluster = self.host.cluster.with_passwords()
+        dsn = cluster.node(self.victim, "superuser", cluster.spec.roles.app_database)
+        await node_faults.wait_answer(self.host, self.victim, ANSWER_SECONDS)
         try:
             found = await postgres.query(dsn, f"SELECT count(*) FROM {self._table}", ANSWER_SECONDS)
         except errors.ServerRefused as e:
@@ -138,24 +136,24 @@ class SpoilPage(Fault):
 
     def heal(self) -> None:
         self.start_if_down()
-        clone_noted(self.ground, self.victim)
+        clone_noted(self.host, self.victim)
 
 
-def clone_noted(ground: Ground, node: str) -> None:
+def clone_noted(host: Host, node: str) -> None:
     """Clone a node anew if a page of it was damaged; it gives the role away before, if it has it."""
-    note = _note(ground, node)
+    note = _note(host, node)
     if note.exists():
-        node_faults.take_role_from(ground, node)
-        node_faults.clone_anew(ground, node)
+        node_faults.take_role_from(host, node)
+        node_faults.clone_anew(host, node)
         note.unlink()
 
 
-def control_data(ground: Ground, node: str) -> dict[str, str]:
+def control_data(host: Host, node: str) -> dict[str, str]:
     """What pg_controldata says of a node whose container is down. Raises EngineFailed."""
-    container = ground.container(node)
-    image = ground.docker("inspect", "--format", "{{.Config.Image}}", container).strip()
+    container = host.container(node)
+    image = host.docker("inspect", "--format", "{{.Config.Image}}", container).strip()
     flags = ("--rm", "--network", "none", "--volumes-from", f"{container}:ro", "--env", "LC_ALL=C")
-    said = ground.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)
+    said = host.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)
     pairs = (line.partition(":") for line in said.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
@@ -166,12 +164,12 @@ def position(text: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def segment(folder: Path, place: int) -> Path:
+def segment(folder: Path, cluster: int) -> Path:
     """The file that has a byte of the WAL, on the latest timeline. Raises EngineFailed where there is none."""
-    number, each = place // SEGMENT, (1 << 32) // SEGMENT
+    number, each = cluster // SEGMENT, (1 << 32) // SEGMENT
     found = sorted(folder.glob(f"{'[0-9A-F]' * 8}{number // each:08X}{number % each:08X}"))
     if not found:
-        raise errors.EngineFailed(f"{folder} has no segment with byte {place} of the WAL")
+        raise errors.EngineFailed(f"{folder} has no segment with byte {cluster} of the WAL")
     return found[-1]
 
 
@@ -188,5 +186,5 @@ def overwrite(file: Path, offset: int, size: int) -> None:
         os.fsync(opened.fileno())
 
 
-def _note(ground: Ground, node: str) -> Path:
-    return ground.place.folder.root / disk_images.FOLDER / f"{node}.damaged"
+def _note(host: Host, node: str) -> Path:
+    return host.cluster.folder.root / disk_images.FOLDER / f"{node}.damaged"

@@ -26,7 +26,7 @@ from pathlib import Path
 from poolkeeper.core import errors
 from poolkeeper.render.patroni_config import DATA_DIRECTORY
 from poolkeeper.system import process
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 MOST = 700 << 20  # bytes of one image
 LARGE = 256 << 20  # bytes of what is moved
@@ -50,21 +50,21 @@ class Part(StrEnum):
     WAL = "wal"
 
 
-def available(ground: Ground) -> str:
+def available(host: Host) -> str:
     """Why no image can be made here; "" if it can."""
     if os.geteuid() != 0:
         return "it needs root on this machine"
     missing = [name for name in _TOOLS if not process.find(name)]
     if missing:
         return f"not installed on this machine: {', '.join(missing)}"
-    root = ground.place.folder.root
+    root = host.cluster.folder.root
     free = shutil.disk_usage(root if root.exists() else root.parent).free
     return "" if free >= ROOM else f"{free >> 20} MB are free beside cluster.toml, {ROOM >> 20} MB are needed"
 
 
-def volume(ground: Ground, node: str) -> Path:
+def volume(host: Host, node: str) -> Path:
     """Where this machine has a node's volume. Raises EngineFailed."""
-    mounts = json.loads(ground.docker("inspect", "--format", "{{json .Mounts}}", ground.container(node)))
+    mounts = json.loads(host.docker("inspect", "--format", "{{json .Mounts}}", host.container(node)))
     wanted = str(Path(DATA_DIRECTORY).parent)
     for mount in mounts:
         if mount["Destination"] == wanted:
@@ -76,14 +76,14 @@ def volume(ground: Ground, node: str) -> Path:
 class Image:
     """One node's image; it need not exist."""
 
-    ground: Ground
+    host: Host
     node: str
     part: Part
 
     @property
     def file(self) -> Path:
         """The backing file."""
-        return self.ground.place.folder.root / FOLDER / f"{self.node}.{self.part}.img"
+        return self.host.cluster.folder.root / FOLDER / f"{self.node}.{self.part}.img"
 
     @property
     def exists(self) -> bool:
@@ -96,17 +96,17 @@ class Image:
 
     def mountpoint(self) -> Path:
         """Over what it is mounted: the whole volume, or pg_wal in it."""
-        place = volume(self.ground, self.node)
-        return place if self.part is Part.DATA else place / Path(DATA_DIRECTORY).name / "pg_wal"
+        cluster = volume(self.host, self.node)
+        return cluster if self.part is Part.DATA else cluster / Path(DATA_DIRECTORY).name / "pg_wal"
 
     def content(self) -> Path:
         """The folder whose content is moved."""
-        data = volume(self.ground, self.node) / Path(DATA_DIRECTORY).name
+        data = volume(self.host, self.node) / Path(DATA_DIRECTORY).name
         return data if self.part is Part.DATA else data / "pg_wal"
 
     def moved(self) -> Path:
         """Its name in the volume while the image has its content; never inside the data, which others may copy."""
-        return volume(self.ground, self.node) / f"{MOVED}-{self.part}"
+        return volume(self.host, self.node) / f"{MOVED}-{self.part}"
 
     def is_large(self) -> bool:
         """Is there so much that a part of it should go before it is moved?"""
@@ -124,7 +124,7 @@ class Image:
     def move(self) -> None:
         """Put the content on a new image and mount that over it. Raises EngineFailed."""
         self.back()  # of a run before that did not end in order
-        drop_unused(volume(self.ground, self.node) / Path(DATA_DIRECTORY).name / "pg_wal")
+        drop_unused(volume(self.host, self.node) / Path(DATA_DIRECTORY).name / "pg_wal")
         content, size = self.content(), self.check_size()
         self.file.parent.mkdir(exist_ok=True)
         _host("fallocate", "--length", str(size), str(self.file))
@@ -159,7 +159,7 @@ class Image:
         self.file.unlink(missing_ok=True)
 
     def _bring(self, content: Path) -> None:
-        fresh = volume(self.ground, self.node) / f"{MOVED}-{self.part}.back"
+        fresh = volume(self.host, self.node) / f"{MOVED}-{self.part}.back"
         shutil.rmtree(fresh, ignore_errors=True)
         with self._staged() as inside:
             source = inside / content.name if self.part is Part.DATA else inside
@@ -215,9 +215,9 @@ class Image:
             os.close(folder)
 
 
-def left(ground: Ground) -> tuple[Image, ...]:
+def left(host: Host) -> tuple[Image, ...]:
     """The images that are there, of whatever run."""
-    images = (Image(ground, node.name, part) for node in ground.place.spec.nodes for part in Part)
+    images = (Image(host, node.name, part) for node in host.cluster.spec.nodes for part in Part)
     return tuple(image for image in images if image.exists)
 
 

@@ -14,7 +14,7 @@ from poolkeeper.system import postgres
 from poolkeeper_lab.faults import disk_images, node_faults, power
 from poolkeeper_lab.faults.disk_images import Image, Part
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 MESSAGE = 4 << 20  # bytes of WAL in one statement
 MESSAGES = 60  # more than the preallocated segments hold
@@ -32,25 +32,25 @@ class FillDisk(Fault):
 
     sentence = "a full disk of {}"
 
-    def __init__(self, ground: Ground, victim: str, part: Part, growth: str, as_primary: bool = False) -> None:
-        super().__init__(ground, victim)
-        self._image, self._growth, self._as_primary = Image(ground, victim, part), growth, as_primary
+    def __init__(self, host: Host, victim: str, part: Part, growth: str, as_primary: bool = False) -> None:
+        super().__init__(host, victim)
+        self._image, self._growth, self._as_primary = Image(host, victim, part), growth, as_primary
 
     def available(self) -> str:
-        return disk_images.available(self.ground)
+        return disk_images.available(self.host)
 
     def inject(self) -> None:
-        primary = power.move_all(self.ground, [self._image])
+        primary = power.move_all(self.host, [self._image])
         if self._as_primary:
-            node_faults.hand_over(self.ground, self.victim)
+            node_faults.hand_over(self.host, self.victim)
             primary = self.victim
         self._image.fill()
         asyncio.run(self._press(primary))
 
     async def _press(self, primary: str) -> None:
         """Give the primary work until the victim feels it. Raises EngineFailed where it does not."""
-        access = self.ground.place.access()
-        dsn = access.node(primary, "superuser", access.spec.roles.app_database)
+        cluster = self.host.cluster.with_passwords()
+        dsn = cluster.node(primary, "superuser", cluster.spec.roles.app_database)
         if self._image.part is Part.DATA:
             await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
         statement = _FILL_WAL if self._image.part is Part.WAL else _FILL_DATA.format(self._growth)
@@ -65,4 +65,4 @@ class FillDisk(Fault):
         raise errors.EngineFailed(f"the disk of {self.victim} is full, and nothing came of it")
 
     def heal(self) -> None:
-        power.put_back(self.ground, [self._image])
+        power.put_back(self.host, [self._image])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 _DOWN = ("exited", "created", "dead")
 
@@ -20,8 +20,8 @@ class Fault(abc.ABC):
 
     sentence = ""  # what it does, of "{}", its victim
 
-    def __init__(self, ground: Ground, victim: str) -> None:
-        self.ground = ground
+    def __init__(self, host: Host, victim: str) -> None:
+        self.host = host
         self.victim = victim
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Fault(abc.ABC):
 
     def aim(self) -> None:
         """Find what `inject` needs, so that it takes no time then. Raises ClusterNotUp where the victim is not up."""
-        self.ground.first_process(self.victim)
+        self.host.first_process(self.victim)
 
     @abc.abstractmethod
     def inject(self) -> None:
@@ -52,9 +52,9 @@ class Fault(abc.ABC):
 
         Was it down, or is it between an end and its next start, so that nothing of what was in it is left?
         """
-        status = str(self.ground.state(self.victim)["Status"])
+        status = str(self.host.state(self.victim)["Status"])
         if status in _DOWN:
-            self.ground.docker("start", self.ground.container(self.victim))
+            self.host.docker("start", self.host.container(self.victim))
         return status in (*_DOWN, "restarting")
 
 
@@ -63,8 +63,8 @@ class Ask(Fault):
 
     sentence = "a request to {}"
 
-    def __init__(self, ground: Ground, victim: str, request: Callable[[], None]) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, request: Callable[[], None]) -> None:
+        super().__init__(host, victim)
         self._request = request
 
     def inject(self) -> None:

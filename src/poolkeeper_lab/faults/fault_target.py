@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
 class Target(StrEnum):
@@ -43,4 +43,4 @@ def declared(spec: ClusterSpec) -> dict[Target, str]:
     }
 
 
-Make = Callable[[Ground, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover
+Make = Callable[[Host, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.system import process
 
@@ -60,14 +60,14 @@ def _read(entry: Path) -> Process | None:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Host:
     """One cluster's containers."""
 
-    place: Place
+    cluster: Cluster
 
     def container(self, service: str) -> str:
         """A service's container. Raises UserError for a name that is not a service."""
-        return self.place.container_of(service)
+        return self.cluster.container(service)
 
     def docker(self, *words: str, seconds: float = _SECONDS) -> str:
         """Run docker; its output. Raises EngineFailed."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from poolkeeper.core import errors
 from poolkeeper.system import process
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.peers import Peers, unmet
 
 HANDLE = "504b:"  # of every queue of ours; the engine and the kernel take others
@@ -28,8 +28,8 @@ class SlowLink(Fault):
     `peers` narrows it to what is sent to some services; all else then passes as before.
     """
 
-    def __init__(self, ground: Ground, victim: str, kbit: int, peers: Peers | None = None) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, kbit: int, peers: Peers | None = None) -> None:
+        super().__init__(host, victim)
         self._kbit = kbit
         self._peers = peers
         whom = "some others" if peers else "everybody"
@@ -39,22 +39,22 @@ class SlowLink(Fault):
         return lacking(*self._kinds())
 
     def unmet(self) -> str:
-        spec = self.ground.place.spec
+        spec = self.host.cluster.spec
         return unmet(spec, self.victim, self._peers(spec, self.victim) if self._peers else ())
 
     def _kinds(self) -> tuple[str, ...]:
         return ("htb", "tbf") if self._peers else ("tbf",)
 
     def inject(self) -> None:
-        device = interface(self.ground, self.victim)
+        device = interface(self.host, self.victim)
         for words in self._commands(device):
-            done = self.ground.in_network(self.victim, "tc", *words)
+            done = self.host.in_network(self.victim, "tc", *words)
             if not done.ok:
                 raise errors.EngineFailed(f"tc in {self.victim}'s network ended with {done.code}", detail=done.said)
 
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the queue went with the namespace
-            sweep_queues(self.ground, self.victim)
+            sweep_queues(self.host, self.victim)
 
     def _commands(self, device: str) -> Iterator[tuple[str, ...]]:
         root = ("qdisc", "add", "dev", device, "root", "handle", HANDLE)
@@ -63,7 +63,7 @@ class SlowLink(Fault):
             yield (*root, *bucket)
             return
         # What no filter sends to the class with the bucket goes to no class of htb at all, and passes at once.
-        spec, slow = self.ground.place.spec, f"{HANDLE}2"
+        spec, slow = self.host.cluster.spec, f"{HANDLE}2"
         yield (*root, "htb")
         yield (
             "class",
@@ -89,8 +89,8 @@ class SlowLink(Fault):
 class DelayPackets(SlowLink):
     """All that a container sends is late by so many milliseconds, give or take; needs the kernel's netem."""
 
-    def __init__(self, ground: Ground, victim: str, milliseconds: int, jitter: int = 0) -> None:
-        super().__init__(ground, victim, 0)
+    def __init__(self, host: Host, victim: str, milliseconds: int, jitter: int = 0) -> None:
+        super().__init__(host, victim, 0)
         self._late = (f"{milliseconds}ms", f"{jitter}ms")
         self.sentence = f"what {{}} sends is late by {milliseconds} ms ± {jitter} ms, by netem in its network namespace"
 
@@ -126,25 +126,25 @@ def kernel_lacks(kinds: tuple[str, ...]) -> str:
     return ""
 
 
-def interface(ground: Ground, service: str) -> str:
+def interface(host: Host, service: str) -> str:
     """The name of the interface with a service's address, which is another one after a disconnection."""
-    address = str(ground.place.spec.addresses()[service])
-    shown = ground.in_network(service, "ip", "-o", "-4", "addr", "show", "to", address)
+    address = str(host.cluster.spec.addresses()[service])
+    shown = host.in_network(service, "ip", "-o", "-4", "addr", "show", "to", address)
     words = shown.stdout.split()
     if not shown.ok or len(words) < 2:
         raise errors.EngineFailed(f"no interface of {service} has the address {address}", detail=shown.said)
     return words[1].partition("@")[0]
 
 
-def sweep_queues(ground: Ground, service: str) -> None:
+def sweep_queues(host: Host, service: str) -> None:
     """Delete every queue with our handle, whoever left it, at a container's interfaces. Raises EngineFailed."""
-    listed = ground.in_network(service, "tc", "qdisc", "show")
+    listed = host.in_network(service, "tc", "qdisc", "show")
     if not listed.ok:
         raise errors.EngineFailed(f"tc in {service}'s network ended with {listed.code}", detail=listed.said)
     for line in listed.stdout.splitlines():
         words = line.split()  # qdisc KIND HANDLE dev DEVICE root …
         if words[2:3] == [HANDLE] and "root" in words:
             device = words[words.index("dev") + 1]
-            done = ground.in_network(service, "tc", "qdisc", "del", "dev", device, "root", "handle", HANDLE)
+            done = host.in_network(service, "tc", "qdisc", "del", "dev", device, "root", "handle", HANDLE)
             if not done.ok:
                 raise errors.EngineFailed(f"a queue of ours in {service}'s network stays: {line}", detail=done.said)

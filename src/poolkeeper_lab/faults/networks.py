@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.peers import unmet
 
 
@@ -20,24 +20,24 @@ class LeaveNetwork(Fault):
     sentence = "docker network disconnect of {}"
 
     def unmet(self) -> str:
-        return unmet(self.ground.place.spec, self.victim)
+        return unmet(self.host.cluster.spec, self.victim)
 
     def inject(self) -> None:
-        self.ground.docker("network", "disconnect", _network(self.ground), self.ground.container(self.victim))
+        self.host.docker("network", "disconnect", _network(self.host), self.host.container(self.victim))
 
     def heal(self) -> None:
-        rejoin(self.ground, self.victim)  # first: a container that starts is told its network by then
+        rejoin(self.host, self.victim)  # first: a container that starts is told its network by then
         self.start_if_down()
 
 
-def rejoin(ground: Ground, service: str) -> None:
+def rejoin(host: Host, service: str) -> None:
     """Put a container into the cluster's network if it is not there. Raises EngineFailed."""
-    container, network = ground.container(service), _network(ground)
+    container, network = host.container(service), _network(host)
     words = ("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
-    if network not in (json.loads(ground.docker(*words)) or {}):
-        address = str(ground.place.spec.addresses()[service])
-        ground.docker("network", "connect", "--ip", address, "--alias", service, network, container)
+    if network not in (json.loads(host.docker(*words)) or {}):
+        address = str(host.cluster.spec.addresses()[service])
+        host.docker("network", "connect", "--ip", address, "--alias", service, network, container)
 
 
-def _network(ground: Ground) -> str:
-    return ground.place.spec.project
+def _network(host: Host) -> str:
+    return host.cluster.spec.project

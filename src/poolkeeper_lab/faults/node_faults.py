@@ -14,7 +14,7 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.decide import health
 from poolkeeper.operations import switchover
 from poolkeeper.system import patroni, postgres
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 WHOLE_SECONDS = 60.0
 PROGRESS_SECONDS = 30.0
@@ -26,24 +26,24 @@ _NEXT_SEGMENT = "SELECT pg_logical_emit_message(false, 'poolkeeper', 'next'), pg
 _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
 
 
-def stop(ground: Ground, nodes: Sequence[str]) -> None:
+def stop(host: Host, nodes: Sequence[str]) -> None:
     """Stop their containers in order, all at once; one that is down already is left alone."""
-    containers = [ground.container(node) for node in nodes]
-    ground.docker("stop", "--time", str(STOP_SECONDS), *containers, seconds=STOP_SECONDS + 30)
+    containers = [host.container(node) for node in nodes]
+    host.docker("stop", "--time", str(STOP_SECONDS), *containers, seconds=STOP_SECONDS + 30)
 
 
-def start(ground: Ground, nodes: Sequence[str]) -> None:
+def start(host: Host, nodes: Sequence[str]) -> None:
     """Start their containers; one that runs is left alone."""
-    ground.docker("start", *map(ground.container, nodes))
+    host.docker("start", *map(host.container, nodes))
 
 
-def wait_whole(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
+def wait_whole(host: Host, seconds: float = WHOLE_SECONDS) -> str:
     """Wait until every witness says that the cluster is healthy; its primary. Raises DeadlinePassed."""
-    access, primary = ground.place.access(), ""
+    cluster, primary = host.cluster.with_passwords(), ""
 
     async def look() -> str | None:
         nonlocal primary
-        judged = health.assess(access.spec, await snapshot.snapshot(access))
+        judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
         primary = judged.primary or ""
         return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
@@ -51,23 +51,23 @@ def wait_whole(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
     return primary
 
 
-def wait_primary(ground: Ground, seconds: float = WHOLE_SECONDS) -> str:
+def wait_primary(host: Host, seconds: float = WHOLE_SECONDS) -> str:
     """Wait until there is a primary, whatever else is missing; its name. Raises DeadlinePassed."""
-    access, primary = ground.place.access(), ""
+    cluster, primary = host.cluster.with_passwords(), ""
 
     async def look() -> str | None:
         nonlocal primary
-        primary = health.assess(access.spec, await snapshot.snapshot(access)).primary or ""
+        primary = health.assess(cluster.spec, await snapshot.snapshot(cluster)).primary or ""
         return None if primary else "no primary"
 
     asyncio.run(wait.wait_for("a primary", look, seconds=seconds, pause=0.2))
     return primary
 
 
-def wait_written(ground: Ground, primary: str, size: int) -> None:
+def wait_written(host: Host, primary: str, size: int) -> None:
     """Wait until so many bytes of WAL more are flushed: acknowledged work of the clients. Raises DeadlinePassed."""
-    access, begin = ground.place.access(), None
-    dsn, limit = access.node(primary, "superuser"), access.spec.timeouts.query
+    cluster, begin = host.cluster.with_passwords(), None
+    dsn, limit = cluster.node(primary, "superuser"), cluster.spec.timeouts.query
 
     async def look() -> str | None:
         nonlocal begin
@@ -81,28 +81,28 @@ def wait_written(ground: Ground, primary: str, size: int) -> None:
     asyncio.run(wait.wait_for(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
 
 
-def checkpoint(ground: Ground, standby: str) -> None:
+def checkpoint(host: Host, standby: str) -> None:
     """Write a checkpoint on the primary and wait until a standby knows of it. Raises as `wait_replayed`."""
-    access = ground.place.access()
-    primary = wait_whole(ground)
-    asyncio.run(postgres.query(access.node(primary, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
-    wait_replayed(ground, standby)
+    cluster = host.cluster.with_passwords()
+    primary = wait_whole(host)
+    asyncio.run(postgres.query(cluster.node(primary, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+    wait_replayed(host, standby)
 
 
-def restart_point(ground: Ground, standby: str) -> None:
+def restart_point(host: Host, standby: str) -> None:
     """Have a standby write a restart point that is not older than this call. Raises as `wait_replayed`."""
-    checkpoint(ground, standby)
-    asyncio.run(postgres.query(ground.place.access().node(standby, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+    checkpoint(host, standby)
+    asyncio.run(postgres.query(host.cluster.with_passwords().node(standby, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
 
 
-def shed_wal(ground: Ground) -> None:
+def shed_wal(host: Host) -> None:
     """Have every node remove the WAL that nobody needs: a segment of each former timeline stays until it is old enough.
 
     Old enough is by position and not by time, so empty segments are written until all before is (`wal_keep_size`).
     """
-    access, primary = ground.place.access(), wait_whole(ground)
-    others = [node.name for node in access.spec.nodes if node.name != primary]
-    dsn = access.node(primary, "superuser")
+    cluster, primary = host.cluster.with_passwords(), wait_whole(host)
+    others = [node.name for node in cluster.spec.nodes if node.name != primary]
+    dsn = cluster.node(primary, "superuser")
 
     async def advance() -> None:
         async with postgres.session(dsn, WHOLE_SECONDS) as session:
@@ -113,18 +113,18 @@ def shed_wal(ground: Ground) -> None:
 
     asyncio.run(advance())
     for node in others:
-        wait_replayed(ground, node)
-        asyncio.run(postgres.query(access.node(node, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+        wait_replayed(host, node)
+        asyncio.run(postgres.query(cluster.node(node, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
 
 
-def wait_replayed(ground: Ground, standby: str) -> int:
+def wait_replayed(host: Host, standby: str) -> int:
     """Wait until a standby has replayed what the primary has flushed by now; that position. Raises DeadlinePassed."""
-    access = ground.place.access()
-    limit, primary = access.spec.timeouts.query, wait_whole(ground)
-    ((wanted,),) = asyncio.run(postgres.query(access.node(primary, "superuser"), _POSITION, limit))
+    cluster = host.cluster.with_passwords()
+    limit, primary = cluster.spec.timeouts.query, wait_whole(host)
+    ((wanted,),) = asyncio.run(postgres.query(cluster.node(primary, "superuser"), _POSITION, limit))
 
     async def look() -> str | None:
-        seen = await snapshot.see(postgres.query(access.node(standby, "superuser"), _REPLAYED, limit))
+        seen = await snapshot.see(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
         found = seen.value[0][0] if seen.value else None
         return None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}"
 
@@ -132,48 +132,48 @@ def wait_replayed(ground: Ground, standby: str) -> int:
     return int(wanted)
 
 
-async def wait_answer(ground: Ground, node: str, seconds: float) -> None:
+async def wait_answer(host: Host, node: str, seconds: float) -> None:
     """Wait until a node's server takes sessions. Raises DeadlinePassed."""
-    access = ground.place.access()
+    cluster = host.cluster.with_passwords()
 
     async def look() -> str | None:
         return (
-            await snapshot.see(postgres.query(access.node(node), "SELECT 1", access.spec.timeouts.query))
+            await snapshot.see(postgres.query(cluster.node(node), "SELECT 1", cluster.spec.timeouts.query))
         ).error or None
 
     await wait.wait_for(f"an answer of {node}", look, seconds=seconds)
 
 
-def take_role_from(ground: Ground, node: str) -> None:
+def take_role_from(host: Host, node: str) -> None:
     """Make another node the primary by the operation that people use, if this one is. Raises as that does."""
-    if wait_primary(ground) == node:
-        wait_whole(ground)
-        switchover.switchover(ground.place, None, Silent())
+    if wait_primary(host) == node:
+        wait_whole(host)
+        switchover.switchover(host.cluster, None, Silent())
 
 
-def hand_over(ground: Ground, to: str) -> None:
+def hand_over(host: Host, to: str) -> None:
     """Make a node the primary by the operation that people use, unless it is. Raises as that does."""
-    if wait_whole(ground) != to:
-        switchover.switchover(ground.place, to, Silent())
+    if wait_whole(host) != to:
+        switchover.switchover(host.cluster, to, Silent())
 
 
-def clone_anew(ground: Ground, node: str) -> None:
+def clone_anew(host: Host, node: str) -> None:
     """Have a standby's Patroni throw its data away and clone it; returns when another server answers there."""
-    access = ground.place.access()
-    dsn, limit = access.node(node), access.spec.timeouts.query
+    cluster = host.cluster.with_passwords()
+    dsn, limit = cluster.node(node), cluster.spec.timeouts.query
 
     async def started() -> object:
         return (await snapshot.see(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
-        await snapshot.see(wait_answer(ground, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
+        await snapshot.see(wait_answer(host, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
         before, asked = await started(), False
 
         async def look() -> str | None:
             nonlocal asked
             if not asked:  # its Patroni may have been started just now
-                address = str(access.spec.addresses()[node])
-                request = patroni.reinitialize(address, access.rest_auth, limit)
+                address = str(cluster.spec.addresses()[node])
+                request = patroni.reinitialize(address, cluster.rest_auth, limit)
                 if error := (await snapshot.see(request)).error:
                     return error
                 asked = True

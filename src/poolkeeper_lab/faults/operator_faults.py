@@ -19,7 +19,7 @@ from poolkeeper.operations import maintenance, reinit, restart
 from poolkeeper.system import cluster_store, etcd_kv, patroni
 from poolkeeper.system.etcd_wire import Guard
 from poolkeeper_lab.faults.fault import Ask, Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 DATA = "/var/lib/postgresql/data/pgdata"
 STORE_SECONDS = 5.0  # for a member of etcd to answer
@@ -31,8 +31,8 @@ class Attempt(Ask):
 
     sentence = "a request to {} that may be refused"
 
-    def __init__(self, ground: Ground, victim: str, request: Callable[[], None]) -> None:
-        super().__init__(ground, victim, request)
+    def __init__(self, host: Host, victim: str, request: Callable[[], None]) -> None:
+        super().__init__(host, victim, request)
         self.refusal = ""
 
     def inject(self) -> None:
@@ -48,9 +48,9 @@ class Handover(Fault):
     sentence = "a switchover away from {}, asked of Patroni itself"
 
     def inject(self) -> None:
-        place = self.ground.place
-        address = str(place.spec.addresses()[self.victim])
-        auth, limit = place.access().rest_auth, float(place.spec.timeouts.up)
+        cluster = self.host.cluster
+        address = str(cluster.spec.addresses()[self.victim])
+        auth, limit = cluster.with_passwords().rest_auth, float(cluster.spec.timeouts.up)
         asyncio.run(patroni.switchover(address, self.victim, auth, limit))
 
     def heal(self) -> None:
@@ -62,13 +62,13 @@ class ByHand(Fault):
 
     sentence = "pg_ctl in {}, past Patroni"
 
-    def __init__(self, ground: Ground, victim: str, *words: str) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, *words: str) -> None:
+        super().__init__(host, victim)
         self._words = words
 
     def inject(self) -> None:
-        container = self.ground.container(self.victim)
-        self.ground.docker("exec", "--user", "postgres", container, "pg_ctl", "--pgdata", DATA, *self._words)
+        container = self.host.container(self.victim)
+        self.host.docker("exec", "--user", "postgres", container, "pg_ctl", "--pgdata", DATA, *self._words)
 
     def heal(self) -> None:
         self.start_if_down()
@@ -80,10 +80,10 @@ class Maintenance(Fault):
     sentence = "maintenance mode on, seen from {}"
 
     def inject(self) -> None:
-        maintenance.set_mode(self.ground.place, True, Silent())
+        maintenance.set_mode(self.host.cluster, True, Silent())
 
     def heal(self) -> None:
-        maintenance.set_mode(self.ground.place, False, Silent())
+        maintenance.set_mode(self.host.cluster, False, Silent())
 
 
 class Reinit(Fault):
@@ -92,7 +92,7 @@ class Reinit(Fault):
     sentence = "reinit of {}"
 
     def inject(self) -> None:
-        reinit.reinit(self.ground.place, self.victim, Silent())
+        reinit.reinit(self.host.cluster, self.victim, Silent())
 
     def heal(self) -> None:
         """Patroni ends by itself what it has begun."""
@@ -104,7 +104,7 @@ class RollingRestart(Fault):
     sentence = "a rolling restart, {} the last"
 
     def inject(self) -> None:
-        restart.restart(self.ground.place, None, Silent())
+        restart.restart(self.host.cluster, None, Silent())
 
     def heal(self) -> None:
         """There is nothing to take away."""
@@ -115,13 +115,13 @@ class ReloadEndpoint(Fault):
 
     sentence = "reloads of {}"
 
-    def __init__(self, ground: Ground, victim: str, times: int = 3) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, times: int = 3) -> None:
+        super().__init__(host, victim)
         self._times = times
 
     def inject(self) -> None:
         for _ in range(self._times):
-            self.ground.docker("exec", self.ground.container(self.victim), "reload.sh")
+            self.host.docker("exec", self.host.container(self.victim), "reload.sh")
 
     def heal(self) -> None:
         """It has nothing new to read."""
@@ -136,7 +136,7 @@ class DeleteLease(Fault):
         asyncio.run(self._delete())
 
     async def _delete(self) -> None:
-        spec = self.ground.place.spec
+        spec = self.host.cluster.spec
         store = etcd_kv.Store([str(member.address) for member in spec.etcd.members], STORE_SECONDS)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from poolkeeper.core import errors
 from poolkeeper.system import process
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.peers import Peers, unmet
 
 MARK = "poolkeeper-fault"  # the comment of every rule of ours
@@ -32,13 +32,13 @@ class DropPackets(Fault):
 
     def __init__(
         self,
-        ground: Ground,
+        host: Host,
         victim: str,
         peers: Peers | Sequence[str] = (),
         ways: Sequence[str] = BOTH_WAYS,
         ports: Sequence[int] = (),
     ) -> None:
-        super().__init__(ground, victim)
+        super().__init__(host, victim)
         self._peers = peers
         self._ways = tuple(ways)
         self._ports = tuple(ports)
@@ -51,7 +51,7 @@ class DropPackets(Fault):
         return lacking()
 
     def unmet(self) -> str:
-        spec = self.ground.place.spec
+        spec = self.host.cluster.spec
         others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
         return unmet(spec, self.victim, others, self._ports)
 
@@ -66,12 +66,12 @@ class DropPackets(Fault):
 
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the rules went with the namespace
-            sweep_rules(self.ground, self.victim)
+            sweep_rules(self.host, self.victim)
 
     def _addresses(self) -> Sequence[str]:
         if not callable(self._peers):
             return self._peers or ("",)
-        spec = self.ground.place.spec
+        spec = self.host.cluster.spec
         return [str(spec.addresses()[peer]) for peer in self._peers(spec, self.victim)]
 
     def _rules(self) -> Iterator[tuple[str, ...]]:
@@ -83,7 +83,7 @@ class DropPackets(Fault):
             yield (way, *side, *of_peers, *ports, "-m", "comment", "--comment", MARK, *self.verdict)
 
     def _filter(self, *words: str) -> None:
-        done = self.ground.in_network(self.victim, "iptables", "-w", *words)
+        done = self.host.in_network(self.victim, "iptables", "-w", *words)
         if not done.ok:
             raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.said)
 
@@ -105,10 +105,10 @@ class ResetConnections(DropPackets):
 class LosePackets(DropPackets):
     """A share of the packets, between 0 and 1, is dropped by chance, in each direction by itself."""
 
-    def __init__(self, ground: Ground, victim: str, share: float, peers: Peers | Sequence[str] = ()) -> None:
+    def __init__(self, host: Host, victim: str, share: float, peers: Peers | Sequence[str] = ()) -> None:
         self.what = f"loss of {share:.0%} of the packets"
         self.verdict = ("-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
-        super().__init__(ground, victim, peers)
+        super().__init__(host, victim, peers)
 
 
 def lacking() -> str:
@@ -119,14 +119,14 @@ def lacking() -> str:
     return f"not installed on this machine: {', '.join(missing)}" if missing else ""
 
 
-def sweep_rules(ground: Ground, service: str, address: str = "") -> None:
+def sweep_rules(host: Host, service: str, address: str = "") -> None:
     """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed.
 
     With an address, only those about it.
     """
-    about = [words for words in our_rules(ground, service) if not address or f"{address}/32" in words]
+    about = [words for words in our_rules(host, service) if not address or f"{address}/32" in words]
     for words in _joined(about):
-        done = ground.in_network(service, "iptables", "-w", "-D", *words)
+        done = host.in_network(service, "iptables", "-w", "-D", *words)
         if not done.ok:
             raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.said)
 
@@ -135,16 +135,16 @@ def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
     """Rules without their -A; those that differ in the peer's address only are one, which iptables takes one by one."""
     found: dict[tuple[str, ...], list[str]] = {}
     for _, *words in rules:
-        place = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
-        shape = (*words[:place], "", *words[place + 1 :]) if place else tuple(words)
-        found.setdefault(shape, []).append(words[place] if place else "")
+        cluster = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
+        shape = (*words[:cluster], "", *words[cluster + 1 :]) if cluster else tuple(words)
+        found.setdefault(shape, []).append(words[cluster] if cluster else "")
     for shape, addresses in found.items():
         yield tuple(word or ",".join(addresses) for word in shape)
 
 
-def our_rules(ground: Ground, service: str) -> list[list[str]]:
+def our_rules(host: Host, service: str) -> list[list[str]]:
     """The rules with our mark in a container's network, each in the words of `iptables -S`. Raises EngineFailed."""
-    listed = ground.in_network(service, "iptables", "-w", "-S")
+    listed = host.in_network(service, "iptables", "-w", "-S")
     if not listed.ok:
         raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)
     found = [line.replace('"', "").split() for line in listed.stdout.splitlines()]

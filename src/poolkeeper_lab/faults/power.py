@@ -17,23 +17,23 @@ from poolkeeper.render.patroni_config import DATA_DIRECTORY
 from poolkeeper_lab.faults import disk_images, node_faults
 from poolkeeper_lab.faults.disk_images import Image, Part
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 WORK = 64 << 10  # bytes of WAL that clients write after the move and before the cut
 
-Choose = Callable[[Ground, str], Sequence[str]]
+Choose = Callable[[Host, str], Sequence[str]]
 
 
-def the_victim(ground: Ground, victim: str) -> Sequence[str]:
+def the_victim(host: Host, victim: str) -> Sequence[str]:
     """It alone."""
-    del ground
+    del host
     return (victim,)
 
 
-def every_node(ground: Ground, victim: str) -> Sequence[str]:
+def every_node(host: Host, victim: str) -> Sequence[str]:
     """All of them, whoever is named."""
     del victim
-    return [node.name for node in ground.place.spec.nodes]
+    return [node.name for node in host.cluster.spec.nodes]
 
 
 class LosePower(Fault):
@@ -44,32 +44,32 @@ class LosePower(Fault):
 
     sentence = "loss of power of {}: its unflushed data is lost"
 
-    def __init__(self, ground: Ground, victim: str, who: Choose = the_victim, as_primary: bool = False) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, who: Choose = the_victim, as_primary: bool = False) -> None:
+        super().__init__(host, victim)
         self._who, self._as_primary = who, as_primary
 
     @property
     def _images(self) -> list[Image]:
-        return [Image(self.ground, node, Part.DATA) for node in self._who(self.ground, self.victim)]
+        return [Image(self.host, node, Part.DATA) for node in self._who(self.host, self.victim)]
 
     def available(self) -> str:
-        return disk_images.available(self.ground)
+        return disk_images.available(self.host)
 
     def aim(self) -> None:
         for image in self._images:
-            self.ground.first_process(image.node)
+            self.host.first_process(image.node)
 
     def inject(self) -> None:
         """Blocks for about half a minute, in which the data is moved; the cut is at its end."""
         moved = self._images
         names = [image.node for image in moved]
-        primary = move_all(self.ground, moved)
+        primary = move_all(self.host, moved)
         if self._as_primary:
-            node_faults.hand_over(self.ground, self.victim)
+            node_faults.hand_over(self.host, self.victim)
             primary = self.victim
-        node_faults.wait_written(self.ground, primary, WORK)
+        node_faults.wait_written(self.host, primary, WORK)
         self.write_early(moved)
-        self.ground.docker("kill", *map(self.ground.container, names))
+        self.host.docker("kill", *map(self.host.container, names))
         for image in moved:
             image.cut_power()
 
@@ -77,7 +77,7 @@ class LosePower(Fault):
         """What the kernel happens to write out by itself before the cut; nothing."""
 
     def heal(self) -> None:
-        put_back(self.ground, self._images)
+        put_back(self.host, self._images)
 
 
 class LosePowerOutOfOrder(LosePower):
@@ -91,7 +91,7 @@ class LosePowerOutOfOrder(LosePower):
 
     def write_early(self, moved: Sequence[Image]) -> None:
         for image in moved:
-            node_faults.restart_point(self.ground, image.node)
+            node_faults.restart_point(self.host, image.node)
             flush(image.mountpoint() / Path(DATA_DIRECTORY).name / "global" / "pg_control")
 
 
@@ -104,25 +104,25 @@ def flush(path: Path) -> None:
         os.close(opened)
 
 
-def move_all(ground: Ground, wanted: Sequence[Image]) -> str:
+def move_all(host: Host, wanted: Sequence[Image]) -> str:
     """Move the data of running nodes to images and wait until the cluster is whole again; its primary."""
     if any(image.is_large() for image in wanted):
-        node_faults.shed_wal(ground)
+        node_faults.shed_wal(host)
     names = [image.node for image in wanted]
-    node_faults.stop(ground, names)
+    node_faults.stop(host, names)
     for image in wanted:
         image.move()
-    node_faults.start(ground, names)
-    return node_faults.wait_whole(ground)
+    node_faults.start(host, names)
+    return node_faults.wait_whole(host)
 
 
-def put_back(ground: Ground, moved: Sequence[Image]) -> None:
+def put_back(host: Host, moved: Sequence[Image]) -> None:
     """Bring what is on images back to the plain volumes, and let the nodes run."""
     there = [image for image in moved if image.exists]
     if there:
         for image in there:
             image.empty()  # so that a server that still runs can write what it has to for its end
-        node_faults.stop(ground, [image.node for image in there])
+        node_faults.stop(host, [image.node for image in there])
         for image in there:
             image.back()
-    node_faults.start(ground, [image.node for image in moved])
+    node_faults.start(host, [image.node for image in moved])

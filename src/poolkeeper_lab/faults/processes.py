@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from poolkeeper.core import errors
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 Choose = Callable[[Sequence[Process]], Sequence[Process]]  # of a container's processes, the first one first
 
@@ -24,13 +24,13 @@ class KillProcesses(Fault):
     sentence = "SIGKILL of processes of {}, from the host"
     number = signal.SIGKILL
 
-    def __init__(self, ground: Ground, victim: str, choose: Choose) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, choose: Choose) -> None:
+        super().__init__(host, victim)
         self._choose = choose
         self._targets: tuple[int, ...] = ()
 
     def aim(self) -> None:
-        chosen = self._choose(self.ground.processes(self.victim))
+        chosen = self._choose(self.host.processes(self.victim))
         if not chosen:
             raise errors.ClusterNotUp(f"{self.victim} has no such process")
         self._targets = tuple(target.pid for target in chosen)
@@ -39,7 +39,7 @@ class KillProcesses(Fault):
         met = 0
         for pid in self._targets:
             with contextlib.suppress(ProcessLookupError):
-                self.ground.send(self.number, (pid,), self.victim)
+                self.host.send(self.number, (pid,), self.victim)
                 met += 1
         if not met:
             raise ProcessLookupError(f"all processes of {self.victim} that were to be met had ended")
@@ -51,8 +51,8 @@ class KillProcesses(Fault):
 class TermProcesses(KillProcesses):
     """A signal that asks to end, from the host, to processes of a container: SIGTERM, or what else one understands."""
 
-    def __init__(self, ground: Ground, victim: str, choose: Choose, number: signal.Signals = signal.SIGTERM) -> None:
-        super().__init__(ground, victim, choose)
+    def __init__(self, host: Host, victim: str, choose: Choose, number: signal.Signals = signal.SIGTERM) -> None:
+        super().__init__(host, victim, choose)
         self.number = number
         self.sentence = f"{number.name} of processes of {{}}, from the host"
 
@@ -83,16 +83,16 @@ class FreezeProcesses(KillProcesses):
         """A number of a process may be another's by now, so only those go on that are still the container's."""
         if self.start_if_down():
             return
-        there = {process.pid for process in self.ground.processes(self.victim)}
-        _go_on(self.ground, sorted(there.intersection(self._targets)), self.victim)
+        there = {process.pid for process in self.host.processes(self.victim)}
+        _go_on(self.host, sorted(there.intersection(self._targets)), self.victim)
 
 
-def sweep_stopped(ground: Ground, service: str) -> None:
+def sweep_stopped(host: Host, service: str) -> None:
     """Let every stopped process of a container go on, whoever stopped it."""
-    _go_on(ground, [p.pid for p in ground.processes(service) if p.is_stopped], service)
+    _go_on(host, [p.pid for p in host.processes(service) if p.is_stopped], service)
 
 
-def _go_on(ground: Ground, pids: Sequence[int], service: str) -> None:
+def _go_on(host: Host, pids: Sequence[int], service: str) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            ground.send(signal.SIGCONT, (pid,), service)
+            host.send(signal.SIGCONT, (pid,), service)

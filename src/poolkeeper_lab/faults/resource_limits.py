@@ -19,7 +19,7 @@ from pathlib import Path
 
 from poolkeeper.core import errors, wait
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 PERIOD = 100_000  # microseconds, the kernel's own default
 KILL_SECONDS = 20.0  # until the kernel has killed: the container works, so it soon needs more than it has
@@ -104,10 +104,10 @@ def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Group:
     return Group(root / "memory" / by_controller["memory"], root / cpu / paths[cpu], is_unified=False)
 
 
-def restore(ground: Ground, service: str) -> None:
+def restore(host: Host, service: str) -> None:
     """Give a running container the limits that the engine has noted for it. Raises EngineFailed."""
-    noted = noted_limits(ground, service)
-    own = group(ground.first_process(service))
+    noted = noted_limits(host, service)
+    own = group(host.first_process(service))
     own.limit_memory(-1)
     if noted["Memory"]:
         own.limit_memory(noted["Memory"])
@@ -115,9 +115,9 @@ def restore(ground: Ground, service: str) -> None:
     own.limit_cpu(nano * PERIOD // 1_000_000_000 if nano else noted["CpuQuota"] or -1)
 
 
-def noted_limits(ground: Ground, service: str) -> Mapping[str, int]:
+def noted_limits(host: Host, service: str) -> Mapping[str, int]:
     """What the engine will give the container at its next start; 0 is no limit."""
-    document = json.loads(ground.docker("inspect", "--format", "{{json .HostConfig}}", ground.container(service)))
+    document = json.loads(host.docker("inspect", "--format", "{{json .HostConfig}}", host.container(service)))
     return {name: int(document.get(name) or 0) for name in ("Memory", "NanoCpus", "CpuQuota")}
 
 
@@ -131,7 +131,7 @@ class Limit(Fault):
 
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the limits went with the group
-            restore(self.ground, self.victim)
+            restore(self.host, self.victim)
 
 
 class StarveCpu(Limit):
@@ -139,12 +139,12 @@ class StarveCpu(Limit):
 
     sentence = "{} gets one twentieth of a CPU"
 
-    def __init__(self, ground: Ground, victim: str, share: float = 0.05) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, share: float = 0.05) -> None:
+        super().__init__(host, victim)
         self._share = share
 
     def inject(self) -> None:
-        group(self.ground.first_process(self.victim)).limit_cpu(int(self._share * PERIOD))
+        group(self.host.first_process(self.victim)).limit_cpu(int(self._share * PERIOD))
 
 
 class ExhaustMemory(Limit):
@@ -153,14 +153,14 @@ class ExhaustMemory(Limit):
     sentence = "{} gets less memory than it needs, and the kernel kills"
 
     def inject(self) -> None:
-        started = self.ground.state(self.victim)["StartedAt"]
-        own = group(self.ground.first_process(self.victim))
+        started = self.host.state(self.victim)["StartedAt"]
+        own = group(self.host.first_process(self.victim))
         before = own.kills
         if not own.limit_memory(ROOM):
             squeeze(own)
 
         async def look() -> str | None:
-            state = self.ground.state(self.victim)
+            state = self.host.state(self.victim)
             if state["StartedAt"] != started or state["Status"] != "running":
                 return None  # it killed the first process, and so the container with its limits
             try:

@@ -13,7 +13,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system.held_sessions import Held
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 MESSAGE = "SELECT pg_logical_emit_message(true, 'poolkeeper', 'bystander')"
 SCHEMA = "poolkeeper_chaos"
@@ -25,8 +25,8 @@ _SLEEP = f"SELECT pg_sleep({LONG_SECONDS:g})"
 class Sessions(Fault):
     """What they have in common."""
 
-    def __init__(self, ground: Ground, victim: str) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str) -> None:
+        super().__init__(host, victim)
         self.held = Held()
 
     def heal(self) -> None:
@@ -34,15 +34,15 @@ class Sessions(Fault):
 
     def node(self, role: str = "app") -> Dsn:
         """The victim's own port, of a node."""
-        return self.ground.place.access().node(self.victim, role, self.ground.place.spec.roles.app_database)
+        return self.host.cluster.with_passwords().node(self.victim, role, self.host.cluster.spec.roles.app_database)
 
     def dsn(self, endpoint: str) -> Dsn:
         """An endpoint's port."""
-        return self.ground.place.access().endpoint(endpoint, "app", self.ground.place.spec.roles.app_database)
+        return self.host.cluster.with_passwords().endpoint(endpoint, "app", self.host.cluster.spec.roles.app_database)
 
     def key(self) -> str:
         """The endpoint whose Pgpool-II the victim is. Raises UserError for another service."""
-        endpoints = self.ground.place.spec.endpoints
+        endpoints = self.host.cluster.spec.endpoints
         for key in ("rw", "ro", "balanced"):
             if getattr(endpoints, key).service == self.victim:
                 return key
@@ -55,7 +55,7 @@ class FillServer(Sessions):
     sentence = "idle sessions straight at {} until it refuses more"
 
     def inject(self) -> None:
-        most = self.ground.place.spec.postgresql.max_connections + 1
+        most = self.host.cluster.spec.postgresql.max_connections + 1
         if not self.held.fill(self.node(), most):
             raise errors.EngineFailed(f"{self.victim} took {len(self.held)} sessions and refused none")
 
@@ -70,7 +70,7 @@ class FillEndpoint(Sessions):
 
     def inject(self) -> None:
         key = self.key()
-        most = getattr(self.ground.place.spec.endpoints, key).num_init_children + 1
+        most = getattr(self.host.cluster.spec.endpoints, key).num_init_children + 1
         refusal = self.held.fill(self.dsn(key), most)
         if not refusal or not len(self.held):
             raise errors.EngineFailed(
@@ -91,7 +91,7 @@ class SilentClients(Sessions):
     def inject(self) -> None:
         key = self.key()
         dsn = self.dsn(key)
-        count = getattr(self.ground.place.spec.endpoints, key).num_init_children
+        count = getattr(self.host.cluster.spec.endpoints, key).num_init_children
         self.held.connect(dsn.host, dsn.port, count)
         until = time.monotonic() + SETTLE_SECONDS
         while not _is_refused(dsn):
@@ -122,8 +122,8 @@ class LockedTable(Sessions):
 
     sentence = "ACCESS EXCLUSIVE on a table, held on {}"
 
-    def __init__(self, ground: Ground, victim: str, table: str = f"{SCHEMA}.of_register") -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, table: str = f"{SCHEMA}.of_register") -> None:
+        super().__init__(host, victim)
         self._table = table
 
     def inject(self) -> None:
@@ -152,7 +152,7 @@ class EndSessions(Sessions):
     sentence = "pg_terminate_backend of all sessions of the application on {}, but those of the balanced endpoint"
 
     def inject(self) -> None:
-        spec = self.ground.place.spec
+        spec = self.host.cluster.spec
         self.held.open(self.node("superuser"))
         self.held.ask(
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{spec.roles.app}' "
@@ -168,8 +168,8 @@ class CancelWaiting(Sessions):
 
     sentence = "pg_cancel_backend of all commits on {} that wait for the quorum"
 
-    def __init__(self, ground: Ground, victim: str, seconds: float = 4.0) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, seconds: float = 4.0) -> None:
+        super().__init__(host, victim)
         self._seconds = seconds
 
     def inject(self) -> None:

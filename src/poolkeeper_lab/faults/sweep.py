@@ -19,34 +19,34 @@ from poolkeeper_lab.faults import (
     resource_limits,
     syscalls,
 )
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
-def sweep(ground: Ground) -> None:
+def sweep(host: Host) -> None:
     """Take away all of it. Raises EngineFailed for what stays."""
-    if left := disk_images.left(ground):
-        power.put_back(ground, left)
-    for node in ground.place.spec.nodes:
-        syscalls.detach(ground, node.name)
-        damage.clone_noted(ground, node.name)
-    for service in ground.place.spec.addresses():
-        networks.rejoin(ground, service)
-        of_container(ground, service)
+    if left := disk_images.left(host):
+        power.put_back(host, left)
+    for node in host.cluster.spec.nodes:
+        syscalls.detach(host, node.name)
+        damage.clone_noted(host, node.name)
+    for service in host.cluster.spec.addresses():
+        networks.rejoin(host, service)
+        of_container(host, service)
 
 
-def of_container(ground: Ground, service: str) -> None:
+def of_container(host: Host, service: str) -> None:
     """What a run left in one container and in its network namespace."""
-    state = ground.state(service)
+    state = host.state(service)
     if not state["Pid"]:
         return
     if state.get("Paused"):
-        ground.docker("unpause", ground.container(service))
-    processes.sweep_stopped(ground, service)
+        host.docker("unpause", host.container(service))
+    processes.sweep_stopped(host, service)
     if not packets.lacking():
-        packets.sweep_rules(ground, service)
+        packets.sweep_rules(host, service)
     if not links.lacking("tbf"):
-        links.sweep_queues(ground, service)
-    if not resource_limits.StarveCpu(ground, service).available():
-        resource_limits.restore(ground, service)
-    if service in [node.name for node in ground.place.spec.nodes]:
-        clocks.take_out(ground, service)
+        links.sweep_queues(host, service)
+    if not resource_limits.StarveCpu(host, service).available():
+        resource_limits.restore(host, service)
+    if service in [node.name for node in host.cluster.spec.nodes]:
+        clocks.take_out(host, service)

@@ -18,7 +18,7 @@ from poolkeeper.core import errors, wait
 from poolkeeper.system import postgres, process
 from poolkeeper_lab.faults.disk_images import FOLDER
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 LIMIT = 120  # seconds after which it ends whatever became of us
 ATTACH_SECONDS, FELT_SECONDS, DETACH_SECONDS = 10.0, 15.0, 10.0
@@ -58,10 +58,8 @@ def failing(error: str) -> str:
 class SpoilCalls(Fault):
     """Some calls of some processes of the victim are slow or fail, and of all that these start."""
 
-    def __init__(
-        self, ground: Ground, victim: str, calls: Sequence[str], how: str, choose: Choose = everything
-    ) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, calls: Sequence[str], how: str, choose: Choose = everything) -> None:
+        super().__init__(host, victim)
         self._calls, self._how, self._choose = ",".join(calls), how, choose
 
     def __str__(self) -> str:
@@ -76,8 +74,8 @@ class SpoilCalls(Fault):
         return "" if may_trace(Path("/proc")) else "processes may not be traced here"
 
     def inject(self) -> None:
-        chosen = [p.pid for p in self._choose(self.ground.processes(self.victim))]
-        log = _log(self.ground, self.victim)
+        chosen = [p.pid for p in self._choose(self.host.processes(self.victim))]
+        log = _log(self.host, self.victim)
         log.parent.mkdir(exist_ok=True)
         pids = [word for pid in chosen for word in ("--attach", str(pid))]
         what = ("-e", f"trace={self._calls}", "-e", f"inject={self._calls}:{self._how}")
@@ -104,7 +102,7 @@ class SpoilCalls(Fault):
         await wait.wait_for(f"strace of {self.victim}", look, seconds=ATTACH_SECONDS, pause=0.02)
 
     def heal(self) -> None:
-        detach(self.ground, self.victim)
+        detach(self.host, self.victim)
         self.start_if_down()
 
 
@@ -115,7 +113,7 @@ class SpoilReads(SpoilCalls):
     """
 
     async def provoke(self) -> None:
-        dsn = self.ground.place.access().node(self.victim, "superuser")
+        dsn = self.host.cluster.with_passwords().node(self.victim, "superuser")
         try:
             async with postgres.session(dsn, STATEMENT_SECONDS) as session:
                 await session.rows(f"CREATE TEMP TABLE spilled AS {_MORE_THAN_TEMP_BUFFERS}")
@@ -127,9 +125,9 @@ class SpoilReads(SpoilCalls):
         raise errors.EngineFailed(f"{self.victim} read {found} although its reads fail")
 
 
-def detach(ground: Ground, service: str) -> None:
+def detach(host: Host, service: str) -> None:
     """End every strace of ours at a service, whoever started it, and wait until it is gone. Raises DeadlinePassed."""
-    log = _log(ground, service)
+    log = _log(host, service)
     if not log.with_suffix(".err").exists():  # which is there before strace is
         return
 
@@ -158,8 +156,8 @@ def end(pid: int, number: signal.Signals) -> None:
         return  # it ended by itself, with the last of what it traced
 
 
-def _log(ground: Ground, service: str) -> Path:
-    return ground.place.folder.root / FOLDER / f"{service}.strace"
+def _log(host: Host, service: str) -> Path:
+    return host.cluster.folder.root / FOLDER / f"{service}.strace"
 
 
 def ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:

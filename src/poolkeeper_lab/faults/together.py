@@ -12,7 +12,7 @@ from functools import cached_property
 
 from poolkeeper.core import errors
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 Parts = Sequence[tuple[Fault, float]]  # each fault, and the seconds for which only it and those before it hold
 
@@ -22,8 +22,8 @@ class Together(Fault):
 
     sentence = "several faults at once around {}"
 
-    def __init__(self, ground: Ground, victim: str, parts: Parts = ()) -> None:
-        super().__init__(ground, victim)
+    def __init__(self, host: Host, victim: str, parts: Parts = ()) -> None:
+        super().__init__(host, victim)
         self._given = tuple(parts)
 
     @cached_property

@@ -12,34 +12,34 @@ from typing import cast
 
 import pytest
 from tests.lab.unit import disk_host
-from tests.lab.unit.disk_host import DiskGround
+from tests.lab.unit.disk_host import DiskHost
 
 from poolkeeper_lab.faults import disk_images, syscalls
 from poolkeeper_lab.faults.disk_images import Image, Part
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 from poolkeeper_lab.faults.syscalls import FSYNC, SpoilCalls
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[DiskGround]:
+def place(tmp_path: Path) -> Iterator[DiskHost]:
     made = disk_host.made(tmp_path)
-    if reason := disk_images.available(cast(Ground, made)):
+    if reason := disk_images.available(cast(Host, made)):
         pytest.skip(reason)
     yield made
-    for image in disk_images.left(cast(Ground, made)):
+    for image in disk_images.left(cast(Host, made)):
         image.back()
 
 
-def moved(place: DiskGround, part: Part) -> Image:
-    image = Image(cast(Ground, place), "pg_node1", part)
+def moved(place: DiskHost, part: Part) -> Image:
+    image = Image(cast(Host, place), "pg_node1", part)
     image.move()
     return image
 
 
 @pytest.mark.parametrize("part", list(Part))
-def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: DiskGround, part: Part) -> None:
+def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: DiskHost, part: Part) -> None:
     image = moved(place, part)
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for name, is_flushed in (("flushed", True), ("lazy", False)):
@@ -56,11 +56,11 @@ def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: 
     assert (folder / "flushed").read_bytes() == b"x" * 100_000
     assert (folder / "segment").read_bytes() == b"wal"
     assert not (folder / "lazy").exists() or (folder / "lazy").read_bytes() != b"x" * 100_000
-    assert not disk_images.left(cast(Ground, place))
+    assert not disk_images.left(cast(Host, place))
 
 
 @pytest.mark.parametrize("part", list(Part))
-def test_a_full_disk_is_full_until_the_ballast_is_gone(place: DiskGround, part: Part) -> None:
+def test_a_full_disk_is_full_until_the_ballast_is_gone(place: DiskHost, part: Part) -> None:
     image = moved(place, part)
     file = place.root / "pg_node1" / "pgdata" / "pg_wal" / "next"
     image.fill()
@@ -89,14 +89,14 @@ while True:
 """
 
 
-def test_flushes_are_slow_and_fail_and_work_again(place: DiskGround, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flushes_are_slow_and_fail_and_work_again(place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
     argv = [sys.executable, "-c", LOOP, str(place.root / "file")]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         monkeypatch.setattr(place, "processes", lambda _: (Process(child.pid, 1, tuple(argv)),))
         try:
-            slow = SpoilCalls(cast(Ground, place), "pg_node1", FSYNC, syscalls.slow(150))
-            failing = SpoilCalls(cast(Ground, place), "pg_node1", FSYNC, syscalls.failing("EIO"))
+            slow = SpoilCalls(cast(Host, place), "pg_node1", FSYNC, syscalls.slow(150))
+            failing = SpoilCalls(cast(Host, place), "pg_node1", FSYNC, syscalls.failing("EIO"))
             if reason := slow.available():
                 pytest.skip(reason)
             slow.inject()

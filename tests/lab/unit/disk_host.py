@@ -13,7 +13,7 @@ from tests.lab.unit.test_faults import FakeGround
 from poolkeeper.core import errors
 
 
-class DiskGround(FakeGround):
+class DiskHost(FakeGround):
     """A cluster of two nodes whose volumes and state folder are below `root`."""
 
     def __init__(self, root: Path) -> None:
@@ -22,8 +22,10 @@ class DiskGround(FakeGround):
         names = [SimpleNamespace(name=name) for name in ("pg_node1", "pg_node2")]
         roles = SimpleNamespace(app_database="app")
         spec = SimpleNamespace(nodes=names, roles=roles, addresses=lambda: {"pg_node1": "a", "pg_node2": "b"})
-        access = SimpleNamespace(spec=spec, node=lambda *words: words)
-        self.place = SimpleNamespace(spec=spec, folder=SimpleNamespace(root=root / "state"), access=lambda: access)
+        cluster = SimpleNamespace(spec=spec, node=lambda *words: words)
+        self.cluster = SimpleNamespace(
+            spec=spec, folder=SimpleNamespace(root=root / "state"), with_passwords=lambda: cluster
+        )
         (root / "state").mkdir()
 
     def docker(self, *words: str, seconds: float = 60) -> str:
@@ -34,7 +36,7 @@ class DiskGround(FakeGround):
         return ""
 
 
-class Host:
+class FakeEngine:
     """Plays the host's programs: an image is a folder beside its file, a mount hides what was there."""
 
     def __init__(self, fails_at: int = -1) -> None:
@@ -77,11 +79,11 @@ class Host:
         return [("/dev/vda", "/"), *(("/dev/loop7", str(where)) for _, where, _ in self.mounts)]
 
 
-def made(root: Path) -> DiskGround:
+def made(root: Path) -> DiskHost:
     """With some data in the first node's volume."""
-    ground = DiskGround(root)
+    host = DiskHost(root)
     wal = root / "pg_node1" / "pgdata" / "pg_wal"
     wal.mkdir(parents=True)
     (wal / "segment").write_text("wal")
     (wal.parent / "PG_VERSION").write_text("17")
-    return ground
+    return host

@@ -20,7 +20,7 @@ from poolkeeper_lab.bench.measure import meter
 from poolkeeper_lab.bench.parts import failover
 from poolkeeper_lab.bench.parts.failover import Failover
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, remarks, trial
-from poolkeeper_lab.bench.peers.contenders import TrialCluster, Node
+from poolkeeper_lab.bench.peers.contenders import Node, TrialCluster
 from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
 from poolkeeper_lab.bench.peers.remarks import Record
 from poolkeeper_lab.bench.peers.trial import Trial

@@ -9,7 +9,7 @@ import pytest
 from tests.lab.unit import bench_sample as sample
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import images, process, state
@@ -287,7 +287,7 @@ def test_what_was_set_is_told_and_what_is_set_otherwise(tmp_path: Path) -> None:
     folder = state.State(tmp_path)
     state.record_applied(folder, {"haproxy/haproxy.cfg": "a"})
     state.record_former(folder, snapshots.SPEC)
-    found = bench_machine.settings_of(Place(snapshots.SPEC, folder, tmp_path))
+    found = bench_machine.settings_of(Cluster(snapshots.SPEC, folder, tmp_path))
     assert found["endpoints.rw.max_pool"] == "4"
     assert [key for key in found if key.startswith("file ")] == ["file haproxy/haproxy.cfg"]
     before = sample.SAMPLE.model_copy(update={"settings": {"a": "1", "b": "2"}})
@@ -305,7 +305,7 @@ def test_versions_without_a_cluster_are_of_the_packages(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr(images, "references", lambda *_: {role: role for role, _ in bench_machine.PACKAGES.values()})
-    told = bench_machine.versions_of(Place(snapshots.SPEC, state.State(tmp_path), tmp_path))
+    told = bench_machine.versions_of(Cluster(snapshots.SPEC, state.State(tmp_path), tmp_path))
     assert (told["PostgreSQL"], told["Pgpool-II"]) == ("1-postgresql-17", "unknown")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.system import keeper_client, process
@@ -151,13 +151,13 @@ def test_cpu_share(before: float | None, after: float | None, share: float | Non
 def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     ill = snapshots.edit_members(snapshots.healthy(), {snapshots.STANDBY: None})
 
-    async def look(access: Access) -> Snapshot:
-        del access
+    async def look(cluster: Cluster) -> Snapshot:
+        del cluster
         return ill
 
     monkeypatch.setattr(soak.snapshot, "snapshot", look)
     with pytest.raises(errors.OperationRefused) as refused:
-        asyncio.run(soak._healthy(Access(snapshots.SPEC, {})))
+        asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail
 
 

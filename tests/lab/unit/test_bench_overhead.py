@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model.observed import Seen
@@ -163,7 +163,7 @@ def test_commits_are_set_in_the_session_alone() -> None:
             return load_runner.Taken(pgbench.Result(900.0, 900, 8.0, 20.0, None), meter.Usage(1.0, {}, 0.2))
 
     loader: Any = Loader()
-    part = overhead.make(Place(SPEC, state.State(Path("x")), Path("x")), Options(seed=7))
+    part = overhead.make(Cluster(SPEC, state.State(Path("x")), Path("x")), Options(seed=7))
     contenders, ratios = part._of_commits(loader)
     samples = [contender.take() for contender in contenders]
     assert [work.settings["synchronous_commit"] for work in taken] == ["on", "local", "off"]
@@ -194,7 +194,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Me
     monkeypatch.setattr(overhead.keeper_idle, "memory", memory)
     monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
     monkeypatch.setattr(overhead.meter, "Meter", lambda _: clock)
-    site: Any = SimpleNamespace(spec=SPEC, access=SimpleNamespace(spec=SPEC), place=None)
+    site: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
     yield overhead.Watched(site, 10)
 
 
@@ -220,7 +220,7 @@ def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.M
     class Kill:
         """As `KillContainer`."""
 
-        def __init__(self, _ground: object, victim: str) -> None:
+        def __init__(self, _host: object, victim: str) -> None:
             self._victim = victim
 
         def aim(self) -> None:
@@ -242,7 +242,7 @@ def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.M
 
     monkeypatch.setattr(overhead, "KillContainer", Kill)
     monkeypatch.setattr(overhead, "taken_over", nobody)
-    site: Any = SimpleNamespace(wait_healthy=healthy, ground=None, access=None)
+    site: Any = SimpleNamespace(wait_healthy=healthy, host=None, cluster=None)
     with pytest.raises(errors.DeadlinePassed):
         overhead.Watched(site, 10).fail_over()
     assert did == ["kill pg_node1", "start pg_node1"]
@@ -258,8 +258,8 @@ def test_taken_over_is_another_one_s_word(monkeypatch: pytest.MonkeyPatch) -> No
         return Seen(next(answers))
 
     monkeypatch.setattr(overhead.snapshot, "see_postgres", see)
-    access: Any = SimpleNamespace(spec=SPEC)
-    asyncio.run(overhead.taken_over(access, "pg_node1"))
+    cluster: Any = SimpleNamespace(spec=SPEC)
+    asyncio.run(overhead.taken_over(cluster, "pg_node1"))
     assert asked == ["pg_node2", "pg_node3"] * 2
 
 
@@ -276,6 +276,6 @@ def test_goals_are_of_rest_only() -> None:
 
 
 def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = overhead.make(Place(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
+    told = overhead.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
     assert told.tally.kept == 0
     assert all(goal.is_met is None for goal in told.goals)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
@@ -71,14 +71,14 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_scratch_removes_before_and_after_whatever_ends_it(tmp_path: Path, removed: list[str]) -> None:
     """The client first: it is in the network that goes with the cluster."""
-    place = Place(SPEC, state.State(tmp_path / "state"), tmp_path)
+    cluster = Cluster(SPEC, state.State(tmp_path / "state"), tmp_path)
     folders: list[Path] = []
 
     def use() -> None:
-        with scratch_cluster.scratch(place, Silent()) as own:
+        with scratch_cluster.scratch(cluster, Silent()) as own:
             folders.append(own.folder)
             own.declare(scratch_cluster.document(SPEC, 4))
-            assert len(own.place.spec.nodes) == 4
+            assert len(own.cluster.spec.nodes) == 4
             assert removed == ["client of bench", "bench"]
             raise KeyboardInterrupt
 
@@ -89,8 +89,8 @@ def test_scratch_removes_before_and_after_whatever_ends_it(tmp_path: Path, remov
 
 
 def test_scratch_refuses_a_user_s_cluster_of_that_name(tmp_path: Path, removed: list[str]) -> None:
-    place = Place(SPEC.model_copy(update={"name": startup_times.NAME}), state.State(tmp_path), tmp_path)
-    with pytest.raises(errors.OperationRefused), scratch_cluster.scratch(place, Silent()):
+    cluster = Cluster(SPEC.model_copy(update={"name": startup_times.NAME}), state.State(tmp_path), tmp_path)
+    with pytest.raises(errors.OperationRefused), scratch_cluster.scratch(cluster, Silent()):
         pass
     assert removed == []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
@@ -43,12 +43,14 @@ class World:
     # as OwnCluster
 
     @property
-    def place(self) -> Any:
+    def cluster(self) -> Any:
         """As it was declared last."""
-        return SimpleNamespace(spec=self.spec, access=lambda: Access(self.spec, SECRETS), container_of=lambda s: s)
+        return SimpleNamespace(
+            spec=self.spec, with_passwords=lambda: Cluster(self.spec, secrets=SECRETS), container=lambda s: s
+        )
 
-    @place.setter
-    def place(self, given: Any) -> None:
+    @cluster.setter
+    def cluster(self, given: Any) -> None:
         """The loader is told of a change."""
         assert given.spec == self.spec
 
@@ -105,7 +107,7 @@ class World:
     # as Site
 
     @property
-    def ground(self) -> None:
+    def host(self) -> None:
         """Nobody asks for it."""
 
     async def wait_healthy(self, _: float) -> str:
@@ -126,7 +128,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     class Stop:
         """As `StopContainer`."""
 
-        def __init__(self, _ground: object, victim: str, _seconds: int) -> None:
+        def __init__(self, _host: object, victim: str, _seconds: int) -> None:
             self._victim = victim
 
         def inject(self) -> None:
@@ -138,7 +140,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(scratch_cluster, "scratch", made.scratch)
     monkeypatch.setattr(load_runner, "ready", made.ready)
-    monkeypatch.setattr(drill, "site_of", lambda _: made)
+    monkeypatch.setattr(drill, "drilled", lambda _: made)
     monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
     monkeypatch.setattr(disk_space, "check", lambda nodes, *_: made.did.append(f"room for {nodes}"))
     monkeypatch.setattr(caps, "limit", lambda names, cpus: made.did.append(f"limit {len(names)} to {cpus}"))
@@ -151,13 +153,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def cluster(tmp_path: Path) -> Cluster:
     """The declared cluster."""
-    return Place(SPEC, state.State(tmp_path), tmp_path)
+    return Cluster(SPEC, state.State(tmp_path), tmp_path)
 
 
-def test_reads_from_begin_to_end(world: World, place: Place) -> None:
-    part = scale_reads.make(place, Options(rounds=2, seconds=1, seed=7))
+def test_reads_from_begin_to_end(world: World, cluster: Cluster) -> None:
+    part = scale_reads.make(cluster, Options(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     assert world.did == [
         "begin",
@@ -183,9 +185,9 @@ def test_reads_from_begin_to_end(world: World, place: Place) -> None:
     assert "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes" in told.notes[2]
 
 
-def test_reads_are_void_where_the_role_moved(world: World, place: Place) -> None:
+def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> None:
     world.up_states = ("pg_node3",)
-    part = scale_reads.make(place, Options(rounds=1, seconds=1, seed=7))
+    part = scale_reads.make(cluster, Options(rounds=1, seconds=1, seed=7))
     part.run(Silent())
     told = part.section()
     assert told.notes[0] == "no figure holds: pg_node1 was the primary at first and at the end it is ['pg_node3']"
@@ -193,17 +195,17 @@ def test_reads_are_void_where_the_role_moved(world: World, place: Place) -> None
 
 
 @pytest.mark.parametrize("module", [scale_reads, overhead, variants])
-def test_no_room_no_cluster(world: World, place: Place, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
+def test_no_room_no_cluster(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     def full(*_: object) -> None:
         raise errors.DiskFull("full")
 
     monkeypatch.setattr(disk_space, "check", full)
     with pytest.raises(errors.DiskFull):
-        module.make(place, Options(rounds=1, seed=7, variants=("haproxy.hold_ms=0",))).run(Silent())
+        module.make(cluster, Options(rounds=1, seed=7, variants=("haproxy.hold_ms=0",))).run(Silent())
     assert world.did == ["begin", "removed"]
 
 
-def test_overhead_from_begin_to_end(world: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[Sequence[str]] = []
 
     @contextmanager
@@ -236,7 +238,7 @@ def test_overhead_from_begin_to_end(world: World, place: Place, monkeypatch: pyt
     monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
     monkeypatch.setattr(overhead.time, "sleep", lambda _: None)
     monkeypatch.setattr(overhead.Watched, "take", take)
-    part = overhead.make(place, Options(rounds=2, seconds=1, seed=7))
+    part = overhead.make(cluster, Options(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     turns = ["wait", "loaded", "fail_over", "fail_over", "loaded", "wait"]
     assert world.did == ["begin", "room for 3", "declare 3", "up", "fill", *turns, "stop keeper", "removed"]
@@ -251,7 +253,7 @@ def test_overhead_from_begin_to_end(world: World, place: Place, monkeypatch: pyt
     assert told.tally.kept == 6
 
 
-def test_profile_from_begin_to_end(world: World, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[bool] = []
 
     def costs(_: profile.Bench, is_traced: bool) -> dict[tuple[str, str], float]:
@@ -260,7 +262,7 @@ def test_profile_from_begin_to_end(world: World, place: Place, monkeypatch: pyte
 
     monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
     monkeypatch.setattr(profile.Bench, "costs", costs)
-    part = profile.make(place, Options(rounds=1, seed=7))
+    part = profile.make(cluster, Options(rounds=1, seed=7))
     part.run(Silent())
     assert world.did == ["begin", "declare 3", "up", "fill", "removed"]
     assert traced == [False] * 12
@@ -269,8 +271,8 @@ def test_profile_from_begin_to_end(world: World, place: Place, monkeypatch: pyte
     assert (told.tally.asked, told.tally.kept) == (12, 12)
 
 
-def test_variants_from_begin_to_end(world: World, place: Place) -> None:
-    part = variants.make(place, Options(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
+def test_variants_from_begin_to_end(world: World, cluster: Cluster) -> None:
+    part = variants.make(cluster, Options(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
     part.run(Silent())
     assert world.did == [
         "begin",

@@ -1,4 +1,4 @@
-"""The parts of the bench from begin to end, with a fake cluster: everything is measured, told, and taken away."""
+"""The parts of the bench from begin to end, with a fake fake: everything is measured, told, and taken away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
@@ -24,12 +24,12 @@ from poolkeeper_lab.bench.parts import path, storm
 from poolkeeper_lab.drill import drill_run as drill
 
 SPEC = snapshots.SPEC
-ACCESS = Access(SPEC, dict.fromkeys(state.SECRET_NAMES, "x"))
+ACCESS = Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
 SPEEDS = {"10.8.0.11": 1000.0, "10.8.0.100": 620.0, "10.8.0.20": 500.0}
 
 
-class Cluster:
-    """A healthy cluster whose primary is as listed, one look after the other; pgbench inside says an endpoint's speed."""
+class FakeCluster:
+    """A healthy fake whose primary is as listed, one look after the other; pgbench inside says an endpoint's speed."""
 
     def __init__(self, primaries: Sequence[str]) -> None:
         self.primaries = list(primaries)
@@ -64,7 +64,7 @@ class Cluster:
         self.tidied += 1
 
     @contextmanager
-    def loaded(self, *_: object) -> Iterator[Cluster]:
+    def loaded(self, *_: object) -> Iterator[FakeCluster]:
         """For the length of the block."""
         self.state = "loaded"
         try:
@@ -74,10 +74,10 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """One whose primary stays."""
-    made = Cluster(["pg_node1"])
-    monkeypatch.setattr(drill, "site_of", lambda _: made)
+    made = FakeCluster(["pg_node1"])
+    monkeypatch.setattr(drill, "drilled", lambda _: made)
     monkeypatch.setattr(bed, "loaded", made.loaded)
     monkeypatch.setattr(database, "tidy", made.tidy)
     monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
@@ -87,18 +87,18 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Its place."""
-    monkeypatch.setattr(Place, "access", lambda _: ACCESS)
-    return Place(SPEC, state.State(tmp_path), tmp_path)
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Its cluster."""
+    monkeypatch.setattr(Cluster, "with_passwords", lambda _: ACCESS)
+    return Cluster(SPEC, state.State(tmp_path), tmp_path)
 
 
-def test_the_path_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
-    part = path.make(place, Options(rounds=2, seconds=1, seed=7))
+    part = path.make(cluster, Options(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     told = part.section()
-    assert cluster.state == "gone"
+    assert fake.state == "gone"
     words = {goal.sentence.partition(":")[0]: goal.word for goal in told.goals}
     assert words == {"5100 ÷ direct": "missed", "9999 ÷ PgBouncer": "not measured", "5200 ÷ direct": "missed"}
     assert [goal.is_met for goal in told.goals] == [True, None, False, True, False, False]
@@ -107,22 +107,22 @@ def test_the_path_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch:
     without = [m for m in told.metrics if m.about["endpoint"] == "5201"]
     assert {m.reason for m in without} == {"pgbench: no standby"}
     assert (told.tally.asked, told.tally.kept, told.tally.discarded) == (14, 14, 0)
-    writes = [argv for argv in cluster.ran if "--builtin=select-only" not in argv]
-    assert 0 < cluster.tidied < len(writes)
+    writes = [argv for argv in fake.ran if "--builtin=select-only" not in argv]
+    assert 0 < fake.tidied < len(writes)
 
 
-def test_a_role_that_moved_makes_the_whole_void(cluster: Cluster, place: Place) -> None:
-    cluster.primaries = ["pg_node1", "pg_node2"]
-    part = path.make(place, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))
+def test_a_role_that_moved_makes_the_whole_void(fake: FakeCluster, cluster: Cluster) -> None:
+    fake.primaries = ["pg_node1", "pg_node2"]
+    part = path.make(cluster, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))
     part.run(Silent())
     assert {goal.is_met for goal in part.section().goals} == {None}
     assert "the role moved from pg_node1 to pg_node2" in part.section().notes[0]
 
 
 def test_an_interrupted_path_tells_the_rounds_that_were_done(
-    cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, done = cluster.run, [0]
+    usual, done = fake.run, [0]
 
     def interrupted(argv: list[str], seconds: float) -> str:
         done[0] += 1
@@ -131,15 +131,15 @@ def test_an_interrupted_path_tells_the_rounds_that_were_done(
         return usual(argv, seconds)
 
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
-    monkeypatch.setattr(cluster, "run", interrupted)
-    part = path.make(place, Options(rounds=9, seconds=1, seed=7, only="TPC-B"))
+    monkeypatch.setattr(fake, "run", interrupted)
+    part = path.make(cluster, Options(rounds=9, seconds=1, seed=7, only="TPC-B"))
     with pytest.raises(KeyboardInterrupt):
         part.run(Silent())
-    assert cluster.state == "gone"
+    assert fake.state == "gone"
     assert part.section().tally.kept == 2
 
 
-def test_the_storm_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_storm_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Job] = []
 
     def perform(job: Job) -> Told:
@@ -149,10 +149,10 @@ def test_the_storm_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch
 
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
     monkeypatch.setattr(storm, "perform", perform)
-    part = storm.make(place, Options(rounds=2, seed=7))
+    part = storm.make(cluster, Options(rounds=2, seed=7))
     part.run(Silent())
     told = part.section()
-    assert cluster.state == "gone"
+    assert fake.state == "gone"
     assert [goal.is_met for goal in told.goals] == [True, True, True, True]
     assert {job.port for job in jobs} == {5100, 9999, 5200}
     assert {job.clients for job in jobs if job.sessions} == {storm.CLIENTS}
@@ -164,15 +164,15 @@ def test_the_storm_from_begin_to_end(cluster: Cluster, place: Place, monkeypatch
 
 
 def test_a_whole_run_is_recorded_with_the_machine(
-    cluster: Cluster, place: Place, monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_machine, "foreign_now", lambda _: 0.25)
     monkeypatch.setattr(bench_machine, "versions_of", lambda _: {"PostgreSQL": "17"})
-    made: dict[str, Any] = {"good": path.make(place, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))}
-    made["bad"] = SimpleNamespace(run=lambda _: cluster.run(["--port=5201"], 1), section=made["good"].section)
-    cluster.state = "loaded"
+    made: dict[str, Any] = {"good": path.make(cluster, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))}
+    made["bad"] = SimpleNamespace(run=lambda _: fake.run(["--port=5201"], 1), section=made["good"].section)
+    fake.state = "loaded"
     run, failures = bench_parts.perform(
-        place, ("bad", "good"), Options(seed=7), "poolkeeper bench all", Silent(), lambda name, *_: made[name]
+        cluster, ("bad", "good"), Options(seed=7), "poolkeeper bench all", Silent(), lambda name, *_: made[name]
     )
     assert [section.name for section in run.sections] == ["path", "path"]
     assert run.sections[0].notes[0] == "it ended early: pgbench: no standby"

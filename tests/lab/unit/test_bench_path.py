@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import compose, postgres, process
@@ -261,7 +261,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     return made
 
 
-ACCESS = Access(SPEC, {"superuser": "x", "app": "y", "check": "z"})
+ACCESS = Cluster(SPEC, secrets={"superuser": "x", "app": "y", "check": "z"})
 
 
 def test_the_database_is_made_with_its_mark_and_dropped_also_on_ctrl_c(server: Server) -> None:
@@ -325,7 +325,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return made
 
 
-PLACE = SimpleNamespace(spec=SPEC, access=lambda: ACCESS, container_of=lambda name: name)
+PLACE = SimpleNamespace(spec=SPEC, with_passwords=lambda: ACCESS, container=lambda name: name)
 
 
 def test_the_client_is_labelled_bounded_and_removed(engine: Engine) -> None:

@@ -316,7 +316,7 @@ def test_own_cluster_is_the_declared_one_under_the_bench_s_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster = poolkeeper_peer.Own(SPEC, images.SOURCES, tmp_path)
-    assert cluster.place.spec.name == startup_times.NAME == cluster.label
+    assert cluster.cluster.spec.name == startup_times.NAME == cluster.label
     assert cluster.container("pg_node1") == "bench_pg_node1"
     assert set(cluster.nodes.values()).isdisjoint(str(node.address) for node in SPEC.nodes)
     removed: list[str] = []
@@ -345,14 +345,14 @@ def test_the_image_is_built_once_for_its_inputs(monkeypatch: pytest.MonkeyPatch,
     file = tmp_path / "image" / "Dockerfile"
     monkeypatch.setattr(peer_image, "SOURCES", tmp_path)
     file.write_text("FROM a\n")
-    place: Any = SimpleNamespace(spec=SPEC)
-    first = peer_image.reference(place)
-    assert peer_image.reference(place) == first
+    cluster: Any = SimpleNamespace(spec=SPEC)
+    first = peer_image.reference(cluster)
+    assert peer_image.reference(cluster) == first
     file.write_text("FROM b\n")
-    assert peer_image.reference(place) != first
+    assert peer_image.reference(cluster) != first
     file.unlink()
     with pytest.raises(errors.UserError, match="is missing"):
-        peer_image.reference(place)
+        peer_image.reference(cluster)
     engine = Engine(lambda _: "pgpool2 4.6.1-2\nhaproxy 3.0.11-1\n")
     monkeypatch.setattr(process, "check", engine.check)
     assert peer_image.versions("image", ["pgpool2", "haproxy"]) == {"pgpool2": "4.6.1-2", "haproxy": "3.0.11-1"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
@@ -73,7 +73,7 @@ class World:
     """A cluster in which a read costs HAProxy 4 reads, 5 packets and 20 µs, and its checks go on beside it."""
 
     def __init__(self) -> None:
-        self.place = SimpleNamespace(spec=SPEC, folder=None)
+        self.cluster = SimpleNamespace(spec=SPEC, folder=None)
         self.client = SimpleNamespace(pid=9)
         self.now, self.reads, self.served = 100.0, 0.0, 0
         self.short_of = 0
@@ -163,7 +163,9 @@ def test_transactions_that_were_not_run_are_no_figure(world: World) -> None:
         profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
 
 
-def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     order: list[str] = []
 
     def costs(self: profile.Bench, traced: bool) -> dict[Any, float]:
@@ -174,8 +176,8 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(monkeypatch: pyt
         return {(HAPROXY, CPU): 1.0}
 
     monkeypatch.setattr(profile.Bench, "costs", costs)
-    part = profile.make(Place(SPEC, state.State(tmp_path), tmp_path), Options(seed=7))
-    loader: Any = SimpleNamespace(place=SimpleNamespace(spec=SPEC), primary="pg_node1")
+    part = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7))
+    loader: Any = SimpleNamespace(cluster=SimpleNamespace(spec=SPEC), primary="pg_node1")
     part._round(loader, traced=False, backwards=False, progress=Silent())
     part._round(loader, traced=False, backwards=True, progress=Silent())
     assert order[:4] == ["simple direct", "simple direct_rw", "simple balanced", "simple rw"]
@@ -185,5 +187,5 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(monkeypatch: pyt
 
 
 def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = profile.make(Place(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
+    told = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
     assert (told.metrics, told.tally.kept) == ((), 0)

@@ -12,7 +12,7 @@ import pytest
 from poolkeeper.core import errors
 from poolkeeper_lab.bench.measure import calls, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 SUMMARY = """% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -129,9 +129,9 @@ class Tracer:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
+def host(tmp_path: Path) -> Host:
     place = SimpleNamespace(folder=SimpleNamespace(root=tmp_path))
-    return cast(Ground, SimpleNamespace(place=place, processes=lambda service: NODE if service == "n1" else ()))
+    return cast(Host, SimpleNamespace(cluster=place, processes=lambda service: NODE if service == "n1" else ()))
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
@@ -145,10 +145,10 @@ def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
 
 
 def test_counting_attaches_to_whom_it_should_and_leaves_nothing(
-    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracer = plant(monkeypatch, SUMMARY)
-    with tracing.counting(ground, {"n1": tracing.of_postgresql}) as counted:
+    with tracing.counting(host, {"n1": tracing.of_postgresql}) as counted:
         assert counted.of == {}
     assert counted.of["n1"]["recvfrom"] == 325
     assert [tracer.argv[i + 1] for i, word in enumerate(tracer.argv) if word == "--attach"] == ["9", "10"]
@@ -158,20 +158,20 @@ def test_counting_attaches_to_whom_it_should_and_leaves_nothing(
 
 
 def test_counting_that_fails_ends_strace_all_the_same(
-    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracer = plant(monkeypatch, SUMMARY)
-    with pytest.raises(KeyboardInterrupt), tracing.counting(ground, {"n1": tracing.everything}):
+    with pytest.raises(KeyboardInterrupt), tracing.counting(host, {"n1": tracing.everything}):
         raise KeyboardInterrupt
     assert tracer.ended == [41]
     assert list((tmp_path / tracing.FOLDER).iterdir()) == []
 
 
-def test_a_container_without_such_a_process_is_told(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_without_such_a_process_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     tracer = plant(monkeypatch, SUMMARY)
     with (
         pytest.raises(errors.EngineFailed, match="n2 has no process"),
-        tracing.counting(ground, {"n2": tracing.everything}),
+        tracing.counting(host, {"n2": tracing.everything}),
     ):
         pass
     assert tracer.argv == ()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import haproxy_runtime, state
 from poolkeeper_lab.bench import scratch_cluster
@@ -142,7 +142,7 @@ class Loader:
     """As `loads.Loader`; every service uses so many processors."""
 
     def __init__(self, used: dict[str, float]) -> None:
-        self.place = SimpleNamespace(spec=SPEC)
+        self.cluster = SimpleNamespace(spec=SPEC)
         self.used, self.ran = used, list[tuple[str, int, str]]()
 
     def where(self, port: int, at: str = "") -> pgbench.Where:
@@ -209,9 +209,9 @@ class Own:
         self.did: list[str] = []
 
     @property
-    def place(self) -> Any:
+    def cluster(self) -> Any:
         """Nobody asks it for more than a spec and passwords."""
-        return SimpleNamespace(spec=SPEC, access=lambda: SimpleNamespace(node=lambda *_: None))
+        return SimpleNamespace(spec=SPEC, with_passwords=lambda: SimpleNamespace(node=lambda *_: None))
 
     def declare(self, made: dict[str, Any]) -> None:
         """Note how many nodes."""
@@ -264,8 +264,8 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     monkeypatch.setattr(scale_clone.postgres, "query", query)
     monkeypatch.setattr(scale_clone.disk_space, "check", lambda *_: None)
     monkeypatch.setattr(scale_clone.disk_space, "engine_folder", lambda: tmp_path)
-    monkeypatch.setattr(scale_clone.drill, "site_of", lambda _: SimpleNamespace(wait_healthy=healthy))
-    part = scale_clone.Clone(Place(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7))
+    monkeypatch.setattr(scale_clone.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7))
     part.run(Silent())
     turn = ["declare 4", "up", "declare 3", "up"]
     assert own.did == ["declare 3", "up", *turn, *turn, "fill", *turn, *turn]
@@ -285,8 +285,8 @@ def test_rate_is_not_told_where_the_data_added_nothing() -> None:
 
 def test_sections_without_a_run_are_whole(tmp_path: Path) -> None:
     """An interruption before the first figure is no error."""
-    place = Place(SPEC, state.State(tmp_path), tmp_path)
+    cluster = Cluster(SPEC, state.State(tmp_path), tmp_path)
     for module in (scale_reads, scale_nodes, scale_clone):
-        told = module.make(place, Options(seed=7)).section()
+        told = module.make(cluster, Options(seed=7)).section()
         assert told.tally.kept == 0
         assert not [goal for goal in told.goals if goal.is_met]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
@@ -64,7 +64,7 @@ def test_a_key_below_no_table_is_refused(text: str) -> None:
 
 def part(tmp_path: Path, *tried: str) -> variants.Variants:
     """The part with these variants."""
-    return variants.make(Place(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7, variants=tried))
+    return variants.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7, variants=tried))
 
 
 def test_documents_are_clusters(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ class Own:
     def __init__(self) -> None:
         self.did: list[str] = []
         self.fails = False
-        self.place = SimpleNamespace(spec=source.load(startup_times.to_toml(scratch_cluster.document(SPEC, 3))))
+        self.cluster = SimpleNamespace(spec=source.load(startup_times.to_toml(scratch_cluster.document(SPEC, 3))))
 
     def declare(self, made: dict[str, Any]) -> None:
         """Note which."""
@@ -127,8 +127,8 @@ class Own:
 class Loader:
     """As `loads.Loader`; each measurement is under a little more foreign load than the one before."""
 
-    def __init__(self, place: Any) -> None:
-        self.place, self.primary, self.looked, self.tidied = place, "", 0, 0
+    def __init__(self, cluster: Any) -> None:
+        self.cluster, self.primary, self.looked, self.tidied = cluster, "", 0, 0
         self.ran: list[tuple[str, int]] = []
 
     def look_again(self) -> None:
@@ -156,9 +156,9 @@ def tryout(monkeypatch: pytest.MonkeyPatch) -> Tryout:
     async def healthy(_: float) -> str:
         return "pg_node2"
 
-    monkeypatch.setattr(variants.drill, "site_of", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(variants.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     own: Any = Own()
-    loader: Any = Loader(own.place)
+    loader: Any = Loader(own.cluster)
     return Tryout(own, loader, {DECLARED: {"is": "a"}, OTHER: {"is": "b"}}, 3)
 
 
@@ -184,7 +184,7 @@ def test_after_an_up_that_failed_the_next_one_begins_anew(tryout: Tryout) -> Non
 def test_a_variant_is_measured_with_every_load_after_a_warm_up(tryout: Tryout) -> None:
     taken = tryout.contender(DECLARED).take()
     loader: Any = tryout.loader
-    found = variants.puts(tryout.own.place.spec)
+    found = variants.puts(tryout.own.cluster.spec)
     assert loader.ran == [(put.load.title, put.port) for put in found for _ in range(2)]
     assert set(taken.values.values()) == {300.0}
     assert len(taken.values) == len(found)

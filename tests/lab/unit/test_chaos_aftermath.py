@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Seen, Slot, Snapshot
 from poolkeeper.model.verdict import Outcome, Verdict
@@ -76,7 +76,7 @@ def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkey
         return replace(healthy, postgres=split)
 
     monkeypatch.setattr(final_state_collector.snapshot, "snapshot", snapshot)
-    state = asyncio.run(final_state_collector.not_whole(Access(snapshots.SPEC, {}), 61.0))
+    state = asyncio.run(final_state_collector.not_whole(Cluster(snapshots.SPEC, secrets={}), 61.0))
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)
     assert final_state_checker.judge(state).names("drift")
@@ -92,7 +92,7 @@ def test_each_check_of_the_suite_that_did_not_pass_is_kept_with_its_reason(monke
 
     monkeypatch.setattr(final_state_collector.test, "run_suite", run_suite)
     monkeypatch.setattr(final_state_collector.test, "own_target", lambda _: None)
-    outcome, told = asyncio.run(final_state_collector._suite(Access(snapshots.SPEC, {}), said.append))
+    outcome, told = asyncio.run(final_state_collector._suite(Cluster(snapshots.SPEC, secrets={}), said.append))
     assert (outcome, told) == ("fail", ("load_balancing.spread: fail: one standby answered all",))
     assert said == [f"the validation suite: {told[0]}"]
     for state in (EndState(suite="fail", suite_complaints=told), EndState(suite="unknown", suite_complaints=told)):

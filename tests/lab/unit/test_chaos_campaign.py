@@ -11,7 +11,7 @@ import pytest
 from tests.lab.unit import chaos_run_sample as sample
 from tests.lab.unit.chaos_histories import Book
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.operations import logs
@@ -123,7 +123,7 @@ def test_evidence_is_the_owners_and_whole(tmp_path: Path, monkeypatch: pytest.Mo
         spec = ClusterSpec()
         folder = cast(Any, type("Folder", (), {"rendered": tmp_path / "rendered"}))
 
-        def container_of(self, service: str) -> str:
+        def container(self, service: str) -> str:
             return f"c-{service}"
 
     (tmp_path / "rendered" / "haproxy").mkdir(parents=True)
@@ -131,10 +131,10 @@ def test_evidence_is_the_owners_and_whole(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         logs, "merged", lambda of, since: [logs.Line("2026", name, f"{c} {since}") for name, c in of.items()]
     )
-    kept = evidence.keep(cast(Place, Somewhere()), "then", "poolkeeper chaos run", tmp_path / "kept")
+    kept = evidence.keep(cast(Cluster, Somewhere()), "then", "poolkeeper chaos run", tmp_path / "kept")
     assert kept.stat().st_mode & 0o077 == 0
     assert (kept / "logs" / "pg_node1.log").read_text() == "2026 c-pg_node1 then\n"
     assert (kept / "rendered" / "haproxy" / "haproxy.cfg").read_text() == "global\n"
     assert (kept / "again.txt").read_text() == "poolkeeper chaos run\n"
     with pytest.raises(FileExistsError):
-        evidence.keep(cast(Place, Somewhere()), "then", "again", tmp_path / "kept")
+        evidence.keep(cast(Cluster, Somewhere()), "then", "again", tmp_path / "kept")

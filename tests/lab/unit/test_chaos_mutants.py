@@ -28,7 +28,7 @@ from poolkeeper_lab.chaos.mutants.mutant import Catch, brisk, sighted
 from poolkeeper_lab.chaos.workloads import all_jobs, job
 from poolkeeper_lab.faults import moments, packets
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.moments import Moment
 
 SOURCE = Path(poolkeeper.__file__).parent
@@ -67,18 +67,18 @@ def test_every_bug_has_a_name_a_scenario_and_an_anomaly_that_exists() -> None:
         all_mutants.choose(("weevil",))
 
 
-class Place:
+class Cluster:
     """The default cluster with everything that faults ask of it."""
 
     spec = SPEC
 
-    def access(self) -> Any:
+    def cluster(self) -> Any:
         return None
 
 
 def fake(**known: Any) -> Any:
     made = FakeGround(**known)
-    made.place = Place()  # type: ignore[attr-defined]
+    made.cluster = Cluster()  # type: ignore[attr-defined]
     return made
 
 
@@ -89,54 +89,54 @@ OWN = {s.name: s for p in all_mutants.PLANTS for s in p.scenarios if s is not mu
 @pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
 def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
     for act in scenario.acts:
-        ground = fake()
-        fault = act.make(ground, "pg_node1", lambda: None)
+        host = fake()
+        fault = act.make(host, "pg_node1", lambda: None)
         assert str(fault)
         fault.aim()
-        before = list(ground.asked)
+        before = list(host.asked)
         fault.heal()
         assert [
-            words for words in ground.asked if words not in before and "-S" not in words and words[0] != "SIGCONT"
+            words for words in host.asked if words not in before and "-S" not in words and words[0] != "SIGCONT"
         ] == []
 
 
 def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "UNSEEN", 0.0)
-    ground = fake()
-    Moment(ground, "pg_node2", moments.cut_all_then_kill).inject()
-    assert [words[0] for words in ground.asked] == ["pg_node1"] * 2 + ["pg_node3"] * 2 + ["kill"]
-    assert all("10.8.0.12" in words for words in ground.asked[:-1])
-    ground = fake()
-    Moment(ground, "pg_node1", moments.cut_first_then_kill).inject()
-    assert [words[0] for words in ground.asked] == ["pg_node2"] * 2 + ["kill"]
+    host = fake()
+    Moment(host, "pg_node2", moments.cut_all_then_kill).inject()
+    assert [words[0] for words in host.asked] == ["pg_node1"] * 2 + ["pg_node3"] * 2 + ["kill"]
+    assert all("10.8.0.12" in words for words in host.asked[:-1])
+    host = fake()
+    Moment(host, "pg_node1", moments.cut_first_then_kill).inject()
+    assert [words[0] for words in host.asked] == ["pg_node2"] * 2 + ["kill"]
 
 
 def test_standbys_hear_the_primary_again_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIVEN_UP", "SENT_AGAIN"):
         monkeypatch.setattr(moments, name, 0.0)
-    ground = fake(rules=[f"-A INPUT -s 10.8.0.11/32 -m comment --comment {packets.MARK} -j DROP"])
-    Moment(ground, "pg_node1", moments.late_commits_then_kill).inject()
-    steps = [words[3] if len(words) > 3 else words[0] for words in ground.asked if "-S" not in words]
+    host = fake(rules=[f"-A INPUT -s 10.8.0.11/32 -m comment --comment {packets.MARK} -j DROP"])
+    Moment(host, "pg_node1", moments.late_commits_then_kill).inject()
+    steps = [words[3] if len(words) > 3 else words[0] for words in host.asked if "-S" not in words]
     assert steps == ["-I"] * 4 + ["-D"] * 2 + ["kill"]
 
 
 def test_the_wal_receiver_is_ended_after_the_cut() -> None:
-    ground = fake()
-    fault = Moment(ground, "pg_node2", moments.not_streaming)
+    host = fake()
+    fault = Moment(host, "pg_node2", moments.not_streaming)
     fault.aim()
     fault.inject()
-    assert ground.asked[-1] == ("SIGTERM", "12", "pg_node2")
+    assert host.asked[-1] == ("SIGTERM", "12", "pg_node2")
 
 
 def test_a_part_of_a_cut_ends_early_and_nobody_else_s_rule_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "VOTES", 0.0)
     rule = f"-A INPUT -s {{}}/32 ! -i lo -m comment --comment {packets.MARK} -j DROP"
-    ground = fake(rules=[rule.format("10.8.0.11"), rule.format("10.8.0.31"), "-A INPUT -s 10.8.0.11/32 -j DROP"])
-    fault = Moment(ground, "pg_node1", moments.silent_patroni_and_late_standby)
+    host = fake(rules=[rule.format("10.8.0.11"), rule.format("10.8.0.31"), "-A INPUT -s 10.8.0.11/32 -j DROP"])
+    fault = Moment(host, "pg_node1", moments.silent_patroni_and_late_standby)
     fault.aim()
     fault.inject()
-    assert ("SIGSTOP", "8", "pg_node1") in ground.asked
-    cut, deleted = ([words for words in ground.asked if way in words] for way in ("-I", "-D"))
+    assert ("SIGSTOP", "8", "pg_node1") in host.asked
+    cut, deleted = ([words for words in host.asked if way in words] for way in ("-I", "-D"))
     assert {words[0] for words in cut} == {"pg_node3"}
     sources = [words[words.index("-s") + 1] for words in cut if "-s" in words]
     assert {address for joined in sources for address in joined.split(",")} == {
@@ -174,7 +174,7 @@ class Part(Fault):
 def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
     log: list[str] = []
     parts = (Part("a", log), Part("b", log, resists=True), Part("c", log))
-    fault = Moment(cast(Ground, None), "victim", lambda *_: [(part, 0.0) for part in parts])
+    fault = Moment(cast(Host, None), "victim", lambda *_: [(part, 0.0) for part in parts])
     with pytest.raises(errors.EngineFailed):
         fault.inject()
     with pytest.raises(errors.EngineFailed, match="b: it resists"):
@@ -184,17 +184,17 @@ def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
 
 def test_a_forgetful_healing_leaves_one_rule_and_the_change_takes_it_away() -> None:
     rules = [f"-A {way} ! -i lo -m comment --comment {packets.MARK} -j DROP" for way in ("INPUT", "OUTPUT")]
-    ground = fake(rules=rules)
-    mutant_faults.ForgetfulDrop(ground, "pg_node2").heal()
-    asked = [words[3] for words in ground.asked if "-S" not in words]
+    host = fake(rules=rules)
+    mutant_faults.ForgetfulDrop(host, "pg_node2").heal()
+    asked = [words[3] for words in host.asked if "-S" not in words]
     assert asked == ["-D", "-D", "-A"]
-    assert ground.asked[-1][4] == "OUTPUT"
-    assert asyncio.run(Outside().is_there(site(ground)))
+    assert host.asked[-1][4] == "OUTPUT"
+    assert asyncio.run(Outside().is_there(site(host)))
     assert not asyncio.run(Outside().is_there(site(fake())))
 
 
-def site(ground: Any) -> Any:
-    return SimpleNamespace(ground=ground, spec=SPEC, access=None, wait_healthy=healthy)
+def site(host: Any) -> Any:
+    return SimpleNamespace(host=host, spec=SPEC, cluster=None, wait_healthy=healthy)
 
 
 async def healthy(seconds: float) -> str:
@@ -206,7 +206,7 @@ class Container:
     """The keeper's container as a folder: what runs in it or in its mount namespace is run below that folder."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.root, self.restarts, self.place = folder, 0, Place()
+        self.root, self.restarts, self.cluster = folder, 0, Cluster()
         monkeypatch.setattr(keeper_source, "PACKAGE", str(folder))
         monkeypatch.setattr(process, "check", self.check)
         self.breaks = ""

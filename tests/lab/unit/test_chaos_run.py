@@ -35,10 +35,10 @@ from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.fault_target import Target
 from poolkeeper_lab.faults.healing import Healing
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 FORMATS = (("md", chaos_report.render), ("html", chaos_html.render), ("json", chaos_json.render))
-GROUND = cast(Ground, SimpleNamespace())
+GROUND = cast(Host, SimpleNamespace())
 
 
 def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
@@ -64,8 +64,8 @@ def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None
 def test_what_would_meet_nothing_is_not_played(shared: bool) -> None:
     """Of all scenarios these: HAProxy and two Pgpool-II may talk past the network."""
     spec = deployments.edit(ClusterSpec(), "haproxy.unix_sockets", shared)
-    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
-    reasons = {s.name: s.unmet(ground) for s in all_scenarios.SCENARIOS}
+    host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
+    reasons = {s.name: s.unmet(host) for s in all_scenarios.SCENARIOS}
     told = {name for name, reason in reasons.items() if reason}
     of_them = {"disconnect_pgpool", "cut_pgpool_from_haproxy", "cut_pgpool_ro_from_haproxy", "refuse_haproxy_to_pgpool"}
     assert told == ({*of_them, "slow_pgpool"} if shared else set())
@@ -75,8 +75,8 @@ def test_what_would_meet_nothing_where_haproxy_meets_postgresql_by_sockets() -> 
     spec = deployments.edit(
         deployments.edit(ClusterSpec(), "haproxy.unix_sockets", False), "haproxy.node_sockets", True
     )
-    ground = cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec)))
-    told = {s.name for s in all_scenarios.SCENARIOS if s.unmet(ground)}
+    host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
+    told = {s.name for s in all_scenarios.SCENARIOS if s.unmet(host)}
     assert told == {"cut_server_of_primary", "reset_sessions_of_primary"}
 
 
@@ -170,7 +170,7 @@ class Toy(Fault):
     """A fault that remembers what was done with it."""
 
     def __init__(self, breaks: BaseException | None = None, resists: bool = False) -> None:
-        self.ground, self.victim = GROUND, "somebody"
+        self.host, self.victim = GROUND, "somebody"
         self.done: list[str] = []
         self._breaks, self._resists = breaks, resists
 
@@ -196,7 +196,7 @@ class Field:
 
     def __init__(self, heals: bool = True) -> None:
         self.spec = SimpleNamespace(patroni=SimpleNamespace(loop_wait=0), nodes=(1, 2, 3))
-        self.ground, self.access, self._heals = None, None, heals
+        self.host, self.cluster, self._heals = None, None, heals
 
     async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
         del primary

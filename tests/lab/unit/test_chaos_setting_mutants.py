@@ -30,7 +30,7 @@ def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: 
     monkeypatch.setattr(setting_mutants.RoleSetting, "_ask", ask)
     monkeypatch.setattr(setting_mutants.postgres, "query", query)
     change = setting_mutants.RoleSetting("synchronous_commit", "local")
-    where = SimpleNamespace(spec=SPEC, access=SimpleNamespace(node=lambda *_: None))
+    where = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(node=lambda *_: None))
     asyncio.run(change.take_away(cast(Any, where)))
     assert not any(statement.startswith("ALTER") for statement in asked)
     asyncio.run(change.apply(cast(Any, where)))
@@ -80,7 +80,7 @@ class Shared:
         monkeypatch.setattr(setting_mutants.node_faults, "clone_anew", lambda _, node: self.clone(node))
         access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
         self.site: Any = SimpleNamespace(
-            spec=SPEC, access=access, ground=None, address=lambda _: "", wait_healthy=healthy
+            spec=SPEC, cluster=access, host=None, address=lambda _: "", wait_healthy=healthy
         )
 
     def clone(self, node: str) -> None:

@@ -13,7 +13,6 @@ from tests.lab.unit import drill_sample as sample
 from typer.testing import CliRunner
 
 from poolkeeper.cli import main
-from poolkeeper.cluster.handle import Access
 from poolkeeper.core import errors
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
@@ -23,7 +22,7 @@ from poolkeeper_lab.drill.drill_results import Round
 from poolkeeper_lab.drill.drill_schedule import Turn
 from poolkeeper_lab.faults.fault_target import Target
 from poolkeeper_lab.faults.healing import Healing
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 TURNS = drill_schedule.turns(drill_faults.choose(("kill_node", "kill_pgpool")), 2, False, 1)
 
@@ -48,8 +47,8 @@ class Waiting:
 
     def __init__(self) -> None:
         self.spec = SimpleNamespace(nodes=(), timeouts=SimpleNamespace(up=120))
-        self.ground = SimpleNamespace(place=SimpleNamespace(spec=SimpleNamespace(addresses=dict)))
-        self.access = None
+        self.host = SimpleNamespace(cluster=SimpleNamespace(spec=SimpleNamespace(addresses=dict)))
+        self.cluster = None
         self.patience: list[float] = []
 
     async def wait_healthy(self, seconds: float) -> str:
@@ -76,7 +75,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def played_until(monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseException) -> tuple[list[Round], Waiting]:
     """A drill in which so many rounds go well, and then this happens."""
     done: list[Round] = []
-    place = Waiting()
+    cluster = Waiting()
 
     async def one(_: object, turn: Turn, __: Healing, first: int) -> tuple[Round, int]:
         assert first == 1 + 10 * len(done)
@@ -86,8 +85,8 @@ def played_until(monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseEx
 
     monkeypatch.setattr(drill_round, "play", one)
     monkeypatch.setattr(drill_run, "sweep", lambda _: None)
-    asyncio.run(drill_run.run(cast(Any, place), TURNS, Notes(), done.append))
-    return done, place
+    asyncio.run(drill_run.run(cast(Any, cluster), TURNS, Notes(), done.append))
+    return done, cluster
 
 
 def test_what_is_left_when_the_cluster_does_not_heal_is_told(
@@ -145,17 +144,17 @@ ASKED = tuple(role for role in drill_faults.Target if ("ETCD" in role.name or "Q
 
 def test_roles_of_several() -> None:
     spec = ClusterSpec()
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
+    where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
     found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.Target.STANDBYS, *SIDES)]
     assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
 
 
 def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def leader(_: drilled_cluster.Site) -> str:
+    async def leader(_: drilled_cluster.DrilledCluster) -> str:
         return "etcd2"
 
-    monkeypatch.setattr(drilled_cluster.Site, "_etcd_leader", leader)
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
+    monkeypatch.setattr(drilled_cluster.DrilledCluster, "_etcd_leader", leader)
+    where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
     target = drill_faults.Target
     wanted = {
         target.ETCD_LEADER: ("etcd2",),
@@ -168,7 +167,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
-    where = drilled_cluster.Site(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
+    where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
     for target in drill_faults.Target:
         if target not in (*ASKED, drill_faults.Target.NODES, drill_faults.Target.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
@@ -193,7 +192,7 @@ def test_line_of_a_round_tells_gaps_split_and_problem() -> None:
 def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
     """And its standbys are the others; what is declared by name never stands for a role that moves."""
     spec = ClusterSpec()
-    here = drilled_cluster.Site(SimpleNamespace(spec=spec), cast(Ground, None))  # type: ignore[arg-type]
+    here = drilled_cluster.DrilledCluster(SimpleNamespace(spec=spec), cast(Host, None))  # type: ignore[arg-type]
     assert asyncio.run(here.find(Target.PRIMARY, primary, 0)) == primary
     assert primary not in asyncio.run(here.find_all(Target.STANDBYS, primary, 0))
     assert asyncio.run(here.find(Target.HAPROXY, primary, 0)) == spec.haproxy.service

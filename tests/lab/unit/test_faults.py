@@ -18,7 +18,7 @@ from poolkeeper.system.process import Finished
 from poolkeeper_lab.drill import drill_faults, drill_schedule
 from poolkeeper_lab.faults import healing, host, packets, peers
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 
 class FakeGround:
@@ -26,7 +26,7 @@ class FakeGround:
 
     def __init__(self, status: str = "running", rules: Sequence[str] = ()) -> None:
         self.asked: list[tuple[str, ...]] = []
-        self.place = SimpleNamespace(spec=ClusterSpec())
+        self.cluster = SimpleNamespace(spec=ClusterSpec())
         self.status = status
         self.rules = list(rules)
 
@@ -71,7 +71,7 @@ NODE = (
 def made(name: str, fake: FakeGround) -> Fault:
     """A fault of the catalogue on fake ground."""
     (entry,) = drill_faults.choose((name,))
-    return entry.make(cast(Ground, fake), "victim", lambda: fake.asked.append(("switchover",)))
+    return entry.make(cast(Host, fake), "victim", lambda: fake.asked.append(("switchover",)))
 
 
 @pytest.mark.parametrize("entry", drill_faults.ENTRIES, ids=lambda entry: entry.name)
@@ -129,7 +129,7 @@ def test_only_our_rules_are_deleted() -> None:
 
 def test_a_cut_may_be_of_one_way_and_of_some_peers() -> None:
     fake = FakeGround()
-    packets.DropPackets(cast(Ground, fake), "pg_node1", peers.nodes, ways=("OUTPUT",)).inject()
+    packets.DropPackets(cast(Host, fake), "pg_node1", peers.nodes, ways=("OUTPUT",)).inject()
     assert [words[4:10] for words in fake.asked] == [("OUTPUT", "!", "-o", "lo", "-d", "10.8.0.12,10.8.0.13")]
 
 

@@ -11,31 +11,31 @@ from typing import cast
 
 import pytest
 from tests.lab.unit import disk_host
-from tests.lab.unit.disk_host import DiskGround, Host
+from tests.lab.unit.disk_host import DiskHost, FakeEngine
 
 from poolkeeper.core import errors
 from poolkeeper_lab.faults import disk_images
 from poolkeeper_lab.faults.disk_images import Image, Part
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 MOUNT_TABLE = disk_images._mount_table  # before it is played
 PARTS = pytest.mark.parametrize("part", list(Part))
 
 
 @pytest.fixture(name="host", autouse=True)
-def host_(monkeypatch: pytest.MonkeyPatch) -> Host:
-    played = Host()
+def host_(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    played = FakeEngine()
     monkeypatch.setattr(disk_images.process, "check", played.check)
     monkeypatch.setattr(disk_images, "_mount_table", played.table)
     return played
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> DiskGround:
+def place(tmp_path: Path) -> DiskHost:
     return disk_host.made(tmp_path)
 
 
-def volume_of(place: DiskGround) -> dict[str, str]:
+def volume_of(place: DiskHost) -> dict[str, str]:
     """Every file of the node's volume, and what is in it."""
     top = place.root / "pg_node1"
     return {str(path.relative_to(top)): path.read_text() for path in sorted(top.rglob("*")) if path.is_file()}
@@ -44,21 +44,23 @@ def volume_of(place: DiskGround) -> dict[str, str]:
 PLAIN = {"pgdata/PG_VERSION": "17", "pgdata/pg_wal/segment": "wal"}
 
 
-def image_of(place: DiskGround, part: Part) -> Image:
-    return Image(cast(Ground, place), "pg_node1", part)
+def image_of(place: DiskHost, part: Part) -> Image:
+    return Image(cast(Host, place), "pg_node1", part)
 
 
-def is_clean(place: DiskGround, host: Host) -> bool:
+def is_clean(place: DiskHost, host: FakeEngine) -> bool:
     """Is nothing of an image left?"""
     left = [path for path in (place.root / "state").rglob("*.img")]
-    return not host.mounts and not left and not disk_images.left(cast(Ground, place))
+    return not host.mounts and not left and not disk_images.left(cast(Host, place))
 
 
 @PARTS
-def test_data_moves_there_and_back_with_what_was_written_meanwhile(part: Part, host: Host, place: DiskGround) -> None:
+def test_data_moves_there_and_back_with_what_was_written_meanwhile(
+    part: Part, host: FakeEngine, place: DiskHost
+) -> None:
     image = image_of(place, part)
     image.move()
-    assert disk_images.left(cast(Ground, place)) == (image,)
+    assert disk_images.left(cast(Host, place)) == (image,)
     assert volume_of(place).items() >= ({} if part is Part.WAL else PLAIN).items()
     assert (image.content() / ("segment" if part is Part.WAL else "PG_VERSION")).exists()
     (place.root / "pg_node1" / "pgdata" / "pg_wal" / "next").write_text("more")
@@ -71,7 +73,7 @@ def test_data_moves_there_and_back_with_what_was_written_meanwhile(part: Part, h
 
 @PARTS
 @pytest.mark.parametrize("step", range(6))
-def test_half_a_move_is_taken_back(part: Part, step: int, host: Host, place: DiskGround) -> None:
+def test_half_a_move_is_taken_back(part: Part, step: int, host: FakeEngine, place: DiskHost) -> None:
     host.fails_at = step
     image = image_of(place, part)
     with pytest.raises(errors.EngineFailed):
@@ -82,7 +84,7 @@ def test_half_a_move_is_taken_back(part: Part, step: int, host: Host, place: Dis
 
 
 @PARTS
-def test_half_a_way_back_is_gone_again(part: Part, host: Host, place: DiskGround) -> None:
+def test_half_a_way_back_is_gone_again(part: Part, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     host.fails_at = len(host.ran) + 3  # losetup, umount, mount, and then the copy
@@ -93,7 +95,7 @@ def test_half_a_way_back_is_gone_again(part: Part, host: Host, place: DiskGround
     assert is_clean(place, host)
 
 
-def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: Host, place: DiskGround) -> None:
+def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, Part.DATA)
     image.move()
     host.umount(image.mountpoint())
@@ -106,7 +108,7 @@ def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: Host
 
 
 @PARTS
-def test_data_that_patroni_threw_away_does_not_come_back(part: Part, host: Host, place: DiskGround) -> None:
+def test_data_that_patroni_threw_away_does_not_come_back(part: Part, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     for entry in (place.root / "pg_node1" / "pgdata").iterdir():
@@ -121,7 +123,7 @@ def test_data_that_patroni_threw_away_does_not_come_back(part: Part, host: Host,
 
 
 def test_too_much_data_is_refused_before_anything_is_done(
-    host: Host, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    host: FakeEngine, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_images, "_bytes_of", lambda _: disk_images.MOST)
     with pytest.raises(errors.EngineFailed, match="700 MB are allowed"):
@@ -141,7 +143,7 @@ def test_segments_that_are_only_kept_for_later_are_not_copied(tmp_path: Path) ->
     assert sorted(file.name for file in tmp_path.iterdir()) == ["00000001.history", "0000000100000002000000FF"]
 
 
-def test_filled_to_the_last_block(place: DiskGround, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filled_to_the_last_block(place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [(5 << 20) + 8192]
 
     def allocate(file: int, offset: int, length: int) -> None:

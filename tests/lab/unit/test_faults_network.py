@@ -18,7 +18,7 @@ from poolkeeper.system import process
 from poolkeeper.system.process import Finished
 from poolkeeper_lab.faults import links, networks, packets, peers, sweep
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 SPEC = ClusterSpec()
 CLEAN = "qdisc noqueue 0: dev lo root refcnt 2\nqdisc noqueue 0: dev eth1 root refcnt 2"
@@ -47,13 +47,13 @@ class Wire(FakeGround):
         return own or [" ".join(words) for words in self.asked if words[0] == program]
 
 
-def ground(wire: Wire) -> Ground:
-    return cast(Ground, wire)
+def host(wire: Wire) -> Host:
+    return cast(Host, wire)
 
 
 def test_a_cut_of_ports_meets_either_side_of_tcp_and_no_more() -> None:
     wire = Wire()
-    packets.DropPackets(ground(wire), "pg_node1", peers.haproxy, ports=(8008, 5432)).inject()
+    packets.DropPackets(host(wire), "pg_node1", peers.haproxy, ports=(8008, 5432)).inject()
     tail = f"-p tcp -m multiport --ports 8008,5432 -m comment --comment {packets.MARK} -j DROP"
     assert wire.ran("iptables") == [
         f"iptables -w -I INPUT ! -i lo -s 10.8.0.100 {tail}",
@@ -71,7 +71,7 @@ def test_a_cut_of_ports_meets_either_side_of_tcp_and_no_more() -> None:
 )
 def test_other_ends_of_a_packet(fault: object, verdict: str) -> None:
     wire = Wire()
-    made: Fault = fault(ground(wire))  # type: ignore[operator]
+    made: Fault = fault(host(wire))  # type: ignore[operator]
     made.inject()
     assert len(wire.ran("iptables")) == 2
     assert all(line.endswith(f"--comment {packets.MARK} {verdict}") for line in wire.ran("iptables"))
@@ -81,7 +81,7 @@ def test_other_ends_of_a_packet(fault: object, verdict: str) -> None:
 
 
 def test_nobody_to_be_cut_off_from_is_not_everybody() -> None:
-    fault = packets.DropPackets(ground(Wire()), "haproxy_pgpool", peers.haproxy)
+    fault = packets.DropPackets(host(Wire()), "haproxy_pgpool", peers.haproxy)
     with pytest.raises(errors.ClusterNotUp, match="nobody"):
         fault.aim()
 
@@ -104,7 +104,7 @@ def test_a_split_parts_two_sides_and_nothing_within_a_side() -> None:
 
 def test_a_container_leaves_the_network_and_comes_back_where_it_was() -> None:
     wire = Wire(is_in=False)
-    fault = networks.LeaveNetwork(ground(wire), "pg_node2")
+    fault = networks.LeaveNetwork(host(wire), "pg_node2")
     fault.inject()
     fault.heal()
     assert wire.ran("network") == [
@@ -115,20 +115,20 @@ def test_a_container_leaves_the_network_and_comes_back_where_it_was() -> None:
 
 def test_a_container_that_is_in_the_network_is_left_there_and_one_that_is_down_is_started() -> None:
     wire = Wire("exited", is_in=True)
-    networks.LeaveNetwork(ground(wire), "pg_node2").heal()
+    networks.LeaveNetwork(host(wire), "pg_node2").heal()
     assert not wire.ran("network")
     assert ("start", "c_pg_node2") in wire.asked
 
 
 def test_a_slow_link_is_the_root_of_the_interface_that_has_the_address() -> None:
     wire = Wire()
-    links.SlowLink(ground(wire), "pg_node1", 512).inject()
+    links.SlowLink(host(wire), "pg_node1", 512).inject()
     assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: tbf rate 512kbit burst 2kb latency 400ms"]
 
 
 def test_a_link_that_is_slow_to_some_is_a_class_that_only_they_come_to() -> None:
     wire = Wire()
-    links.SlowLink(ground(wire), "pg_node1", 64, peers.nodes).inject()
+    links.SlowLink(host(wire), "pg_node1", 64, peers.nodes).inject()
     root, made, bucket, *filters = wire.ran("tc")
     assert root == "tc qdisc add dev eth1 root handle 504b: htb"
     assert made.startswith("tc class add dev eth1 parent 504b: classid 504b:2 htb")
@@ -141,14 +141,14 @@ def test_a_link_that_is_slow_to_some_is_a_class_that_only_they_come_to() -> None
 
 def test_late_packets_need_netem() -> None:
     wire = Wire()
-    links.DelayPackets(ground(wire), "pg_node1", 100, 50).inject()
+    links.DelayPackets(host(wire), "pg_node1", 100, 50).inject()
     assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: netem delay 100ms 50ms"]
 
 
 def test_only_our_queue_is_deleted_and_no_second_time() -> None:
     ours = "qdisc htb 504b: dev eth1 root refcnt 2 r2q 10\nqdisc tbf 8001: dev eth1 parent 504b:2 rate 64Kbit"
     wire = Wire(queues=f"qdisc tbf 8002: dev eth0 root refcnt 2 rate 1Mbit\n{ours}")
-    fault = links.SlowLink(ground(wire), "pg_node1", 64, peers.nodes)
+    fault = links.SlowLink(host(wire), "pg_node1", 64, peers.nodes)
     fault.heal()
     assert wire.ran("tc") == ["tc qdisc show", "tc qdisc del dev eth1 root handle 504b:"]
     wire.queues = CLEAN
@@ -158,14 +158,14 @@ def test_only_our_queue_is_deleted_and_no_second_time() -> None:
 
 def test_a_queue_goes_with_the_container() -> None:
     wire = Wire("exited")
-    links.SlowLink(ground(wire), "pg_node1", 64).heal()
+    links.SlowLink(host(wire), "pg_node1", 64).heal()
     assert not wire.ran("tc")
     assert ("start", "c_pg_node1") in wire.asked
 
 
 def test_nothing_is_left_of_a_container_between_two_starts() -> None:
     wire = Wire("restarting")
-    for fault in (links.SlowLink(ground(wire), "pg_node1", 64), packets.DropPackets(ground(wire), "pg_node1")):
+    for fault in (links.SlowLink(host(wire), "pg_node1", 64), packets.DropPackets(host(wire), "pg_node1")):
         fault.heal()
     assert not wire.asked
 
@@ -187,7 +187,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    wire = ground(Wire())
+    wire = host(Wire())
     assert links.SlowLink(wire, "", 1, peers.nodes).available() == ""
     assert links.DelayPackets(wire, "", 1).available() == "this machine's kernel has no queue netem"
     links.kernel_lacks.cache_clear()
@@ -210,7 +210,7 @@ def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.Monk
     monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
     rule = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
     wire = Wire("paused", [rule], "qdisc tbf 504b: dev eth0 root refcnt 2 rate 64Kbit", is_in=False)
-    sweep.sweep(ground(wire))
+    sweep.sweep(host(wire))
     services = SPEC.addresses()
     for words in ("network connect", "unpause"):
         assert sum(" ".join(asked).startswith(words) for asked in wire.asked) == len(services)
@@ -237,12 +237,12 @@ ENDPOINT, RW, POOL = SPEC.haproxy.service, SPEC.endpoints.rw.service, SPEC.endpo
 )
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
-    fault: Callable[[Ground], Fault], meets: bool, is_shared: bool
+    fault: Callable[[Host], Fault], meets: bool, is_shared: bool
 ) -> None:
     """It would meet nothing, so what is played then could not fail."""
     wire = Wire()
-    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
-    assert ("haproxy.unix_sockets" in fault(ground(wire)).unmet()) == (is_shared and not meets)
+    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
+    assert ("haproxy.unix_sockets" in fault(host(wire)).unmet()) == (is_shared and not meets)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +260,6 @@ def test_a_server_that_haproxy_meets_by_a_socket_is_not_cut_from_it(
 ) -> None:
     """Its check, and what goes between the nodes, still passes the network."""
     wire = Wire()
-    wire.place = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))  # type: ignore[assignment]
-    cut = packets.DropPackets(ground(wire), "pg_node1", whom, ports=ports)
+    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))  # type: ignore[assignment]
+    cut = packets.DropPackets(host(wire), "pg_node1", whom, ports=ports)
     assert ("haproxy.node_sockets" in cut.unmet()) == (is_shared and not meets)

@@ -12,15 +12,15 @@ import pytest
 from poolkeeper.core import errors
 from poolkeeper.system import patroni, postgres
 from poolkeeper_lab.faults import node_faults
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 
-def ground() -> Ground:
+def host() -> Host:
     names = [SimpleNamespace(name=name) for name in ("pg_node1", "pg_node2", "pg_node3")]
     addresses = {node.name: f"10.0.0.{number}" for number, node in enumerate(names)}
     spec = SimpleNamespace(nodes=names, timeouts=SimpleNamespace(query=1), addresses=lambda: addresses)
     access = SimpleNamespace(spec=spec, rest_auth=("", ""), node=lambda name, *_: name)
-    return cast(Ground, SimpleNamespace(place=SimpleNamespace(spec=spec, access=lambda: access)))
+    return cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec, with_passwords=lambda: access)))
 
 
 @pytest.fixture
@@ -53,14 +53,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str, str], Any
 def test_replay_is_waited_for(asked: Any) -> None:
     positions = iter([5, None, errors.Unreachable("down"), 7])
     seen = asked(lambda node, _: 7 if node == "pg_node1" else next(positions))
-    assert node_faults.wait_replayed(ground(), "pg_node2") == 7
+    assert node_faults.wait_replayed(host(), "pg_node2") == 7
     assert len(seen) == 5
 
 
 def test_new_wal_is_waited_for(asked: Any) -> None:
     positions = iter([100, 150, 199, 200])
     asked(lambda *_: next(positions))
-    node_faults.wait_written(ground(), "pg_node1", 100)
+    node_faults.wait_written(host(), "pg_node1", 100)
     assert list(positions) == []
 
 
@@ -68,12 +68,12 @@ def test_wal_that_does_not_come_is_told(asked: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(node_faults, "PROGRESS_SECONDS", 0.2)
     asked(lambda *_: 3)
     with pytest.raises(errors.DeadlinePassed, match="0 of 100 bytes"):
-        node_faults.wait_written(ground(), "pg_node1", 100)
+        node_faults.wait_written(host(), "pg_node1", 100)
 
 
 def test_wal_is_driven_beyond_what_is_kept_and_every_node_removes_it(asked: Any) -> None:
     seen = asked(lambda _, statement: "128" if "wal_keep_size" in statement else 9)
-    node_faults.shed_wal(ground())
+    node_faults.shed_wal(host())
     assert [words for words in seen if "pg_switch_wal" in words[1]] == [("pg_node1", node_faults._NEXT_SEGMENT)] * 10
     assert [node for node, statement in seen if statement == "CHECKPOINT"] == ["pg_node1", "pg_node2", "pg_node3"]
 
@@ -90,7 +90,7 @@ def test_a_clone_is_another_server_than_the_one_before(asked: Any, monkeypatch: 
     starts = iter(["early", "early", errors.Unreachable("stopped"), "late"])
     asked(lambda _, statement: 1 if statement == "SELECT 1" else next(starts))
     monkeypatch.setattr(patroni, "reinitialize", reinitialize)
-    node_faults.clone_anew(ground(), "pg_node2")
+    node_faults.clone_anew(host(), "pg_node2")
     assert requests == ["10.0.0.1"] * 2
     assert list(starts) == []
 
@@ -101,8 +101,8 @@ def test_the_role_is_taken_from_whom_has_it_only(primary: str, moves: bool, monk
     monkeypatch.setattr(node_faults, "wait_primary", lambda *_: primary)
     monkeypatch.setattr(node_faults, "wait_whole", lambda *_: primary)
     monkeypatch.setattr(node_faults.switchover, "switchover", lambda _, to, progress: moved.append((to, progress)))
-    node_faults.take_role_from(ground(), "pg_node2")
+    node_faults.take_role_from(host(), "pg_node2")
     assert bool(moved) is moves
     moved.clear()
-    node_faults.hand_over(ground(), "pg_node2")
+    node_faults.hand_over(host(), "pg_node2")
     assert [to for to, _ in moved] == ([] if moves else ["pg_node2"])

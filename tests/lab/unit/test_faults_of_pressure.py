@@ -17,7 +17,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.operations import maintenance
 from poolkeeper.system import etcd_kv, process
 from poolkeeper_lab.faults import clocks, operator_faults, resource_limits, sweep
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 DSN = Dsn("127.0.0.1", 5100, "app", "app", "secret")
 V1 = "5:memory:/docker/abc\n4:cpuset:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/docker/abc\n"
@@ -29,10 +29,10 @@ class Noted(FakeGround):
     def __init__(self, status: str = "running", said: str = "", **config: int) -> None:
         super().__init__(status)
         self.config, self.said = config, said
-        access = SimpleNamespace(
+        cluster = SimpleNamespace(
             endpoint=lambda *_: DSN, node=lambda name, role, _: Dsn("127.0.0.1", 5611, role, name), rest_auth=("u", "p")
         )
-        self.place = SimpleNamespace(spec=ClusterSpec(), access=lambda: access)
+        self.cluster = SimpleNamespace(spec=ClusterSpec(), with_passwords=lambda: cluster)
 
     def docker(self, *words: str, seconds: float = 60) -> str:
         super().docker(*words, seconds=seconds)
@@ -42,8 +42,8 @@ class Noted(FakeGround):
         return {**super().state(service), "StartedAt": "then"}
 
 
-def on(fake: FakeGround) -> Ground:
-    return cast(Ground, fake)
+def on(fake: FakeGround) -> Host:
+    return cast(Host, fake)
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_a_group_is_found_in_both_versions(tmp_path: Path) -> None:
         Path("/g/memory/docker/abc"), Path("/g/cpu,cpuacct/docker/abc"), is_unified=False
     )
     (folder / "cgroup").write_text("0::/system.slice/docker-abc.scope\n")
-    place = Path("/g/system.slice/docker-abc.scope")
-    assert resource_limits.group(7, tmp_path, Path("/g")) == resource_limits.Group(place, place, is_unified=True)
+    cluster = Path("/g/system.slice/docker-abc.scope")
+    assert resource_limits.group(7, tmp_path, Path("/g")) == resource_limits.Group(cluster, cluster, is_unified=True)
     with pytest.raises(errors.EngineFailed):
         resource_limits.group(8, tmp_path)
 

@@ -56,7 +56,7 @@ def test_a_server_is_full_when_it_refuses(made: list[Connection]) -> None:
 
 def test_a_server_that_refuses_nothing_is_not_full(made: list[Connection]) -> None:
     fake = Noted()
-    fake.place.spec = SimpleNamespace(postgresql=SimpleNamespace(max_connections=1), roles=fake.place.spec.roles)
+    fake.cluster.spec = SimpleNamespace(postgresql=SimpleNamespace(max_connections=1), roles=fake.cluster.spec.roles)
     with pytest.raises(errors.EngineFailed, match="refused none"):
         session_faults.FillServer(on(fake), "pg_node1").inject()
     assert len(made) == 2
@@ -81,9 +81,9 @@ def test_an_endpoint_is_full_when_no_child_is_free(made: list[Connection]) -> No
 
 def endpoint_of(children: int) -> Noted:
     fake = Noted()
-    endpoints = SimpleNamespace(**{key: getattr(fake.place.spec.endpoints, key) for key in ("rw", "ro", "balanced")})
+    endpoints = SimpleNamespace(**{key: getattr(fake.cluster.spec.endpoints, key) for key in ("rw", "ro", "balanced")})
     endpoints.balanced = SimpleNamespace(service="pgpool", num_init_children=children)
-    fake.place.spec = SimpleNamespace(endpoints=endpoints, roles=fake.place.spec.roles)
+    fake.cluster.spec = SimpleNamespace(endpoints=endpoints, roles=fake.cluster.spec.roles)
     return fake
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from tests.lab.unit import disk_host
-from tests.lab.unit.disk_host import DiskGround
+from tests.lab.unit.disk_host import DiskHost
 from tests.lab.unit.test_faults import NODE
 
 from poolkeeper.core import errors
@@ -20,11 +20,11 @@ from poolkeeper.system import postgres
 from poolkeeper_lab.chaos.scenarios import storage_scenarios
 from poolkeeper_lab.faults import damage, disk_images, disks, node_faults, power, sweep, syscalls
 from poolkeeper_lab.faults.disk_images import Image, Part
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> DiskGround:
+def place(tmp_path: Path) -> DiskHost:
     return disk_host.made(tmp_path)
 
 
@@ -56,8 +56,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return made
 
 
-def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskGround) -> None:
-    fault = power.LosePower(cast(Ground, place), "every node", power.every_node)
+def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskHost) -> None:
+    fault = power.LosePower(cast(Host, place), "every node", power.every_node)
     fault.inject()
     assert place.asked[-1] == ("kill", "c_pg_node1", "c_pg_node2")
     assert told.calls == [
@@ -70,26 +70,26 @@ def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskGround
 
 @pytest.mark.parametrize("is_large", [True, False])
 def test_much_wal_is_shed_before_the_move(
-    is_large: bool, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    is_large: bool, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "is_large", lambda _: is_large)
     monkeypatch.setattr(node_faults, "shed_wal", told.note("shed_wal"))
-    assert power.move_all(cast(Ground, place), [Image(cast(Ground, place), "pg_node1", Part.WAL)]) == "pg_node2"
+    assert power.move_all(cast(Host, place), [Image(cast(Host, place), "pg_node1", Part.WAL)]) == "pg_node2"
     assert told.calls == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_whole"]
 
 
-def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskGround) -> None:
-    power.LosePower(cast(Ground, place), "pg_node1", as_primary=True).inject()
+def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskHost) -> None:
+    power.LosePower(cast(Host, place), "pg_node1", as_primary=True).inject()
     assert told.calls[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
 
 
 def test_only_pg_control_is_written_out_between_a_restart_point_and_the_cut(
-    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
     monkeypatch.setattr(node_faults, "restart_point", told.note("restart_point"))
     monkeypatch.setattr(power, "flush", flushed.append)
-    power.LosePowerOutOfOrder(cast(Ground, place), "pg_node1").inject()
+    power.LosePowerOutOfOrder(cast(Host, place), "pg_node1").inject()
     assert told.calls[-3:] == ["wait_written pg_node2", "restart_point pg_node1", "cut_power"]
     assert flushed == [place.root / "pg_node1" / "pgdata" / "global" / "pg_control"]
     assert place.asked[-1] == ("kill", "c_pg_node1")
@@ -117,7 +117,7 @@ def test_a_full_disk_has_to_be_felt(
     answers: list[Any],
     is_felt: bool,
     told: Told,
-    place: DiskGround,
+    place: DiskHost,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[str] = []
@@ -132,7 +132,7 @@ def test_a_full_disk_has_to_be_felt(
         return []
 
     monkeypatch.setattr(postgres, "query", query)
-    fault = disks.FillDisk(cast(Ground, place), "pg_node1", Part.DATA, "s.growth", as_primary)
+    fault = disks.FillDisk(cast(Host, place), "pg_node1", Part.DATA, "s.growth", as_primary)
     if is_felt:
         fault.inject()
     else:
@@ -147,7 +147,7 @@ def test_a_full_disk_has_to_be_felt(
 
 
 def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
-    place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Sequence[str]] = []
     lines = ["31  fsync(6) = 0"]
@@ -160,7 +160,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     monkeypatch.setattr(syscalls.process, "start_detached", start)
     monkeypatch.setattr(syscalls, "tracer", lambda _: 5)
     how = syscalls.failing("EIO")
-    fault = syscalls.SpoilCalls(cast(Ground, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
+    fault = syscalls.SpoilCalls(cast(Host, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
     assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
     monkeypatch.setattr(syscalls, "FELT_SECONDS", 0.2)
     with pytest.raises(errors.DeadlinePassed, match="no such call was made"):
@@ -192,7 +192,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     ],
 )
 def test_a_read_that_fails_must_not_give_rows(
-    answer: Any, raised: type[Exception] | None, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    answer: Any, raised: type[Exception] | None, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Session:
         async def rows(self, statement: str) -> Any:
@@ -205,7 +205,7 @@ def test_a_read_that_fails_must_not_give_rows(
         yield Session()
 
     monkeypatch.setattr(postgres, "session", session)
-    fault = syscalls.SpoilReads(cast(Ground, place), "pg_node1", syscalls.READ, syscalls.failing("EIO"))
+    fault = syscalls.SpoilReads(cast(Host, place), "pg_node1", syscalls.READ, syscalls.failing("EIO"))
     if raised:
         with pytest.raises(raised):
             asyncio.run(fault.provoke())
@@ -246,13 +246,13 @@ def control(redo: str) -> str:
 
 @pytest.mark.parametrize(("what", "left"), [("page", {3, 4, 5}), ("segment", {3, 5}), ("all", set())])
 def test_wal_is_damaged_between_redo_and_what_was_replayed(
-    what: str, left: set[int], told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    what: str, left: set[int], told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for number in (3, 4, 5):
         (folder / f"0000000100000000{number:08X}").write_bytes(b"\0" * disk_images.SEGMENT)
     monkeypatch.setattr(place, "docker", answering(place, control("0/3F00000")))
-    fault = damage.LoseWal(cast(Ground, place), "pg_node1", what)
+    fault = damage.LoseWal(cast(Host, place), "pg_node1", what)
     fault.inject()
     found = {int(file.name[-8:], 16): file for file in folder.iterdir() if len(file.name) == 24}
     assert set(found) == left
@@ -263,7 +263,7 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
 
 @pytest.mark.parametrize("line", ["FATAL:  according to history file, WAL location 0/49 belongs to timeline 7", ""])
 def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
-    line: str, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    line: str, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = f"{line}, {damage.IMPASSABLE} 8" if line else "LOG:  invalid magic number 2EE9 in WAL segment"
 
@@ -272,21 +272,21 @@ def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
 
     monkeypatch.setattr(node_faults, "wait_answer", no_answer)
     monkeypatch.setattr(logs, "merged", lambda *_, **__: [logs.Line("", "pg_node1", said)])
-    damage.LoseWal(cast(Ground, place), "pg_node1").heal()
+    damage.LoseWal(cast(Host, place), "pg_node1").heal()
     assert told.calls == (["clone_anew pg_node1"] if line else [])
 
 
 def test_wal_without_anything_to_replay_is_not_damaged(
-    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, "docker", answering(place, control("0/5000000")))
     with pytest.raises(errors.EngineFailed, match="only 0 bytes"):
-        damage.LoseWal(cast(Ground, place), "pg_node1").inject()
+        damage.LoseWal(cast(Host, place), "pg_node1").inject()
     assert told.calls[-1] == "stop"
 
 
-def answering(place: DiskGround, control_data: str) -> Callable[..., str]:
-    plain = DiskGround.docker
+def answering(place: DiskHost, control_data: str) -> Callable[..., str]:
+    plain = DiskHost.docker
 
     def docker(*words: str, seconds: float = 60) -> str:
         if words[0] == "run":
@@ -316,7 +316,7 @@ def test_names_and_positions_of_wal(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_page_must_be_refused(
-    answer: Any, raised: type[Exception] | None, told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
+    answer: Any, raised: type[Exception] | None, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = place.root / "pg_node1" / "pgdata" / "still"
     file.write_bytes(bytes(3 * damage.PAGE))
@@ -334,7 +334,7 @@ def test_a_damaged_page_must_be_refused(
 
     monkeypatch.setattr(postgres, "query", query)
     monkeypatch.setattr(node_faults, "wait_answer", at_once)
-    fault = damage.SpoilPage(cast(Ground, place), "pg_node1", "s.still", promoted=True)
+    fault = damage.SpoilPage(cast(Host, place), "pg_node1", "s.still", promoted=True)
     if raised:
         with pytest.raises(raised):
             fault.inject()
@@ -354,9 +354,7 @@ def test_page_is_not_damaged_where_the_file_is_too_short(tmp_path: Path) -> None
         damage.overwrite(tmp_path / "short", damage.PAGE, 1)
 
 
-def test_sweep_takes_away_what_a_killed_run_left(
-    told: Told, place: DiskGround, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_takes_away_what_a_killed_run_left(told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place.root / "state" / "disks"
     folder.mkdir()
     (folder / "pg_node2.damaged").touch()
@@ -364,7 +362,7 @@ def test_sweep_takes_away_what_a_killed_run_left(
     monkeypatch.setattr(syscalls, "ours", lambda _: iter(()))
     monkeypatch.setattr(sweep.networks, "rejoin", lambda *_: None)
     monkeypatch.setattr(sweep, "of_container", lambda *_: None)
-    sweep.sweep(cast(Ground, place))
+    sweep.sweep(cast(Host, place))
     assert told.calls[-3:] == ["start", "take_role_from pg_node2", "clone_anew pg_node2"]
     assert told.calls.count("back") == 4
     assert list(folder.iterdir()) == []

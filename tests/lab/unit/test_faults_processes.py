@@ -14,7 +14,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.observed import Postgres, WalSender
 from poolkeeper_lab.drill import drilled_cluster
 from poolkeeper_lab.faults import choices, host, processes
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 from poolkeeper_lab.faults.processes import Choose
 
 TITLES = (
@@ -99,7 +99,7 @@ class Leaving(FakeGround):
 
 
 def made(fake: Leaving, kind: type[processes.KillProcesses] = processes.KillProcesses) -> processes.KillProcesses:
-    fault = kind(cast(Ground, fake), "pg_node1", choices.of_server("walsender"))
+    fault = kind(cast(Host, fake), "pg_node1", choices.of_server("walsender"))
     fault.aim()
     return fault
 
@@ -117,12 +117,12 @@ def test_when_all_ended_nothing_was_broken() -> None:
 
 def test_what_is_not_there_cannot_be_aimed_at() -> None:
     with pytest.raises(errors.ClusterNotUp, match="no such process"):
-        processes.KillProcesses(cast(Ground, Leaving()), "pg_node1", choices.pool_children).aim()
+        processes.KillProcesses(cast(Host, Leaving()), "pg_node1", choices.pool_children).aim()
 
 
 def test_an_order_to_end_says_which_signal_it_is() -> None:
     fake = Leaving()
-    fault = processes.TermProcesses(cast(Ground, fake), "pg_node1", processes.postmaster, signal.SIGQUIT)
+    fault = processes.TermProcesses(cast(Host, fake), "pg_node1", processes.postmaster, signal.SIGQUIT)
     fault.aim()
     fault.inject()
     fault.heal()
@@ -141,7 +141,7 @@ def test_frozen_ones_go_on_also_when_half_were_frozen_and_twice() -> None:
 
 def test_a_sweep_lets_those_go_on_that_are_stopped() -> None:
     fake = Leaving(stopped=[14])
-    processes.sweep_stopped(cast(Ground, fake), "pg_node1")
+    processes.sweep_stopped(cast(Host, fake), "pg_node1")
     assert fake.asked == [("SIGCONT", "14", "pg_node1")]
 
 

@@ -21,7 +21,7 @@ from poolkeeper_lab.chaos.scenarios import cut_scenarios, link_scenarios, networ
 from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario
 from poolkeeper_lab.faults import links, packets, sweep
 from poolkeeper_lab.faults.fault_target import Target
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 SPEC = ClusterSpec()
 SCENARIOS = (
@@ -51,7 +51,7 @@ class World:
     """All containers; after `breath` changes the engine fails, if it is not None."""
 
     def __init__(self, breath: int | None = None) -> None:
-        self.place = SimpleNamespace(spec=SPEC)
+        self.cluster = SimpleNamespace(spec=SPEC)
         self.breath = breath
         self.changes = 0
         self.rules: dict[str, list[str]] = {name: ["-A INPUT -s 10.0.0.9/32 -j DROP"] for name in SPEC.addresses()}
@@ -155,7 +155,7 @@ def expanded(rule: str) -> list[str]:
 
 def played(act: Act, world: World) -> Any:
     victims = VICTIMS.get(act.target, ("pg_node1",))
-    return act.fault(cast(Ground, world), victims, lambda: None)
+    return act.fault(cast(Host, world), victims, lambda: None)
 
 
 def without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,12 +214,12 @@ def test_a_sweep_takes_away_what_a_killed_run_left(act: Act, monkeypatch: pytest
     fault = played(act, world)
     fault.aim()
     fault.inject()
-    sweep.sweep(cast(Ground, world))
+    sweep.sweep(cast(Host, world))
     assert world == World()
 
 
 def test_a_fault_that_is_not_taken_back_is_seen() -> None:
     world = World()
-    fault = packets.DropPackets(cast(Ground, world), "pg_node1")
+    fault = packets.DropPackets(cast(Host, world), "pg_node1")
     fault.inject()
     assert world != World()

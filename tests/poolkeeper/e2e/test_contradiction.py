@@ -15,7 +15,7 @@ from tests.poolkeeper.e2e.hammer import wait_for
 
 from poolkeeper.model.decision import Verb
 from poolkeeper_lab.faults import choices
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.packets import DropPackets
 
 pytestmark = pytest.mark.e2e
@@ -40,13 +40,13 @@ def answer(cluster: ClusterUnderTest) -> str:
     return ""
 
 
-def is_connecting(ground: Ground, service: str, address: str) -> bool:
+def is_connecting(host: Host, service: str, address: str) -> bool:
     """Does a child of Pgpool-II wait for the answer of a server at this address? Its health check may do so as well."""
-    table = Path(f"/proc/{ground.first_process(service)}/net/tcp").read_text().splitlines()[1:]
+    table = Path(f"/proc/{host.first_process(service)}/net/tcp").read_text().splitlines()[1:]
     wanted = "".join(f"{int(part):02X}" for part in reversed(address.split("."))) + f":{5432:04X}"
     rows = [line.split() for line in table]
     waiting = {f"socket:[{row[9]}]" for row in rows if row[2] == wanted and row[3] == SYN_SENT}
-    return any(waiting & open_files(child.pid) for child in choices.pool_children(ground.processes(service)))
+    return any(waiting & open_files(child.pid) for child in choices.pool_children(host.processes(service)))
 
 
 def open_files(pid: int) -> set[str]:
@@ -64,15 +64,15 @@ def open_files(pid: int) -> set[str]:
 
 def contradict(cluster: ClusterUnderTest, node: str) -> None:
     """A child of the balanced endpoint is still connecting to this node while it is detached, and gets through then."""
-    ground, service = Ground(cluster.handle), cluster.handle.spec.endpoints.balanced.service
+    host, service = Host(cluster.handle), cluster.handle.spec.endpoints.balanced.service
     address = str(cluster.handle.spec.addresses()[node])
-    cut = DropPackets(ground, service, [address])
+    cut = DropPackets(host, service, [address])
     cut.aim()
     late = threading.Thread(target=answer, args=(cluster,))
     cut.inject()
     try:
         late.start()
-        wait_for(lambda: is_connecting(ground, service, address), "a child that waits for the node")
+        wait_for(lambda: is_connecting(host, service, address), "a child that waits for the node")
         keeping.tell_pool(cluster, node, promote=False)
         wait_for(lambda: keeping.pool_view(cluster)[node].status == "down", "the detached node", 20)
     finally:

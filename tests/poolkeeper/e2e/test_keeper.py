@@ -13,7 +13,7 @@ from tests.poolkeeper.e2e.test_operations import Writer, standbys
 
 from poolkeeper.model.assessment import Level
 from poolkeeper.model.decision import Verb
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 pytestmark = pytest.mark.e2e
 
@@ -61,15 +61,15 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest)
 def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> None:
     """With the primary, or between a decision about Pgpool's view and its effect: the next one ends the work."""
     former, keeper = cluster.primary(), cluster.handle.spec.keeper.service
-    ground, journal = Ground(cluster.handle), keeping.Journal(cluster)
-    pid = ground.first_process(keeper)
+    host, journal = Host(cluster.handle), keeping.Journal(cluster)
+    pid = host.first_process(keeper)
     with Writer(cluster) as writer, keeping.killed(cluster, former):
         if moment == "a correction":
             wait_for(lambda: {e["what"] for e in journal.find(event="decided")} & CORRECTIONS, "a correction", 30)
-        ground.send(signal.SIGKILL, [pid], keeper)
+        host.send(signal.SIGKILL, [pid], keeper)
         primary = keeping.new_primary(cluster, former, 40)
         wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
-    assert ground.first_process(keeper) != pid
+    assert host.first_process(keeper) != pid
     assert writer.lost() == set()
 
 

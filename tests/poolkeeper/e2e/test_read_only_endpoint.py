@@ -16,7 +16,7 @@ from tests.poolkeeper.e2e.test_operations import Writer, standbys
 
 from poolkeeper.model import proxies
 from poolkeeper.system import haproxy_runtime
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 pytestmark = pytest.mark.e2e
 
@@ -107,12 +107,12 @@ def test_without_a_standby_reads_go_to_the_primary(lenient: ClusterUnderTest) ->
 def test_stale_standby_serves_no_reads(lenient: ClusterUnderTest) -> None:
     """Its replay is frozen (Patroni would resume a pause); the other one serves, and so does it once it caught up."""
     cluster, victim = lenient, standbys(lenient)[0]
-    ground = Ground(cluster.handle)
-    replay = [p.pid for p in ground.processes(victim) if p.argv[0].startswith("postgres:") and "startup" in p.argv[0]]
+    host = Host(cluster.handle)
+    replay = [p.pid for p in host.processes(victim) if p.argv[0].startswith("postgres:") and "startup" in p.argv[0]]
     assert len(replay) == 1
     with Writer(cluster) as writer:
         wait_reader(cluster, victim)
-        ground.send(signal.SIGSTOP, replay, victim)
+        host.send(signal.SIGSTOP, replay, victim)
         try:
             wait_for(lambda: not is_reader(cluster, victim), "it to be taken out", 4 * BOUND)
             served = readers(cluster.dsn("ro"))
@@ -120,7 +120,7 @@ def test_stale_standby_serves_no_reads(lenient: ClusterUnderTest) -> None:
             assert not served[address(cluster, cluster.primary())]
             assert not served[""]
         finally:
-            ground.send(signal.SIGCONT, replay, victim)
+            host.send(signal.SIGCONT, replay, victim)
         wait_for(lambda: is_reader(cluster, victim), "it to be let in again", 30)
         wait_reader(cluster, victim)
     assert writer.lost() == set()

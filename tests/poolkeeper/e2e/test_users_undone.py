@@ -20,7 +20,7 @@ from tests.poolkeeper.e2e.user_probe import (
     traces,
 )
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.operations import user
@@ -107,17 +107,19 @@ def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str,
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda place: user.drop(place, "app", None, Silent()), "the application's role"),
-        (lambda place: user.change_password(place, "poolkeeper_check", OTHER, Silent()), "the role of the checks"),
-        (lambda place: user.add(place, "Alice", OTHER, None, Silent()), "can't be the name of a user"),
-        (lambda place: user.add(place, NAME, OTHER, "No", Silent()), "can't be the name of a database"),
-        (lambda place: user.add(place, NAME, OTHER, "app", Silent()), "a database app already"),
-        (lambda place: user.add(place, "select", OTHER, None, Silent()), "a word of SQL"),
-        (lambda place: user.drop(place, NAME, None, Silent()), "no user"),
-        (lambda place: user.change_password(place, NAME, OTHER, Silent()), "no user"),
+        (lambda cluster: user.drop(cluster, "app", None, Silent()), "the application's role"),
+        (lambda cluster: user.change_password(cluster, "poolkeeper_check", OTHER, Silent()), "the role of the checks"),
+        (lambda cluster: user.add(cluster, "Alice", OTHER, None, Silent()), "can't be the name of a user"),
+        (lambda cluster: user.add(cluster, NAME, OTHER, "No", Silent()), "can't be the name of a database"),
+        (lambda cluster: user.add(cluster, NAME, OTHER, "app", Silent()), "a database app already"),
+        (lambda cluster: user.add(cluster, "select", OTHER, None, Silent()), "a word of SQL"),
+        (lambda cluster: user.drop(cluster, NAME, None, Silent()), "no user"),
+        (lambda cluster: user.change_password(cluster, NAME, OTHER, Silent()), "no user"),
     ],
 )
-def test_what_can_not_be_changes_nothing(cluster: ClusterUnderTest, change: Callable[[Place], None], reason: str) -> None:
+def test_what_can_not_be_changes_nothing(
+    cluster: ClusterUnderTest, change: Callable[[Cluster], None], reason: str
+) -> None:
     with pytest.raises(errors.UserError, match=reason):
         change(cluster.handle)
     assert traces(cluster) == []

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
 from poolkeeper.decide import planning
 from poolkeeper.model.spec import ClusterSpec
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Each role's image; those that are missing are built as `up` builds them."""
     folder = state.State(tmp_path_factory.mktemp("images"))
-    return up.ensure_images(Place(ClusterSpec(), folder), Silent())
+    return up.ensure_images(Cluster(ClusterSpec(), folder), Silent())
 
 
 @dataclass(frozen=True)

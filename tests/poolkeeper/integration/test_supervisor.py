@@ -215,9 +215,7 @@ def test_before_a_promotion_no_session_of_the_endpoint_is_left(lone: Lone) -> No
     expected = f"set server standbys/alpha state drain; {end}; {end}"
     assert lone.sh("cat /tmp/endpoint.in") == expected
     # Where HAProxy comes by a socket, a local session may be the endpoint's; not the superuser's, as Patroni's own are.
-    told = (
-        f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
-    )
+    told = f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
     lone.sh(f"{told} POOLKEEPER_SUPERUSER={user} before_promotion.sh")
     assert lone.sh(sleeping) == "1"
     lone.sh(f"{told} POOLKEEPER_SUPERUSER=another before_promotion.sh")

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).resolve().parents[3] / "src/poolkeeper/images/postgres/before_promotion.sh"
-SETTINGS = (
-    "POOLKEEPER_HAPROXY_ADDRESS=10.8.0.100 POOLKEEPER_HAPROXY=haproxy_pgpool:9990 POOLKEEPER_SUPERUSER=postgres"
-)
+SETTINGS = "POOLKEEPER_HAPROXY_ADDRESS=10.8.0.100 POOLKEEPER_HAPROXY=haproxy_pgpool:9990 POOLKEEPER_SUPERUSER=postgres"
 
 
 def is_of_the_endpoint(title: str, sockets: str) -> bool:

@@ -12,7 +12,7 @@ from tests.poolkeeper.unit import deployments, snapshots
 from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
 
 from poolkeeper.cli import lifecycle_commands, tables
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.decide import health
 from poolkeeper.model import source
 from poolkeeper.model.spec import ClusterSpec
@@ -44,7 +44,7 @@ def test_status_shows_them_where_they_are() -> None:
 @pytest.mark.parametrize(("spec", "count"), [(SPEC, 2), (OFF, 0), (snapshots.blue(), 1)])
 def test_who_is_told_of_them(tmp_path: Path, spec: ClusterSpec, count: int) -> None:
     """The lines after `up`, and each service of psql with its line in pgpass."""
-    lines = lifecycle_commands.how_to_connect(Place(spec, state.State(tmp_path), tmp_path)).splitlines()
+    lines = lifecycle_commands.how_to_connect(Cluster(spec, state.State(tmp_path), tmp_path)).splitlines()
     assert sum(line.split()[0] in KEYS for line in lines) == count
     assert sum(key in client_files.endpoints(spec) for key in KEYS) == count
     assert client_files.password_file(spec, {"app": "x"}).count("\n") == 3 + count + len(spec.nodes)

@@ -20,7 +20,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool, process, state
 
 SPEC = ClusterSpec()
-ACCESS = handle.Access(SPEC, dict.fromkeys(state.SECRET_NAMES, "x"))
+ACCESS = handle.Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
 
 # SHOW pool_processes and SHOW pool_pools of Pgpool-II 4.6.1, shortened: a free process, one with a client, our own.
 PROCESSES = [
@@ -199,13 +199,13 @@ def test_databases_are_asked_of_the_primary_alone(monkeypatch: pytest.MonkeyPatc
     assert all(reading.value is None for reading in facts.vacuuming.values())
 
 
-Collect = Callable[[handle.Access], Awaitable[Facts]]
+Collect = Callable[[handle.Cluster], Awaitable[Facts]]
 
 
 def collecting(facts: Facts) -> Collect:
     """A `collect` that finds these facts."""
 
-    async def collect(_: handle.Access) -> Facts:
+    async def collect(_: handle.Cluster) -> Facts:
         return facts
 
     return collect
@@ -223,7 +223,7 @@ def test_the_command_ends_with_what_was_found(
     monkeypatch: pytest.MonkeyPatch, facts: Facts, code: int, said: str
 ) -> None:
     monkeypatch.setattr(checkup, "collect", collecting(facts))
-    monkeypatch.setattr(context.Chosen, "place", property(lambda _: Placed()))
+    monkeypatch.setattr(context.ClusterFile, "cluster", property(lambda _: Placed()))
     shown = CliRunner().invoke(main.app, ["doctor"])
     assert shown.exit_code == code
     assert said in shown.stdout
@@ -235,6 +235,6 @@ def test_the_command_ends_with_what_was_found(
 class Placed:
     """A place whose endpoints are known."""
 
-    def access(self) -> handle.Access:
+    def with_passwords(self) -> handle.Cluster:
         """Its endpoints."""
         return ACCESS

@@ -37,7 +37,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch, primary: Primary, spec: ClusterSpec)
     monkeypatch.setattr(snapshot, "see_postgres", primary.see_postgres)
     monkeypatch.setattr(patroni, "patch_config", primary.patch_config)
     monkeypatch.setattr(startup, "HASTE", 0.0)
-    ctx: Any = SimpleNamespace(access=SimpleNamespace(spec=spec, rest_auth=None), address=lambda _: "10.8.0.11")
+    ctx: Any = SimpleNamespace(cluster=SimpleNamespace(spec=spec, rest_auth=None, address=lambda _: "10.8.0.11"))
     asyncio.run(startup._hasten_quorum(ctx, "pg_node1"))
     return primary.asked
 

@@ -46,7 +46,7 @@ def _changed(old: Any, new: Any, path: str) -> dict[str, Any]:
     ("on", "wish"), [(MACHINE, WISH), (Machine(2, 24_000), Wish()), (Machine(2, 8_000), Wish(9, 1))]
 )
 def test_a_proposal_changes_its_own_keys_and_keeps_every_comment(tmp_path: Path, on: Machine, wish: Wish) -> None:
-    made = tune.proposal(context.Chosen(_file(tmp_path)).place, on, wish)
+    made = tune.proposal(context.ClusterFile(_file(tmp_path)).cluster, on, wish)
     after = tune.edited(TEXT, made)
     assert comments(after) == comments(TEXT)
     assert changed(TEXT, after) == {choice.key: choice.proposed for choice in made.changes}
@@ -187,7 +187,7 @@ def test_two_kinds_of_output_are_a_wrong_command_line(tmp_path: Path) -> None:
 
 def test_a_file_that_was_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
     path = _file(tmp_path)
-    made = tune.proposal(context.Chosen(path).place, MACHINE, WISH)
+    made = tune.proposal(context.ClusterFile(path).cluster, MACHINE, WISH)
     path.write_text(TEXT + "# mine\n")
     with pytest.raises(errors.UserError, match="changed meanwhile"):
         tune.write(path, TEXT, made)
@@ -197,7 +197,7 @@ def test_a_file_that_was_changed_meanwhile_is_left_alone(tmp_path: Path) -> None
 def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
     """The proposal was made for another file: its pools do not fit the connections that this one keeps."""
     path = _file(tmp_path)
-    made = tune.proposal(context.Chosen(path).place, MACHINE, WISH)
+    made = tune.proposal(context.ClusterFile(path).cluster, MACHINE, WISH)
     other = TEXT.replace("admin_connections = 20", "admin_connections = 1000").replace("= 500", "= 2000")
     path.write_text(other)
     with pytest.raises(errors.SpecError):
@@ -207,8 +207,8 @@ def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
 
 def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     """Each change alone, by `up`'s own plan."""
-    place = context.Chosen(_file(tmp_path)).place
-    effects = tune.proposal(place, Machine(64, 256_000), Wish(400, 2, Workload.REPORTING)).effects
+    cluster = context.ClusterFile(_file(tmp_path)).cluster
+    effects = tune.proposal(cluster, Machine(64, 256_000), Wish(400, 2, Workload.REPORTING)).effects
     assert effects["endpoints.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
     assert effects["endpoints.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
     # What a pool gives back goes to the direct endpoints, as long as they share; so does what the servers get.

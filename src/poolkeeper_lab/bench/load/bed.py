@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.load import bench_endpoints, database, pgbench, pgbench_client
@@ -14,15 +14,13 @@ LOAD_SECONDS = 600  # most that it may take to fill the tables
 
 
 @contextmanager
-def loaded(
-    place: Place, access: Access, primary: str, scale: int, progress: Progress
-) -> Iterator[pgbench_client.Client]:
+def loaded(cluster: Cluster, primary: str, scale: int, progress: Progress) -> Iterator[pgbench_client.Client]:
     """pgbench's tables of that scale on every node, on disk, for the length of the block. Raises PoolkeeperError."""
-    direct = bench_endpoints.own(place.spec, primary)[0]
-    where = pgbench.Where(direct.host, direct.port, place.spec.roles.app, database.NAME)
-    with pgbench_client.running(place, primary) as using, database.made(access, primary, progress):
+    direct = bench_endpoints.own(cluster.spec, primary)[0]
+    where = pgbench.Where(direct.host, direct.port, cluster.spec.roles.app, database.NAME)
+    with pgbench_client.running(cluster, primary) as using, database.made(cluster, primary, progress):
         with progress.step(f"loading pgbench's tables, scale {scale}"):
             using.run(pgbench.initialize(where, scale), LOAD_SECONDS)
-            interrupts.run(database.settle(access, primary))
-            interrupts.run(database.spread(access, primary))
+            interrupts.run(database.settle(cluster, primary))
+            interrupts.run(database.spread(cluster, primary))
         yield using

@@ -13,7 +13,7 @@ from typing import Any
 
 from poolkeeper import __version__
 from poolkeeper.cluster import snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.model.observed import versions
 from poolkeeper.system import compose, images, process, state
@@ -76,10 +76,10 @@ def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
     return watch.since(before).foreign
 
 
-def settings_of(place: Place) -> dict[str, str]:
+def settings_of(cluster: Cluster) -> dict[str, str]:
     """What was declared, by dotted key, and a digest of each rendered file as the running containers last took it."""
-    declared = place.spec.model_dump(mode="json", include=set(_DECLARED))
-    files = state.read_applied(place.folder)
+    declared = cluster.spec.model_dump(mode="json", include=set(_DECLARED))
+    files = state.read_applied(cluster.folder)
     taken = {f"file {path}": _digest(text) for path, text in files.items() if path != state.FORMER.partition("/")[2]}
     return {**_flat(declared), **taken}
 
@@ -95,23 +95,23 @@ def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def versions_of(place: Place) -> dict[str, str]:
+def versions_of(cluster: Cluster) -> dict[str, str]:
     """Component → version, by the word of the cluster that runs; where none does, of the packages in its images."""
     engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
     found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
     try:
-        told = versions(interrupts.run(snapshot.snapshot(place.access())))
+        told = versions(interrupts.run(snapshot.snapshot(cluster.with_passwords())))
     except errors.ClusterNotUp:
         told = dict.fromkeys(PACKAGES, UNKNOWN)
-    return {**found, **{name: _packaged(place, name) if said == UNKNOWN else said for name, said in told.items()}}
+    return {**found, **{name: _packaged(cluster, name) if said == UNKNOWN else said for name, said in told.items()}}
 
 
-def _packaged(place: Place, component: str) -> str:
+def _packaged(cluster: Cluster, component: str) -> str:
     role, package = PACKAGES[component]
-    package = package.format(major=place.spec.postgresql.version)
-    once = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--label", f"{LABEL}={place.spec.name}"]
+    package = package.format(major=cluster.spec.postgresql.version)
+    once = ["docker", "run", "--rm", "--pull", "never", "--network", "none", "--label", f"{LABEL}={cluster.spec.name}"]
     try:
-        image = images.references(place.spec, place.image_sources)[role]
+        image = images.references(cluster.spec, cluster.image_sources)[role]
         query = ["--entrypoint", "dpkg-query", image, "-W", "-f", "${Version}", package]
         done = process.run([*once, *query], timeout=30)
     except errors.PoolkeeperError:

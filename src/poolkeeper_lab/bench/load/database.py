@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.dsn import Dsn
@@ -28,39 +28,39 @@ SELECT application_name FROM pg_stat_replication
 
 
 @contextmanager
-def made(access: Access, primary: str, progress: Progress) -> Iterator[None]:
+def made(cluster: Cluster, primary: str, progress: Progress) -> Iterator[None]:
     """The database for the length of the block. Raises OperationRefused or as a server does.
 
     Ctrl-C is not heard while it is made: between its creation and its comment it would be nobody's.
     """
     try:
         with interrupts.signals_blocked():
-            asyncio.run(create(access, primary))
+            asyncio.run(create(cluster, primary))
         yield
     finally:
         with interrupts.signals_blocked():
-            _drop_or_tell(access, primary, progress)
+            _drop_or_tell(cluster, primary, progress)
 
 
-def _drop_or_tell(access: Access, primary: str, progress: Progress) -> None:
+def _drop_or_tell(cluster: Cluster, primary: str, progress: Progress) -> None:
     try:
-        asyncio.run(drop(access, primary))
+        asyncio.run(drop(cluster, primary))
     except errors.PoolkeeperError as e:
         progress.note(f"the database {NAME} was not dropped: {e.message}")
 
 
-async def create(access: Access, primary: str) -> None:
+async def create(cluster: Cluster, primary: str) -> None:
     """Make it anew, empty, owned by the application's role."""
-    owner = access.spec.roles.app
-    await drop(access, primary)
-    async with postgres.session(_root(access, primary), SECONDS) as opened:
+    owner = cluster.spec.roles.app
+    await drop(cluster, primary)
+    async with postgres.session(_root(cluster, primary), SECONDS) as opened:
         await opened.rows(f'CREATE DATABASE {NAME} OWNER "{owner}"')
         await opened.rows(f"COMMENT ON DATABASE {NAME} IS '{COMMENT}'")
 
 
-async def drop(access: Access, primary: str) -> None:
+async def drop(cluster: Cluster, primary: str) -> None:
     """Drop it if it is ours, with the sessions that are in it. Raises OperationRefused if it is somebody's."""
-    async with postgres.session(_root(access, primary), SECONDS) as opened:
+    async with postgres.session(_root(cluster, primary), SECONDS) as opened:
         found = await opened.rows(_OURS)
         if not found:
             return
@@ -72,10 +72,10 @@ async def drop(access: Access, primary: str) -> None:
         await opened.rows(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
-async def spread(access: Access, primary: str) -> None:
+async def spread(cluster: Cluster, primary: str) -> None:
     """Wait until every standby that streams shows all that was written until now. Raises DeadlinePassed."""
-    others = [node.name for node in access.spec.nodes if node.name != primary]
-    async with postgres.session(_root(access, primary), SECONDS) as opened:
+    others = [node.name for node in cluster.spec.nodes if node.name != primary]
+    async with postgres.session(_root(cluster, primary), SECONDS) as opened:
         ((position,),) = await opened.rows("SELECT pg_current_wal_flush_lsn()::text")
 
         async def look() -> str | None:
@@ -85,16 +85,16 @@ async def spread(access: Access, primary: str) -> None:
         await wait.wait_for("the same data on every standby", look, seconds=SPREAD_SECONDS, pause=0.5)
 
 
-async def settle(access: Access, primary: str) -> None:
+async def settle(cluster: Cluster, primary: str) -> None:
     """A checkpoint, so that none of what was loaded is written while something is measured."""
-    await postgres.query(_root(access, primary), "CHECKPOINT", SECONDS)
+    await postgres.query(_root(cluster, primary), "CHECKPOINT", SECONDS)
 
 
-async def tidy(access: Access, primary: str) -> None:
+async def tidy(cluster: Cluster, primary: str) -> None:
     """Vacuum the small tables of pgbench, as pgbench itself does before a run: else the versions of a row pile up."""
-    dsn = access.node(primary, "app", NAME)
+    dsn = cluster.node(primary, "app", NAME)
     await postgres.query(dsn, "VACUUM pgbench_branches, pgbench_tellers", SECONDS)
 
 
-def _root(access: Access, primary: str) -> Dsn:
-    return access.node(primary, "superuser")
+def _root(cluster: Cluster, primary: str) -> Dsn:
+    return cluster.node(primary, "superuser")

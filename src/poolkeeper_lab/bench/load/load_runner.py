@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
-from poolkeeper.cluster.handle import Access, Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.load import bench_machine, database, pgbench, pgbench_client
@@ -65,26 +65,26 @@ class Taken:
 class Loader:
     """Puts loads on ports; `at` is an address in the cluster's network, or the primary's own where it is empty."""
 
-    def __init__(self, place: Place, primary: str, using: pgbench_client.Client, scale: int, seed: int) -> None:
-        self.place, self.primary, self.scale = place, primary, scale
+    def __init__(self, cluster: Cluster, primary: str, using: pgbench_client.Client, scale: int, seed: int) -> None:
+        self.cluster, self.primary, self.scale = cluster, primary, scale
         self.client = using
         self._seeds = count(seed)
         self.look_again()
 
     def look_again(self) -> None:
         """Find the containers as they are now: after some were made anew."""
-        self._meter = meter.Meter({**bench_machine.container_pids(self.place.spec.name), CLIENT: self.client.pid})
+        self._meter = meter.Meter({**bench_machine.container_pids(self.cluster.spec.name), CLIENT: self.client.pid})
 
     def where(self, port: int, at: str = "") -> pgbench.Where:
         """A port as pgbench takes it."""
-        host = at or str(self.place.spec.addresses()[self.primary])
-        return pgbench.Where(host, port, self.place.spec.roles.app, database.NAME)
+        host = at or str(self.cluster.spec.addresses()[self.primary])
+        return pgbench.Where(host, port, self.cluster.spec.roles.app, database.NAME)
 
     def fill(self) -> None:
         """Make the tables on the primary; every standby shows them, and all is on disk."""
         self.client.run(pgbench.initialize(self.where(POSTGRES_PORT), self.scale), LOAD_SECONDS)
-        interrupts.run(database.settle(self.place, self.primary))
-        interrupts.run(database.spread(self.place, self.primary))
+        interrupts.run(database.settle(self.cluster, self.primary))
+        interrupts.run(database.spread(self.cluster, self.primary))
 
     def write(self, name: str, text: str) -> None:
         """A script of ours, by which `Work.script` may call it."""
@@ -92,7 +92,7 @@ class Loader:
 
     def tidy(self) -> None:
         """Before a load that writes: the versions of a row that the last one left are taken away."""
-        interrupts.run(database.tidy(self.place, self.primary))
+        interrupts.run(database.tidy(self.cluster, self.primary))
 
     def measure(self, work: Work, where: pgbench.Where, seconds: int) -> Taken:
         """Run it. Raises EngineFailed with pgbench's first complaint."""
@@ -105,11 +105,11 @@ class Loader:
 
 
 @contextmanager
-def ready(place: Place, primary: str, scale: int, seed: int, progress: Progress) -> Iterator[Loader]:
+def ready(cluster: Cluster, primary: str, scale: int, seed: int, progress: Progress) -> Iterator[Loader]:
     """The client's container for the length of the block, and the database filled; it goes with the bench's cluster."""
-    with pgbench_client.running(place, primary) as using:
-        interrupts.run(database.create(place.access(), primary))
-        loader = Loader(place, primary, using, scale, seed)
+    with pgbench_client.running(cluster, primary) as using:
+        interrupts.run(database.create(cluster.with_passwords(), primary))
+        loader = Loader(cluster, primary, using, scale, seed)
         with progress.step(f"loading pgbench's tables, scale {scale}"):
             loader.fill()
         yield loader

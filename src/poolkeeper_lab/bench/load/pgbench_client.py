@@ -14,7 +14,7 @@ from importlib import resources
 from ipaddress import IPv4Address
 from itertools import count
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, process
@@ -59,14 +59,14 @@ class Client:
 
 
 @contextmanager
-def running(place: Place, primary: str) -> Iterator[Client]:
+def running(cluster: Cluster, primary: str) -> Iterator[Client]:
     """The container for the length of the block. Raises EngineFailed."""
-    spec, passwords = place.spec, place.access().passwords
+    spec, passwords = cluster.spec, cluster.with_passwords().passwords
     name = f"{spec.project}-{NAME}"
     sweep(spec.name)
     try:
         with interrupts.signals_blocked():
-            words = start(spec.name, name, (spec.project, last_free_address(spec)), _image(place, primary))
+            words = start(spec.name, name, (spec.project, last_free_address(spec)), _image(cluster, primary))
             process.check(words, what="docker run")
         pid = int(process.check(["docker", "inspect", "--format", "{{.State.Pid}}", name]))
         client = Client(name, pid)
@@ -90,20 +90,20 @@ def last_free_address(spec: ClusterSpec) -> str:
     return str(next(free))
 
 
-def start(cluster: str, name: str, place: tuple[str, str], image: str) -> list[str]:
+def start(label: str, name: str, where: tuple[str, str], image: str) -> list[str]:
     """The command line that starts it, at a network and an address; it may do nothing but open connections."""
-    network, address = place
+    network, address = where
     return [
         "docker", "run", "--detach", "--rm", "--pull", "never", "--name", name, "--network", network, "--ip", address,
-        "--user", _USER, "--label", f"{LABEL}={cluster}", "--label", f"{ROLE}=client",
+        "--user", _USER, "--label", f"{LABEL}={label}", "--label", f"{ROLE}=client",
         "--read-only", "--tmpfs", "/tmp:size=256m", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges", "--no-healthcheck", "--entrypoint", "sleep", image, str(LIFE),
     ]  # fmt: skip
 
 
-def _image(place: Place, primary: str) -> str:
+def _image(cluster: Cluster, primary: str) -> str:
     """Of the primary as it runs."""
-    container = place.container_of(primary)
+    container = cluster.container(primary)
     return process.check(["docker", "inspect", "--format", "{{.Config.Image}}", container]).strip()
 
 

@@ -20,7 +20,7 @@ from poolkeeper.core import errors, wait
 from poolkeeper.system import process
 from poolkeeper_lab.bench.measure import calls, cpu
 from poolkeeper_lab.faults import syscalls
-from poolkeeper_lab.faults.host import Ground, Process
+from poolkeeper_lab.faults.host import Host, Process
 
 LIMIT = 300  # seconds
 ATTACH_SECONDS, DETACH_SECONDS = 20.0, 20.0
@@ -57,21 +57,21 @@ class Counted:
 
 
 @contextmanager
-def counting(ground: Ground, services: dict[str, Choose]) -> Iterator[Counted]:
+def counting(host: Host, services: dict[str, Choose]) -> Iterator[Counted]:
     """Count for the length of the block. Raises EngineFailed or DeadlinePassed, with nothing left behind."""
     counted = Counted()
     with ExitStack() as stack:
         for service, choose in services.items():
-            stack.enter_context(_traced(ground, service, choose, counted))
+            stack.enter_context(_traced(host, service, choose, counted))
         yield counted
 
 
 @contextmanager
-def _traced(ground: Ground, service: str, choose: Choose, counted: Counted) -> Iterator[None]:
-    log = _log(ground, service)
-    clear(ground, service)
+def _traced(host: Host, service: str, choose: Choose, counted: Counted) -> Iterator[None]:
+    log = _log(host, service)
+    clear(host, service)
     log.parent.mkdir(mode=0o700, exist_ok=True)
-    pids = [found.pid for found in choose(ground.processes(service))]
+    pids = [found.pid for found in choose(host.processes(service))]
     if not pids:
         raise errors.EngineFailed(f"{service} has no process whose system calls could be counted")
     try:
@@ -83,12 +83,12 @@ def _traced(ground: Ground, service: str, choose: Choose, counted: Counted) -> I
         _stop(service, log, signal.SIGTERM)
         counted.of[service] = calls.read_summary(log.read_text(encoding="ascii", errors="replace"))
     finally:
-        clear(ground, service)
+        clear(host, service)
 
 
-def clear(ground: Ground, service: str) -> None:
+def clear(host: Host, service: str) -> None:
     """End every strace of ours at a service, whoever started it, and take its files away. Raises DeadlinePassed."""
-    log = _log(ground, service)
+    log = _log(host, service)
     if _said(log).exists():  # which is there before strace is
         try:
             _stop(service, log, signal.SIGTERM)
@@ -117,8 +117,8 @@ async def _attached(service: str, pids: Sequence[int]) -> None:
     await wait.wait_for(f"strace of {service}", look, seconds=ATTACH_SECONDS, pause=0.02)
 
 
-def _log(ground: Ground, service: str) -> Path:
-    return ground.place.folder.root / FOLDER / f"{service}.calls"
+def _log(host: Host, service: str) -> Path:
+    return host.cluster.folder.root / FOLDER / f"{service}.calls"
 
 
 def _said(log: Path) -> Path:

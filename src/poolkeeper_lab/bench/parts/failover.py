@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import compose
@@ -44,8 +44,8 @@ Perform = Callable[[TrialCluster, str, float, Progress], Trial]
 class Failover:
     """The part. Its rounds are of whole clusters; `options.peers` and `options.faults` choose among them."""
 
-    def __init__(self, place: Place, options: Options, perform: Perform = trial.perform) -> None:
-        self._place, self._perform = place, perform
+    def __init__(self, cluster: Cluster, options: Options, perform: Perform = trial.perform) -> None:
+        self._place, self._perform = cluster, perform
         self._seed, self._rounds = options.seed, options.rounds or ROUNDS
         self._peers = peer_catalogue.choose(options.peers)
         self._faults = peer_catalogue.choose_faults(options.faults)
@@ -159,6 +159,6 @@ class Failover:
         return [*(beside if self._beside else ()), *cannot]
 
 
-def make(place: Place, options: Options) -> Failover:
+def make(cluster: Cluster, options: Options) -> Failover:
     """The part."""
-    return Failover(place, options)
+    return Failover(cluster, options)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import client_files
 from poolkeeper.system import compose, etcd_kv, keeper_client
@@ -44,13 +44,13 @@ class Rest:
         ]
 
 
-async def measure(place: Place, seconds: float) -> Rest:
+async def measure(cluster: Cluster, seconds: float) -> Rest:
     """Read, let so many seconds pass, read again. Raises Unreachable where the keeper or etcd does not answer."""
-    spec = place.spec
+    spec = cluster.spec
     began, before, revision = time.monotonic(), await _metrics(spec), await _revision(spec)
     await asyncio.sleep(seconds)  # a measured time, not a wait for something
     after, ended = await _metrics(spec), time.monotonic()
-    return Rest(ended - began, before, after, await memory(place), await _revision(spec) - revision)
+    return Rest(ended - began, before, after, await memory(cluster), await _revision(spec) - revision)
 
 
 async def _metrics(spec: ClusterSpec) -> keeper_client.Metrics:
@@ -67,7 +67,7 @@ async def _revision(spec: ClusterSpec) -> int:
     return revision
 
 
-async def memory(place: Place) -> float | None:
+async def memory(cluster: Cluster) -> float | None:
     """The keeper's container by the engine's word, in MB."""
-    name = place.container_of(place.spec.keeper.service)
+    name = cluster.container(cluster.spec.keeper.service)
     return figure.read_size((await asyncio.to_thread(compose.memory_bytes, [name])).get(name))

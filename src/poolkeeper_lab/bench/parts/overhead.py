@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from poolkeeper.cluster import handle, snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.render import client_files
@@ -26,7 +26,7 @@ from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead_fig
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 from poolkeeper_lab.bench.report.bench_model import Section
 from poolkeeper_lab.drill import drill_run as drill
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.containers import KillContainer, StopContainer
 
 ROUNDS, SECONDS, SCALE, NODES = 5, 10, 10, 3
@@ -50,8 +50,8 @@ METHOD = (
 class Overhead:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
         self._keeper, self._commits, self._checks = (Book([], self._rounds, options.seed) for _ in range(3))
@@ -65,10 +65,10 @@ class Overhead:
             own.declare(scratch_cluster.document(self._place.spec, nodes))
             with progress.step(f"starting a cluster of {nodes} nodes"):
                 own.command("up")
-            site = drill.site_of(own.place)
+            site = drill.drilled(own.cluster)
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
             loader = stack.enter_context(
-                load_runner.ready(own.place, primary, self._scale, self._options.seed, progress)
+                load_runner.ready(own.cluster, primary, self._scale, self._options.seed, progress)
             )
             self._commits = self._book(Case({"commit": "TPC-B-like"}, *self._of_commits(loader), axis="waits for"))
             self._keeper = self._book(Case({"part": "keeper"}, self._of_keeper(site, loader), axis="while"))
@@ -76,7 +76,7 @@ class Overhead:
             for name, book in (("commits", self._commits), ("keeper", self._keeper)):
                 with progress.step(name):
                     rounds.play(book, progress)
-            StopContainer(site.ground, site.spec.keeper.service, STOP_SECONDS).inject()
+            StopContainer(site.host, site.spec.keeper.service, STOP_SECONDS).inject()
             with progress.step("checks"):
                 rounds.play(self._checks, progress)
 
@@ -93,7 +93,7 @@ class Overhead:
         contenders = tuple(Contender(name, taker(setting)) for name, setting in COMMITS.items())
         return contenders, tuple(Ratio(QUORUM, name, m) for name in (ALONE, UNFLUSHED) for m in (TPS, LATENCY))
 
-    def _of_keeper(self, site: Site, loader: load_runner.Loader) -> tuple[Contender, ...]:
+    def _of_keeper(self, site: DrilledCluster, loader: load_runner.Loader) -> tuple[Contender, ...]:
         watched = Watched(site, self._seconds)
         work = load_runner.Work(pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS))
 
@@ -107,7 +107,7 @@ class Overhead:
             Contender(FAILOVER, lambda: watched.take(watched.fail_over, is_foreign_told=False)),
         )
 
-    def _of_checks(self, site: Site) -> tuple[Contender, ...]:
+    def _of_checks(self, site: DrilledCluster) -> tuple[Contender, ...]:
         def taker(kinds: Sequence[str]) -> Callable[[], Sample]:
             return lambda: take_checks(site, kinds, self._seconds)
 
@@ -146,7 +146,7 @@ def take_commits(loader: load_runner.Loader, work: load_runner.Work, seconds: in
     return Sample(values, taken.usage.foreign)
 
 
-def take_checks(site: Site, kinds: Sequence[str], seconds: float) -> Sample:
+def take_checks(site: DrilledCluster, kinds: Sequence[str], seconds: float) -> Sample:
     """So many seconds without checks of these kinds."""
     spec = site.spec
     watch = meter.Meter(bench_machine.container_pids(spec.name))
@@ -158,13 +158,13 @@ def take_checks(site: Site, kinds: Sequence[str], seconds: float) -> Sample:
     return Sample(overhead_figures.check_values(load_runner.by_part(used, parts)), used.foreign)
 
 
-async def taken_over(access: handle.Access, former: str) -> None:
+async def taken_over(cluster: handle.Cluster, former: str) -> None:
     """Wait until another node is the primary. Raises DeadlinePassed."""
-    others = [node.name for node in access.spec.nodes if node.name != former]
+    others = [node.name for node in cluster.spec.nodes if node.name != former]
 
     async def look() -> str | None:
         for node in others:
-            seen = (await snapshot.see_postgres(access, node)).value
+            seen = (await snapshot.see_postgres(cluster, node)).value
             if seen and not seen.in_recovery:
                 return None
         return f"{', '.join(others)} are standbys"
@@ -175,7 +175,7 @@ async def taken_over(access: handle.Access, former: str) -> None:
 class Watched:
     """Keeper, over a piece of work."""
 
-    def __init__(self, site: Site, seconds: float) -> None:
+    def __init__(self, site: DrilledCluster, seconds: float) -> None:
         self._site, self._seconds = site, seconds
 
     def take(self, work: Callable[[], None], *, is_foreign_told: bool) -> Sample:
@@ -188,7 +188,7 @@ class Watched:
         if share is None:
             raise errors.EngineFailed("keeper was started anew meanwhile, so its share cannot be told")
         values = {CPU: share, EVENTS: float(sum(after.events.values()) - sum(before.events.values()))}
-        memory = interrupts.run(keeper_idle.memory(self._site.place))
+        memory = interrupts.run(keeper_idle.memory(self._site.cluster))
         if memory is not None:
             values[MEMORY] = memory
         return Sample(values, used.foreign if is_foreign_told else 0.0)
@@ -201,23 +201,23 @@ class Watched:
         """The primary's container is killed, another one takes over, it is started again, and all is healthy."""
         site = self._site
         primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
-        fault = KillContainer(site.ground, primary)
+        fault = KillContainer(site.host, primary)
         fault.aim()
         try:
             fault.inject()
-            interrupts.run(taken_over(site.access, primary))
+            interrupts.run(taken_over(site.cluster, primary))
         finally:
             with interrupts.signals_blocked():
                 fault.heal()
         interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
 
     async def _metrics(self) -> keeper_client.Metrics:
-        access: handle.Access = self._site.access
+        cluster: handle.Cluster = self._site.cluster
         return await keeper_client.metrics(
-            client_files.client_host(access.spec), access.spec.keeper.port, access.spec.timeouts.query
+            client_files.client_host(cluster.spec), cluster.spec.keeper.port, cluster.spec.timeouts.query
         )
 
 
-def make(place: Place, options: Options) -> Overhead:
+def make(cluster: Cluster, options: Options) -> Overhead:
     """The part."""
-    return Overhead(place, options)
+    return Overhead(cluster, options)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
 from itertools import count
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.bench_parts import Options
@@ -44,13 +44,13 @@ METHOD = (
 class Path:
     """The part. `peers` adds endpoints of others to every load."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
         self._book = Book([], self._rounds, options.seed)
         self._planned: list[Planned] = []
-        self._wanted: tuple[Wanted, ...] = path_plan.goals(place.spec)
+        self._wanted: tuple[Wanted, ...] = path_plan.goals(cluster.spec)
         self._notes: list[str] = []
         self._void = ""  # why no figure holds
         self._providers = bench_endpoints.chosen(options.peers)
@@ -58,11 +58,11 @@ class Path:
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; the database, the client and the peers are taken away in any case."""
-        site = drill.site_of(self._place)
+        site = drill.drilled(self._place)
         with progress.step("waiting for a healthy cluster"):
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
         with ExitStack() as stack:
-            using = stack.enter_context(bed.loaded(site.access, primary, self._scale, progress))
+            using = stack.enter_context(bed.loaded(site.cluster, primary, self._scale, progress))
             peers = stack.enter_context(self._peers(progress))
             player = Player(self._place, primary, using, peers, self._scale, self._options.seed)
             self._plan(player, [*bench_endpoints.own(self._place.spec, primary), *peers])
@@ -76,7 +76,7 @@ class Path:
         found: list[BenchEndpoint] = []
         with ExitStack() as stack:
             for name, module in self._providers.items():
-                provide: Callable[[Place, Progress], AbstractContextManager[Sequence[BenchEndpoint]]]
+                provide: Callable[[Cluster, Progress], AbstractContextManager[Sequence[BenchEndpoint]]]
                 provide = import_module(module).endpoints
                 try:
                     found += stack.enter_context(provide(self._place, progress))
@@ -132,15 +132,15 @@ class Player:
 
     def __init__(
         self,
-        place: Place,
+        cluster: Cluster,
         primary: str,
         using: pgbench_client.Client,
         peers: Sequence[BenchEndpoint],
         scale: int,
         seed: int,
     ) -> None:
-        spec = place.spec
-        self._access, self._primary, self._client = place.access(), primary, using
+        spec = cluster.spec
+        self._access, self._primary, self._client = cluster.with_passwords(), primary, using
         self._user, self._scale, self._seed = spec.roles.app, scale, seed
         services = bench_machine.container_pids(spec.name)
         self._part = {service: bench_endpoints.part_of(spec, service) for service in services} | {CLIENT: CLIENT}
@@ -193,6 +193,6 @@ def sample(result: pgbench.Result, used: meter.Usage, parts: dict[str, str]) -> 
     return Sample(values, used.foreign)
 
 
-def make(place: Place, options: Options) -> Path:
+def make(cluster: Cluster, options: Options) -> Path:
     """The part."""
-    return Path(place, options)
+    return Path(cluster, options)

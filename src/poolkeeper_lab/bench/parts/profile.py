@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
@@ -23,7 +23,7 @@ from poolkeeper_lab.bench.measure import calls, estimate, meter, network_counter
 from poolkeeper_lab.bench.measure.slope import Spent, What
 from poolkeeper_lab.bench.report.bench_model import Metric, Section, Tally
 from poolkeeper_lab.drill import drill_run as drill
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 ROUNDS, SCALE, NODES = 3, 1, 3
 SHORT, LONG = 500, 5_500  # transactions of the two runs
@@ -116,8 +116,8 @@ def add_up(parts: Mapping[str, str], of_service: Mapping[str, Mapping[str, float
 class Profile:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._found, self._kept, self._failed = Found(), 0, 0
         self._notes: list[str] = []
@@ -131,15 +131,15 @@ class Profile:
             own.declare(scratch_cluster.document(self._place.spec, nodes))
             with progress.step(f"starting a cluster of {nodes} nodes"):
                 own.command("up")
-            place = own.place
-            primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
-            with load_runner.ready(place, primary, self._scale, self._options.seed, progress) as loader:
+            cluster = own.cluster
+            primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
+            with load_runner.ready(cluster, primary, self._scale, self._options.seed, progress) as loader:
                 for number in range(self._rounds):
                     with progress.step(f"round {number + 1} of {self._rounds}"):
                         self._round(loader, traced=not reason, backwards=number % 2 == 1, progress=progress)
 
     def _round(self, loader: load_runner.Loader, *, traced: bool, backwards: bool, progress: Progress) -> None:
-        found = endpoints(loader.place.spec, loader.primary)
+        found = endpoints(loader.cluster.spec, loader.primary)
         for protocol in pgbench.PROTOCOLS:
             for endpoint in found[::-1] if backwards else found:
                 try:
@@ -192,7 +192,9 @@ class Bench:
         return time.monotonic() - begin
 
     def _plain(self, transactions: int) -> Spent:
-        pids = bench_machine.container_pids(self.loader.place.spec.name) | {load_runner.CLIENT: self.loader.client.pid}
+        pids = bench_machine.container_pids(self.loader.cluster.spec.name) | {
+            load_runner.CLIENT: self.loader.client.pid
+        }
         watched = {name: pid for name, pid in pids.items() if name in self._parts}
         watch = meter.Meter(watched)
         before, sent = watch.read(), {name: network_counters.of_process(pid) for name, pid in watched.items()}
@@ -209,12 +211,12 @@ class Bench:
         return Spent(transactions, seconds, add_up(self._parts, amounts))
 
     def _traced(self, transactions: int) -> Spent:
-        ground = Ground(self.loader.place)
+        host = Host(self.loader.cluster)
         chosen: dict[str, tracing.Choose] = {
             service: tracing.of_postgresql if part == POSTGRESQL else tracing.everything
             for service, part in self.endpoint.services.items()
         }
-        with tracing.counting(ground, chosen) as counted:
+        with tracing.counting(host, chosen) as counted:
             seconds = self._work(transactions)
         kinds = {name: calls.by_kind(found) for name, found in counted.of.items()}
         amounts = {name: {**{k: float(v) for k, v in of.items()}, "calls": float(sum(of.values()))}
@@ -226,6 +228,6 @@ class Bench:
         return {**self.endpoint.services, load_runner.CLIENT: load_runner.CLIENT}
 
 
-def make(place: Place, options: Options) -> Profile:
+def make(cluster: Cluster, options: Options) -> Profile:
     """The part."""
-    return Profile(place, options)
+    return Profile(cluster, options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import postgres
@@ -55,8 +55,8 @@ def rate(empty: Taken, full: Taken) -> list[float]:
 class Clone:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._empty, self._full = Taken(EMPTY), Taken(f"pgbench's tables, scale {self._scale}")
 
@@ -67,18 +67,18 @@ class Clone:
             own.declare(self._document(NODES))
             with progress.step(f"starting a cluster of {NODES} nodes"):
                 own.command("up")
-            place = own.place
-            primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
+            cluster = own.cluster
+            primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
             self._take_all(own, primary, self._empty, progress)
-            with load_runner.ready(place, primary, self._scale, self._options.seed, progress):
+            with load_runner.ready(cluster, primary, self._scale, self._options.seed, progress):
                 self._take_all(own, primary, self._full, progress)
 
     def _document(self, nodes: int) -> dict[str, object]:
         return scratch_cluster.document(self._place.spec, nodes, most=NODES + 1)
 
     def _take_all(self, own: scratch_cluster.OwnCluster, primary: str, taken: Taken, progress: Progress) -> None:
-        dsn = own.place.access().node(primary, "superuser")
-        ((size,),) = interrupts.run(postgres.query(dsn, _SIZE, own.place.spec.timeouts.query))
+        dsn = own.cluster.with_passwords().node(primary, "superuser")
+        ((size,),) = interrupts.run(postgres.query(dsn, _SIZE, own.cluster.spec.timeouts.query))
         taken.size = int(size)
         for number in range(1, self._rounds + 1):
             with progress.step(f"{taken.title}: a new standby, {number} of {self._rounds}"):
@@ -112,6 +112,6 @@ class Clone:
         return found
 
 
-def make(place: Place, options: Options) -> Clone:
+def make(cluster: Cluster, options: Options) -> Clone:
     """The part."""
-    return Clone(place, options)
+    return Clone(cluster, options)

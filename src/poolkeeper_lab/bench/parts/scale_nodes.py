@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
@@ -41,8 +41,8 @@ def name(nodes: int) -> str:
 class Nodes:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._sizes = FULL if options.full else SIZES
         self._book = Book([], options.rounds or ROUNDS, options.seed)
 
@@ -85,6 +85,6 @@ def take(own: scratch_cluster.OwnCluster, made: dict[str, Any]) -> Sample:
     return Sample({UP: up, AGAIN: again, STATUS: status, SUITE: suite, WORK: work})
 
 
-def make(place: Place, options: Options) -> Nodes:
+def make(cluster: Cluster, options: Options) -> Nodes:
     """The part."""
-    return Nodes(place, options)
+    return Nodes(cluster, options)

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from poolkeeper.cluster import snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import proxies
@@ -71,8 +71,8 @@ def endpoints(spec: ClusterSpec) -> tuple[ReadEndpoint, ...]:
 class Reads:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._sizes = SIZES
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
@@ -88,14 +88,14 @@ class Reads:
             own.declare(scratch_cluster.document(self._place.spec, nodes))
             with progress.step(f"starting a cluster of {nodes} nodes"):
                 own.command("up")
-            place = own.place
-            site = drill.site_of(place)
+            cluster = own.cluster
+            site = drill.drilled(cluster)
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
-            loader = stack.enter_context(load_runner.ready(place, primary, self._scale, self._options.seed, progress))
+            loader = stack.enter_context(load_runner.ready(cluster, primary, self._scale, self._options.seed, progress))
             loader.write(MANY_ROWS, SCRIPT)
-            StopContainer(site.ground, place.spec.keeper.service, STOP_SECONDS).inject()
-            caps.limit([place.container_of(node.name) for node in place.spec.nodes], CAP)
-            self._book = Book(self._cases(loader, Standbys(place.spec, primary)), self._rounds, self._options.seed)
+            StopContainer(site.host, cluster.spec.keeper.service, STOP_SECONDS).inject()
+            caps.limit([cluster.container(node.name) for node in cluster.spec.nodes], CAP)
+            self._book = Book(self._cases(loader, Standbys(cluster.spec, primary)), self._rounds, self._options.seed)
             rounds.play(self._book, progress)
             self._void = interrupts.run(self._moved(site.spec, primary))
 
@@ -114,7 +114,7 @@ class Reads:
         )
         cases = []
         for title, work in ((ONE_ROW_TITLE, light), (MANY_ROWS_TITLE, heavy)):
-            for endpoint in endpoints(loader.place.spec):
+            for endpoint in endpoints(loader.cluster.spec):
                 taker = Taker(loader, standbys, work, endpoint, self._seconds)
                 about = {"read": title, "endpoint": str(endpoint.port - startup_times.PORT_SHIFT)}
                 limits = self._limits.setdefault(", ".join(about.values()), {})
@@ -201,7 +201,7 @@ class Taker:
         return Contender(name(size), lambda: self._take(size, limits))
 
     def _take(self, size: int, limits: list[str]) -> Sample:
-        spec = self.loader.place.spec
+        spec = self.loader.cluster.spec
         interrupts.run(self.standbys.serve(size))
         if self.endpoint.port == spec.endpoints.ro.port:
             begin_anew(self.loader)
@@ -214,7 +214,7 @@ class Taker:
 
     def parts(self, size: int) -> dict[str, tuple[str, ...]]:
         """The parts of the account: each standby that serves, and who stands before it."""
-        spec = self.loader.place.spec
+        spec = self.loader.cluster.spec
         path = {
             "HAProxy": (spec.haproxy.service,),
             "Pgpool-II": (spec.endpoints.ro.service,),
@@ -231,16 +231,16 @@ class Taker:
 
 def begin_anew(loader: load_runner.Loader) -> None:
     """Start the read-only endpoint's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
-    spec, endpoint = loader.place.spec, loader.access.endpoint("ro")
+    spec, endpoint = loader.cluster.spec, loader.cluster.endpoint("ro")
 
     async def look() -> str | None:
         return (await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
 
-    compose.restart(loader.place.container_of(spec.endpoints.ro.service))
+    compose.restart(loader.cluster.container(spec.endpoints.ro.service))
     interrupts.run(wait.wait_for("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))
     loader.look_again()
 
 
-def make(place: Place, options: Options) -> Reads:
+def make(cluster: Cluster, options: Options) -> Reads:
     """The part."""
-    return Reads(place, options)
+    return Reads(cluster, options)

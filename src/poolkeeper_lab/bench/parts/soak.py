@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from poolkeeper.cluster import handle, snapshot
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.decide import health
@@ -57,43 +57,43 @@ class LeaseWatch:
         self.seen.append(holding)
 
 
-async def measure(place: Place, minutes: float, progress: Progress) -> Load:
+async def measure(cluster: Cluster, minutes: float, progress: Progress) -> Load:
     """Load the machine and look. Raises OperationRefused, with nothing begun, where the cluster is not healthy."""
-    access = place.access()
-    primary = await _healthy(access)
-    await writer.prepare(access, primary)
+    cluster = cluster.with_passwords()
+    primary = await _healthy(cluster)
+    await writer.prepare(cluster, primary)
     try:
-        return await _loaded(place, access, 60 * minutes, progress)
+        return await _loaded(cluster, 60 * minutes, progress)
     finally:
-        await _clear(access, primary, progress)
+        await _clear(cluster, primary, progress)
 
 
-async def _healthy(access: handle.Access) -> str:
+async def _healthy(cluster: handle.Cluster) -> str:
     """The primary of a healthy cluster."""
-    judged = health.assess(access.spec, await snapshot.snapshot(access))
+    judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
     if not judged.is_healthy or judged.primary is None:
         findings = "\n".join(map(str, judged.findings)) or "there is no primary"
         raise errors.OperationRefused(
-            f"the cluster {access.spec.name} is not healthy, so what the load does could not be told apart",
+            f"the cluster {cluster.spec.name} is not healthy, so what the load does could not be told apart",
             detail=findings,
             hint="See: poolkeeper status",
         )
     return judged.primary
 
 
-async def _loaded(place: Place, access: handle.Access, seconds: float, progress: Progress) -> Load:
+async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -> Load:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
-    async with watch.leader_key(access, lease):
+    async with watch.leader_key(cluster, lease):
         with ExitStack() as stack:
-            stack.enter_context(drill_client.running(_light(writer.endpoint(access)), writes))
-            stack.enter_context(drill_client.running(_light(reader.endpoint(access)), reads))
+            stack.enter_context(drill_client.running(_light(writer.endpoint(cluster)), writes))
+            stack.enter_context(drill_client.running(_light(reader.endpoint(cluster)), reads))
             await _served(writes, reads)
             began, began_at = time.monotonic(), datetime.now(UTC)
-            before = await _cpu_seconds(access)
+            before = await _cpu_seconds(cluster)
             with progress.step(f"{seconds / 60:g} minutes with every core busy"), busy.every_core() as cores:
                 await asyncio.sleep(seconds)  # a measured time, not a wait for something
-                after, ended, loads = await _cpu_seconds(access), time.monotonic(), os.getloadavg()
-        stored = await _stored(access, writes, progress)
+                after, ended, loads = await _cpu_seconds(cluster), time.monotonic(), os.getloadavg()
+        stored = await _stored(cluster, writes, progress)
     attempts = writes.attempts(ended)
     return Load(
         seconds=ended - began,
@@ -105,8 +105,8 @@ async def _loaded(place: Place, access: handle.Access, seconds: float, progress:
         judgement=None if stored is None else ledger.judge(attempts, stored, None),
         load_average=loads,
         keeper_cpu=figure.cpu_share(before, after, ended - began),
-        keeper_memory=await keeper_idle.memory(place),
-        work=work_by_kind(await _events(access), began_at),
+        keeper_memory=await keeper_idle.memory(cluster),
+        work=work_by_kind(await _events(cluster), began_at),
     )
 
 
@@ -125,40 +125,40 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
     await wait.wait_for("service at both endpoints", look, seconds=READY_SECONDS)
 
 
-async def _cpu_seconds(access: handle.Access) -> float | None:
-    host, port = client_files.client_host(access.spec), access.spec.keeper.port
+async def _cpu_seconds(cluster: handle.Cluster) -> float | None:
+    host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
     seen = await snapshot.see(keeper_client.metrics(host, port, PROBE_TIMEOUT))
     return seen.value.cpu_seconds if seen.value else None
 
 
-async def _events(access: handle.Access) -> list[dict[str, Any]]:
-    host, port = client_files.client_host(access.spec), access.spec.keeper.port
+async def _events(cluster: handle.Cluster) -> list[dict[str, Any]]:
+    host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
     return (await snapshot.see(keeper_client.events(host, port, PROBE_TIMEOUT))).value or []
 
 
-async def _stored(access: handle.Access, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:
+async def _stored(cluster: handle.Cluster, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:
     """What the primary of the healthy cluster has. None where it cannot be asked."""
     primary = ""
 
     async def look() -> str | None:
         nonlocal primary
         try:
-            primary = await _healthy(access)
+            primary = await _healthy(cluster)
         except errors.OperationRefused as e:
             return e.detail
         return None
 
     try:
         await wait.wait_for("health", look, seconds=HEALTHY_SECONDS, pause=0.5)
-        return await writer.stored(access, primary, 1, writes.next_number)
+        return await writer.stored(cluster, primary, 1, writes.next_number)
     except errors.PoolkeeperError as e:
         progress.note(f"the account was not compared: {e.message}")
         return None
 
 
-async def _clear(access: handle.Access, primary: str, progress: Progress) -> None:
+async def _clear(cluster: handle.Cluster, primary: str, progress: Progress) -> None:
     """Drop the table; where that fails, the next drill or load does it."""
     try:
-        await writer.clear(access, primary)
+        await writer.clear(cluster, primary)
     except errors.PoolkeeperError as e:
         progress.note(f"the table {writer.TABLE} stays for now: {e.message}")

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import compose, images
 from poolkeeper_lab.bench.bench_parts import Options
@@ -29,8 +29,8 @@ METHOD = (
 class Startup:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._seed, self._rounds = place, options.seed, options.rounds or ROUNDS
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._seed, self._rounds = cluster, options.seed, options.rounds or ROUNDS
         self._measured: startup_times.Measured | None = None
         self._beside = False
 
@@ -71,6 +71,6 @@ class Startup:
         return Goal(sentence=name, limit=limit, is_least=False, unit="s", estimate=found, reason="" if found else why)
 
 
-def make(place: Place, options: Options) -> Startup:
+def make(cluster: Cluster, options: Options) -> Startup:
     """The part."""
-    return Startup(place, options)
+    return Startup(cluster, options)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.dsn import Dsn
@@ -56,8 +56,8 @@ METHOD = (
 class Storm:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._seed, self._is_full = place, options.seed, options.full
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._seed, self._is_full = cluster, options.seed, options.full
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._storms, self._full = Book([], self._rounds, self._seed), Book([], 1, self._seed)
         self._meter = meter.Meter({})
@@ -67,10 +67,10 @@ class Storm:
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; the database is taken away in any case."""
-        site, spec = drill.site_of(self._place), self._place.spec
+        site, spec = drill.drilled(self._place), self._place.spec
         with progress.step("waiting for a healthy cluster"):
             primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
-        with bed.loaded(site.access, primary, self._scale, progress):
+        with bed.loaded(site.cluster, primary, self._scale, progress):
             self._meter = meter.Meter(bench_machine.container_pids(spec.name))
             found = {endpoint.key: endpoint for endpoint in bench_endpoints.own(spec, primary)}
             pooled, direct = (
@@ -86,8 +86,8 @@ class Storm:
             rounds.play(self._storms, progress)
 
     def _job(self, endpoint: BenchEndpoint, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
-        access = self._place.access()
-        dsn = Dsn(endpoint.host, endpoint.port, access.spec.roles.app, database.NAME, access.passwords["app"])
+        cluster = self._place.with_passwords()
+        dsn = Dsn(endpoint.host, endpoint.port, cluster.spec.roles.app, database.NAME, cluster.passwords["app"])
         accounts = ACCOUNTS * self._scale
         return storm_job.job(dsn, statements, clients, sessions, accounts, next(self._numbers), PATIENCE)
 
@@ -176,11 +176,11 @@ def _what(endpoint: str, kind: str, how: str) -> str:
     return f"{endpoint}, {kind}, {how}"
 
 
-def levels(place: Place, endpoint: BenchEndpoint) -> tuple[int, ...]:
+def levels(cluster: Cluster, endpoint: BenchEndpoint) -> tuple[int, ...]:
     """Sessions at once: what is left for clients, what the endpoint has in all, twice as many."""
     children = {
         str(endpoint.port): endpoint.num_init_children
-        for endpoint in (place.spec.endpoints.rw, place.spec.endpoints.balanced)
+        for endpoint in (cluster.spec.endpoints.rw, cluster.spec.endpoints.balanced)
     }
     whole = children.get(endpoint.key, endpoint.capacity)
     return (whole - 2, whole, 2 * whole)
@@ -221,16 +221,16 @@ def busy_values(told: Told) -> dict[Measure, float]:
     return values if longest is None else {**values, LONGEST: longest}
 
 
-def cpu_values(place: Place, used: meter.Usage, transactions: int) -> dict[Measure, float]:
+def cpu_values(cluster: Cluster, used: meter.Usage, transactions: int) -> dict[Measure, float]:
     """CPU seconds of each part for 1,000 transactions, the drivers among them."""
     values: dict[Measure, float] = {}
     for name, seconds in (*used.parts.items(), ("", used.own)):
-        part = bench_endpoints.part_of(place.spec, name) if name else "drivers"
+        part = bench_endpoints.part_of(cluster.spec, name) if name else "drivers"
         measure = Measure(part, "s", "less", WORK)
         values[measure] = values.get(measure, 0.0) + 1000 * seconds / transactions
     return values
 
 
-def make(place: Place, options: Options) -> Storm:
+def make(cluster: Cluster, options: Options) -> Storm:
     """The part."""
-    return Storm(place, options)
+    return Storm(cluster, options)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import source
@@ -112,8 +112,8 @@ def label(port: int) -> str:
 class Variants:
     """The part."""
 
-    def __init__(self, place: Place, options: Options) -> None:
-        self._place, self._options = place, options
+    def __init__(self, cluster: Cluster, options: Options) -> None:
+        self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
         self._book = Book([], self._rounds, options.seed)
@@ -137,11 +137,11 @@ class Variants:
             own.declare(documents[DECLARED])
             with progress.step("starting a cluster"):
                 own.command("up")
-            primary = interrupts.run(drill.site_of(own.place).wait_healthy(HEALTHY_SECONDS))
-            with load_runner.ready(own.place, primary, self._scale, self._options.seed, progress) as loader:
+            primary = interrupts.run(drill.drilled(own.cluster).wait_healthy(HEALTHY_SECONDS))
+            with load_runner.ready(own.cluster, primary, self._scale, self._options.seed, progress) as loader:
                 tryout = Tryout(own, loader, documents, self._seconds)
                 contenders = tuple(tryout.contender(name) for name in documents)
-                measures = [put.measure for put in puts(own.place.spec)]
+                measures = [put.measure for put in puts(own.cluster.spec)]
                 ratios = tuple(Ratio(name, DECLARED, m) for name in self._options.variants for m in measures)
                 self._book = Book([Case({}, contenders, ratios, axis="variant")], self._rounds, self._options.seed)
                 rounds.play(self._book, progress)
@@ -175,7 +175,7 @@ class Tryout:
         self._become(name)
         values: dict[Measure, float] = {}
         foreign = 0.0
-        for put in puts(self.loader.place.spec):
+        for put in puts(self.loader.cluster.spec):
             where, work = self.loader.where(put.port, put.host), load_runner.Work(put.load)
             if put.load.writes:
                 self.loader.tidy()
@@ -191,13 +191,13 @@ class Tryout:
             self.own.declare(self.documents[name])
             self.now = ""  # half-way: whatever follows begins with an `up`
             self.own.command("up")
-            place = self.own.place
-            primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
-            self.loader.place, self.loader.primary = place, primary
+            cluster = self.own.cluster
+            primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
+            self.loader.cluster, self.loader.primary = cluster, primary
             self.now = name
         self.loader.look_again()
 
 
-def make(place: Place, options: Options) -> Variants:
+def make(cluster: Cluster, options: Options) -> Variants:
     """The part."""
-    return Variants(place, options)
+    return Variants(cluster, options)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import base_image, process, state
@@ -28,23 +28,23 @@ def folder() -> Path:
     return found
 
 
-def reference(place: Place) -> str:
+def reference(cluster: Cluster) -> str:
     """The image's name and tag."""
-    spec = place.spec
+    spec = cluster.spec
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
     inputs.update((folder() / "image" / "Dockerfile").read_bytes())
     return f"{NAME}:{inputs.hexdigest()[:12]}"
 
 
-def ensure(place: Place, progress: Progress) -> str:
+def ensure(cluster: Cluster, progress: Progress) -> str:
     """Build it unless it is there; its reference. Raises ImageFailed with the build's last lines."""
-    wanted, spec = reference(place), place.spec
+    wanted, spec = reference(cluster), cluster.spec
     if process.run(["docker", "image", "inspect", wanted], timeout=30).ok:
         return wanted
     with progress.step("building the image of the peers"):
         base = base_image.base_image(spec.images.base, spec.images.suite, progress.note)
         done = process.run(build(wanted, base, spec.postgresql.version, folder()), timeout=BUILD_SECONDS)
-        log = place.folder.root / "build-peers.log"
+        log = cluster.folder.root / "build-peers.log"
         state.write(log, done.said + "\n", mode=0o644)
         if not done.ok:
             tail = "\n".join(done.said.splitlines()[-15:])

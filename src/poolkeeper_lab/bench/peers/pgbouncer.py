@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.dsn import Dsn
@@ -42,15 +42,15 @@ def label(cluster: str) -> str:
 
 
 @contextmanager
-def endpoints(place: Place, progress: Progress) -> Iterator[Sequence[BenchEndpoint]]:
+def endpoints(cluster: Cluster, progress: Progress) -> Iterator[Sequence[BenchEndpoint]]:
     """PgBouncer for the length of the block. Raises PoolkeeperError."""
-    built, name = peer_image.ensure(place, progress), label(place.spec.name)
-    primary = interrupts.run(drill.site_of(place).wait_healthy(HEALTHY_SECONDS))
+    built, name = peer_image.ensure(cluster, progress), label(cluster.spec.name)
+    primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
-        password = place.access().passwords["app"]
+        password = cluster.with_passwords().passwords["app"]
         state.write(Path(scratch) / "app", password)
         project = stack.project(name, peer_image.folder() / FOLDER / "compose.yaml")
-        wanted = environment(place.spec, primary, peer_image.folder(), built, Path(scratch))
+        wanted = environment(cluster.spec, primary, peer_image.folder(), built, Path(scratch))
         compose.remove_all(name)
         try:
             with progress.step("starting PgBouncer"):
@@ -59,8 +59,8 @@ def endpoints(place: Place, progress: Progress) -> Iterator[Sequence[BenchEndpoi
                     TITLE, PACKAGES, peer_catalogue.PGBOUNCER, peer_image.versions(built, PACKAGES)
                 )
                 table = Table(title="PgBouncer, its version and settings", header=remarks.SETTINGS, rows=about)
-                found = as_endpoints(place.spec, addresses(name), pids(name), table)
-                _ready(found, place.spec.roles.app, password)
+                found = as_endpoints(cluster.spec, addresses(name), pids(name), table)
+                _ready(found, cluster.spec.roles.app, password)
             yield found
         finally:
             with interrupts.signals_blocked():

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from poolkeeper.cluster.handle import Place
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import source
 from poolkeeper.model.spec import ClusterSpec
@@ -32,7 +32,7 @@ class Own(contenders.TrialCluster):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file.write_text(startup_times.to_toml(startup_times.bench_document(declared)))
         spec = source.load(self._file.read_text(), str(self._file))
-        self.place = Place(spec, state.State(folder / ".poolkeeper"), images)
+        self.cluster = Cluster(spec, state.State(folder / ".poolkeeper"), images)
         self.nodes = {node.name: str(node.address) for node in spec.nodes}
 
     def up(self) -> None:
@@ -45,23 +45,23 @@ class Own(contenders.TrialCluster):
     def down(self) -> None:
         """By the label: it works without the file of a run that was killed."""
         compose.remove_all(self.label)
-        state.forget_cluster(self.place.folder)
+        state.forget_cluster(self.cluster.folder)
 
     def endpoint(self) -> drill_client.ClientEndpoint:
         """The read-write endpoint, by its published port."""
-        roles = self.place.spec.roles
+        roles = self.cluster.spec.roles
         return drill_client.ClientEndpoint(
-            "rw", self.place.access().endpoint("rw", "app", roles.app_database), contenders.statement
+            "rw", self.cluster.with_passwords().endpoint("rw", "app", roles.app_database), contenders.statement
         )
 
     def container(self, service: str) -> str:
         """As the cluster names them."""
-        return self.place.container_of(service)
+        return self.cluster.container(service)
 
     def rows(self, node: str, query: str) -> list[str]:
         """By the node's own port."""
-        spec = self.place.spec
-        dsn = self.place.access().node(node, "superuser", spec.roles.app_database)
+        spec = self.cluster.spec
+        dsn = self.cluster.with_passwords().node(node, "superuser", spec.roles.app_database)
         found = asyncio.run(postgres.query(dsn, query, spec.timeouts.query))
         return ["|".join(map(_text, row)) for row in found]
 

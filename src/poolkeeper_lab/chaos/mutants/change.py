@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 
 from poolkeeper.core import interrupts
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults import packets
 from poolkeeper_lab.faults.sweep import sweep
 
@@ -18,34 +18,34 @@ from poolkeeper_lab.faults.sweep import sweep
 class Change(abc.ABC):
     """One way to plant a bug. Everything raises what the servers and the engine raise."""
 
-    def unavailable(self, site: Site) -> str:
+    def unavailable(self, site: DrilledCluster) -> str:
         """Why it cannot be done here; "" if it can."""
         del site
         return ""
 
     @abc.abstractmethod
-    async def apply(self, site: Site) -> None:
+    async def apply(self, site: DrilledCluster) -> None:
         """Plant it."""
 
     @abc.abstractmethod
-    async def take_away(self, site: Site) -> None:
+    async def take_away(self, site: DrilledCluster) -> None:
         """Take away all of it."""
 
     @abc.abstractmethod
-    async def is_there(self, site: Site) -> bool:
+    async def is_there(self, site: DrilledCluster) -> bool:
         """Is any of it in the cluster?"""
 
 
 class Outside(Change):
     """Nothing of the cluster is changed: the bug is in what the run is made with. A fault of it may leave rules."""
 
-    async def apply(self, site: Site) -> None:
+    async def apply(self, site: DrilledCluster) -> None:
         del site
 
-    async def take_away(self, site: Site) -> None:
-        await interrupts.in_thread(sweep, site.ground)
+    async def take_away(self, site: DrilledCluster) -> None:
+        await interrupts.in_thread(sweep, site.host)
 
-    async def is_there(self, site: Site) -> bool:
+    async def is_there(self, site: DrilledCluster) -> bool:
         if packets.lacking():
             return False  # nobody here can have made one
-        return any(packets.our_rules(site.ground, service) for service in site.spec.addresses())
+        return any(packets.our_rules(site.host, service) for service in site.spec.addresses())

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from poolkeeper.core import errors, interrupts
 from poolkeeper.system import process
 from poolkeeper_lab.chaos.mutants.change import Change
-from poolkeeper_lab.drill.drilled_cluster import Site
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
+from poolkeeper_lab.faults.host import Host
 
 PACKAGE = "/usr/local/lib/poolkeeper/poolkeeper"  # in the keeper's container (images/keeper/Dockerfile)
 KEPT, HALF = ".before-plant", ".plant-half"
@@ -50,68 +50,68 @@ class KeeperSource(Change):
     def __init__(self, *mutations: Mutation) -> None:
         self.mutations = mutations
 
-    def unavailable(self, site: Site) -> str:
+    def unavailable(self, site: DrilledCluster) -> str:
         del site
         if os.geteuid() != 0:
             return "it needs root on this machine"
         return "" if process.find("nsenter") else "not installed on this machine: nsenter"
 
-    async def apply(self, site: Site) -> None:
-        await interrupts.in_thread(plant, site.ground, site.spec.keeper.service, self.mutations)
+    async def apply(self, site: DrilledCluster) -> None:
+        await interrupts.in_thread(plant, site.host, site.spec.keeper.service, self.mutations)
 
-    async def take_away(self, site: Site) -> None:
-        await interrupts.in_thread(restore, site.ground, site.spec.keeper.service)
+    async def take_away(self, site: DrilledCluster) -> None:
+        await interrupts.in_thread(restore, site.host, site.spec.keeper.service)
 
-    async def is_there(self, site: Site) -> bool:
-        return bool(await interrupts.in_thread(left, site.ground, site.spec.keeper.service))
+    async def is_there(self, site: DrilledCluster) -> bool:
+        return bool(await interrupts.in_thread(left, site.host, site.spec.keeper.service))
 
 
-def plant(ground: Ground, service: str, mutations: Sequence[Mutation]) -> None:
+def plant(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
     """Change the files and start the process anew. Raises OperationRefused before anything was changed."""
     texts: dict[str, str] = {}
     for mutation in mutations:
         path = f"{PACKAGE}/{mutation.file}"
-        text = texts.get(path) or ground.docker("exec", ground.container(service), "cat", path)
+        text = texts.get(path) or host.docker("exec", host.container(service), "cat", path)
         texts[path] = mutation.of(text)
-    _writable(ground, service, True)
+    _writable(host, service, True)
     try:
         for path, text in texts.items():
             script = 'cp -p "$1" "$1$2" && cat > "$1$3" && chmod 644 "$1$3" && mv "$1$3" "$1"'
-            _inside(ground, service, "sh", "-c", script, "sh", path, KEPT, HALF, stdin=text)
+            _inside(host, service, "sh", "-c", script, "sh", path, KEPT, HALF, stdin=text)
     finally:
-        _writable(ground, service, False)
-    ground.docker("restart", ground.container(service))
+        _writable(host, service, False)
+    host.docker("restart", host.container(service))
 
 
-def left(ground: Ground, service: str) -> tuple[str, ...]:
+def left(host: Host, service: str) -> tuple[str, ...]:
     """The originals that are kept there, and halves of changes: nothing where no bug is planted."""
-    ground.docker("start", ground.container(service))  # which leaves alone what runs
+    host.docker("start", host.container(service))  # which leaves alone what runs
     words = ("find", PACKAGE, "-name", f"*{KEPT}", "-o", "-name", f"*{HALF}")
-    return tuple(ground.docker("exec", ground.container(service), *words).split())
+    return tuple(host.docker("exec", host.container(service), *words).split())
 
 
-def restore(ground: Ground, service: str) -> None:
+def restore(host: Host, service: str) -> None:
     """Put every original back, and start the process anew if there was any."""
-    found = left(ground, service)
+    found = left(host, service)
     if not found:
         return
-    _writable(ground, service, True)
+    _writable(host, service, True)
     try:
         for path in found:
             if path.endswith(KEPT):
-                _inside(ground, service, "mv", "-f", path, path.removesuffix(KEPT))
+                _inside(host, service, "mv", "-f", path, path.removesuffix(KEPT))
             else:
-                _inside(ground, service, "rm", "-f", path)
+                _inside(host, service, "rm", "-f", path)
     finally:
-        _writable(ground, service, False)
-    ground.docker("restart", ground.container(service))
+        _writable(host, service, False)
+    host.docker("restart", host.container(service))
 
 
-def _writable(ground: Ground, service: str, on: bool) -> None:
-    _inside(ground, service, "mount", "-n", "-o", f"remount,bind,{'rw' if on else 'ro'}", "/")
+def _writable(host: Host, service: str, on: bool) -> None:
+    _inside(host, service, "mount", "-n", "-o", f"remount,bind,{'rw' if on else 'ro'}", "/")
 
 
-def _inside(ground: Ground, service: str, *argv: str, stdin: str | None = None) -> None:
+def _inside(host: Host, service: str, *argv: str, stdin: str | None = None) -> None:
     """Run a program of the container in its mount namespace, with this machine's rights."""
-    enter = ["nsenter", "--target", str(ground.first_process(service)), "--mount", "--"]
+    enter = ["nsenter", "--target", str(host.first_process(service)), "--mount", "--"]
     process.check([*enter, *argv], stdin=stdin, timeout=_SECONDS, what=f"{argv[0]} in {service}")

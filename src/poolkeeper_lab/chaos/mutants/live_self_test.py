@@ -23,7 +23,7 @@ from poolkeeper_lab.chaos.mutants.mutant import Plant, Sighting
 from poolkeeper_lab.chaos.report.self_test_model import Bug
 from poolkeeper_lab.chaos.run import chaos_schedule, runner
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.sweep import sweep
 
 HEALTHY_SECONDS = 180.0  # before a bug and after it: a node may have to be cloned anew
@@ -38,7 +38,7 @@ class NotClean(errors.PoolkeeperError):
 class Test:
     """What every bug is tried with."""
 
-    site: Site
+    site: DrilledCluster
     rounds: int
     seed: int
     folder: Path  # of the histories
@@ -51,19 +51,19 @@ def blank(plant: Plant, problem: str = "") -> Bug:
     return Bug(plant.name, plant.sentence, tuple(map(str, plant.catches)), problem=problem)
 
 
-def unavailable(site: Site, plant: Plant) -> str:
+def unavailable(site: DrilledCluster, plant: Plant) -> str:
     """Why it cannot be planted, or its scenarios not played, here; "" if they can."""
     node = site.spec.nodes[0].name
-    faults = (act.make(site.ground, node, lambda: None) for scenario in plant.scenarios for act in scenario.acts)
+    faults = (act.make(site.host, node, lambda: None) for scenario in plant.scenarios for act in scenario.acts)
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 
-async def clean(site: Site, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
+async def clean(site: DrilledCluster, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
     """Take away what an end by SIGKILL left, of whichever bug. Raises DeadlinePassed for what stays."""
 
     async def look() -> str | None:
         try:
-            await interrupts.in_thread(sweep, site.ground)
+            await interrupts.in_thread(sweep, site.host)
             for plant in plants:
                 if not plant.change.unavailable(site) and await plant.change.is_there(site):
                     progress.note(f"left by a test that was killed, and taken away now: {plant.name} or its like")
@@ -130,7 +130,7 @@ async def planted(test: Test, plant: Plant) -> AsyncIterator[None]:
             await _as_before(site, plant)
 
 
-async def _take_away(site: Site, plant: Plant) -> None:
+async def _take_away(site: DrilledCluster, plant: Plant) -> None:
     async def look() -> str | None:
         try:
             await plant.change.take_away(site)
@@ -144,7 +144,7 @@ async def _take_away(site: Site, plant: Plant) -> None:
         raise NotClean(e.message) from e
 
 
-async def _as_before(site: Site, plant: Plant) -> None:
+async def _as_before(site: DrilledCluster, plant: Plant) -> None:
     try:
         await site.wait_healthy(HEALTHY_SECONDS)
         is_there = await plant.change.is_there(site)

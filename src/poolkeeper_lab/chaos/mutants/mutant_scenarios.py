@@ -35,7 +35,7 @@ FORGETFUL = Scenario(
         Act(
             "every packet to and from a standby is dropped, and the healing forgets one rule",
             Target.STANDBY,
-            lambda ground, victim, _: mutant_faults.ForgetfulDrop(ground, victim, ways=BOTH_WAYS),
+            lambda host, victim, _: mutant_faults.ForgetfulDrop(host, victim, ways=BOTH_WAYS),
         ),
     ),
     SHORT,
@@ -47,7 +47,7 @@ LOSE_POWER_OUT_OF_ORDER = Scenario(
         Act(
             "a standby dies after a restart point; of what its file system had not flushed, only pg_control is kept",
             Target.STANDBY,
-            lambda ground, victim, _: LosePowerOutOfOrder(ground, victim),
+            lambda host, victim, _: LosePowerOutOfOrder(host, victim),
         ),
     ),
     SHORT,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 from poolkeeper.cluster import snapshot
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import health
 from poolkeeper.model.assessment import Assessment, Kind
@@ -59,15 +59,15 @@ _INDEX = (
 )
 
 
-async def collect(access: Access, primary: str, heal_seconds: float | None, say: Say) -> EndState:
+async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, say: Say) -> EndState:
     """Look at everything; nobody works in the cluster meanwhile but the validation suite, at the end."""
-    spec = access.spec
+    spec = cluster.spec
     nodes = tuple(node.name for node in spec.nodes)
-    seen = await snapshot.snapshot(access)
-    rows = await _of_each(nodes, lambda node: _digests(access, primary, node), "the rows of", say)
-    failures = await _of_each(nodes, lambda node: _checksums(access, node), "the checksum failures of", say)
-    complaints = await _told(_amcheck(access, primary, nodes), "amcheck", say)
-    suite = await _told(_suite(access, say), "the validation suite", say)
+    seen = await snapshot.snapshot(cluster)
+    rows = await _of_each(nodes, lambda node: _digests(cluster, primary, node), "the rows of", say)
+    failures = await _of_each(nodes, lambda node: _checksums(cluster, node), "the checksum failures of", say)
+    complaints = await _told(_amcheck(cluster, primary, nodes), "amcheck", say)
+    suite = await _told(_suite(cluster, say), "the validation suite", say)
     return EndState(
         nodes=nodes,
         rows=rows,
@@ -82,10 +82,10 @@ async def collect(access: Access, primary: str, heal_seconds: float | None, say:
     )
 
 
-async def not_whole(access: Access, heal_seconds: float | None) -> EndState:
+async def not_whole(cluster: Cluster, heal_seconds: float | None) -> EndState:
     """Of a cluster that is not whole: what the witnesses say, so that it is known in what; the rest is unknown."""
-    seen, nodes = await snapshot.snapshot(access), tuple(node.name for node in access.spec.nodes)
-    return EndState(nodes=nodes, drift=drift(access.spec, seen), heal_seconds=heal_seconds)
+    seen, nodes = await snapshot.snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
+    return EndState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
 
 
 def timelines(seen: Snapshot, nodes: Iterable[str]) -> Mapping[str, int | None]:
@@ -134,44 +134,44 @@ async def _of_each(
     return dict(zip(nodes, found, strict=True))
 
 
-async def _digests(access: Access, primary: str, node: str) -> Mapping[str, str]:
+async def _digests(cluster: Cluster, primary: str, node: str) -> Mapping[str, str]:
     """Table → digest over all its rows, of every table of the application's database on the primary."""
-    limit = access.spec.timeouts.query
-    names = await postgres.query(workload_tables.straight(access, primary, "superuser"), _TABLES, limit)
-    async with postgres.session(workload_tables.straight(access, node, "superuser"), LOOK_SECONDS) as opened:
+    limit = cluster.spec.timeouts.query
+    names = await postgres.query(workload_tables.straight(cluster, primary, "superuser"), _TABLES, limit)
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
         return {str(name): str((await opened.rows(_DIGEST.format(name)))[0][0]) for (name,) in names}
 
 
-async def _checksums(access: Access, node: str) -> int | None:
+async def _checksums(cluster: Cluster, node: str) -> int | None:
     """Pages; None where the server keeps no checksums."""
     ((found,),) = await postgres.query(
-        workload_tables.straight(access, node, "superuser"), _CHECKSUMS, access.spec.timeouts.query
+        workload_tables.straight(cluster, node, "superuser"), _CHECKSUMS, cluster.spec.timeouts.query
     )
     return None if found is None else int(found)
 
 
-async def _amcheck(access: Access, primary: str, nodes: Iterable[str]) -> tuple[str, ...]:
+async def _amcheck(cluster: Cluster, primary: str, nodes: Iterable[str]) -> tuple[str, ...]:
     """What amcheck says of all heaps and B-trees of the application's database, on every node.
 
     The extension is there for as long as it is needed, in the run's own schema, unless the database has it already.
     """
-    limit, dsn = access.spec.timeouts.query, workload_tables.straight(access, primary, "superuser")
+    limit, dsn = cluster.spec.timeouts.query, workload_tables.straight(cluster, primary, "superuser")
     had = await postgres.query(dsn, _AMCHECK_SCHEMA, limit)
     schema = str(had[0][0]) if had else SCHEMA
     if not had:
         await postgres.query(dsn, f"CREATE EXTENSION amcheck SCHEMA {SCHEMA}", limit)
     try:
-        await workload_tables.replayed(access, primary)
-        found = await asyncio.gather(*(_complaints(access, node, schema) for node in nodes))
+        await workload_tables.replayed(cluster, primary)
+        found = await asyncio.gather(*(_complaints(cluster, node, schema) for node in nodes))
     finally:
         if not had:
             await postgres.query(dsn, "DROP EXTENSION amcheck", limit)
     return tuple(complaint for of_node in found for complaint in of_node)
 
 
-async def _complaints(access: Access, node: str, schema: str) -> list[str]:
+async def _complaints(cluster: Cluster, node: str, schema: str) -> list[str]:
     """A heap's are rows; a B-tree's is an error of a class of its own, and the first one ends the look."""
-    async with postgres.session(workload_tables.straight(access, node, "superuser"), LOOK_SECONDS) as opened:
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
         found = [f"{node}: {row[0]}" for row in await opened.rows(_HEAP.format(schema=schema))]
         try:
             await opened.rows(_INDEX.format(schema=schema))
@@ -182,9 +182,9 @@ async def _complaints(access: Access, node: str, schema: str) -> list[str]:
     return found
 
 
-async def _suite(access: Access, say: Say) -> tuple[str, tuple[str, ...]]:
+async def _suite(cluster: Cluster, say: Say) -> tuple[str, tuple[str, ...]]:
     """Its outcome, and each check that did not pass with what it says."""
-    suite = await test.run_suite(test.own_target(access), None, lambda _: None)
+    suite = await test.run_suite(test.own_target(cluster), None, lambda _: None)
     told = tuple(f"{v.check}: {v.outcome}: {v.summary}" for v in suite.verdicts if v.outcome is not Outcome.PASS)
     for text in told:
         say(f"the validation suite: {text}")

@@ -20,7 +20,7 @@ from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run.chaos_schedule import Turn
 from poolkeeper_lab.chaos.scenarios.scenario import Act
 from poolkeeper_lab.chaos.workloads import workload_tables
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.fault_target import Target
 from poolkeeper_lab.faults.healing import Healing
@@ -53,7 +53,7 @@ class Played:
 class Nemesis:
     """Who breaks things, and writes it down."""
 
-    site: Site
+    site: DrilledCluster
     recorder: Recorder
     healing: Healing
     identity: str  # of the cluster that may be broken
@@ -87,10 +87,10 @@ class Nemesis:
     async def _act(self, played: Played, act: Act, hold: float, inside: Held = ()) -> None:
         """One act; those of `inside` are played, one in the other, when it has lasted for its time."""
         primary = await self._primary()
-        await workload_tables.require_identity(self.site.access, primary, self.identity)
+        await workload_tables.require_identity(self.site.cluster, primary, self.identity)
         victims = await self._victims(act, primary, played)
         victim = ", ".join(victims)
-        fault = act.fault(self.site.ground, victims, self.site.switchover(primary, keeper=True))
+        fault = act.fault(self.site.host, victims, self.site.switchover(primary, keeper=True))
         if reason := fault.available():
             raise errors.PermissionRefused(f"not run: {reason}")
         await interrupts.in_thread(fault.aim)
@@ -137,7 +137,7 @@ class Nemesis:
 
         async def look() -> str | None:
             nonlocal found
-            found = health.assess(self.site.spec, await snapshot.snapshot(self.site.access)).primary or ""
+            found = health.assess(self.site.spec, await snapshot.snapshot(self.site.cluster)).primary or ""
             return None if found else "no primary"
 
         await wait.wait_for("a primary", look, seconds=PRIMARY_SECONDS)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from poolkeeper.cluster.handle import Access
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.dsn import Dsn
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.workloads.job import ENDPOINTS, RETRY_PACE, Job, Role
@@ -25,11 +25,13 @@ FINAL_PACE = 1.0  # seconds between two tries of one, which is a new operation e
 _JOIN_SECONDS = CONNECT_SECONDS + 2 * STATEMENT_SECONDS + 2.0  # of the longest wait of a client, and some
 
 
-def dsn_of(access: Access, endpoint: str) -> Dsn:
+def dsn_of(cluster: Cluster, endpoint: str) -> Dsn:
     """An endpoint's port, or a node's own one, as the application's role."""
-    database = access.spec.roles.app_database
+    database = cluster.spec.roles.app_database
     return (
-        access.endpoint(endpoint, "app", database) if endpoint in ENDPOINTS else access.node(endpoint, "app", database)
+        cluster.endpoint(endpoint, "app", database)
+        if endpoint in ENDPOINTS
+        else cluster.node(endpoint, "app", database)
     )
 
 
@@ -38,7 +40,7 @@ class Crew:
     """Makes clients, numbers them, and hears of those that failed."""
 
     recorder: Recorder
-    access: Access
+    cluster: Cluster
     seed: int
     problems: list[str] = field(default_factory=list)
     _count: int = 0
@@ -46,7 +48,7 @@ class Crew:
     def hire(self, job: Job, role: Role) -> Worker:
         """A client for a role."""
         self._count += 1
-        dsn = dsn_of(self.access, role.endpoint)
+        dsn = dsn_of(self.cluster, role.endpoint)
         client = Client(self.recorder, self._count, job.name, role.endpoint, dsn, role.refuses_writes)
         return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._complain(job.name, e))
 

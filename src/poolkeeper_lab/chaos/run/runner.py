@@ -26,7 +26,7 @@ from poolkeeper_lab.chaos.run.run_clients import Crew
 from poolkeeper_lab.chaos.run.run_config import LAST_SECONDS, Gear
 from poolkeeper_lab.chaos.workloads import all_jobs, workload_tables
 from poolkeeper_lab.chaos.workloads.job import SCHEMA, Job
-from poolkeeper_lab.drill.drilled_cluster import Site
+from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.sweep import sweep
 
@@ -56,7 +56,7 @@ class Run:
         return max(known) if known and is_complete else None
 
 
-def header(site: Site, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) -> Header:
+def header(site: DrilledCluster, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) -> Header:
     """What is planned."""
     spec = site.spec
     facts = {
@@ -72,21 +72,21 @@ def header(site: Site, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) ->
 
 
 async def run(
-    site: Site, turns: Sequence[Turn], seed: int, history: Path, progress: Progress, gear: Gear = USUAL
+    site: DrilledCluster, turns: Sequence[Turn], seed: int, history: Path, progress: Progress, gear: Gear = USUAL
 ) -> Run:
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
     jobs = gear.jobs(site.spec, is_bounded)
     if any(turn.scenario.splits for turn in turns):  # nobody asks at the nodes' own ports then
         jobs = tuple(job for job in jobs if job.name not in all_jobs.STRAIGHT)
-    await interrupts.in_thread(sweep, site.ground)
+    await interrupts.in_thread(sweep, site.host)
     with progress.step("waiting for a healthy cluster, and making the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)
-        identity = await workload_tables.identity(site.access, primary)
-        await workload_tables.prepare(site.access, primary, jobs)
+        identity = await workload_tables.identity(site.cluster, primary)
+        await workload_tables.prepare(site.cluster, primary, jobs)
     done = Run(history, [Played(turn) for turn in turns])
     with gear.recorder(history, header(site, turns, jobs, seed)) as recorder:
-        staff = Crew(recorder, site.access, seed, done.problems)
+        staff = Crew(recorder, site.cluster, seed, done.problems)
         with _heard(done, progress), run_clients.working(staff, jobs):
             await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
         with _heard(done, progress):
@@ -130,7 +130,7 @@ def line(played: Played) -> str:
 
 
 async def _finish(
-    site: Site, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str, seconds: float
+    site: DrilledCluster, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str, seconds: float
 ) -> EndState:
     """With all clients gone: wait until it is whole, read everything, look at everything."""
     try:
@@ -140,16 +140,16 @@ async def _finish(
             if played.healed is not None and played.whole is None and not played.is_unhealed:
                 played.whole = time.monotonic()
         with progress.step("final reads, at the endpoint and at every node"):
-            await workload_tables.require_identity(site.access, primary, identity)
-            await workload_tables.replayed(site.access, primary)
+            await workload_tables.require_identity(site.cluster, primary, identity)
+            await workload_tables.replayed(site.cluster, primary)
             await _read_finals(staff, jobs)
         with progress.step("rows, pages, timelines, slots, and the validation suite"):
-            return await final_state_collector.collect(site.access, primary, done.heal_seconds, progress.note)
+            return await final_state_collector.collect(site.cluster, primary, done.heal_seconds, progress.note)
     except errors.PoolkeeperError as e:
         done.problems.append(f"the end could not be looked at: {e.message}")
         progress.note(done.problems[-1])
         if isinstance(e, errors.DeadlinePassed):
-            return await final_state_collector.not_whole(site.access, done.heal_seconds)
+            return await final_state_collector.not_whole(site.cluster, done.heal_seconds)
         return EndState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
 
 
@@ -165,9 +165,9 @@ async def _read_finals(staff: Crew, jobs: Sequence[Job]) -> None:
         raise
 
 
-async def clear(site: Site, progress: Progress) -> None:
+async def clear(site: DrilledCluster, progress: Progress) -> None:
     """Drop the tables; where that fails, the next run does it."""
     try:
-        await workload_tables.clear(site.access, await site.wait_healthy(LAST_SECONDS))
+        await workload_tables.clear(site.cluster, await site.wait_healthy(LAST_SECONDS))
     except errors.PoolkeeperError as e:
         progress.note(f"the schema {SCHEMA} stays until the next run: {e.message}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from poolkeeper_lab.chaos.scenarios.scenario import BOTH_WAYS, Act
 from poolkeeper_lab.faults import packets, peers
 from poolkeeper_lab.faults.fault_target import Target
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 
 SERVER_PORT = 5432
 HEARS_NOT, IS_NOT_HEARD = ("INPUT",), ("OUTPUT",)
@@ -18,18 +18,18 @@ HEARS_NOT, IS_NOT_HEARD = ("INPUT",), ("OUTPUT",)
 
 def cut(words: str, target: Target, of: peers.Peers, ways: Sequence[str] = BOTH_WAYS, ports: Sequence[int] = ()) -> Act:
     sentence = f"drop of every packet between {words}"
-    return Act(sentence, target, lambda ground, victim, _: packets.DropPackets(ground, victim, of, ways, ports))
+    return Act(sentence, target, lambda host, victim, _: packets.DropPackets(host, victim, of, ways, ports))
 
 
 def refused(words: str, target: Target, of: peers.Peers) -> Act:
     sentence = f"refusal of every packet between {words}"
-    return Act(sentence, target, lambda ground, victim, _: packets.RefusePackets(ground, victim, of))
+    return Act(sentence, target, lambda host, victim, _: packets.RefusePackets(host, victim, of))
 
 
 def reset(words: str, target: Target, of: peers.Peers, port: int) -> Act:
     sentence = f"reset of every connection between {words}"
 
-    def make(ground: Ground, victim: str, _: object) -> packets.ResetConnections:
-        return packets.ResetConnections(ground, victim, of, ports=(port,))
+    def make(host: Host, victim: str, _: object) -> packets.ResetConnections:
+        return packets.ResetConnections(host, victim, of, ports=(port,))
 
     return Act(sentence, target, make)

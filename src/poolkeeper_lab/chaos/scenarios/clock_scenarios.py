@@ -9,7 +9,7 @@ from poolkeeper_lab.faults.fault_target import Target
 
 def jumped(target: Target, seconds: int, words: str) -> Act:
     sentence = f"the wall clock of {target} jumps {words}; its monotonic clock does not"
-    return Act(sentence, target, lambda ground, victim, _: clocks.JumpClock(ground, victim, seconds))
+    return Act(sentence, target, lambda host, victim, _: clocks.JumpClock(host, victim, seconds))
 
 
 SCENARIOS = (

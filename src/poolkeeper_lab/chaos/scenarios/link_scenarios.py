@@ -17,17 +17,17 @@ LOST = 0.2
 
 def _slow(target: Target, kbit: int, of: peers.Peers | None = None, whom: str = "everybody") -> Act:
     sentence = f"what {target} sends to {whom} passes {kbit} kbit/s"
-    return Act(sentence, target, lambda ground, victim, _: links.SlowLink(ground, victim, kbit, of))
+    return Act(sentence, target, lambda host, victim, _: links.SlowLink(host, victim, kbit, of))
 
 
 def _lossy(target: Target, share: float, of: peers.Peers | Sequence[str] = (), whom: str = "everybody") -> Act:
     sentence = f"loss of {share:.0%} of the packets between {target} and {whom}"
-    return Act(sentence, target, lambda ground, victim, _: packets.LosePackets(ground, victim, share, of))
+    return Act(sentence, target, lambda host, victim, _: packets.LosePackets(host, victim, share, of))
 
 
 def _late(target: Target, milliseconds: int, jitter: int) -> Act:
     sentence = f"what {target} sends is late by {milliseconds} ms ± {jitter} ms"
-    return Act(sentence, target, lambda ground, victim, _: links.DelayPackets(ground, victim, milliseconds, jitter))
+    return Act(sentence, target, lambda host, victim, _: links.DelayPackets(host, victim, milliseconds, jitter))
 
 
 SCENARIOS = (

@@ -15,7 +15,7 @@ TOO_OLD = (42.0, 46.0)  # seconds: more than the bound on the age of a read and 
 
 def moment(sentence: str, target: Target, plan: Plan) -> Act:
     """An act of several faults at once."""
-    return Act(sentence, target, lambda ground, victim, _: Moment(ground, victim, plan))
+    return Act(sentence, target, lambda host, victim, _: Moment(host, victim, plan))
 
 
 CUT_ALL_THEN_KILL = Scenario(

@@ -11,7 +11,7 @@ _SWITCHOVER = of_drill("switchover")
 
 
 def by_hand(target: Target, sentence: str, *words: str) -> Act:
-    return Act(sentence, target, lambda ground, victim, _: operator_faults.ByHand(ground, victim, *words))
+    return Act(sentence, target, lambda host, victim, _: operator_faults.ByHand(host, victim, *words))
 
 
 def attempt(sentence: str) -> Act:

@@ -14,7 +14,7 @@ from poolkeeper_lab.drill import drill_faults
 from poolkeeper_lab.faults import containers, packets, processes
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.fault_target import Make, Target, declared
-from poolkeeper_lab.faults.host import Ground
+from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.together import Together
 
 # How long a fault lasts, in seconds, from and to. A lease is 20 s: what nobody can prove dead is replaced after that.
@@ -36,10 +36,10 @@ class Act:
     target: Target
     make: Make
 
-    def fault(self, ground: Ground, victims: Sequence[str], request: Callable[[], None]) -> Fault:
+    def fault(self, host: Host, victims: Sequence[str], request: Callable[[], None]) -> Fault:
         """The fault at its victim, or the same one at each of them."""
-        made = [self.make(ground, victim, request) for victim in victims]
-        return made[0] if len(made) == 1 else Together(ground, ", ".join(victims), [(part, 0.0) for part in made])
+        made = [self.make(host, victim, request) for victim in victims]
+        return made[0] if len(made) == 1 else Together(host, ", ".join(victims), [(part, 0.0) for part in made])
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class Scenario:
         """Is keeper away for a while? Then nobody holds the bound on the age of reads."""
         return any(act.target in (Target.KEEPER, Target.EVERYTHING) for act in self.acts)
 
-    def unavailable(self, ground: Ground) -> str:
+    def unavailable(self, host: Host) -> str:
         """Why it cannot be run here; "" if it can."""
-        made = (act.make(ground, "nobody", _no_request) for act in self.acts)
-        return next((reason for fault in made if (reason := fault.available())), "") or self.unmet(ground)
+        made = (act.make(host, "nobody", _no_request) for act in self.acts)
+        return next((reason for fault in made if (reason := fault.available())), "") or self.unmet(host)
 
-    def unmet(self, ground: Ground) -> str:
+    def unmet(self, host: Host) -> str:
         """Why a fault of it would meet nothing of its victim in the declared cluster; "" if all do."""
-        spec = ground.place.spec
+        spec = host.cluster.spec
         services = declared(spec) | {Target.PRIMARY: spec.nodes[0].name}  # or another: the nodes are declared alike
         acts = ((act, services[act.target]) for act in self.acts if act.target in services)
-        made = (act.make(ground, service, _no_request) for act, service in acts)
+        made = (act.make(host, service, _no_request) for act, service in acts)
         return next((reason for fault in made if (reason := fault.unmet())), "")
 
 
@@ -87,23 +87,23 @@ def of_drill(name: str) -> Act:
     return Act(entry.sentence, entry.target, entry.make)
 
 
-def act(sentence: str, target: Target, kind: Callable[[Ground, str], Fault]) -> Act:
-    return Act(sentence, target, lambda ground, victim, _: kind(ground, victim))
+def act(sentence: str, target: Target, kind: Callable[[Host, str], Fault]) -> Act:
+    return Act(sentence, target, lambda host, victim, _: kind(host, victim))
 
 
 def frozen(what: str, target: Target, choose: processes.Choose) -> Act:
     sentence = f"SIGSTOP of {what}; all else in its container goes on"
-    return Act(sentence, target, lambda ground, victim, _: processes.FreezeProcesses(ground, victim, choose))
+    return Act(sentence, target, lambda host, victim, _: processes.FreezeProcesses(host, victim, choose))
 
 
 def killed(what: str, target: Target, choose: processes.Choose) -> Act:
     sentence = f"SIGKILL of {what}"
-    return Act(sentence, target, lambda ground, victim, _: processes.KillProcesses(ground, victim, choose))
+    return Act(sentence, target, lambda host, victim, _: processes.KillProcesses(host, victim, choose))
 
 
 def asked_to_end(what: str, target: Target, choose: processes.Choose, number: signal.Signals = signal.SIGTERM) -> Act:
     sentence = f"{number.name} of {what}"
-    return Act(sentence, target, lambda ground, victim, _: processes.TermProcesses(ground, victim, choose, number))
+    return Act(sentence, target, lambda host, victim, _: processes.TermProcesses(host, victim, choose, number))
 
 
 def paused(target: Target) -> Act:
@@ -111,7 +111,7 @@ def paused(target: Target) -> Act:
 
 
 def cut(target: Target, ways: Sequence[str], words: str) -> Act:
-    return Act(words, target, lambda ground, victim, _: packets.DropPackets(ground, victim, ways=ways))
+    return Act(words, target, lambda host, victim, _: packets.DropPackets(host, victim, ways=ways))
 
 
 BOTH_WAYS = ("INPUT", "OUTPUT")

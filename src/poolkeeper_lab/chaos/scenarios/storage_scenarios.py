@@ -23,7 +23,7 @@ CLONES = 40.0
 
 def _power(sentence: str, target: Target, is_of_all: bool = False, as_primary: bool = False) -> Act:
     who = every_node if is_of_all else the_victim
-    return Act(sentence, target, lambda ground, victim, _: LosePower(ground, victim, who, as_primary))
+    return Act(sentence, target, lambda host, victim, _: LosePower(host, victim, who, as_primary))
 
 
 def _full(part: Part, as_primary: bool) -> Act:
@@ -31,7 +31,7 @@ def _full(part: Part, as_primary: bool) -> Act:
     return Act(
         f"the {part} of {who} is moved to a small disk, which is then filled to its last block",
         Target.STANDBY,
-        lambda ground, victim, _: FillDisk(ground, victim, part, workload_tables.GROWTH, as_primary),
+        lambda host, victim, _: FillDisk(host, victim, part, workload_tables.GROWTH, as_primary),
     )
 
 
@@ -41,7 +41,7 @@ def _calls(
     return Act(
         f"strace injects {how} into {', '.join(calls)} of the {of} of {target}",
         target,
-        lambda ground, victim, _: SpoilCalls(ground, victim, calls, how, choose),
+        lambda host, victim, _: SpoilCalls(host, victim, calls, how, choose),
     )
 
 
@@ -50,14 +50,14 @@ def _wal_write(target: Target, error: str) -> Act:
 
 
 def _wal_lost(sentence: str, what: str, is_killed: bool = False) -> Act:
-    return Act(sentence, Target.STANDBY, lambda ground, victim, _: LoseWal(ground, victim, what, is_killed))
+    return Act(sentence, Target.STANDBY, lambda host, victim, _: LoseWal(host, victim, what, is_killed))
 
 
 def _page(sentence: str, is_promoted: bool) -> Act:
     return Act(
         sentence,
         Target.STANDBY,
-        lambda ground, victim, _: SpoilPage(ground, victim, workload_tables.STILL, is_promoted),
+        lambda host, victim, _: SpoilPage(host, victim, workload_tables.STILL, is_promoted),
     )
 
 
@@ -140,7 +140,7 @@ _CALLS = (
             Act(
                 f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {Target.PRIMARY}",
                 Target.PRIMARY,
-                lambda ground, victim, _: SpoilReads(ground, victim, READ, failing("EIO")),
+                lambda host, victim, _: SpoilReads(host, victim, READ, failing("EIO")),
             ),
         ),
     ),
