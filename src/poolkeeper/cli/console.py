@@ -20,7 +20,7 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Steps:
+class ConsoleSteps:
     """Progress on standard error: a spinner while a step runs on a terminal, one line with its duration when done."""
 
     def __init__(self) -> None:

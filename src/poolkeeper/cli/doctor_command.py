@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from poolkeeper.cli import console, context
-from poolkeeper.model.diagnosis import Judgement
+from poolkeeper.model.diagnosis import DoctorFinding
 from poolkeeper.model.verdict import Outcome
 
 _MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
@@ -56,7 +56,7 @@ def doctor(
     raise typer.Exit(code)
 
 
-def screen(cluster: str, judgements: Sequence[Judgement], outcome: Outcome, show_all: bool) -> RenderableType:
+def screen(cluster: str, judgements: Sequence[DoctorFinding], outcome: Outcome, show_all: bool) -> RenderableType:
     """What limits first, then what is unknown, then (if wanted) the rest; and the sum."""
     head = Text.assemble(f"cluster {cluster}: ", (_WORDS[outcome], _MARKS[outcome][1]))
     parts: list[RenderableType] = [head, ""]
@@ -70,7 +70,7 @@ def screen(cluster: str, judgements: Sequence[Judgement], outcome: Outcome, show
     return Group(*parts)
 
 
-def _is_fine(judgement: Judgement) -> bool:
+def _is_fine(judgement: DoctorFinding) -> bool:
     return judgement.outcome is Outcome.PASS
 
 
@@ -78,7 +78,7 @@ def _line(outcome: Outcome, text: str) -> Text:
     return Text.assemble(_MARKS[outcome], f" {text}")
 
 
-def _limit(judgement: Judgement) -> list[RenderableType]:
+def _limit(judgement: DoctorFinding) -> list[RenderableType]:
     """What limits, and below it all that a person needs to act."""
     rows = {
         "limit": judgement.threshold,
@@ -91,7 +91,7 @@ def _limit(judgement: Judgement) -> list[RenderableType]:
     return [head, *(Text(f"    {name:<6}{text}", style="dim") for name, text in rows.items() if text), ""]
 
 
-def _unknown(judgements: Sequence[Judgement]) -> list[RenderableType]:
+def _unknown(judgements: Sequence[DoctorFinding]) -> list[RenderableType]:
     """One line for each reason: a node that does not answer is unknown by many checks."""
     groups: dict[tuple[str, str], list[str]] = {}
     for judgement in judgements:
@@ -104,7 +104,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def document(cluster: str, judgements: Sequence[Judgement], outcome: Outcome, code: int) -> dict[str, Any]:
+def document(cluster: str, judgements: Sequence[DoctorFinding], outcome: Outcome, code: int) -> dict[str, Any]:
     """The stable form for scripts. `outcome` is one of pass, fail, unknown; so is each judgement's."""
     return {
         "schema": 1,

@@ -11,7 +11,7 @@ from rich.text import Text
 from poolkeeper.cli import console, context
 from poolkeeper.decide import timeline_reader as decide
 from poolkeeper.model.assessment import Level
-from poolkeeper.model.timeline import Story
+from poolkeeper.model.timeline import Timeline
 
 WORDS = 110  # characters of a log's own words
 
@@ -45,7 +45,7 @@ def events(
     console.out.print(table(told))
 
 
-def table(told: Story) -> Table:
+def table(told: Timeline) -> Table:
     """One row a step."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("TIME", "+MS", "SERVICE", "NODE", "STEP", "WORDS"):

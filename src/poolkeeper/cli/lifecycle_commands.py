@@ -35,7 +35,7 @@ def up(ctx: typer.Context) -> None:
 
     begin = time.monotonic()
     where = context.of(ctx)
-    outcome = bringup.up(where, console.Steps())
+    outcome = bringup.up(where, console.ConsoleSteps())
     for repair in outcome.repairs:
         console.err.print(f"mended: {repair}", markup=False)
     seconds = time.monotonic() - begin
@@ -75,7 +75,7 @@ def _shown(path: Path) -> str:
 
 def stop(ctx: typer.Context) -> None:
     """Stop every container; the data stays, and `up` brings it back."""
-    where, steps = context.of(ctx), console.Steps()
+    where, steps = context.of(ctx), console.ConsoleSteps()
     with state.lock(where.folder):
         if not compose.containers(where.spec.name):
             console.err.print("there is nothing to stop")
@@ -103,7 +103,7 @@ def down(
     """
     from poolkeeper.system import docker_engine
 
-    where, steps = context.of(ctx), console.Steps()
+    where, steps = context.of(ctx), console.ConsoleSteps()
     with state.lock(where.folder):
         if not docker_engine.probe().answers:
             raise errors.EngineMissing(
@@ -143,5 +143,5 @@ def ensure_engine(ctx: typer.Context) -> None:
 
     log = context.of(ctx).folder.engine_log
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = setup_engine.ensure(console.Steps().note, log)
+    info = setup_engine.ensure(console.ConsoleSteps().note, log)
     console.err.print(f"Docker Engine {info.engine_version}, Compose {info.compose_version}")

@@ -70,7 +70,7 @@ def switchover(
             console.out.print(preconditions(judged.preconditions))
             console.out.print(f"{judged.leader or 'nobody'} → {_expected(judged.candidate, to)}", markup=False)
         raise typer.Exit(0 if judged.is_allowed else errors.OperationRefused.exit_code)
-    done = operation.switchover(where, to, console.Steps())
+    done = operation.switchover(where, to, console.ConsoleSteps())
     if as_json:
         console.print_json({"schema": 1, **dataclasses.asdict(done)})
         return
@@ -112,7 +112,7 @@ def restart(
     """
     from poolkeeper.operations import restart as rolling_restart
 
-    done = rolling_restart.restart(context.of(ctx), node, console.Steps())
+    done = rolling_restart.restart(context.of(ctx), node, console.ConsoleSteps())
     if as_json:
         console.print_json({"schema": 1, **dataclasses.asdict(done)})
         return
@@ -131,7 +131,7 @@ def maintenance(
     """
     from poolkeeper.operations import maintenance as operation
 
-    changed = operation.set_mode(context.of(ctx), mode is Mode.ON, console.Steps())
+    changed = operation.set_mode(context.of(ctx), mode is Mode.ON, console.ConsoleSteps())
     console.err.print(f"maintenance mode is {mode.value}" + ("" if changed else " already; nothing was changed"))
 
 
@@ -155,5 +155,5 @@ def reinit(
         if not sys.stdin.isatty():
             raise errors.UserError(f"the data of {node} would be thrown away", hint="Say so: --yes")
         typer.confirm(f"Throw the data of {node} away and clone it anew?", abort=True)
-    steps: Sequence[Any] = operation.reinit(where, node, console.Steps())
+    steps: Sequence[Any] = operation.reinit(where, node, console.ConsoleSteps())
     console.err.print(f"{node} is back in {sum(step.seconds for step in steps):.1f} s", markup=False)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from poolkeeper.model.assessment import Assessment, Kind, Level, NodeRow
+from poolkeeper.model.assessment import Assessment, FindingKind, Level, NodeRow
 from poolkeeper.model.observed import versions
 
 if TYPE_CHECKING:  # every command that shows a table comes by here, and each of these rooms is one command's
@@ -46,8 +46,10 @@ def status(spec: ClusterSpec, seen: Snapshot, judged: Assessment) -> RenderableT
     return Group(*parts)
 
 
-def _finding(text: str, kind: Kind) -> Text:
-    return Text(text, style="magenta" if kind is Kind.UNKNOWN else "red" if kind is Kind.DOWN else "yellow")
+def _finding(text: str, kind: FindingKind) -> Text:
+    return Text(
+        text, style="magenta" if kind is FindingKind.UNKNOWN else "red" if kind is FindingKind.DOWN else "yellow"
+    )
 
 
 def _nodes(rows: tuple[NodeRow, ...]) -> Table:

@@ -59,7 +59,7 @@ def run_suite(
     from poolkeeper.suite import report_files, report_json, test
 
     target = foreign_target(dsn, stats) if dsn else test.own_target(context.of(ctx).with_passwords())
-    progress = console.Steps()
+    progress = console.ConsoleSteps()
     before, note = report_files.last_outcomes(reports)
     if note:
         progress.note(note)

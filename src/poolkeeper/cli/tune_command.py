@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poolkeeper.cli import console, context
-from poolkeeper.model.tuning import Choice, Proposal, Wish, Workload
+from poolkeeper.model.tuning import Choice, Proposal, Wish, WorkloadKind
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,8 +34,8 @@ def tune(
     pairs: Annotated[
         int | None, typer.Option(min=1, max=100, help="Pairs of user and database. Default: max_pool stays as it is.")
     ] = None,
-    workload: Annotated[Workload, typer.Option(help="Which endpoint takes most, how heavy a statement is.")] = (
-        Workload.OLTP
+    workload: Annotated[WorkloadKind, typer.Option(help="Which endpoint takes most, how heavy a statement is.")] = (
+        WorkloadKind.OLTP
     ),
     write: Annotated[bool, typer.Option("--write", help="Edit the file in place; `up` then applies it.")] = False,
     as_diff: Annotated[bool, typer.Option("--diff", help="The edit as a diff.")] = False,

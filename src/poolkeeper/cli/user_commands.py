@@ -61,7 +61,7 @@ def add(
     where = context.of(ctx)
     user.check_name(where, name)
     password = _password(generate, password_stdin)
-    user.add(where, name, password, database, console.Steps())
+    user.add(where, name, password, database, console.ConsoleSteps())
     console.err.print(how_to_connect(where, name, database or "postgres"), markup=False)
     if generate:
         console.out.print(password, markup=False)
@@ -80,7 +80,7 @@ def passwd(ctx: typer.Context, name: Name, generate: Generate = False, password_
     where = context.of(ctx)
     user.check_name(where, name, app_too=True)
     password = _password(generate, password_stdin)
-    user.change_password(where, name, password, console.Steps())
+    user.change_password(where, name, password, console.ConsoleSteps())
     if generate:
         console.out.print(password, markup=False)
 
@@ -106,7 +106,7 @@ def drop(
         if not sys.stdin.isatty():
             raise errors.UserError(f"the database {database} would be dropped with all its data", hint="Say so: --yes")
         typer.confirm(f"Drop the database {database} with all its data?", abort=True)
-    user.drop(where, name, database, console.Steps())
+    user.drop(where, name, database, console.ConsoleSteps())
 
 
 def list_users(

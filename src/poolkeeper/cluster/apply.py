@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from poolkeeper.cluster import snapshot, startup
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import drift, planning, repair
 from poolkeeper.model.observed import Snapshot
-from poolkeeper.model.plan import Action, Plan, Step
+from poolkeeper.model.plan import Action, Plan, PlanStep
 from poolkeeper.render import compose_file as rendered
 from poolkeeper.render import patroni_config as rendered_patroni
 from poolkeeper.system import compose, etcd, patroni, state
@@ -30,8 +30,8 @@ async def walk(steps: Plan, ctx: startup.Context) -> None:
             await _walk_one(step, ctx)
 
 
-async def _walk_one(step: Step, ctx: startup.Context) -> None:
-    handlers: dict[Action, Callable[[Step, startup.Context], Awaitable[None]]] = {
+async def _walk_one(step: PlanStep, ctx: startup.Context) -> None:
+    handlers: dict[Action, Callable[[PlanStep, startup.Context], Awaitable[None]]] = {
         Action.REMOVE: _remove,
         Action.RECREATE: _recreate,
         Action.RELOAD: _reload,
@@ -44,18 +44,18 @@ async def _walk_one(step: Step, ctx: startup.Context) -> None:
         await handlers[step.action](step, ctx)
 
 
-async def _remove(step: Step, ctx: startup.Context) -> None:
+async def _remove(step: PlanStep, ctx: startup.Context) -> None:
     for service in step.services:
         volume = rendered.volume_name(ctx.cluster.spec, service)
         await asyncio.to_thread(compose.remove_service, ctx.cluster.spec.name, service, volume=volume)
 
 
-async def _recreate(step: Step, ctx: startup.Context) -> None:
+async def _recreate(step: PlanStep, ctx: startup.Context) -> None:
     await asyncio.to_thread(compose.up, ctx.cluster.project, step.services, recreate=True)
     await _settle(ctx, step.services)
 
 
-async def _restart(step: Step, ctx: startup.Context) -> None:
+async def _restart(step: PlanStep, ctx: startup.Context) -> None:
     for service in step.services:
         await asyncio.to_thread(compose.restart, ctx.cluster.container(service))
     await _settle(ctx, step.services)
@@ -73,10 +73,10 @@ async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
             seen = await snapshot.see(etcd.observe(ctx.cluster.address(service), spec.timeouts.query))
             return None if seen.value and seen.value.healthy else seen.error or f"{service} has no quorum"
 
-        await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
+        await wait_until(f"{service}'s return", healthy, seconds=spec.timeouts.up)
 
 
-async def _reload(step: Step, ctx: startup.Context) -> None:
+async def _reload(step: PlanStep, ctx: startup.Context) -> None:
     spec = ctx.cluster.spec
     for service in step.services:
         if service == spec.haproxy.service:
@@ -88,7 +88,7 @@ async def _reload(step: Step, ctx: startup.Context) -> None:
     startup.record(ctx, step.services)
 
 
-async def _patch(step: Step, ctx: startup.Context) -> None:
+async def _patch(step: PlanStep, ctx: startup.Context) -> None:
     """Patch, wait until every node has taken it, then restart those that say they need it: standbys first.
 
     A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
@@ -96,7 +96,7 @@ async def _patch(step: Step, ctx: startup.Context) -> None:
     spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
     await patroni.patch_config(ctx.cluster.address(step.services[0]), dict(step.change), ctx.cluster.rest_auth, limit)
     names = list(step.change.get("postgresql", {}).get("parameters", {}))
-    await wait_for("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
+    await wait_until("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
     for _ in range(2):
         actual = await read_actual(ctx)
         for pending in planning.pending_restarts(spec, actual):
@@ -122,13 +122,13 @@ def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable
     return look
 
 
-async def _restart_postgres(step: Step, ctx: startup.Context) -> None:
+async def _restart_postgres(step: PlanStep, ctx: startup.Context) -> None:
     for node in step.services:
         await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.up)
     await startup.wait_nodes(ctx)
 
 
-async def _attach(step: Step, ctx: startup.Context) -> None:
+async def _attach(step: PlanStep, ctx: startup.Context) -> None:
     pool = ctx.cluster.container(ctx.cluster.spec.endpoints.balanced.service)
     index = {node.name: i for i, node in enumerate(ctx.cluster.spec.nodes)}
     for node in step.services:
@@ -158,7 +158,7 @@ async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> pla
     )
 
 
-async def mend_pgpool(ctx: startup.Context, seen: Snapshot) -> Step | None:
+async def mend_pgpool(ctx: startup.Context, seen: Snapshot) -> PlanStep | None:
     """Do the next repair of Pgpool's view, if there is one; the step that was done."""
     step = repair.pgpool_repair(ctx.cluster.spec, seen)
     if step:

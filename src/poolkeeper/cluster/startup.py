@@ -11,7 +11,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import planning
 from poolkeeper.model.observed import Container
 from poolkeeper.system import compose, etcd, patroni, state
@@ -116,7 +116,7 @@ async def _start_member(ctx: Context, member: str) -> None:
         return (await snapshot.see(etcd.serves_peers(ctx.cluster.address(member), MEMBER_SECONDS))).error or None
 
     with suppress(errors.DeadlinePassed):
-        await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
+        await wait_until(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
 
 
 async def wait_nodes(ctx: Context) -> None:
@@ -146,7 +146,7 @@ async def _wait_streaming(ctx: Context) -> str:
         return f"not streaming yet: {', '.join(waiting)}" if waiting else None
 
     everyone = [*(member.name for member in spec.etcd.members), *names]
-    await while_alive(ctx, everyone, wait_for("streaming replication", look, seconds=spec.timeouts.up, pause=0.2))
+    await while_alive(ctx, everyone, wait_until("streaming replication", look, seconds=spec.timeouts.up, pause=0.2))
     assert leader is not None
     return leader
 
@@ -175,7 +175,7 @@ async def _wait_reported(ctx: Context, leader: str) -> None:
         return f"not running by Patroni's word: {', '.join(starting)}" if starting else None
 
     with suppress(errors.DeadlinePassed):
-        await wait_for("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.1)
+        await wait_until("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.1)
 
 
 async def _hasten_quorum(ctx: Context, leader: str) -> None:
@@ -198,7 +198,7 @@ async def _hasten_quorum(ctx: Context, leader: str) -> None:
         return f"not in the quorum yet: {names or 'nobody is'}"
 
     with suppress(errors.DeadlinePassed):
-        await wait_for("the quorum", counted, seconds=2 * spec.patroni.loop_wait, pause=HASTE)
+        await wait_until("the quorum", counted, seconds=2 * spec.patroni.loop_wait, pause=HASTE)
 
 
 async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[None, None, None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from poolkeeper.model import proxies
-from poolkeeper.model.assessment import Finding, Kind, NodeRow
+from poolkeeper.model.assessment import Finding, FindingKind, NodeRow
 from poolkeeper.model.observed import Container, PatroniMember, PatroniView, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
@@ -46,7 +46,7 @@ def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
     if len(leaders) > 1:
         named = ", ".join(sorted(str(leader) for leader in leaders))
-        yield Finding(Kind.DRIFT, "patroni", f"its members name different leaders: {named}")
+        yield Finding(FindingKind.DRIFT, "patroni", f"its members name different leaders: {named}")
     for node in spec.nodes:
         server = seen.postgres.get(node.name)
         if server is None or server.value is None:
@@ -54,15 +54,15 @@ def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         truth = server.value.role
         member = view.member(node.name) if view else None
         if view and member is None:
-            yield Finding(Kind.DRIFT, node.name, "Patroni does not know it")
+            yield Finding(FindingKind.DRIFT, node.name, "Patroni does not know it")
         elif member and member.is_leader is not (truth == "primary"):
-            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, Patroni says {member.role}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, Patroni says {member.role}")
         pool = role_by_pgpool(seen, node.name)
         if pool and pool != truth:
-            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, Pgpool-II says {pool}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, Pgpool-II says {pool}")
         endpoint = role_by_haproxy(seen, node.name)
         if endpoint and endpoint != truth:
-            yield Finding(Kind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {endpoint}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {endpoint}")
 
 
 def node_row(seen: Snapshot, node: str) -> NodeRow:

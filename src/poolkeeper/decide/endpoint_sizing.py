@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec, Endpoint
-from poolkeeper.model.tuning import Choice, Wish, Workload
+from poolkeeper.model.tuning import Choice, Wish, WorkloadKind
 
 ENDPOINTS = ("rw", "ro", "balanced")
 # The part of all clients that each endpoint must be able to take at once. One endpoint takes all or half of them.
-SHARES: dict[Workload, dict[str, float]] = {
-    Workload.OLTP: {"rw": 1, "ro": 0.25, "balanced": 0.25},
-    Workload.MIXED: {"rw": 0.5, "ro": 0.5, "balanced": 0.5},
-    Workload.REPORTING: {"rw": 0.25, "ro": 1, "balanced": 0.25},
+SHARES: dict[WorkloadKind, dict[str, float]] = {
+    WorkloadKind.OLTP: {"rw": 1, "ro": 0.25, "balanced": 0.25},
+    WorkloadKind.MIXED: {"rw": 0.5, "ro": 0.5, "balanced": 0.5},
+    WorkloadKind.REPORTING: {"rw": 0.25, "ro": 1, "balanced": 0.25},
 }
 # A direct endpoint takes the part of the endpoint that makes its promise: an application uses the one or the other.
 LIKE = {"direct_rw": "rw", "direct_ro": "ro"}

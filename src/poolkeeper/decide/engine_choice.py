@@ -21,7 +21,7 @@ class Init(StrEnum):
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineFacts:
     """What is known about this machine. `chosen` names an engine that the user chose, as "DOCKER_HOST=tcp://…"."""
 
     has_client: bool
@@ -80,7 +80,7 @@ _BY_HAND = (
 )
 
 
-def plan(facts: Facts) -> tuple[Step, ...]:
+def plan(facts: MachineFacts) -> tuple[Step, ...]:
     """The steps, in order; none where the engine and Compose v2 answer.
 
     Raises PermissionRefused where the socket refuses this user, EngineMissing where the rest may not be done here.
@@ -114,7 +114,7 @@ def _sentence(step: Step, name: str) -> str:
             return f"starting the engine by {by}"
 
 
-def _refuse_if_closed(facts: Facts) -> None:
+def _refuse_if_closed(facts: MachineFacts) -> None:
     """Where an engine is there, or was chosen, and this user cannot reach it: nothing to install, only to say."""
     if facts.is_refused:
         raise errors.PermissionRefused(
@@ -128,7 +128,7 @@ def _refuse_if_closed(facts: Facts) -> None:
         )
 
 
-def _installations(facts: Facts) -> tuple[Step, ...]:
+def _installations(facts: MachineFacts) -> tuple[Step, ...]:
     """What is missing, as installations. Raises EngineMissing on a distribution whose packages we do not know."""
     needs_engine = not facts.answers and not facts.is_installed
     if facts.has_compose and facts.has_client and not needs_engine:
@@ -141,14 +141,14 @@ def _installations(facts: Facts) -> tuple[Step, ...]:
     return (*((Install(packages),) if packages else ()), *borrowed)
 
 
-def _engine_packages(facts: Facts, offer: _Offer, needs_engine: bool) -> tuple[str, ...]:
+def _engine_packages(facts: MachineFacts, offer: _Offer, needs_engine: bool) -> tuple[str, ...]:
     engine = ("docker.io", "iptables") if needs_engine else ()
     confinement = ("apparmor",) if needs_engine and facts.has_apparmor else ()
     client = () if facts.has_client or offer.client in engine else (offer.client,)
     return engine + client + confinement
 
 
-def _offer(facts: Facts) -> _Offer:
+def _offer(facts: MachineFacts) -> _Offer:
     match facts.distribution, facts.release.split(".")[0]:
         case "debian", "12":
             return _DEBIAN_12
@@ -163,7 +163,7 @@ def _offer(facts: Facts) -> _Offer:
     )
 
 
-def _refuse_rights(facts: Facts, installs: bool) -> None:
+def _refuse_rights(facts: MachineFacts, installs: bool) -> None:
     if installs:
         raise errors.EngineMissing(
             f"{_missing(facts)}, and this user may not install packages (not root, and sudo asks for a password)",
@@ -176,7 +176,7 @@ def _refuse_rights(facts: Facts, installs: bool) -> None:
     )
 
 
-def _missing(facts: Facts) -> str:
+def _missing(facts: MachineFacts) -> str:
     if facts.answers or facts.is_installed:
         return "Docker is here but Compose v2 is missing" if not facts.has_compose else "Docker's client is missing"
     return "no container engine is installed here"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from poolkeeper.decide import drift
 from poolkeeper.model import proxies
-from poolkeeper.model.assessment import Assessment, Finding, Kind, Level
+from poolkeeper.model.assessment import Assessment, Finding, FindingKind, Level
 from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
@@ -35,13 +35,13 @@ def assess(spec: ClusterSpec, seen: Snapshot) -> Assessment:
 
 def _level(spec: ClusterSpec, seen: Snapshot, findings: tuple[Finding, ...]) -> Level:
     kinds = {finding.kind for finding in findings}
-    if Kind.DOWN in kinds:
+    if FindingKind.DOWN in kinds:
         return Level.DOWN
     if nobody_answers(spec, seen):
         return Level.UNKNOWN
-    if kinds & {Kind.FAULT, Kind.DRIFT}:
+    if kinds & {FindingKind.FAULT, FindingKind.DRIFT}:
         return Level.DEGRADED
-    return Level.UNKNOWN if Kind.UNKNOWN in kinds else Level.HEALTHY
+    return Level.UNKNOWN if FindingKind.UNKNOWN in kinds else Level.HEALTHY
 
 
 def nobody_answers(spec: ClusterSpec, seen: Snapshot) -> bool:
@@ -74,19 +74,19 @@ def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 def _containers(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     known = seen.containers.value
     if known is None:
-        yield Finding(Kind.UNKNOWN, "containers", seen.containers.error)
+        yield Finding(FindingKind.UNKNOWN, "containers", seen.containers.error)
         return
     if not any(container.is_running for container in known.values()):
-        yield Finding(Kind.DOWN, "cluster", "no container runs; start it with: make pgpool-up")
+        yield Finding(FindingKind.DOWN, "cluster", "no container runs; start it with: make pgpool-up")
         return
     for service in spec.addresses():
         container = known.get(service)
         if container is None:
-            yield Finding(Kind.FAULT, service, "its container does not exist")
+            yield Finding(FindingKind.FAULT, service, "its container does not exist")
         elif not container.is_running:
             ended = f" with {container.exit_code}" if container.state == "exited" else ""
             memory = ", out of memory" if container.oom_killed else ""
-            yield Finding(Kind.FAULT, service, f"its container is {container.state}{ended}{memory}")
+            yield Finding(FindingKind.FAULT, service, f"its container is {container.state}{ended}{memory}")
 
 
 def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
@@ -95,23 +95,25 @@ def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     primaries = [name for name, server in answers.items() if not server.in_recovery]
     for name in servers:
         if name not in answers:
-            yield Finding(Kind.FAULT, name, f"PostgreSQL does not answer: {_silence(seen.postgres.get(name))}")
+            yield Finding(FindingKind.FAULT, name, f"PostgreSQL does not answer: {_silence(seen.postgres.get(name))}")
     if len(primaries) > 1:
-        yield Finding(Kind.FAULT, "cluster", f"more than one primary: {', '.join(primaries)}")
+        yield Finding(FindingKind.FAULT, "cluster", f"more than one primary: {', '.join(primaries)}")
     if not primaries and answers:
-        yield Finding(Kind.DOWN, "cluster", "no node is primary; Patroni is electing one, or has no quorum")
+        yield Finding(FindingKind.DOWN, "cluster", "no node is primary; Patroni is electing one, or has no quorum")
     elif not primaries and seen.containers.is_known:
-        yield Finding(Kind.DOWN, "cluster", "no PostgreSQL answers")
+        yield Finding(FindingKind.DOWN, "cluster", "no PostgreSQL answers")
 
 
 def _patroni(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for node in spec.nodes:
         answer = seen.patroni.get(node.name)
         if answer is None or answer.value is None:
-            yield Finding(Kind.FAULT, node.name, f"Patroni does not answer: {_silence(answer)}")
+            yield Finding(FindingKind.FAULT, node.name, f"Patroni does not answer: {_silence(answer)}")
     if any(answer.value and answer.value.paused for answer in seen.patroni.values()):
         yield Finding(
-            Kind.FAULT, "patroni", "is paused, so nobody takes over from a lost primary; `poolkeeper up` resumes it"
+            FindingKind.FAULT,
+            "patroni",
+            "is paused, so nobody takes over from a lost primary; `poolkeeper up` resumes it",
         )
 
 
@@ -124,74 +126,74 @@ def _replication(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     active = {s.name for s in server.slots if s.kind == "physical" and s.active}
     for standby in (node.name for node in spec.nodes if node.name != primary):
         if standby not in streaming:
-            yield Finding(Kind.FAULT, standby, f"is not streaming from {primary}")
+            yield Finding(FindingKind.FAULT, standby, f"is not streaming from {primary}")
         if standby not in active:
-            yield Finding(Kind.FAULT, standby, f"its replication slot on {primary} is missing or inactive")
+            yield Finding(FindingKind.FAULT, standby, f"its replication slot on {primary} is missing or inactive")
         replica = _server(seen, standby)
         if replica and replica.timeline != server.timeline:
             timelines = f"{replica.timeline}, the primary on {server.timeline}"
-            yield Finding(Kind.FAULT, standby, f"is on timeline {timelines}")
+            yield Finding(FindingKind.FAULT, standby, f"is on timeline {timelines}")
     if spec.replication.synchronous_mode != "off" and not server.synchronous_standby_names:
         yield Finding(
-            Kind.FAULT, primary, "synchronous replication is not in force (synchronous_standby_names is empty)"
+            FindingKind.FAULT, primary, "synchronous replication is not in force (synchronous_standby_names is empty)"
         )
     if not server.data_checksums:
-        yield Finding(Kind.FAULT, primary, "data checksums are off")
+        yield Finding(FindingKind.FAULT, primary, "data checksums are off")
 
 
 def _pgpool(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     service = spec.endpoints.balanced.service
     view = seen.pgpool.value
     if view is None:
-        yield Finding(Kind.FAULT, service, f"Pgpool-II does not answer: {seen.pgpool.error}")
+        yield Finding(FindingKind.FAULT, service, f"Pgpool-II does not answer: {seen.pgpool.error}")
         return
     for node in spec.nodes:
         backend = view.node(node.name)
         if backend is None:
-            yield Finding(Kind.DRIFT, service, f"{node.name} is not one of its backends")
+            yield Finding(FindingKind.DRIFT, service, f"{node.name} is not one of its backends")
         elif backend.status not in ("up", "waiting"):
-            yield Finding(Kind.FAULT, service, f"has {node.name} as {backend.status}")
+            yield Finding(FindingKind.FAULT, service, f"has {node.name} as {backend.status}")
 
 
 def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     service, view = spec.haproxy.service, seen.haproxy.value
     if view is None:
-        yield Finding(Kind.FAULT, service, f"its statistics cannot be read: {seen.haproxy.error}")
+        yield Finding(FindingKind.FAULT, service, f"its statistics cannot be read: {seen.haproxy.error}")
         return
     for proxy, name in proxies.expected(spec):
         row = view.row(proxy, name)
         if row is None or not row.is_up:
-            yield Finding(Kind.FAULT, service, f"{proxy}/{name} is {row.status if row else 'missing'}")
+            yield Finding(FindingKind.FAULT, service, f"{proxy}/{name} is {row.status if row else 'missing'}")
 
 
 def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for key in (*ENDPOINTS, *spec.direct_endpoints()):
         endpoint = seen.endpoints.get(key)
         if endpoint is None or endpoint.value is None:
-            yield Finding(Kind.FAULT, f"endpoint {key}", f"a query through its port fails: {_silence(endpoint)}")
+            yield Finding(FindingKind.FAULT, f"endpoint {key}", f"a query through its port fails: {_silence(endpoint)}")
         elif key in PROMISES and endpoint.value.in_recovery is not PROMISES[key]:
             role = "a standby" if endpoint.value.in_recovery else "the primary"
-            yield Finding(Kind.FAULT, f"endpoint {key}", f"was answered by {role}, {endpoint.value.node}")
+            yield Finding(FindingKind.FAULT, f"endpoint {key}", f"was answered by {role}, {endpoint.value.node}")
 
 
 def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for member in spec.etcd.members:
         view = seen.etcd.get(member.name)
         if view is None or view.value is None:
-            yield Finding(Kind.FAULT, member.name, f"does not answer: {_silence(view)}")
+            yield Finding(FindingKind.FAULT, member.name, f"does not answer: {_silence(view)}")
         elif not view.value.healthy:
-            yield Finding(Kind.FAULT, member.name, "has no quorum")
+            yield Finding(FindingKind.FAULT, member.name, "has no quorum")
 
 
 def _keeper(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     service, view = spec.keeper.service, seen.keeper.value
     if view is None:
-        yield Finding(Kind.FAULT, service, f"does not answer, so a failover takes longer: {seen.keeper.error}")
+        yield Finding(FindingKind.FAULT, service, f"does not answer, so a failover takes longer: {seen.keeper.error}")
         return
     if not view.healthy:
-        yield Finding(Kind.FAULT, service, "its loop has stalled")
+        yield Finding(FindingKind.FAULT, service, "its loop has stalled")
     for source in view.blind:
-        yield Finding(Kind.FAULT, service, f"cannot see the {source}")
+        yield Finding(FindingKind.FAULT, service, f"cannot see the {source}")
     if view.open_matters:
         matters = "; ".join(view.open_matters)
-        yield Finding(Kind.DRIFT, service, f"has been at work for {view.drift_seconds:.0f} s: {matters}")
+        yield Finding(FindingKind.DRIFT, service, f"has been at work for {view.drift_seconds:.0f} s: {matters}")

@@ -14,61 +14,64 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.timeline import Act, LogLine, Step
+from poolkeeper.model.timeline import EventKind, LogLine, TimelineEvent
 
 
 @dataclass(frozen=True)
 class Sign:
     """Words that a program writes. The group `node`, where there is one, names the node; `index` its number."""
 
-    act: Act
+    act: EventKind
     pattern: re.Pattern[str]
 
 
-def _signs(*pairs: tuple[Act, str]) -> tuple[Sign, ...]:
+def _signs(*pairs: tuple[EventKind, str]) -> tuple[Sign, ...]:
     return tuple(Sign(act, re.compile(pattern)) for act, pattern in pairs)
 
 
 # A node's container: Patroni and PostgreSQL. Where no group names a node, it is the container's own.
 NODE = _signs(
-    (Act.ASKED, r"received (switchover|failover) request with leader=\S+ candidate=\S+"),
-    (Act.DEMOTED, r"Demoting self \([\w-]+\)"),
-    (Act.DEMOTED, r"[Dd]emot(ed|ing) self because .*"),
-    (Act.DEMOTED, r"Primary crashed\. Failing over\."),
-    (Act.STOPPED, r"received (fast|immediate|smart) shutdown request"),
-    (Act.STOPPED, r"database system is shut down"),
-    (Act.DIED, r"server process \(PID \d+\) was terminated by signal \d+.*"),
-    (Act.LOST, r"could not receive data from WAL stream: .*|replication terminated by primary server"),
-    (Act.RELEASED, r"Leader key released"),
-    (Act.VOTED, r"Got quorum vote from (?P<node>\S+)"),
-    (Act.LOCKED, r"Cleaning up failover key after acquiring leader lock\.\.\."),
-    (Act.LOCKED, r"promoted self to leader by acquiring session lock"),
-    (Act.PROMOTING, r"received promote request"),
-    (Act.PROMOTED, r"selected new timeline ID: \d+"),
-    (Act.PROMOTED, r"archive recovery complete"),
-    (Act.STARTED, r"database system is ready to accept (read-only )?connections"),
-    (Act.REWOUND, r"running pg_rewind from .*"),
-    (Act.REWOUND, r"pg_rewind exit code=\d+"),
-    (Act.CLONED, r"replica has been created using \S+"),
-    (Act.STREAMING, r"started streaming WAL from primary at \S+ on timeline \d+"),
+    (EventKind.ASKED, r"received (switchover|failover) request with leader=\S+ candidate=\S+"),
+    (EventKind.DEMOTED, r"Demoting self \([\w-]+\)"),
+    (EventKind.DEMOTED, r"[Dd]emot(ed|ing) self because .*"),
+    (EventKind.DEMOTED, r"Primary crashed\. Failing over\."),
+    (EventKind.STOPPED, r"received (fast|immediate|smart) shutdown request"),
+    (EventKind.STOPPED, r"database system is shut down"),
+    (EventKind.DIED, r"server process \(PID \d+\) was terminated by signal \d+.*"),
+    (EventKind.LOST, r"could not receive data from WAL stream: .*|replication terminated by primary server"),
+    (EventKind.RELEASED, r"Leader key released"),
+    (EventKind.VOTED, r"Got quorum vote from (?P<node>\S+)"),
+    (EventKind.LOCKED, r"Cleaning up failover key after acquiring leader lock\.\.\."),
+    (EventKind.LOCKED, r"promoted self to leader by acquiring session lock"),
+    (EventKind.PROMOTING, r"received promote request"),
+    (EventKind.PROMOTED, r"selected new timeline ID: \d+"),
+    (EventKind.PROMOTED, r"archive recovery complete"),
+    (EventKind.STARTED, r"database system is ready to accept (read-only )?connections"),
+    (EventKind.REWOUND, r"running pg_rewind from .*"),
+    (EventKind.REWOUND, r"pg_rewind exit code=\d+"),
+    (EventKind.CLONED, r"replica has been created using \S+"),
+    (EventKind.STREAMING, r"started streaming WAL from primary at \S+ on timeline \d+"),
 )
 POOL = _signs(
-    (Act.POOL_CHANGED, r"(?i)starting (degeneration|quarantine|fail ?back|promot).*? host (?P<node>[^\s(]+)\(\d+\)"),
-    (Act.POOL_CHANGED, r"failover: set new primary node: (?P<index>-?\d+)"),
-    (Act.POOL_CHANGED, r"(?i)fail(over|back) done\. (shutdown|reconnect|promote) host (?P<node>[^\s(]+)\(\d+\)"),
+    (
+        EventKind.POOL_CHANGED,
+        r"(?i)starting (degeneration|quarantine|fail ?back|promot).*? host (?P<node>[^\s(]+)\(\d+\)",
+    ),
+    (EventKind.POOL_CHANGED, r"failover: set new primary node: (?P<index>-?\d+)"),
+    (EventKind.POOL_CHANGED, r"(?i)fail(over|back) done\. (shutdown|reconnect|promote) host (?P<node>[^\s(]+)\(\d+\)"),
 )
 ENDPOINT = _signs(
     (
-        Act.ROUTE_DOWN,
+        EventKind.ROUTE_DOWN,
         r"Server (primary|standbys)/(?P<node>[^\s.]+) (is DOWN|is going DOWN for maintenance|was DOWN and now)",
     ),
-    (Act.ROUTE_UP, r"Server (primary|standbys)/(?P<node>[^\s.]+) is UP\b"),
+    (EventKind.ROUTE_UP, r"Server (primary|standbys)/(?P<node>[^\s.]+) is UP\b"),
 )
-KEEPER_ACTS = {"decided": Act.DECIDED, "done": Act.DONE}
+KEEPER_ACTS = {"decided": EventKind.DECIDED, "done": EventKind.DONE}
 RELEASE = "release the lease of"  # model/decision.py: Verb.RELEASE
 
 
-def classify(spec: ClusterSpec, line: LogLine) -> Step | None:
+def classify(spec: ClusterSpec, line: LogLine) -> TimelineEvent | None:
     """The step that a line tells of; None for any other line."""
     if line.service == spec.keeper.service:
         return _keeper(line)
@@ -80,11 +83,11 @@ def classify(spec: ClusterSpec, line: LogLine) -> Step | None:
     return _matched(line, POOL, names) if line.service in spec.endpoint_by_service() else None
 
 
-def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: str = "") -> Step | None:
+def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: str = "") -> TimelineEvent | None:
     for sign in signs:
         found = sign.pattern.search(line.text)
         if found:
-            return Step(line.at, line.service, sign.act, _node(found, nodes) or own, found.group(0))
+            return TimelineEvent(line.at, line.service, sign.act, _node(found, nodes) or own, found.group(0))
     return None
 
 
@@ -108,27 +111,29 @@ def _document(text: str) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _supervisor(line: LogLine) -> Step | None:
+def _supervisor(line: LogLine) -> TimelineEvent | None:
     document = _document(line.text)
     event = document.get("supervisor")
     if event == "ends the node":
-        return Step(line.at, line.service, Act.DIED, line.service, f"{event}: {document.get('cause', '')}")
+        return TimelineEvent(
+            line.at, line.service, EventKind.DIED, line.service, f"{event}: {document.get('cause', '')}"
+        )
     if event == "starts Patroni again":
-        return Step(line.at, line.service, Act.STARTED, line.service, str(event))
+        return TimelineEvent(line.at, line.service, EventKind.STARTED, line.service, str(event))
     return None
 
 
-def _keeper(line: LogLine) -> Step | None:
+def _keeper(line: LogLine) -> TimelineEvent | None:
     document = _document(line.text)
     event, node = document.get("event"), str(document.get("node", ""))
     why = str(document.get("why", ""))
     if event == "seen" and document.get("process") == "dead":
-        return Step(line.at, line.service, Act.DIED, node, f"{node}: {why}")
+        return TimelineEvent(line.at, line.service, EventKind.DIED, node, f"{node}: {why}")
     act = KEEPER_ACTS.get(str(event))
     if act is None:
         return None
     what = " ".join(str(part) for part in (document.get("what"), node) if part)
-    if act is Act.DONE and document.get("what") == RELEASE:
-        act = Act.RELEASED
+    if act is EventKind.DONE and document.get("what") == RELEASE:
+        act = EventKind.RELEASED
     where = f" ({document['proxy']})" if document.get("proxy") else ""
-    return Step(line.at, line.service, act, node, f"{what}{where}" + (f": {why}" if why else ""))
+    return TimelineEvent(line.at, line.service, act, node, f"{what}{where}" + (f": {why}" if why else ""))

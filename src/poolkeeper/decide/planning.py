@@ -14,7 +14,7 @@ import yaml
 
 from poolkeeper.decide import unsafe
 from poolkeeper.model.observed import Container
-from poolkeeper.model.plan import Action, Plan, Step
+from poolkeeper.model.plan import Action, Plan, PlanStep
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -79,9 +79,9 @@ def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: 
     return Plan((*steps, *restarts))
 
 
-def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
     for service in sorted(set(actual.containers) - set(spec.addresses())):
-        yield Step(Action.REMOVE, (service,), "is no longer declared in cluster.toml")
+        yield PlanStep(Action.REMOVE, (service,), "is no longer declared in cluster.toml")
 
 
 def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -91,7 +91,7 @@ def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[s
     return etcds, nodes, (*spec.endpoint_by_service(), spec.haproxy.service, spec.keeper.service)
 
 
-def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
     for stage in stages(spec):
         groups: dict[str, list[str]] = {}
         for service in stage:
@@ -101,7 +101,7 @@ def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
             elif not container.is_running:
                 groups.setdefault(f"is {container.state}", []).append(service)
         for why, services in groups.items():
-            yield Step(Action.START, tuple(services), why)
+            yield PlanStep(Action.START, tuple(services), why)
 
 
 def ordered(spec: ClusterSpec, leader: str | None) -> list[str]:
@@ -117,16 +117,16 @@ def _existing(spec: ClusterSpec, actual: Actual, *states: str) -> Iterator[Conta
             yield container
 
 
-def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
+def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[PlanStep]:
     for container in _existing(spec, actual, "running"):
         if container.definition != desired.definitions[container.service]:
             why = "its image, address, ports or limits changed"
-            yield Step(Action.RECREATE, (container.service,), why)
+            yield PlanStep(Action.RECREATE, (container.service,), why)
 
 
 def _reconfigurations(
     spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]
-) -> Iterator[Step]:
+) -> Iterator[PlanStep]:
     """A paused container goes on with what it read at its start, so it is treated as a running one."""
     endpoints, etcds = set(spec.endpoint_by_service()), {m.name for m in spec.etcd.members}
     for container in _existing(spec, actual, "running", "paused"):
@@ -139,11 +139,11 @@ def _reconfigurations(
             continue
         why = f"{', '.join(path.rsplit('/', 1)[-1] for path in changed)} changed"
         if service in etcds or service == spec.keeper.service:
-            yield Step(Action.RESTART, (service,), why)
+            yield PlanStep(Action.RESTART, (service,), why)
         elif service in endpoints and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
-            yield Step(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
+            yield PlanStep(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
         else:
-            yield Step(Action.RELOAD, (service,), why)
+            yield PlanStep(Action.RELOAD, (service,), why)
 
 
 def _differs(path: str, old: str, new: str) -> bool:
@@ -154,21 +154,21 @@ def _differs(path: str, old: str, new: str) -> bool:
     return before != after
 
 
-def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[Step]:
+def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterator[PlanStep]:
     if actual.dynamic is None:
         return
     change = difference(actual.dynamic, desired.dynamic)
     if change:
         nodes = tuple(service for service in ordered(spec, actual.leader) if service in {n.name for n in spec.nodes})
         keys = ", ".join(_leaves(change))
-        yield Step(Action.PATCH, nodes, f"{keys} changed", change)
+        yield PlanStep(Action.PATCH, nodes, f"{keys} changed", change)
 
 
-def pending_restarts(spec: ClusterSpec, actual: Actual) -> Iterator[Step]:
+def pending_restarts(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
     """Nodes that Patroni marks "pending restart", the standbys first."""
     for service in ordered(spec, actual.leader):
         if service in actual.pending_restart:
-            yield Step(Action.RESTART_POSTGRES, (service,), "a changed parameter takes effect at a restart only")
+            yield PlanStep(Action.RESTART_POSTGRES, (service,), "a changed parameter takes effect at a restart only")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from poolkeeper.decide import drift
 from poolkeeper.model.observed import Snapshot
-from poolkeeper.model.plan import Action, Step
+from poolkeeper.model.plan import Action, PlanStep
 from poolkeeper.model.spec import ClusterSpec
 
 
-def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
+def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> PlanStep | None:
     """The next repair of the balanced endpoint's view, or None."""
     primary = drift.primary_by_postgres(seen)
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
@@ -23,16 +23,20 @@ def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> Step | None:
     service = spec.endpoints.balanced.service
     view = seen.pgpool.value
     if view is None:
-        return Step(Action.RESTART, (service,), "it gives no answer")
+        return PlanStep(Action.RESTART, (service,), "it gives no answer")
     roles = {node.hostname: node for node in view.nodes}
     wrong = [name for name, node in roles.items() if (node.role == "primary") is not (name == primary)]
     if wrong or primary not in roles:
-        return Step(Action.RESTART, (service,), f"its primary is not {primary}; a restart ends every session of it")
+        return PlanStep(Action.RESTART, (service,), f"its primary is not {primary}; a restart ends every session of it")
     fit = fit_standbys(seen, primary)
     names = [node.name for node in spec.nodes if node.name in roles]
     down = [name for name in names if roles[name].status not in ("up", "waiting")]
     ready = tuple(name for name in down if name in fit or name == primary)
-    return Step(Action.ATTACH, ready, "streams from the primary again, and Pgpool-II has it as down") if ready else None
+    return (
+        PlanStep(Action.ATTACH, ready, "streams from the primary again, and Pgpool-II has it as down")
+        if ready
+        else None
+    )
 
 
 def fit_standbys(seen: Snapshot, primary: str) -> set[str]:

@@ -22,14 +22,14 @@ from poolkeeper.decide.endpoint_sizing import Capacity
 from poolkeeper.model import rules
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.tuning import Choice, Machine, Proposal, Share, Wish, Workload, size
+from poolkeeper.model.tuning import Choice, Machine, MemoryShare, Proposal, Wish, WorkloadKind, size
 
 # Sorts and hash tables that one statement holds at once; the largest work_mem that is worth its memory, in MiB; the
 # part of the cores that parallel workers may take; and the most workers of one statement.
-PLAN_NODES = {Workload.OLTP: 1, Workload.MIXED: 2, Workload.REPORTING: 3}
-MOST_WORK_MEM = {Workload.OLTP: 64, Workload.MIXED: 256, Workload.REPORTING: 1024}
-PARALLEL_CORES = {Workload.OLTP: 0.5, Workload.MIXED: 0.75, Workload.REPORTING: 1.0}
-MOST_PER_GATHER = {Workload.OLTP: 2, Workload.MIXED: 4, Workload.REPORTING: 8}
+PLAN_NODES = {WorkloadKind.OLTP: 1, WorkloadKind.MIXED: 2, WorkloadKind.REPORTING: 3}
+MOST_WORK_MEM = {WorkloadKind.OLTP: 64, WorkloadKind.MIXED: 256, WorkloadKind.REPORTING: 1024}
+PARALLEL_CORES = {WorkloadKind.OLTP: 0.5, WorkloadKind.MIXED: 0.75, WorkloadKind.REPORTING: 1.0}
+MOST_PER_GATHER = {WorkloadKind.OLTP: 2, WorkloadKind.MIXED: 4, WorkloadKind.REPORTING: 8}
 
 # MiB. Pgpool-II's are of its documentation ("Resource Requirement"), its catalog cache of render/pgpool.py; a
 # connection's is the lower end of what cluster.toml says; the rest is what the containers of an idle cluster hold,
@@ -82,7 +82,7 @@ class Sizes:
     cache: float  # page cache, of one node
     shm: int
     wal: float
-    budget: tuple[Share, ...]
+    budget: tuple[MemoryShare, ...]
 
 
 def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
@@ -160,14 +160,14 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
     buffers = min(max(node / 4, LEAST_BUFFERS), MOST_BUFFERS)
     maintenance = min(max(node / 16, LEAST_MAINTENANCE), MOST_MAINTENANCE)
     inside = [
-        Share("shared_buffers", count * buffers, f"{count} nodes × {buffers:.0f} MB"),
-        Share("servers", count * SERVER, f"{count} nodes × {SERVER:.0f} MB of other shared memory and processes"),
-        Share(
+        MemoryShare("shared_buffers", count * buffers, f"{count} nodes × {buffers:.0f} MB"),
+        MemoryShare("servers", count * SERVER, f"{count} nodes × {SERVER:.0f} MB of other shared memory and processes"),
+        MemoryShare(
             "connections",
             endpoints.opened * CONNECTION,
             f"{endpoints.opened} open when every endpoint is full × {CONNECTION:.0f} MB",
         ),
-        Share("maintenance", VACUUMS * maintenance, f"{VACUUMS} × maintenance_work_mem, on the primary alone"),
+        MemoryShare("maintenance", VACUUMS * maintenance, f"{VACUUMS} × maintenance_work_mem, on the primary alone"),
     ]
     cache = max(node / 4, 0)
     rest = machine.memory_mb - sum(share.mb for share in (*outside, *inside)) - count * cache
@@ -179,8 +179,8 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
     budget = (
         *outside,
         *inside,
-        Share("work_mem", work * holders, said),
-        Share("page cache", count * cache, "what no other line takes"),
+        MemoryShare("work_mem", work * holders, said),
+        MemoryShare("page cache", count * cache, "what no other line takes"),
     )
     return Sizes(
         endpoints=endpoints,
@@ -204,7 +204,7 @@ def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
     return max(LEAST_SHM, min(math.ceil(needed / 64) * 64, 1_048_576))
 
 
-def _outside(spec: ClusterSpec, machine: Machine, endpoints: Capacity) -> list[Share]:
+def _outside(spec: ClusterSpec, machine: Machine, endpoints: Capacity) -> list[MemoryShare]:
     """What is not PostgreSQL's."""
     members, count, system = len(spec.etcd.members), len(spec.nodes), max(512.0, machine.memory_mb / 10)
     processes, sessions = sum(endpoints.children.values()), endpoints.sessions
@@ -213,16 +213,16 @@ def _outside(spec: ClusterSpec, machine: Machine, endpoints: Capacity) -> list[S
         f"3 × {POOL_FIXED:.0f} MB + {processes} processes × {POOL_PROCESS:.0f} MB + {POOL_SLOT} MB a pooled connection"
     )
     return [
-        Share("system and engine", system, "a tenth of the memory, at least 512 MB"),
-        Share("etcd", members * ETCD, f"{members} members × {ETCD:.0f} MB"),
-        Share("Pgpool-II", pool, formula),
-        Share(
+        MemoryShare("system and engine", system, "a tenth of the memory, at least 512 MB"),
+        MemoryShare("etcd", members * ETCD, f"{members} members × {ETCD:.0f} MB"),
+        MemoryShare("Pgpool-II", pool, formula),
+        MemoryShare(
             "HAProxy",
             ENDPOINT + sessions * ENDPOINT_SESSION,
             f"{ENDPOINT:.0f} MB + {sessions} sessions × 64 kB of buffers",
         ),
-        Share("keeper", KEEPER, f"{KEEPER:.0f} MB"),
-        Share("Patroni", count * AGENT, f"{count} nodes × {AGENT:.0f} MB"),
+        MemoryShare("keeper", KEEPER, f"{KEEPER:.0f} MB"),
+        MemoryShare("Patroni", count * AGENT, f"{count} nodes × {AGENT:.0f} MB"),
     ]
 
 

@@ -18,7 +18,7 @@ from poolkeeper.model.verdict import Outcome
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CandidateVerdict:
     """The leader, the standby that is expected to take over, and all that was asked."""
 
     leader: str | None
@@ -31,7 +31,7 @@ class Judgement:
         return allowed(self.preconditions)
 
 
-def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> Judgement:
+def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> CandidateVerdict:
     """Look at everything; `to` is the standby that was asked for."""
     leader = facts.agreed_leader(seen)
     candidate = to or choose(spec, seen)
@@ -42,7 +42,7 @@ def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> Judgement
         found += facts.fit_candidate(spec, seen, candidate)
     else:
         found.append(_nobody(spec, seen))
-    return Judgement(leader, candidate, tuple(found))
+    return CandidateVerdict(leader, candidate, tuple(found))
 
 
 def choose(spec: ClusterSpec, seen: Snapshot) -> str | None:

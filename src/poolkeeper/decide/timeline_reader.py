@@ -13,16 +13,16 @@ from itertools import pairwise
 
 from poolkeeper.decide import log_signs
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.timeline import CAUSES, Act, LogLine, Step, Story
+from poolkeeper.model.timeline import CAUSES, EventKind, LogLine, Timeline, TimelineEvent
 
 BEFORE = timedelta(seconds=30)  # the lease (20 s), and what an election may take
 AFTER = timedelta(seconds=180)  # until the former primary is back, cloned anew at worst
 SETTLED = timedelta(seconds=20)  # from then on, until Pgpool-II has it again
-TAKEN = (Act.LOCKED, Act.PROMOTING, Act.PROMOTED)
+TAKEN = (EventKind.LOCKED, EventKind.PROMOTING, EventKind.PROMOTED)
 SAME = timedelta(milliseconds=100)  # two lines of the same words in such a time are one: HAProxy writes to two channels
 
 
-def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Story | None:
+def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:
     """The story, or None where the logs tell of no role change. `lines` may come in any order."""
     classified = (log_signs.classify(spec, line) for line in lines)
     steps = _without_doubles(sorted((step for step in classified if step), key=lambda step: step.at))
@@ -35,11 +35,11 @@ def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Story | None:
     told = [*_since_cause(before, primary), *steps[first:]]
     former = _former(told, primary)
     end = _end(told, steps[anchors[-1]], former)
-    return Story(primary, former, tuple(step for step in told if step.at <= end))
+    return Timeline(primary, former, tuple(step for step in told if step.at <= end))
 
 
-def _without_doubles(steps: Sequence[Step]) -> list[Step]:
-    kept: list[Step] = []
+def _without_doubles(steps: Sequence[TimelineEvent]) -> list[TimelineEvent]:
+    kept: list[TimelineEvent] = []
     for step in steps:
         recent = (old for old in reversed(kept[-8:]) if step.at - old.at <= SAME)
         if not any((old.service, old.act, old.words) == (step.service, step.act, step.words) for old in recent):
@@ -47,7 +47,7 @@ def _without_doubles(steps: Sequence[Step]) -> list[Step]:
     return kept
 
 
-def _first_of_change(steps: Sequence[Step], anchors: Sequence[int]) -> int:
+def _first_of_change(steps: Sequence[TimelineEvent], anchors: Sequence[int]) -> int:
     """The earliest of the anchors that belong to the last promotion: the same node, without a cause in between."""
     last = anchors[-1]
     first = last
@@ -58,23 +58,23 @@ def _first_of_change(steps: Sequence[Step], anchors: Sequence[int]) -> int:
     return first
 
 
-def _is_same_change(earlier: Step, last: Step) -> bool:
+def _is_same_change(earlier: TimelineEvent, last: TimelineEvent) -> bool:
     return earlier.node == last.node and last.at - earlier.at <= BEFORE
 
 
-def _lost(steps: Sequence[Step], node: str) -> bool:
+def _lost(steps: Sequence[TimelineEvent], node: str) -> bool:
     """Did this node lose its role in between?"""
-    return any(step.act in (Act.DEMOTED, Act.ASKED) and step.node == node for step in steps)
+    return any(step.act in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
 
 
-def _since_cause(steps: Sequence[Step], primary: str) -> Sequence[Step]:
+def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[TimelineEvent]:
     """From the cause on: that somebody asked, else the first thing that befell the former primary, else any cause.
 
     A standby that was restarted a moment before is no cause; nor is anything before an earlier promotion.
     """
     taken = [i for i, step in enumerate(steps) if step.act in TAKEN]
     steps = steps[taken[-1] + 1 :] if taken else steps
-    asked = [i for i, step in enumerate(steps) if step.act is Act.ASKED]
+    asked = [i for i, step in enumerate(steps) if step.act is EventKind.ASKED]
     if asked:
         return steps[asked[-1] :]
     former = _former(steps, primary)
@@ -83,23 +83,23 @@ def _since_cause(steps: Sequence[Step], primary: str) -> Sequence[Step]:
     return steps[steps.index(first) :] if first else ()
 
 
-def _former(steps: Sequence[Step], primary: str) -> str | None:
+def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
     """Who lost the role: the node that was asked, else the last one before the promotion whose lease or server went."""
     taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
-    for acts in ((Act.ASKED,), (Act.RELEASED, Act.DEMOTED, Act.DIED, Act.STOPPED)):
+    for acts in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
         nodes = [step.node for step in steps[:taken] if step.act in acts and step.node not in ("", primary)]
         if nodes:
             return nodes[-1]
     return None
 
 
-def _end(steps: Sequence[Step], promoted: Step, former: str | None) -> datetime:
+def _end(steps: Sequence[TimelineEvent], promoted: TimelineEvent, former: str | None) -> datetime:
     """When the story ends: a while after the former primary streams again."""
-    back = (s.at for s in steps if s.act is Act.STREAMING and s.node == former and s.at > promoted.at)
+    back = (s.at for s in steps if s.act is EventKind.STREAMING and s.node == former and s.at > promoted.at)
     return min(promoted.at + AFTER, next(back, promoted.at + AFTER) + SETTLED)
 
 
-def document(cluster: str, story: Story) -> dict[str, object]:
+def document(cluster: str, story: Timeline) -> dict[str, object]:
     """The stable form for scripts. Times are ISO 8601; offsets are milliseconds since the first step."""
     return {
         "schema": 1,

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from poolkeeper.model import grammar, pool_passwd
-from poolkeeper.model.database_users import Role, UserRow
+from poolkeeper.model.database_users import DatabaseRole, UserRow
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.spec import Roles
 
@@ -25,10 +25,10 @@ _SCRAM = re.compile(r"SCRAM-SHA-256\$(?P<rounds>\d+):(?P<salt>[^$]+)\$(?P<stored
 
 
 @dataclass(frozen=True)
-class Witnesses:
+class UserSources:
     """What each of them says."""
 
-    roles: Seen[Mapping[str, Role]]
+    roles: Seen[Mapping[str, DatabaseRole]]
     entries: Seen[Mapping[str, str]]  # of the file pool_passwd: user → entry
     passwords: Seen[Mapping[str, str]]  # what Pgpool makes of them: user → clear text
     endpoints: Mapping[str, Seen[Mapping[str, str]]]  # each Pgpool's own copy: service → user → entry
@@ -92,7 +92,7 @@ def own(roles: Roles) -> dict[str, str]:
     }
 
 
-def rows(roles: Roles, seen: Witnesses) -> list[UserRow]:
+def rows(roles: Roles, seen: UserSources) -> list[UserRow]:
     """Every user that a witness knows, or that must exist; by name."""
     names = {*(seen.roles.value or {}), *(seen.entries.value or {}), *own(roles)}
     for copy in seen.endpoints.values():
@@ -100,7 +100,7 @@ def rows(roles: Roles, seen: Witnesses) -> list[UserRow]:
     return [_row(roles, seen, name) for name in sorted(names)]
 
 
-def _row(roles: Roles, seen: Witnesses, name: str) -> UserRow:
+def _row(roles: Roles, seen: UserSources, name: str) -> UserRow:
     known = seen.roles.value
     role = known.get(name) if known is not None else None
     return UserRow(
@@ -114,7 +114,7 @@ def _row(roles: Roles, seen: Witnesses, name: str) -> UserRow:
     )
 
 
-def _presence(roles: Roles, seen: Witnesses, name: str, role: Role | None) -> Iterator[str]:
+def _presence(roles: Roles, seen: UserSources, name: str, role: DatabaseRole | None) -> Iterator[str]:
     if seen.roles.value is None:
         return
     entries = seen.entries.value
@@ -128,7 +128,7 @@ def _presence(roles: Roles, seen: Witnesses, name: str, role: Role | None) -> It
         yield "in PostgreSQL only: it can't log in through Pgpool"
 
 
-def _passwords(seen: Witnesses, name: str, role: Role | None) -> Iterator[str]:
+def _passwords(seen: UserSources, name: str, role: DatabaseRole | None) -> Iterator[str]:
     entry = (seen.entries.value or {}).get(name)
     mistake = pool_passwd.entry_mistake(entry) if entry else None
     if mistake:
@@ -147,7 +147,7 @@ def _passwords(seen: Witnesses, name: str, role: Role | None) -> Iterator[str]:
             yield "its passwords in PostgreSQL and in pool_passwd differ"
 
 
-def _copies(seen: Witnesses, name: str) -> Iterator[str]:
+def _copies(seen: UserSources, name: str) -> Iterator[str]:
     if seen.entries.value is None:
         return
     entry = seen.entries.value.get(name)
@@ -158,7 +158,7 @@ def _copies(seen: Witnesses, name: str) -> Iterator[str]:
         yield f"not taken yet by {', '.join(late)}"
 
 
-def _undecided(seen: Witnesses, name: str, role: Role | None) -> Iterator[str]:
+def _undecided(seen: UserSources, name: str, role: DatabaseRole | None) -> Iterator[str]:
     if seen.roles.value is None:
         yield f"PostgreSQL: {seen.roles.error}"
     if seen.entries.value is None:

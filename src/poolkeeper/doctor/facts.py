@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from poolkeeper.cluster import handle, snapshot
 from poolkeeper.cluster.reading import take
-from poolkeeper.model.diagnosis import EtcdLoad, Facts, HostLoad, NodeLoad, PoolUse, Traffic, Vacuuming, Volume
+from poolkeeper.model.diagnosis import ClusterFacts, EtcdLoad, HostLoad, NodeLoad, PoolUse, Traffic, Vacuuming, Volume
 from poolkeeper.model.observed import Container, PatroniView
 from poolkeeper.model.probe import Reading
 from poolkeeper.model.spec import ClusterSpec
@@ -25,7 +25,7 @@ AT_ONCE = 4  # sessions that this opens on one node at a time
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
-async def collect(cluster: handle.Cluster) -> Facts:
+async def collect(cluster: handle.Cluster) -> ClusterFacts:
     """Ask HAProxy, then everyone else at once; nobody for longer than twice timeouts.query seconds."""
     limit = 2.0 * cluster.spec.timeouts.query
     spec, names = cluster.spec, [node.name for node in cluster.spec.nodes]
@@ -39,7 +39,7 @@ async def collect(cluster: handle.Cluster) -> Facts:
         ),
         asyncio.gather(_volumes(spec, limit), _host(limit), _containers(spec, limit)),
     )
-    seen = Facts(endpoints, traffic, nodes, None, {}, members, volumes, host, containers, views)
+    seen = ClusterFacts(endpoints, traffic, nodes, None, {}, members, volumes, host, containers, views)
     databases, vacuuming = await _databases(cluster, seen.primary, limit)
     return replace(seen, databases=databases, vacuuming=vacuuming)
 

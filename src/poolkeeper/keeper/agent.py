@@ -12,24 +12,24 @@ from collections.abc import Coroutine, Sequence
 
 from poolkeeper.keeper import api, watchers
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge
+from poolkeeper.keeper.known_state import KnownState
 from poolkeeper.keeper.pool_loop import PoolLoop
 from poolkeeper.keeper.route_loop import RouteLoop
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system.etcd_kv import Store
-from poolkeeper.system.process_monitor import Witness
+from poolkeeper.system.process_monitor import ProcessMonitor
 
 STORE_TIMEOUT = 2.0  # seconds for one question to etcd
 
 
 async def run(spec: ClusterSpec, pcp_password: str, check_password: str, journal: Journal, port: int) -> None:
     """Keep the cluster until SIGTERM or SIGINT."""
-    known = Knowledge(spec)
+    known = KnownState(spec)
     store = Store([str(member.address) for member in spec.etcd.members], STORE_TIMEOUT)
-    witness = Witness()
+    witness = ProcessMonitor()
     journal.note("started", cluster=spec.name, boot=witness.boot_id)
     parts: tuple[Coroutine[None, None, None], ...] = (
-        watchers.StoreSense(known, store, journal).run(),
+        watchers.StoreWatcher(known, store, journal).run(),
         watchers.watch_deaths(known, witness, journal),
         watchers.probe_holder(known),
         watchers.watch_silence(known),

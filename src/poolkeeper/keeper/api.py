@@ -19,14 +19,14 @@ from typing import Any
 
 from poolkeeper.keeper.decide import backends, routes
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge
+from poolkeeper.keeper.known_state import KnownState
 
 STALLED = 5.0  # seconds without a turn after which the agent is not healthy
 PATIENCE = 3.0  # seconds for a request
-PAGES: dict[str, Callable[[Knowledge, Journal], tuple[int, str, str]]]
+PAGES: dict[str, Callable[[KnownState, Journal], tuple[int, str, str]]]
 
 
-async def serve(known: Knowledge, journal: Journal, port: int) -> None:
+async def serve(known: KnownState, journal: Journal, port: int) -> None:
     """Answer until cancelled."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,21 +47,21 @@ async def serve(known: Knowledge, journal: Journal, port: int) -> None:
         await server.serve_forever()
 
 
-def page(path: str, known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+def page(path: str, known: KnownState, journal: Journal) -> tuple[int, str, str]:
     """Status, content type and body of a path."""
     make = PAGES.get(path.split("?", maxsplit=1)[0])
     return make(known, journal) if make else (404, "text/plain", "no such page\n")
 
 
-def _is_healthy(known: Knowledge) -> bool:
+def _is_healthy(known: KnownState) -> bool:
     return known.clock() - known.turned < STALLED
 
 
-def _health(known: Knowledge, _: Journal) -> tuple[int, str, str]:
+def _health(known: KnownState, _: Journal) -> tuple[int, str, str]:
     return (200, "text/plain", "turning\n") if _is_healthy(known) else (503, "text/plain", "stalled\n")
 
 
-def status(known: Knowledge, journal: Journal) -> dict[str, Any]:
+def status(known: KnownState, journal: Journal) -> dict[str, Any]:
     """What the agent knows, as plain data."""
     scene, memory = known.scene(), known.memory
     view = scene.store.value
@@ -81,15 +81,15 @@ def status(known: Knowledge, journal: Journal) -> dict[str, Any]:
     }
 
 
-def _status(known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+def _status(known: KnownState, journal: Journal) -> tuple[int, str, str]:
     return 200, "application/json", json.dumps(status(known, journal), indent=1) + "\n"
 
 
-def _events(_: Knowledge, journal: Journal) -> tuple[int, str, str]:
+def _events(_: KnownState, journal: Journal) -> tuple[int, str, str]:
     return 200, "application/json", json.dumps(list(journal.events)) + "\n"
 
 
-def _metrics(known: Knowledge, journal: Journal) -> tuple[int, str, str]:
+def _metrics(known: KnownState, journal: Journal) -> tuple[int, str, str]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     scene = known.scene()
     lines = [

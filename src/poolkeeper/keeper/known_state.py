@@ -18,10 +18,10 @@ from poolkeeper.model.observed_state import (
     NOT_READ,
     Contradiction,
     Lease,
+    ObservedState,
     PoolNode,
     Replayed,
     Route,
-    Scene,
     StoreView,
 )
 from poolkeeper.model.process_state import Sight
@@ -29,7 +29,7 @@ from poolkeeper.model.spec import ClusterSpec
 
 
 @dataclass
-class Knowledge:
+class KnownState:
     """The latest of everything. `changed` wakes the loops; `turned` is when the loop last came round."""
 
     spec: ClusterSpec
@@ -49,12 +49,12 @@ class Knowledge:
     wake_pool: asyncio.Event = field(default_factory=asyncio.Event)
     wake_probe: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def scene(self) -> Scene:
+    def scene(self) -> ObservedState:
         """Everything as it is known at this moment."""
         known = (self.store, self.sights, self.pool, self.routes, self.opened, self.silent, self.replayed)
-        return Scene(self.clock(), *known, self.contradiction)
+        return ObservedState(self.clock(), *known, self.contradiction)
 
-    def look(self) -> tuple[Scene, Memory]:
+    def look(self) -> tuple[ObservedState, Memory]:
         """The scene, and the memory brought up to it."""
         scene = self.scene()
         self.memory = eligibility.remember(self.spec, scene, self.memory)

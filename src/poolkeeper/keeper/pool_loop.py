@@ -12,7 +12,7 @@ from dataclasses import replace
 from poolkeeper.core import errors
 from poolkeeper.keeper.decide import backends
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge, wait_or_tick
+from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.observed_state import PoolNode
@@ -30,9 +30,9 @@ ERRORS = (errors.Unreachable, errors.ServerRefused)
 class PoolLoop:
     """Looks whenever something happened, else every few ticks."""
 
-    def __init__(self, known: Knowledge, password: str, journal: Journal) -> None:
+    def __init__(self, known: KnownState, password: str, journal: Journal) -> None:
         self._known, self._password, self._journal = known, password, journal
-        self._session: pcp.Session | None = None
+        self._session: pcp.PcpSession | None = None
         self._said = ""
         self._wrong_since: float | None = None
 
@@ -106,7 +106,7 @@ class PoolLoop:
         kept = [] if index is None else [node for node in self._known.pool.value or () if node.index not in fresh]
         self._known.pool = Seen((*kept, *fresh.values()))
 
-    async def _connect(self) -> pcp.Session:
+    async def _connect(self) -> pcp.PcpSession:
         spec = self._known.spec
         address = str(spec.endpoints.balanced.address)
         return await pcp.connect(address, spec.pgpool.pcp_port, spec.roles.pcp, self._password, TIMEOUT)
@@ -117,7 +117,7 @@ class PoolLoop:
             self._session = None
 
 
-async def _tell(session: pcp.Session, decision: Decision) -> None:
+async def _tell(session: pcp.PcpSession, decision: Decision) -> None:
     match decision.verb:
         case Verb.PROMOTE:
             await session.promote(decision.index)
@@ -131,7 +131,7 @@ async def _tell(session: pcp.Session, decision: Decision) -> None:
             raise ValueError(f"{decision.verb.name} is not Pgpool's")
 
 
-async def _ask(session: pcp.Session, only: int | None) -> list[pcp.PcpNode]:
+async def _ask(session: pcp.PcpSession, only: int | None) -> list[pcp.PcpNode]:
     """One by one: Pgpool asks the node itself, and one that answers with an error must not hide the others."""
     nodes = []
     for index in range(await session.node_count()) if only is None else (only,):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from poolkeeper.core import errors
 from poolkeeper.keeper.decide import release, routes
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge, wait_or_tick
+from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model import proxies
 from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.observed import Seen
@@ -24,7 +24,7 @@ ERRORS = (errors.Unreachable, errors.ServerRefused)
 class RouteLoop:
     """Looks whenever something happened, else once a tick."""
 
-    def __init__(self, known: Knowledge, store: Store, journal: Journal) -> None:
+    def __init__(self, known: KnownState, store: Store, journal: Journal) -> None:
         self._known, self._store, self._journal = known, store, journal
         endpoint = known.spec.haproxy
         self._endpoint = (str(endpoint.address), endpoint.runtime_port)

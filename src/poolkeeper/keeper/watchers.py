@@ -10,7 +10,7 @@ import asyncio
 
 from poolkeeper.core import errors
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge, wait_or_tick
+from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.observed_state import Contradiction, Lease, Replayed
@@ -18,7 +18,7 @@ from poolkeeper.model.spec import PGPOOL_PORT
 from poolkeeper.system import cluster_store, patroni, pgpool, postgres
 from poolkeeper.system.etcd_kv import Store
 from poolkeeper.system.etcd_wire import KeyValue
-from poolkeeper.system.process_monitor import Witness
+from poolkeeper.system.process_monitor import ProcessMonitor
 
 AGAIN = 0.5  # seconds before a store that failed is read again
 PROBE = 0.02  # seconds between two questions to a node that is being promoted
@@ -31,10 +31,10 @@ UNPOOLED = "postgres"  # Pgpool-II never keeps sessions with this database, so t
 REPLAY_LOOKS = 5  # how often a standby is asked for what it shows while it may be stale
 
 
-class StoreSense:
+class StoreWatcher:
     """Both prefixes of the store, read once and then followed."""
 
-    def __init__(self, known: Knowledge, store: Store, journal: Journal) -> None:
+    def __init__(self, known: KnownState, store: Store, journal: Journal) -> None:
         self._known, self._store, self._journal = known, store, journal
         cluster = known.spec.name
         self._parts: dict[str, dict[str, KeyValue] | None] = {
@@ -88,7 +88,7 @@ class StoreSense:
         self._known.wake()
 
 
-async def watch_deaths(known: Knowledge, witness: Witness, journal: Journal) -> None:
+async def watch_deaths(known: KnownState, witness: ProcessMonitor, journal: Journal) -> None:
     """Attend every node that has a record; wake the loops the moment one dies."""
     while True:
         view = known.store.value
@@ -109,7 +109,7 @@ def _note(journal: Journal, node: str, state: str, reason: str) -> None:
     journal.note("seen", node=node, process=state, why=reason)
 
 
-async def probe_holder(known: Knowledge) -> None:
+async def probe_holder(known: KnownState) -> None:
     """Find out when the holder of a new lease accepts writes; Patroni's lease comes before the end of the promotion."""
     while True:
         lease = known.store.value.lease if known.store.value else None
@@ -125,18 +125,18 @@ async def probe_holder(known: Knowledge) -> None:
             await asyncio.sleep(PROBE if known.clock() - begun < PROBE_PATIENCE else PROBE_RARE)
 
 
-def _is_current(known: Knowledge, lease: Lease) -> bool:
+def _is_current(known: KnownState, lease: Lease) -> bool:
     return known.store.value is not None and known.store.value.lease == lease
 
 
-async def _is_open(known: Knowledge, node: str) -> bool:
+async def _is_open(known: KnownState, node: str) -> bool:
     try:
         return await patroni.accepts_writes(known.address(node), PROBE_TIMEOUT)
     except (errors.Unreachable, errors.ServerRefused, KeyError):
         return False
 
 
-async def watch_silence(known: Knowledge) -> None:
+async def watch_silence(known: KnownState) -> None:
     """Only where a fence is declared: since when has the holder's Patroni given no answer?"""
     while True:
         lease = known.store.value.lease if known.store.value else None
@@ -145,7 +145,7 @@ async def watch_silence(known: Knowledge) -> None:
         await asyncio.sleep(known.spec.keeper.tick_ms / 1000)
 
 
-async def _ask(known: Knowledge, node: str) -> None:
+async def _ask(known: KnownState, node: str) -> None:
     try:
         await patroni.observe_version(known.address(node), PROBE_TIMEOUT)
     except errors.ServerRefused:
@@ -156,7 +156,7 @@ async def _ask(known: Knowledge, node: str) -> None:
         known.silent.pop(node, None)
 
 
-async def watch_replay(known: Knowledge) -> None:
+async def watch_replay(known: KnownState) -> None:
     """What each standby shows: what is in the store says only what it received."""
     pause = max(known.spec.keeper.max_read_staleness_seconds / REPLAY_LOOKS, known.spec.keeper.tick_ms / 1000)
     while True:
@@ -169,7 +169,7 @@ async def watch_replay(known: Knowledge) -> None:
         await asyncio.sleep(pause)
 
 
-async def _ask_replayed(known: Knowledge, node: str) -> None:
+async def _ask_replayed(known: KnownState, node: str) -> None:
     try:
         position = await patroni.replayed(known.address(node), PROBE_TIMEOUT)
     except (errors.Unreachable, errors.ServerRefused):
@@ -180,7 +180,7 @@ async def _ask_replayed(known: Knowledge, node: str) -> None:
         known.replayed[node] = Replayed(known.clock(), position)
 
 
-async def watch_balanced(known: Knowledge, password: str) -> None:
+async def watch_balanced(known: KnownState, password: str) -> None:
     """Ask as a client would: a Pgpool-II that contradicts itself tells its control port that all is well."""
     endpoint, tick = known.spec.endpoints.balanced, known.spec.keeper.tick_ms / 1000
     dsn = Dsn(str(endpoint.address), PGPOOL_PORT, known.spec.roles.check, UNPOOLED, password)

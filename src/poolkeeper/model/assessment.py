@@ -15,7 +15,7 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What a finding says."""
 
     DOWN = "down"  # nobody can write, or nothing runs
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 class Finding:
     """One thing that is not as it should be: about whom, and a sentence."""
 
-    kind: Kind
+    kind: FindingKind
     subject: str
     message: str
 

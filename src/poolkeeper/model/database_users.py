@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Role:
+class DatabaseRole:
     """A role of PostgreSQL. Its verifier is not in the text form."""
 
     name: str

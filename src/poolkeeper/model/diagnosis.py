@@ -164,7 +164,7 @@ class HostLoad:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClusterFacts:
     """Everything that one look collected: by endpoint, node, database, etcd member, service."""
 
     endpoints: Mapping[str, Reading[PoolUse]] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class DoctorFinding:
     """One question and its answer: pass (does not limit), fail (limits now), unknown (could not be looked at).
 
     `key` is what to change in cluster.toml ("" where nothing there helps), `query` what to run to see more.

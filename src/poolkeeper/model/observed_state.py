@@ -115,7 +115,7 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ObservedState:
     """All of it, at the moment `at`.
 
     `opened` is the holder of the lease once it has been seen to accept writes; `silent` says since when the holder's

@@ -22,7 +22,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class PlanStep:
     """One step: what is done to which services, and why."""
 
     action: Action
@@ -38,7 +38,7 @@ class Step:
 class Plan:
     """The steps in their order; empty when nothing is to be done."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -36,13 +36,13 @@ KEEPER_PORT = 8407  # inside keeper's container
 PGPOOL_PORT = 9999  # inside a Pgpool-II's container
 
 
-class Table(BaseModel):
+class SpecTable(BaseModel):
     """A table of the file: frozen; a key that it does not know, or a value of another type, is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Network(Table):
+class Network(SpecTable):
     """The private network of the containers, and the host address that published ports bind to."""
 
     subnet: Subnet = Field(IPv4Network("10.8.0.0/24"), description="The cluster's private network.")
@@ -51,7 +51,7 @@ class Network(Table):
     )
 
 
-class Node(Table):
+class Node(SpecTable):
     """One PostgreSQL node."""
 
     name: ServiceName = Field(description="Service, container, Patroni member and slot name.")
@@ -59,14 +59,14 @@ class Node(Table):
     port: HostPort = Field(description="Host port that leads straight to this node's PostgreSQL.")
 
 
-class EtcdMember(Table):
+class EtcdMember(SpecTable):
     """One etcd member."""
 
     name: ServiceName = Field(description="Service, container and etcd member name.")
     address: Address = Field(description="Its address in the network.")
 
 
-class Etcd(Table):
+class Etcd(SpecTable):
     """Patroni's store."""
 
     members: Annotated[tuple[EtcdMember, ...], Strict(False)] = Field(
@@ -77,7 +77,7 @@ class Etcd(Table):
     election_ms: int = Field(1000, ge=50, le=50000, description="Raft election timeout, ms; at least 5 heartbeats.")
 
 
-class Patroni(Table):
+class Patroni(SpecTable):
     """The lease and the election. Patroni clamps ttl below 20, loop_wait below 1 and retry_timeout below 3."""
 
     ttl: int = Field(20, ge=20, le=3600, description="Life of the leader lease, in seconds.")
@@ -90,7 +90,7 @@ class Patroni(Table):
     )
 
 
-class Replication(Table):
+class Replication(SpecTable):
     """Who must have a commit before it is acknowledged, and how far a reader may be behind."""
 
     synchronous_mode: Literal["quorum", "on", "off"] = Field(
@@ -107,7 +107,7 @@ class Replication(Table):
     )
 
 
-class Postgresql(Table):
+class Postgresql(SpecTable):
     """The server, the same on every node. Parameters that Patroni or Poolkeeper owns have keys of their own."""
 
     version: Literal[17] = Field(17, description="Major version.")
@@ -136,7 +136,7 @@ class Postgresql(Table):
     )
 
 
-class Pgpool(Table):
+class Pgpool(SpecTable):
     """What the Pgpool-II instances of all endpoints share."""
 
     connection_cache: bool = Field(True, description="Keep server connections for the next session.")
@@ -165,7 +165,7 @@ class Pgpool(Table):
     parameters: dict[PgpoolParameter, Setting] = Field({}, description="Any other parameter of pgpool.conf.")
 
 
-class Endpoint(Table):
+class Endpoint(SpecTable):
     """An endpoint, the Pgpool-II instance behind it, and the size of its pool."""
 
     service: ServiceName = Field(description="Service and container name of the endpoint's Pgpool-II.")
@@ -175,7 +175,7 @@ class Endpoint(Table):
     max_pool: int = Field(4, ge=1, le=100, description="Cached server connections a child (one a user and database).")
 
 
-class DirectEndpoint(Table):
+class DirectEndpoint(SpecTable):
     """An endpoint that leads straight to PostgreSQL, without Pgpool-II and without a pool."""
 
     port: OptionalPort = Field(description="The endpoint's host port; 0: there is no such endpoint.")
@@ -187,7 +187,7 @@ class DirectEndpoint(Table):
     )
 
 
-class Endpoints(Table):
+class Endpoints(SpecTable):
     """The endpoints; each is a promise (docs/endpoints.md). Three have a Pgpool-II, two lead straight to PostgreSQL."""
 
     rw: Endpoint = Field(
@@ -224,7 +224,7 @@ class Endpoints(Table):
         return {**endpoints, **{key: {**defaults[key], **endpoint} for key, endpoint in partial.items()}}
 
 
-class Haproxy(Table):
+class Haproxy(SpecTable):
     """The endpoint, and the two inner ports that follow the roles."""
 
     service: ServiceName = Field("haproxy_pgpool", description="Service and container name.")
@@ -257,7 +257,7 @@ class Haproxy(Table):
     check_rise: int = Field(1, ge=1, le=20, description="Good checks in a row that mark it up.")
 
 
-class Keeper(Table):
+class Keeper(SpecTable):
     """The agent that keeps every view equal to Patroni's. Without it the cluster is correct, only slower."""
 
     service: ServiceName = Field("keeper", description="Service and container name.")
@@ -292,7 +292,7 @@ class Keeper(Table):
     )
 
 
-class Roles(Table):
+class Roles(SpecTable):
     """Database roles that the first start makes; their passwords are generated."""
 
     superuser: RoleName = Field("postgres", description="Superuser of PostgreSQL.")
@@ -305,7 +305,7 @@ class Roles(Table):
     rest: RoleName = Field("patroni", description="User of Patroni's REST API, for calls that change something.")
 
 
-class Images(Table):
+class Images(SpecTable):
     """Where the containers come from."""
 
     base: ImageName = Field("debian:trixie-slim", description="Base image; bootstrapped where it can't be had.")
@@ -313,7 +313,7 @@ class Images(Table):
     prefix: ImagePrefix = Field("poolkeeper", description="Images are named PREFIX/ROLE.")
 
 
-class Timeouts(Table):
+class Timeouts(SpecTable):
     """Deadlines of Poolkeeper's own waits, in seconds."""
 
     up: Seconds = Field(120, ge=10, description="From the start of the containers until everything is green.")
@@ -325,7 +325,7 @@ def _default_nodes() -> tuple[Node, ...]:
     return tuple(Node(name=f"pg_node{i}", address=IPv4Address(f"10.8.0.1{i}"), port=5610 + i) for i in (1, 2, 3))
 
 
-class ClusterSpec(Table):
+class ClusterSpec(SpecTable):
     """The whole of `cluster.toml`."""
 
     name: ClusterName = Field("poolkeeper", description="Names of another cluster's containers get it as a prefix.")

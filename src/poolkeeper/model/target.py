@@ -12,7 +12,7 @@ from poolkeeper.model.dsn import Dsn
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnCluster:
     """What only a cluster of a `cluster.toml` has, and is reached by other ways than users take."""
 
     patroni: Mapping[str, str]  # name → address of its Patroni's REST API
@@ -40,7 +40,7 @@ class Target:
     stats_auth: tuple[str, str] | None = field(default=None, repr=False)
     proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all that there are
     timeout: float = 5.0  # seconds, of one answer or of one arrival
-    own: Own | None = None  # None: somebody else set this cluster up
+    own: OwnCluster | None = None  # None: somebody else set this cluster up
 
     @property
     def names(self) -> tuple[str, ...]:

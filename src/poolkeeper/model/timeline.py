@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Act(StrEnum):
+class EventKind(StrEnum):
     """What a step was. The first group are causes: a story may begin with one."""
 
     ASKED = "switchover asked for"
@@ -32,7 +32,9 @@ class Act(StrEnum):
     STREAMING = "streams"
 
 
-CAUSES = frozenset({Act.ASKED, Act.DIED, Act.DEMOTED, Act.STOPPED, Act.LOST, Act.RELEASED})
+CAUSES = frozenset(
+    {EventKind.ASKED, EventKind.DIED, EventKind.DEMOTED, EventKind.STOPPED, EventKind.LOST, EventKind.RELEASED}
+)
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,29 @@ class LogLine:
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineEvent:
     """One step: when, whose log told it, what it was, which node it is about ("" if none), and the log's own words."""
 
     at: datetime
     service: str
-    act: Act
+    act: EventKind
     node: str
     words: str
 
 
 @dataclass(frozen=True)
-class Story:
+class Timeline:
     """The last role change: who took the lease, from whom if that is known, and every step."""
 
     primary: str
     former: str | None
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineEvent, ...]
 
     @property
     def kind(self) -> str:
         """switchover if somebody asked for it, else failover."""
-        return "switchover" if any(step.act is Act.ASKED for step in self.steps) else "failover"
+        return "switchover" if any(step.act is EventKind.ASKED for step in self.steps) else "failover"
 
-    def offset_ms(self, step: Step) -> int:
+    def offset_ms(self, step: TimelineEvent) -> int:
         """Milliseconds since the first step."""
         return round((step.at - self.steps[0].at).total_seconds() * 1000)

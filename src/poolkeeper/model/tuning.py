@@ -17,7 +17,7 @@ from poolkeeper.model.spec import ClusterSpec
 Location = tuple[str, ...]
 
 
-class Workload(StrEnum):
+class WorkloadKind(StrEnum):
     """Which endpoint takes most of the clients, and how heavy a statement is."""
 
     OLTP = "oltp"  # many short transactions, at the read-write endpoint
@@ -42,7 +42,7 @@ class Wish:
 
     clients: int | None = None
     pairs: int | None = None
-    workload: Workload = Workload.OLTP
+    workload: WorkloadKind = WorkloadKind.OLTP
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Share:
+class MemoryShare:
     """A line of the memory budget, in MiB, of the whole machine."""
 
     title: str
@@ -83,7 +83,7 @@ class Proposal:
     machine: Machine
     wish: Wish
     choices: tuple[Choice, ...]
-    budget: tuple[Share, ...]
+    budget: tuple[MemoryShare, ...]
     spec: ClusterSpec
     notes: tuple[str, ...] = ()
     effects: Mapping[str, str] = field(default_factory=dict)  # key → what `up` must do to apply it

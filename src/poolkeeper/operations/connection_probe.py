@@ -22,7 +22,7 @@ GRACE = 2.0  # seconds that a try may last beyond the time for which the endpoin
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachedServer:
     """A try that a primary answered: when (monotonic seconds), and which node."""
 
     at: float
@@ -30,17 +30,17 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Gap:
+class ConnectionGap:
     """The longest time between two answers of a primary; `began` is the earlier answer, in monotonic seconds."""
 
     began: float
     seconds: float
 
 
-def longest_gap(reached: Sequence[Reached]) -> Gap | None:
+def longest_gap(reached: Sequence[ReachedServer]) -> ConnectionGap | None:
     """None with fewer than two answers."""
     times = sorted(answer.at for answer in reached)
-    gaps = [Gap(before, after - before) for before, after in pairwise(times)]
+    gaps = [ConnectionGap(before, after - before) for before, after in pairwise(times)]
     return max(gaps, key=lambda gap: gap.seconds, default=None)
 
 
@@ -48,7 +48,7 @@ def longest_gap(reached: Sequence[Reached]) -> Gap | None:
 class Probe:
     """The answers so far, and how many tries ended without one."""
 
-    reached: list[Reached] = field(default_factory=list)
+    reached: list[ReachedServer] = field(default_factory=list)
     failures: int = 0
 
     @property
@@ -88,7 +88,7 @@ async def _try_again_and_again(cluster: handle.Cluster, probe: Probe, offset: fl
         due = time.monotonic() + TRIES * PERIOD
         answer = (await snapshot.see(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
         if answer and not answer.in_recovery:
-            probe.reached.append(Reached(time.monotonic(), answer.node))
+            probe.reached.append(ReachedServer(time.monotonic(), answer.node))
         else:
             probe.failures += 1
         await asyncio.sleep(max(0.0, due - time.monotonic()))

@@ -42,12 +42,14 @@ def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
     return _info(docker_engine.probe() if steps else state, steps)
 
 
-def facts(state: docker_engine.EngineState) -> engine_choice.Facts:
+def facts(state: docker_engine.EngineState) -> engine_choice.MachineFacts:
     """What the decision needs to know of this machine. Where all answers, sudo and the distribution are not asked."""
     if state.answers and state.has_compose:
-        return engine_choice.Facts(has_client=True, answers=True, has_compose=True, is_installed=state.is_installed)
+        return engine_choice.MachineFacts(
+            has_client=True, answers=True, has_compose=True, is_installed=state.is_installed
+        )
     distribution = apt.distribution()
-    return engine_choice.Facts(
+    return engine_choice.MachineFacts(
         has_client=bool(state.client),
         answers=state.answers,
         has_compose=state.has_compose,

@@ -12,14 +12,14 @@ from datetime import datetime
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import timeline_reader
-from poolkeeper.model.timeline import LogLine, Story
+from poolkeeper.model.timeline import LogLine, Timeline
 from poolkeeper.operations import logs
 from poolkeeper.system import compose
 
 _FRACTION = re.compile(r"\.(\d+)")  # the engine writes nanoseconds, Python reads six digits at most
 
 
-def last_change(cluster: Cluster, since: str | None) -> Story | None:
+def last_change(cluster: Cluster, since: str | None) -> Timeline | None:
     """The last role change in the logs since then (`10m`, `2h`, a time; None: all). Raises ClusterNotUp."""
     existing = compose.containers(cluster.spec.name)
     present = {s: cluster.container(s) for s in cluster.spec.addresses() if s in existing and s not in _stores(cluster)}

@@ -11,7 +11,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import maintenance_checks as decide
 from poolkeeper.model.observed import Seen
 from poolkeeper.system import patroni, state
@@ -43,7 +43,7 @@ async def _set_mode(cluster: Cluster, wanted: bool, progress: Progress) -> bool:
 
     title = f"maintenance mode is {'on' if wanted else 'off'} on {', '.join(nodes)}"
     with progress.step(title):
-        await wait_for(title, look, seconds=ROUNDS * spec.patroni.loop_wait + limit)
+        await wait_until(title, look, seconds=ROUNDS * spec.patroni.loop_wait + limit)
     return True
 
 

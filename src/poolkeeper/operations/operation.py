@@ -36,7 +36,7 @@ class Done:
 
 
 @dataclass
-class Steps:
+class OperationSteps:
     """The steps of one operation, shown as they run and kept with their durations."""
 
     progress: Progress

@@ -11,11 +11,11 @@ import asyncio
 from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import preconditions as facts
 from poolkeeper.decide import reinit_checks as decide
 from poolkeeper.operations import operation
-from poolkeeper.operations.operation import Done, Steps
+from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
 
 CLONE_SECONDS = 6 * 3600.0  # a clone takes as long as its data is large; its progress is shown
@@ -36,7 +36,7 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
 
 
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
-    steps, spec = Steps(ctx.progress), ctx.cluster.spec
+    steps, spec = OperationSteps(ctx.progress), ctx.cluster.spec
     seen = await operation.look(ctx)
     judged = decide.judge(spec, seen, node)
     operation.require(f"a new clone of {node}", judged)
@@ -66,7 +66,7 @@ async def _clone(ctx: startup.Context, node: str) -> None:
             ctx.progress.note(f"Patroni: {state_now}")
         return state_now
 
-    await wait_for(f"the clone of {node}", look, seconds=CLONE_SECONDS, pause=0.5)
+    await wait_until(f"the clone of {node}", look, seconds=CLONE_SECONDS, pause=0.5)
 
 
 async def _state(ctx: startup.Context, node: str) -> str:

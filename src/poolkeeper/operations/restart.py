@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from poolkeeper.cluster import startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import preconditions as facts
 from poolkeeper.decide import restart_checks as decide
 from poolkeeper.operations import operation
 from poolkeeper.operations import switchover as handover
-from poolkeeper.operations.operation import Done, Steps
+from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
 
 
 @dataclass(frozen=True)
-class Round:
+class RestartRound:
     """What was done: the nodes in their order, the switchover if there was one, and the steps."""
 
     nodes: tuple[str, ...]
-    switchover: handover.Summary | None
+    switchover: handover.SwitchoverSummary | None
     steps: tuple[Done, ...]
 
 
-def restart(cluster: Cluster, node: str | None, progress: Progress) -> Round:
+def restart(cluster: Cluster, node: str | None, progress: Progress) -> RestartRound:
     """Restart PostgreSQL on every node, or on `node`. Raises OperationRefused, DeadlinePassed, ServerRefused."""
     if node is not None:
         operation.require_node(cluster, node)
@@ -38,8 +38,8 @@ def restart(cluster: Cluster, node: str | None, progress: Progress) -> Round:
         return asyncio.run(_round(operation.open_context(cluster, progress), node))
 
 
-async def _round(ctx: startup.Context, node: str | None) -> Round:
-    steps, summary = Steps(ctx.progress), None
+async def _round(ctx: startup.Context, node: str | None) -> RestartRound:
+    steps, summary = OperationSteps(ctx.progress), None
     seen = await operation.look(ctx)
     nodes = decide.order(ctx.cluster.spec, seen, node)
     judged = decide.judge(ctx.cluster.spec, seen, node)
@@ -55,7 +55,7 @@ async def _round(ctx: startup.Context, node: str | None) -> Round:
             continue
         with steps.step(f"restarting PostgreSQL on {name}"):
             await _restart(ctx, name)
-    return Round(nodes, summary, tuple(steps.done))
+    return RestartRound(nodes, summary, tuple(steps.done))
 
 
 async def _restart(ctx: startup.Context, node: str) -> None:
@@ -72,5 +72,5 @@ async def _restart(ctx: startup.Context, node: str) -> None:
         after = await operation.started_at(ctx, node)
         return None if after and after != before else f"its PostgreSQL runs since {after}"
 
-    await wait_for(f"the restart of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
+    await wait_until(f"the restart of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
     await operation.wait_settled(ctx, leader, (*operation.participants(ctx, seen), node))

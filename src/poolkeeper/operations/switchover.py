@@ -14,10 +14,10 @@ from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import switchover_checks as decide
 from poolkeeper.operations import connection_probe, operation
-from poolkeeper.operations.operation import Done, Steps
+from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, postgres, state
 
 # A message in the WAL that is nobody's data: its commit waits for the quorum as any other does, and no table changes.
@@ -27,7 +27,7 @@ WATCH = 0.02  # seconds between two looks at who accepts writes
 
 
 @dataclass(frozen=True)
-class Summary:
+class SwitchoverSummary:
     """What was done. Pauses in seconds: of new connections to a primary, and of acknowledged commits."""
 
     former: str
@@ -38,14 +38,14 @@ class Summary:
     steps: tuple[Done, ...]
 
 
-def preview(cluster: Cluster, to: str | None) -> decide.Judgement:
+def preview(cluster: Cluster, to: str | None) -> decide.CandidateVerdict:
     """Look only."""
     if to is not None:
         operation.require_node(cluster, to)
     return decide.judge(cluster.spec, asyncio.run(snapshot.snapshot(cluster.with_passwords())), to)
 
 
-def switchover(cluster: Cluster, to: str | None, progress: Progress) -> Summary:
+def switchover(cluster: Cluster, to: str | None, progress: Progress) -> SwitchoverSummary:
     """Switch over, to `to` or to whom Patroni finds best. Raises OperationRefused, DeadlinePassed, ServerRefused."""
     if to is not None:
         operation.require_node(cluster, to)
@@ -53,9 +53,9 @@ def switchover(cluster: Cluster, to: str | None, progress: Progress) -> Summary:
         return asyncio.run(run(operation.open_context(cluster, progress), to))
 
 
-async def run(ctx: startup.Context, to: str | None) -> Summary:
+async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
     """The same, for an operation that already holds the lock."""
-    steps = Steps(ctx.progress)
+    steps = OperationSteps(ctx.progress)
     with steps.step("looking whether it is safe"):
         seen = await operation.look(ctx)
         judged = decide.judge(ctx.cluster.spec, seen, to)
@@ -72,18 +72,20 @@ async def run(ctx: startup.Context, to: str | None) -> Summary:
         await operation.wait_settled(ctx, primary, nodes)
     if to is not None and primary != to:
         raise errors.ServerRefused(f"Patroni made {primary} the primary instead of {to}", code="instead")
-    gap = connection_probe.longest_gap(probe.reached) or connection_probe.Gap(acknowledged, 0.0)
-    return Summary(former, primary, gap.seconds, max(0.0, acknowledged - gap.began), probe.failures, tuple(steps.done))
+    gap = connection_probe.longest_gap(probe.reached) or connection_probe.ConnectionGap(acknowledged, 0.0)
+    return SwitchoverSummary(
+        former, primary, gap.seconds, max(0.0, acknowledged - gap.began), probe.failures, tuple(steps.done)
+    )
 
 
-async def _write_out(ctx: startup.Context, steps: Steps, leader: str) -> None:
+async def _write_out(ctx: startup.Context, steps: OperationSteps, leader: str) -> None:
     """What is written now has not to be written while nobody can write: the shutdown ends with a checkpoint."""
     with steps.step(f"writing a checkpoint on {leader}"):
         await postgres.query(ctx.cluster.node(leader, "superuser"), "CHECKPOINT", ctx.cluster.spec.timeouts.up)
 
 
 async def _hand_over(
-    ctx: startup.Context, steps: Steps, probe: connection_probe.Probe, former: str, to: str | None
+    ctx: startup.Context, steps: OperationSteps, probe: connection_probe.Probe, former: str, to: str | None
 ) -> tuple[str, float]:
     """The part in which clients wait: the new primary, and when it first acknowledged a commit (monotonic seconds)."""
     spec, port = ctx.cluster.spec, ctx.cluster.spec.endpoints.rw.port
@@ -91,7 +93,7 @@ async def _hand_over(
     async def reached() -> str | None:
         return probe.awaits(former, 0.0)
 
-    await wait_for(f"an answer through {port}", reached, seconds=spec.timeouts.query)
+    await wait_until(f"an answer through {port}", reached, seconds=spec.timeouts.query)
     begun = time.monotonic()
     order = asyncio.ensure_future(
         patroni.switchover(ctx.cluster.address(former), former, ctx.cluster.rest_auth, HANDOVER_SECONDS, candidate=to)
@@ -104,7 +106,7 @@ async def _hand_over(
             return probe.awaits(primary, begun)
 
         with steps.step(f"waiting until {port} answers from {primary}"):
-            await wait_for(f"an answer of {primary} through {port}", answered, seconds=spec.timeouts.up, pause=WATCH)
+            await wait_until(f"an answer of {primary} through {port}", answered, seconds=spec.timeouts.up, pause=WATCH)
         with steps.step(f"waiting until {primary} acknowledges a commit through {port}"):
             await _wait_write(ctx)
             acknowledged = time.monotonic()
@@ -128,7 +130,7 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
         found.extend(name for name, answer in zip(others, seen, strict=True) if answer.value)
         return None if found else "no other node accepts writes"
 
-    await wait_for("the change of the primary", look, seconds=HANDOVER_SECONDS, pause=WATCH)
+    await wait_until("the change of the primary", look, seconds=HANDOVER_SECONDS, pause=WATCH)
     return found[0]
 
 
@@ -140,7 +142,7 @@ async def _wait_write(ctx: startup.Context) -> None:
         seen = await snapshot.see(postgres.query(ctx.cluster.endpoint("rw"), WRITE, timeouts.query))
         return None if seen.is_known else seen.error
 
-    await wait_for("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)
+    await wait_until("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)
 
 
 async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
@@ -150,4 +152,4 @@ async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None
         streaming = {sender.application for sender in senders if sender.state == "streaming"}
         return None if node in streaming else f"{primary} streams to {', '.join(sorted(streaming)) or 'nobody'}"
 
-    await wait_for(f"the return of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
+    await wait_until(f"the return of {node}", look, seconds=ctx.cluster.spec.timeouts.up)

@@ -17,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.decide import planning, sizing
 from poolkeeper.model import source, toml_edit
 from poolkeeper.model.observed import Container
-from poolkeeper.model.plan import Action, Step
+from poolkeeper.model.plan import Action, PlanStep
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.tuning import Machine, Proposal, Wish
 from poolkeeper.operations import up
@@ -67,7 +67,7 @@ def effects(cluster: Cluster, made: Proposal) -> Mapping[str, str]:
     return found
 
 
-def _effect(step: Step, spec: ClusterSpec) -> str:
+def _effect(step: PlanStep, spec: ClusterSpec) -> str:
     names = "every node" if len(step.services) > 1 or step.services[0] in {n.name for n in spec.nodes} else ""
     names = names or ", ".join(step.services)
     if step.action is Action.PATCH:

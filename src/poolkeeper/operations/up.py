@@ -34,7 +34,7 @@ PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restar
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UpResult:
     """What `up` did: the plan it walked, the repairs after it, and the judgement at the end."""
 
     plan: Plan
@@ -48,7 +48,7 @@ class Outcome:
         return self.plan.is_empty and not self.repairs
 
 
-def up(cluster: Cluster, progress: Progress) -> Outcome:
+def up(cluster: Cluster, progress: Progress) -> UpResult:
     """Make the declared cluster run and be green. Raises any PoolkeeperError; calling it again goes on from there."""
     cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine.ensure(progress.note, cluster.folder.engine_log)
@@ -83,7 +83,7 @@ def ensure_images(cluster: Cluster, progress: Progress) -> dict[str, str]:
     return references
 
 
-async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progress) -> Outcome:
+async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progress) -> UpResult:
     files = render(cluster.spec, references)
     ctx = startup.Context(
         cluster.with_passwords(),
@@ -165,7 +165,7 @@ async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
 
 async def _wait_for_truth(
     ctx: startup.Context, steps: Plan, progress: Progress, seen: Snapshot | None = None
-) -> Outcome:
+) -> UpResult:
     """Until every witness says green; Pgpool's view is mended where it does not follow by itself.
 
     `seen` is a first look that still holds, since nothing was done after it.
@@ -178,7 +178,7 @@ async def _wait_for_truth(
             seen = seen or await observe.snapshot(ctx.cluster)
             judged = health.assess(spec, seen)
             if judged.is_healthy:
-                return Outcome(steps, tuple(repairs), judged, seen)
+                return UpResult(steps, tuple(repairs), judged, seen)
             await startup.raise_if_died(ctx, list(spec.addresses()), seen.containers.value or {})
             if time.monotonic() - begin > spec.timeouts.up:
                 raise await _deadline(ctx, judged)

@@ -19,7 +19,7 @@ from poolkeeper.core.interrupts import run
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.rollback import Rollback, all_or_nothing
 from poolkeeper.decide import user_checks as decide
-from poolkeeper.model.database_users import Role
+from poolkeeper.model.database_users import DatabaseRole
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.operations import user_access
 from poolkeeper.system import database_roles, state
@@ -142,7 +142,7 @@ async def _change_password(cluster: Cluster, undo: Rollback, name: str, password
             await user_access.wait_refused(cluster, name, former)
 
 
-def _existing(known: dict[str, Role], users: PoolPasswd, name: str) -> Role:
+def _existing(known: dict[str, DatabaseRole], users: PoolPasswd, name: str) -> DatabaseRole:
     if name not in known:
         if name in users.entries:
             hint = f"`poolkeeper user drop {name}` takes it away; then add it anew."
@@ -179,7 +179,7 @@ async def _drop(cluster: Cluster, undo: Rollback, name: str, database: str | Non
 
 
 async def _check_droppable(
-    session: Session, role: Role | None, users: PoolPasswd, name: str, database: str | None
+    session: Session, role: DatabaseRole | None, users: PoolPasswd, name: str, database: str | None
 ) -> None:
     if role is None and name not in users.entries:
         raise errors.UserError(f"there is no user {name}", hint=_LIST)
@@ -222,12 +222,12 @@ async def _remove_database(cluster: Cluster, name: str) -> None:
         await database_roles.drop_database(session, name)
 
 
-async def _restore_verifier(cluster: Cluster, before: Role) -> None:
+async def _restore_verifier(cluster: Cluster, before: DatabaseRole) -> None:
     async with user_access.back_on_primary(cluster) as session:
         await database_roles.set_verifier(session, before.name, before.verifier)
 
 
-async def _restore_login(cluster: Cluster, before: Role) -> None:
+async def _restore_login(cluster: Cluster, before: DatabaseRole) -> None:
     async with user_access.back_on_primary(cluster) as session:
         await database_roles.let_login(session, before.name, before.can_login)
 

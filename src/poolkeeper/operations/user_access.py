@@ -15,7 +15,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.interrupts import in_thread
-from poolkeeper.core.wait import wait_for
+from poolkeeper.core.wait import wait_until
 from poolkeeper.decide import drift
 from poolkeeper.model import pool_passwd
 from poolkeeper.model.dsn import Dsn
@@ -79,7 +79,7 @@ async def back_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
         found[:] = [seen.value] if seen.value else []
         return None if seen.value else seen.error
 
-    await wait_for("a primary's return", look, seconds=FAILOVER_SECONDS)
+    await wait_until("a primary's return", look, seconds=FAILOVER_SECONDS)
     dsn = cluster.node(found[0], "superuser")
     async with database_roles.administer(dsn, STATEMENT_SECONDS, wait_for_standbys=False) as session:
         yield session
@@ -175,7 +175,7 @@ async def wait_accepted(cluster: Cluster, name: str, password: str, database: st
                     return answer.error
             return None
 
-        await wait_for(f"a login as {name} through {dsn.port}", look, seconds=LOGIN_SECONDS)
+        await wait_until(f"a login as {name} through {dsn.port}", look, seconds=LOGIN_SECONDS)
 
 
 async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
@@ -192,7 +192,7 @@ async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
                     return answer.error
             return None
 
-        await wait_for(f"the refusal of {name}'s former password through {dsn.port}", look, seconds=LOGIN_SECONDS)
+        await wait_until(f"the refusal of {name}'s former password through {dsn.port}", look, seconds=LOGIN_SECONDS)
 
 
 async def _log_in(dsn: Dsn, limit: float) -> Seen[list[postgres.Row]]:

@@ -12,7 +12,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import user_checks as decide
-from poolkeeper.model.database_users import Role, UserRow
+from poolkeeper.model.database_users import DatabaseRole, UserRow
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.pool_passwd import PoolPasswd
 from poolkeeper.operations import user_access
@@ -31,7 +31,7 @@ async def _survey(cluster: Cluster) -> list[UserRow]:
         snapshot.see(user_access.decrypt(cluster, users.value or PoolPasswd())),
         asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
     )
-    seen = decide.Witnesses(
+    seen = decide.UserSources(
         roles=known,
         entries=Seen(users.value.entries) if users.value else Seen(error=users.error),
         passwords=passwords,
@@ -44,7 +44,7 @@ async def _read_file(cluster: Cluster) -> PoolPasswd:
     return user_access.read_pool_passwd(cluster)
 
 
-async def _read_roles(cluster: Cluster) -> Mapping[str, Role]:
+async def _read_roles(cluster: Cluster) -> Mapping[str, DatabaseRole]:
     """From the primary; where there is none now, a standby knows them too."""
     primary = await snapshot.see(user_access.find_primary(cluster))
     error = primary.error
@@ -56,6 +56,6 @@ async def _read_roles(cluster: Cluster) -> Mapping[str, Role]:
     raise errors.Unreachable(error)
 
 
-async def _read_roles_on(cluster: Cluster, node: str) -> Mapping[str, Role]:
+async def _read_roles_on(cluster: Cluster, node: str) -> Mapping[str, DatabaseRole]:
     async with database_roles.administer(cluster.node(node, "superuser"), cluster.query_limit) as session:
         return await database_roles.read_roles(session)

@@ -20,18 +20,18 @@ INNER_CONNECT_MS = 500
 
 
 @dataclass(frozen=True)
-class Server:
+class BackendServer:
     """Where a node's PostgreSQL is met, and the words for its check, which asks its Patroni."""
 
     place: str
     check: str
 
 
-def _server(spec: ClusterSpec, node: Node) -> Server:
+def _server(spec: ClusterSpec, node: Node) -> BackendServer:
     if node.name in sockets.nodes(spec):
         place = f"unix@{sockets.path(node.name, POSTGRES_PORT)}"
-        return Server(place, f"check addr {node.address} port {patroni_config.REST_PORT}")
-    return Server(f"{node.address}:{POSTGRES_PORT}", f"check port {patroni_config.REST_PORT}")
+        return BackendServer(place, f"check addr {node.address} port {patroni_config.REST_PORT}")
+    return BackendServer(f"{node.address}:{POSTGRES_PORT}", f"check port {patroni_config.REST_PORT}")
 
 
 def config(spec: ClusterSpec) -> str:

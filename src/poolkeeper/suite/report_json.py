@@ -52,7 +52,7 @@ def _document(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _group(group: report_wording.Group) -> dict[str, Any]:
+def _group(group: report_wording.ReportGroup) -> dict[str, Any]:
     return {
         "group": group.number,
         "name": group.name,

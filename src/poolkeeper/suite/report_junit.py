@@ -21,7 +21,7 @@ def render(suite: Suite) -> str:
     """The whole file, ending in one newline. Passwords are redacted; characters that XML 1.0 forbids are pictures."""
     suite = report_text.legible(suite)
     ran = [group for group in report_wording.groups(suite) if group.verdicts] or [
-        report_wording.Group(0, "Suite", (_NOTHING,))
+        report_wording.ReportGroup(0, "Suite", (_NOTHING,))
     ]
     verdicts = [verdict for group in ran for verdict in group.verdicts]
     named = {"name": f"Poolkeeper: {suite.cluster}", **_counts(verdicts), "time": _time(suite.seconds)}
@@ -32,7 +32,7 @@ def render(suite: Suite) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _add_group(root: ET.Element, group: report_wording.Group, started_at: str) -> None:
+def _add_group(root: ET.Element, group: report_wording.ReportGroup, started_at: str) -> None:
     name = f"{group.number:02d} {group.name}"
     told = {"name": name, **_counts(group.verdicts), "time": _time(group.seconds), "timestamp": started_at}
     element = ET.SubElement(root, "testsuite", told)

@@ -19,7 +19,7 @@ NO_EVIDENCE = "No evidence was collected."
 
 
 @dataclass(frozen=True)
-class Group:
+class ReportGroup:
     """One of the groups as this run saw it; `verdicts` is empty where it did not run."""
 
     number: int
@@ -42,10 +42,10 @@ class Group:
         return self.outcome.value if self.verdicts else "not run"
 
 
-def groups(suite: Suite) -> tuple[Group, ...]:
+def groups(suite: Suite) -> tuple[ReportGroup, ...]:
     """All groups in order, those that did not run included."""
     ran = suite.by_group()
-    return tuple(Group(n, GROUPS.get(n, f"Group {n}"), ran.get(n, ())) for n in sorted({*GROUPS, *ran}))
+    return tuple(ReportGroup(n, GROUPS.get(n, f"Group {n}"), ran.get(n, ())) for n in sorted({*GROUPS, *ran}))
 
 
 def headline(suite: Suite) -> str:

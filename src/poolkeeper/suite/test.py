@@ -14,7 +14,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
-from poolkeeper.model.target import Own, Target
+from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS, Suite, compare
 from poolkeeper.suite.checks import groups as judges
 from poolkeeper.suite.collect import all_readings
@@ -79,7 +79,7 @@ def own_target(cluster: Cluster) -> Target:
         stats_auth=auth,
         proxies=proxies.expected(spec),
         timeout=float(spec.timeouts.query),
-        own=Own(
+        own=OwnCluster(
             patroni={node.name: str(node.address) for node in spec.nodes},
             keeper=(pool.host, spec.keeper.port),
             read_sessions=min(READ_SESSIONS, spec.endpoints.ro.num_init_children // 2),

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from psycopg import sql
 
-from poolkeeper.model.database_users import Role
+from poolkeeper.model.database_users import DatabaseRole
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import postgres
 from poolkeeper.system.postgres import Session
@@ -53,9 +53,9 @@ async def administer(dsn: Dsn, timeout: float, *, wait_for_standbys: bool = True
         yield opened
 
 
-async def read_roles(session: Session) -> dict[str, Role]:
+async def read_roles(session: Session) -> dict[str, DatabaseRole]:
     """Every role but PostgreSQL's own."""
-    found = [Role(*row) for row in await session.rows(_ROLES)]
+    found = [DatabaseRole(*row) for row in await session.rows(_ROLES)]
     return {role.name: replace(role, databases=tuple(role.databases)) for role in found}
 
 

@@ -24,8 +24,8 @@ from poolkeeper.core import errors
 from poolkeeper.system import etcd
 from poolkeeper.system.etcd_wire import (
     COMPACTED,
-    Change,
     Guard,
+    KeyChange,
     KeyValue,
     compare,
     encode,
@@ -141,7 +141,7 @@ class Store:
         self._heard[member] = time.monotonic()
         return document
 
-    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Change, None]:
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[KeyChange, None]:
         """Every change under `prefix` with a revision above `after`.
 
         The first item is empty and has `after` as its revision: the watch stands. A member that dies, freezes or loses
@@ -152,7 +152,7 @@ class Store:
         async with contextlib.AsyncExitStack() as stack:
             member, answer = await self._open_watch(stack, prefix, after)
             async with contextlib.aclosing(self._changes(member, answer, after)) as batches:
-                yield Change(after, (), ())
+                yield KeyChange(after, (), ())
                 async for batch in batches:
                     for change in batch:
                         yield change
@@ -181,7 +181,7 @@ class Store:
 
     async def _changes(
         self, member: str, answer: httpx.Response, after: int
-    ) -> AsyncGenerator[tuple[Change, ...], None]:
+    ) -> AsyncGenerator[tuple[KeyChange, ...], None]:
         """What each line says, as it comes, while the member shows in between that it still has a quorum."""
         incoming = answer.aiter_lines()
         pulse = asyncio.create_task(self._keep_asking(member, after))

@@ -39,7 +39,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Change:
+class KeyChange:
     """What one transaction did. Resume a watch with `after=revision`."""
 
     revision: int
@@ -82,7 +82,7 @@ def read_key_value(kv: dict[str, Any]) -> KeyValue:
     return KeyValue(decode(kv["key"]), decode(kv.get("value", "")), int(kv["mod_revision"]), str(kv.get("lease", "0")))
 
 
-def read_changes(message: dict[str, Any]) -> tuple[Change, ...]:
+def read_changes(message: dict[str, Any]) -> tuple[KeyChange, ...]:
     """One message of a watch → its changes, one a revision.
 
     Raises ServerRefused (code "compacted") when changes were forgotten, Unreachable when the member ended the watch.
@@ -98,10 +98,10 @@ def read_changes(message: dict[str, Any]) -> tuple[Change, ...]:
     return tuple(_read_change(revision, list(events)) for revision, events in grouped)
 
 
-def _read_change(revision: int, events: list[dict[str, Any]]) -> Change:
+def _read_change(revision: int, events: list[dict[str, Any]]) -> KeyChange:
     """The events of one revision. A transaction touches a key once, so their order among themselves says nothing."""
     gone = [event.get("type") == "DELETE" for event in events]
-    return Change(
+    return KeyChange(
         revision,
         tuple(read_key_value(event["kv"]) for event, is_gone in zip(events, gone, strict=True) if not is_gone),
         tuple(decode(event["kv"]["key"]) for event, is_gone in zip(events, gone, strict=True) if is_gone),

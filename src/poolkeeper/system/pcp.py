@@ -99,7 +99,7 @@ def read_error(packet: Packet) -> str:
     return ": ".join(fields[key] for key in "MD" if fields.get(key)) or "an error without a text"
 
 
-class Session:
+class PcpSession:
     """An authenticated connection. Each command ends within `timeout` seconds.
 
     Raises ServerRefused (code: Pgpool's SQLSTATE, mostly XX000, or "pcp" for what is no PCP) and Unreachable.
@@ -206,7 +206,7 @@ class Session:
         return Packet(kind.decode("latin-1"), await self._reader.readexactly(length - 4))
 
 
-async def connect(address: str, port: int, user: str, password: str, timeout: float) -> Session:
+async def connect(address: str, port: int, user: str, password: str, timeout: float) -> PcpSession:
     """Open a session; `timeout` in seconds bounds the connection and each command alike.
 
     Raises Unreachable, or ServerRefused for a wrong user or password.
@@ -217,7 +217,7 @@ async def connect(address: str, port: int, user: str, password: str, timeout: fl
             reader, writer = await asyncio.open_connection(address, port)
     except OSError as e:  # TimeoutError is one
         raise errors.Unreachable(f"{label}: {e or 'no answer in time'}") from e
-    session = Session(reader, writer, label, timeout)
+    session = PcpSession(reader, writer, label, timeout)
     try:
         await session.authenticate(user, password)
     except BaseException:

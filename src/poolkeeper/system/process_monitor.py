@@ -42,7 +42,7 @@ class _Attended:
     pidfd: int | None = None
 
 
-class Witness:
+class ProcessMonitor:
     """Holds the supervisors of this machine by their pidfds. To be used inside one event loop, and closed."""
 
     def __init__(self, proc: Path = Path("/proc")) -> None:

@@ -38,7 +38,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """What a person may choose. `rounds` and `seconds` 0: each part's own default."""
 
     rounds: int = 0
@@ -52,7 +52,7 @@ class Options:
     faults: tuple[str, ...] = ()  # of the part failover; () all
 
 
-class Part(Protocol):
+class BenchPart(Protocol):
     """One part of a run."""
 
     def run(self, progress: Progress) -> None:
@@ -63,7 +63,7 @@ class Part(Protocol):
 
 
 @dataclass
-class Sitting:
+class RunInProgress:
     """A run of several parts as it goes; `failures` are the parts that ended with an error."""
 
     cluster: str
@@ -89,21 +89,21 @@ class Sitting:
         )
 
 
-def made_by(name: str, cluster: Cluster, options: Options) -> Part:
+def made_by(name: str, cluster: Cluster, options: BenchOptions) -> BenchPart:
     """The part of that name. Raises UserError for another one."""
     if name not in PARTS:
         raise errors.UserError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")
-    make: Callable[[Cluster, Options], Part] = import_module(PARTS[name]).make
+    make: Callable[[Cluster, BenchOptions], BenchPart] = import_module(PARTS[name]).make
     return make(cluster, options)
 
 
 def perform(
     cluster: Cluster,
     names: Sequence[str],
-    options: Options,
+    options: BenchOptions,
     command: str,
     progress: Progress,
-    make: Callable[[str, Cluster, Options], Part] = made_by,
+    make: Callable[[str, Cluster, BenchOptions], BenchPart] = made_by,
 ) -> tuple[BenchRun, dict[str, errors.PoolkeeperError]]:
     """Run the parts one after the other; the run, and the parts that failed.
 
@@ -111,7 +111,7 @@ def perform(
     """
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     foreign = bench_machine.foreign_now(cluster.spec.name)
-    sitting = Sitting(cluster.spec.name, command, options.seed)
+    sitting = RunInProgress(cluster.spec.name, command, options.seed)
     try:
         with interruptible():
             play(sitting, [(name, make(name, cluster, options)) for name in names], progress)
@@ -120,7 +120,7 @@ def perform(
     return sitting.result(cluster, started_at, time.monotonic() - began, foreign), sitting.failures
 
 
-def play(sitting: Sitting, parts: Sequence[tuple[str, Part]], progress: Progress) -> None:
+def play(sitting: RunInProgress, parts: Sequence[tuple[str, BenchPart]], progress: Progress) -> None:
     """Each part in turn; its section is kept whatever ends it."""
     for name, part in parts:
         began = time.monotonic()

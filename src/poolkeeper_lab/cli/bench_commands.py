@@ -15,7 +15,7 @@ from poolkeeper_lab.cli import goal_tables
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from poolkeeper_lab.bench.bench_parts import Options
+    from poolkeeper_lab.bench.bench_parts import BenchOptions
     from poolkeeper_lab.bench.measure.figure import Figure
 
 Rounds = Annotated[int, typer.Option(min=0, max=100, help="Rounds that are kept; 0: as many as the part needs.")]
@@ -77,7 +77,7 @@ def load(
     """
     from poolkeeper_lab.bench.parts import soak as measurement
 
-    seen = interrupts.run(measurement.measure(context.of(ctx), minutes, console.Steps()))
+    seen = interrupts.run(measurement.measure(context.of(ctx), minutes, console.ConsoleSteps()))
     _show(seen.figures(), as_json)
     raise typer.Exit(0 if seen.is_sound else 1)
 
@@ -91,7 +91,7 @@ def keeper(
     """Measure the keeper's CPU share and memory on the running cluster, which should be at rest."""
     from poolkeeper_lab.bench.parts import keeper_idle
 
-    with console.Steps().step(f"{seconds:g} s of rest"):
+    with console.ConsoleSteps().step(f"{seconds:g} s of rest"):
         seen = interrupts.run(keeper_idle.measure(context.of(ctx), seconds))
     _show(seen.figures(), as_json)
 
@@ -293,20 +293,24 @@ def _make_images(ctx: typer.Context) -> None:
     """The engine and the images, before anything is measured: here there may never have been a cluster."""
     from poolkeeper.operations import engine, up
 
-    where, progress = context.of(ctx), console.Steps()
+    where, progress = context.of(ctx), console.ConsoleSteps()
     where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine.ensure(progress.note, where.folder.engine_log)
     up.ensure_images(where, progress)
 
 
-def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> Options:
+def _options(rounds: int, seconds: float, seed: int, full: bool, scale: int, only: str = "") -> BenchOptions:
     from poolkeeper_lab.bench import bench_parts
 
-    return bench_parts.Options(rounds, seconds, seed, full, scale, only)
+    return bench_parts.BenchOptions(rounds, seconds, seed, full, scale, only)
 
 
 def _measure(
-    ctx: typer.Context, names: Sequence[str], options: Options, stem: str, output: tuple[Path, bool, Path | None, bool]
+    ctx: typer.Context,
+    names: Sequence[str],
+    options: BenchOptions,
+    stem: str,
+    output: tuple[Path, bool, Path | None, bool],
 ) -> None:
     """Run these parts; `output`: the folder of the reports, JSON?, an earlier run, strict?"""
     from poolkeeper_lab.cli import bench_run

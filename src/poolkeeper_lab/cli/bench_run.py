@@ -36,11 +36,11 @@ class Output:
     strict: bool = False
 
 
-def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.Options, output: Output) -> int:
+def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOptions, output: Output) -> int:
     """Run, compare and report; the exit code. Raises UserError for an earlier run that cannot be read, at once."""
     earlier = bench_json.read(output.compare) if output.compare else None
     seed = options.seed or random.SystemRandom().randrange(1, 1 << 16)
-    progress = console.Steps()
+    progress = console.ConsoleSteps()
     with state.lock(cluster.folder, "drill.lock"):  # a fault in the midst of it would be measured as ours
         command = " ".join(["poolkeeper", *sys.argv[1:]])
         run, failures = bench_parts.perform(cluster, names, replace(options, seed=seed), command, progress)

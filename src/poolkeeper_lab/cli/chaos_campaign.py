@@ -19,7 +19,7 @@ from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import campaign_plan
 from poolkeeper_lab.chaos.run.campaign_plan import Sitting
-from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.workloads import all_jobs
 from poolkeeper_lab.cli import chaos_run
@@ -27,7 +27,7 @@ from poolkeeper_lab.faults.host import Host
 
 
 @dataclass(frozen=True)
-class Asked:
+class CampaignRequest:
     """What the command line says. `sitting`: only this one of the plan; `pace`: of the clients, 1 is that of `run`."""
 
     faults: int
@@ -39,7 +39,7 @@ class Asked:
     as_json: bool
 
 
-def perform(cluster: Cluster, asked: Asked) -> Outcome:
+def perform(cluster: Cluster, asked: CampaignRequest) -> Outcome:
     """Plan, run and sum up. Raises UserError for a sitting that is not in the plan."""
     host, seed = Host(cluster), chaos_run.drawn(asked.seed)
     reasons = {s.name: reason for s in all_scenarios.SCENARIOS if (reason := s.unavailable(host))}
@@ -62,18 +62,23 @@ def perform(cluster: Cluster, asked: Asked) -> Outcome:
     told = Campaign(cluster.spec.name, started, seconds, seed, again, len(numbers), tuple(runs), left, problem)
     written = campaign_write.write_all(told, asked.reports)
     _say(told, asked.as_json)
-    console.Steps().note(f"reports: {', '.join(map(str, written))}")
+    console.ConsoleSteps().note(f"reports: {', '.join(map(str, written))}")
     return told.outcome
 
 
 def _sit(
-    cluster: Cluster, asked: Asked, seed: int, plan: Sequence[Sitting], numbers: Sequence[int], runs: list[ChaosRun]
+    cluster: Cluster,
+    asked: CampaignRequest,
+    seed: int,
+    plan: Sequence[Sitting],
+    numbers: Sequence[int],
+    runs: list[ChaosRun],
 ) -> str:
     """One sitting after the other, each with its reports in a folder of its own; why it ended early, or ""."""
-    progress, gear = console.Steps(), Gear(jobs=all_jobs.at_pace(asked.pace))
+    progress, gear = console.ConsoleSteps(), RunConfig(jobs=all_jobs.at_pace(asked.pace))
     for number in numbers:
         progress.note(f"── sitting {number} of {len(plan)}")
-        own = chaos_run.Plan(plan[number - 1], seed + number, command(asked, seed, number))
+        own = chaos_run.RunPlan(plan[number - 1], seed + number, command(asked, seed, number))
         runs.append(chaos_run.run(cluster, own, asked.reports / f"sitting-{number:02}", progress, gear))
         told = runs[-1]
         progress.note(f"{wording.SYMBOLS[told.outcome]} sitting {number}: {told.outcome}, {told.injected} faults")
@@ -82,7 +87,7 @@ def _sit(
     return ""
 
 
-def command(asked: Asked, seed: int, sitting: int | None) -> str:
+def command(asked: CampaignRequest, seed: int, sitting: int | None) -> str:
     """The command line that plans the same again: all of it, or one sitting."""
     which = f" --sitting {sitting}" if sitting else ""
     common = f"--faults {asked.faults} --minutes {asked.minutes:g} --pace {asked.pace:g} --seed {seed}"

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from poolkeeper_lab.chaos.checkers.checker_self_test import SelfTest
-    from poolkeeper_lab.chaos.checkers.finding import Finding
-    from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+    from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
+    from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 
 WORDS = {Outcome.PASS: "every promise held", Outcome.FAIL: "a promise was broken", Outcome.UNKNOWN: "cannot tell"}
 EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 is a wrong command line
@@ -77,7 +77,7 @@ def campaign(
     """
     from poolkeeper_lab.cli import chaos_campaign
 
-    asked = chaos_campaign.Asked(faults, minutes, pace, seed, sitting, reports, as_json)
+    asked = chaos_campaign.CampaignRequest(faults, minutes, pace, seed, sitting, reports, as_json)
     raise typer.Exit(EXIT[chaos_campaign.perform(context.of(ctx), asked)])
 
 
@@ -145,7 +145,7 @@ def self_test(
             console.out.print(chaos_self_test.table(context.of(ctx)))
         return
     if not stored:
-        asked = chaos_self_test.Asked(bug or [], rounds, seed, reports, as_json)
+        asked = chaos_self_test.SelfTestRequest(bug or [], rounds, seed, reports, as_json)
         raise typer.Exit(EXIT[chaos_self_test.perform(context.of(ctx), asked)])
     raise typer.Exit(EXIT[_stored(as_json)])
 
@@ -168,7 +168,7 @@ def _verdict(outcome: Outcome) -> None:
     console.out.print(f"{outcome.upper()}: {WORDS[outcome]}", style=STYLES[outcome], markup=False)
 
 
-def lines(judged: Judged) -> Iterator[str]:
+def lines(judged: RunEvaluation) -> Iterator[str]:
     """What follows the verdict: the run, a line a checker with what it found, and the pauses."""
     counts = ", ".join(f"{count} {completion}" for completion, count in judged.counts.items())
     yield f"{judged.header.scenario}, seed {judged.header.seed}: {counts}"
@@ -181,7 +181,7 @@ def lines(judged: Judged) -> Iterator[str]:
         yield f"  longest pause at {endpoint}: {gap.seconds:.3f} s{end}"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: CheckerFinding) -> Iterator[str]:
     name = f"{finding.checker} ({finding.workload})" if finding.workload else finding.checker
     yield f"{finding.outcome.upper():<8}{name}: {finding.summary}  {finding.seconds:.2f} s"
     for anomaly in finding.anomalies[:SHOWN]:

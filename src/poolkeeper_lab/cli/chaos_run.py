@@ -22,8 +22,8 @@ from poolkeeper_lab.chaos.mutants import live_self_test
 from poolkeeper_lab.chaos.report import chaos_json, chaos_summary, chaos_wording, chaos_write
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import chaos_schedule, evidence, runner
-from poolkeeper_lab.chaos.run.chaos_schedule import Turn
-from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
+from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 from poolkeeper_lab.drill import drill_run as drill
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A run to come: its turns, the command that plans them again, and the scenarios for which there is no time."""
 
-    turns: Sequence[Turn]
+    turns: Sequence[ScheduledScenario]
     seed: int
     replay: str
     left_out: tuple[str, ...] = ()
@@ -50,8 +50,8 @@ def perform(
     wanted = runnable(cluster, all_scenarios.choose(names), names)
     chance = drawn(seed)
     turns = chaos_schedule.turns(wanted, minutes * 60, chance)
-    plan = Plan(turns, chance, command(minutes, chance, names), chaos_schedule.left_out(wanted, turns))
-    progress = console.Steps()
+    plan = RunPlan(turns, chance, command(minutes, chance, names), chaos_schedule.left_out(wanted, turns))
+    progress = console.ConsoleSteps()
     with state.lock(
         cluster.folder, "drill.lock"
     ):  # also against a drill: each would take the other's faults for its own
@@ -65,7 +65,9 @@ def drawn(seed: int | None) -> int:
     return random.SystemRandom().randrange(1 << 16) if seed is None else seed
 
 
-def run(cluster: Cluster, plan: Plan, reports: Path, progress: console.Steps, gear: Gear = runner.USUAL) -> ChaosRun:
+def run(
+    cluster: Cluster, plan: RunPlan, reports: Path, progress: console.ConsoleSteps, gear: RunConfig = runner.USUAL
+) -> ChaosRun:
     """One run, judged, with its reports; the caller holds the lock. Evidence is kept of one that does not pass."""
     site, began = drill.drilled(cluster), time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SelfTestRequest:
     """What the command line says."""
 
     bugs: list[str]
@@ -40,11 +40,11 @@ class Asked:
     as_json: bool
 
 
-def perform(cluster: Cluster, asked: Asked) -> Outcome:
+def perform(cluster: Cluster, asked: SelfTestRequest) -> Outcome:
     """Both halves and the reports. Raises before anything is planted where a name is unknown or the lock is held."""
     plants = all_mutants.choose(asked.bugs)
     seed = random.SystemRandom().randrange(1 << 16) if asked.seed is None else asked.seed
-    progress, began, started = console.Steps(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    progress, began, started = console.ConsoleSteps(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     with progress.step("the stored histories, and broken checkers"):
         stored = _stored(checker_self_test.run(checker_self_test.stored()))
     asked.reports.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _stored(result: checker_self_test.SelfTest) -> Stored:
     return Stored(len(result.trials), len(result.mutants), result.missed, result.outcome)
 
 
-def command(asked: Asked, seed: int) -> str:
+def command(asked: SelfTestRequest, seed: int) -> str:
     """The command line that does the same again."""
     which = "".join(f" --bug {name}" for name in asked.bugs)
     return f"poolkeeper chaos self-test --seed {seed} --rounds {asked.rounds}{which}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from poolkeeper_lab.drill.drill_faults import Entry
-    from poolkeeper_lab.drill.drill_results import Drill, Round
+    from poolkeeper_lab.drill.drill_results import Drill, DrillRound
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,12 +50,12 @@ def drill(
     if list_only:
         console.out.print(catalogue_table(entries))
         return
-    place, progress = context.of(ctx), console.Steps()
+    place, progress = context.of(ctx), console.ConsoleSteps()
     site, chance = drill_run.drilled(place), random.SystemRandom().randrange(1 << 16) if seed is None else seed
-    book = drill_run.Book(place.spec.name, entries, rounds, chance)
+    book = drill_run.DrillRecord(place.spec.name, entries, rounds, chance)
     progress.note(f"seed {chance}")
 
-    def tell(done: Round) -> None:
+    def tell(done: DrillRound) -> None:
         book.rounds.append(done)
         progress.note(line(done))
 
@@ -74,7 +74,7 @@ def drill(
     raise typer.Exit(0 if result.is_sound and not (strict and result.missed) else 1)
 
 
-def line(done: Round) -> str:
+def line(done: DrillRound) -> str:
     """What came of a round."""
     from poolkeeper_lab.drill import drill_wording as words
 

@@ -38,7 +38,7 @@ class ClientEndpoint:
     connect: Callable[[Dsn, float], link.Link] | None = None  # where there is no one port to go to; else link.connect
 
 
-class Client(threading.Thread):
+class DrillClient(threading.Thread):
     """Asks until it is told to end."""
 
     def __init__(self, name: str, endpoint: ClientEndpoint, account: ledger.Ledger) -> None:
@@ -75,7 +75,7 @@ class Client(threading.Thread):
             self._drop()
             self._account.close(number, time.monotonic(), ledger.outcome_of(e.code, e.sent), e.code)
             return False
-        outcome = ledger.Outcome.AMBIGUOUS if answer.warning else ledger.Outcome.ACKNOWLEDGED
+        outcome = ledger.AttemptOutcome.AMBIGUOUS if answer.warning else ledger.AttemptOutcome.ACKNOWLEDGED
         server = answer.row[0] if answer.row else ""
         self._account.close(number, time.monotonic(), outcome, answer.warning, server)
         if self._client == FRESH:
@@ -97,7 +97,7 @@ class Client(threading.Thread):
 @contextmanager
 def running(endpoint: ClientEndpoint, account: ledger.Ledger) -> Iterator[None]:
     """Both clients of an endpoint, for the length of the block."""
-    clients = [Client(name, endpoint, account) for name in CLIENTS]
+    clients = [DrillClient(name, endpoint, account) for name in CLIENTS]
     for client in clients:
         client.start()
     try:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from poolkeeper.core import errors
-from poolkeeper_lab.drill.goals import BEYOND, RATIO, Goal
+from poolkeeper_lab.drill.goals import BEYOND, RATIO, DrillGoal
 from poolkeeper_lab.faults import containers, fault, packets, processes
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.fault_target import Make, Target
+from poolkeeper_lab.faults.fault_target import FaultTarget, Make
 from poolkeeper_lab.faults.host import Host
 
 
@@ -21,26 +21,26 @@ class Entry:
     """A fault by its name. `lasts_until_healed`: the victim cannot come back before; its way counts from then."""
 
     name: str
-    target: Target
+    target: FaultTarget
     sentence: str
     make: Make
-    goals: tuple[Goal, ...] = ()
+    goals: tuple[DrillGoal, ...] = ()
     lasts_until_healed: bool = False
     ends_container: bool = False  # the engine's restart policy starts it again
 
     @property
     def hits_node(self) -> bool:
         """Is the victim a PostgreSQL node, which has to stream and to be attached before it is back?"""
-        return self.target in (Target.PRIMARY, Target.STANDBY)
+        return self.target in (FaultTarget.PRIMARY, FaultTarget.STANDBY)
 
 
-FAILOVER = (Goal("write p50", 1.5), Goal("write p95", 2.5))
-HARDLY = (Goal("write max", 0.5),)
-WITHIN_LEASE = (Goal("write max", 25.0),)
-BACK = (Goal("back max", 30.0),)
-BACK_AT_ONCE = (Goal("write max", 3.0),)
-NO_ERROR = (Goal(BEYOND, 0.0),)
-TEN_TIMES = (Goal(RATIO, 10.0),)
+FAILOVER = (DrillGoal("write p50", 1.5), DrillGoal("write p95", 2.5))
+HARDLY = (DrillGoal("write max", 0.5),)
+WITHIN_LEASE = (DrillGoal("write max", 25.0),)
+BACK = (DrillGoal("back max", 30.0),)
+BACK_AT_ONCE = (DrillGoal("write max", 3.0),)
+NO_ERROR = (DrillGoal(BEYOND, 0.0),)
+TEN_TIMES = (DrillGoal(RATIO, 10.0),)
 
 
 def _processes(choose: processes.Choose) -> Make:
@@ -54,21 +54,21 @@ def _plain(kind: Callable[[Host, str], Fault]) -> Make:
 ENTRIES = (
     Entry(
         "kill_postmaster",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "SIGKILL of the primary's postmaster; its backends notice and end, its container lives",
         _processes(processes.postmaster),
         (*FAILOVER, *BACK),
     ),
     Entry(
         "kill_patroni",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "SIGKILL of the primary's Patroni; PostgreSQL runs on",
         _processes(processes.patroni),
         HARDLY,
     ),
     Entry(
         "kill_node",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "docker kill of the primary's container: all its processes and its network at once",
         _plain(containers.KillContainer),
         (*FAILOVER, *TEN_TIMES, *BACK),
@@ -76,7 +76,7 @@ ENTRIES = (
     ),
     Entry(
         "stop_node",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "docker stop of the primary's container: PostgreSQL shuts down cleanly and gives the lease back",
         _plain(containers.StopContainer),
         BACK,
@@ -84,7 +84,7 @@ ENTRIES = (
     ),
     Entry(
         "freeze_node",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "docker pause of the primary's container: everything in it stands still, alive and silent",
         _plain(containers.PauseContainer),
         WITHIN_LEASE,
@@ -92,7 +92,7 @@ ENTRIES = (
     ),
     Entry(
         "drop_packets_to",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "every packet to and from the primary's container is dropped; it runs on, alone",
         _plain(packets.DropPackets),
         WITHIN_LEASE,
@@ -100,14 +100,14 @@ ENTRIES = (
     ),
     Entry(
         "switchover",
-        Target.PRIMARY,
+        FaultTarget.PRIMARY,
         "the primary hands its role to a standby on request",
         fault.Ask,
         (*FAILOVER, *NO_ERROR),
     ),
     Entry(
         "kill_pgpool",
-        Target.RW_ENDPOINT,
+        FaultTarget.RW_ENDPOINT,
         "SIGKILL of the first process of the read-write endpoint's Pgpool-II",
         _processes(processes.first),
         BACK_AT_ONCE,
@@ -115,7 +115,7 @@ ENTRIES = (
     ),
     Entry(
         "kill_haproxy",
-        Target.HAPROXY,
+        FaultTarget.HAPROXY,
         "SIGKILL of HAProxy's first process",
         _processes(processes.first),
         BACK_AT_ONCE,
@@ -123,7 +123,7 @@ ENTRIES = (
     ),
     Entry(
         "kill_keeper",
-        Target.KEEPER,
+        FaultTarget.KEEPER,
         "SIGKILL of the keeper's first process",
         _processes(processes.first),
         HARDLY,
@@ -131,7 +131,7 @@ ENTRIES = (
     ),
     Entry(
         "kill_etcd_leader",
-        Target.ETCD_LEADER,
+        FaultTarget.ETCD_LEADER,
         "SIGKILL of the first process of the etcd member that leads",
         _processes(processes.first),
         HARDLY,
@@ -139,10 +139,10 @@ ENTRIES = (
     ),
     Entry(
         "kill_standby",
-        Target.STANDBY,
+        FaultTarget.STANDBY,
         "docker kill of a standby's container",
         _plain(containers.KillContainer),
-        (*HARDLY, Goal("read max", 1.5), *BACK),
+        (*HARDLY, DrillGoal("read max", 1.5), *BACK),
         lasts_until_healed=True,
     ),
 )

@@ -19,7 +19,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from poolkeeper_lab.drill.drill_results import Drill, EndpointGap, Round, Series
+from poolkeeper_lab.drill.drill_results import Drill, DrillRound, EndpointGap, Series
 from poolkeeper_lab.drill.goals import Spread
 
 SCHEMA = 1
@@ -74,7 +74,7 @@ def _spread(found: Spread) -> dict[str, Any]:
     return {key: _round(value) if key != "count" else value for key, value in asdict(found).items()}
 
 
-def _one(r: Round) -> dict[str, Any]:
+def _one(r: DrillRound) -> dict[str, Any]:
     judged = r.judgement
     return {
         "number": r.number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from poolkeeper_lab.drill.drill_results import Round, Series
+from poolkeeper_lab.drill.drill_results import DrillRound, Series
 
 WIDTH, LEFT, RIGHT = 720.0, 130.0, 20.0
 ROW = 34.0
@@ -95,7 +95,7 @@ class Timeline:
 CURVE = 60.0  # height of the curve, whose foot is at the same y
 
 
-def timeline(r: Round) -> Timeline | None:
+def timeline(r: DrillRound) -> Timeline | None:
     """None where the round has no account."""
     if not r.rate:
         return None

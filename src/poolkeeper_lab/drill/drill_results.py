@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from poolkeeper_lab.drill.goals import BEYOND, RATIO, Goal, Reached, Spread, spread
-from poolkeeper_lab.drill.ledger import Judgement
+from poolkeeper_lab.drill.goals import BEYOND, RATIO, DrillGoal, GoalResult, Spread, spread
+from poolkeeper_lab.drill.ledger import LedgerVerdict
 from poolkeeper_lab.drill.split import Split
 
 
@@ -30,7 +30,7 @@ class EndpointGap:
 
 
 @dataclass(frozen=True)
-class Round:
+class DrillRound:
     """One fault, injected once. All times in seconds; `problem` is why the round is not whole, "" if it is."""
 
     fault: str
@@ -40,7 +40,7 @@ class Round:
     problem: str = ""
     write: EndpointGap | None = None
     read: EndpointGap | None = None
-    judgement: Judgement | None = None
+    judgement: LedgerVerdict | None = None
     read_errors: Mapping[str, int] = field(default_factory=dict)
     beyond_reconnect: int = 0
     split: Split | None = None
@@ -62,10 +62,10 @@ class Series:
 
     fault: str
     sentence: str
-    rounds: tuple[Round, ...]
-    goals: tuple[Goal, ...] = ()
+    rounds: tuple[DrillRound, ...]
+    goals: tuple[DrillGoal, ...] = ()
 
-    def of(self, keeper: bool) -> tuple[Round, ...]:
+    def of(self, keeper: bool) -> tuple[DrillRound, ...]:
         """The rounds with the keeper, or without."""
         return tuple(r for r in self.rounds if r.keeper is keeper)
 
@@ -100,7 +100,7 @@ class Series:
         mine, other = self.writes().p50, self.writes(keeper=False).p50
         return other / mine if mine and other is not None else None
 
-    def median_round(self, keeper: bool = True) -> Round | None:
+    def median_round(self, keeper: bool = True) -> DrillRound | None:
         """The round whose write gap is the median."""
         middle = self.writes(keeper).p50
         return next((r for r in self.of(keeper) if r.write and r.write.seconds == middle), None)
@@ -117,10 +117,10 @@ class Series:
         value: float | None = getattr(by_endpoint[endpoint](), statistic)
         return value
 
-    def reached(self) -> tuple[Reached, ...]:
+    def reached(self) -> tuple[GoalResult, ...]:
         """Every goal with its figure; of a ratio only where there is a baseline."""
         has_baseline = bool(self.of(False))
-        return tuple(Reached(g, self.figure(g.figure)) for g in self.goals if g.figure != RATIO or has_baseline)
+        return tuple(GoalResult(g, self.figure(g.figure)) for g in self.goals if g.figure != RATIO or has_baseline)
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ class Drill:
         return bool(rounds) and all(r.is_sound for r in rounds)
 
     @property
-    def missed(self) -> tuple[tuple[str, Reached], ...]:
+    def missed(self) -> tuple[tuple[str, GoalResult], ...]:
         """Fault and goal of each that was not met; one that was not measured is not met."""
         return tuple((s.fault, r) for s in self.series for r in s.reached() if r.is_met is not True)
 
-    def problems(self) -> Sequence[Round]:
+    def problems(self) -> Sequence[DrillRound]:
         """The rounds that are not whole."""
         return [r for series in self.series for r in series.rounds if r.problem]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper_lab.drill import drill_client, figures, reader, watch, writer
-from poolkeeper_lab.drill.drill_results import Round
-from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.drill.drill_results import DrillRound
+from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.drill.drilled_cluster import LOOK_PAUSE, DrilledCluster
 from poolkeeper_lab.drill.ledger import Ledger
 from poolkeeper_lab.faults.containers import StopContainer
@@ -41,24 +41,24 @@ class Stage:
     """All that belongs to one round while it runs."""
 
     site: DrilledCluster
-    turn: Turn
+    turn: ScheduledFault
     healing: Healing
-    scene: figures.Scene
+    scene: figures.ObservedRound
     writes: Ledger
     reads: Ledger = field(default_factory=Ledger)
-    journal: watch.Journal = field(default_factory=watch.Journal)
+    journal: watch.WatchLog = field(default_factory=watch.WatchLog)
     may_return: asyncio.Event = field(default_factory=asyncio.Event)  # from here on the victim may come back
     started: object = None  # when the victim's container was started, as the engine writes it
 
 
-async def play(site: DrilledCluster, turn: Turn, healing: Healing, first: int) -> tuple[Round, int]:
+async def play(site: DrilledCluster, turn: ScheduledFault, healing: Healing, first: int) -> tuple[DrillRound, int]:
     """Play one round; ids of writes begin with `first`. The round, and the next free id. Raises NotHealthy."""
     entry = turn.entry
     try:
         primary = await site.wait_healthy(HEALTHY_SECONDS)
     except errors.DeadlinePassed as e:
         raise NotHealthy(e.message) from e
-    scene = figures.Scene(entry.name, turn.number, turn.keeper, back_since_healed=entry.lasts_until_healed)
+    scene = figures.ObservedRound(entry.name, turn.number, turn.keeper, back_since_healed=entry.lasts_until_healed)
     stage, failures = Stage(site, turn, healing, scene, Ledger(first)), len(healing.failures)
     try:
         scene.victim = await site.find(entry.target, primary, turn.pick)
@@ -125,7 +125,7 @@ async def _served(stage: Stage, since: float, seconds: float) -> None:
         ]
         return " and ".join(missing) + " are not served" if missing else None
 
-    await wait.wait_for("service at both endpoints", look, seconds=seconds)
+    await wait.wait_until("service at both endpoints", look, seconds=seconds)
 
 
 @asynccontextmanager
@@ -149,7 +149,7 @@ async def _wait_back(stage: Stage) -> None:
     await asyncio.sleep(LOOK_PAUSE)  # by then the nodes' pollers and the engine have noticed the fault itself
     try:
         patience = BACK_SECONDS if stage.turn.keeper else ALONE_SECONDS
-        await wait.wait_for("the return of the victim", look, seconds=patience, pause=LOOK_PAUSE)
+        await wait.wait_until("the return of the victim", look, seconds=patience, pause=LOOK_PAUSE)
         if not stage.turn.entry.hits_node:
             await _served(stage, time.monotonic(), SERVED_SECONDS)
         stage.scene.back = time.monotonic()
@@ -168,7 +168,7 @@ async def _audit(stage: Stage, first: int) -> dict[int, int] | None:
         return None
 
 
-def _figures(stage: Stage, stored: dict[int, int] | None) -> Round:
+def _figures(stage: Stage, stored: dict[int, int] | None) -> DrillRound:
     site, journal, end = stage.site, stage.journal, stage.scene.ended
     nodes = {node.name for node in site.spec.nodes}
     return figures.figures(

@@ -11,8 +11,8 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.drill import drill_round, writer
 from poolkeeper_lab.drill.drill_faults import Entry
-from poolkeeper_lab.drill.drill_results import Drill, Round, Series
-from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.drill.drill_results import Drill, DrillRound, Series
+from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
@@ -26,7 +26,9 @@ def drilled(cluster: Cluster) -> DrilledCluster:
     return DrilledCluster(cluster.with_passwords(), Host(cluster))
 
 
-async def run(site: DrilledCluster, turns: Sequence[Turn], progress: Progress, done: Callable[[Round], None]) -> None:
+async def run(
+    site: DrilledCluster, turns: Sequence[ScheduledFault], progress: Progress, done: Callable[[DrillRound], None]
+) -> None:
     """Play every turn; `done` is given each round as it ends. Raises DeadlinePassed if the cluster is not healthy.
 
     When it is interrupted, what is broken is healed first, and what was done stays told.
@@ -47,7 +49,11 @@ async def run(site: DrilledCluster, turns: Sequence[Turn], progress: Progress, d
 
 
 async def _play_all(
-    site: DrilledCluster, turns: Sequence[Turn], healing: Healing, progress: Progress, done: Callable[[Round], None]
+    site: DrilledCluster,
+    turns: Sequence[ScheduledFault],
+    healing: Healing,
+    progress: Progress,
+    done: Callable[[DrillRound], None],
 ) -> None:
     first = 1
     for index, turn in enumerate(turns):
@@ -57,7 +63,7 @@ async def _play_all(
                 done(played)
         except drill_round.NotHealthy as e:
             for left in turns[index:]:
-                done(Round(left.entry.name, left.number, left.keeper, problem=f"not run: {e}"))
+                done(DrillRound(left.entry.name, left.number, left.keeper, problem=f"not run: {e}"))
             progress.note(f"the cluster does not become healthy, so the drill ends here: {e}")
             return
 
@@ -70,11 +76,11 @@ async def _clear(site: DrilledCluster, progress: Progress, seconds: float) -> No
         progress.note(f"the table {writer.TABLE} stays until the next drill: {e.message}")
 
 
-class Book:
+class DrillRecord:
     """The rounds as they come, and the drill that they make."""
 
     def __init__(self, cluster: str, entries: Sequence[Entry], rounds: int, seed: int) -> None:
-        self.rounds: list[Round] = []
+        self.rounds: list[DrillRound] = []
         self._cluster, self._entries, self._asked, self._seed = cluster, entries, rounds, seed
         self._started_at, self._began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from poolkeeper_lab.drill.drill_faults import Entry
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 
 @dataclass(frozen=True)
-class Turn:
+class ScheduledFault:
     """One injection to come. `phase` (0 to 1) is where in Patroni's round it falls, `pick` chooses among standbys."""
 
     entry: Entry
@@ -30,12 +30,12 @@ class Turn:
         return f"{self.entry.name}, round {self.number}{'' if self.keeper else ', keeper off'}"
 
 
-def turns(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[Turn, ...]:
+def turns(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
     """Every turn of a drill in its order: in each round every fault once, shuffled."""
     chance = random.Random(seed)
-    planned: list[Turn] = []
+    planned: list[ScheduledFault] = []
     for number in range(1, rounds + 1):
         for entry in chance.sample(list(entries), len(entries)):
-            ways = chance.sample([True, False], 2) if baseline and entry.target is not Target.KEEPER else [True]
-            planned += [Turn(entry, number, way, chance.random(), chance.randrange(1 << 16)) for way in ways]
+            ways = chance.sample([True, False], 2) if baseline and entry.target is not FaultTarget.KEEPER else [True]
+            planned += [ScheduledFault(entry, number, way, chance.random(), chance.randrange(1 << 16)) for way in ways]
     return tuple(planned)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from poolkeeper_lab.drill.drill_results import Drill, Round, Series
-from poolkeeper_lab.drill.goals import Reached, Spread
+from poolkeeper_lab.drill.drill_results import Drill, DrillRound, Series
+from poolkeeper_lab.drill.goals import GoalResult, Spread
 
 SEGMENTS = {
     "detection": "the fault → the leader key is gone",
@@ -77,7 +77,7 @@ def ratio(series: Series) -> str:
     return NONE if found is None else f"{found:.1f} ×"
 
 
-def goal(reached: Reached) -> str:
+def goal(reached: GoalResult) -> str:
     """As "write p50 ≤ 1.5 s: met (1.21)"."""
     measured = NONE if reached.measured is None else f"{reached.measured:.2f}"
     return f"{reached.goal}: {reached.word} ({measured})"
@@ -113,6 +113,6 @@ def errors(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{code} × {count}" for code, count in counts.items()) or "none"
 
 
-def name(r: Round) -> str:
+def name(r: DrillRound) -> str:
     """As "kill_node, round 3, keeper off"."""
     return f"{r.fault}, round {r.number}{'' if r.keeper else ', keeper off'}"

@@ -17,15 +17,15 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.operations import switchover
 from poolkeeper.system import etcd, http, patroni, pgpool
 from poolkeeper_lab.drill import watch
-from poolkeeper_lab.drill.drill_schedule import Turn
+from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.faults import peers
-from poolkeeper_lab.faults.fault_target import Target, declared
+from poolkeeper_lab.faults.fault_target import FaultTarget, declared
 from poolkeeper_lab.faults.host import Host
 
 LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
 _UP = ("up", "waiting")
-_OF_ETCD = (Target.ETCD_LEADER, Target.ETCD_FOLLOWER, Target.ETCD_FOLLOWERS, Target.ETCD_MEMBERS)
+_OF_ETCD = (FaultTarget.ETCD_LEADER, FaultTarget.ETCD_FOLLOWER, FaultTarget.ETCD_FOLLOWERS, FaultTarget.ETCD_MEMBERS)
 
 
 @dataclass(frozen=True)
@@ -54,47 +54,47 @@ class DrilledCluster:
             primary = judged.primary or ""
             return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
-        await wait.wait_for("health", look, seconds=seconds, pause=LOOK_PAUSE)
+        await wait.wait_until("health", look, seconds=seconds, pause=LOOK_PAUSE)
         return primary
 
-    async def find(self, target: Target, primary: str, pick: int) -> str:
+    async def find(self, target: FaultTarget, primary: str, pick: int) -> str:
         """The first service that has the role now. Raises Unreachable where nobody tells."""
         return (await self.find_all(target, primary, pick))[0]
 
-    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+    async def find_all(self, target: FaultTarget, primary: str, pick: int) -> tuple[str, ...]:
         """Every service that has the role now; of `pick` one where the role is one of many's. Raises Unreachable."""
         standbys = [node.name for node in self.spec.nodes if node.name != primary]
         standby = standbys[pick % len(standbys)]
         if target in _OF_ETCD:
             return await self._of_etcd(target, pick)
-        if target is Target.QUORUM_STANDBY:
+        if target is FaultTarget.QUORUM_STANDBY:
             seen = await snapshot.see_postgres(self.cluster, primary)
             return (acknowledging(seen.value, standbys),)
         several = {
-            Target.STANDBYS: tuple(standbys),
-            Target.PRIMARY_SIDE: (primary, peers.beside(self.spec, primary)),
-            Target.STANDBY_SIDE: (standby, peers.beside(self.spec, standby)),
+            FaultTarget.STANDBYS: tuple(standbys),
+            FaultTarget.PRIMARY_SIDE: (primary, peers.beside(self.spec, primary)),
+            FaultTarget.STANDBY_SIDE: (standby, peers.beside(self.spec, standby)),
         }
         return several.get(target) or (self._only(target, primary, standby),)
 
-    def _only(self, target: Target, primary: str, standby: str) -> str:
+    def _only(self, target: FaultTarget, primary: str, standby: str) -> str:
         moving = {
-            Target.PRIMARY: primary,
-            Target.STANDBY: standby,
-            Target.NODES: "every node",
-            Target.EVERYTHING: "every container",
+            FaultTarget.PRIMARY: primary,
+            FaultTarget.STANDBY: standby,
+            FaultTarget.NODES: "every node",
+            FaultTarget.EVERYTHING: "every container",
         }
         return (moving | declared(self.spec))[target]
 
-    async def _of_etcd(self, target: Target, pick: int) -> tuple[str, ...]:
+    async def _of_etcd(self, target: FaultTarget, pick: int) -> tuple[str, ...]:
         members = [member.name for member in self.spec.etcd.members]
-        if target is Target.ETCD_MEMBERS:
+        if target is FaultTarget.ETCD_MEMBERS:
             return tuple(members)
         leader = await self._etcd_leader()
         followers = [member for member in members if member != leader]
-        if target is Target.ETCD_LEADER or not followers:
+        if target is FaultTarget.ETCD_LEADER or not followers:
             return (leader,)
-        return tuple(followers) if target is Target.ETCD_FOLLOWERS else (followers[pick % len(followers)],)
+        return tuple(followers) if target is FaultTarget.ETCD_FOLLOWERS else (followers[pick % len(followers)],)
 
     async def _etcd_leader(self) -> str:
         """The member whose own id is that of the leader that it names (etcd: maintenance API, Status)."""
@@ -120,7 +120,7 @@ class DrilledCluster:
 
         return request
 
-    async def missing(self, turn: Turn, victim: str, started: object, journal: watch.Journal) -> str | None:
+    async def missing(self, turn: ScheduledFault, victim: str, started: object, journal: watch.WatchLog) -> str | None:
         """What the victim still lacks to be back; None when it lacks nothing. `started`: its start before the fault."""
         state = await asyncio.to_thread(self.host.state, victim)
         if state["Status"] != "running" or state.get("Paused"):
@@ -129,7 +129,7 @@ class DrilledCluster:
             return "its container has not ended yet"
         return await self._missing_of_node(victim, journal) if turn.entry.hits_node else None
 
-    async def _missing_of_node(self, node: str, journal: watch.Journal) -> str | None:
+    async def _missing_of_node(self, node: str, journal: watch.WatchLog) -> str | None:
         """By the node's own port, its own Patroni, and the Pgpool-II that knows nodes."""
         if (said := journal.state(node)) not in (watch.PRIMARY, watch.STANDBY):
             return f"its PostgreSQL is {said or 'not asked'}"

@@ -11,15 +11,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from poolkeeper_lab.drill import ledger, split
-from poolkeeper_lab.drill.drill_results import EndpointGap, Round
-from poolkeeper_lab.drill.ledger import Attempt, Outcome
+from poolkeeper_lab.drill.drill_results import DrillRound, EndpointGap
+from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome
 
 BUCKET = 0.1  # seconds
 _BEFORE, _AFTER, _AT_MOST = 2.0, 3.0, 60.0  # the drawn window: before the fault, after the gap, in all
 
 
 @dataclass
-class Scene:
+class ObservedRound:
     """What is noted while a fault runs; times are of the monotonic clock, None where it did not come so far."""
 
     fault: str
@@ -33,21 +33,21 @@ class Scene:
     back_since_healed: bool = False
     problems: list[str] = field(default_factory=list)
 
-    def failed(self) -> Round:
+    def failed(self) -> DrillRound:
         """The round when there is nothing but its problems."""
-        return Round(self.fault, self.number, self.keeper, self.victim, "; ".join(self.problems))
+        return DrillRound(self.fault, self.number, self.keeper, self.victim, "; ".join(self.problems))
 
 
 def figures(
-    scene: Scene,
+    scene: ObservedRound,
     clients: Iterable[str],
     writes: tuple[Attempt, ...],
     reads: tuple[Attempt, ...],
     stored: Mapping[int, int] | None,
-    leases: Iterable[split.Lease],
+    leases: Iterable[split.LeaseTimes],
     recoveries: Iterable[split.Recovery],
     nodes: Collection[str],
-) -> Round:
+) -> DrillRound:
     """The round. `stored` is None where the primary could not be asked; `nodes`: the names that count."""
     if scene.injected is None:
         return scene.failed()
@@ -56,7 +56,7 @@ def figures(
     write, read = (_endpoint_gap(attempts, clients, scene) for attempts in (writes, reads))
     problems = [*scene.problems, *(f"no {w} was acknowledged any more" for w, g in _named(write, read) if g.is_open)]
     since = scene.healed if scene.back_since_healed else at
-    return Round(
+    return DrillRound(
         scene.fault,
         scene.number,
         scene.keeper,
@@ -78,7 +78,7 @@ def _named(write: EndpointGap, read: EndpointGap) -> tuple[tuple[str, EndpointGa
     return ("write", write), ("read", read)
 
 
-def _endpoint_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: Scene) -> EndpointGap:
+def _endpoint_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: ObservedRound) -> EndpointGap:
     at, until = scene.injected or 0.0, scene.ended
     gap = ledger.longest_gap(attempts, at, until)
     by_client = {client: ledger.longest_gap(attempts, at, until, client).seconds for client in clients}
@@ -89,7 +89,7 @@ def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) 
     """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the endpoint."""
     found: dict[str, float] = {}
     for attempt in writes:
-        if attempt.outcome is Outcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
+        if attempt.outcome is AttemptOutcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
             found.setdefault(attempt.server, attempt.ended)
     return found
 
@@ -104,6 +104,6 @@ def _newest(parts: split.Split | None, recoveries: Iterable[split.Recovery], at:
 def _rate(writes: Iterable[Attempt], at: float, gap: EndpointGap) -> tuple[tuple[float, int], ...]:
     """Acknowledged writes in each tenth of a second, from shortly before the fault to shortly after the gap."""
     buckets = math.ceil(round((_BEFORE + min(max(gap.end, 0.0) + _AFTER, _AT_MOST)) / BUCKET, 6))
-    acknowledged = (a.ended - at for a in writes if a.outcome is Outcome.ACKNOWLEDGED)
+    acknowledged = (a.ended - at for a in writes if a.outcome is AttemptOutcome.ACKNOWLEDGED)
     counts = Counter(math.floor((moment + _BEFORE) / BUCKET) for moment in acknowledged)
     return tuple((round(i * BUCKET - _BEFORE, 1), counts[i]) for i in range(buckets))

@@ -36,7 +36,7 @@ def spread(values: Iterable[float | None]) -> Spread:
 
 
 @dataclass(frozen=True)
-class Goal:
+class DrillGoal:
     """A limit from the goals of the drill. `figure` names what is limited (see `Series.figure`)."""
 
     figure: str  # as "write p50"; "× baseline" is a least, all others are a most
@@ -53,10 +53,10 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Reached:
+class GoalResult:
     """A goal and what was measured: `is_met` is None where nothing was."""
 
-    goal: Goal
+    goal: DrillGoal
     measured: float | None
 
     @property

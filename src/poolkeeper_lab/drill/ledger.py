@@ -24,7 +24,7 @@ ENDED = " and the session ended"  # follows the SQLSTATE of a fatal error
 _RECONNECT = (LOST, SILENT, "57P01", "57P02", "08006", "08003", "08000")
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """What the client knows of an attempt."""
 
     ACKNOWLEDGED = "acknowledged"
@@ -40,17 +40,17 @@ class Attempt:
     client: str  # kept | fresh
     began: float
     ended: float
-    outcome: Outcome
+    outcome: AttemptOutcome
     code: str = ""  # SQLSTATE, or a word where there is none; "" when all was well
     server: str = ""
 
 
-def outcome_of(code: str, sent: bool) -> Outcome:
+def outcome_of(code: str, sent: bool) -> AttemptOutcome:
     """What an error means for the statement. Without `sent` nothing can have been stored."""
     if not sent:
-        return Outcome.REFUSED
+        return AttemptOutcome.REFUSED
     open_end = code in (LOST, SILENT, _UNKNOWN_COMPLETION) or code[:2] in _MAYBE_STORED
-    return Outcome.AMBIGUOUS if open_end else Outcome.REFUSED
+    return AttemptOutcome.AMBIGUOUS if open_end else AttemptOutcome.REFUSED
 
 
 class Ledger:
@@ -70,18 +70,20 @@ class Ledger:
             self._open[number] = (client, now)
         return number
 
-    def close(self, number: int, now: float, outcome: Outcome, code: str = "", server: str = "") -> None:
+    def close(self, number: int, now: float, outcome: AttemptOutcome, code: str = "", server: str = "") -> None:
         """Note what came of it."""
         with self._lock:
             client, began = self._open.pop(number)
             self._closed.append(Attempt(number, client, began, now, outcome, code, server))
-            if outcome is Outcome.ACKNOWLEDGED:
+            if outcome is AttemptOutcome.ACKNOWLEDGED:
                 self._proven[client] = began
 
     def attempts(self, now: float) -> tuple[Attempt, ...]:
         """All of them in the order of their ends; one that has not ended by `now` is ambiguous."""
         with self._lock:
-            hanging = [Attempt(n, c, began, now, Outcome.AMBIGUOUS, SILENT) for n, (c, began) in self._open.items()]
+            hanging = [
+                Attempt(n, c, began, now, AttemptOutcome.AMBIGUOUS, SILENT) for n, (c, began) in self._open.items()
+            ]
             return tuple(sorted([*self._closed, *hanging], key=lambda a: a.ended))
 
     def served_since(self, moment: float, clients: Iterable[str]) -> bool:
@@ -122,11 +124,11 @@ def longest_gap(attempts: Iterable[Attempt], since: float, until: float, client:
 
 
 def _acknowledged(attempts: Iterable[Attempt]) -> list[Attempt]:
-    return [a for a in attempts if a.outcome is Outcome.ACKNOWLEDGED]
+    return [a for a in attempts if a.outcome is AttemptOutcome.ACKNOWLEDGED]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class LedgerVerdict:
     """The account beside what the primary has in the end. `errors` counts codes of what was not acknowledged."""
 
     acknowledged: int
@@ -145,19 +147,21 @@ class Judgement:
         return not (self.lost or self.duplicates or self.phantoms or self.stale)
 
 
-def judge(attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None) -> Judgement:
+def judge(
+    attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None
+) -> LedgerVerdict:
     """Judge writes. `stored` maps each id to how often it is there; `new_primary`: its own name, and when it opened."""
     attempts = list(attempts)
-    by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in Outcome}
-    possible = by[Outcome.ACKNOWLEDGED] | by[Outcome.AMBIGUOUS]
-    return Judgement(
-        acknowledged=len(by[Outcome.ACKNOWLEDGED]),
-        refused=len(by[Outcome.REFUSED]),
-        ambiguous=len(by[Outcome.AMBIGUOUS]),
-        lost=tuple(sorted(by[Outcome.ACKNOWLEDGED] - set(stored))),
+    by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in AttemptOutcome}
+    possible = by[AttemptOutcome.ACKNOWLEDGED] | by[AttemptOutcome.AMBIGUOUS]
+    return LedgerVerdict(
+        acknowledged=len(by[AttemptOutcome.ACKNOWLEDGED]),
+        refused=len(by[AttemptOutcome.REFUSED]),
+        ambiguous=len(by[AttemptOutcome.AMBIGUOUS]),
+        lost=tuple(sorted(by[AttemptOutcome.ACKNOWLEDGED] - set(stored))),
         duplicates=tuple(sorted(number for number, times in stored.items() if times > 1)),
         phantoms=tuple(sorted(set(stored) - possible)),
-        ambiguous_stored=len(by[Outcome.AMBIGUOUS] & set(stored)),
+        ambiguous_stored=len(by[AttemptOutcome.AMBIGUOUS] & set(stored)),
         stale=_stale(attempts, new_primary),
         errors=errors_by_code(attempts),
     )
@@ -173,10 +177,10 @@ def _stale(attempts: Iterable[Attempt], new_primary: tuple[str, float] | None) -
 
 def errors_by_code(attempts: Iterable[Attempt]) -> dict[str, int]:
     """Code → how many attempts ended with it, the most frequent first."""
-    return dict(Counter(a.code for a in attempts if a.outcome is not Outcome.ACKNOWLEDGED).most_common())
+    return dict(Counter(a.code for a in attempts if a.outcome is not AttemptOutcome.ACKNOWLEDGED).most_common())
 
 
 def beyond_reconnect(attempts: Iterable[Attempt]) -> int:
     """Errors that a client between transactions is not spared by a reconnect: all but an ended session."""
-    failed = (a.code for a in attempts if a.outcome is not Outcome.ACKNOWLEDGED)
+    failed = (a.code for a in attempts if a.outcome is not AttemptOutcome.ACKNOWLEDGED)
     return sum(code not in _RECONNECT and not code.endswith(ENDED) for code in failed)

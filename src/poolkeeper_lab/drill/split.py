@@ -14,7 +14,7 @@ PARTS = ("detection", "election", "promotion", "routing")
 
 
 @dataclass(frozen=True)
-class Lease:
+class LeaseTimes:
     """A change of Patroni's leader key: its owner from then on, None while nobody has it."""
 
     at: float
@@ -51,7 +51,11 @@ class Split:
 
 
 def split_gap(
-    injected: float, served: Mapping[str, float], leases: Iterable[Lease], recoveries: Iterable[Recovery], former: str
+    injected: float,
+    served: Mapping[str, float],
+    leases: Iterable[LeaseTimes],
+    recoveries: Iterable[Recovery],
+    former: str,
 ) -> Split | None:
     """Split the time from the fault to the first write that the new primary acknowledged.
 

@@ -18,7 +18,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import cluster_store, etcd_kv, etcd_wire
 from poolkeeper_lab.drill import link
-from poolkeeper_lab.drill.split import Lease, Recovery
+from poolkeeper_lab.drill.split import LeaseTimes, Recovery
 
 POLL_PACE = 0.02  # seconds between two questions to a node
 RETRY_PACE = 0.1  # seconds between two connections to a node that does not answer
@@ -36,11 +36,11 @@ class LeaseJournal(Protocol):
         """It could not be watched for a while."""
 
 
-class Journal:
+class WatchLog:
     """What was seen, in the order in which it was; threads may share it. Only changes are kept."""
 
     def __init__(self) -> None:
-        self.leases: list[Lease] = []
+        self.leases: list[LeaseTimes] = []
         self.recoveries: list[Recovery] = []
         self.blind: list[str] = []  # why the leader key could not be watched for a while
 
@@ -48,7 +48,7 @@ class Journal:
         """The leader key has this owner now; the same owner's next revision is no news here."""
         del revision
         if not self.leases or self.leases[-1].owner != owner:
-            self.leases.append(Lease(time.monotonic(), owner))
+            self.leases.append(LeaseTimes(time.monotonic(), owner))
 
     def note_blind(self, reason: str) -> None:
         """The leader key could not be watched for a while."""
@@ -67,7 +67,7 @@ class Journal:
 class _Poller(threading.Thread):
     """Asks one node's own port whether it is in recovery."""
 
-    def __init__(self, node: str, dsn: Dsn, journal: Journal) -> None:
+    def __init__(self, node: str, dsn: Dsn, journal: WatchLog) -> None:
         super().__init__(name=f"drill poll {node}", daemon=True)
         self._node, self._dsn, self._journal = node, dsn, journal
         self._end = threading.Event()
@@ -100,7 +100,7 @@ class _Poller(threading.Thread):
 
 
 @contextmanager
-def nodes(cluster: Cluster, journal: Journal) -> Iterator[None]:
+def nodes(cluster: Cluster, journal: WatchLog) -> Iterator[None]:
     """Every node is asked for the length of the block."""
     pollers = [_Poller(node.name, cluster.node(node.name), journal) for node in cluster.spec.nodes]
     for poller in pollers:
@@ -145,7 +145,7 @@ async def _follow(store: etcd_kv.Store, key: str, journal: LeaseJournal) -> None
             await asyncio.sleep(RETRY_PACE)
 
 
-def _note(change: etcd_wire.Change, key: str, journal: LeaseJournal) -> None:
+def _note(change: etcd_wire.KeyChange, key: str, journal: LeaseJournal) -> None:
     if key in change.deletes:
         journal.note_owner(None, 0)
     for kv in change.puts:

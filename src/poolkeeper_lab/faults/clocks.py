@@ -107,7 +107,7 @@ class JumpClock(Fault):
                 return e.message
             return None if member else "Patroni does not know itself"
 
-        await wait.wait_for(f"the restart of PostgreSQL on {self.victim}", look, seconds=READY_SECONDS)
+        await wait.wait_until(f"the restart of PostgreSQL on {self.victim}", look, seconds=READY_SECONDS)
 
 
 def run(host: Host, service: str, script: str) -> str:

@@ -43,7 +43,7 @@ _TOOLS = ("losetup", "mkfs.ext4", "mount", "umount", "fallocate", "cp")
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, struct.pack("I", 2)
 
 
-class Part(StrEnum):
+class DiskPart(StrEnum):
     """What is moved."""
 
     DATA = "data"
@@ -78,7 +78,7 @@ class Image:
 
     host: Host
     node: str
-    part: Part
+    part: DiskPart
 
     @property
     def file(self) -> Path:
@@ -97,12 +97,12 @@ class Image:
     def mountpoint(self) -> Path:
         """Over what it is mounted: the whole volume, or pg_wal in it."""
         cluster = volume(self.host, self.node)
-        return cluster if self.part is Part.DATA else cluster / Path(DATA_DIRECTORY).name / "pg_wal"
+        return cluster if self.part is DiskPart.DATA else cluster / Path(DATA_DIRECTORY).name / "pg_wal"
 
     def content(self) -> Path:
         """The folder whose content is moved."""
         data = volume(self.host, self.node) / Path(DATA_DIRECTORY).name
-        return data if self.part is Part.DATA else data / "pg_wal"
+        return data if self.part is DiskPart.DATA else data / "pg_wal"
 
     def moved(self) -> Path:
         """Its name in the volume while the image has its content; never inside the data, which others may copy."""
@@ -131,11 +131,11 @@ class Image:
         _host("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", str(self.file))
         with self._staged() as inside:
             (inside / "lost+found").rmdir()
-            there = inside / content.name if self.part is Part.DATA else inside
+            there = inside / content.name if self.part is DiskPart.DATA else inside
             _copy(content, there)
             self._own(inside)
         content.rename(self.moved())  # from here on the image has it
-        if self.part is Part.WAL:
+        if self.part is DiskPart.WAL:
             content.mkdir()
             _take_owner(self.moved(), content)
         _host("mount", "-o", "loop", str(self.file), str(self.mountpoint()))
@@ -148,13 +148,13 @@ class Image:
         """Bring the content back to the volume and remove the image, from whatever is there. Raises EngineFailed."""
         self.unmount()
         content, moved = self.content(), self.moved()
-        if self.part is Part.WAL:
+        if self.part is DiskPart.WAL:
             _remove_if_empty(content)
         if moved.exists():
             if self.exists and not content.exists() and content.parent.exists():
                 self._bring(content)
             shutil.rmtree(moved)
-        if self.part is Part.WAL and self.exists and not (content.parent / "PG_VERSION").exists():
+        if self.part is DiskPart.WAL and self.exists and not (content.parent / "PG_VERSION").exists():
             shutil.rmtree(content.parent, ignore_errors=True)  # Patroni removed the data, and could not remove a mount
         self.file.unlink(missing_ok=True)
 
@@ -162,7 +162,7 @@ class Image:
         fresh = volume(self.host, self.node) / f"{MOVED}-{self.part}.back"
         shutil.rmtree(fresh, ignore_errors=True)
         with self._staged() as inside:
-            source = inside / content.name if self.part is Part.DATA else inside
+            source = inside / content.name if self.part is DiskPart.DATA else inside
             (inside / BALLAST).unlink(missing_ok=True)
             if not source.exists():  # the server's own Patroni threw it away, to clone it anew
                 return
@@ -217,7 +217,7 @@ class Image:
 
 def left(host: Host) -> tuple[Image, ...]:
     """The images that are there, of whatever run."""
-    images = (Image(host, node.name, part) for node in host.cluster.spec.nodes for part in Part)
+    images = (Image(host, node.name, part) for node in host.cluster.spec.nodes for part in DiskPart)
     return tuple(image for image in images if image.exists)
 
 

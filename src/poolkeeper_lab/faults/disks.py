@@ -12,7 +12,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors
 from poolkeeper.system import postgres
 from poolkeeper_lab.faults import disk_images, node_faults, power
-from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
@@ -32,7 +32,7 @@ class FillDisk(Fault):
 
     sentence = "a full disk of {}"
 
-    def __init__(self, host: Host, victim: str, part: Part, growth: str, as_primary: bool = False) -> None:
+    def __init__(self, host: Host, victim: str, part: DiskPart, growth: str, as_primary: bool = False) -> None:
         super().__init__(host, victim)
         self._image, self._growth, self._as_primary = Image(host, victim, part), growth, as_primary
 
@@ -51,9 +51,9 @@ class FillDisk(Fault):
         """Give the primary work until the victim feels it. Raises EngineFailed where it does not."""
         cluster = self.host.cluster.with_passwords()
         dsn = cluster.node(primary, "superuser", cluster.spec.roles.app_database)
-        if self._image.part is Part.DATA:
+        if self._image.part is DiskPart.DATA:
             await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
-        statement = _FILL_WAL if self._image.part is Part.WAL else _FILL_DATA.format(self._growth)
+        statement = _FILL_WAL if self._image.part is DiskPart.WAL else _FILL_DATA.format(self._growth)
         for _ in range(MESSAGES):
             said = await snapshot.see(postgres.query(dsn, statement, STATEMENT_SECONDS))
             if said.error and primary == self.victim:

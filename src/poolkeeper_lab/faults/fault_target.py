@@ -10,7 +10,7 @@ from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
 
-class Target(StrEnum):
+class FaultTarget(StrEnum):
     """Whom a fault hits, by the role at that moment."""
 
     PRIMARY = "the primary"
@@ -32,14 +32,14 @@ class Target(StrEnum):
     EVERYTHING = "every container"
 
 
-def declared(spec: ClusterSpec) -> dict[Target, str]:
+def declared(spec: ClusterSpec) -> dict[FaultTarget, str]:
     """The services whose role never moves."""
     return {
-        Target.RW_ENDPOINT: spec.endpoints.rw.service,
-        Target.RO_ENDPOINT: spec.endpoints.ro.service,
-        Target.POOL_ENDPOINT: spec.endpoints.balanced.service,
-        Target.HAPROXY: spec.haproxy.service,
-        Target.KEEPER: spec.keeper.service,
+        FaultTarget.RW_ENDPOINT: spec.endpoints.rw.service,
+        FaultTarget.RO_ENDPOINT: spec.endpoints.ro.service,
+        FaultTarget.POOL_ENDPOINT: spec.endpoints.balanced.service,
+        FaultTarget.HAPROXY: spec.haproxy.service,
+        FaultTarget.KEEPER: spec.keeper.service,
     }
 
 

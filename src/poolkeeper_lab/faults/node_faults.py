@@ -47,7 +47,7 @@ def wait_whole(host: Host, seconds: float = WHOLE_SECONDS) -> str:
         primary = judged.primary or ""
         return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
-    asyncio.run(wait.wait_for("health", look, seconds=seconds, pause=0.2))
+    asyncio.run(wait.wait_until("health", look, seconds=seconds, pause=0.2))
     return primary
 
 
@@ -60,7 +60,7 @@ def wait_primary(host: Host, seconds: float = WHOLE_SECONDS) -> str:
         primary = health.assess(cluster.spec, await snapshot.snapshot(cluster)).primary or ""
         return None if primary else "no primary"
 
-    asyncio.run(wait.wait_for("a primary", look, seconds=seconds, pause=0.2))
+    asyncio.run(wait.wait_until("a primary", look, seconds=seconds, pause=0.2))
     return primary
 
 
@@ -78,7 +78,7 @@ def wait_written(host: Host, primary: str, size: int) -> None:
         begin = position if begin is None else begin
         return None if position - begin >= size else f"{position - begin} of {size} bytes"
 
-    asyncio.run(wait.wait_for(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
+    asyncio.run(wait.wait_until(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
 
 
 def checkpoint(host: Host, standby: str) -> None:
@@ -128,7 +128,7 @@ def wait_replayed(host: Host, standby: str) -> int:
         found = seen.value[0][0] if seen.value else None
         return None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}"
 
-    asyncio.run(wait.wait_for(f"replay on {standby}", look, seconds=PROGRESS_SECONDS))
+    asyncio.run(wait.wait_until(f"replay on {standby}", look, seconds=PROGRESS_SECONDS))
     return int(wanted)
 
 
@@ -141,7 +141,7 @@ async def wait_answer(host: Host, node: str, seconds: float) -> None:
             await snapshot.see(postgres.query(cluster.node(node), "SELECT 1", cluster.spec.timeouts.query))
         ).error or None
 
-    await wait.wait_for(f"an answer of {node}", look, seconds=seconds)
+    await wait.wait_until(f"an answer of {node}", look, seconds=seconds)
 
 
 def take_role_from(host: Host, node: str) -> None:
@@ -180,6 +180,6 @@ def clone_anew(host: Host, node: str) -> None:
             after = await started()
             return None if after and after != before else "the former server or none answers"
 
-        await wait.wait_for(f"a new clone of {node}", look, seconds=WHOLE_SECONDS, pause=0.3)
+        await wait.wait_until(f"a new clone of {node}", look, seconds=WHOLE_SECONDS, pause=0.3)
 
     asyncio.run(work())

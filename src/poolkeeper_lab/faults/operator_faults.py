@@ -26,7 +26,7 @@ STORE_SECONDS = 5.0  # for a member of etcd to answer
 _REFUSALS = (errors.OperationRefused, errors.ServerRefused)
 
 
-class Attempt(Ask):
+class CommandAttempt(Ask):
     """A switchover that may be refused, by Poolkeeper's own look or by Patroni, and then changes nothing."""
 
     sentence = "a request to {} that may be refused"

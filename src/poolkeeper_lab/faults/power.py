@@ -15,7 +15,7 @@ from pathlib import Path
 
 from poolkeeper.render.patroni_config import DATA_DIRECTORY
 from poolkeeper_lab.faults import disk_images, node_faults
-from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
@@ -50,7 +50,7 @@ class LosePower(Fault):
 
     @property
     def _images(self) -> list[Image]:
-        return [Image(self.host, node, Part.DATA) for node in self._who(self.host, self.victim)]
+        return [Image(self.host, node, DiskPart.DATA) for node in self._who(self.host, self.victim)]
 
     def available(self) -> str:
         return disk_images.available(self.host)

@@ -28,7 +28,7 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class Group:
+class ControlGroup:
     """A container's control group: where its files for memory and for the CPU are, and which version they are of."""
 
     memory: Path
@@ -87,7 +87,7 @@ class Group:
             self.write(self.cpu, "cpu.cfs_quota_us", quota)
 
 
-def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Group:
+def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> ControlGroup:
     """The control group of a process, by its number on the host. Raises EngineFailed where it cannot be told."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text(encoding="ascii").splitlines()
@@ -99,9 +99,9 @@ def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> Group:
         raise errors.EngineFailed(f"process {pid} is in no control group of its own, so no limit can be set for it")
     if "memory" not in by_controller:
         place = root / paths.get("", "")
-        return Group(place, place, is_unified=True)
+        return ControlGroup(place, place, is_unified=True)
     cpu = next(names for names in paths if "cpu" in names.split(","))
-    return Group(root / "memory" / by_controller["memory"], root / cpu / paths[cpu], is_unified=False)
+    return ControlGroup(root / "memory" / by_controller["memory"], root / cpu / paths[cpu], is_unified=False)
 
 
 def restore(host: Host, service: str) -> None:
@@ -168,10 +168,10 @@ class ExhaustMemory(Limit):
             except errors.EngineFailed as e:
                 return e.message  # the container ends at this moment; the next look finds it so
 
-        asyncio.run(wait.wait_for("a kill for want of memory", look, seconds=KILL_SECONDS))
+        asyncio.run(wait.wait_until("a kill for want of memory", look, seconds=KILL_SECONDS))
 
 
-def squeeze(own: Group) -> None:
+def squeeze(own: ControlGroup) -> None:
     """The lowest limit that the kernel takes: a try has made it take back all that it could."""
     for shift in range(8):
         if own.limit_memory((own.usage // ROOM + (1 << shift)) * ROOM):

@@ -92,14 +92,14 @@ class SpoilCalls(Fault):
         async def look() -> str | None:
             return None if any(word in log.read_text(errors="replace") for word in _MET) else "no such call was made"
 
-        await wait.wait_for(f"a call of {self.victim} with {self._how}", look, seconds=FELT_SECONDS)
+        await wait.wait_until(f"a call of {self.victim} with {self._how}", look, seconds=FELT_SECONDS)
 
     async def _attached(self, pids: Sequence[int]) -> None:
         async def look() -> str | None:
             free = [pid for pid in pids if tracer(pid) == 0]
             return f"not attached to {free}" if free else None
 
-        await wait.wait_for(f"strace of {self.victim}", look, seconds=ATTACH_SECONDS, pause=0.02)
+        await wait.wait_until(f"strace of {self.victim}", look, seconds=ATTACH_SECONDS, pause=0.02)
 
     def heal(self) -> None:
         detach(self.host, self.victim)
@@ -139,7 +139,7 @@ def detach(host: Host, service: str) -> None:
         for pid in ours(log):
             end(pid, number)
         try:
-            asyncio.run(wait.wait_for(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
+            asyncio.run(wait.wait_until(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
             break
         except errors.DeadlinePassed:
             if number is signal.SIGKILL:

@@ -15,7 +15,7 @@ from tests.lab.unit import disk_host
 from tests.lab.unit.disk_host import DiskHost
 
 from poolkeeper_lab.faults import disk_images, syscalls
-from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.host import Host, Process
 from poolkeeper_lab.faults.syscalls import FSYNC, SpoilCalls
 
@@ -32,14 +32,14 @@ def place(tmp_path: Path) -> Iterator[DiskHost]:
         image.back()
 
 
-def moved(place: DiskHost, part: Part) -> Image:
+def moved(place: DiskHost, part: DiskPart) -> Image:
     image = Image(cast(Host, place), "pg_node1", part)
     image.move()
     return image
 
 
-@pytest.mark.parametrize("part", list(Part))
-def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: DiskHost, part: Part) -> None:
+@pytest.mark.parametrize("part", list(DiskPart))
+def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: DiskHost, part: DiskPart) -> None:
     image = moved(place, part)
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for name, is_flushed in (("flushed", True), ("lazy", False)):
@@ -59,8 +59,8 @@ def test_what_was_not_flushed_is_lost_with_the_power_and_what_was_is_not(place: 
     assert not disk_images.left(cast(Host, place))
 
 
-@pytest.mark.parametrize("part", list(Part))
-def test_a_full_disk_is_full_until_the_ballast_is_gone(place: DiskHost, part: Part) -> None:
+@pytest.mark.parametrize("part", list(DiskPart))
+def test_a_full_disk_is_full_until_the_ballast_is_gone(place: DiskHost, part: DiskPart) -> None:
     image = moved(place, part)
     file = place.root / "pg_node1" / "pgdata" / "pg_wal" / "next"
     image.fill()

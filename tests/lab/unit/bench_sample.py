@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from poolkeeper_lab.bench.measure import estimate
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Goal, Machine, Metric, Section, Tally
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchMachine, BenchRun, Metric, RoundTally, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ABOUT = {"workload": "read-only", "clients": "16"}
 DIRECT = (10_000.0, 10_400.0, 9_800.0)
 POOLED = (6_100.0, 6_300.0, 5_800.0)
-MACHINE = Machine(cpu="Some <CPU>", cores=2, memory_mb=8_000, kernel="6.1.0", foreign=0.02)
+MACHINE = BenchMachine(cpu="Some <CPU>", cores=2, memory_mb=8_000, kernel="6.1.0", foreign=0.02)
 
 
 def throughput(endpoint: str, values: tuple[float, ...], reason: str = "") -> Metric:
@@ -26,19 +26,21 @@ def ratio(values: tuple[float, ...]) -> Metric:
 
 
 GOALS = (
-    Goal(
+    BenchGoal(
         sentence="5100 ÷ direct, read-only", limit=0.6, unit=RATIO, estimate=estimate.estimate((0.61, 0.62, 0.605), 7)
     ),
-    Goal(sentence="5100 ÷ direct, TPC-B", limit=0.75, unit=RATIO, estimate=estimate.estimate((0.7, 0.76, 0.72), 7)),
-    Goal(sentence="9999 ÷ PgBouncer", limit=1.1, unit=RATIO, reason="there is no PgBouncer in this run"),
-    Goal(sentence="refused", limit=0, is_least=False, estimate=estimate.estimate((0.0,), 7)),
+    BenchGoal(
+        sentence="5100 ÷ direct, TPC-B", limit=0.75, unit=RATIO, estimate=estimate.estimate((0.7, 0.76, 0.72), 7)
+    ),
+    BenchGoal(sentence="9999 ÷ PgBouncer", limit=1.1, unit=RATIO, reason="there is no PgBouncer in this run"),
+    BenchGoal(sentence="refused", limit=0, is_least=False, estimate=estimate.estimate((0.0,), 7)),
 )
 SECTION = Section(
     name="path",
     title="The path",
     method="pgbench in a container of the cluster's network.",
     seconds=61.5,
-    tally=Tally(asked=6, kept=3, discarded=2, failed=1),
+    tally=RoundTally(asked=6, kept=3, discarded=2, failed=1),
     metrics=(
         throughput("direct", DIRECT),
         throughput("5100", POOLED),

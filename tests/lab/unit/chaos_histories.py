@@ -8,12 +8,12 @@ from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.final_state import EndState
 from poolkeeper_lab.chaos.history.history import (
     Completion,
+    Expected,
     Header,
     History,
-    Nemesis,
+    NemesisEvent,
     Operation,
     Phase,
-    Planted,
     Workload,
     invoked,
 )
@@ -28,7 +28,7 @@ class Book:
         self.workload = workload or checker
         self.workloads = {self.workload: Workload(checker, options)}
         self.operations: list[Operation] = []
-        self.nemesis: list[Nemesis] = []
+        self.nemesis: list[NemesisEvent] = []
         self.end_state: EndState | None = None
         self.faults: tuple[str, ...] = ()
 
@@ -55,9 +55,9 @@ class Book:
 
     def fault(self, fault: str, phase: Phase, at: float, target: str = "pg_node1") -> None:
         """A fault begins or ends."""
-        self.nemesis.append(Nemesis(fault, target, phase, at))
+        self.nemesis.append(NemesisEvent(fault, target, phase, at))
 
-    def history(self, planted: Planted | None = None, name: str = "by hand") -> History:
+    def history(self, planted: Expected | None = None, name: str = "by hand") -> History:
         """What is written so far."""
         header = Header(name, 0, self.workloads, self.faults, self.end_state is not None, {}, planted)
         operations = tuple(sorted(self.operations, key=lambda o: (o.began, o.number)))

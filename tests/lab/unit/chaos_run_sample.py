@@ -11,8 +11,8 @@ from poolkeeper_lab.chaos.history.final_state import EndState
 from poolkeeper_lab.chaos.history.history import History, Phase
 from poolkeeper_lab.chaos.report import chaos_summary
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
-from poolkeeper_lab.chaos.run.chaos_schedule import Turn
-from poolkeeper_lab.chaos.run.nemesis import Played
+from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
+from poolkeeper_lab.chaos.run.nemesis import PlayedScenario
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 
 NAMES = ("kill_node", "switchover", "kill_keeper")
@@ -29,9 +29,11 @@ WHOLE = EndState(
 )
 
 
-def turns() -> list[Turn]:
+def turns() -> list[ScheduledScenario]:
     """One turn of each scenario."""
-    return [Turn(n, all_scenarios.choose((name,))[0], (3.0,), 0.5, 1) for n, name in enumerate(NAMES, start=1)]
+    return [
+        ScheduledScenario(n, all_scenarios.choose((name,))[0], (3.0,), 0.5, 1) for n, name in enumerate(NAMES, start=1)
+    ]
 
 
 def history(is_broken: bool) -> History:
@@ -56,9 +58,9 @@ def history(is_broken: bool) -> History:
     return book.history(name="chaos run")
 
 
-def played() -> list[Played]:
+def played() -> list[PlayedScenario]:
     """The turns with their times; the third one never began."""
-    first, second, third = map(Played, turns())
+    first, second, third = map(PlayedScenario, turns())
     first.victims, first.began, first.healed, first.whole, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
     second.victims, second.began, second.healed, second.whole, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
     return [first, second, third]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from poolkeeper_lab.drill import drill_faults
-from poolkeeper_lab.drill.drill_results import Drill, EndpointGap, Round, Series
-from poolkeeper_lab.drill.ledger import Judgement
+from poolkeeper_lab.drill.drill_results import Drill, DrillRound, EndpointGap, Series
+from poolkeeper_lab.drill.ledger import LedgerVerdict
 from poolkeeper_lab.drill.split import Split
 
-SOUND = Judgement(5000, 2, 1, (), (), (), 1, 0, {"57P01": 2, "lost": 1})
+SOUND = LedgerVerdict(5000, 2, 1, (), (), (), 1, 0, {"57P01": 2, "lost": 1})
 GAPS = (1.25, 1.5, 2.75)
 
 
-def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node") -> Round:
+def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node") -> DrillRound:
     """A round with that write gap, half of it detection."""
     split = Split(gap / 2, gap / 8, gap / 8, gap / 4, "pg_node2")
     rate = tuple((round(i / 10 - 2, 1), 0 if 20 <= i < 20 + gap * 10 else 18) for i in range(int(gap * 10) + 50))
-    return Round(
+    return DrillRound(
         fault,
         number,
         keeper,
@@ -31,7 +31,7 @@ def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node")
     )
 
 
-def series(name: str, rounds: tuple[Round, ...]) -> Series:
+def series(name: str, rounds: tuple[DrillRound, ...]) -> Series:
     """The rounds of a fault of the catalogue."""
     (entry,) = drill_faults.choose((name,))
     return Series(name, entry.sentence, rounds, entry.goals)
@@ -42,6 +42,8 @@ KILLED = series(
     tuple(made(i, gap) for i, gap in enumerate(GAPS, start=1))
     + tuple(made(i, 10 * g, False) for i, g in enumerate(GAPS, 1)),
 )
-UNHEALED = series("kill_patroni", (Round("kill_patroni", 1, True, "pg_node1", "not judged, <b>nobody</b> | answers"),))
+UNHEALED = series(
+    "kill_patroni", (DrillRound("kill_patroni", 1, True, "pg_node1", "not judged, <b>nobody</b> | answers"),)
+)
 SAMPLE = Drill("poolkeeper", "2026-01-02T03:04:05+00:00", 321.0, 7, 3, (KILLED, UNHEALED))
 GOOD = Drill("poolkeeper", "2026-01-02T03:04:05+00:00", 61.5, 7, 1, (series("kill_node", (made(1, 1.25),)),))

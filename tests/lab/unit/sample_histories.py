@@ -17,10 +17,10 @@ from tests.lab.unit.chaos_histories import FAIL, INFO, OK, Book, text
 from tests.lab.unit.chaos_lists import Lists
 
 from poolkeeper_lab.chaos.history.final_state import EndState
-from poolkeeper_lab.chaos.history.history import Completion, History, Phase, Planted
+from poolkeeper_lab.chaos.history.history import Completion, Expected, History, Phase
 
 FOLDER = Path(__file__).resolve().parents[3] / "src/poolkeeper_lab/chaos/checkers/histories"
-_MADE: dict[str, tuple[Planted, Callable[[], Book]]] = {}
+_MADE: dict[str, tuple[Expected, Callable[[], Book]]] = {}
 
 
 def planted(
@@ -30,7 +30,7 @@ def planted(
 
     def keep(make: Callable[[], Book]) -> Callable[[], Book]:
         assert name not in _MADE
-        _MADE[name] = (Planted(outcome, checker, anomaly), make)
+        _MADE[name] = (Expected(outcome, checker, anomaly), make)
         return make
 
     return keep

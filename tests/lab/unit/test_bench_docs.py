@@ -11,7 +11,7 @@ from tests.lab.unit import bench_sample as sample
 from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.core import errors
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import cpu, startup_times
 from poolkeeper_lab.bench.parts import startup_part
 from poolkeeper_lab.bench.report import bench_docs, bench_json
@@ -101,7 +101,7 @@ UP = "up, from nothing"
 
 def measured(up: float, beside: bool) -> startup_part.Startup:
     """The part after it ran."""
-    part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), Options(seed=7))  # type: ignore[arg-type]
+    part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
     seconds = {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS} | {
         startup_times.YARDSTICK: (2.0, 2.0)
     }

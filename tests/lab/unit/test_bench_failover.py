@@ -15,20 +15,20 @@ from tests.poolkeeper.unit import snapshots
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model.dsn import Dsn
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import meter
 from poolkeeper_lab.bench.parts import failover
 from poolkeeper_lab.bench.parts.failover import Failover
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, remarks, trial
-from poolkeeper_lab.bench.peers.contenders import Node, TrialCluster
+from poolkeeper_lab.bench.peers.contenders import TrialCluster, TrialNode
 from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
 from poolkeeper_lab.bench.peers.remarks import Record
-from poolkeeper_lab.bench.peers.trial import Trial
+from poolkeeper_lab.bench.peers.trial import FailoverTrial
 from poolkeeper_lab.bench.report import bench_html, bench_report, bench_wording
 from poolkeeper_lab.drill import drill_client
-from poolkeeper_lab.drill.ledger import Judgement, Ledger, Outcome
+from poolkeeper_lab.drill.ledger import AttemptOutcome, Ledger, LedgerVerdict
 
-WHOLE = {"node1": Node("primary", 1), "node2": Node("standby")}
+WHOLE = {"node1": TrialNode("primary", 1), "node2": TrialNode("standby")}
 ADDRESSES = {"node1": "10.0.0.1", "node2": "10.0.0.2"}
 
 
@@ -57,8 +57,8 @@ class Fake(TrialCluster):
     def container(self, service: str) -> str:
         return service
 
-    def states(self) -> dict[str, Node]:
-        return WHOLE if self.is_whole else {"node1": Node("silent"), "node2": Node("primary")}
+    def states(self) -> dict[str, TrialNode]:
+        return WHOLE if self.is_whole else {"node1": TrialNode("silent"), "node2": TrialNode("primary")}
 
     def rows(self, node: str, query: str) -> list[str]:
         assert "GROUP BY id" in query
@@ -92,9 +92,9 @@ class Fake(TrialCluster):
                 number = account.open(name, moment)
                 if self.is_up:
                     self.stored[number] = 1
-                    account.close(number, trial.time.monotonic(), Outcome.ACKNOWLEDGED, server=self.serving)
+                    account.close(number, trial.time.monotonic(), AttemptOutcome.ACKNOWLEDGED, server=self.serving)
                 else:
-                    account.close(number, trial.time.monotonic(), Outcome.REFUSED, "connect: refused")
+                    account.close(number, trial.time.monotonic(), AttemptOutcome.REFUSED, "connect: refused")
 
     @contextmanager
     def writers(self, _: drill_client.ClientEndpoint, account: Ledger) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Fake(TrialCluster):
             self.events.append("writers ended")
 
 
-def perform(fake: Fake, monkeypatch: pytest.MonkeyPatch, fault: str = peer_catalogue.KILL_NODE) -> Trial:
+def perform(fake: Fake, monkeypatch: pytest.MonkeyPatch, fault: str = peer_catalogue.KILL_NODE) -> FailoverTrial:
     """A trial that does not last."""
     monkeypatch.setattr(trial.drill_client, "running", fake.writers)
     monkeypatch.setattr(trial, "_prepare", lambda _: None)
@@ -186,20 +186,20 @@ def test_where_nobody_can_be_asked_nothing_is_called_sound(monkeypatch: pytest.M
     assert seen.problems == ("not judged: no answer",)
 
 
-SOUND = Judgement(100, 0, 0, (), (), (), 0, 0)
-LOSS = Judgement(100, 0, 0, (7, 9), (), (), 0, 0)
+SOUND = LedgerVerdict(100, 0, 0, (), (), (), 0, 0)
+LOSS = LedgerVerdict(100, 0, 0, (7, 9), (), (), 0, 0)
 
 
 def made(
     gap: float,
     *,
-    judgement: Judgement | None = SOUND,
+    judgement: LedgerVerdict | None = SOUND,
     back: float | None = 5.0,
     is_open: bool = False,
     foreign: float = 0,
-) -> Trial:
+) -> FailoverTrial:
     """A trial that went so."""
-    return Trial(gap, is_open, 100, judgement, back, foreign, 9.0, ("not served again within 120 s",) * is_open)
+    return FailoverTrial(gap, is_open, 100, judgement, back, foreign, 9.0, ("not served again within 120 s",) * is_open)
 
 
 class Row(Fake):
@@ -213,11 +213,13 @@ class Row(Fake):
         return "needs ssh" if fault == self._cannot else ""
 
 
-def part_of(gaps: dict[str, list[Trial]], options: Options, beside: bool = False) -> tuple[Failover, list[str]]:
+def part_of(
+    gaps: dict[str, list[FailoverTrial]], options: BenchOptions, beside: bool = False
+) -> tuple[Failover, list[str]]:
     """The part after its rounds: title → its trials, one a round; and the order in which they were taken."""
     order: list[str] = []
 
-    def play(cluster: TrialCluster, fault: str, phase: float, _: object) -> Trial:
+    def play(cluster: TrialCluster, fault: str, phase: float, _: object) -> FailoverTrial:
         assert 0 <= phase <= failover.PHASE_SECONDS
         order.append(f"{cluster.title} {fault}")
         return gaps[cluster.title].pop(0)
@@ -233,7 +235,7 @@ def part_of(gaps: dict[str, list[Trial]], options: Options, beside: bool = False
 
 
 FASTEST, POOL = peer_catalogue.PATRONI_FASTEST.title, peer_catalogue.PGPOOL.title
-KILL = Options(rounds=3, seed=7, faults=("kill_node",))
+KILL = BenchOptions(rounds=3, seed=7, faults=("kill_node",))
 
 
 def test_the_goal_is_the_ratio_to_the_fastest_legal_patroni() -> None:
@@ -250,13 +252,13 @@ def test_a_cluster_that_ran_beside_it_is_told_and_without_the_peer_there_is_no_g
     part, _ = part_of({k: list(v) for k, v in gaps.items()}, KILL, beside=True)
     assert part.section().notes[0] == "the cluster poolkeeper was running beside every measurement"
     other, _ = part_of(
-        {TITLE: [made(1)] * 3, POOL: [made(2)] * 3}, Options(3, seed=7, peers=("pgpool",), faults=("kill_node",))
+        {TITLE: [made(1)] * 3, POOL: [made(2)] * 3}, BenchOptions(3, seed=7, peers=("pgpool",), faults=("kill_node",))
     )
     assert other.section().goals == ()
 
 
 def test_what_a_peer_cannot_is_left_out_and_told() -> None:
-    options = Options(rounds=1, seed=7, peers=("repmgr",), faults=("switchover",))
+    options = BenchOptions(rounds=1, seed=7, peers=("repmgr",), faults=("switchover",))
     part, order = part_of({TITLE: [made(1)], peer_catalogue.REPMGR.title: []}, options)
     assert order == [f"{TITLE} switchover"]
     assert any("repmgr + Pgpool-II, switchover: not run" in note and "ssh" in note for note in part.section().notes)
@@ -315,7 +317,7 @@ def test_a_peer_that_is_quicker_is_told_so(ours: list[float], theirs: list[float
 
 
 def test_a_contender_that_fails_is_told_and_the_others_go_on() -> None:
-    def play(cluster: TrialCluster, *_: object) -> Trial:
+    def play(cluster: TrialCluster, *_: object) -> FailoverTrial:
         if cluster.title == FASTEST:
             raise errors.DeadlinePassed("it was not whole")
         return made(1)
@@ -345,9 +347,9 @@ def test_the_section_is_in_every_report() -> None:
 def test_unknown_names_are_refused_before_anything_is_started() -> None:
     place: Any = SimpleNamespace(spec=snapshots.SPEC)
     with pytest.raises(errors.UserError):
-        Failover(place, Options(peers=("oracle",)))
+        Failover(place, BenchOptions(peers=("oracle",)))
     with pytest.raises(errors.UserError):
-        Failover(place, Options(faults=("flood",)))
+        Failover(place, BenchOptions(faults=("flood",)))
 
 
 def test_rounds_under_foreign_load_are_in_no_median() -> None:

@@ -16,9 +16,9 @@ from poolkeeper.system import images, process, state
 from poolkeeper_lab.bench import bench_parts
 from poolkeeper_lab.bench.load import bench_machine, pgbench_client
 from poolkeeper_lab.bench.measure import cpu, estimate, meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Estimate, Goal, Section
-from poolkeeper_lab.bench.report.compare import RATIO, Change, Comparison, compare
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Estimate, Section
+from poolkeeper_lab.bench.report.compare import RATIO, Comparison, MetricChange, compare
 
 TPS = Measure("throughput", "tps", "more")
 
@@ -64,17 +64,17 @@ class Script:
         return Sample({TPS: value}, foreign)
 
 
-def play(asked: int, *scripts: tuple[str, list[float | str | tuple[float, float]]]) -> tuple[Book, list[str]]:
+def play(asked: int, *scripts: tuple[str, list[float | str | tuple[float, float]]]) -> tuple[RoundsRecord, list[str]]:
     """Contenders against the first one; the book and the order in which they were taken."""
     order: list[str] = []
     contenders = tuple(Script(name, order, told).contender() for name, told in scripts)
     ratios = tuple(Ratio(name, scripts[0][0], TPS) for name, _ in scripts[1:])
-    book = Book([Case({"workload": "w"}, contenders, ratios)], asked, 7)
+    book = RoundsRecord([Case({"workload": "w"}, contenders, ratios)], asked, 7)
     rounds.play(book, Silent())
     return book, order
 
 
-def metric_of(book: Book, endpoint: str, name: str) -> Estimate | None:
+def metric_of(book: RoundsRecord, endpoint: str, name: str) -> Estimate | None:
     """The figure of an endpoint."""
     return next(m.estimate for m in book.metrics() if m.about["endpoint"] == endpoint and m.name == name)
 
@@ -117,9 +117,9 @@ def test_nothing_is_divided_by_nothing() -> None:
     assert metric_of(book, "5100", "throughput ÷ direct") is None
 
 
-def reading(at: float, machine: float, own: float, **parts_: float) -> meter.Reading:
+def reading(at: float, machine: float, own: float, **parts_: float) -> meter.MeterReading:
     """As a meter gives it."""
-    return meter.Reading(at, machine, own, parts_)
+    return meter.MeterReading(at, machine, own, parts_)
 
 
 def test_foreign_is_what_neither_we_nor_the_parts_used() -> None:
@@ -132,7 +132,7 @@ def test_foreign_is_what_neither_we_nor_the_parts_used() -> None:
 
 
 def test_the_engine_s_work_is_not_foreign() -> None:
-    before, after = meter.Reading(0, 0, 0, {}, engine=3), meter.Reading(1, 0.5, 0, {}, engine=3.4)
+    before, after = meter.MeterReading(0, 0, 0, {}, engine=3), meter.MeterReading(1, 0.5, 0, {}, engine=3.4)
     assert meter.between(before, after, cores=1).foreign == pytest.approx(0.1)
 
 
@@ -190,7 +190,7 @@ def run_with(values: tuple[float, ...], **update: object) -> BenchRun:
     return sample.SAMPLE.model_copy(update={"sections": (section,), **update})
 
 
-def change(comparison: Comparison, endpoint: str = "5100") -> Change:
+def change(comparison: Comparison, endpoint: str = "5100") -> MetricChange:
     """How an endpoint's figure moved."""
     return next(row.change for row in comparison.rows if row.metric.about["endpoint"] == endpoint)
 
@@ -198,14 +198,14 @@ def change(comparison: Comparison, endpoint: str = "5100") -> Change:
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        ((9_000.0, 9_100.0, 9_200.0), Change.BETTER),
-        ((3_000.0, 3_100.0, 3_200.0), Change.WORSE),
-        ((6_000.0, 6_400.0, 6_200.0), Change.NOISE),
-        ((9_000.0, 9_100.0), Change.UNKNOWN),
-        ((), Change.UNKNOWN),
+        ((9_000.0, 9_100.0, 9_200.0), MetricChange.BETTER),
+        ((3_000.0, 3_100.0, 3_200.0), MetricChange.WORSE),
+        ((6_000.0, 6_400.0, 6_200.0), MetricChange.NOISE),
+        ((9_000.0, 9_100.0), MetricChange.UNKNOWN),
+        ((), MetricChange.UNKNOWN),
     ],
 )
-def test_a_change_is_told_only_beyond_both_intervals(values: tuple[float, ...], wanted: Change) -> None:
+def test_a_change_is_told_only_beyond_both_intervals(values: tuple[float, ...], wanted: MetricChange) -> None:
     assert change(compare(run_with(sample.POOLED), run_with(values))) is wanted
 
 
@@ -213,7 +213,7 @@ def test_of_another_machine_only_ratios_are_compared() -> None:
     other = sample.MACHINE.model_copy(update={"cores": 64})
     told = compare(sample.SAMPLE.model_copy(update={"machine": other}), sample.SAMPLE)
     changes = {row.metric.unit: row.change for row in told.rows}
-    assert changes == {"tps": Change.UNKNOWN, RATIO: Change.NOISE}
+    assert changes == {"tps": MetricChange.UNKNOWN, RATIO: MetricChange.NOISE}
 
 
 def test_less_is_better_where_it_is() -> None:
@@ -222,14 +222,14 @@ def test_less_is_better_where_it_is() -> None:
         section = sample.SECTION.model_copy(update={"metrics": (metric,)})
         return sample.SAMPLE.model_copy(update={"sections": (section,)})
 
-    assert change(compare(of((5.0, 6.0, 5.5)), of((2.0, 2.5, 2.1)))) is Change.BETTER
+    assert change(compare(of((5.0, 6.0, 5.5)), of((2.0, 2.5, 2.1)))) is MetricChange.BETTER
 
 
 def test_a_goal_is_judged_by_the_median_and_says_when_the_interval_holds_the_limit() -> None:
     met, missed, unmeasured, most = sample.GOALS
     assert [g.is_met for g in sample.GOALS] == [True, False, None, True]
     assert (met.is_clear, missed.is_clear, unmeasured.is_clear, most.is_clear) == (True, False, False, True)
-    assert Goal(sentence="x", limit=1, is_least=False, estimate=met.estimate).is_met
+    assert BenchGoal(sentence="x", limit=1, is_least=False, estimate=met.estimate).is_met
 
 
 class Fake:
@@ -249,9 +249,9 @@ class Fake:
         return Section(name=self._name, title=self._name, method="", notes=("of its own",))
 
 
-def sitting() -> bench_parts.Sitting:
+def sitting() -> bench_parts.RunInProgress:
     """A new one."""
-    return bench_parts.Sitting("poolkeeper", "poolkeeper bench all", 7)
+    return bench_parts.RunInProgress("poolkeeper", "poolkeeper bench all", 7)
 
 
 def test_a_part_that_fails_keeps_what_it_had_and_the_next_one_runs() -> None:
@@ -271,7 +271,7 @@ def test_an_interruption_ends_the_run_and_keeps_what_there_is() -> None:
 
 def test_a_part_that_does_not_exist_is_refused() -> None:
     with pytest.raises(errors.UserError, match="no part 'speed'"):
-        bench_parts.made_by("speed", None, bench_parts.Options())  # type: ignore[arg-type]
+        bench_parts.made_by("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
 
 
 def test_machine_is_told_and_what_is_not_is_unknown(tmp_path: Path) -> None:

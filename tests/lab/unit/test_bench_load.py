@@ -16,16 +16,16 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.system import keeper_client, process
-from poolkeeper.system.etcd_wire import Change, KeyValue
+from poolkeeper.system.etcd_wire import KeyChange, KeyValue
 from poolkeeper_lab.bench.measure import busy, figure
 from poolkeeper_lab.bench.measure.figure import Figure
 from poolkeeper_lab.bench.parts import keeper_idle, soak, soak_figures
-from poolkeeper_lab.bench.parts.soak_figures import Holding, Load
+from poolkeeper_lab.bench.parts.soak_figures import Holding, SoakResult
 from poolkeeper_lab.drill import watch
-from poolkeeper_lab.drill.ledger import Gap, Judgement
+from poolkeeper_lab.drill.ledger import Gap, LedgerVerdict
 
 KEY = "/service/main/leader"
-GOOD = Judgement(100, 0, 0, (), (), (), 0, 0)
+GOOD = LedgerVerdict(100, 0, 0, (), (), (), 0, 0)
 
 
 def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
@@ -33,9 +33,9 @@ def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
-def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: Judgement | None = GOOD) -> Load:
+def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: LedgerVerdict | None = GOOD) -> SoakResult:
     """Half an hour on two cores."""
-    return Load(
+    return SoakResult(
         seconds=1800,
         cores=2,
         holdings=holdings,
@@ -50,7 +50,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: Judgement |
     )
 
 
-def found(result: Load, name: str) -> Figure:
+def found(result: SoakResult, name: str) -> Figure:
     """The one of that name."""
     return next(f for f in result.figures() if f.name == name)
 
@@ -79,12 +79,12 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(held(("n1", 7), ("n1", 9))), False),
         (seen(held()), False),
         (seen(judgement=None), False),
-        (seen(judgement=Judgement(100, 0, 0, (5,), (), (), 0, 0)), False),
-        (seen(judgement=Judgement(100, 0, 0, (), (5,), (), 0, 0)), False),
-        (seen(judgement=Judgement(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
+        (seen(judgement=LedgerVerdict(100, 0, 0, (5,), (), (), 0, 0)), False),
+        (seen(judgement=LedgerVerdict(100, 0, 0, (), (5,), (), 0, 0)), False),
+        (seen(judgement=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
-def test_sound_is_the_same_lease_and_nothing_lost_and_nothing_unseen(result: Load, is_sound: bool) -> None:
+def test_sound_is_the_same_lease_and_nothing_lost_and_nothing_unseen(result: SoakResult, is_sound: bool) -> None:
     assert result.is_sound is is_sound
 
 
@@ -123,9 +123,9 @@ def test_watch_keeps_changes_and_tells_each() -> None:
     lease = soak.LeaseWatch(told.append)
     lease.note_owner("n1", 7)
     lease.note_owner("n1", 7)
-    watch._note(Change(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
-    watch._note(Change(9, (), (KEY,)), KEY, lease)
-    watch._note(Change(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
+    watch._note(KeyChange(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
+    watch._note(KeyChange(9, (), (KEY,)), KEY, lease)
+    watch._note(KeyChange(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
     assert [(h.owner, h.revision) for h in lease.seen] == [("n1", 7), (None, 0), ("n2", 10)]
     assert [line.split("changed: ")[1] for line in told] == [
         "n1 (revision 7) → nobody (revision 0)",

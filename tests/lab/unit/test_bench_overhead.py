@@ -19,10 +19,10 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.model.observed import Seen
 from poolkeeper.render import haproxy_config
 from poolkeeper.system import haproxy_runtime, keeper_client, state
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, overhead, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 
@@ -93,11 +93,11 @@ def test_checks_are_asked_for_again_where_half_was_said(monkeypatch: pytest.Monk
     assert told == [*OFF, *ON]
 
 
-def book(values: dict[str, list[float]]) -> Book:
+def book(values: dict[str, list[float]]) -> RoundsRecord:
     """Contender → a value a round, as the total of all parts."""
     numbers = {name: iter(found) for name, found in values.items()}
     contenders = tuple(Contender(name, lambda name=name: Sample({TOTAL: next(numbers[name])})) for name in values)  # type: ignore[misc]
-    made = Book([Case({"part": "checks"}, contenders, axis="with")], 3, 7)
+    made = RoundsRecord([Case({"part": "checks"}, contenders, axis="with")], 3, 7)
     rounds.play(made, Silent())
     return made
 
@@ -157,13 +157,13 @@ def test_commits_are_set_in_the_session_alone() -> None:
             assert at == ""
             return pgbench.Where("n1", port, "app", "x")
 
-        def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.Taken:
+        def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
             """Note it."""
             taken.append(work)
-            return load_runner.Taken(pgbench.Result(900.0, 900, 8.0, 20.0, None), meter.Usage(1.0, {}, 0.2))
+            return load_runner.LoadResult(pgbench.PgbenchResult(900.0, 900, 8.0, 20.0, None), meter.Usage(1.0, {}, 0.2))
 
     loader: Any = Loader()
-    part = overhead.make(Cluster(SPEC, state.State(Path("x")), Path("x")), Options(seed=7))
+    part = overhead.make(Cluster(SPEC, state.State(Path("x")), Path("x")), BenchOptions(seed=7))
     contenders, ratios = part._of_commits(loader)
     samples = [contender.take() for contender in contenders]
     assert [work.settings["synchronous_commit"] for work in taken] == ["on", "local", "off"]
@@ -188,7 +188,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Me
     async def memory(_: object) -> float:
         return 39.5
 
-    reading = meter.Reading(0.0, 0.0, 0.0, {})
+    reading = meter.MeterReading(0.0, 0.0, 0.0, {})
     clock = SimpleNamespace(read=lambda: reading, since=lambda _: meter.Usage(10.0, {}, 0.3))
     monkeypatch.setattr(overhead.keeper_client, "metrics", metrics)
     monkeypatch.setattr(overhead.keeper_idle, "memory", memory)
@@ -267,15 +267,15 @@ def test_goals_are_of_rest_only() -> None:
     values = {overhead.REST: [{CPU: 1.5, MEMORY: 85.0}] * 3, overhead.LOAD: [{CPU: 9.0, MEMORY: 90.0}] * 3}
     numbers = {name: iter(found) for name, found in values.items()}
     contenders = tuple(Contender(name, lambda name=name: Sample(next(numbers[name]))) for name in values)  # type: ignore[misc]
-    made = Book([Case({"part": "keeper"}, contenders, axis="while")], 3, 7)
+    made = RoundsRecord([Case({"part": "keeper"}, contenders, axis="while")], 3, 7)
     rounds.play(made, Silent())
     cpu, memory = overhead_figures.goals(made, overhead.REST, 7, 2.0, 80.0)
     assert (cpu.is_met, memory.is_met) == (True, False)
-    cpu, _ = overhead_figures.goals(Book([], 3, 7), overhead.REST, 7, 2.0, 80.0)
+    cpu, _ = overhead_figures.goals(RoundsRecord([], 3, 7), overhead.REST, 7, 2.0, 80.0)
     assert (cpu.is_met, cpu.reason) == (None, "it was not run")
 
 
 def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = overhead.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
+    told = overhead.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
     assert told.tally.kept == 0
     assert all(goal.is_met is None for goal in told.goals)

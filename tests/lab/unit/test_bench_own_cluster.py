@@ -106,9 +106,9 @@ def test_a_command_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 # ── Caps ──
 
 
-def load(used: dict[str, float], machine: float) -> caps.Load:
+def load(used: dict[str, float], machine: float) -> caps.CapLoad:
     """Two standbys of a quarter each, on two cores."""
-    return caps.Load(used, ("n2", "n3"), 0.25, 2, machine)
+    return caps.CapLoad(used, ("n2", "n3"), 0.25, 2, machine)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_room_grows_with_nodes_and_scale() -> None:
 # ── Command lines ──
 
 WHERE = pgbench.Where("h", 5101, "app", "x")
-READ = pgbench.Load(pgbench.READ_ONLY, pgbench.PREPARED, 1)
+READ = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.PREPARED, 1)
 
 
 def test_work_replaces_what_it_should() -> None:

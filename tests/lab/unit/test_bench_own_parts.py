@@ -17,9 +17,9 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
 from poolkeeper.system import haproxy_runtime, state
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner
-from poolkeeper_lab.bench.load.pgbench import Result
+from poolkeeper_lab.bench.load.pgbench import PgbenchResult
 from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
 from poolkeeper_lab.bench.measure.meter import Usage
 from poolkeeper_lab.bench.measure.rounds import Sample
@@ -98,11 +98,11 @@ class World:
     def tidy(self) -> None:
         """Nothing to do."""
 
-    def measure(self, work: load_runner.Work, _where: object, seconds: int) -> load_runner.Taken:
+    def measure(self, work: load_runner.Work, _where: object, seconds: int) -> load_runner.LoadResult:
         """As fast as standbys serve; a commit that waits for nobody is twice as fast."""
         speed = 100.0 * max(1, self.serving) * (2 if work.settings.get("synchronous_commit") == "local" else 1)
         used = {name: 0.25 * seconds for name in ("pg_node2", "pg_node3", "more_node4", "more_node5")}
-        return load_runner.Taken(Result(speed, 100, 1.0, 2.0, None), Usage(float(seconds), used, 0.0), 1.5)
+        return load_runner.LoadResult(PgbenchResult(speed, 100, 1.0, 2.0, None), Usage(float(seconds), used, 0.0), 1.5)
 
     # as Site
 
@@ -159,7 +159,7 @@ def cluster(tmp_path: Path) -> Cluster:
 
 
 def test_reads_from_begin_to_end(world: World, cluster: Cluster) -> None:
-    part = scale_reads.make(cluster, Options(rounds=2, seconds=1, seed=7))
+    part = scale_reads.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     assert world.did == [
         "begin",
@@ -187,7 +187,7 @@ def test_reads_from_begin_to_end(world: World, cluster: Cluster) -> None:
 
 def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> None:
     world.up_states = ("pg_node3",)
-    part = scale_reads.make(cluster, Options(rounds=1, seconds=1, seed=7))
+    part = scale_reads.make(cluster, BenchOptions(rounds=1, seconds=1, seed=7))
     part.run(Silent())
     told = part.section()
     assert told.notes[0] == "no figure holds: pg_node1 was the primary at first and at the end it is ['pg_node3']"
@@ -201,7 +201,7 @@ def test_no_room_no_cluster(world: World, cluster: Cluster, monkeypatch: pytest.
 
     monkeypatch.setattr(disk_space, "check", full)
     with pytest.raises(errors.DiskFull):
-        module.make(cluster, Options(rounds=1, seed=7, variants=("haproxy.hold_ms=0",))).run(Silent())
+        module.make(cluster, BenchOptions(rounds=1, seed=7, variants=("haproxy.hold_ms=0",))).run(Silent())
     assert world.did == ["begin", "removed"]
 
 
@@ -219,9 +219,9 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
         def __init__(self, _: object) -> None:
             pass
 
-        def read(self) -> meter.Reading:
+        def read(self) -> meter.MeterReading:
             """Nobody looks into it."""
-            return meter.Reading(0.0, 0.0, 0.0, {})
+            return meter.MeterReading(0.0, 0.0, 0.0, {})
 
         def since(self, _: object) -> Usage:
             """Over a second."""
@@ -238,7 +238,7 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
     monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
     monkeypatch.setattr(overhead.time, "sleep", lambda _: None)
     monkeypatch.setattr(overhead.Watched, "take", take)
-    part = overhead.make(cluster, Options(rounds=2, seconds=1, seed=7))
+    part = overhead.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     turns = ["wait", "loaded", "fail_over", "fail_over", "loaded", "wait"]
     assert world.did == ["begin", "room for 3", "declare 3", "up", "fill", *turns, "stop keeper", "removed"]
@@ -262,7 +262,7 @@ def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: 
 
     monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
     monkeypatch.setattr(profile.Bench, "costs", costs)
-    part = profile.make(cluster, Options(rounds=1, seed=7))
+    part = profile.make(cluster, BenchOptions(rounds=1, seed=7))
     part.run(Silent())
     assert world.did == ["begin", "declare 3", "up", "fill", "removed"]
     assert traced == [False] * 12
@@ -272,7 +272,7 @@ def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: 
 
 
 def test_variants_from_begin_to_end(world: World, cluster: Cluster) -> None:
-    part = variants.make(cluster, Options(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
+    part = variants.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
     part.run(Silent())
     assert world.did == [
         "begin",
@@ -321,4 +321,4 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
 
 def one_reader() -> Any:
     """One client that reads."""
-    return load_runner.pgbench.Load(load_runner.pgbench.READ_ONLY, load_runner.pgbench.SIMPLE, 1)
+    return load_runner.pgbench.PgbenchLoad(load_runner.pgbench.READ_ONLY, load_runner.pgbench.SIMPLE, 1)

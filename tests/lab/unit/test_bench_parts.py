@@ -16,9 +16,9 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
 from poolkeeper_lab.bench import bench_parts
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bed, bench_machine, database
-from poolkeeper_lab.bench.load.storm_job import Attempt, Job, Told
+from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormReport
 from poolkeeper_lab.bench.measure import cpu, meter
 from poolkeeper_lab.bench.parts import path, storm
 from poolkeeper_lab.drill import drill_run as drill
@@ -33,7 +33,7 @@ class FakeCluster:
 
     def __init__(self, primaries: Sequence[str]) -> None:
         self.primaries = list(primaries)
-        self.access = ACCESS
+        self.cluster = ACCESS
         self.pid = 1
         self.ran: list[list[str]] = []
         self.tidied = 0
@@ -95,7 +95,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_the_path_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
-    part = path.make(cluster, Options(rounds=2, seconds=1, seed=7))
+    part = path.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     told = part.section()
     assert fake.state == "gone"
@@ -113,7 +113,7 @@ def test_the_path_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeyp
 
 def test_a_role_that_moved_makes_the_whole_void(fake: FakeCluster, cluster: Cluster) -> None:
     fake.primaries = ["pg_node1", "pg_node2"]
-    part = path.make(cluster, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))
+    part = path.make(cluster, BenchOptions(rounds=1, seconds=1, seed=7, only="TPC-B"))
     part.run(Silent())
     assert {goal.is_met for goal in part.section().goals} == {None}
     assert "the role moved from pg_node1 to pg_node2" in part.section().notes[0]
@@ -132,7 +132,7 @@ def test_an_interrupted_path_tells_the_rounds_that_were_done(
 
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
     monkeypatch.setattr(fake, "run", interrupted)
-    part = path.make(cluster, Options(rounds=9, seconds=1, seed=7, only="TPC-B"))
+    part = path.make(cluster, BenchOptions(rounds=9, seconds=1, seed=7, only="TPC-B"))
     with pytest.raises(KeyboardInterrupt):
         part.run(Silent())
     assert fake.state == "gone"
@@ -140,16 +140,16 @@ def test_an_interrupted_path_tells_the_rounds_that_were_done(
 
 
 def test_the_storm_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs: list[Job] = []
+    jobs: list[StormJob] = []
 
-    def perform(job: Job) -> Told:
+    def perform(job: StormJob) -> StormReport:
         jobs.append(job)
         last = 1.0 if job.sessions else 2.9 if job.port == 5100 else 9.0
-        return Told((Attempt(0.5, last / 2), Attempt(1.5, last)))
+        return StormReport((StormAttempt(0.5, last / 2), StormAttempt(1.5, last)))
 
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
     monkeypatch.setattr(storm, "perform", perform)
-    part = storm.make(cluster, Options(rounds=2, seed=7))
+    part = storm.make(cluster, BenchOptions(rounds=2, seed=7))
     part.run(Silent())
     told = part.section()
     assert fake.state == "gone"
@@ -168,11 +168,11 @@ def test_a_whole_run_is_recorded_with_the_machine(
 ) -> None:
     monkeypatch.setattr(bench_machine, "foreign_now", lambda _: 0.25)
     monkeypatch.setattr(bench_machine, "versions_of", lambda _: {"PostgreSQL": "17"})
-    made: dict[str, Any] = {"good": path.make(cluster, Options(rounds=1, seconds=1, seed=7, only="TPC-B"))}
+    made: dict[str, Any] = {"good": path.make(cluster, BenchOptions(rounds=1, seconds=1, seed=7, only="TPC-B"))}
     made["bad"] = SimpleNamespace(run=lambda _: fake.run(["--port=5201"], 1), section=made["good"].section)
     fake.state = "loaded"
     run, failures = bench_parts.perform(
-        cluster, ("bad", "good"), Options(seed=7), "poolkeeper bench all", Silent(), lambda name, *_: made[name]
+        cluster, ("bad", "good"), BenchOptions(seed=7), "poolkeeper bench all", Silent(), lambda name, *_: made[name]
     )
     assert [section.name for section in run.sections] == ["path", "path"]
     assert run.sections[0].notes[0] == "it ended early: pgbench: no standby"

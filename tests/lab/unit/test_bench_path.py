@@ -16,10 +16,10 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import compose, postgres, process
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_endpoints, database, pgbench, pgbench_client
 from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchEndpoint
-from poolkeeper_lab.bench.load.pgbench import PREPARED, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
+from poolkeeper_lab.bench.load.pgbench import PREPARED, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, PgbenchLoad
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, Sample
 from poolkeeper_lab.bench.parts import path, path_plan
@@ -27,7 +27,7 @@ from poolkeeper_lab.bench.report.compare import RATIO
 
 SPEC = snapshots.SPEC
 WHERE = pgbench.Where("10.8.0.100", 5100, "app", "poolkeeper_bench")
-KEPT, FRESH = Load(READ_ONLY, SIMPLE, 16), Load(READ_ONLY, SIMPLE, 16, is_fresh=True)
+KEPT, FRESH = PgbenchLoad(READ_ONLY, SIMPLE, 16), PgbenchLoad(READ_ONLY, SIMPLE, 16, is_fresh=True)
 PRINTED = """pgbench (17.12 (Debian 17.12-0+deb13u1))
 transaction type: <builtin: select only>
 scaling factor: 10
@@ -66,7 +66,7 @@ def test_own_scripts_are_those_that_are_shipped() -> None:
 
     folder = resources.files("poolkeeper_lab.bench.load").joinpath("scripts")
     assert {file.name for file in folder.iterdir()} == set(pgbench.SCRIPTS)
-    argv = pgbench.run(Load(READ_MOSTLY, SIMPLE, 1), WHERE, 4, 10, 2, 7)
+    argv = pgbench.run(PgbenchLoad(READ_MOSTLY, SIMPLE, 1), WHERE, 4, 10, 2, 7)
     assert [word for word in argv if word.startswith("--file")] == [
         "--file=/tmp/bench/read-mostly-read.sql@9",
         "--file=/tmp/bench/read-mostly-write.sql@1",
@@ -76,7 +76,7 @@ def test_own_scripts_are_those_that_are_shipped() -> None:
 def test_what_it_prints_and_logs_is_read() -> None:
     log = "\n".join(f"{i % 16} {i} {i * 10} 0 1700000000 {i}" for i in range(1, 101))
     found = pgbench.parse(PRINTED, log + "\n3 4 skipped 0 1700000000 7\n5 6 12")
-    assert found == pgbench.Result(10012.345678, 40000, 0.5, 0.99, None)
+    assert found == pgbench.PgbenchResult(10012.345678, 40000, 0.5, 0.99, None)
     assert pgbench.parse(RECONNECTING, "").connection == 7.25
     assert pgbench.parse(RECONNECTING, "").p99 is None
 
@@ -126,14 +126,14 @@ def test_a_direct_endpoint_without_an_endpoint_is_no_endpoint() -> None:
 @pytest.mark.parametrize(
     ("load", "serves"),
     [
-        (Load(READ_ONLY, SIMPLE, 30), True),
-        (Load(READ_ONLY, SIMPLE, 31), False),
-        (Load(READ_ONLY, SIMPLE, 256, is_fresh=True), True),
-        (Load(TPC_B, SIMPLE, 8), False),
-        (Load(READ_MOSTLY, SIMPLE, 8), False),
+        (PgbenchLoad(READ_ONLY, SIMPLE, 30), True),
+        (PgbenchLoad(READ_ONLY, SIMPLE, 31), False),
+        (PgbenchLoad(READ_ONLY, SIMPLE, 256, is_fresh=True), True),
+        (PgbenchLoad(TPC_B, SIMPLE, 8), False),
+        (PgbenchLoad(READ_MOSTLY, SIMPLE, 8), False),
     ],
 )
-def test_an_endpoint_serves_what_it_has_room_for(load: Load, serves: bool) -> None:
+def test_an_endpoint_serves_what_it_has_room_for(load: PgbenchLoad, serves: bool) -> None:
     assert (BenchEndpoint("5101", "h", 1, 30, takes_writes=False).refuses(load) == "") is serves
 
 
@@ -173,7 +173,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
 
 def test_only_some_loads_can_be_chosen() -> None:
     planned, _ = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "prepared")
-    assert [one.load for one in planned] == [Load(READ_ONLY, PREPARED, 16)]
+    assert [one.load for one in planned] == [PgbenchLoad(READ_ONLY, PREPARED, 16)]
     with pytest.raises(errors.UserError, match="no load has 'fast'"):
         path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "fast")
 
@@ -191,7 +191,7 @@ def test_a_peer_takes_part_in_every_load_and_is_compared_where_a_goal_says_so() 
 def test_cpu_time_is_by_part_and_for_a_thousand_transactions() -> None:
     used = meter.Usage(4.0, {"pgpool_rw": 1.0, "pgpool": 0.2, "pg_node1": 4.0, "pgbench": 2.0, "bouncer": 0.4}, 0.03)
     parts = {service: bench_endpoints.part_of(SPEC, service) for service in SPEC.addresses()} | {"pgbench": "pgbench"}
-    found = path.sample(pgbench.Result(10.0, 4000, 1.0, None, None), used, parts)
+    found = path.sample(pgbench.PgbenchResult(10.0, 4000, 1.0, None, None), used, parts)
     told = {measure.name: value for measure, value in found.values.items()}
     assert told == pytest.approx(
         {"throughput": 10.0, "p50": 1.0, "Pgpool-II": 0.3, "PostgreSQL, Patroni": 1.0, "pgbench": 0.5, "bouncer": 0.1}
@@ -201,12 +201,12 @@ def test_cpu_time_is_by_part_and_for_a_thousand_transactions() -> None:
 
 def measured(values: dict[str, float], void: str = "") -> path.Path:
     """The part after a round of the first goal's load with these throughputs."""
-    part = path.Path(SimpleNamespace(spec=SPEC), Options(seed=7))  # type: ignore[arg-type]
+    part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
     own = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node1")}
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
     contenders = tuple(Contender(key, lambda v=v: Sample({path.TPS: v})) for key, v in values.items())
     case = Case(KEPT.about, contenders, (Ratio("5100", DIRECT, path.TPS),))
-    part._planned, part._book, part._void = [planned], rounds.Book([case], 1, 7), void
+    part._planned, part._book, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
     rounds.play(part._book, Silent())
     return part
 
@@ -229,7 +229,7 @@ def test_nothing_holds_after_the_role_moved() -> None:
 
 
 def test_before_it_ran_everything_is_not_measured() -> None:
-    section = path.Path(SimpleNamespace(spec=SPEC), Options()).section()  # type: ignore[arg-type]
+    section = path.Path(SimpleNamespace(spec=SPEC), BenchOptions()).section()  # type: ignore[arg-type]
     assert {goal.is_met for goal in section.goals} == {None}
     assert section.metrics == ()
 
@@ -331,7 +331,7 @@ PLACE = SimpleNamespace(spec=SPEC, with_passwords=lambda: ACCESS, container=lamb
 def test_the_client_is_labelled_bounded_and_removed(engine: Engine) -> None:
     def failing() -> None:
         with pgbench_client.running(PLACE, "pg_node1") as found:  # type: ignore[arg-type]
-            assert found == pgbench_client.Client("poolkeeper-bench-client", 77)
+            assert found == pgbench_client.PgbenchClient("poolkeeper-bench-client", 77)
             raise errors.EngineFailed("x")
 
     with pytest.raises(errors.EngineFailed):
@@ -349,7 +349,7 @@ def test_a_run_that_fails_tells_its_first_complaint(engine: Engine, monkeypatch:
     said = process.Finished(("docker",), 1, "", "pgbench: error: connection to server failed: FATAL: sorry\n")
     monkeypatch.setattr(process, "run", lambda *_, **__: said)
     with pytest.raises(errors.EngineFailed, match="pgbench: connection to server failed: FATAL: sorry"):
-        pgbench_client.Client("poolkeeper-bench-client", 1).run(["pgbench"], 1)
+        pgbench_client.PgbenchClient("poolkeeper-bench-client", 1).run(["pgbench"], 1)
     del engine
 
 
@@ -373,7 +373,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: list[str]) -> None:
-    part = path.Path(SimpleNamespace(spec=SPEC), Options())  # type: ignore[arg-type]
+    part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions())  # type: ignore[arg-type]
     with part._peers(Silent()) as found:
         assert [endpoint.key for endpoint in found] == ["PgBouncer"]
         assert provider == []

@@ -28,7 +28,7 @@ from poolkeeper_lab.bench.peers import (
     remarks,
     stack,
 )
-from poolkeeper_lab.bench.peers.contenders import Node
+from poolkeeper_lab.bench.peers.contenders import TrialNode
 from poolkeeper_lab.bench.peers.peer_catalogue import Command
 from poolkeeper_lab.drill import drill_client, ledger, link
 
@@ -141,27 +141,27 @@ def test_peers_and_faults_are_chosen_by_name() -> None:
     assert set(bench_endpoints.chosen(())) == {"pgbouncer"}
 
 
-WHOLE = {"node1": Node("primary", 2), "node2": Node("standby"), "node3": Node("standby")}
+WHOLE = {"node1": TrialNode("primary", 2), "node2": TrialNode("standby"), "node3": TrialNode("standby")}
 
 
 @pytest.mark.parametrize(
     ("states", "missing"),
     [
         (WHOLE, None),
-        (WHOLE | {"node2": Node("primary")}, "node1, node2 are primaries"),
-        (WHOLE | {"node1": Node("standby")}, "there is no primary"),
-        (WHOLE | {"node3": Node("silent")}, "node3 do not answer"),
-        (WHOLE | {"node1": Node("primary", 1)}, "1 of 2 standbys stream"),
+        (WHOLE | {"node2": TrialNode("primary")}, "node1, node2 are primaries"),
+        (WHOLE | {"node1": TrialNode("standby")}, "there is no primary"),
+        (WHOLE | {"node3": TrialNode("silent")}, "node3 do not answer"),
+        (WHOLE | {"node1": TrialNode("primary", 1)}, "1 of 2 standbys stream"),
     ],
 )
-def test_what_a_cluster_lacks(states: dict[str, Node], missing: str | None) -> None:
+def test_what_a_cluster_lacks(states: dict[str, TrialNode], missing: str | None) -> None:
     assert contenders.lacks(states) == missing
 
 
 def test_two_primaries_are_none() -> None:
     assert contenders.primary_of(WHOLE) == "node1"
     with pytest.raises(errors.Unreachable, match="are primaries"):
-        contenders.primary_of(WHOLE | {"node2": Node("primary")})
+        contenders.primary_of(WHOLE | {"node2": TrialNode("primary")})
 
 
 def test_rows_of_ids_are_counted() -> None:
@@ -211,7 +211,7 @@ def a_stack(peer: peer_catalogue.Peer, folder: Path) -> stack.Stack:
 
 def test_nodes_are_asked_at_their_own_socket(engine: Engine, tmp_path: Path) -> None:
     found = a_stack(peer_catalogue.PATRONI, tmp_path).states()
-    assert found == {"node1": Node("standby"), "node2": Node("primary", 1), "node3": Node("silent")}
+    assert found == {"node1": TrialNode("standby"), "node2": TrialNode("primary", 1), "node3": TrialNode("silent")}
     assert engine.ran[0].startswith("docker exec --user postgres bench-patroni-node1-1 psql -XAtq -d app -c SELECT")
 
 
@@ -315,7 +315,7 @@ def test_where_none_takes_writes_nothing_was_sent(monkeypatch: pytest.MonkeyPatc
 def test_own_cluster_is_the_declared_one_under_the_bench_s_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cluster = poolkeeper_peer.Own(SPEC, images.SOURCES, tmp_path)
+    cluster = poolkeeper_peer.PoolkeeperPeer(SPEC, images.SOURCES, tmp_path)
     assert cluster.cluster.spec.name == startup_times.NAME == cluster.label
     assert cluster.container("pg_node1") == "bench_pg_node1"
     assert set(cluster.nodes.values()).isdisjoint(str(node.address) for node in SPEC.nodes)
@@ -335,7 +335,7 @@ def test_own_containers_have_the_limits_of_the_peers(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(process, "check", engine.check)
     monkeypatch.setattr(process, "run", engine.run)
     monkeypatch.setattr(compose, "inspect", lambda _: [{"Name": "/bench_pg_node1"}, {"Name": "/bench_etcd1"}])
-    poolkeeper_peer.Own(SPEC, images.SOURCES, tmp_path).up()
+    poolkeeper_peer.PoolkeeperPeer(SPEC, images.SOURCES, tmp_path).up()
     assert engine.ran[0].endswith(" up")
     assert engine.ran[1] == "docker update --cpus 1 --memory 2g --memory-swap 2g bench_pg_node1 bench_etcd1"
 
@@ -386,4 +386,4 @@ def test_a_writer_goes_where_its_endpoint_leads_it() -> None:
     with drill_client.running(drill_client.ClientEndpoint("rw", MANY, contenders.statement, connect=connect), account):
         assert asked.wait(60)
     found = account.attempts(0.0)
-    assert {(a.outcome, a.code) for a in found} == {(ledger.Outcome.REFUSED, multi_host.READ_ONLY)}
+    assert {(a.outcome, a.code) for a in found} == {(ledger.AttemptOutcome.REFUSED, multi_host.READ_ONLY)}

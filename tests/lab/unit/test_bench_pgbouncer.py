@@ -15,7 +15,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import compose, process
 from poolkeeper_lab.bench.load import bench_endpoints
 from poolkeeper_lab.bench.peers import peer_image, pgbouncer
-from poolkeeper_lab.bench.report.bench_model import Table
+from poolkeeper_lab.bench.report.bench_model import BenchTable
 from poolkeeper_lab.drill import link
 
 SOURCES = Path(__file__).resolve().parents[3] / "src/poolkeeper_lab/bench/peers/stacks"
@@ -24,7 +24,7 @@ SPEC = snapshots.SPEC
 
 def test_pgbouncer_s_endpoints() -> None:
     found = {"session": "10.8.0.2", "transaction": "10.8.0.3", "endpoint": "10.8.0.4"}
-    about = Table(title="x", header=())
+    about = BenchTable(title="x", header=())
     made = pgbouncer.as_endpoints(SPEC, found, {"session": 1, "transaction": 2, "endpoint": 3}, about)
     assert [(endpoint.key, endpoint.host, endpoint.port) for endpoint in made] == [
         ("PgBouncer, session", "10.8.0.2", 6432),

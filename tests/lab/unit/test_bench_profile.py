@@ -15,7 +15,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, network_counters, tracing
 from poolkeeper_lab.bench.parts import profile
@@ -82,13 +82,13 @@ class World:
         """As the real one."""
         return pgbench.Where(host, port, "app", "x")
 
-    def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.Taken:
+    def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
         """A session costs 500 reads by itself, and a thousand transactions take a second."""
         ran = work.transactions - self.short_of
         self.served += ran
         self.reads += 500 + 4 * ran
         self.pass_time(ran / 1000)
-        return load_runner.Taken(pgbench.Result(1000.0, ran, 1.0, 2.0, None), meter.Usage(1.0, {}, 0.0))
+        return load_runner.LoadResult(pgbench.PgbenchResult(1000.0, ran, 1.0, 2.0, None), meter.Usage(1.0, {}, 0.0))
 
     def pass_time(self, seconds: float) -> None:
         """Ten reads a second for the checks."""
@@ -106,11 +106,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         def __init__(self, parts: dict[str, int]) -> None:
             self.parts = parts
 
-        def read(self) -> meter.Reading:
+        def read(self) -> meter.MeterReading:
             """Now."""
-            return meter.Reading(made.now, 0.0, 0.0, {"haproxy_pgpool": 20e-6 * made.served})
+            return meter.MeterReading(made.now, 0.0, 0.0, {"haproxy_pgpool": 20e-6 * made.served})
 
-        def since(self, before: meter.Reading) -> meter.Usage:
+        def since(self, before: meter.MeterReading) -> meter.Usage:
             """Until now."""
             used = self.read().parts["haproxy_pgpool"] - before.parts["haproxy_pgpool"]
             return meter.Usage(made.now - before.at, {"haproxy_pgpool": used}, 0.0)
@@ -176,7 +176,7 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
         return {(HAPROXY, CPU): 1.0}
 
     monkeypatch.setattr(profile.Bench, "costs", costs)
-    part = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7))
+    part = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7))
     loader: Any = SimpleNamespace(cluster=SimpleNamespace(spec=SPEC), primary="pg_node1")
     part._round(loader, traced=False, backwards=False, progress=Silent())
     part._round(loader, traced=False, backwards=True, progress=Silent())
@@ -187,5 +187,5 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
 
 
 def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(seed=7)).section()
+    told = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
     assert (told.metrics, told.tally.kept) == ((), 0)

@@ -16,14 +16,14 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import haproxy_runtime, state
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import caps, meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import scale_clone, scale_figures, scale_nodes, scale_reads
 from poolkeeper_lab.bench.parts.scale_figures import TPS, name
 from poolkeeper_lab.bench.parts.scale_reads import Standbys
-from poolkeeper_lab.bench.report.bench_model import Goal
+from poolkeeper_lab.bench.report.bench_model import BenchGoal
 
 SPEC = snapshots.SPEC
 
@@ -85,7 +85,7 @@ def test_serve_waits_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 # ── The account ──
 
 
-def book(tps: dict[int, list[float]]) -> Book:
+def book(tps: dict[int, list[float]]) -> RoundsRecord:
     """One case, a contender a size."""
     numbers = {size: iter(values) for size, values in tps.items()}
 
@@ -93,12 +93,14 @@ def book(tps: dict[int, list[float]]) -> Book:
         return Contender(name(size), lambda: Sample({TPS: next(numbers[size])}))
 
     ratios = tuple(Ratio(name(size), name(1), TPS) for size in tps if size > 1)
-    made = Book([Case({"read": "one row", "endpoint": "5101"}, tuple(map(contender, tps)), ratios, "standbys")], 3, 7)
+    made = RoundsRecord(
+        [Case({"read": "one row", "endpoint": "5101"}, tuple(map(contender, tps)), ratios, "standbys")], 3, 7
+    )
     rounds.play(made, Silent())
     return made
 
 
-def goal(made: Book, limits: Sequence[str] = (), sizes: Sequence[int] = (1, 3), void: str = "") -> Goal:
+def goal(made: RoundsRecord, limits: Sequence[str] = (), sizes: Sequence[int] = (1, 3), void: str = "") -> BenchGoal:
     """The goal of that case."""
     return scale_figures.goal(made, "one row, 5101", 7, limits, sizes, void)
 
@@ -117,10 +119,12 @@ def test_goal_is_three_over_one_and_says_what_limited() -> None:
     [
         (book({1: [100] * 3, 2: [200] * 3}), (1, 2), "", "3 standbys were not measured"),
         (book({1: [100] * 3, 3: [280] * 3}), (1, 3), "the role moved", "the role moved"),
-        (Book([], 3, 7), (1, 3), "", "it was not run"),
+        (RoundsRecord([], 3, 7), (1, 3), "", "it was not run"),
     ],
 )
-def test_goal_that_was_not_measured_is_not_met(made: Book, sizes: tuple[int, ...], void: str, reason: str) -> None:
+def test_goal_that_was_not_measured_is_not_met(
+    made: RoundsRecord, sizes: tuple[int, ...], void: str, reason: str
+) -> None:
     found = goal(made, [caps.NODES], sizes, void)
     assert (found.estimate, found.is_met, found.reason) == (None, None, reason)
 
@@ -149,11 +153,13 @@ class Loader:
         """As the real one."""
         return pgbench.Where(at, port, "app", "x")
 
-    def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.Taken:
+    def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.LoadResult:
         """Note what was asked for."""
         self.ran.append((work.script, where.port, where.host))
         parts = {service: share * seconds for service, share in self.used.items()}
-        return load_runner.Taken(pgbench.Result(1000.0, 1000, 2.0, 9.0, None), meter.Usage(seconds, parts, 0.05), 1.9)
+        return load_runner.LoadResult(
+            pgbench.PgbenchResult(1000.0, 1000, 2.0, 9.0, None), meter.Usage(seconds, parts, 0.05), 1.9
+        )
 
 
 def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +175,7 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
     endpoint = scale_reads.ReadEndpoint("ro", SPEC.endpoints.ro.port)
     limits: list[str] = []
-    work = load_runner.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 24), script=scale_reads.MANY_ROWS)
+    work = load_runner.Work(pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 24), script=scale_reads.MANY_ROWS)
     taken = scale_reads.Taker(loader, STANDBYS, work, endpoint, 6).contender(1, limits).take()
     assert (served, begun) == ([1], [loader])
     assert loader.ran == [(scale_reads.MANY_ROWS, 5101, str(SPEC.haproxy.address))] * 2
@@ -265,7 +271,7 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     monkeypatch.setattr(scale_clone.disk_space, "check", lambda *_: None)
     monkeypatch.setattr(scale_clone.disk_space, "engine_folder", lambda: tmp_path)
     monkeypatch.setattr(scale_clone.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
-    part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7))
+    part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7))
     part.run(Silent())
     turn = ["declare 4", "up", "declare 3", "up"]
     assert own.did == ["declare 3", "up", *turn, *turn, "fill", *turn, *turn]
@@ -279,7 +285,7 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
 
 
 def test_rate_is_not_told_where_the_data_added_nothing() -> None:
-    empty, full = scale_clone.Taken("", 0, [10, 10]), scale_clone.Taken("", 10**9, [10, 20])
+    empty, full = scale_clone.CloneTimes("", 0, [10, 10]), scale_clone.CloneTimes("", 10**9, [10, 20])
     assert scale_clone.rate(empty, full) == [pytest.approx(100)]
 
 
@@ -287,6 +293,6 @@ def test_sections_without_a_run_are_whole(tmp_path: Path) -> None:
     """An interruption before the first figure is no error."""
     cluster = Cluster(SPEC, state.State(tmp_path), tmp_path)
     for module in (scale_reads, scale_nodes, scale_clone):
-        told = module.make(cluster, Options(seed=7)).section()
+        told = module.make(cluster, BenchOptions(seed=7)).section()
         assert told.tally.kept == 0
         assert not [goal for goal in told.goals if goal.is_met]

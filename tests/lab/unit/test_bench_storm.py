@@ -19,11 +19,11 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import process
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_endpoints, storm_driver, storm_job
-from poolkeeper_lab.bench.load.storm_job import Attempt, Job, Told
+from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormReport
 from poolkeeper_lab.bench.measure import meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import storm
 from poolkeeper_lab.bench.report.bench_model import Section
 
@@ -33,20 +33,20 @@ JOB = storm_job.job(Dsn("10.8.0.100", 5100, "app", "db", "secret"), storm_job.WR
 SORRY = "FATAL: Sorry, too many clients already"
 
 
-def told(*done: float | None, late: float = 0.0) -> Told:
+def told(*done: float | None, late: float = 0.0) -> StormReport:
     """Attempts that were done so; None was refused."""
-    return Told(tuple(Attempt(0.1, d, "" if d else SORRY) for d in done), late)
+    return StormReport(tuple(StormAttempt(0.1, d, "" if d else SORRY) for d in done), late)
 
 
 def test_a_job_and_its_answer_survive_the_pipe() -> None:
-    assert Job.read(JOB.text()) == JOB
-    assert Told.read(told(1.0, None, late=0.01).text()) == told(1.0, None, late=0.01)
+    assert StormJob.read(JOB.text()) == JOB
+    assert StormReport.read(told(1.0, None, late=0.01).text()) == told(1.0, None, late=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "Traceback", '{"late": 0, "attempts": 3}'])
 def test_half_an_answer_is_none(text: str) -> None:
     with pytest.raises(errors.EngineFailed, match="did not tell"):
-        Told.read(text)
+        StormReport.read(text)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,17 @@ def test_figures_count_every_client_once() -> None:
 
 
 def test_who_waits_is_told_apart_from_who_is_refused() -> None:
-    seen = Told((Attempt(0.2, 2.2), Attempt(2.3, 4.3), Attempt(2.5, None, "57P01"), Attempt(None, None, SORRY)))
+    seen = StormReport(
+        (
+            StormAttempt(0.2, 2.2),
+            StormAttempt(2.3, 4.3),
+            StormAttempt(2.5, None, "57P01"),
+            StormAttempt(None, None, SORRY),
+        )
+    )
     values = {measure.name: value for measure, value in storm.busy_values(seen).items()}
     assert values == {"connected at once": 1, "waited": 2, "refused": 2, "longest wait": 2.5}
-    alone = storm.busy_values(Told((Attempt(None, None, SORRY),)))
+    alone = storm.busy_values(StormReport((StormAttempt(None, None, SORRY),)))
     assert storm.LONGEST not in alone
 
 
@@ -128,7 +135,7 @@ class FakeServer:
         return FakeConnection(self)
 
 
-def driven(monkeypatch: pytest.MonkeyPatch, server: FakeServer, **update: Any) -> Told:
+def driven(monkeypatch: pytest.MonkeyPatch, server: FakeServer, **update: Any) -> StormReport:
     """The driver's work at a fake server."""
     monkeypatch.setattr(psycopg.AsyncConnection, "connect", server.connect)
     return asyncio.run(storm_driver.run(replace(JOB, at=time.monotonic(), **update)))
@@ -184,8 +191,8 @@ def test_drivers_are_processes_that_get_the_password_by_standard_input(monkeypat
     monkeypatch.setattr(process, "run_together", together)
     assert len(storm.perform(JOB, 2).attempts) == 2
     assert not [argv for argv, _ in seen if "secret" in argv]
-    assert [Job.read(text).clients for _, text in seen] == [4, 3]
-    assert len({Job.read(text).at for _, text in seen}) == 1
+    assert [StormJob.read(text).clients for _, text in seen] == [4, 3]
+    assert len({StormJob.read(text).at for _, text in seen}) == 1
 
 
 def test_a_driver_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +240,9 @@ def test_cpu_time_of_the_drivers_is_told() -> None:
     assert values == {"Pgpool-II": 0.5, "PostgreSQL, Patroni": 2.0, "drivers": 3.0}
 
 
-def section(kept: Told, stormed: Told, endpoint: str = "5100", kind: str = "write") -> Section:
+def section(kept: StormReport, stormed: StormReport, endpoint: str = "5100", kind: str = "write") -> Section:
     """What the part tells after a round of one case."""
-    part = storm.Storm(PLACE, Options(seed=7))  # type: ignore[arg-type]
+    part = storm.Storm(PLACE, BenchOptions(seed=7))  # type: ignore[arg-type]
     contenders = tuple(
         Contender(name, lambda t=t: Sample(storm.storm_values(t)))
         for name, t in ((storm.ALONE, kept), (storm.STORM, stormed))
@@ -243,7 +250,7 @@ def section(kept: Told, stormed: Told, endpoint: str = "5100", kind: str = "writ
     part._note(f"{endpoint}, {kind}, {storm.STORM}", storm_job.figures(stormed))
     about = {"endpoint": endpoint, "transaction": kind, "clients": "2000", "kept": "30"}
     case = Case(about, contenders, (Ratio(storm.STORM, storm.ALONE, storm.LAST),), axis="how")
-    part._storms = Book([case], 1, 7)
+    part._storms = RoundsRecord([case], 1, 7)
     rounds.play(part._storms, Silent())
     return part.section()
 
@@ -258,7 +265,7 @@ def test_goals_are_nobody_refused_and_the_last_one_soon_enough() -> None:
 
 
 def test_a_refusal_in_a_discarded_round_is_one_too() -> None:
-    part = storm.Storm(PLACE, Options(seed=7))  # type: ignore[arg-type]
+    part = storm.Storm(PLACE, BenchOptions(seed=7))  # type: ignore[arg-type]
     for found in (told(None, None), told(1.0)):
         part._note("5100", storm_job.figures(found))
     assert part._worst == {"5100": 2}

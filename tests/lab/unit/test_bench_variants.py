@@ -15,10 +15,10 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
 from poolkeeper.system import state
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds, startup_times
-from poolkeeper_lab.bench.measure.rounds import Book, Case
+from poolkeeper_lab.bench.measure.rounds import Case, RoundsRecord
 from poolkeeper_lab.bench.parts import variants
 from poolkeeper_lab.bench.parts.variants import DECLARED, Tryout
 
@@ -64,7 +64,7 @@ def test_a_key_below_no_table_is_refused(text: str) -> None:
 
 def part(tmp_path: Path, *tried: str) -> variants.Variants:
     """The part with these variants."""
-    return variants.make(Cluster(SPEC, state.State(tmp_path), tmp_path), Options(rounds=2, seed=7, variants=tried))
+    return variants.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7, variants=tried))
 
 
 def test_documents_are_clusters(tmp_path: Path) -> None:
@@ -143,11 +143,11 @@ class Loader:
         """As the real one."""
         return pgbench.Where(at, port, "app", "x")
 
-    def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.Taken:
+    def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.LoadResult:
         """Note it."""
         self.ran.append((work.load.title, where.port))
-        return load_runner.Taken(
-            pgbench.Result(100.0 * seconds, 10, 1.0, 2.0, None), meter.Usage(1.0, {}, 0.001 * len(self.ran))
+        return load_runner.LoadResult(
+            pgbench.PgbenchResult(100.0 * seconds, 10, 1.0, 2.0, None), meter.Usage(1.0, {}, 0.001 * len(self.ran))
         )
 
 
@@ -164,7 +164,7 @@ def tryout(monkeypatch: pytest.MonkeyPatch) -> Tryout:
 
 def test_the_cluster_is_changed_only_from_one_to_another(tryout: Tryout) -> None:
     contenders = tuple(tryout.contender(name) for name in (DECLARED, OTHER))
-    book = Book([Case({}, contenders, axis="variant")], 2, 7)
+    book = RoundsRecord([Case({}, contenders, axis="variant")], 2, 7)
     own: Any = tryout.own
     rounds.play(book, Silent())
     assert own.did == ["b", "up", "a", "up"]  # a b b a

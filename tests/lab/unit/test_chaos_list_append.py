@@ -15,14 +15,14 @@ from tests.lab.unit.chaos_lists import Lists
 
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import list_append_checker
-from poolkeeper_lab.chaos.checkers.finding import Finding
+from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
 from poolkeeper_lab.chaos.history.history import History, Operation
 
 CHOICES = st.lists(st.integers(0, 119), min_size=1, max_size=200)
 COUNT = st.integers(1, 30)
 
 
-def judged(history: History, level: str = "serializable", order: str = "real-time") -> Finding:
+def judged(history: History, level: str = "serializable", order: str = "real-time") -> CheckerFinding:
     return list_append_checker.check(history, {"level": level, "order": order})
 
 

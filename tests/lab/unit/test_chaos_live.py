@@ -20,14 +20,14 @@ from poolkeeper.cli.main import app
 from poolkeeper.core import errors
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
-from poolkeeper_lab.chaos.mutants.change import Change
-from poolkeeper_lab.chaos.mutants.mutant import Catch, Plant, Sighting
+from poolkeeper_lab.chaos.mutants.change import ClusterChange
+from poolkeeper_lab.chaos.mutants.mutant import Catch, Mutant, Sighting
 from poolkeeper_lab.chaos.report import self_test_html, self_test_json, self_test_report, self_test_write
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.chaos.run.runner import INTERRUPTED, Run
 
 
-class Toy(Change):
+class Toy(ClusterChange):
     """A change that is remembered; it may resist."""
 
     def __init__(self, log: list[str], resists: bool = False, breaks: BaseException | None = None) -> None:
@@ -64,7 +64,7 @@ class Silent:
         self.notes.append(text)
 
 
-def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequence[Any], rounds: int = 2) -> list[Bug]:
+def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Mutant], seen: Sequence[Any], rounds: int = 2) -> list[Bug]:
     """Try plants; `seen` is what each round brings: a sighting, None, an error, or INTERRUPTED."""
     coming, bugs = list(seen), list[Bug]()
 
@@ -86,8 +86,8 @@ def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Plant], seen: Sequen
     return bugs
 
 
-def toy(log: list[str], **how: Any) -> Plant:
-    return Plant("toy", "a toy", Toy(log, **how), all_mutants.PLANTS[0].scenarios, (Catch("set", "lost"),))
+def toy(log: list[str], **how: Any) -> Mutant:
+    return Mutant("toy", "a toy", Toy(log, **how), all_mutants.PLANTS[0].scenarios, (Catch("set", "lost"),))
 
 
 SIGHT = Sighting(Catch("set", "lost"), "three are lost")

@@ -27,13 +27,13 @@ from poolkeeper_lab.chaos.history.history import Header, Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.report import chaos_html, chaos_json, chaos_report, chaos_write
 from poolkeeper_lab.chaos.run import chaos_schedule, nemesis, runner
-from poolkeeper_lab.chaos.run.chaos_schedule import Turn
-from poolkeeper_lab.chaos.run.nemesis import Nemesis, Played
+from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
+from poolkeeper_lab.chaos.run.nemesis import Nemesis, PlayedScenario
 from poolkeeper_lab.chaos.scenarios import all_scenarios
-from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario
+from poolkeeper_lab.chaos.scenarios.scenario import Scenario, ScenarioStep
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
@@ -198,9 +198,9 @@ class Field:
         self.spec = SimpleNamespace(patroni=SimpleNamespace(loop_wait=0), nodes=(1, 2, 3))
         self.host, self.cluster, self._heals = None, None, heals
 
-    async def find_all(self, target: Target, primary: str, pick: int) -> tuple[str, ...]:
+    async def find_all(self, target: FaultTarget, primary: str, pick: int) -> tuple[str, ...]:
         del primary
-        return ("pg_node2", "pg_node3") if target is Target.STANDBYS else (f"pg_node{2 + pick % 2}",)
+        return ("pg_node2", "pg_node3") if target is FaultTarget.STANDBYS else (f"pg_node{2 + pick % 2}",)
 
     def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
         del primary, keeper
@@ -219,9 +219,9 @@ def play(
     heals: bool = True,
     stop_after: float = 0,
     cluster: str = "the same",
-    target: Target = Target.STANDBY,
+    target: FaultTarget = FaultTarget.STANDBY,
     overlaps: bool = False,
-) -> tuple[Played, list[tuple[str, Phase]], Outcome]:
+) -> tuple[PlayedScenario, list[tuple[str, Phase]], Outcome]:
     """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
 
     async def primary(_: object) -> str:
@@ -232,9 +232,9 @@ def play(
 
     monkeypatch.setattr(Nemesis, "_primary", primary)
     monkeypatch.setattr(workload_tables, "identity", identity)
-    acts = tuple(Act("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
+    acts = tuple(ScenarioStep("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
     scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0), overlaps=overlaps)
-    turn = Played(Turn(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
+    turn = PlayedScenario(ScheduledScenario(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
     path = folder / "history.jsonl"
 
     async def all_of_it() -> None:
@@ -268,7 +268,7 @@ def test_a_fault_of_several_victims_meets_each_and_is_one_in_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy = Toy()
-    turn, events, outcome = play(tmp_path, monkeypatch, toy, target=Target.STANDBYS)
+    turn, events, outcome = play(tmp_path, monkeypatch, toy, target=FaultTarget.STANDBYS)
     assert toy.done == ["aim", "aim", "inject", "inject", "heal", "heal"]
     assert events == [("pg_node2, pg_node3", phase) for phase in Phase]
     assert turn.victims == ["pg_node2, pg_node3"]
@@ -343,7 +343,7 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
     turn, _, _ = play(tmp_path, monkeypatch, Toy(), heals=False)
     assert turn.is_unhealed
     assert turn.heal_seconds is not None
-    run = runner.Run(tmp_path, [turn, Played(turn.turn)])
+    run = runner.Run(tmp_path, [turn, PlayedScenario(turn.turn)])
     assert run.heal_seconds == turn.heal_seconds
     assert "PROBLEM" in runner.line(turn)
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from poolkeeper.cli.main import app
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import checker_self_test, run_verdict
-from poolkeeper_lab.chaos.checkers.finding import Finding
+from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
 from poolkeeper_lab.chaos.history.history import Completion, History, Phase, Workload
 
 STORED = checker_self_test.stored()
@@ -70,7 +70,7 @@ def _run(**workloads: Workload) -> History:
 
 
 def test_a_checker_that_raises_is_unknown_with_its_words() -> None:
-    def stumble(_: History, __: Mapping[str, Any]) -> Finding:
+    def stumble(_: History, __: Mapping[str, Any]) -> CheckerFinding:
         raise ZeroDivisionError("by zero")
 
     judged = run_verdict.judge(_run(set=Workload("set")), {"set": stumble})

@@ -18,7 +18,7 @@ from poolkeeper_lab.chaos.history.history import Completion, Header, Operation, 
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.run import run_clients
 from poolkeeper_lab.chaos.workloads import all_jobs, bank, grow_set, job, list_append, one_writer, read_only, register
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill import ledger, link
 from poolkeeper_lab.drill.link import Answer, Failed
 
@@ -55,30 +55,32 @@ class Server:
         self.closed += 1
 
 
-Recording = Callable[[Server, Callable[[Client], None]], tuple[Operation, ...]]
+Recording = Callable[[Server, Callable[[WorkloadClient], None]], tuple[Operation, ...]]
 
 
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
     """What a client of that server writes down."""
 
-    def record(server: Server, act: Callable[[Client], None], refuses_writes: bool = False) -> tuple[Operation, ...]:
+    def record(
+        server: Server, act: Callable[[WorkloadClient], None], refuses_writes: bool = False
+    ) -> tuple[Operation, ...]:
         monkeypatch.setattr(link, "connect", server.connect)
         path = tmp_path / "history.jsonl"
         with Recorder(path, Header("by hand", 0, {})) as recorder:
-            act(Client(recorder, 1, "it", "rw", DSN, refuses_writes))
+            act(WorkloadClient(recorder, 1, "it", "rw", DSN, refuses_writes))
         return jsonl.read(path).operations
 
     return record
 
 
-def twice(client: Client) -> None:
+def twice(client: WorkloadClient) -> None:
     """Two operations of one statement."""
     client.single("add", 1, "INSERT 1")
     client.single("add", 2, "INSERT 2")
 
 
-def transfer(client: Client) -> None:
+def transfer(client: WorkloadClient) -> None:
     """An operation of one transaction of two statements."""
     client.transaction("txn", 1, "SERIALIZABLE", ["one", "two"], len, bank.was_changed)
 
@@ -187,7 +189,7 @@ def test_statements_of_lists() -> None:
 
 
 def test_elements_are_new_and_keys_are_retired() -> None:
-    steps, chance = list_append.Steps(), random.Random(1)
+    steps, chance = list_append.AppendSteps(), random.Random(1)
     made = [step for _ in range(400) for step in steps.transaction(chance)]
     elements = [element for what, _, element in made if what == "append"]
     assert len(elements) == len(set(elements)) > 400
@@ -232,22 +234,24 @@ def test_other_statements_and_answers() -> None:
     assert job.json_of(answer()) is None
 
 
-def toy_job(act: job.Act) -> job.Job:
+def toy_job(act: job.Act) -> job.WorkloadJob:
     """A job of two clients and a final read."""
-    return job.Job("toy", Workload("set"), (), (job.Role("rw", act, 0.001),) * 2, (job.Role("rw", act),))
+    return job.WorkloadJob(
+        "toy", Workload("set"), (), (job.ClientRole("rw", act, 0.001),) * 2, (job.ClientRole("rw", act),)
+    )
 
 
-def staffed(recorder: Recorder) -> run_clients.Crew:
+def staffed(recorder: Recorder) -> run_clients.RunClients:
     """A crew at the default endpoints."""
     access = type("A", (), {"spec": DEFAULT, "endpoint": lambda *_: DSN, "node": lambda *_: DSN})()
-    return run_clients.Crew(recorder, access, 7)
+    return run_clients.RunClients(recorder, access, 7)
 
 
 def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "connect", Server().connect)
     worked, both = set[int](), threading.Event()
 
-    def add(client: Client, chance: random.Random) -> None:
+    def add(client: WorkloadClient, chance: random.Random) -> None:
         client.single("add", chance.random(), "INSERT")
         worked.add(threading.get_ident())
         if len(worked) == 2:

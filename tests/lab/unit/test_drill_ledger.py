@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolkeeper_lab.drill import goals, ledger
-from poolkeeper_lab.drill.ledger import Attempt, Outcome
+from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome
 
-ACK, REFUSED, OPEN = Outcome.ACKNOWLEDGED, Outcome.REFUSED, Outcome.AMBIGUOUS
+ACK, REFUSED, OPEN = AttemptOutcome.ACKNOWLEDGED, AttemptOutcome.REFUSED, AttemptOutcome.AMBIGUOUS
 
 
-def attempt(number: int, outcome: Outcome = ACK, at: float | None = None, **more: str) -> Attempt:
+def attempt(number: int, outcome: AttemptOutcome = ACK, at: float | None = None, **more: str) -> Attempt:
     """One that took a millisecond."""
     ended = float(number) if at is None else at
     return Attempt(number, more.pop("client", "kept"), ended - 0.001, ended, outcome, **more)
@@ -35,7 +35,7 @@ def attempt(number: int, outcome: Outcome = ACK, at: float | None = None, **more
         (ledger.SILENT, False, REFUSED),
     ],
 )
-def test_what_an_error_means(code: str, sent: bool, outcome: Outcome) -> None:
+def test_what_an_error_means(code: str, sent: bool, outcome: AttemptOutcome) -> None:
     assert ledger.outcome_of(code, sent) is outcome
 
 

@@ -13,7 +13,7 @@ from tests.lab.unit import drill_sample as sample
 from tests.poolkeeper.unit.test_report_html import Page
 
 from poolkeeper_lab.drill import drill_html, drill_json, drill_plot, drill_report, drill_wording, drill_write
-from poolkeeper_lab.drill.goals import RATIO, Goal, Reached
+from poolkeeper_lab.drill.goals import RATIO, DrillGoal, GoalResult
 
 FORMATS = (("md", drill_report.render), ("html", drill_html.render), ("json", drill_json.render))
 
@@ -40,7 +40,7 @@ def test_goals_are_met_missed_or_not_measured() -> None:
         "back max ≤ 30 s": "met",
     }
     assert [fault for fault, _ in sample.SAMPLE.missed] == ["kill_node", "kill_patroni"]
-    assert Reached(Goal("write max", 0.5), None).is_met is None
+    assert GoalResult(DrillGoal("write max", 0.5), None).is_met is None
     assert RATIO not in {r.goal.figure for r in sample.GOOD.series[0].reached()}
 
 

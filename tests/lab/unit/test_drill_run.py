@@ -18,9 +18,9 @@ from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.cli import drill_command as command
 from poolkeeper_lab.drill import drill_faults, drill_round, drill_run, drill_schedule, drilled_cluster, writer
-from poolkeeper_lab.drill.drill_results import Round
-from poolkeeper_lab.drill.drill_schedule import Turn
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.drill.drill_results import DrillRound
+from poolkeeper_lab.drill.drill_schedule import ScheduledFault
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
@@ -72,12 +72,14 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def played_until(monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseException) -> tuple[list[Round], Waiting]:
+def played_until(
+    monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseException
+) -> tuple[list[DrillRound], Waiting]:
     """A drill in which so many rounds go well, and then this happens."""
-    done: list[Round] = []
+    done: list[DrillRound] = []
     cluster = Waiting()
 
-    async def one(_: object, turn: Turn, __: Healing, first: int) -> tuple[Round, int]:
+    async def one(_: object, turn: ScheduledFault, __: Healing, first: int) -> tuple[DrillRound, int]:
         assert first == 1 + 10 * len(done)
         if len(done) == turns_before:
             raise end
@@ -110,7 +112,7 @@ def test_an_end_in_the_midst_drops_the_table_without_long_waiting(
 
 
 def test_book_makes_the_drill_of_what_there_is() -> None:
-    book = drill_run.Book("poolkeeper", drill_faults.ENTRIES, 2, 7)
+    book = drill_run.DrillRecord("poolkeeper", drill_faults.ENTRIES, 2, 7)
     book.rounds.append(sample.made(1, 1.0))
     (series,) = book.drill().series
     assert (series.fault, len(series.rounds), book.drill().asked) == ("kill_node", 1, 2)
@@ -138,14 +140,16 @@ def test_back_is_streaming_on_the_timeline_of_the_leader(node: PatroniMember, is
     assert drilled_cluster.lacks_in_patroni(PatroniView((leader,)), "leader") is None
 
 
-SIDES = (drill_faults.Target.PRIMARY_SIDE, drill_faults.Target.STANDBY_SIDE)
-ASKED = tuple(role for role in drill_faults.Target if ("ETCD" in role.name or "QUORUM" in role.name))
+SIDES = (drill_faults.FaultTarget.PRIMARY_SIDE, drill_faults.FaultTarget.STANDBY_SIDE)
+ASKED = tuple(role for role in drill_faults.FaultTarget if ("ETCD" in role.name or "QUORUM" in role.name))
 
 
 def test_roles_of_several() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.Target.STANDBYS, *SIDES)]
+    found = [
+        asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.FaultTarget.STANDBYS, *SIDES)
+    ]
     assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
 
 
@@ -155,7 +159,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(drilled_cluster.DrilledCluster, "_etcd_leader", leader)
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
-    target = drill_faults.Target
+    target = drill_faults.FaultTarget
     wanted = {
         target.ETCD_LEADER: ("etcd2",),
         target.ETCD_FOLLOWER: ("etcd3",),
@@ -168,10 +172,10 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    for target in drill_faults.Target:
-        if target not in (*ASKED, drill_faults.Target.NODES, drill_faults.Target.EVERYTHING):
+    for target in drill_faults.FaultTarget:
+        if target not in (*ASKED, drill_faults.FaultTarget.NODES, drill_faults.FaultTarget.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
-    standbys = {asyncio.run(where.find(drill_faults.Target.STANDBY, "pg_node2", pick)) for pick in range(4)}
+    standbys = {asyncio.run(where.find(drill_faults.FaultTarget.STANDBY, "pg_node2", pick)) for pick in range(4)}
     assert standbys == {"pg_node1", "pg_node3"}
 
 
@@ -193,6 +197,6 @@ def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
     """And its standbys are the others; what is declared by name never stands for a role that moves."""
     spec = ClusterSpec()
     here = drilled_cluster.DrilledCluster(SimpleNamespace(spec=spec), cast(Host, None))  # type: ignore[arg-type]
-    assert asyncio.run(here.find(Target.PRIMARY, primary, 0)) == primary
-    assert primary not in asyncio.run(here.find_all(Target.STANDBYS, primary, 0))
-    assert asyncio.run(here.find(Target.HAPROXY, primary, 0)) == spec.haproxy.service
+    assert asyncio.run(here.find(FaultTarget.PRIMARY, primary, 0)) == primary
+    assert primary not in asyncio.run(here.find_all(FaultTarget.STANDBYS, primary, 0))
+    assert asyncio.run(here.find(FaultTarget.HAPROXY, primary, 0)) == spec.haproxy.service

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolkeeper_lab.drill import figures, split
-from poolkeeper_lab.drill.ledger import Attempt, Outcome
-from poolkeeper_lab.drill.split import Lease, Recovery
+from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome
+from poolkeeper_lab.drill.split import LeaseTimes, Recovery
 
-LEASES = (Lease(1.0, "a"), Lease(10.3, None), Lease(10.8, "b"))
+LEASES = (LeaseTimes(1.0, "a"), LeaseTimes(10.3, None), LeaseTimes(10.8, "b"))
 OPENED = (Recovery(1.0, "b", "standby"), Recovery(11.0, "b", "primary"))
 NODES = ("a", "b")
 
@@ -30,30 +30,36 @@ def test_a_poll_that_is_later_than_the_fact_does_not_count_beyond_it() -> None:
 
 @pytest.mark.parametrize(
     ("served", "leases"),
-    [({}, LEASES), ({"a": 10.1}, LEASES[:1]), ({"a": 12.0}, (Lease(1.0, "a"), Lease(10.3, None), Lease(10.5, "a")))],
+    [
+        ({}, LEASES),
+        ({"a": 10.1}, LEASES[:1]),
+        ({"a": 12.0}, (LeaseTimes(1.0, "a"), LeaseTimes(10.3, None), LeaseTimes(10.5, "a"))),
+    ],
 )
-def test_no_split_where_nobody_took_over(served: dict[str, float], leases: tuple[Lease, ...]) -> None:
+def test_no_split_where_nobody_took_over(served: dict[str, float], leases: tuple[LeaseTimes, ...]) -> None:
     assert split.split_gap(10.0, served, leases, OPENED, "a") is None
 
 
 @given(st.lists(st.floats(5, 40), min_size=4, max_size=4))
 def test_parts_add_up(times: list[float]) -> None:
     released, elected, opened, served = times
-    leases = sorted([Lease(released, None), Lease(elected, "b")], key=lambda lease: lease.at)
+    leases = sorted([LeaseTimes(released, None), LeaseTimes(elected, "b")], key=lambda lease: lease.at)
     found = split.split_gap(10.0, {"b": served}, leases, [Recovery(opened, "b", "primary")], "a")
     if found:
         assert all(seconds >= 0 for _, seconds in found.parts)
         assert sum(seconds for _, seconds in found.parts) == pytest.approx(max(served, 10.0) - 10.0)
 
 
-def write(number: int, ended: float, server: str = "a", outcome: Outcome = Outcome.ACKNOWLEDGED) -> Attempt:
+def write(
+    number: int, ended: float, server: str = "a", outcome: AttemptOutcome = AttemptOutcome.ACKNOWLEDGED
+) -> Attempt:
     """A write that took a millisecond."""
     return Attempt(number, "kept", ended - 0.001, ended, outcome, "" if server else "lost", server)
 
 
-def scene(**changes: float) -> figures.Scene:
+def scene(**changes: float) -> figures.ObservedRound:
     """A round of which the fault came at 10."""
-    made = figures.Scene(
+    made = figures.ObservedRound(
         "kill_node", 1, True, "a", injected=10.0, healed=14.0, back=20.0, ended=21.0, back_since_healed=True
     )
     for name, value in changes.items():
@@ -61,7 +67,7 @@ def scene(**changes: float) -> figures.Scene:
     return made
 
 
-WRITES = (write(1, 9.5), write(2, 9.99), write(3, 10.2, "", Outcome.AMBIGUOUS), write(4, 11.5, "b"),
+WRITES = (write(1, 9.5), write(2, 9.99), write(3, 10.2, "", AttemptOutcome.AMBIGUOUS), write(4, 11.5, "b"),
           *(write(n, 11.5 + n / 10, "b") for n in range(5, 95)))  # fmt: skip
 
 
@@ -75,7 +81,7 @@ def test_figures_of_a_round() -> None:
     assert made.split.new_primary == "b"
     assert made.rate[0] == (-2.0, 0)
     assert sum(count for _, count in made.rate) == sum(
-        a.outcome is Outcome.ACKNOWLEDGED and a.ended < 14.5 for a in WRITES
+        a.outcome is AttemptOutcome.ACKNOWLEDGED and a.ended < 14.5 for a in WRITES
     )
 
 
@@ -92,10 +98,10 @@ def test_a_round_that_was_not_judged_or_never_served_again_is_not_sound() -> Non
 
 def test_a_session_that_waited_at_the_endpoint_ends_the_routing() -> None:
     """It was begun before the fault, and the new primary's first acknowledgement is its."""
-    waited = Attempt(1, "fresh", 9.9, 11.0, Outcome.ACKNOWLEDGED, server="b")
-    later = Attempt(2, "kept", 11.5, 11.6, Outcome.ACKNOWLEDGED, server="b")
-    scene = figures.Scene("kill_node", 1, True, victim="a", injected=10.0, ended=12.0)
-    leases, opened = [Lease(10.1, None), Lease(10.2, "b")], [Recovery(10.5, "b", "primary")]
+    waited = Attempt(1, "fresh", 9.9, 11.0, AttemptOutcome.ACKNOWLEDGED, server="b")
+    later = Attempt(2, "kept", 11.5, 11.6, AttemptOutcome.ACKNOWLEDGED, server="b")
+    scene = figures.ObservedRound("kill_node", 1, True, victim="a", injected=10.0, ended=12.0)
+    leases, opened = [LeaseTimes(10.1, None), LeaseTimes(10.2, "b")], [Recovery(10.5, "b", "primary")]
     made = figures.figures(scene, ("fresh",), (waited, later), (), {1: 1, 2: 1}, leases, opened, ("b",))
     assert made.split is not None
     assert made.split.routing == pytest.approx(0.5)

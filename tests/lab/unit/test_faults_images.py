@@ -15,11 +15,11 @@ from tests.lab.unit.disk_host import DiskHost, FakeEngine
 
 from poolkeeper.core import errors
 from poolkeeper_lab.faults import disk_images
-from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.host import Host
 
 MOUNT_TABLE = disk_images._mount_table  # before it is played
-PARTS = pytest.mark.parametrize("part", list(Part))
+PARTS = pytest.mark.parametrize("part", list(DiskPart))
 
 
 @pytest.fixture(name="host", autouse=True)
@@ -44,7 +44,7 @@ def volume_of(place: DiskHost) -> dict[str, str]:
 PLAIN = {"pgdata/PG_VERSION": "17", "pgdata/pg_wal/segment": "wal"}
 
 
-def image_of(place: DiskHost, part: Part) -> Image:
+def image_of(place: DiskHost, part: DiskPart) -> Image:
     return Image(cast(Host, place), "pg_node1", part)
 
 
@@ -56,13 +56,13 @@ def is_clean(place: DiskHost, host: FakeEngine) -> bool:
 
 @PARTS
 def test_data_moves_there_and_back_with_what_was_written_meanwhile(
-    part: Part, host: FakeEngine, place: DiskHost
+    part: DiskPart, host: FakeEngine, place: DiskHost
 ) -> None:
     image = image_of(place, part)
     image.move()
     assert disk_images.left(cast(Host, place)) == (image,)
-    assert volume_of(place).items() >= ({} if part is Part.WAL else PLAIN).items()
-    assert (image.content() / ("segment" if part is Part.WAL else "PG_VERSION")).exists()
+    assert volume_of(place).items() >= ({} if part is DiskPart.WAL else PLAIN).items()
+    assert (image.content() / ("segment" if part is DiskPart.WAL else "PG_VERSION")).exists()
     (place.root / "pg_node1" / "pgdata" / "pg_wal" / "next").write_text("more")
     (image.mountpoint() / disk_images.BALLAST).write_text("heavy")
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_data_moves_there_and_back_with_what_was_written_meanwhile(
 
 @PARTS
 @pytest.mark.parametrize("step", range(6))
-def test_half_a_move_is_taken_back(part: Part, step: int, host: FakeEngine, place: DiskHost) -> None:
+def test_half_a_move_is_taken_back(part: DiskPart, step: int, host: FakeEngine, place: DiskHost) -> None:
     host.fails_at = step
     image = image_of(place, part)
     with pytest.raises(errors.EngineFailed):
@@ -84,7 +84,7 @@ def test_half_a_move_is_taken_back(part: Part, step: int, host: FakeEngine, plac
 
 
 @PARTS
-def test_half_a_way_back_is_gone_again(part: Part, host: FakeEngine, place: DiskHost) -> None:
+def test_half_a_way_back_is_gone_again(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     host.fails_at = len(host.ran) + 3  # losetup, umount, mount, and then the copy
@@ -96,7 +96,7 @@ def test_half_a_way_back_is_gone_again(part: Part, host: FakeEngine, place: Disk
 
 
 def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: FakeEngine, place: DiskHost) -> None:
-    image = image_of(place, Part.DATA)
+    image = image_of(place, DiskPart.DATA)
     image.move()
     host.umount(image.mountpoint())
     assert not image.content().exists()  # so the server cannot start with data that went back in time
@@ -108,13 +108,13 @@ def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: Fake
 
 
 @PARTS
-def test_data_that_patroni_threw_away_does_not_come_back(part: Part, host: FakeEngine, place: DiskHost) -> None:
+def test_data_that_patroni_threw_away_does_not_come_back(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     for entry in (place.root / "pg_node1" / "pgdata").iterdir():
-        if not (part is Part.WAL and entry.name == "pg_wal"):  # a mountpoint cannot be removed
+        if not (part is DiskPart.WAL and entry.name == "pg_wal"):  # a mountpoint cannot be removed
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    if part is Part.DATA:
+    if part is DiskPart.DATA:
         image.content().rmdir()
     image.back()
     assert volume_of(place) == {}
@@ -127,7 +127,7 @@ def test_too_much_data_is_refused_before_anything_is_done(
 ) -> None:
     monkeypatch.setattr(disk_images, "_bytes_of", lambda _: disk_images.MOST)
     with pytest.raises(errors.EngineFailed, match="700 MB are allowed"):
-        image_of(place, Part.DATA).check_size()
+        image_of(place, DiskPart.DATA).check_size()
     assert host.ran == []
 
 
@@ -153,7 +153,7 @@ def test_filled_to_the_last_block(place: DiskHost, monkeypatch: pytest.MonkeyPat
         os.truncate(file, offset + length)
 
     monkeypatch.setattr(os, "posix_fallocate", allocate)
-    image = image_of(place, Part.DATA)
+    image = image_of(place, DiskPart.DATA)
     image.move()
     image.fill()
     assert free == [0]

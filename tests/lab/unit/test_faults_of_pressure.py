@@ -47,9 +47,9 @@ def on(fake: FakeGround) -> Host:
 
 
 @pytest.fixture
-def v1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> resource_limits.Group:
+def v1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> resource_limits.ControlGroup:
     """A control group of the first version, in a folder, as that of every process."""
-    own = resource_limits.Group(tmp_path / "memory", tmp_path / "cpu", is_unified=False)
+    own = resource_limits.ControlGroup(tmp_path / "memory", tmp_path / "cpu", is_unified=False)
     own.memory.mkdir()
     own.cpu.mkdir()
     for name, text in {
@@ -68,17 +68,19 @@ def test_a_group_is_found_in_both_versions(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "cgroup").write_text(V1)
     found = resource_limits.group(7, tmp_path, Path("/g"))
-    assert found == resource_limits.Group(
+    assert found == resource_limits.ControlGroup(
         Path("/g/memory/docker/abc"), Path("/g/cpu,cpuacct/docker/abc"), is_unified=False
     )
     (folder / "cgroup").write_text("0::/system.slice/docker-abc.scope\n")
     cluster = Path("/g/system.slice/docker-abc.scope")
-    assert resource_limits.group(7, tmp_path, Path("/g")) == resource_limits.Group(cluster, cluster, is_unified=True)
+    assert resource_limits.group(7, tmp_path, Path("/g")) == resource_limits.ControlGroup(
+        cluster, cluster, is_unified=True
+    )
     with pytest.raises(errors.EngineFailed):
         resource_limits.group(8, tmp_path)
 
 
-def test_cpu_is_limited_and_given_back(v1: resource_limits.Group) -> None:
+def test_cpu_is_limited_and_given_back(v1: resource_limits.ControlGroup) -> None:
     fault = resource_limits.StarveCpu(on(Noted()), "victim")
     fault.inject()
     assert (v1.cpu / "cpu.cfs_quota_us").read_text() == "5000"
@@ -87,14 +89,14 @@ def test_cpu_is_limited_and_given_back(v1: resource_limits.Group) -> None:
     assert (v1.cpu / "cpu.cfs_quota_us").read_text() == "-1"
 
 
-def test_healing_gives_the_limits_that_the_engine_has_noted(v1: resource_limits.Group) -> None:
+def test_healing_gives_the_limits_that_the_engine_has_noted(v1: resource_limits.ControlGroup) -> None:
     resource_limits.StarveCpu(on(Noted(Memory=1 << 30, NanoCpus=500_000_000)), "victim").heal()
     assert (v1.memory / "memory.limit_in_bytes").read_text() == str(1 << 30)
     assert (v1.memory / "memory.memsw.limit_in_bytes").read_text() == str(1 << 30)
     assert (v1.cpu / "cpu.cfs_quota_us").read_text() == "50000"
 
 
-def test_a_container_that_ended_took_its_limits_with_it(v1: resource_limits.Group) -> None:
+def test_a_container_that_ended_took_its_limits_with_it(v1: resource_limits.ControlGroup) -> None:
     fake = Noted("exited")
     resource_limits.ExhaustMemory(on(fake), "victim").heal()
     assert ("start", "c_victim") in fake.asked
@@ -102,7 +104,7 @@ def test_a_container_that_ended_took_its_limits_with_it(v1: resource_limits.Grou
 
 
 def test_the_unified_version_has_other_files(tmp_path: Path) -> None:
-    own = resource_limits.Group(tmp_path, tmp_path, is_unified=True)
+    own = resource_limits.ControlGroup(tmp_path, tmp_path, is_unified=True)
     assert own.limit_memory(4096)
     assert [(tmp_path / name).read_text() for name in ("memory.max", "memory.swap.max")] == ["4096", "0"]
     own.limit_memory(-1)
@@ -113,7 +115,7 @@ def test_the_unified_version_has_other_files(tmp_path: Path) -> None:
 
 
 def test_want_of_memory_counts_only_if_the_kernel_killed(
-    v1: resource_limits.Group, monkeypatch: pytest.MonkeyPatch
+    v1: resource_limits.ControlGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource_limits, "KILL_SECONDS", 0.1)
     with pytest.raises(errors.DeadlinePassed, match="killed nothing"):
@@ -146,7 +148,7 @@ def test_a_limit_that_the_kernel_refuses_is_raised_until_it_is_taken() -> None:
         resource_limits.squeeze(cast(Any, SimpleNamespace(usage=1, limit_memory=lambda _: False, memory="there")))
 
 
-def test_what_outlives_its_maker_is_swept(v1: resource_limits.Group, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_outlives_its_maker_is_swept(v1: resource_limits.ControlGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(sweep.packets, "sweep_rules", lambda *_: None)
     monkeypatch.setattr(resource_limits, "_ROOT", Path("/"))
@@ -175,11 +177,11 @@ def raising(error: Exception) -> Callable[[], None]:
 
 
 def test_an_attempt_may_be_refused_and_not_fail_otherwise() -> None:
-    attempt = operator_faults.Attempt(on(Noted()), "pg_node1", raising(errors.OperationRefused("no quorum")))
+    attempt = operator_faults.CommandAttempt(on(Noted()), "pg_node1", raising(errors.OperationRefused("no quorum")))
     attempt.inject()
     assert attempt.refusal == "no quorum"
     with pytest.raises(errors.DeadlinePassed):
-        operator_faults.Attempt(on(Noted()), "pg_node1", raising(errors.DeadlinePassed("late"))).inject()
+        operator_faults.CommandAttempt(on(Noted()), "pg_node1", raising(errors.DeadlinePassed("late"))).inject()
 
 
 def test_maintenance_ends_with_the_healing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from poolkeeper.operations import logs
 from poolkeeper.system import postgres
 from poolkeeper_lab.chaos.scenarios import storage_scenarios
 from poolkeeper_lab.faults import damage, disk_images, disks, node_faults, power, sweep, syscalls
-from poolkeeper_lab.faults.disk_images import Image, Part
+from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.host import Host, Process
 
 
@@ -74,7 +74,7 @@ def test_much_wal_is_shed_before_the_move(
 ) -> None:
     monkeypatch.setattr(Image, "is_large", lambda _: is_large)
     monkeypatch.setattr(node_faults, "shed_wal", told.note("shed_wal"))
-    assert power.move_all(cast(Host, place), [Image(cast(Host, place), "pg_node1", Part.WAL)]) == "pg_node2"
+    assert power.move_all(cast(Host, place), [Image(cast(Host, place), "pg_node1", DiskPart.WAL)]) == "pg_node2"
     assert told.calls == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_whole"]
 
 
@@ -132,7 +132,7 @@ def test_a_full_disk_has_to_be_felt(
         return []
 
     monkeypatch.setattr(postgres, "query", query)
-    fault = disks.FillDisk(cast(Host, place), "pg_node1", Part.DATA, "s.growth", as_primary)
+    fault = disks.FillDisk(cast(Host, place), "pg_node1", DiskPart.DATA, "s.growth", as_primary)
     if is_felt:
         fault.inject()
     else:

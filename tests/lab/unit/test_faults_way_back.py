@@ -18,9 +18,9 @@ from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system.process import Finished
 from poolkeeper_lab.chaos.scenarios import cut_scenarios, link_scenarios, network_scenarios, process_scenarios
-from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario
+from poolkeeper_lab.chaos.scenarios.scenario import Scenario, ScenarioStep
 from poolkeeper_lab.faults import links, packets, sweep
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.host import Host, Process
 
 SPEC = ClusterSpec()
@@ -31,18 +31,18 @@ SCENARIOS = (
     *link_scenarios.SCENARIOS,
 )
 VICTIMS = {
-    Target.STANDBYS: ("pg_node2", "pg_node3"),
-    Target.PRIMARY_SIDE: ("pg_node1", "etcd1"),
-    Target.STANDBY_SIDE: ("pg_node2", "etcd2"),
-    Target.ETCD_LEADER: ("etcd1",),
-    Target.ETCD_FOLLOWER: ("etcd2",),
-    Target.ETCD_FOLLOWERS: ("etcd2", "etcd3"),
-    Target.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
-    Target.RW_ENDPOINT: ("pgpool_rw",),
-    Target.RO_ENDPOINT: ("pgpool_ro",),
-    Target.POOL_ENDPOINT: ("pgpool",),
-    Target.HAPROXY: ("haproxy_pgpool",),
-    Target.KEEPER: ("keeper",),
+    FaultTarget.STANDBYS: ("pg_node2", "pg_node3"),
+    FaultTarget.PRIMARY_SIDE: ("pg_node1", "etcd1"),
+    FaultTarget.STANDBY_SIDE: ("pg_node2", "etcd2"),
+    FaultTarget.ETCD_LEADER: ("etcd1",),
+    FaultTarget.ETCD_FOLLOWER: ("etcd2",),
+    FaultTarget.ETCD_FOLLOWERS: ("etcd2", "etcd3"),
+    FaultTarget.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
+    FaultTarget.RW_ENDPOINT: ("pgpool_rw",),
+    FaultTarget.RO_ENDPOINT: ("pgpool_ro",),
+    FaultTarget.POOL_ENDPOINT: ("pgpool",),
+    FaultTarget.HAPROXY: ("haproxy_pgpool",),
+    FaultTarget.KEEPER: ("keeper",),
 }
 LEFT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -153,7 +153,7 @@ def expanded(rule: str) -> list[str]:
     return [rule.replace(listed, address) for address in listed.split(",")] if listed else [rule]
 
 
-def played(act: Act, world: World) -> Any:
+def played(act: ScenarioStep, world: World) -> Any:
     victims = VICTIMS.get(act.target, ("pg_node1",))
     return act.fault(cast(Host, world), victims, lambda: None)
 
@@ -177,7 +177,7 @@ def acts(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:
 
 
 @pytest.mark.parametrize("act", acts())
-def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_again(act: Act) -> None:
+def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_again(act: ScenarioStep) -> None:
     world = World()
     fault = played(act, world)
     fault.aim()
@@ -191,7 +191,7 @@ def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_ag
 
 
 @pytest.mark.parametrize("act", acts())
-def test_half_an_injection_is_taken_back(act: Act) -> None:
+def test_half_an_injection_is_taken_back(act: ScenarioStep) -> None:
     for breath in range(12):
         world = World(breath)
         fault = played(act, world)
@@ -207,7 +207,7 @@ def test_half_an_injection_is_taken_back(act: Act) -> None:
 
 
 @pytest.mark.parametrize("act", acts())
-def test_a_sweep_takes_away_what_a_killed_run_left(act: Act, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_takes_away_what_a_killed_run_left(act: ScenarioStep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep.resource_limits, "restore", lambda *_: None)
     monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
     world = World()

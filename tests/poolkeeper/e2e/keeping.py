@@ -55,7 +55,7 @@ class Journal:
 def pool_view(cluster: ClusterUnderTest) -> dict[str, pcp.PcpNode]:
     """The balanced endpoint's backends as its Pgpool-II has them; none while it does not answer."""
 
-    async def look(session: pcp.Session) -> dict[str, pcp.PcpNode]:
+    async def look(session: pcp.PcpSession) -> dict[str, pcp.PcpNode]:
         return {node.hostname: node for node in await session.nodes()}
 
     try:
@@ -68,13 +68,13 @@ def tell_pool(cluster: ClusterUnderTest, node: str, *, promote: bool) -> None:
     """`pcp_promote_node`, or `pcp_detach_node`, of a node."""
     index = [each.name for each in cluster.handle.spec.nodes].index(node)
 
-    async def tell(session: pcp.Session) -> None:
+    async def tell(session: pcp.PcpSession) -> None:
         await (session.promote(index) if promote else session.detach(index))
 
     _with_pool(cluster, tell)
 
 
-def _with_pool(cluster: ClusterUnderTest, act: Callable[[pcp.Session], Awaitable[T]]) -> T:
+def _with_pool(cluster: ClusterUnderTest, act: Callable[[pcp.PcpSession], Awaitable[T]]) -> T:
     spec = cluster.handle.spec
 
     async def converse() -> T:

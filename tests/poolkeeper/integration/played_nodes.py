@@ -94,7 +94,7 @@ class Endpoint:
             found = {words[3]: words[4] for words in map(str.split, states.splitlines()[2:]) if words}
             return None if found[server] == address else f"{proxy}/{server}: {found[server]}"
 
-        await wait.wait_for(f"{proxy}/{server} at {address}", look, seconds=5)
+        await wait.wait_until(f"{proxy}/{server} at {address}", look, seconds=5)
 
     async def wait_for(self, proxy: str, **wanted: str) -> None:
         """Until these servers of a proxy are up or down."""
@@ -106,7 +106,7 @@ class Endpoint:
                 return e.message
             return None if wanted.items() <= found.items() else f"{proxy}: {found}"
 
-        await wait.wait_for(f"{proxy}: {wanted}", look, seconds=15)
+        await wait.wait_until(f"{proxy}: {wanted}", look, seconds=15)
 
     async def ask(self, port: int, *chunks: bytes) -> str:
         """What a new session gets that says one thing after another; a plain start-up if none. Nobody is ""."""

@@ -83,7 +83,7 @@ def _wait_until(what: str, look: Callable[[], str | None], seconds: float = 20) 
     async def once() -> str | None:
         return look()
 
-    asyncio.run(wait.wait_for(what, once, seconds=seconds))
+    asyncio.run(wait.wait_until(what, once, seconds=seconds))
 
 
 def _started(container: str) -> None:

@@ -17,7 +17,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import etcd, etcd_kv, http, process
 from poolkeeper.system import images as built
 from poolkeeper.system.etcd_kv import Store
-from poolkeeper.system.etcd_wire import COMPACTED, Change, Guard, encode
+from poolkeeper.system.etcd_wire import COMPACTED, Guard, KeyChange, encode
 
 pytestmark = pytest.mark.integration
 
@@ -76,7 +76,7 @@ def members(image: str) -> Iterator[Members]:
             _start(image, name, network, ",".join(f"{each}=http://{each}:2380" for each in names))
         form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         addresses = process.check(["docker", "inspect", "--format", form, *names]).split()
-        asyncio.run(wait.wait_for("a quorum", lambda: _without_quorum(addresses), seconds=30))
+        asyncio.run(wait.wait_until("a quorum", lambda: _without_quorum(addresses), seconds=30))
         yield Members(dict(zip(names, addresses, strict=True)))
     finally:
         process.run(["docker", "rm", "-f", "-v", *names])
@@ -113,7 +113,7 @@ def _with_store(members: Members, work: Callable[[Store], Awaitable[None]]) -> N
     asyncio.run(run())
 
 
-async def _take(watch: AsyncIterator[Change], count: int) -> list[Change]:
+async def _take(watch: AsyncIterator[KeyChange], count: int) -> list[KeyChange]:
     """The next changes of a watch."""
     return [await asyncio.wait_for(anext(watch), 5) for _ in range(count)]
 
@@ -181,7 +181,7 @@ def test_a_watch_gives_all_in_order_and_resumes_without_a_gap(members: Members, 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
         async with contextlib.aclosing(store.watch(prefix, start)) as watch:
-            assert await _take(watch, 1) == [Change(start, (), ())]
+            assert await _take(watch, 1) == [KeyChange(start, (), ())]
             for number in range(5):
                 await store.put(f"{prefix}{number % 2}", str(number))
                 await store.put("/outside", str(number))
@@ -235,7 +235,7 @@ def test_a_watch_in_silence_goes_on_and_ends_with_its_task(members: Members, pre
 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
-        seen: list[Change] = []
+        seen: list[KeyChange] = []
 
         async def follow() -> None:
             async with contextlib.aclosing(store.watch(prefix, start)) as watch:
@@ -250,7 +250,7 @@ def test_a_watch_in_silence_goes_on_and_ends_with_its_task(members: Members, pre
         async def two() -> str | None:
             return None if len(seen) == 2 else f"{len(seen)} changes"
 
-        await wait.wait_for("the change", two, seconds=5, pause=0.01)
+        await wait.wait_until("the change", two, seconds=5, pause=0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -258,7 +258,7 @@ def test_a_watch_in_silence_goes_on_and_ends_with_its_task(members: Members, pre
     _with_store(members, work)
 
 
-async def _wait_for_loss(watch: AsyncGenerator[Change, None]) -> None:
+async def _wait_for_loss(watch: AsyncGenerator[KeyChange, None]) -> None:
     """A watch that stands ends with Unreachable, in time."""
     began = time.monotonic()
     with pytest.raises(errors.Unreachable) as caught:
@@ -323,7 +323,7 @@ def test_a_member_without_a_quorum_is_noticed(members: Members, prefix: str) -> 
                 await store.read(prefix)
 
     _with_store(members, work)
-    asyncio.run(wait.wait_for("a quorum", lambda: _without_quorum(list(members.addresses.values())), seconds=30))
+    asyncio.run(wait.wait_until("a quorum", lambda: _without_quorum(list(members.addresses.values())), seconds=30))
 
 
 def test_a_killed_member_is_noticed_and_left(members: Members, prefix: str) -> None:

@@ -32,7 +32,7 @@ class Pool:
     address: str
     password: str
 
-    async def connect(self, password: str | None = None) -> pcp.Session:
+    async def connect(self, password: str | None = None) -> pcp.PcpSession:
         return await pcp.connect(self.address, 9898, "pcp", password or self.password, 5)
 
 
@@ -60,7 +60,7 @@ def pool(benches: Benches) -> Iterator[Pool]:
             return e.message
         return None
 
-    asyncio.run(wait.wait_for("PCP", answers, seconds=30))
+    asyncio.run(wait.wait_until("PCP", answers, seconds=30))
     yield found
     process.run(["docker", "rm", "-f", container, server])
 
@@ -78,11 +78,11 @@ def _start_postgres(made: Bench) -> str:
         said = compose.tail(name, 50)
         return None if "database system is ready" in said else said[-300:]
 
-    asyncio.run(wait.wait_for("PostgreSQL", ready, seconds=60))
+    asyncio.run(wait.wait_until("PostgreSQL", ready, seconds=60))
     return name
 
 
-def _talk(pool: Pool, talk: Callable[[pcp.Session], Awaitable[None]]) -> None:
+def _talk(pool: Pool, talk: Callable[[pcp.PcpSession], Awaitable[None]]) -> None:
     async def run() -> None:
         session = await pool.connect()
         try:
@@ -93,20 +93,20 @@ def _talk(pool: Pool, talk: Callable[[pcp.Session], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-async def _until(session: pcp.Session, index: int, *wanted: str) -> None:
+async def _until(session: pcp.PcpSession, index: int, *wanted: str) -> None:
     """An answer is not a deed."""
 
     async def look() -> str | None:
         node = await session.node(index)
         return None if node.status in wanted else str(node)
 
-    await wait.wait_for(f"node {index}: {wanted}", look, seconds=20)
+    await wait.wait_until(f"node {index}: {wanted}", look, seconds=20)
 
 
 def test_the_nodes(pool: Pool) -> None:
     """Several commands on one connection; an index that there is not is refused, and the session goes on."""
 
-    async def talk(session: pcp.Session) -> None:
+    async def talk(session: pcp.PcpSession) -> None:
         assert await session.node_count() == 3
         nodes = await session.nodes()
         assert [(n.index, n.hostname, n.port) for n in nodes] == [(i, f"pg_node{i + 1}", 5432) for i in range(3)]
@@ -121,7 +121,7 @@ def test_the_nodes(pool: Pool) -> None:
 def test_detach_attach_and_promote(pool: Pool) -> None:
     """On one connection, while Pgpool restarts its children; promotion takes every other node down."""
 
-    async def talk(session: pcp.Session) -> None:
+    async def talk(session: pcp.PcpSession) -> None:
         await session.detach(1)
         await _until(session, 1, "down")
         await session.attach(1)

@@ -16,7 +16,7 @@ import pytest
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import images as built
 from poolkeeper.system import process
-from poolkeeper.system.process_monitor import Witness
+from poolkeeper.system.process_monitor import ProcessMonitor
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +73,7 @@ def test_death_is_told_at_once_and_nothing_is_left(node: Node) -> None:
     """At the moment of the word, nothing of the container is in /proc but PID 1, a zombie until the engine reaps it."""
 
     async def work() -> None:
-        looking = Witness()
+        looking = ProcessMonitor()
         began = time.monotonic()
         sight = looking.attend("pg_node1", node.incarnation, looking.boot_id)
         LOG.info("found after %.1f ms", (time.monotonic() - began) * 1000)
@@ -94,7 +94,7 @@ def test_death_is_told_at_once_and_nothing_is_left(node: Node) -> None:
         assert death is not None
         assert (death.state, death.incarnation) == ("dead", node.incarnation)
         assert left in ({}, {"1": "Z"})
-        late = Witness()
+        late = ProcessMonitor()
         assert late.attend("pg_node1", node.incarnation, late.boot_id).state == "unknown"
         assert looking.attend("pg_node1", node.incarnation, looking.boot_id) == death
         looking.close()
@@ -106,7 +106,7 @@ def test_a_frozen_container_is_not_dead(node: Node) -> None:
     """Nor is one that is cut off, or whose processes but PID 1 have ended."""
 
     async def work() -> None:
-        looking = Witness()
+        looking = ProcessMonitor()
         assert looking.attend("pg_node1", node.incarnation, looking.boot_id).state == "alive"
         process.check(["docker", "pause", node.name])
         try:
@@ -123,7 +123,7 @@ def test_another_node_is_not_taken_for_this_one(node: Node) -> None:
     """The words must both fit; a child of PID 1 has another argv, or is no PID 1."""
 
     async def work() -> None:
-        looking = Witness()
+        looking = ProcessMonitor()
         assert looking.attend("pg_node2", node.incarnation, looking.boot_id).state == "unknown"
         assert looking.attend("pg_node1", str(uuid.uuid4()), looking.boot_id).state == "unknown"
         assert looking.attend("pg_node1", node.incarnation, str(uuid.uuid4())).state == "unknown"

@@ -64,7 +64,7 @@ def store(benches: Benches) -> Store:
                 return f"{name} has no quorum"
         return None
 
-    asyncio.run(wait.wait_for("a quorum", healthy, seconds=30))
+    asyncio.run(wait.wait_until("a quorum", healthy, seconds=30))
     return found
 
 
@@ -112,6 +112,6 @@ def test_a_store_without_a_quorum_says_so(store: Store) -> None:
             return e.message
         return "it is healthy" if view.healthy else None
 
-    asyncio.run(wait.wait_for("the loss of the quorum", without, seconds=20))
+    asyncio.run(wait.wait_until("the loss of the quorum", without, seconds=20))
     with pytest.raises(errors.Unreachable):
         store.view("etcd2")

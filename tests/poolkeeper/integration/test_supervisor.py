@@ -42,7 +42,7 @@ def _until(what: str, look: Callable[[], str | None], seconds: float = 40) -> fl
         return look()
 
     began = time.monotonic()
-    asyncio.run(wait.wait_for(what, once, seconds=seconds))
+    asyncio.run(wait.wait_until(what, once, seconds=seconds))
     return time.monotonic() - began
 
 

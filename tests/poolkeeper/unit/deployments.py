@@ -16,7 +16,7 @@ from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.decide import planning
 from poolkeeper.model.observed import Container
-from poolkeeper.model.plan import Action, Plan, Step
+from poolkeeper.model.plan import Action, Plan, PlanStep
 from poolkeeper.model.spec import ClusterSpec, Images
 from poolkeeper.operations import up
 from poolkeeper.render import pgpool_config
@@ -100,7 +100,7 @@ class Deployment:
             now = now._take(spec, wanted, step)
         return replace(now, spec=spec)
 
-    def _take(self, spec: ClusterSpec, wanted: planning.Desired, step: Step) -> Deployment:
+    def _take(self, spec: ClusterSpec, wanted: planning.Desired, step: PlanStep) -> Deployment:
         match step.action:
             case Action.REMOVE:
                 return self.edit(dict.fromkeys(step.services))

@@ -9,9 +9,9 @@ from tests.poolkeeper.unit.suite_sample import bad, ok
 
 from poolkeeper.model.diagnosis import (
     Activity,
+    ClusterFacts,
     Counters,
     EtcdLoad,
-    Facts,
     HostLoad,
     NodeLoad,
     PoolUse,
@@ -74,7 +74,7 @@ def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", endpoints: int 
 USE = PoolUse(32, 5, 400, 40, 400, (("app", "app"),))
 
 
-def healthy() -> Facts:
+def healthy() -> ClusterFacts:
     """Every fact, each at ease."""
     names = [node.name for node in SPEC.nodes]
     members = [member.name for member in SPEC.etcd.members]
@@ -82,7 +82,7 @@ def healthy() -> Facts:
     volumes |= {name: ok((Volume("/var/lib/etcd", 100, 30, 70),)) for name in members}
     view = PatroniView(tuple(PatroniMember(n, "replica", "streaming", 1, 0) for n in names))
     containers = {n: Container(n, n, "", "running", "healthy", "", "", "", 0, 0) for n in names}
-    return Facts(
+    return ClusterFacts(
         endpoints={key: ok(USE) for key in ("rw", "ro", "balanced")},
         traffic=ok(traffic()),
         nodes={name: ok(load(name), name) for name in names},
@@ -96,40 +96,40 @@ def healthy() -> Facts:
     )
 
 
-def with_endpoint(key: str, **changes: Any) -> Facts:
+def with_endpoint(key: str, **changes: Any) -> ClusterFacts:
     """Another use of an endpoint's Pgpool-II."""
     facts = healthy()
     return replace(facts, endpoints={**facts.endpoints, key: ok(replace(USE, **changes))})
 
 
-def with_node(name: str = PRIMARY, **changes: Any) -> Facts:
+def with_node(name: str = PRIMARY, **changes: Any) -> ClusterFacts:
     """Another load of a node."""
     facts = healthy()
     return replace(facts, nodes={**facts.nodes, name: ok(replace(load(name), **changes), name)})
 
 
-def doing(name: str = PRIMARY, **changes: Any) -> Facts:
+def doing(name: str = PRIMARY, **changes: Any) -> ClusterFacts:
     """Other sessions on a node."""
     return with_node(name, activity=replace(QUIET, **changes))
 
 
-def counted(**changes: Any) -> Facts:
+def counted(**changes: Any) -> ClusterFacts:
     """Other counters of the primary."""
     return with_node(counters=replace(COUNTED, **changes))
 
 
-def with_entry(name: str, key: str, value: Any) -> Facts:
+def with_entry(name: str, key: str, value: Any) -> ClusterFacts:
     """Another answer in one of the mappings of facts."""
     facts = healthy()
     return replace(facts, **{name: {**getattr(facts, name), key: ok(value)}})
 
 
-def with_fact(name: str, value: Any) -> Facts:
+def with_fact(name: str, value: Any) -> ClusterFacts:
     """Another answer to one of the single questions."""
     return replace(healthy(), **{name: ok(value)})
 
 
-def silent(name: str, key: str = "") -> Facts:
+def silent(name: str, key: str = "") -> ClusterFacts:
     """Nobody answered that question."""
     facts = healthy()
     answer = {**getattr(facts, name), key: bad()} if key else bad()

@@ -15,11 +15,11 @@ from poolkeeper.keeper.decide import backends as pool_view
 from poolkeeper.keeper.decide import eligibility, release, routes
 from poolkeeper.model.decision import Decision, Memory, Verb
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import PoolNode, Scene
+from poolkeeper.model.observed_state import ObservedState, PoolNode
 from poolkeeper.model.spec import ClusterSpec
 
 
-def act(scene: Scene, decision: Decision) -> Scene:
+def act(scene: ObservedState, decision: Decision) -> ObservedState:
     """The scene after it was done."""
     route = (scene, decision.proxy, decision.node)
     match decision.verb:
@@ -39,14 +39,14 @@ def act(scene: Scene, decision: Decision) -> Scene:
             return observed_states.edit_route(*route, is_up=True, in_maintenance=False)
 
 
-def _found_anew(scene: Scene) -> tuple[PoolNode, ...]:
+def _found_anew(scene: ObservedState) -> tuple[PoolNode, ...]:
     """It begins with every backend up (-D) and asks each for its role."""
     names = {True: "primary", False: "standby"}
     backends = scene.pool.value or ()
     return tuple(replace(b, status="up", role=names[b.name == scene.primary]) for b in backends)
 
 
-def _release(scene: Scene, decision: Decision) -> Scene:
+def _release(scene: ObservedState, decision: Decision) -> ObservedState:
     """The transaction: only if the store is what it was."""
     view = scene.store.value
     assert view
@@ -57,7 +57,7 @@ def _release(scene: Scene, decision: Decision) -> Scene:
     return observed_states.edit_store(scene, lease=None)
 
 
-def _pool(scene: Scene, decision: Decision) -> tuple[PoolNode, ...]:
+def _pool(scene: ObservedState, decision: Decision) -> tuple[PoolNode, ...]:
     backends = scene.pool.value or ()
     target = next(b for b in backends if b.index == decision.index)
     if decision.verb is Verb.PROMOTE:
@@ -79,14 +79,14 @@ def _searched(backends: tuple[PoolNode, ...], primary: str | None) -> tuple[Pool
     return tuple(replace(b, role="primary" if b.name == primary and b.is_up else "standby") for b in backends)
 
 
-def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, ...]:
+def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[Decision, ...]:
     """What the keeper does at one look: the release, every route, the first step of Pgpool's."""
     verdict = release.decide(spec, scene, memory)
     released = (verdict,) if isinstance(verdict, Decision) else ()
     return (*released, *routes.decide(spec, scene, memory), *pool_view.decide(spec, scene, memory)[:1])
 
 
-def turn(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[tuple[Decision, ...], Memory]:
+def turn(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[tuple[Decision, ...], Memory]:
     """One look of one agent: what it does, and what it remembers then."""
     memory = eligibility.remember(spec, scene, memory)
     decisions = decide(spec, scene, memory)
@@ -95,7 +95,7 @@ def turn(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[tuple[Decisio
     return decisions, memory
 
 
-def later(scene: Scene, seconds: float = 1.0) -> Scene:
+def later(scene: ObservedState, seconds: float = 1.0) -> ObservedState:
     """Nothing changed but the time; each standby that showed a position is asked again, and shows the same one.
 
     Without the second part two agents could disagree for ever: one that saw the leader write what a standby lacks, and

@@ -14,7 +14,16 @@ from tests.poolkeeper.unit import snapshots
 from poolkeeper.model import proxies
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import Lease, Member, NodeRecord, PoolNode, Replayed, Route, Scene, StoreView
+from poolkeeper.model.observed_state import (
+    Lease,
+    Member,
+    NodeRecord,
+    ObservedState,
+    PoolNode,
+    Replayed,
+    Route,
+    StoreView,
+)
 from poolkeeper.model.process_state import Sight
 from poolkeeper.model.spec import ClusterSpec, Keeper
 
@@ -33,7 +42,7 @@ def names_of(spec: ClusterSpec) -> list[str]:
 # A healthy cluster, and edits of it.
 
 
-def healthy(spec: ClusterSpec = snapshots.SPEC) -> Scene:
+def healthy(spec: ClusterSpec = snapshots.SPEC) -> ObservedState:
     """All is well, and has been; the first node is the primary."""
     first, *others = names_of(spec)
     lease = Lease(first, 10)
@@ -41,7 +50,7 @@ def healthy(spec: ClusterSpec = snapshots.SPEC) -> Scene:
     members |= {name: Member(name, "replica", "streaming", 1, LSN) for name in others}
     records = {name: NodeRecord(name, INCARNATIONS[0], "boot", 3) for name in names_of(spec)}
     backends = (PoolNode(i, n, "up", "primary" if n == first else "standby") for i, n in enumerate(names_of(spec)))
-    return Scene(
+    return ObservedState(
         AT,
         Seen(StoreView(20, lease, members, records, LSN)),
         {name: Sight(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)},
@@ -61,36 +70,36 @@ def steady(spec: ClusterSpec = snapshots.SPEC) -> Memory:
     return Memory(dict.fromkeys(names_of(spec)[1:], 0.0), None, ((0.0, LSN),))
 
 
-def edit_store(scene: Scene, **changes: Any) -> Scene:
+def edit_store(scene: ObservedState, **changes: Any) -> ObservedState:
     """The store says something else."""
     assert scene.store.value
     return replace(scene, store=Seen(replace(scene.store.value, **changes)))
 
 
-def edit_member(scene: Scene, name: str, **changes: Any) -> Scene:
+def edit_member(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
     """A node's Patroni published something else."""
     assert scene.store.value
     members = scene.store.value.members
     return edit_store(scene, members={**members, name: replace(members[name], **changes)})
 
 
-def edit_sight(scene: Scene, name: str, **changes: Any) -> Scene:
+def edit_sight(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
     """The witness says something else of a node."""
     return replace(scene, sights={**scene.sights, name: replace(scene.sights[name], **changes)})
 
 
-def dead(scene: Scene, name: str) -> Scene:
+def dead(scene: ObservedState, name: str) -> ObservedState:
     """A node that was seen alive, and its end too."""
     return edit_sight(scene, name, state="dead", reason="its supervisor ended")
 
 
-def edit_backend(scene: Scene, name: str, **changes: Any) -> Scene:
+def edit_backend(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
     """Pgpool-II says something else of a backend."""
     assert scene.pool.value is not None
     return replace(scene, pool=Seen(tuple(replace(b, **changes) if b.name == name else b for b in scene.pool.value)))
 
 
-def edit_route(scene: Scene, proxy: str, node: str, **changes: Any) -> Scene:
+def edit_route(scene: ObservedState, proxy: str, node: str, **changes: Any) -> ObservedState:
     """HAProxy says something else of a server."""
     assert scene.routes.value is not None
     mine = (proxy, node)
@@ -171,13 +180,13 @@ def _routes(names: list[str]) -> st.SearchStrategy[tuple[Route, ...]]:
 
 
 @st.composite
-def scenes(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> Scene:
+def scenes(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> ObservedState:
     """Whatever may be seen of a cluster, and whatever may not."""
     names = names_of(spec)
     often = st.integers(0, 7)  # nought is the case in which nobody answers
     store = draw(stores(names))
     opened = draw(st.sampled_from([store.lease, store.lease, None, Lease(names[0], 9)]))
-    return Scene(
+    return ObservedState(
         at,
         Seen(store) if draw(often) else UNKNOWN,
         {name: draw(_sights(name)) for name in [*names, STRANGER] if draw(often)},
@@ -202,7 +211,7 @@ def memories(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> Memory:
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> tuple[ClusterSpec, Scene, Memory]:
+def looks(draw: st.DrawFn) -> tuple[ClusterSpec, ObservedState, Memory]:
     """A cluster, what is seen of it, and what is remembered."""
     spec = draw(specs())
     return spec, draw(scenes(spec)), draw(memories(spec))

@@ -31,7 +31,7 @@ from poolkeeper.model.probe import (
     WriteAttempt,
 )
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.model.target import Own, Target
+from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import Evidence
 
 EXPECTED = proxies.expected(ClusterSpec())
@@ -81,7 +81,7 @@ def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) 
         proxies=() if foreign else EXPECTED,
         own=None
         if foreign
-        else Own(
+        else OwnCluster(
             patroni=dict.fromkeys(nodes, "10.8.0.11"),
             keeper=("127.0.0.1", 8407),
             read_sessions=8,

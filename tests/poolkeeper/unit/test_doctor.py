@@ -30,11 +30,11 @@ from tests.poolkeeper.unit.suite_sample import bad
 from poolkeeper.cli import doctor_command
 from poolkeeper.doctor.rules import all_rules
 from poolkeeper.model.diagnosis import (
+    ClusterFacts,
     DeadRows,
+    DoctorFinding,
     EtcdLoad,
-    Facts,
     HostLoad,
-    Judgement,
     StandbyLag,
     Traffic,
     Vacuuming,
@@ -48,47 +48,47 @@ GOOD = sample.healthy()
 CHECKS = sorted({judgement.check for judgement in all_rules.judge(SPEC, GOOD)})
 
 
-def found(facts: Facts, outcome: Outcome, spec: ClusterSpec = SPEC) -> list[Judgement]:
+def found(facts: ClusterFacts, outcome: Outcome, spec: ClusterSpec = SPEC) -> list[DoctorFinding]:
     """The judgements of that outcome."""
     return [judgement for judgement in all_rules.judge(spec, facts) if judgement.outcome is outcome]
 
 
-def slots(**changes: Any) -> Facts:
+def slots(**changes: Any) -> ClusterFacts:
     """The primary with another slot."""
     return with_node(slots=(replace(SLOT, **changes),))
 
 
-def standby(**changes: Any) -> Facts:
+def standby(**changes: Any) -> ClusterFacts:
     """The primary's row of one standby changed."""
     rows = sample.load(PRIMARY).standbys
     return with_node(standbys=(replace(rows[0], **changes), rows[1]))
 
 
-def settings(**changes: str) -> Facts:
+def settings(**changes: str) -> ClusterFacts:
     """Other settings of the primary."""
     return with_node(settings={**sample.SETTINGS, **changes})
 
 
-def etcd(**changes: Any) -> Facts:
+def etcd(**changes: Any) -> ClusterFacts:
     """Another load of the first etcd member."""
     load = EtcdLoad(10**6, 2 * GIB, sample.FSYNCS, 0, 2)
     return with_entry("etcd", "etcd1", replace(load, **changes))
 
 
-def container(**changes: Any) -> Facts:
+def container(**changes: Any) -> ClusterFacts:
     """Another container of the primary."""
     made = Container(PRIMARY, PRIMARY, "", "running", "healthy", "", "", "", 0, 0)
     return with_fact("containers", {PRIMARY: replace(made, **changes)})
 
 
-def patroni(*, paused: bool = False, pending: bool = False) -> Facts:
+def patroni(*, paused: bool = False, pending: bool = False) -> ClusterFacts:
     """Another word of the first node's Patroni."""
     members = tuple(PatroniMember(n.name, "replica", "streaming", 1, 0, pending_restart=pending) for n in SPEC.nodes)
     return with_entry("patroni", PRIMARY, PatroniView(members, paused))
 
 
 SLOW = ((0.064, 900), (0.128, 980), (0.256, 1000))
-PLANTED: tuple[tuple[str, str, Facts], ...] = (
+PLANTED: tuple[tuple[str, str, ClusterFacts], ...] = (
     ("endpoints.sessions", "rw", with_fact("traffic", sample.traffic(sessions=27))),
     ("endpoints.sessions", "ro", with_fact("traffic", sample.traffic(sessions=30, key="ro"))),
     ("endpoints.sessions", "balanced", with_endpoint("balanced", busy=29)),
@@ -161,7 +161,7 @@ def test_every_check_has_a_planted_fact() -> None:
 
 
 @pytest.mark.parametrize(("check", "subject", "facts"), PLANTED, ids=[f"{c}-{s}" for c, s, _ in PLANTED])
-def test_planted_fact_is_caught(check: str, subject: str, facts: Facts) -> None:
+def test_planted_fact_is_caught(check: str, subject: str, facts: ClusterFacts) -> None:
     """It is called a limit, with all that a reader needs, and the exit code is 1."""
     limits = found(facts, Outcome.FAIL)
     caught = next(j for j in limits if (j.check, j.subject) == (check, subject))
@@ -174,7 +174,7 @@ def test_planted_fact_is_caught(check: str, subject: str, facts: Facts) -> None:
 
 
 @pytest.mark.parametrize(("check", "subject", "facts"), PLANTED, ids=[f"{c}-{s}" for c, s, _ in PLANTED])
-def test_planted_fact_troubles_few_others(check: str, subject: str, facts: Facts) -> None:
+def test_planted_fact_troubles_few_others(check: str, subject: str, facts: ClusterFacts) -> None:
     """A judge looks at its own fact: what else is called a limit is at most the same thing by another word."""
     others = {j.check for j in found(facts, Outcome.FAIL)} - {check}
     same = {"haproxy.sessions", "replication.lag", "replication.quorum", "postgresql.oldest_xmin"}
@@ -225,9 +225,9 @@ def test_one_silent_patroni_does_not_hide_what_the_others_say() -> None:
 
 
 def test_nothing_at_all_is_unknown_by_every_check() -> None:
-    unknown = {j.check for j in found(Facts(), Outcome.UNKNOWN)}
+    unknown = {j.check for j in found(ClusterFacts(), Outcome.UNKNOWN)}
     assert unknown == set(CHECKS)
-    assert found(Facts(), Outcome.PASS) == []
+    assert found(ClusterFacts(), Outcome.PASS) == []
     assert all_rules.outcome(()) is Outcome.UNKNOWN
 
 
@@ -321,10 +321,10 @@ def test_databases_beyond_those_looked_into_are_unknown() -> None:
     assert {j.subject for j in found(facts, Outcome.UNKNOWN)} == {"one_more"}
 
 
-@given(st.sets(st.sampled_from([f.name for f in fields(Facts)])))
+@given(st.sets(st.sampled_from([f.name for f in fields(ClusterFacts)])))
 def test_less_knowledge_never_makes_it_fine(missing: set[str]) -> None:
     """Whatever is taken away from a cluster at ease, the answer is fine only if nothing was."""
-    facts = replace(GOOD, **{name: getattr(Facts(), name) for name in missing})
+    facts = replace(GOOD, **{name: getattr(ClusterFacts(), name) for name in missing})
     assert (all_rules.outcome(all_rules.judge(SPEC, facts)) is Outcome.PASS) == (not missing)
 
 

@@ -15,7 +15,7 @@ from poolkeeper.cluster import handle, snapshot
 from poolkeeper.core import errors
 from poolkeeper.doctor import facts as checkup
 from poolkeeper.doctor.rules import all_rules, host_rules
-from poolkeeper.model.diagnosis import Facts, PoolUse, Traffic, Volume
+from poolkeeper.model.diagnosis import ClusterFacts, PoolUse, Traffic, Volume
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool, process, state
 
@@ -199,13 +199,13 @@ def test_databases_are_asked_of_the_primary_alone(monkeypatch: pytest.MonkeyPatc
     assert all(reading.value is None for reading in facts.vacuuming.values())
 
 
-Collect = Callable[[handle.Cluster], Awaitable[Facts]]
+Collect = Callable[[handle.Cluster], Awaitable[ClusterFacts]]
 
 
-def collecting(facts: Facts) -> Collect:
+def collecting(facts: ClusterFacts) -> Collect:
     """A `collect` that finds these facts."""
 
-    async def collect(_: handle.Cluster) -> Facts:
+    async def collect(_: handle.Cluster) -> ClusterFacts:
         return facts
 
     return collect
@@ -220,7 +220,7 @@ def collecting(facts: Facts) -> Collect:
     ],
 )
 def test_the_command_ends_with_what_was_found(
-    monkeypatch: pytest.MonkeyPatch, facts: Facts, code: int, said: str
+    monkeypatch: pytest.MonkeyPatch, facts: ClusterFacts, code: int, said: str
 ) -> None:
     monkeypatch.setattr(checkup, "collect", collecting(facts))
     monkeypatch.setattr(context.ClusterFile, "cluster", property(lambda _: Placed()))

@@ -8,10 +8,10 @@ import pytest
 
 from poolkeeper.core import errors
 from poolkeeper.decide import engine_choice
-from poolkeeper.decide.engine_choice import Borrow, Facts, Init, Install, Start, Step
+from poolkeeper.decide.engine_choice import Borrow, Init, Install, MachineFacts, Start, Step
 
-READY = Facts(has_client=True, answers=True, has_compose=True, is_installed=True)
-BARE = Facts(has_client=False, answers=False, has_compose=False, is_installed=False)
+READY = MachineFacts(has_client=True, answers=True, has_compose=True, is_installed=True)
+BARE = MachineFacts(has_client=False, answers=False, has_compose=False, is_installed=False)
 DEBIAN_12 = {"distribution": "debian", "release": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
 DEBIAN_13 = {"distribution": "debian", "release": "13", "name": "Debian GNU/Linux 13 (trixie)"}
 UBUNTU = {"distribution": "ubuntu", "release": "24.04", "name": "Ubuntu 24.04.1 LTS"}
@@ -21,7 +21,7 @@ ENGINE = ("docker.io", "iptables")
 BORROW = Borrow("docker-compose", "trixie")
 BOOT = Start(Init.SYSTEMD)
 
-PLANS: dict[str, tuple[Facts, tuple[Step, ...]]] = {
+PLANS: dict[str, tuple[MachineFacts, tuple[Step, ...]]] = {
     "all answers": (READY, ()),
     "all answers, whatever else is true": (
         replace(READY, is_refused=True, chosen="DOCKER_HOST=tcp://x", may_install=False, **FEDORA),
@@ -77,7 +77,7 @@ def test_plan(case: str) -> None:
     assert engine_choice.plan(facts) == steps
 
 
-REFUSALS: dict[str, tuple[Facts, type[errors.PoolkeeperError], str, str]] = {
+REFUSALS: dict[str, tuple[MachineFacts, type[errors.PoolkeeperError], str, str]] = {
     "permission denied": (
         replace(READY, answers=False, is_refused=True),
         errors.PermissionRefused,

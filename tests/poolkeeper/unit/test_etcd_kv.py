@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from poolkeeper.core import errors
 from poolkeeper.system import etcd_wire
-from poolkeeper.system.etcd_wire import Change, Guard, KeyValue
+from poolkeeper.system.etcd_wire import Guard, KeyChange, KeyValue
 
 
 def _b64(text: str) -> str:
@@ -72,9 +72,9 @@ def test_a_message_of_a_watch_is_a_change_for_each_revision() -> None:
     """So that a watch can be resumed behind each of them; empty values and absent leases are left out on the wire."""
     events = [_put("a", 5, value=_b64("1"), lease="77"), _delete("b", 5), _put("a", 6), _delete("a", 9)]
     assert etcd_wire.read_changes({"result": {"header": {}, "events": events}}) == (
-        Change(5, (KeyValue("a", "1", 5, "77"),), ("b",)),
-        Change(6, (KeyValue("a", "", 6, "0"),), ()),
-        Change(9, (), ("a",)),
+        KeyChange(5, (KeyValue("a", "1", 5, "77"),), ("b",)),
+        KeyChange(6, (KeyValue("a", "", 6, "0"),), ()),
+        KeyChange(9, (), ("a",)),
     )
 
 

@@ -12,7 +12,7 @@ from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 
 from poolkeeper.decide import health
 from poolkeeper.model import proxies
-from poolkeeper.model.assessment import Kind, Level
+from poolkeeper.model.assessment import FindingKind, Level
 from poolkeeper.model.observed import PatroniView, Seen, Slot, Snapshot, WalSender
 from poolkeeper.model.spec import ClusterSpec
 
@@ -26,7 +26,7 @@ class Fault:
 
     seen: Snapshot
     level: Level
-    kind: Kind
+    kind: FindingKind
     subject: str
     part: str  # of the finding's message
 
@@ -68,7 +68,7 @@ def _backend(name: str, **changes: object) -> Snapshot:
 
 
 DEGRADED, DOWN, UNKNOWN = Level.DEGRADED, Level.DOWN, Level.UNKNOWN
-FAULT, DRIFT = Kind.FAULT, Kind.DRIFT
+FAULT, DRIFT = FindingKind.FAULT, FindingKind.DRIFT
 ENDPOINT, POOL = SPEC.haproxy.service, SPEC.endpoints.balanced.service
 NO_SLOT = f"its replication slot on {PRIMARY} is missing or inactive"
 PAUSED = PatroniView(snapshots.patroni_view([PRIMARY, STANDBY, OTHER], PRIMARY).members, paused=True)
@@ -87,16 +87,22 @@ FAULTS = {
         OTHER,
         "exited with 137, out of memory",
     ),
-    "no container runs": Fault(_every_container(state="exited"), DOWN, Kind.DOWN, "cluster", "no container runs"),
-    "there is no container": Fault(
-        replace(HEALTHY, containers=Seen({})), DOWN, Kind.DOWN, "cluster", "no container runs"
+    "no container runs": Fault(
+        _every_container(state="exited"), DOWN, FindingKind.DOWN, "cluster", "no container runs"
     ),
-    "the engine does not answer": Fault(_silent("containers"), UNKNOWN, Kind.UNKNOWN, "containers", snapshots.SILENT),
+    "there is no container": Fault(
+        replace(HEALTHY, containers=Seen({})), DOWN, FindingKind.DOWN, "cluster", "no container runs"
+    ),
+    "the engine does not answer": Fault(
+        _silent("containers"), UNKNOWN, FindingKind.UNKNOWN, "containers", snapshots.SILENT
+    ),
     "a standby is silent": Fault(
         _silent("postgres", STANDBY), DEGRADED, FAULT, STANDBY, f"does not answer: {snapshots.SILENT}"
     ),
-    "the primary is silent": Fault(_silent("postgres", PRIMARY), DOWN, Kind.DOWN, "cluster", "no node is primary"),
-    "every PostgreSQL is silent": Fault(_every("postgres"), DOWN, Kind.DOWN, "cluster", "no PostgreSQL answers"),
+    "the primary is silent": Fault(
+        _silent("postgres", PRIMARY), DOWN, FindingKind.DOWN, "cluster", "no node is primary"
+    ),
+    "every PostgreSQL is silent": Fault(_every("postgres"), DOWN, FindingKind.DOWN, "cluster", "no PostgreSQL answers"),
     "a Patroni is silent": Fault(_silent("patroni", OTHER), DEGRADED, FAULT, OTHER, "Patroni does not answer"),
     "every Patroni is silent": Fault(_every("patroni"), DEGRADED, FAULT, PRIMARY, "Patroni does not answer"),
     "Patroni is paused": Fault(
@@ -109,7 +115,7 @@ FAULTS = {
         "cluster",
         "more than one primary",
     ),
-    "there is no primary": Fault(_primary(in_recovery=True), DOWN, Kind.DOWN, "cluster", "no node is primary"),
+    "there is no primary": Fault(_primary(in_recovery=True), DOWN, FindingKind.DOWN, "cluster", "no node is primary"),
     "a standby is not connected": Fault(
         _primary(senders=(_sender(OTHER),)), DEGRADED, FAULT, STANDBY, "is not streaming"
     ),

@@ -11,13 +11,13 @@ from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
 
 from poolkeeper.keeper import api
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge
-from poolkeeper.model.observed_state import Scene
+from poolkeeper.keeper.known_state import KnownState
+from poolkeeper.model.observed_state import ObservedState
 
 
-def knowing(scene: Scene, at: float = observed_states.AT) -> Knowledge:
+def knowing(scene: ObservedState, at: float = observed_states.AT) -> KnownState:
     """An agent that has seen this, and whose loop has just come round."""
-    return Knowledge(
+    return KnownState(
         SPEC,
         lambda: at,
         scene.store,
@@ -39,13 +39,13 @@ def journal() -> Journal:
 
 
 HEALTHY = knowing(observed_states.healthy())
-IGNORANT = Knowledge(SPEC, lambda: observed_states.AT, turned=observed_states.AT)
+IGNORANT = KnownState(SPEC, lambda: observed_states.AT, turned=observed_states.AT)
 STALLED = knowing(observed_states.healthy(), at=observed_states.AT + api.STALLED)
 
 
 @pytest.mark.parametrize("known", [HEALTHY, IGNORANT, STALLED], ids=["healthy", "ignorant", "stalled"])
 @pytest.mark.parametrize("path", [*api.PAGES, "/status?pretty", "/", "/etc/passwd", "", "health"])
-def test_every_path_has_an_answer(path: str, known: Knowledge) -> None:
+def test_every_path_has_an_answer(path: str, known: KnownState) -> None:
     """Its own page, whatever is known; else that there is none."""
     status, kind, body = api.page(path, known, journal())
     assert body.endswith("\n")

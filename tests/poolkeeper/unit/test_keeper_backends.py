@@ -15,21 +15,21 @@ from poolkeeper.keeper.decide import backends as pool_view
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model.decision import Decision, Memory, Verb
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import Contradiction, Lease, PoolNode, Scene
+from poolkeeper.model.observed_state import Contradiction, Lease, ObservedState, PoolNode
 from poolkeeper.model.spec import ClusterSpec
 
 HEALTHY = observed_states.healthy()
 STEADY = observed_states.steady()
-Looks = tuple[ClusterSpec, Scene, Memory]
+Looks = tuple[ClusterSpec, ObservedState, Memory]
 Brief = list[tuple[Verb, str]]
 
 
-def brief(scene: Scene, memory: Memory = STEADY) -> Brief:
+def brief(scene: ObservedState, memory: Memory = STEADY) -> Brief:
     """What is done to whom."""
     return [(decision.verb, decision.node) for decision in pool_view.decide(SPEC, scene, memory)]
 
 
-def pool(**backends: str) -> Scene:
+def pool(**backends: str) -> ObservedState:
     """The healthy cluster, seen by Pgpool-II as told: node="status role"."""
     pairs = [(name, *words.split()) for name, words in backends.items()]
     nodes = tuple(PoolNode(i, name, status, role) for i, (name, status, role) in enumerate(pairs))
@@ -44,7 +44,7 @@ ATTACH: Brief = [(Verb.ATTACH, STANDBY)]
 DETACH: Brief = [(Verb.DETACH, STANDBY)]
 
 # One wrongness each.
-ACTS: dict[str, tuple[Scene, Brief]] = {
+ACTS: dict[str, tuple[ObservedState, Brief]] = {
     "all is well": (HEALTHY, []),
     "a backend that waits for its first session": (
         observed_states.edit_backend(HEALTHY, STANDBY, status="waiting"),
@@ -103,7 +103,7 @@ ACTS: dict[str, tuple[Scene, Brief]] = {
         [*ATTACH, (Verb.ATTACH, OTHER)],
     ),
 }
-HANDS_OFF: dict[str, Scene] = {
+HANDS_OFF: dict[str, ObservedState] = {
     "the store does not answer": replace(STALE, store=observed_states.UNKNOWN),
     "Pgpool-II does not answer": replace(STALE, pool=observed_states.UNKNOWN),
     "Pgpool-II has no backend": replace(STALE, pool=Seen(())),
@@ -115,7 +115,7 @@ HANDS_OFF: dict[str, Scene] = {
     "the primary is no backend": pool(pg_node2="up primary", pg_node3="down standby"),
     "the primary is dead, a standby down": observed_states.dead(DOWN, PRIMARY),
 }
-UNFIT: dict[str, Scene] = {
+UNFIT: dict[str, ObservedState] = {
     "not streaming": observed_states.edit_member(DOWN, STANDBY, state="running"),
     "in archive recovery": observed_states.edit_member(
         DOWN, STANDBY, state="running", replication="in archive recovery"
@@ -132,20 +132,20 @@ UNFIT: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize(("scene", "wanted"), ACTS.values(), ids=ACTS.keys())
-def test_what_is_wrong_is_corrected(scene: Scene, wanted: Brief) -> None:
+def test_what_is_wrong_is_corrected(scene: ObservedState, wanted: Brief) -> None:
     """Exactly this, with a cause."""
     assert brief(scene) == wanted
     assert all(decision.cause for decision in pool_view.decide(SPEC, scene, STEADY))
 
 
 @pytest.mark.parametrize("scene", HANDS_OFF.values(), ids=HANDS_OFF.keys())
-def test_nothing_is_done_on_what_is_not_known(scene: Scene) -> None:
+def test_nothing_is_done_on_what_is_not_known(scene: ObservedState) -> None:
     """However wrong the view is."""
     assert brief(scene) == []
 
 
 @pytest.mark.parametrize("scene", UNFIT.values(), ids=UNFIT.keys())
-def test_an_unfit_node_is_not_attached(scene: Scene) -> None:
+def test_an_unfit_node_is_not_attached(scene: ObservedState) -> None:
     """Even if it is remembered as fit."""
     assert brief(scene) == []
 
@@ -177,7 +177,7 @@ def test_two_failovers_in_a_row() -> None:
     assert [b.name for b in scene.pool.value if b.role == "primary"] == [PRIMARY]
 
 
-def claimed(scene: Scene) -> set[str]:
+def claimed(scene: ObservedState) -> set[str]:
     """Whom Pgpool-II takes for the primary."""
     return {b.name for b in scene.pool.value or () if b.role == "primary" and b.is_up}
 

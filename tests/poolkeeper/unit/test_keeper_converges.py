@@ -14,19 +14,19 @@ from tests.poolkeeper.unit.test_spec_properties import Edit, edits
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model import proxies, source
 from poolkeeper.model.decision import Memory
-from poolkeeper.model.observed_state import Scene
+from poolkeeper.model.observed_state import ObservedState
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import keeper_config
 
-Looks = tuple[ClusterSpec, Scene, Memory]
+Looks = tuple[ClusterSpec, ObservedState, Memory]
 
 
-def fit_standbys(spec: ClusterSpec, scene: Scene, memory: Memory) -> set[str]:
+def fit_standbys(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> set[str]:
     """Standbys that may serve reads now."""
     return {n.name for n in spec.nodes if eligibility.unfit_because(spec, scene, memory, n.name) is None}
 
 
-def assert_settled(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
+def assert_settled(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
     """Nothing is left to do, and what the servers have is what the store says."""
     assert keeper_world.decide(spec, scene, memory) == ()
     if scene.store.value is None or scene.store.value.paused:
@@ -35,7 +35,7 @@ def assert_settled(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
     _assert_routes(spec, scene, memory)
 
 
-def _assert_pool(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
+def _assert_pool(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
     backends = {backend.name: backend for backend in scene.pool.value or ()}
     if scene.primary not in backends or scene.is_dead(scene.primary):
         return
@@ -47,7 +47,7 @@ def _assert_pool(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
             assert not backends[name].is_up
 
 
-def _assert_routes(spec: ClusterSpec, scene: Scene, memory: Memory) -> None:
+def _assert_routes(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
     fit, declared = fit_standbys(spec, scene, memory), observed_states.names_of(spec)
     for route in scene.routes.value or ():
         if route.node not in declared:

@@ -14,17 +14,17 @@ from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
 
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model.decision import Memory
-from poolkeeper.model.observed_state import Lease, Replayed, Scene
+from poolkeeper.model.observed_state import Lease, ObservedState, Replayed
 from poolkeeper.model.spec import ClusterSpec
 
 HEALTHY = observed_states.healthy()
 STEADY = observed_states.steady()
 LAG = SPEC.replication.max_read_lag_bytes
 BOUND = SPEC.keeper.max_read_staleness_seconds
-Looks = tuple[ClusterSpec, Scene, Memory]
+Looks = tuple[ClusterSpec, ObservedState, Memory]
 
 
-def edit(**changes: object) -> Scene:
+def edit(**changes: object) -> ObservedState:
     """The standby published something else."""
     return observed_states.edit_member(HEALTHY, STANDBY, **changes)
 
@@ -32,7 +32,7 @@ def edit(**changes: object) -> Scene:
 OLD = replace(STEADY, progress=((0.0, LSN - 2), (AT - BOUND - 1, LSN - 1), (AT - 1, LSN)))
 
 # One wrongness each.
-UNFIT: dict[str, tuple[Scene, Memory, str]] = {
+UNFIT: dict[str, tuple[ObservedState, Memory, str]] = {
     "nothing is known": (replace(HEALTHY, store=observed_states.UNKNOWN), STEADY, "Patroni does not know it"),
     "no member": (observed_states.edit_store(HEALTHY, members={}), STEADY, "Patroni does not know it"),
     "dead": (observed_states.dead(HEALTHY, STANDBY), STEADY, "it is dead"),
@@ -57,7 +57,7 @@ UNFIT: dict[str, tuple[Scene, Memory, str]] = {
     ),
     "a little behind, for long": (edit(lsn=LSN - 2), OLD, f"it is {BOUND + 1:.0f} s behind"),
 }
-FIT: dict[str, tuple[Scene, Memory]] = {
+FIT: dict[str, tuple[ObservedState, Memory]] = {
     "all is well": (HEALTHY, STEADY),
     "Patroni's other word for it": (edit(state="running", replication="streaming"), STEADY),
     "at the bound in bytes": (edit(lsn=LSN - LAG), Memory()),
@@ -72,13 +72,13 @@ FIT: dict[str, tuple[Scene, Memory]] = {
 
 
 @pytest.mark.parametrize(("scene", "memory", "why"), UNFIT.values(), ids=UNFIT.keys())
-def test_one_wrongness_makes_it_unfit(scene: Scene, memory: Memory, why: str) -> None:
+def test_one_wrongness_makes_it_unfit(scene: ObservedState, memory: Memory, why: str) -> None:
     """And it is named."""
     assert why in (eligibility.unfit_because(SPEC, scene, memory, STANDBY) or "")
 
 
 @pytest.mark.parametrize(("scene", "memory"), FIT.values(), ids=FIT.keys())
-def test_it_is_fit(scene: Scene, memory: Memory) -> None:
+def test_it_is_fit(scene: ObservedState, memory: Memory) -> None:
     """Up to each bound."""
     assert eligibility.unfit_because(SPEC, scene, memory, STANDBY) is None
 

@@ -16,7 +16,7 @@ from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
 
 from poolkeeper.keeper.decide import release
 from poolkeeper.model.decision import Decision, Memory, Refusal, Verb
-from poolkeeper.model.observed_state import Lease, NodeRecord, Scene
+from poolkeeper.model.observed_state import Lease, NodeRecord, ObservedState
 from poolkeeper.model.spec import ClusterSpec, Keeper
 
 HEALTHY = observed_states.healthy()
@@ -24,7 +24,7 @@ DEAD = observed_states.dead(HEALTHY, PRIMARY)
 SILENT = replace(observed_states.edit_sight(HEALTHY, PRIMARY, state="unknown"), silent={PRIMARY: AT - 5})
 NEVER = Memory()
 INTERVAL = SPEC.keeper.release_interval_seconds
-Looks = tuple[ClusterSpec, Scene, Memory]
+Looks = tuple[ClusterSpec, ObservedState, Memory]
 
 
 def keeping(**changes: Any) -> ClusterSpec:
@@ -61,7 +61,7 @@ def record(**changes: Any) -> Mapping[str, NodeRecord]:
 
 
 # One wrongness each, in a cluster where the lease would else be released.
-NOTHING: dict[str, tuple[ClusterSpec, Scene]] = {
+NOTHING: dict[str, tuple[ClusterSpec, ObservedState]] = {
     "the primary lives": (SPEC, HEALTHY),
     "nobody can tell": (SPEC, observed_states.edit_sight(DEAD, PRIMARY, state="unknown")),
     "it was never seen": (SPEC, replace(DEAD, sights={})),
@@ -74,7 +74,7 @@ NOTHING: dict[str, tuple[ClusterSpec, Scene]] = {
     "not silent for long enough": (FENCE, replace(SILENT, silent={PRIMARY: AT - 4.9})),
     "a standby is silent": (FENCE, replace(SILENT, silent={STANDBY: AT - 60})),
 }
-REFUSED: dict[str, tuple[ClusterSpec, Scene, Memory, str]] = {
+REFUSED: dict[str, tuple[ClusterSpec, ObservedState, Memory, str]] = {
     "maintenance": (
         SPEC,
         observed_states.edit_store(DEAD, paused=True),
@@ -102,13 +102,13 @@ REFUSED: dict[str, tuple[ClusterSpec, Scene, Memory, str]] = {
 
 
 @pytest.mark.parametrize(("spec", "scene"), NOTHING.values(), ids=NOTHING.keys())
-def test_without_proof_there_is_nothing_to_say(spec: ClusterSpec, scene: Scene) -> None:
+def test_without_proof_there_is_nothing_to_say(spec: ClusterSpec, scene: ObservedState) -> None:
     """No release, and no word either: nothing of use was left undone."""
     assert release.decide(spec, scene, NEVER) is None
 
 
 @pytest.mark.parametrize(("spec", "scene", "memory", "why"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_refusal_says_why(spec: ClusterSpec, scene: Scene, memory: Memory, why: str) -> None:
+def test_a_refusal_says_why(spec: ClusterSpec, scene: ObservedState, memory: Memory, why: str) -> None:
     """A death or a silence that is not acted upon is explained."""
     verdict = release.decide(spec, scene, memory)
     assert isinstance(verdict, Refusal)

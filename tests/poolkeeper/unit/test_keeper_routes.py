@@ -14,22 +14,22 @@ from poolkeeper.keeper.decide import eligibility, routes
 from poolkeeper.model import proxies
 from poolkeeper.model.decision import Memory, Verb
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import Lease, Replayed, Route, Scene
+from poolkeeper.model.observed_state import Lease, ObservedState, Replayed, Route
 from poolkeeper.model.spec import ClusterSpec
 
 WRITES, READS = proxies.PRIMARY, proxies.STANDBYS
 HEALTHY = observed_states.healthy()
 STEADY = observed_states.steady()
-Looks = tuple[ClusterSpec, Scene, Memory]
+Looks = tuple[ClusterSpec, ObservedState, Memory]
 Brief = list[tuple[Verb, str, str]]
 
 
-def brief(scene: Scene, memory: Memory = STEADY) -> Brief:
+def brief(scene: ObservedState, memory: Memory = STEADY) -> Brief:
     """What is done to whom, where."""
     return [(decision.verb, decision.node, decision.proxy) for decision in routes.decide(SPEC, scene, memory)]
 
 
-def edit(proxy: str, node: str, **changes: bool) -> Scene:
+def edit(proxy: str, node: str, **changes: bool) -> ObservedState:
     """HAProxy has one server otherwise."""
     return observed_states.edit_route(HEALTHY, proxy, node, **changes)
 
@@ -42,7 +42,7 @@ STUCK = replace(HEALTHY, replayed={OTHER: Replayed(AT, LSN - 1)})
 IN_MAINT = edit(READS, STANDBY, is_up=False, in_maintenance=True)
 
 # One wrongness each.
-ACTS: dict[str, tuple[Scene, Memory, Brief]] = {
+ACTS: dict[str, tuple[ObservedState, Memory, Brief]] = {
     "all is well": (HEALTHY, STEADY, []),
     "the primary is down in HAProxy": (edit(WRITES, PRIMARY, is_up=False), STEADY, [(Verb.OPEN, PRIMARY, WRITES)]),
     "a standby is up for writers": (edit(WRITES, STANDBY, is_up=True), STEADY, [(Verb.CUT, STANDBY, WRITES)]),
@@ -74,7 +74,7 @@ ACTS: dict[str, tuple[Scene, Memory, Brief]] = {
         [],
     ),
 }
-HANDS_OFF: dict[str, Scene] = {
+HANDS_OFF: dict[str, ObservedState] = {
     "the store does not answer": replace(observed_states.dead(OPENED, PRIMARY), store=observed_states.UNKNOWN),
     "HAProxy does not answer": replace(observed_states.dead(OPENED, PRIMARY), routes=observed_states.UNKNOWN),
     "maintenance": observed_states.edit_store(observed_states.dead(OPENED, PRIMARY), paused=True),
@@ -89,14 +89,14 @@ HANDS_OFF: dict[str, Scene] = {
 
 
 @pytest.mark.parametrize(("scene", "memory", "wanted"), ACTS.values(), ids=ACTS.keys())
-def test_what_is_wrong_is_said_to_haproxy(scene: Scene, memory: Memory, wanted: Brief) -> None:
+def test_what_is_wrong_is_said_to_haproxy(scene: ObservedState, memory: Memory, wanted: Brief) -> None:
     """Exactly this, with a cause."""
     assert sorted(map(str, brief(scene, memory))) == sorted(map(str, wanted))
     assert all(decision.cause for decision in routes.decide(SPEC, scene, memory))
 
 
 @pytest.mark.parametrize("scene", HANDS_OFF.values(), ids=HANDS_OFF.keys())
-def test_nothing_is_done_on_what_is_not_known(scene: Scene) -> None:
+def test_nothing_is_done_on_what_is_not_known(scene: ObservedState) -> None:
     """However wrong the routes are."""
     assert brief(scene) == []
 

@@ -15,13 +15,13 @@ from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 from poolkeeper.core import errors
 from poolkeeper.keeper import pool_loop, watchers
 from poolkeeper.keeper.journal import Journal
-from poolkeeper.keeper.known_state import Knowledge, wait_or_tick
+from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed_state import Contradiction, Lease, NodeRecord, PoolNode, Replayed
 from poolkeeper.model.process_state import Sight
 from poolkeeper.system import cluster_store, fence
-from poolkeeper.system.etcd_wire import Change, KeyValue
+from poolkeeper.system.etcd_wire import KeyChange, KeyValue
 
 LEADER = cluster_store.leader_key(SPEC.name)
 LOST = errors.Unreachable("etcd: nobody answers")
@@ -48,7 +48,7 @@ class ScriptedStore:
         self.keys: dict[str, str] = {LEADER: PRIMARY}
         self.revision = 5
         self.silent = False
-        self.news: list[asyncio.Queue[Change | errors.PoolkeeperError]] = []
+        self.news: list[asyncio.Queue[KeyChange | errors.PoolkeeperError]] = []
 
     async def read(self, prefix: str) -> tuple[int, tuple[KeyValue, ...]]:
         if self.silent:
@@ -56,10 +56,10 @@ class ScriptedStore:
         mine = ((k, v) for k, v in self.keys.items() if k.startswith(prefix))
         return self.revision, tuple(KeyValue(k, v, self.revision, "0") for k, v in mine)
 
-    async def watch(self, prefix: str, after: int) -> AsyncIterator[Change]:
+    async def watch(self, prefix: str, after: int) -> AsyncIterator[KeyChange]:
         assert after == self.revision
         assert prefix in (cluster_store.patroni_prefix(SPEC.name), cluster_store.own_prefix(SPEC.name))
-        queue: asyncio.Queue[Change | errors.PoolkeeperError] = asyncio.Queue()
+        queue: asyncio.Queue[KeyChange | errors.PoolkeeperError] = asyncio.Queue()
         self.news.append(queue)
         while True:
             told = await queue.get()
@@ -67,12 +67,12 @@ class ScriptedStore:
                 raise told
             yield told
 
-    def tell(self, told: Change | errors.PoolkeeperError) -> None:
+    def tell(self, told: KeyChange | errors.PoolkeeperError) -> None:
         for queue in self.news:
             queue.put_nowait(told)
 
 
-def _owner(known: Knowledge) -> str | None:
+def _owner(known: KnownState) -> str | None:
     view = known.store.value
     return view.lease.owner if view and view.lease else None
 
@@ -82,12 +82,12 @@ def test_the_store_is_followed_and_its_loss_is_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(watchers, "AGAIN", 0.01)
 
     async def play() -> Journal:
-        known, store, kept = Knowledge(SPEC), ScriptedStore(), Journal(lambda _: None)
-        part = asyncio.ensure_future(watchers.StoreSense(known, store, kept).run())  # type: ignore[arg-type]
+        known, store, kept = KnownState(SPEC), ScriptedStore(), Journal(lambda _: None)
+        part = asyncio.ensure_future(watchers.StoreWatcher(known, store, kept).run())  # type: ignore[arg-type]
         await _until(lambda: _owner(known) == PRIMARY and len(store.news) == 2)
-        store.tell(Change(6, (KeyValue(LEADER, STANDBY, 6, "0"),), ()))
+        store.tell(KeyChange(6, (KeyValue(LEADER, STANDBY, 6, "0"),), ()))
         await _until(lambda: known.store.value and known.store.value.lease == Lease(STANDBY, 6))
-        store.tell(Change(7, (), (LEADER,)))
+        store.tell(KeyChange(7, (), (LEADER,)))
         await _until(lambda: known.store.is_known and _owner(known) is None)
         store.silent = True
         store.tell(LOST)
@@ -130,8 +130,8 @@ class ScriptedWitness:
 def test_a_death_wakes_the_loops_and_is_noted_once() -> None:
     """At once, not at the next tick."""
 
-    async def play() -> tuple[Knowledge, Journal]:
-        known, kept = Knowledge(SPEC, store=observed_states.healthy().store), Journal(lambda _: None)
+    async def play() -> tuple[KnownState, Journal]:
+        known, kept = KnownState(SPEC, store=observed_states.healthy().store), Journal(lambda _: None)
         witness = ScriptedWitness(PRIMARY)
         part = asyncio.ensure_future(watchers.watch_deaths(known, witness, kept))  # type: ignore[arg-type]
         await _until(lambda: len(known.sights) == 3)
@@ -161,7 +161,7 @@ def test_the_holder_is_open_when_it_accepts_writes(monkeypatch: pytest.MonkeyPat
         return said and asked > 3
 
     monkeypatch.setattr(watchers.patroni, "accepts_writes", accepts)
-    known = Knowledge(SPEC, store=observed_states.healthy().store)
+    known = KnownState(SPEC, store=observed_states.healthy().store)
     asyncio.run(_until(lambda: known.opened is not None if said else asked > 5, watchers.probe_holder(known)))
     assert known.scene().primary == (PRIMARY if said else None)
     assert known.wake_pool.is_set() is said
@@ -170,7 +170,7 @@ def test_the_holder_is_open_when_it_accepts_writes(monkeypatch: pytest.MonkeyPat
 def test_what_a_standby_shows_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not of the holder of the lease; and what cannot be asked any more is not known any more."""
     asked: list[str] = []
-    known = Knowledge(
+    known = KnownState(
         SPEC, store=observed_states.healthy().store, replayed={STANDBY: Replayed(0.0, 1), "gone": Replayed(0.0, 1)}
     )
 
@@ -210,7 +210,7 @@ def test_an_endpoint_that_contradicts_itself_is_asked_until_it_lets_in(
     told: list[Contradiction | None] = []
     script = [UNASKED, UNASKED, UNASKED, answer]
     spec = SPEC.model_copy(update={"keeper": SPEC.keeper.model_copy(update={"tick_ms": 1})})
-    known = Knowledge(spec, clock=lambda: float(len(told)))
+    known = KnownState(spec, clock=lambda: float(len(told)))
 
     async def query(dsn: Dsn, statement: str, timeout: float) -> list[Any]:
         assert (dsn.host, dsn.port, dsn.user) == (known.address("pgpool"), 9999, SPEC.roles.check)
@@ -241,7 +241,7 @@ def test_an_event_wakes_and_a_tick_passes() -> None:
 def test_the_memory_is_kept_from_look_to_look() -> None:
     """And is up to the look at which it is decided by."""
     at = [1.0]
-    known = Knowledge(SPEC, lambda: at[0], observed_states.healthy().store)
+    known = KnownState(SPEC, lambda: at[0], observed_states.healthy().store)
     known.look()
     at[0] = 4.0
     scene, memory = known.look()

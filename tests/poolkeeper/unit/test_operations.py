@@ -15,7 +15,7 @@ from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.precondition import Precondition, allowed
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.operations import connection_probe, events
-from poolkeeper.operations.connection_probe import Reached
+from poolkeeper.operations.connection_probe import ReachedServer
 
 HEALTHY = snapshots.healthy()
 NODES = [node.name for node in SPEC.nodes]
@@ -117,7 +117,7 @@ def test_maintenance_mode_is_on_when_everyone_says_so() -> None:
 
 
 def test_pause_is_the_longest_time_without_an_answer() -> None:
-    reached = [Reached(at, "a") for at in (1.0, 1.05, 3.0, 2.4, 3.1)]
+    reached = [ReachedServer(at, "a") for at in (1.0, 1.05, 3.0, 2.4, 3.1)]
     gap = connection_probe.longest_gap(reached)
     assert gap
     assert (gap.began, gap.seconds) == (1.05, pytest.approx(1.35))
@@ -125,7 +125,7 @@ def test_pause_is_the_longest_time_without_an_answer() -> None:
 
 
 def test_probe_waits_for_an_answer_of_the_new_primary() -> None:
-    probe = connection_probe.Probe([Reached(1.0, "a"), Reached(2.0, "b")])
+    probe = connection_probe.Probe([ReachedServer(1.0, "a"), ReachedServer(2.0, "b")])
     assert probe.awaits("b", since=1.5) is None
     assert probe.awaits("b", since=2.0) == "the last answer came from b"
     assert connection_probe.Probe().awaits("b", since=0) == "the last answer came from nobody"

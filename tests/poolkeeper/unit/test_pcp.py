@@ -48,7 +48,7 @@ def test_the_proof_of_the_password() -> None:
 
 
 def _talk(
-    answers: list[bytes], talk: Callable[[pcp.Session], Awaitable[object]], timeout: float = 2
+    answers: list[bytes], talk: Callable[[pcp.PcpSession], Awaitable[object]], timeout: float = 2
 ) -> tuple[object, bytes]:
     """What comes of a talk with a server that sends these answers after authentication; and what it was sent."""
 
@@ -80,7 +80,7 @@ def _talk(
 def test_several_commands_on_one_connection() -> None:
     """Notices are passed over; all nodes come with one request."""
 
-    async def talk(session: pcp.Session) -> object:
+    async def talk(session: pcp.PcpSession) -> object:
         return await session.node_count(), await session.nodes(), await session.node(1)
 
     said, heard = _talk([COUNT, NOTICE + ONE + FIRST + SECOND + END, ONE + SECOND + END], talk)
@@ -93,7 +93,7 @@ def test_several_commands_on_one_connection() -> None:
 def test_attach_detach_and_promote() -> None:
     """Detach and promote are answered alike."""
 
-    async def talk(session: pcp.Session) -> None:
+    async def talk(session: pcp.PcpSession) -> None:
         await session.attach(2)
         await session.detach(1)
         await session.promote(0)
@@ -105,7 +105,7 @@ def test_attach_detach_and_promote() -> None:
 def test_a_refusal_is_told_and_the_session_goes_on() -> None:
     """The message, the detail and the SQLSTATE."""
 
-    async def talk(session: pcp.Session) -> object:
+    async def talk(session: pcp.PcpSession) -> object:
         with pytest.raises(errors.ServerRefused, match="informing node info failed: invalid node ID : 7") as caught:
             await session.node(7)
         return caught.value.code, await session.node_count()

@@ -13,7 +13,7 @@ from poolkeeper.cluster.reading import failure_of, take
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.probe import Failure, FailureKind, Reading
-from poolkeeper.model.target import Own, Target
+from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import Evidence, Outcome
 from poolkeeper.suite import test
 from poolkeeper.suite.collect import workspace
@@ -94,7 +94,7 @@ def test_nothing_answers(own: bool, checks: int) -> None:
     target = Target("closed", nodes, nodes, closed, closed, closed, "http://127.0.0.1:1", ("me", "secret"), timeout=2.0)
     direct = {"direct_rw": closed, "direct_ro": closed}
     target = replace(
-        target, own=Own(dict.fromkeys(nodes, "127.255.255.254"), ("127.0.0.1", 1), 8, 1, direct) if own else None
+        target, own=OwnCluster(dict.fromkeys(nodes, "127.255.255.254"), ("127.0.0.1", 1), 8, 1, direct) if own else None
     )
     said: list[str] = []
     began = time.perf_counter()

@@ -48,7 +48,7 @@ def _attend(proc: Path, boot: str = BOOT) -> tuple[str, str]:
     """State and reason after one look."""
 
     async def look() -> tuple[str, str]:
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         sight = looking.attend("pg_node1", INCARNATION, boot)
         looking.close()
         return sight.state, sight.reason
@@ -60,7 +60,7 @@ def test_a_supervisor_is_alive_and_then_dead(proc: Path, child: subprocess.Popen
     """The state is kept while it lasts, death comes by itself and once, and it stays known."""
 
     async def watch() -> None:
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         first = looking.attend("pg_node1", INCARNATION, BOOT)
         assert first.state == "alive"
         assert looking.attend("pg_node1", INCARNATION, BOOT) is first
@@ -81,7 +81,7 @@ def test_a_new_incarnation_begins_anew(proc: Path, child: subprocess.Popen[bytes
     """The death of the former is then nobody's news, and no proof about the new one."""
 
     async def watch() -> None:
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         assert looking.attend("pg_node1", INCARNATION, BOOT).state == "alive"
         assert looking.attend("pg_node1", "another", BOOT).state == "unknown"
         child.kill()
@@ -98,7 +98,7 @@ def test_nobody_is_unknown_until_it_is_there(
     """A call looks again, but not each one; since when it is unknown does not change with that."""
 
     async def watch() -> None:
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         assert looking.sight("pg_node1").state == "unknown"
         first = looking.attend("pg_node1", INCARNATION, BOOT)
         assert (first.state, first.reason) == ("unknown", "no such supervisor runs here")
@@ -106,7 +106,7 @@ def test_nobody_is_unknown_until_it_is_there(
         assert looking.attend("pg_node1", INCARNATION, BOOT) is first
         (proc / str(child.pid)).rename(proc / "away")
         monkeypatch.setattr(process_monitor, "LOOK_AGAIN", 0)
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         first = looking.attend("pg_node1", INCARNATION, BOOT)
         assert looking.attend("pg_node1", INCARNATION, BOOT).since == first.since
         (proc / "away").rename(proc / str(child.pid))
@@ -197,7 +197,7 @@ def test_an_event_that_is_no_end_is_unknown(
     """An error on the descriptor wakes the event loop too, and says nothing about the process."""
 
     async def watch() -> None:
-        looking = process_monitor.Witness(proc)
+        looking = process_monitor.ProcessMonitor(proc)
         assert looking.attend("pg_node1", INCARNATION, BOOT).state == "alive"
         monkeypatch.setattr(process_monitor, "_poll", lambda _: select.POLLERR)
         child.kill()

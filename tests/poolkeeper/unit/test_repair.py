@@ -12,7 +12,7 @@ from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 
 from poolkeeper.decide import repair
 from poolkeeper.model.observed import PatroniView, PgpoolNode, Seen, Snapshot, WalSender
-from poolkeeper.model.plan import Action, Step
+from poolkeeper.model.plan import Action, PlanStep
 
 HEALTHY = snapshots.healthy()
 NAMES = [node.name for node in SPEC.nodes]
@@ -23,7 +23,7 @@ def _down(*names: str) -> Snapshot:
     return snapshots.edit_backends(HEALTHY, {name: {"status": "down"} for name in names})
 
 
-def _did(step: Step | None) -> tuple[Action, tuple[str, ...]] | None:
+def _did(step: PlanStep | None) -> tuple[Action, tuple[str, ...]] | None:
     return (step.action, step.services) if step else None
 
 

@@ -67,5 +67,5 @@ def test_a_quorum_that_does_not_come_is_no_error(monkeypatch: pytest.MonkeyPatch
         assert await look() == "not in the quorum yet: nobody is"
         raise errors.DeadlinePassed(what)
 
-    monkeypatch.setattr(startup, "wait_for", once)
+    monkeypatch.setattr(startup, "wait_until", once)
     assert hasten(monkeypatch, Primary(""), SPEC) == 1

@@ -12,7 +12,7 @@ from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 
 from poolkeeper.decide import log_signs, timeline_reader
 from poolkeeper.model.decision import Verb
-from poolkeeper.model.timeline import Act, LogLine
+from poolkeeper.model.timeline import EventKind, LogLine
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEEPER, POOL, ENDPOINT = SPEC.keeper.service, SPEC.endpoints.balanced.service, SPEC.haproxy.service
@@ -47,42 +47,42 @@ DOWN = (
     f'Server primary/{PRIMARY} is DOWN, reason: Layer7 wrong status, code: 503, info: "Service Unavailable", '
     "check duration: 3ms. 0 active and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue."
 )
-WORDS: dict[str, tuple[str, str, Act | None, str]] = {
+WORDS: dict[str, tuple[str, str, EventKind | None, str]] = {
     "asked": (PRIMARY, patroni(f"received switchover request with leader={PRIMARY} candidate=None scheduled_at=None"),
-              Act.ASKED, PRIMARY),
-    "demoting": (PRIMARY, patroni("Demoting self (graceful)"), Act.DEMOTED, PRIMARY),
-    "stopping": (PRIMARY, postgres("received fast shutdown request"), Act.STOPPED, PRIMARY),
-    "released": (PRIMARY, patroni("Leader key released"), Act.RELEASED, PRIMARY),
-    "vote": (STANDBY, patroni(f"Got quorum vote from {OTHER}"), Act.VOTED, OTHER),
-    "locked": (STANDBY, patroni("promoted self to leader by acquiring session lock"), Act.LOCKED, STANDBY),
-    "promoting": (STANDBY, postgres("received promote request"), Act.PROMOTING, STANDBY),
-    "timeline": (STANDBY, postgres("selected new timeline ID: 2"), Act.PROMOTED, STANDBY),
-    "open": (STANDBY, postgres("database system is ready to accept connections"), Act.STARTED, STANDBY),
-    "rewind": (PRIMARY, patroni("running pg_rewind from host=pg_node2"), Act.REWOUND, PRIMARY),
-    "cloned": (PRIMARY, patroni("replica has been created using basebackup"), Act.CLONED, PRIMARY),
-    "streams": (PRIMARY, postgres("started streaming WAL from primary at 0/5000000 on timeline 2"), Act.STREAMING,
+              EventKind.ASKED, PRIMARY),
+    "demoting": (PRIMARY, patroni("Demoting self (graceful)"), EventKind.DEMOTED, PRIMARY),
+    "stopping": (PRIMARY, postgres("received fast shutdown request"), EventKind.STOPPED, PRIMARY),
+    "released": (PRIMARY, patroni("Leader key released"), EventKind.RELEASED, PRIMARY),
+    "vote": (STANDBY, patroni(f"Got quorum vote from {OTHER}"), EventKind.VOTED, OTHER),
+    "locked": (STANDBY, patroni("promoted self to leader by acquiring session lock"), EventKind.LOCKED, STANDBY),
+    "promoting": (STANDBY, postgres("received promote request"), EventKind.PROMOTING, STANDBY),
+    "timeline": (STANDBY, postgres("selected new timeline ID: 2"), EventKind.PROMOTED, STANDBY),
+    "open": (STANDBY, postgres("database system is ready to accept connections"), EventKind.STARTED, STANDBY),
+    "rewind": (PRIMARY, patroni("running pg_rewind from host=pg_node2"), EventKind.REWOUND, PRIMARY),
+    "cloned": (PRIMARY, patroni("replica has been created using basebackup"), EventKind.CLONED, PRIMARY),
+    "streams": (PRIMARY, postgres("started streaming WAL from primary at 0/5000000 on timeline 2"), EventKind.STREAMING,
                 PRIMARY),
     "lost": (STANDBY, "2026-01-01 12:00:00.000 UTC [9] FATAL:  could not receive data from WAL stream: server closed "
-             "the connection unexpectedly", Act.LOST, STANDBY),
+             "the connection unexpectedly", EventKind.LOST, STANDBY),
     "supervisor": (PRIMARY, '{"supervisor": "ends the node", "cause": "the postmaster was killed", "signal": 9}',
-                   Act.DIED, PRIMARY),
-    "pgpool's primary": (POOL, pgpool("failover: set new primary node: 1"), Act.POOL_CHANGED, STANDBY),
-    "pgpool has none": (POOL, pgpool("failover: set new primary node: -1"), Act.POOL_CHANGED, ""),
-    "pgpool's loss": (POOL, pgpool(f"=== Starting degeneration. shutdown host {PRIMARY}(5432) ==="), Act.POOL_CHANGED,
+                   EventKind.DIED, PRIMARY),
+    "pgpool's primary": (POOL, pgpool("failover: set new primary node: 1"), EventKind.POOL_CHANGED, STANDBY),
+    "pgpool has none": (POOL, pgpool("failover: set new primary node: -1"), EventKind.POOL_CHANGED, ""),
+    "pgpool's loss": (POOL, pgpool(f"=== Starting degeneration. shutdown host {PRIMARY}(5432) ==="), EventKind.POOL_CHANGED,
                       PRIMARY),
-    "pgpool's return": (POOL, pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="), Act.POOL_CHANGED,
+    "pgpool's return": (POOL, pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="), EventKind.POOL_CHANGED,
                         PRIMARY),
-    "endpoint down": (ENDPOINT, DOWN, Act.ROUTE_DOWN, PRIMARY),
-    "endpoint down, twice told": (ENDPOINT, f"[WARNING]  (8) : {DOWN}", Act.ROUTE_DOWN, PRIMARY),
+    "endpoint down": (ENDPOINT, DOWN, EventKind.ROUTE_DOWN, PRIMARY),
+    "endpoint down, twice told": (ENDPOINT, f"[WARNING]  (8) : {DOWN}", EventKind.ROUTE_DOWN, PRIMARY),
     "endpoint up": (ENDPOINT, f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
-                "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.", Act.ROUTE_UP, STANDBY),
+                "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.", EventKind.ROUTE_UP, STANDBY),
     "endpoint closed to reads": (ENDPOINT, f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup "
-                             "servers left.", Act.ROUTE_DOWN, STANDBY),
-    "endpoint ready": (ENDPOINT, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", Act.ROUTE_UP, PRIMARY),
-    "keeper sees a death": (KEEPER, keeper("seen", node=PRIMARY, process="dead", why="it ended"), Act.DIED, PRIMARY),
-    "keeper released": (KEEPER, keeper("done", what=Verb.RELEASE.value, node=PRIMARY), Act.RELEASED, PRIMARY),
-    "keeper did": (KEEPER, keeper("done", what=Verb.PROMOTE.value, node=STANDBY), Act.DONE, STANDBY),
-    "keeper decided": (KEEPER, keeper("decided", what=Verb.ATTACH.value, node=PRIMARY, why="it streams"), Act.DECIDED,
+                             "servers left.", EventKind.ROUTE_DOWN, STANDBY),
+    "endpoint ready": (ENDPOINT, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", EventKind.ROUTE_UP, PRIMARY),
+    "keeper sees a death": (KEEPER, keeper("seen", node=PRIMARY, process="dead", why="it ended"), EventKind.DIED, PRIMARY),
+    "keeper released": (KEEPER, keeper("done", what=Verb.RELEASE.value, node=PRIMARY), EventKind.RELEASED, PRIMARY),
+    "keeper did": (KEEPER, keeper("done", what=Verb.PROMOTE.value, node=STANDBY), EventKind.DONE, STANDBY),
+    "keeper decided": (KEEPER, keeper("decided", what=Verb.ATTACH.value, node=PRIMARY, why="it streams"), EventKind.DECIDED,
                        PRIMARY),
     "keeper sees a life": (KEEPER, keeper("seen", node=PRIMARY, process="alive", why=""), None, ""),
     "keeper declined": (KEEPER, keeper("declined", what="early release", why="no proof"), None, ""),
@@ -144,11 +144,16 @@ def test_switchover_is_told_in_order() -> None:
     assert told
     assert (told.kind, told.former, told.primary) == ("switchover", PRIMARY, STANDBY)
     acts = [step.act for step in told.steps]
-    assert acts[0] is Act.ASKED
-    assert acts.count(Act.ROUTE_DOWN) == 1, "HAProxy's two channels tell it once"
+    assert acts[0] is EventKind.ASKED
+    assert acts.count(EventKind.ROUTE_DOWN) == 1, "HAProxy's two channels tell it once"
     assert [told.offset_ms(step) for step in told.steps][:3] == [0, 10, 20]
-    assert acts.index(Act.DEMOTED) < acts.index(Act.LOCKED) < acts.index(Act.PROMOTED) < acts.index(Act.STREAMING)
-    assert told.steps[-1].act is Act.POOL_CHANGED
+    assert (
+        acts.index(EventKind.DEMOTED)
+        < acts.index(EventKind.LOCKED)
+        < acts.index(EventKind.PROMOTED)
+        < acts.index(EventKind.STREAMING)
+    )
+    assert told.steps[-1].act is EventKind.POOL_CHANGED
 
 
 def test_order_of_the_lines_does_not_matter() -> None:
@@ -162,16 +167,21 @@ def test_the_last_change_is_told() -> None:
     told = timeline_reader.tell(SPEC, [*SWITCHOVER, *FAILOVER])
     assert told
     assert (told.kind, told.former, told.primary) == ("failover", STANDBY, PRIMARY)
-    assert {step.act for step in told.steps} >= {Act.DIED, Act.RELEASED, Act.LOCKED, Act.REWOUND}
-    assert Act.ASKED not in {step.act for step in told.steps}
-    assert told.steps[0].act is Act.DIED
+    assert {step.act for step in told.steps} >= {
+        EventKind.DIED,
+        EventKind.RELEASED,
+        EventKind.LOCKED,
+        EventKind.REWOUND,
+    }
+    assert EventKind.ASKED not in {step.act for step in told.steps}
+    assert told.steps[0].act is EventKind.DIED
 
 
 def test_restart_of_a_standby_shortly_before_is_no_cause() -> None:
     restart = [line(-5000, OTHER, postgres("received fast shutdown request")), *said(-5600, "lost")]
     told = timeline_reader.tell(SPEC, [*restart, *SWITCHOVER])
     assert told
-    assert told.steps[0].act is Act.ASKED
+    assert told.steps[0].act is EventKind.ASKED
     told = timeline_reader.tell(SPEC, [line(55_000, OTHER, postgres("received fast shutdown request")), *FAILOVER])
     assert told
     assert told.former == STANDBY

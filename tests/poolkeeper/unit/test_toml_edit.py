@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from poolkeeper.cli import context, main
 from poolkeeper.core import errors
 from poolkeeper.model import source, toml_edit
-from poolkeeper.model.tuning import Machine, Wish, Workload
+from poolkeeper.model.tuning import Machine, Wish, WorkloadKind
 from poolkeeper.operations import tune
 
 TEXT = (Path(__file__).parents[3] / "cluster.toml").read_text(encoding="utf-8")
 MACHINE = Machine(8, 32_000)
-WISH = Wish(120, 2, Workload.MIXED)
+WISH = Wish(120, 2, WorkloadKind.MIXED)
 
 
 def comments(text: str) -> list[str]:
@@ -208,7 +208,7 @@ def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
 def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     """Each change alone, by `up`'s own plan."""
     cluster = context.ClusterFile(_file(tmp_path)).cluster
-    effects = tune.proposal(cluster, Machine(64, 256_000), Wish(400, 2, Workload.REPORTING)).effects
+    effects = tune.proposal(cluster, Machine(64, 256_000), Wish(400, 2, WorkloadKind.REPORTING)).effects
     assert effects["endpoints.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
     assert effects["endpoints.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
     # What a pool gives back goes to the direct endpoints, as long as they share; so does what the servers get.

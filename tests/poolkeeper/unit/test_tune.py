@@ -14,18 +14,18 @@ from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing, sizing
 from poolkeeper.model import rules
 from poolkeeper.model.spec import ClusterSpec, DirectEndpoint, Endpoint, Endpoints
-from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, Workload, size
+from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, WorkloadKind, size
 
 SPEC = ClusterSpec()
 MIB = {"MB": 1, "GB": 1024}
 # Most of these fit; of the others any may not.
 MACHINES = st.builds(Machine, st.integers(1, 512), st.integers(16_000, 2**21))
 WISHES = st.builds(
-    Wish, st.none() | st.integers(1, 600), st.none() | st.integers(1, 5), st.sampled_from(list(Workload))
+    Wish, st.none() | st.integers(1, 600), st.none() | st.integers(1, 5), st.sampled_from(list(WorkloadKind))
 )
 ANY_MACHINES = st.builds(Machine, st.integers(1, 512), st.integers(256, 2**21))
 ANY_WISHES = st.builds(
-    Wish, st.none() | st.integers(1, 3000), st.none() | st.integers(1, 100), st.sampled_from(list(Workload))
+    Wish, st.none() | st.integers(1, 3000), st.none() | st.integers(1, 100), st.sampled_from(list(WorkloadKind))
 )
 DIRECT = ("direct_rw", "direct_ro")
 
@@ -186,8 +186,8 @@ def test_more_clients_take_no_place_away(spec: ClusterSpec, on: Machine, few: in
     assert [name for name in ("shared_buffers", "work_mem") if mb(many[name]) > mb(less[name])] == []
 
 
-@given(st.integers(1, 512), st.integers(0, 512), st.sampled_from(list(Workload)))
-def test_more_cores_make_no_fewer_workers(cores: int, more: int, workload: Workload) -> None:
+@given(st.integers(1, 512), st.integers(0, 512), st.sampled_from(list(WorkloadKind)))
+def test_more_cores_make_no_fewer_workers(cores: int, more: int, workload: WorkloadKind) -> None:
     names = ("max_parallel_workers", "max_parallel_workers_per_gather", "max_worker_processes")
     few = proposed(sizing.propose(SPEC, Machine(cores, 2**20), Wish(workload=workload)))
     many = proposed(sizing.propose(SPEC, Machine(cores + more, 2**20), Wish(workload=workload)))
@@ -270,7 +270,7 @@ def test_a_default_that_is_proposed_is_no_change() -> None:
 
 
 def test_every_choice_says_why_and_by_whose_word() -> None:
-    made = sizing.propose(SPEC, Machine(8, 32_000), Wish(100, 1, Workload.REPORTING))
+    made = sizing.propose(SPEC, Machine(8, 32_000), Wish(100, 1, WorkloadKind.REPORTING))
     assert [c.key for c in made.choices if not c.why.endswith(".") or not c.source] == []
     assert any("Per node" in note for note in made.notes)
 

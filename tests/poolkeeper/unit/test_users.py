@@ -18,7 +18,7 @@ from poolkeeper.core.interrupts import in_thread
 from poolkeeper.core.rollback import Rollback, all_or_nothing
 from poolkeeper.decide import user_checks as decide
 from poolkeeper.model import grammar, pool_passwd
-from poolkeeper.model.database_users import Role, UserRow
+from poolkeeper.model.database_users import DatabaseRole, UserRow
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.spec import Roles
 from poolkeeper.operations.user import generate_password
@@ -118,31 +118,31 @@ VERIFIER = verifier("secret")
 OWN = {
     role.name: role
     for role in (
-        Role("postgres", 10, True, True, VERIFIER),
-        Role("replicator", 11, True, False, VERIFIER),
-        Role("rewinder", 12, True, False, VERIFIER),
-        Role("poolkeeper_check", 13, True, False, VERIFIER),
-        Role("app", 14, True, False, VERIFIER, ("app",)),
+        DatabaseRole("postgres", 10, True, True, VERIFIER),
+        DatabaseRole("replicator", 11, True, False, VERIFIER),
+        DatabaseRole("rewinder", 12, True, False, VERIFIER),
+        DatabaseRole("poolkeeper_check", 13, True, False, VERIFIER),
+        DatabaseRole("app", 14, True, False, VERIFIER, ("app",)),
     )
 }
 POOLED = {name: "AESsecret" for name in ("postgres", "poolkeeper_check", "app")}
 
 
 def witnesses(
-    roles: Mapping[str, Role | None] | None = None,
+    roles: Mapping[str, DatabaseRole | None] | None = None,
     entries: Mapping[str, str] | None = None,
     passwords: Mapping[str, str] | None = None,
     copy: Mapping[str, str] | None = None,
-) -> decide.Witnesses:
+) -> decide.UserSources:
     """A clean cluster with changes: a role that is None is absent; `copy` is what pgpool_ro has."""
     file = {**POOLED, **(entries or {})}
     known = {name: role for name, role in {**OWN, **(roles or {})}.items() if role}
     clear = {name: "secret" for name in file} if passwords is None else passwords
     endpoints = {"pgpool": Seen[Mapping[str, str]](file), "pgpool_ro": Seen[Mapping[str, str]](copy or file)}
-    return decide.Witnesses(Seen(known), Seen(file), Seen(clear), endpoints)
+    return decide.UserSources(Seen(known), Seen(file), Seen(clear), endpoints)
 
 
-def row(seen: decide.Witnesses, name: str) -> UserRow:
+def row(seen: decide.UserSources, name: str) -> UserRow:
     """A user's row."""
     return next(found for found in decide.rows(Roles(), seen) if found.name == name)
 
@@ -153,20 +153,20 @@ def test_a_clean_cluster_has_no_drift() -> None:
     assert not [found for found in rows if found.drift or found.undecided]
 
 
-MALLORY = Role("mallory", 99, True, False, VERIFIER)
+MALLORY = DatabaseRole("mallory", 99, True, False, VERIFIER)
 PLANTED = {
     "role only": (witnesses({"mallory": MALLORY}), "in PostgreSQL only"),
     "entry only": (witnesses(entries={"mallory": "AESx"}), "in pool_passwd only"),
     "may not log in": (
-        witnesses({"mallory": Role("mallory", 99, False, False, VERIFIER)}, {"mallory": "AESx"}),
+        witnesses({"mallory": DatabaseRole("mallory", 99, False, False, VERIFIER)}, {"mallory": "AESx"}),
         "does not let it log in",
     ),
     "no password": (
-        witnesses({"mallory": Role("mallory", 99, True, False, None)}, {"mallory": "AESx"}),
+        witnesses({"mallory": DatabaseRole("mallory", 99, True, False, None)}, {"mallory": "AESx"}),
         "no password for it",
     ),
     "md5": (
-        witnesses({"mallory": Role("mallory", 99, True, False, "md5" + "0" * 32)}, {"mallory": "AESx"}),
+        witnesses({"mallory": DatabaseRole("mallory", 99, True, False, "md5" + "0" * 32)}, {"mallory": "AESx"}),
         "not SCRAM-SHA-256",
     ),
     "clear entry": (witnesses({"mallory": MALLORY}, {"mallory": "TEXTsecret"}), "not AES-encrypted"),
@@ -178,7 +178,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize(("seen", "words"), PLANTED.values(), ids=PLANTED)
-def test_planted_drift_is_found_and_nothing_else(seen: decide.Witnesses, words: str) -> None:
+def test_planted_drift_is_found_and_nothing_else(seen: decide.UserSources, words: str) -> None:
     (found,) = row(seen, "mallory").drift
     assert words in found
 
@@ -189,7 +189,7 @@ def test_a_missing_role_of_our_own_is_drift(name: str) -> None:
 
 
 def test_a_group_role_is_no_drift() -> None:
-    assert not row(witnesses({"readers": Role("readers", 98, False, False, None)}), "readers").drift
+    assert not row(witnesses({"readers": DatabaseRole("readers", 98, False, False, None)}), "readers").drift
 
 
 def test_who_does_not_answer_leaves_users_undecided() -> None:
@@ -197,15 +197,15 @@ def test_who_does_not_answer_leaves_users_undecided() -> None:
     full = witnesses({"mallory": MALLORY}, {"mallory": "AESx"})
     silent: Seen[Mapping[str, str]] = Seen(error="silent")
     for seen in (
-        decide.Witnesses(Seen(error="silent"), full.entries, full.passwords, full.endpoints),
-        decide.Witnesses(full.roles, silent, full.passwords, full.endpoints),
-        decide.Witnesses(full.roles, full.entries, silent, full.endpoints),
-        decide.Witnesses(full.roles, full.entries, full.passwords, {"pgpool": silent}),
+        decide.UserSources(Seen(error="silent"), full.entries, full.passwords, full.endpoints),
+        decide.UserSources(full.roles, silent, full.passwords, full.endpoints),
+        decide.UserSources(full.roles, full.entries, silent, full.endpoints),
+        decide.UserSources(full.roles, full.entries, full.passwords, {"pgpool": silent}),
     ):
         found = row(seen, "mallory")
         assert not found.drift
         assert any("silent" in reason for reason in found.undecided)
-    assert row(decide.Witnesses(Seen(error="silent"), full.entries, silent, {}), "mallory").can_login is None
+    assert row(decide.UserSources(Seen(error="silent"), full.entries, silent, {}), "mallory").can_login is None
 
 
 class Notes:

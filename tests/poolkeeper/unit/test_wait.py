@@ -24,7 +24,7 @@ def _looks(*answers: str | None) -> tuple[list[str | None], wait.Callable[[], wa
 def test_it_looks_once_even_without_time() -> None:
     """A condition that holds needs no time."""
     given, look = _looks(None)
-    asyncio.run(wait.wait_for("x", look, seconds=0))
+    asyncio.run(wait.wait_until("x", look, seconds=0))
     assert given == [None]
 
 
@@ -32,7 +32,7 @@ def test_it_ends_as_soon_as_the_condition_holds() -> None:
     """Not a pause longer than it must."""
     given, look = _looks("not yet", "nearly", None)
     begin = time.monotonic()
-    asyncio.run(wait.wait_for("x", look, seconds=60))
+    asyncio.run(wait.wait_until("x", look, seconds=60))
     assert given == ["not yet", "nearly", None]
     assert 2 * wait.PAUSE <= time.monotonic() - begin < 30
 
@@ -43,7 +43,7 @@ def test_the_deadline_says_what_was_last_seen() -> None:
     with pytest.raises(
         errors.DeadlinePassed, match=r"^the thing did not happen within 0\.15 s; last seen: second$"
     ) as e:
-        asyncio.run(wait.wait_for("the thing", look, seconds=0.15))
+        asyncio.run(wait.wait_until("the thing", look, seconds=0.15))
     assert e.value.retryable
 
 
@@ -54,4 +54,4 @@ def test_an_error_of_the_look_is_not_waited_out() -> None:
         raise errors.ContainerDied("gone")
 
     with pytest.raises(errors.ContainerDied):
-        asyncio.run(wait.wait_for("x", look, seconds=60))
+        asyncio.run(wait.wait_until("x", look, seconds=60))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from poolkeeper.doctor.rules.rule import Decision, Look, amount, lasting, share
-from poolkeeper.model.diagnosis import Judgement, NodeLoad
+from poolkeeper.doctor.rules.rule import Decision, Rule, amount, lasting, share
+from poolkeeper.model.diagnosis import DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 
 NEARLY_FULL = 0.9
@@ -14,7 +14,7 @@ ENOUGH_TRANSACTIONS = 1_000
 ENOUGH_CHECKPOINTS = 10
 
 
-def _connections(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _connections(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     reserved = load.number("superuser_reserved_connections") + load.number("reserved_connections")
     room, used = load.number("max_connections") - reserved, load.activity.clients + 1
     figure = f"{used} of {room}"
@@ -22,7 +22,7 @@ def _connections(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgeme
     return look.judged(used >= NEARLY_FULL * room, figure, says, seen)
 
 
-def _cache(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _cache(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     blocks = counted.hits + counted.reads
     ratio = share(counted.hits, blocks)
@@ -31,7 +31,7 @@ def _cache(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
     return look.judged(poor, ratio, says, seen)
 
 
-def _temp_files(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _temp_files(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     many = counted.transactions >= ENOUGH_TRANSACTIONS and counted.temp_files > TEMP_FILES * counted.transactions
     says = (
@@ -40,14 +40,14 @@ def _temp_files(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgemen
     return look.judged(many, str(counted.temp_files), says, seen)
 
 
-def _deadlocks(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _deadlocks(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     many = counted.transactions >= ENOUGH_TRANSACTIONS and counted.deadlocks > DEADLOCKS * counted.transactions
     says = f"{counted.deadlocks:,} deadlocks in {counted.transactions:,} transactions"
     return look.judged(many, str(counted.deadlocks), says, seen)
 
 
-def _checkpoints(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _checkpoints(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     asked, count = counted.checkpoints_requested, counted.checkpoints_requested + counted.checkpoints_timed
     pause = counted.seconds / count if count else 0.0
@@ -58,9 +58,9 @@ def _checkpoints(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgeme
     return look.judged(limits and not load.in_recovery, figure, says, seen)
 
 
-CHECKS: tuple[tuple[Look, Decision], ...] = (
+CHECKS: tuple[tuple[Rule, Decision], ...] = (
     (
-        Look(
+        Rule(
             "postgresql.connections",
             "",
             f"{NEARLY_FULL:.0%} of those that are not reserved",
@@ -72,7 +72,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _connections,
     ),
     (
-        Look(
+        Rule(
             "postgresql.cache",
             "",
             f"{LEAST_HITS:.0%} of blocks found in shared_buffers, of {ENOUGH_BLOCKS} at the least",
@@ -83,7 +83,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _cache,
     ),
     (
-        Look(
+        Rule(
             "postgresql.temp_files",
             "",
             f"{TEMP_FILES:.0%} of the transactions, of {ENOUGH_TRANSACTIONS} at the least",
@@ -94,7 +94,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _temp_files,
     ),
     (
-        Look(
+        Rule(
             "postgresql.deadlocks",
             "",
             f"1 in {1 / DEADLOCKS:,.0f} transactions, of {ENOUGH_TRANSACTIONS} at the least",
@@ -105,7 +105,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _deadlocks,
     ),
     (
-        Look(
+        Rule(
             "postgresql.checkpoints",
             "",
             f"more often than every half checkpoint_timeout, most of them requested, {ENOUGH_CHECKPOINTS} at the least",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from poolkeeper.doctor.rules.rule import Look, share, value_of
-from poolkeeper.model.diagnosis import Facts, Judgement, PoolUse, Traffic
+from poolkeeper.doctor.rules.rule import Rule, share, value_of
+from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, PoolUse, Traffic
 from poolkeeper.model.spec import ClusterSpec, Endpoint
 
 NEARLY_FULL = 0.9
@@ -19,7 +19,7 @@ BEHIND_HAPROXY = ("rw", "ro")
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
-def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """Each endpoint's processes and connections, and HAProxy's queues and limits."""
     for key in ENDPOINTS:
         endpoint: Endpoint = getattr(spec.endpoints, key)
@@ -34,14 +34,14 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
     yield from _frontends(spec, facts)
 
 
-def _row(facts: Facts, proxy: str, name: str) -> Traffic | None:
+def _row(facts: ClusterFacts, proxy: str, name: str) -> Traffic | None:
     rows = value_of(facts.traffic) or ()
     return next((row for row in rows if row.proxy == proxy and row.name == name), None)
 
 
-def _processes(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
+def _processes(facts: ClusterFacts, key: str, endpoint: Endpoint) -> DoctorFinding:
     """By HAProxy's word where it stands before the endpoint: a full endpoint lets nobody in to ask Pgpool-II itself."""
-    look = Look(
+    look = Rule(
         "endpoints.sessions",
         key,
         f"{NEARLY_FULL:.0%} of the sessions that the endpoint serves at once",
@@ -64,8 +64,8 @@ def _processes(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
     return look.judged(full, figure, f"{figure} processes of the endpoint {key} serve a client", reading)
 
 
-def _pairs(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
-    look = Look(
+def _pairs(facts: ClusterFacts, key: str, endpoint: Endpoint) -> DoctorFinding:
+    look = Rule(
         "endpoints.pairs",
         key,
         f"max_pool = {endpoint.max_pool} pairs of user and database",
@@ -84,8 +84,8 @@ def _pairs(facts: Facts, key: str, endpoint: Endpoint) -> Judgement:
     return look.judged(count > endpoint.max_pool, str(count), says + more, reading)
 
 
-def _reuse(spec: ClusterSpec, facts: Facts, key: str) -> Judgement:
-    look = Look(
+def _reuse(spec: ClusterSpec, facts: ClusterFacts, key: str) -> DoctorFinding:
+    look = Rule(
         "endpoints.reuse",
         key,
         f"{LEAST_REUSE:g} sessions a kept connection, once {ENOUGH_SESSIONS} were served",
@@ -108,9 +108,9 @@ def _reconnects(use: PoolUse, mean: float) -> bool:
     return use.sessions >= ENOUGH_SESSIONS and mean < LEAST_REUSE
 
 
-def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement:
+def _queue(spec: ClusterSpec, facts: ClusterFacts, key: str, service: str) -> DoctorFinding:
     """Those who wait for the endpoint; HAProxy counts some at the backend and some at its server."""
-    look = Look(
+    look = Rule(
         "haproxy.queue",
         key,
         "nobody waits",
@@ -129,7 +129,7 @@ def _queue(spec: ClusterSpec, facts: Facts, key: str, service: str) -> Judgement
     return look.judged(waiting > 0, str(waiting), says, facts.traffic)
 
 
-def _direct(facts: Facts, key: str) -> Traffic | str:
+def _direct(facts: ClusterFacts, key: str) -> Traffic | str:
     """The row of a direct endpoint's endpoint, which has a limit of its own; or why there is none."""
     row = _row(facts, key, "FRONTEND")
     if row and row.limit:
@@ -139,8 +139,8 @@ def _direct(facts: Facts, key: str) -> Traffic | str:
     return f"HAProxy's frontend {key} has no limit" if row else f"HAProxy has no frontend {key}"
 
 
-def _direct_sessions(facts: Facts, key: str) -> Judgement:
-    look = Look(
+def _direct_sessions(facts: ClusterFacts, key: str) -> DoctorFinding:
+    look = Rule(
         "endpoints.sessions",
         key,
         f"{NEARLY_FULL:.0%} of the sessions that the endpoint serves at once",
@@ -158,9 +158,9 @@ def _direct_sessions(facts: Facts, key: str) -> Judgement:
     return look.judged(row.sessions >= NEARLY_FULL * limit, figure, says, facts.traffic)
 
 
-def _direct_queue(facts: Facts, key: str) -> Judgement:
+def _direct_queue(facts: ClusterFacts, key: str) -> DoctorFinding:
     """Its endpoint has no queue: while there is room everybody is let in, and then nobody."""
-    look = Look(
+    look = Rule(
         "haproxy.queue",
         key,
         "there is room for one more",
@@ -181,16 +181,16 @@ def _direct_queue(facts: Facts, key: str) -> Judgement:
     return look.judged(full, figure, says, facts.traffic)
 
 
-def _frontends(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def _frontends(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """The ports that have HAProxy's own limit; a direct endpoint's is that of its sessions."""
     rows = value_of(facts.traffic)
     advice = "HAProxy's own limit follows the endpoints' num_init_children; look who opens so many sessions."
     if rows is None:
-        yield Look("haproxy.sessions", "haproxy", f"{CROWDED:.0%} of each port's limit", "").unknown(facts.traffic)
+        yield Rule("haproxy.sessions", "haproxy", f"{CROWDED:.0%} of each port's limit", "").unknown(facts.traffic)
         return
     for row in rows:
         if row.name == "FRONTEND" and row.limit and row.proxy not in spec.direct_endpoints():
-            look = Look("haproxy.sessions", row.proxy, f"{CROWDED:.0%} of its limit", "", advice)
+            look = Rule("haproxy.sessions", row.proxy, f"{CROWDED:.0%} of its limit", "", advice)
             figure = f"{row.sessions} of {row.limit}"
             says = f"{figure} sessions ({share(row.sessions, row.limit)}) are open at HAProxy's port {row.proxy}"
             yield look.judged(row.sessions >= CROWDED * row.limit, figure, says, facts.traffic)

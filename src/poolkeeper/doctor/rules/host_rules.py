@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolkeeper.cluster.reading import listed
-from poolkeeper.doctor.rules.rule import Look, SomeReading, amount, share, value_of
-from poolkeeper.model.diagnosis import EtcdLoad, Facts, Judgement, Volume
+from poolkeeper.doctor.rules.rule import Rule, SomeReading, amount, share, value_of
+from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, EtcdLoad, Volume
 from poolkeeper.model.spec import ClusterSpec
 
 FULL = 0.8
@@ -16,7 +16,7 @@ SLOWEST = 0.99  # the quantile of etcd's writes
 SHM = "/dev/shm"
 
 
-def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """Each service's volumes, each etcd member, the machine, and who was killed for want of memory."""
     for service in (*(n.name for n in spec.nodes), *(m.name for m in spec.etcd.members)):
         yield from _volumes(spec, facts, service)
@@ -26,7 +26,7 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
     yield _killed(facts)
 
 
-def _volumes(spec: ClusterSpec, facts: Facts, service: str) -> Iterator[Judgement]:
+def _volumes(spec: ClusterSpec, facts: ClusterFacts, service: str) -> Iterator[DoctorFinding]:
     reading = facts.volumes.get(service)
     found = value_of(reading)
     is_node = service in {node.name for node in spec.nodes}
@@ -42,8 +42,8 @@ def _volumes(spec: ClusterSpec, facts: Facts, service: str) -> Iterator[Judgemen
         yield _fullest(shm, [volume for volume in found if volume.path == SHM], reading)
 
 
-def _disk_look(service: str, is_node: bool) -> Look:
-    return Look(
+def _disk_look(service: str, is_node: bool) -> Rule:
+    return Rule(
         "disk.volume",
         service,
         f"{FULL:.0%} of what a user may fill",
@@ -54,8 +54,8 @@ def _disk_look(service: str, is_node: bool) -> Look:
     )
 
 
-def _shm_look(service: str) -> Look:
-    return Look(
+def _shm_look(service: str) -> Rule:
+    return Rule(
         "disk.shared_memory",
         service,
         f"{FULL:.0%}",
@@ -65,7 +65,7 @@ def _shm_look(service: str) -> Look:
     )
 
 
-def _fullest(look: Look, volumes: list[Volume], reading: SomeReading) -> Judgement:
+def _fullest(look: Rule, volumes: list[Volume], reading: SomeReading) -> DoctorFinding:
     if not volumes:
         return look.unknown(reading, why="df did not tell of it")
     volume = max(volumes, key=_used)
@@ -79,10 +79,10 @@ def _used(volume: Volume) -> float:
     return volume.used / (volume.used + volume.free) if volume.used + volume.free else 1.0
 
 
-def _etcd(spec: ClusterSpec, facts: Facts, name: str) -> Iterator[Judgement]:
+def _etcd(spec: ClusterSpec, facts: ClusterFacts, name: str) -> Iterator[DoctorFinding]:
     reading = facts.etcd.get(name)
     load = value_of(reading)
-    size = Look(
+    size = Rule(
         "etcd.size",
         name,
         f"{FULL:.0%} of its quota",
@@ -91,7 +91,7 @@ def _etcd(spec: ClusterSpec, facts: Facts, name: str) -> Iterator[Judgement]:
         "etcdctl endpoint status --write-out=table",
     )
     heartbeat = spec.etcd.heartbeat_ms
-    fsync = Look(
+    fsync = Rule(
         "etcd.fsync",
         name,
         f"99% not beyond etcd.heartbeat_ms = {heartbeat} ms",
@@ -130,9 +130,9 @@ def slowest(load: EtcdLoad) -> tuple[float, float] | None:
     return None
 
 
-def _host(facts: Facts) -> Iterator[Judgement]:
+def _host(facts: ClusterFacts) -> Iterator[DoctorFinding]:
     load = value_of(facts.host)
-    busy = Look(
+    busy = Rule(
         "machine.processors",
         "machine",
         f"a load of {LOAD:g} a core",
@@ -140,7 +140,7 @@ def _host(facts: Facts) -> Iterator[Judgement]:
         "Look which process it is (top); fewer sessions at once (num_init_children) queue at the endpoint instead of here.",
         "docker stats",
     )
-    memory = Look(
+    memory = Rule(
         "machine.memory",
         "machine",
         f"{LEAST_AVAILABLE:.0%} available",
@@ -159,8 +159,8 @@ def _host(facts: Facts) -> Iterator[Judgement]:
     yield memory.judged(load.available_mb < LEAST_AVAILABLE * load.memory_mb, figure, says, facts.host)
 
 
-def _killed(facts: Facts) -> Judgement:
-    look = Look(
+def _killed(facts: ClusterFacts) -> DoctorFinding:
+    look = Rule(
         "machine.out_of_memory",
         "containers",
         "no container was killed for want of memory",

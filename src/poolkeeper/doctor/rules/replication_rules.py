@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolkeeper.cluster.reading import listed
-from poolkeeper.doctor.rules.rule import Look, amount, lasting, value_of
-from poolkeeper.model.diagnosis import Facts, Judgement, NodeLoad, SlotUse, StandbyLag
+from poolkeeper.doctor.rules.rule import Rule, amount, lasting, value_of
+from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, NodeLoad, SlotUse, StandbyLag
 from poolkeeper.model.probe import Reading
 from poolkeeper.model.spec import ClusterSpec
 
@@ -15,7 +15,7 @@ LOST = ("unreserved", "lost")
 ACKNOWLEDGES = ("quorum", "sync")
 
 
-def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """The primary's standbys, then each node's slots; without one primary the first is unknown."""
     primary = facts.primary
     reading = facts.nodes.get(primary) if primary else None
@@ -29,18 +29,18 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
     yield _maintenance(spec, facts)
 
 
-def _silent(facts: Facts) -> tuple[Reading[NodeLoad], ...]:
+def _silent(facts: ClusterFacts) -> tuple[Reading[NodeLoad], ...]:
     return tuple(reading for reading in facts.nodes.values() if reading.value is None)
 
 
-def _no_primary(facts: Facts) -> str:
+def _no_primary(facts: ClusterFacts) -> str:
     return "" if _silent(facts) else "the nodes do not tell one primary"
 
 
-def _quorum(spec: ClusterSpec, facts: Facts, reading: Reading[NodeLoad] | None) -> Judgement:
+def _quorum(spec: ClusterSpec, facts: ClusterFacts, reading: Reading[NodeLoad] | None) -> DoctorFinding:
     declared = spec.replication
     needed = 0 if declared.synchronous_mode == "off" else declared.quorum_acknowledgements
-    look = Look(
+    look = Rule(
         "replication.quorum",
         "cluster",
         f"{spec.standby_count} standbys stream; a commit waits for {needed}",
@@ -60,8 +60,8 @@ def _quorum(spec: ClusterSpec, facts: Facts, reading: Reading[NodeLoad] | None) 
     return look.judged(short or len(streaming) < spec.standby_count, figure, says, reading)
 
 
-def _slow_commits(reading: Reading[NodeLoad] | None, facts: Facts) -> Judgement:
-    look = Look(
+def _slow_commits(reading: Reading[NodeLoad] | None, facts: ClusterFacts) -> DoctorFinding:
+    look = Rule(
         "replication.commit_wait",
         "cluster",
         "no commit waits for a standby for longer than 1 s",
@@ -77,10 +77,12 @@ def _slow_commits(reading: Reading[NodeLoad] | None, facts: Facts) -> Judgement:
     return look.judged(count > 0, str(count), says, reading)
 
 
-def _standby(spec: ClusterSpec, facts: Facts, name: str, reading: Reading[NodeLoad] | None) -> Iterator[Judgement]:
+def _standby(
+    spec: ClusterSpec, facts: ClusterFacts, name: str, reading: Reading[NodeLoad] | None
+) -> Iterator[DoctorFinding]:
     endpoint, balanced = spec.replication.max_read_lag_bytes, spec.pgpool.delay_threshold_bytes
     seconds = spec.keeper.max_read_staleness_seconds
-    look = Look(
+    look = Rule(
         "replication.lag",
         name,
         f"{amount(balanced)} (pgpool.delay_threshold_bytes: no reads at {spec.endpoints.balanced.port}), {amount(endpoint)} "
@@ -118,9 +120,9 @@ def _bounds(row: StandbyLag, balanced: int, endpoint: int, seconds: int) -> list
     return [name for name, is_passed in passed.items() if is_passed]
 
 
-def _slots(spec: ClusterSpec, node: str, reading: Reading[NodeLoad] | None) -> Judgement:
+def _slots(spec: ClusterSpec, node: str, reading: Reading[NodeLoad] | None) -> DoctorFinding:
     kept = spec.postgresql.parameters.get("max_slot_wal_keep_size", "-1")
-    look = Look(
+    look = Rule(
         "replication.slots",
         node,
         f"half of max_slot_wal_keep_size ({kept}) held, or WAL no longer kept for a slot",
@@ -150,8 +152,8 @@ def _held(slot: SlotUse) -> str:
     return ""
 
 
-def _maintenance(spec: ClusterSpec, facts: Facts) -> Judgement:
-    look = Look(
+def _maintenance(spec: ClusterSpec, facts: ClusterFacts) -> DoctorFinding:
+    look = Rule(
         "cluster.maintenance",
         "cluster",
         "off",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from poolkeeper.cluster.reading import reason
-from poolkeeper.model.diagnosis import Judgement, NodeLoad
+from poolkeeper.model.diagnosis import DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 from poolkeeper.model.verdict import Outcome
 
@@ -16,7 +16,7 @@ SomeReading = Reading[Any] | None
 
 
 @dataclass(frozen=True)
-class Look:
+class Rule:
     """A question about a subject: from where on it limits, what to change, and what to run to see more."""
 
     check: str
@@ -26,32 +26,32 @@ class Look:
     advice: str = ""
     query: str = ""
 
-    def fine(self, figure: str, says: str, *seen: SomeReading) -> Judgement:
+    def fine(self, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
         """It was looked at, and does not limit. Nothing is advised."""
         return self._judged(Outcome.PASS, figure, says, seen)
 
-    def limits(self, figure: str, says: str, *seen: SomeReading) -> Judgement:
+    def limits(self, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
         """It was looked at, and limits now."""
         return self._judged(Outcome.FAIL, figure, says, seen)
 
-    def judged(self, is_limit: bool, figure: str, says: str, *seen: SomeReading) -> Judgement:
+    def judged(self, is_limit: bool, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
         """One of the two."""
         return self.limits(figure, says, *seen) if is_limit else self.fine(figure, says, *seen)
 
-    def unknown(self, *seen: SomeReading, why: str = "") -> Judgement:
+    def unknown(self, *seen: SomeReading, why: str = "") -> DoctorFinding:
         """It could not be looked at; why, by the readings that have no value where nothing is said."""
         blind = [reason(reading) for reading in seen if reading is None or reading.value is None]
         return self._judged(Outcome.UNKNOWN, "?", why or "; ".join(dict.fromkeys(blind)) or "it was not asked", seen)
 
-    def _judged(self, outcome: Outcome, figure: str, says: str, seen: tuple[SomeReading, ...]) -> Judgement:
+    def _judged(self, outcome: Outcome, figure: str, says: str, seen: tuple[SomeReading, ...]) -> DoctorFinding:
         evidence = tuple(dict.fromkeys(reading.evidence for reading in seen if reading is not None))
         advice = self.advice if outcome is Outcome.FAIL else ""
-        return Judgement(
+        return DoctorFinding(
             self.check, self.subject, outcome, figure, self.threshold, says, self.key, advice, self.query, evidence
         )
 
 
-Decision = Callable[[Look, NodeLoad, Reading[NodeLoad]], Judgement]  # of one server
+Decision = Callable[[Rule, NodeLoad, Reading[NodeLoad]], DoctorFinding]  # of one server
 
 
 def value_of(reading: Reading[T] | None) -> T | None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from poolkeeper.doctor.rules import counter_rules, session_rules
-from poolkeeper.doctor.rules.rule import Look
-from poolkeeper.model.diagnosis import Facts, Judgement
+from poolkeeper.doctor.rules.rule import Rule
+from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding
 from poolkeeper.model.spec import ClusterSpec
 
 
-def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """Every node by every judge; a node that did not answer is unknown by each."""
     for node in spec.nodes:
         reading = facts.nodes.get(node.name)
@@ -22,9 +22,9 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
         yield _pending(facts, node.name)
 
 
-def _pending(facts: Facts, node: str) -> Judgement:
+def _pending(facts: ClusterFacts, node: str) -> DoctorFinding:
     """By Patroni's word: a parameter that it gives on the command line is pending for PostgreSQL at other times too."""
-    look = Look(
+    look = Rule(
         "postgresql.pending_restart",
         node,
         "no parameter",
@@ -43,5 +43,5 @@ def _pending(facts: Facts, node: str) -> Judgement:
     return look.judged(waits, "yes" if waits else "none", says, *told[:1])
 
 
-def _silent(facts: Facts) -> bool:
+def _silent(facts: ClusterFacts) -> bool:
     return any(reading.value is None for reading in facts.patroni.values())

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from poolkeeper.doctor.rules.rule import Decision, Look, lasting
-from poolkeeper.model.diagnosis import Judgement, NodeLoad
+from poolkeeper.doctor.rules.rule import Decision, Rule, lasting
+from poolkeeper.model.diagnosis import DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 
 LONG_TRANSACTION, LONG_IDLE, LONG_LOCK = 900.0, 300.0, 1.0  # seconds
 OLD_XMIN = 10_000_000  # transactions
 
 
-def _long_transactions(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _long_transactions(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     longest = load.activity.longest_transaction
     figure = lasting(longest)
     return look.judged(longest > LONG_TRANSACTION, figure, f"the longest transaction is open for {figure}", seen)
 
 
-def _idle(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _idle(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     longest = load.activity.longest_idle_transaction
     figure = lasting(longest)
     says = (
@@ -25,7 +25,7 @@ def _idle(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
     return look.judged(longest > LONG_IDLE, figure, says, seen)
 
 
-def _oldest_xmin(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _oldest_xmin(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     ages = {
         "a session": load.activity.xmin_age,
         "a prepared transaction": load.activity.prepared_age,
@@ -36,22 +36,22 @@ def _oldest_xmin(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgeme
     return look.judged(age > OLD_XMIN, f"{age:,}", says, seen)
 
 
-def _prepared(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _prepared(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     doing = load.activity
     says = f"{doing.prepared} prepared transactions, the oldest for {lasting(doing.longest_prepared)}"
     return look.judged(doing.longest_prepared > LONG_IDLE, str(doing.prepared), says, seen)
 
 
-def _lock_waits(look: Look, load: NodeLoad, seen: Reading[NodeLoad]) -> Judgement:
+def _lock_waits(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     doing = load.activity
     says = f"{doing.lock_waits} sessions wait for a lock for more than a second"
     says += f", the longest for {lasting(doing.longest_lock_wait)}" if doing.lock_waits else ""
     return look.judged(doing.lock_waits > 0, str(doing.lock_waits), says, seen)
 
 
-CHECKS: tuple[tuple[Look, Decision], ...] = (
+CHECKS: tuple[tuple[Rule, Decision], ...] = (
     (
-        Look(
+        Rule(
             "postgresql.long_transactions",
             "",
             lasting(LONG_TRANSACTION),
@@ -62,7 +62,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _long_transactions,
     ),
     (
-        Look(
+        Rule(
             "postgresql.idle_in_transaction",
             "",
             lasting(LONG_IDLE),
@@ -73,7 +73,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _idle,
     ),
     (
-        Look(
+        Rule(
             "postgresql.oldest_xmin",
             "",
             f"{OLD_XMIN:,} transactions",
@@ -85,7 +85,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _oldest_xmin,
     ),
     (
-        Look(
+        Rule(
             "postgresql.prepared_transactions",
             "",
             f"one for {lasting(LONG_IDLE)}",
@@ -96,7 +96,7 @@ CHECKS: tuple[tuple[Look, Decision], ...] = (
         _prepared,
     ),
     (
-        Look(
+        Rule(
             "postgresql.lock_waits",
             "",
             f"nobody for longer than {lasting(LONG_LOCK)}",

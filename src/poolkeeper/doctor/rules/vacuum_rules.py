@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolkeeper.cluster.reading import listed
-from poolkeeper.doctor.rules.rule import Look, SomeReading, value_of
-from poolkeeper.model.diagnosis import Facts, Judgement, NodeLoad
+from poolkeeper.doctor.rules.rule import Rule, SomeReading, value_of
+from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 from poolkeeper.model.spec import ClusterSpec
 
@@ -15,7 +15,7 @@ SHOWN = 5
 AGES_QUERY = "SELECT datname, age(datfrozenxid), mxid_age(datminmxid) FROM pg_database ORDER BY 2 DESC"
 
 
-def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
+def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """Of the primary: vacuum works there alone. Without one primary all is unknown."""
     del spec
     reading = facts.nodes.get(facts.primary) if facts.primary else None
@@ -27,7 +27,7 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
             yield look.unknown(*silent, why=why)
         else:
             yield _wraparound(look, load, reading, multixact)
-    look = Look("vacuum.autovacuum", "cluster", "on", "postgresql.parameters.autovacuum", "Set it to on.")
+    look = Rule("vacuum.autovacuum", "cluster", "on", "postgresql.parameters.autovacuum", "Set it to on.")
     if load is None:
         yield look.unknown(*silent, why=why)
     else:
@@ -36,24 +36,24 @@ def judge(spec: ClusterSpec, facts: Facts) -> Iterator[Judgement]:
     yield from _tables(facts, why, silent)
 
 
-def _ages() -> tuple[tuple[Look, bool], ...]:
+def _ages() -> tuple[tuple[Rule, bool], ...]:
     advice = "Vacuum that database (vacuumdb --freeze), and end what holds its old rows: see postgresql.oldest_xmin."
     words = {False: "autovacuum_freeze_max_age", True: "autovacuum_multixact_freeze_max_age"}
     names = {False: "vacuum.wraparound", True: "vacuum.multixact_wraparound"}
     return tuple(
-        (Look(names[kind], "cluster", f"{OVERDUE:g} × {words[kind]}", "", advice, AGES_QUERY), kind)
+        (Rule(names[kind], "cluster", f"{OVERDUE:g} × {words[kind]}", "", advice, AGES_QUERY), kind)
         for kind in (False, True)
     )
 
 
-def _wraparound(look: Look, load: NodeLoad, seen: Reading[NodeLoad], multixact: bool) -> Judgement:
+def _wraparound(look: Rule, load: NodeLoad, seen: Reading[NodeLoad], multixact: bool) -> DoctorFinding:
     database, age = load.oldest_multixact if multixact else load.oldest_xid
     limit = load.number("autovacuum_multixact_freeze_max_age" if multixact else "autovacuum_freeze_max_age")
     says = f"the oldest {'multixact' if multixact else 'transaction'} is {age:,} old, in the database {database}"
     return look.judged(age > OVERDUE * limit, f"{age:,}", f"{says}; vacuum begins at {limit:,}", seen)
 
 
-def _tables(facts: Facts, why: str, silent: list[Reading[NodeLoad]]) -> Iterator[Judgement]:
+def _tables(facts: ClusterFacts, why: str, silent: list[Reading[NodeLoad]]) -> Iterator[DoctorFinding]:
     if facts.databases is None or facts.databases.value is None:
         seen: list[SomeReading] = [*silent, *([facts.databases] if facts.databases else [])]
         reason = why if facts.databases is None else ""
@@ -84,8 +84,8 @@ def _some(names: list[str]) -> str:
     return listed([*names[:SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
-def _disabled_look(database: str) -> Look:
-    return Look(
+def _disabled_look(database: str) -> Rule:
+    return Rule(
         "vacuum.disabled_tables",
         database,
         "no table",
@@ -95,8 +95,8 @@ def _disabled_look(database: str) -> Look:
     )
 
 
-def _behind_look(database: str) -> Look:
-    return Look(
+def _behind_look(database: str) -> Rule:
+    return Rule(
         "vacuum.dead_rows",
         database,
         "10,000 dead rows that are 40% of the live ones",

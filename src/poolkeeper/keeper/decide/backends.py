@@ -20,14 +20,14 @@ from collections.abc import Iterator
 
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model.decision import Decision, Memory, Verb
-from poolkeeper.model.observed_state import PoolNode, Scene
+from poolkeeper.model.observed_state import ObservedState, PoolNode
 from poolkeeper.model.spec import ClusterSpec
 
 CERTAIN = 2  # refusals in a row that show a contradiction: a single one may be of a failover that is under way
 IN_VAIN = 20.0  # seconds of refusals after which choosing anew was of no use
 
 
-def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, ...]:
+def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[Decision, ...]:
     """What to do about Pgpool's view now; the next look tells whether more is needed."""
     view, pool, primary = scene.store.value, scene.pool.value, scene.primary
     if view is None or view.paused or not pool or primary is None:
@@ -55,7 +55,7 @@ def _correction(backends: dict[str, PoolNode], primary: str) -> Decision | None:
 
 
 def _standbys(
-    spec: ClusterSpec, scene: Scene, memory: Memory, backends: dict[str, PoolNode], primary: str
+    spec: ClusterSpec, scene: ObservedState, memory: Memory, backends: dict[str, PoolNode], primary: str
 ) -> Iterator[Decision]:
     for name, backend in backends.items():
         if name == primary or name not in {node.name for node in spec.nodes}:
@@ -68,7 +68,7 @@ def _standbys(
             yield Decision(Verb.ATTACH, name, cause, index=backend.index)
 
 
-def _contradiction(scene: Scene, pool: tuple[PoolNode, ...], primary: str) -> Iterator[Decision]:
+def _contradiction(scene: ObservedState, pool: tuple[PoolNode, ...], primary: str) -> Iterator[Decision]:
     """A standby is detached, which costs only its own sessions; the primary cannot be, so there it is a restart."""
     found = scene.contradiction
     backend = next((b for b in pool if found and b.index == found.index), None)
@@ -81,7 +81,7 @@ def _contradiction(scene: Scene, pool: tuple[PoolNode, ...], primary: str) -> It
         yield Decision(Verb.DETACH, backend.name, cause, index=backend.index)
 
 
-def _gone_because(scene: Scene, name: str) -> str | None:
+def _gone_because(scene: ObservedState, name: str) -> str | None:
     """Dead, or no server that could answer a session; a late standby stays, for Pgpool balances around it."""
     member = scene.store.value.members.get(name) if scene.store.value else None
     if scene.is_dead(name):
@@ -91,7 +91,7 @@ def _gone_because(scene: Scene, name: str) -> str | None:
     return None if member.is_running else f"Patroni says {member.state}"
 
 
-def _is_steady(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) -> bool:
+def _is_steady(spec: ClusterSpec, scene: ObservedState, memory: Memory, name: str) -> bool:
     """Fit now, and without a break for long enough."""
     since = memory.fit_since.get(name)
     if since is None or eligibility.unfit_because(spec, scene, memory, name) is not None:

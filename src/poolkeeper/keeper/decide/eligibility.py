@@ -7,11 +7,11 @@ be older than the staleness bound. What the store does not say is not fit.
 from __future__ import annotations
 
 from poolkeeper.model.decision import Memory
-from poolkeeper.model.observed_state import Member, Scene, StoreView
+from poolkeeper.model.observed_state import Member, ObservedState, StoreView
 from poolkeeper.model.spec import ClusterSpec
 
 
-def remember(spec: ClusterSpec, scene: Scene, memory: Memory) -> Memory:
+def remember(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> Memory:
     """The memory after this look: how long each standby has been fit, and how far the leader had come when."""
     view = scene.store.value
     if view is None:
@@ -42,14 +42,14 @@ def staleness(memory: Memory, now: float, position: int) -> float:
     return next((now - seen for seen, leader in memory.progress if leader > position), 0.0)
 
 
-def behind(scene: Scene, memory: Memory, member: Member) -> float:
+def behind(scene: ObservedState, memory: Memory, member: Member) -> float:
     """For how many seconds at least it has been known to lack something, received or shown; 0 if it lacks nothing."""
     shown = scene.replayed.get(member.name)
     received = 0.0 if member.lsn is None else staleness(memory, scene.at, member.lsn)
     return max(received, staleness(memory, shown.at, shown.lsn) if shown else 0.0)
 
 
-def unfit_because(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) -> str | None:
+def unfit_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, name: str) -> str | None:
     """Why this node may not serve reads as a standby; None if it may."""
     view = scene.store.value
     member = view.members.get(name) if view else None
@@ -66,7 +66,9 @@ def unfit_because(spec: ClusterSpec, scene: Scene, memory: Memory, name: str) ->
     return _behind_because(spec, scene, memory, view, member)
 
 
-def _behind_because(spec: ClusterSpec, scene: Scene, memory: Memory, view: StoreView, member: Member) -> str | None:
+def _behind_because(
+    spec: ClusterSpec, scene: ObservedState, memory: Memory, view: StoreView, member: Member
+) -> str | None:
     leader = view.members.get(view.lease.owner) if view.lease else None
     if leader is None or leader.timeline is None or member.timeline != leader.timeline:
         return f"it is on timeline {member.timeline}, the leader on {leader.timeline if leader else 'an unknown one'}"

@@ -12,13 +12,13 @@ mode.
 from __future__ import annotations
 
 from poolkeeper.model.decision import Decision, Memory, Refusal, Verb
-from poolkeeper.model.observed_state import Lease, Scene, StoreView
+from poolkeeper.model.observed_state import Lease, ObservedState, StoreView
 from poolkeeper.model.spec import ClusterSpec
 
 SUBJECT = "early release"
 
 
-def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> Decision | Refusal | None:
+def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> Decision | Refusal | None:
     """The release of the lease, the fence that would prove a death, the reason against either, or nothing to say."""
     view = scene.store.value
     if view is None or view.lease is None:
@@ -34,7 +34,7 @@ def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> Decision | Refusa
     return None
 
 
-def _refusal(spec: ClusterSpec, scene: Scene, memory: Memory, view: StoreView, what: str) -> Refusal | None:
+def _refusal(spec: ClusterSpec, scene: ObservedState, memory: Memory, view: StoreView, what: str) -> Refusal | None:
     owner = view.lease.owner if view.lease else "nobody"
     if view.paused:
         return Refusal(SUBJECT, f"{owner} is {what}, but the cluster is in maintenance mode")
@@ -48,7 +48,7 @@ def _refusal(spec: ClusterSpec, scene: Scene, memory: Memory, view: StoreView, w
     return None
 
 
-def _release(view: StoreView, lease: Lease, scene: Scene) -> Decision:
+def _release(view: StoreView, lease: Lease, scene: ObservedState) -> Decision:
     record, sight = view.records[lease.owner], scene.sights[lease.owner]
     return Decision(
         Verb.RELEASE,
@@ -60,7 +60,7 @@ def _release(view: StoreView, lease: Lease, scene: Scene) -> Decision:
     )
 
 
-def _must_fence(spec: ClusterSpec, scene: Scene, owner: str) -> bool:
+def _must_fence(spec: ClusterSpec, scene: ObservedState, owner: str) -> bool:
     """Silent for long enough, and no witness of ours sees it alive."""
     sight, since = scene.sights.get(owner), scene.silent.get(owner)
     alive = sight is not None and sight.state == "alive"
@@ -69,7 +69,7 @@ def _must_fence(spec: ClusterSpec, scene: Scene, owner: str) -> bool:
     )
 
 
-def _fence(view: StoreView, lease: Lease, scene: Scene) -> Decision:
+def _fence(view: StoreView, lease: Lease, scene: ObservedState) -> Decision:
     record = view.records[lease.owner]
     return Decision(
         Verb.FENCE,

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model.decision import Decision, Memory, Verb
-from poolkeeper.model.observed_state import Route, Scene
+from poolkeeper.model.observed_state import ObservedState, Route
 from poolkeeper.model.proxies import PRIMARY, STANDBYS
 from poolkeeper.model.spec import ClusterSpec
 
 
-def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, ...]:
+def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[Decision, ...]:
     """Every route that is not where Patroni's word puts it."""
     view, routes = scene.store.value, scene.routes.value
     if view is None or view.paused or routes is None:
@@ -30,7 +30,7 @@ def decide(spec: ClusterSpec, scene: Scene, memory: Memory) -> tuple[Decision, .
     )
 
 
-def _primary(scene: Scene, route: Route) -> Iterator[Decision]:
+def _primary(scene: ObservedState, route: Route) -> Iterator[Decision]:
     if route.is_up and scene.is_dead(route.node):
         yield Decision(Verb.CUT, route.node, "it is dead", proxy=PRIMARY)
     elif route.is_up and scene.primary and scene.primary != route.node:
@@ -39,7 +39,7 @@ def _primary(scene: Scene, route: Route) -> Iterator[Decision]:
         yield Decision(Verb.OPEN, route.node, "it is the primary and accepts writes", proxy=PRIMARY)
 
 
-def _reads(spec: ClusterSpec, scene: Scene, memory: Memory, route: Route) -> Iterator[Decision]:
+def _reads(spec: ClusterSpec, scene: ObservedState, memory: Memory, route: Route) -> Iterator[Decision]:
     if route.proxy != STANDBYS:
         return
     why = closed_because(spec, scene, memory, route.node)
@@ -52,7 +52,7 @@ def _reads(spec: ClusterSpec, scene: Scene, memory: Memory, route: Route) -> Ite
         yield Decision(Verb.OPEN_READS, route.node, cause, proxy=STANDBYS)
 
 
-def closed_because(spec: ClusterSpec, scene: Scene, memory: Memory, node: str) -> str | None:
+def closed_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, node: str) -> str | None:
     """Why the node must not serve reads whatever HAProxy's own check says; None if that check may decide."""
     view = scene.store.value
     if view is None or view.lease is None:
@@ -67,5 +67,5 @@ def closed_because(spec: ClusterSpec, scene: Scene, memory: Memory, node: str) -
     return f"it is {old:.0f} s behind, the bound is {bound} s" if old > bound else None
 
 
-def _is_reader(spec: ClusterSpec, scene: Scene, memory: Memory, node: str) -> bool:
+def _is_reader(spec: ClusterSpec, scene: ObservedState, memory: Memory, node: str) -> bool:
     return eligibility.unfit_because(spec, scene, memory, node) is None

@@ -11,7 +11,7 @@ from typing import Any
 
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.probe import Readings
-from poolkeeper.model.target import Own, Target
+from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS
 from poolkeeper.suite.collect import own_probes, read_only_probe, server_probes, workspace, write_probes
 
@@ -59,7 +59,7 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
     )
 
 
-def _inside(target: Target, parts: Own) -> Questions:
+def _inside(target: Target, parts: OwnCluster) -> Questions:
     """What is asked of our own clusters only."""
     return {
         **_direct(target, parts.direct),

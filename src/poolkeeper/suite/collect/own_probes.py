@@ -9,7 +9,7 @@ from poolkeeper.cluster.reading import take
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import KeeperView, PatroniView
 from poolkeeper.model.probe import Acknowledger, CommitFacts, Reading
-from poolkeeper.model.target import Own, Target
+from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.system import keeper_client as keeper_api
 from poolkeeper.system import patroni as patroni_api
 from poolkeeper.system import postgres
@@ -19,7 +19,7 @@ STANDBYS = "SELECT application_name, state, sync_state FROM pg_stat_replication 
 SESSION = "SELECT current_setting('synchronous_commit')"
 
 
-async def patroni(own: Own, timeout: float) -> Mapping[str, Reading[PatroniView]]:
+async def patroni(own: OwnCluster, timeout: float) -> Mapping[str, Reading[PatroniView]]:
     """The cluster as each node's Patroni tells it."""
     asked = (_patroni(address, timeout) for address in own.patroni.values())
     return dict(zip(own.patroni, await asyncio.gather(*asked), strict=True))
@@ -33,7 +33,7 @@ async def _patroni(address: str, timeout: float) -> Reading[PatroniView]:
     return await take(where, "GET /cluster", timeout, patroni_api.observe(address, timeout), show)
 
 
-async def keeper(own: Own, timeout: float) -> Reading[KeeperView]:
+async def keeper(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
     """The keeper by its own word."""
 
     def show(view: KeeperView) -> str:

@@ -14,7 +14,7 @@ LOAD_SECONDS = 600  # most that it may take to fill the tables
 
 
 @contextmanager
-def loaded(cluster: Cluster, primary: str, scale: int, progress: Progress) -> Iterator[pgbench_client.Client]:
+def loaded(cluster: Cluster, primary: str, scale: int, progress: Progress) -> Iterator[pgbench_client.PgbenchClient]:
     """pgbench's tables of that scale on every node, on disk, for the length of the block. Raises PoolkeeperError."""
     direct = bench_endpoints.own(cluster.spec, primary)[0]
     where = pgbench.Where(direct.host, direct.port, cluster.spec.roles.app, database.NAME)

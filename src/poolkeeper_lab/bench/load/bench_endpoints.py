@@ -14,7 +14,7 @@ from poolkeeper.core import errors
 from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec, Endpoint
 from poolkeeper_lab.bench.load import pgbench
-from poolkeeper_lab.bench.report.bench_model import Table
+from poolkeeper_lab.bench.report.bench_model import BenchTable
 
 DIRECT = "direct"
 POOLED_PORT = 9999  # of Pgpool-II inside its container
@@ -42,9 +42,9 @@ class BenchEndpoint:
     takes_writes: bool = True
     is_peer: bool = False
     pids: Mapping[str, int] = field(default_factory=dict)
-    about: Table | None = None  # a peer's version and settings
+    about: BenchTable | None = None  # a peer's version and settings
 
-    def refuses(self, load: pgbench.Load) -> str:
+    def refuses(self, load: pgbench.PgbenchLoad) -> str:
         """Why it cannot serve a load; "" if it can. A session for each transaction may wait for its turn."""
         if load.writes and not self.takes_writes:
             return f"{self.key} takes no writes"

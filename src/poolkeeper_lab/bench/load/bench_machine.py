@@ -19,7 +19,7 @@ from poolkeeper.model.observed import versions
 from poolkeeper.system import compose, images, process, state
 from poolkeeper_lab.bench.load.pgbench_client import LABEL
 from poolkeeper_lab.bench.measure import busy, cpu, meter
-from poolkeeper_lab.bench.report.bench_model import Machine
+from poolkeeper_lab.bench.report.bench_model import BenchMachine
 
 UNKNOWN = "unknown"
 PACKAGES = {  # component → the image that has it, and its package there
@@ -41,11 +41,11 @@ _DECLARED = (
 LOOK_SECONDS = 2.0  # how long others are watched before the first round
 
 
-def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> Machine:
+def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> BenchMachine:
     """The processor, its cores that may be used, the memory (MB, 10^6 bytes), the kernel."""
     kilobytes = int(_value(proc / "meminfo", "MemTotal").split()[0] or 0)
     model = _value(proc / "cpuinfo", "model name")
-    return Machine(cpu=model, cores=busy.cores(), memory_mb=round(kilobytes * 1.024e-3), kernel=os.uname().release,
+    return BenchMachine(cpu=model, cores=busy.cores(), memory_mb=round(kilobytes * 1.024e-3), kernel=os.uname().release,
                    foreign=foreign)  # fmt: skip
 
 

@@ -82,7 +82,7 @@ async def spread(cluster: Cluster, primary: str) -> None:
             behind = await opened.rows(_BEHIND, [others, position])
             return f"{', '.join(str(row[0]) for row in behind)} behind {position}" if behind else None
 
-        await wait.wait_for("the same data on every standby", look, seconds=SPREAD_SECONDS, pause=0.5)
+        await wait.wait_until("the same data on every standby", look, seconds=SPREAD_SECONDS, pause=0.5)
 
 
 async def settle(cluster: Cluster, primary: str) -> None:

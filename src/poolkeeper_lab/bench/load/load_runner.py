@@ -30,7 +30,7 @@ class Work:
     `transactions` each client runs so many instead of for a time.
     """
 
-    load: pgbench.Load
+    load: pgbench.PgbenchLoad
     script: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     transactions: int = 0
@@ -51,13 +51,13 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Taken:
+class LoadResult:
     """A measurement: pgbench's result, and the CPU seconds of each service and of the client.
 
     `machine`: processors in use, by whomever, with the kernel's interrupts (much of the network's work).
     """
 
-    result: pgbench.Result
+    result: pgbench.PgbenchResult
     usage: meter.Usage
     machine: float = 0.0
 
@@ -65,7 +65,9 @@ class Taken:
 class Loader:
     """Puts loads on ports; `at` is an address in the cluster's network, or the primary's own where it is empty."""
 
-    def __init__(self, cluster: Cluster, primary: str, using: pgbench_client.Client, scale: int, seed: int) -> None:
+    def __init__(
+        self, cluster: Cluster, primary: str, using: pgbench_client.PgbenchClient, scale: int, seed: int
+    ) -> None:
         self.cluster, self.primary, self.scale = cluster, primary, scale
         self.client = using
         self._seeds = count(seed)
@@ -94,14 +96,14 @@ class Loader:
         """Before a load that writes: the versions of a row that the last one left are taken away."""
         interrupts.run(database.tidy(self.cluster, self.primary))
 
-    def measure(self, work: Work, where: pgbench.Where, seconds: int) -> Taken:
+    def measure(self, work: Work, where: pgbench.Where, seconds: int) -> LoadResult:
         """Run it. Raises EngineFailed with pgbench's first complaint."""
         argv = work.argv(where, seconds, self.scale, busy.cores(), next(self._seeds))
         before, worked = self._meter.read(), cpu.of_machine()
         printed = self.client.run(argv, seconds)
         usage, worked = self._meter.since(before), cpu.of_machine() - worked
         result = pgbench.parse(printed, self.client.take_log())
-        return Taken(result, usage, worked / usage.seconds if usage.seconds > 0 else 0.0)
+        return LoadResult(result, usage, worked / usage.seconds if usage.seconds > 0 else 0.0)
 
 
 @contextmanager

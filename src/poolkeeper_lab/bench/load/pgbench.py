@@ -34,7 +34,7 @@ _NOISE = ("pgbench: warning", "pgbench (")
 
 
 @dataclass(frozen=True)
-class Load:
+class PgbenchLoad:
     """A workload, how it is spoken, by how many clients; `is_fresh`: a connection for each transaction."""
 
     workload: str
@@ -75,7 +75,7 @@ class Where:
     dbname: str
 
 
-def run(load: Load, where: Where, seconds: int, scale: int, cores: int, seed: int) -> list[str]:
+def run(load: PgbenchLoad, where: Where, seconds: int, scale: int, cores: int, seed: int) -> list[str]:
     """The command line of a measurement. A thread makes one connection at a time, so fresh ones have a thread each."""
     threads = load.clients if load.is_fresh else min(load.clients, cores)
     sampling = 1.0 if load.is_fresh else SAMPLING
@@ -113,7 +113,7 @@ def password_file(password: str) -> str:
 
 
 @dataclass(frozen=True)
-class Result:
+class PgbenchResult:
     """What a measurement printed and logged. Times in milliseconds; None where nothing was logged."""
 
     tps: float
@@ -123,7 +123,7 @@ class Result:
     connection: float | None  # average time of a connection, where each transaction has its own
 
 
-def parse(printed: str, log: str) -> Result:
+def parse(printed: str, log: str) -> PgbenchResult:
     """Read a measurement. Raises EngineFailed where it is not whole, or a transaction failed."""
     tps, transactions = _TPS.search(printed), _TRANSACTIONS.search(printed)
     if not tps or not transactions or not int(transactions[1]):
@@ -133,7 +133,7 @@ def parse(printed: str, log: str) -> Result:
         raise errors.EngineFailed(f"{failed[1]} of pgbench's transactions failed", detail=printed)
     times = latencies(log.splitlines())
     connection = _CONNECTION.search(printed)
-    return Result(
+    return PgbenchResult(
         float(tps[1]), int(transactions[1]), percentile(times, 50), percentile(times, 99),
         float(connection[1]) if connection else None,
     )  # fmt: skip

@@ -30,7 +30,7 @@ _MARGIN = 90.0  # seconds beyond a measurement: connecting, waiting at an endpoi
 
 
 @dataclass(frozen=True)
-class Client:
+class PgbenchClient:
     """A container that runs. `pid`: its first process on the host."""
 
     container: str
@@ -59,7 +59,7 @@ class Client:
 
 
 @contextmanager
-def running(cluster: Cluster, primary: str) -> Iterator[Client]:
+def running(cluster: Cluster, primary: str) -> Iterator[PgbenchClient]:
     """The container for the length of the block. Raises EngineFailed."""
     spec, passwords = cluster.spec, cluster.with_passwords().passwords
     name = f"{spec.project}-{NAME}"
@@ -69,7 +69,7 @@ def running(cluster: Cluster, primary: str) -> Iterator[Client]:
             words = start(spec.name, name, (spec.project, last_free_address(spec)), _image(cluster, primary))
             process.check(words, what="docker run")
         pid = int(process.check(["docker", "inspect", "--format", "{{.State.Pid}}", name]))
-        client = Client(name, pid)
+        client = PgbenchClient(name, pid)
         client.write("pgpass", pgbench.password_file(passwords["app"]))
         for script in pgbench.SCRIPTS:
             client.write(script, resources.files("poolkeeper_lab.bench.load").joinpath("scripts", script).read_text())

@@ -17,21 +17,21 @@ from collections.abc import Callable
 import psycopg
 
 from poolkeeper_lab.bench.load import storm_job
-from poolkeeper_lab.bench.load.storm_job import Attempt, Job, Told
+from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormReport
 
 _SPARE_FILES = 100
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
-async def run(job: Job) -> Told:
+async def run(job: StormJob) -> StormReport:
     """Do the job."""
     chance = random.Random(job.seed)
     if job.sessions:
         return await _kept(job, chance)
     late = await _until(job.at)
     statements = [_statements(job, chance) for _ in range(job.clients)]
-    return Told(tuple(await asyncio.gather(*(_fresh(job, one) for one in statements))), late)
+    return StormReport(tuple(await asyncio.gather(*(_fresh(job, one) for one in statements))), late)
 
 
 async def _until(moment: float) -> float:
@@ -42,12 +42,12 @@ async def _until(moment: float) -> float:
     return max(0.0, -left)
 
 
-def _statements(job: Job, chance: random.Random) -> list[bytes]:
+def _statements(job: StormJob, chance: random.Random) -> list[bytes]:
     values = {"aid": chance.randint(1, job.accounts), "delta": chance.randint(-5000, 5000)}
     return [statement.format(**values).encode() for statement in job.statements]
 
 
-async def _fresh(job: Job, statements: list[bytes]) -> Attempt:
+async def _fresh(job: StormJob, statements: list[bytes]) -> StormAttempt:
     """A connection, one transaction, and the end of the connection."""
     connected = None
     try:
@@ -59,17 +59,19 @@ async def _fresh(job: Job, statements: list[bytes]) -> Attempt:
         finally:
             await connection.close()
     except (psycopg.Error, OSError, TimeoutError) as e:
-        return Attempt(connected, None, _word(e))
+        return StormAttempt(connected, None, _word(e))
 
 
-async def _transaction(job: Job, connection: Connection, statements: list[bytes], connected: float | None) -> Attempt:
+async def _transaction(
+    job: StormJob, connection: Connection, statements: list[bytes], connected: float | None
+) -> StormAttempt:
     async with asyncio.timeout(job.patience):
         for statement in statements:
             await connection.execute(statement)
-    return Attempt(connected, time.monotonic() - job.at)
+    return StormAttempt(connected, time.monotonic() - job.at)
 
 
-async def _connect(job: Job) -> Connection:
+async def _connect(job: StormJob) -> Connection:
     return await psycopg.AsyncConnection.connect(
         host=job.host,
         port=job.port,
@@ -85,28 +87,30 @@ async def _connect(job: Job) -> Connection:
     )
 
 
-async def _kept(job: Job, chance: random.Random) -> Told:
+async def _kept(job: StormJob, chance: random.Random) -> StormReport:
     """Sessions that are open already share the transactions."""
     connections = list(await asyncio.gather(*(_connect(job) for _ in range(job.sessions))))
     waiting = [_statements(job, chance) for _ in range(job.clients)]
-    attempts: list[Attempt] = []
+    attempts: list[StormAttempt] = []
     try:
         late = await _until(job.at)
         await asyncio.gather(*(_share(job, connection, waiting, attempts.append) for connection in connections))
     finally:
         for connection in connections:
             await connection.close()
-    return Told(tuple([*attempts, *(Attempt(None, None, "its session had ended") for _ in waiting)]), late)
+    return StormReport(tuple([*attempts, *(StormAttempt(None, None, "its session had ended") for _ in waiting)]), late)
 
 
-async def _share(job: Job, connection: Connection, waiting: list[list[bytes]], note: Callable[[Attempt], None]) -> None:
+async def _share(
+    job: StormJob, connection: Connection, waiting: list[list[bytes]], note: Callable[[StormAttempt], None]
+) -> None:
     """One session: the next transaction until there is none; it ends with its first error."""
     while waiting:
         statements = waiting.pop()
         try:
             note(await _transaction(job, connection, statements, 0.0))
         except (psycopg.Error, OSError, TimeoutError) as e:
-            note(Attempt(0.0, None, _word(e)))
+            note(StormAttempt(0.0, None, _word(e)))
             return
 
 
@@ -126,7 +130,7 @@ def allow_files(wanted: int) -> None:
 
 def main() -> None:
     """The program."""
-    job = Job.read(sys.stdin.read())
+    job = StormJob.read(sys.stdin.read())
     allow_files(job.clients + _SPARE_FILES)
     sys.stdout.write(asyncio.run(run(job)).text() + "\n")
 

@@ -27,7 +27,7 @@ MESSAGE = 200  # characters of an error that are kept
 
 
 @dataclass(frozen=True)
-class Job:
+class StormJob:
     """`clients` transactions that begin at `at` (monotonic seconds of this machine), in one of two ways.
 
     `sessions` 0: each has a connection of its own, all made at once; else they are shared by so many sessions, which
@@ -52,21 +52,21 @@ class Job:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def read(text: str) -> Job:
+    def read(text: str) -> StormJob:
         """What `text` wrote."""
         document = json.loads(text)
-        return Job(**{**document, "statements": tuple(document["statements"])})
+        return StormJob(**{**document, "statements": tuple(document["statements"])})
 
 
 def job(
     dsn: Dsn, statements: tuple[str, ...], clients: int, sessions: int, accounts: int, seed: int, patience: float
-) -> Job:
+) -> StormJob:
     """A job for an endpoint."""
-    return Job(dsn.host, dsn.port, dsn.user, dsn.dbname, dsn.password, clients, sessions, statements, accounts, seed,
+    return StormJob(dsn.host, dsn.port, dsn.user, dsn.dbname, dsn.password, clients, sessions, statements, accounts, seed,
                patience)  # fmt: skip
 
 
-def shares(whole: Job, drivers: int) -> list[Job]:
+def shares(whole: StormJob, drivers: int) -> list[StormJob]:
     """The job in as many parts as there are drivers, or fewer where there is too little for all."""
     count = max(1, min(drivers, whole.clients, whole.sessions or whole.clients))
 
@@ -80,7 +80,7 @@ def shares(whole: Job, drivers: int) -> list[Job]:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class StormAttempt:
     """One transaction, in seconds after the common start: when it had its connection, when it was done; or why not."""
 
     connected: float | None
@@ -89,10 +89,10 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Told:
+class StormReport:
     """What came of a job. `late`: how long after the start the driver was ready."""
 
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[StormAttempt, ...]
     late: float = 0.0
 
     def text(self) -> str:
@@ -100,21 +100,23 @@ class Told:
         return json.dumps({"late": self.late, "attempts": [[a.connected, a.done, a.error] for a in self.attempts]})
 
     @staticmethod
-    def read(text: str) -> Told:
+    def read(text: str) -> StormReport:
         """What `text` wrote. Raises EngineFailed where it is not whole."""
         try:
             document = json.loads(text)
-            return Told(tuple(Attempt(*attempt) for attempt in document["attempts"]), float(document["late"]))
+            return StormReport(
+                tuple(StormAttempt(*attempt) for attempt in document["attempts"]), float(document["late"])
+            )
         except (ValueError, KeyError, TypeError) as e:
             raise errors.EngineFailed("a driver of the storm did not tell what it saw", detail=text[-2000:]) from e
 
 
-def together(told: Sequence[Told]) -> Told:
+def together(told: Sequence[StormReport]) -> StormReport:
     """All drivers as one. Raises EngineFailed where one was late."""
     late = max((one.late for one in told), default=0.0)
     if late > LATE:
         raise errors.EngineFailed(f"a driver of the storm was ready only {late:.2f} s after the start")
-    return Told(tuple(attempt for one in told for attempt in one.attempts), late)
+    return StormReport(tuple(attempt for one in told for attempt in one.attempts), late)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Figures:
     messages: tuple[tuple[str, int], ...]  # of what was refused, the most frequent first
 
 
-def figures(told: Told) -> Figures:
+def figures(told: StormReport) -> Figures:
     """The figures."""
     done = [attempt.done for attempt in told.attempts if attempt.done is not None]
     messages = Counter(attempt.error or "no answer" for attempt in told.attempts if attempt.done is None)
@@ -139,7 +141,7 @@ def figures(told: Told) -> Figures:
     )  # fmt: skip
 
 
-def waits(told: Told, soon: float) -> tuple[int, int, float | None]:
+def waits(told: StormReport, soon: float) -> tuple[int, int, float | None]:
     """Of those that got a connection: how many within `soon` seconds, how many later, and the longest wait."""
     connected = [attempt.connected for attempt in told.attempts if attempt.connected is not None]
     at_once = sum(seconds <= soon for seconds in connected)

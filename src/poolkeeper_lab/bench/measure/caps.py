@@ -23,7 +23,7 @@ def limit(containers: Sequence[str], cpus: float) -> None:
 
 
 @dataclass(frozen=True)
-class Load:
+class CapLoad:
     """Who used how many processors in a measurement: each part by its name, and the machine as a whole."""
 
     parts: Mapping[str, float]  # part → processors (CPU seconds a second)

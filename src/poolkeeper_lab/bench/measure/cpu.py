@@ -31,7 +31,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CpuSummary:
     """Medians of several runs, in CPU seconds. `rest`: the engine, the command itself, and whoever else worked."""
 
     machine: float
@@ -73,11 +73,11 @@ def of_cluster(name: str) -> dict[str, float]:
     return found
 
 
-def summary(costs: Sequence[Cost], cores: int) -> Summary:
+def summary(costs: Sequence[Cost], cores: int) -> CpuSummary:
     """The median of each part. Raises ValueError without any."""
     if not costs:
         raise ValueError("nothing was measured")
     names = sorted(set().union(*(cost.containers for cost in costs)))
     parts = {name: statistics.median(cost.containers.get(name, 0.0) for cost in costs) for name in names}
     rest = statistics.median(cost.machine - sum(cost.containers.values()) for cost in costs)
-    return Summary(statistics.median(cost.machine for cost in costs), parts, rest, cores)
+    return CpuSummary(statistics.median(cost.machine for cost in costs), parts, rest, cores)

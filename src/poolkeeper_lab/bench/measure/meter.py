@@ -25,7 +25,7 @@ _FOREIGN_FIELDS = (0, 1, 2, 7)  # of a line of /proc/stat: user, nice, system, s
 
 
 @dataclass(frozen=True)
-class Reading:
+class MeterReading:
     """CPU seconds since some beginning: of the machine, of ourselves, of each part."""
 
     at: float  # monotonic seconds
@@ -50,7 +50,7 @@ class Usage:
         return self.foreign > FOREIGN_LIMIT
 
 
-def between(before: Reading, after: Reading, cores: int) -> Usage:
+def between(before: MeterReading, after: MeterReading, cores: int) -> Usage:
     """What was used between the two. A part that is only in one of them, or was started anew, counts nothing."""
     seconds = after.at - before.at
     parts = {name: max(0.0, after.parts[name] - spent) for name, spent in before.parts.items() if name in after.parts}
@@ -67,13 +67,13 @@ class Meter:
         self._proc = proc
         self._parts = {name: source(pid, proc, cgroups) for name, pid in parts.items()}
 
-    def read(self) -> Reading:
+    def read(self) -> MeterReading:
         """All of them now."""
         parts = {name: take() for name, take in self._parts.items()}
         engine = of_engine(self._proc)
-        return Reading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts, engine)
+        return MeterReading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts, engine)
 
-    def since(self, before: Reading) -> Usage:
+    def since(self, before: MeterReading) -> Usage:
         """What was used from `before` until now."""
         return between(before, self.read(), busy.cores())
 

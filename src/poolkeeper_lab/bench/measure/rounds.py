@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.measure import estimate, meter
-from poolkeeper_lab.bench.report.bench_model import Better, Metric, Tally
+from poolkeeper_lab.bench.report.bench_model import Better, Metric, RoundTally
 from poolkeeper_lab.bench.report.compare import RATIO
 
 GIVE_UP = 2  # failures after which a contender is not tried again
@@ -81,7 +81,7 @@ class Case:
 
 
 @dataclass
-class Played:
+class PlayedRound:
     """The rounds of one case: contender → sample, and why there is none."""
 
     case: Case
@@ -126,17 +126,17 @@ class Played:
             return failed[-1]
         return "every round was under foreign load" if self.discarded else "no round was taken"
 
-    def tally(self, asked: int) -> Tally:
+    def tally(self, asked: int) -> RoundTally:
         """The count of its rounds."""
         failed = sum(len(reasons) for reasons in self.failures.values())
-        return Tally(asked=asked, kept=self.kept, discarded=self.discarded, failed=failed)
+        return RoundTally(asked=asked, kept=self.kept, discarded=self.discarded, failed=failed)
 
 
-class Book:
+class RoundsRecord:
     """The rounds of all cases as they come; it can be read at any time, also after an interruption."""
 
     def __init__(self, cases: Sequence[Case], rounds: int, seed: int) -> None:
-        self.played = [Played(case) for case in cases]
+        self.played = [PlayedRound(case) for case in cases]
         self.asked, self.seed = rounds, seed
 
     def metrics(self) -> Iterator[Metric]:
@@ -147,7 +147,7 @@ class Book:
             for ratio in played.case.ratios:
                 yield self.ratio(played, ratio)
 
-    def _of_contender(self, played: Played, name: str) -> Iterator[Metric]:
+    def _of_contender(self, played: PlayedRound, name: str) -> Iterator[Metric]:
         measures = dict.fromkeys(m for r in played.rounds if name in r for m in r[name].values)
         about = played.case.about_of(name)
         for m in measures:
@@ -159,7 +159,7 @@ class Book:
             yield estimate.metric(about, usual.name, (), self.seed, unit=usual.unit, better=usual.better,
                                   group=usual.group, reason=why)  # fmt: skip
 
-    def ratio(self, played: Played, ratio: Ratio) -> Metric:
+    def ratio(self, played: PlayedRound, ratio: Ratio) -> Metric:
         """The metric of a ratio."""
         reason = next(
             (played.reason(n) for n in (ratio.numerator, ratio.denominator) if not played.values(n, ratio.of)), ""
@@ -169,15 +169,15 @@ class Book:
         return estimate.metric(about, ratio.name, played.ratios(ratio), self.seed, unit=RATIO, better=better,
                                group=group, reason=reason)  # fmt: skip
 
-    def tally(self) -> Tally:
+    def tally(self) -> RoundTally:
         """Of all cases."""
-        total = Tally()
+        total = RoundTally()
         for played in self.played:
             total = total.plus(played.tally(self.asked))
         return total
 
 
-def play(book: Book, progress: Progress) -> None:
+def play(book: RoundsRecord, progress: Progress) -> None:
     """Take every round of every case. What is done by then stays in the book, whatever ends it."""
     with progress.step(f"warming up {sum(len(played.case.contenders) for played in book.played)} contenders"):
         for played in book.played:
@@ -193,7 +193,7 @@ def play(book: Book, progress: Progress) -> None:
             _round(played, number, progress)
 
 
-def _warm(played: Played, progress: Progress) -> None:
+def _warm(played: PlayedRound, progress: Progress) -> None:
     for contender in played.case.contenders:
         try:
             contender.warm()
@@ -202,7 +202,7 @@ def _warm(played: Played, progress: Progress) -> None:
             progress.note(f"{played.case.title}, {contender.name}, warm-up: {e.message}")
 
 
-def _round(played: Played, number: int, progress: Progress) -> None:
+def _round(played: PlayedRound, number: int, progress: Progress) -> None:
     taken: dict[str, Sample] = {}
     for contender in played.in_play(number % 2 == 1):
         try:

@@ -66,7 +66,7 @@ class Measured:
     """
 
     seconds: dict[str, tuple[float, ...]]
-    work: cpu.Summary
+    work: cpu.CpuSummary
 
 
 def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> Measured:
@@ -111,7 +111,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def work_line(work: cpu.Summary) -> str:
+def work_line(work: cpu.CpuSummary) -> str:
     """What a start from nothing had to compute, for people."""
     dearest = sorted(work.containers.items(), key=lambda pair: -pair[1])
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in dearest)

@@ -106,7 +106,7 @@ def _stop(service: str, log: Path, number: signal.Signals) -> None:
         left = list(syscalls.ours(log))
         return f"it runs as {left}" if left else None
 
-    asyncio.run(wait.wait_for(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
+    asyncio.run(wait.wait_until(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
 
 
 async def _attached(service: str, pids: Sequence[int]) -> None:
@@ -114,7 +114,7 @@ async def _attached(service: str, pids: Sequence[int]) -> None:
         free = [pid for pid in pids if syscalls.tracer(pid) == 0]
         return f"not attached to {free}" if free else None
 
-    await wait.wait_for(f"strace of {service}", look, seconds=ATTACH_SECONDS, pause=0.02)
+    await wait.wait_until(f"strace of {service}", look, seconds=ATTACH_SECONDS, pause=0.02)
 
 
 def _log(host: Host, service: str) -> Path:

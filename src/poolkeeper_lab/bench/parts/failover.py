@@ -16,14 +16,14 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import compose
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import estimate
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample, play
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample, play
 from poolkeeper_lab.bench.peers import peer_catalogue, peer_image, poolkeeper_peer, remarks, stack, trial
 from poolkeeper_lab.bench.peers.contenders import CPUS, MEMORY, TrialCluster
 from poolkeeper_lab.bench.peers.remarks import BACK, GAP, Record
-from poolkeeper_lab.bench.peers.trial import Trial
-from poolkeeper_lab.bench.report.bench_model import Goal, Section
+from poolkeeper_lab.bench.peers.trial import FailoverTrial
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ROUNDS = 3
@@ -38,13 +38,13 @@ METHOD = (
     "counts with what was seen of it. A cluster is whole again when it has one primary, from which "
     "every other node streams. Foreign load is that of the seconds before the fault."
 )
-Perform = Callable[[TrialCluster, str, float, Progress], Trial]
+Perform = Callable[[TrialCluster, str, float, Progress], FailoverTrial]
 
 
 class Failover:
     """The part. Its rounds are of whole clusters; `options.peers` and `options.faults` choose among them."""
 
-    def __init__(self, cluster: Cluster, options: Options, perform: Perform = trial.perform) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions, perform: Perform = trial.perform) -> None:
         self._place, self._perform = cluster, perform
         self._seed, self._rounds = options.seed, options.rounds or ROUNDS
         self._peers = peer_catalogue.choose(options.peers)
@@ -53,7 +53,7 @@ class Failover:
         self._records: list[Record] = []
         self._versions: dict[str, str] = {}
         self._beside = False
-        self._book = Book([], self._rounds, options.seed)
+        self._book = RoundsRecord([], self._rounds, options.seed)
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; whatever was started is taken away in any case."""
@@ -75,13 +75,15 @@ class Failover:
         passwords = scratch / "passwords"
         stack.make_passwords(passwords)
         sources = peer_image.folder()
-        ours: TrialCluster = poolkeeper_peer.Own(self._place.spec, self._place.image_sources, scratch / "own")
+        ours: TrialCluster = poolkeeper_peer.PoolkeeperPeer(
+            self._place.spec, self._place.image_sources, scratch / "own"
+        )
         return [ours, *(stack.Stack(peer, sources, built, passwords) for peer in self._peers)]
 
     def measure(self, found: Sequence[TrialCluster], progress: Progress) -> None:
         """Take the rounds. The first cluster is ours, which the others are compared with."""
         cases = [self._case(fault, found, progress) for fault in self._faults]
-        self._book = Book([case for case in cases if case.contenders], self._rounds, self._seed)
+        self._book = RoundsRecord([case for case in cases if case.contenders], self._rounds, self._seed)
         play(self._book, progress)
 
     def _case(self, fault: str, found: Sequence[TrialCluster], progress: Progress) -> Case:
@@ -126,12 +128,14 @@ class Failover:
     def _wants_goal(self) -> bool:
         return peer_catalogue.PATRONI_FASTEST in self._peers and peer_catalogue.KILL_NODE in self._faults
 
-    def _goal(self) -> Goal:
+    def _goal(self) -> BenchGoal:
         peer = peer_catalogue.PATRONI_FASTEST.title
         values, reason = self._of(peer_catalogue.KILL_NODE, peer)
         found = estimate.estimate(values, self._seed)
         sentence = f"{peer_catalogue.KILL_NODE}, write gap: {peer} ÷ {poolkeeper_peer.TITLE}"
-        return Goal(sentence=sentence, limit=LEAST_RATIO, unit=RATIO, estimate=found, reason="" if found else reason)
+        return BenchGoal(
+            sentence=sentence, limit=LEAST_RATIO, unit=RATIO, estimate=found, reason="" if found else reason
+        )
 
     def _of(self, fault: str, peer: str) -> tuple[list[float], str]:
         for played in self._book.played:
@@ -159,6 +163,6 @@ class Failover:
         return [*(beside if self._beside else ()), *cannot]
 
 
-def make(cluster: Cluster, options: Options) -> Failover:
+def make(cluster: Cluster, options: BenchOptions) -> Failover:
     """The part."""
     return Failover(cluster, options)

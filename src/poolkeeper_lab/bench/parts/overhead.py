@@ -18,10 +18,10 @@ from poolkeeper.core.progress import Progress
 from poolkeeper.render import client_files
 from poolkeeper.system import keeper_client
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import disk_space, figure, meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 from poolkeeper_lab.bench.report.bench_model import Section
@@ -50,11 +50,11 @@ METHOD = (
 class Overhead:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._keeper, self._commits, self._checks = (Book([], self._rounds, options.seed) for _ in range(3))
+        self._keeper, self._commits, self._checks = (RoundsRecord([], self._rounds, options.seed) for _ in range(3))
         self._notes: list[str] = []
 
     def run(self, progress: Progress) -> None:
@@ -80,11 +80,11 @@ class Overhead:
             with progress.step("checks"):
                 rounds.play(self._checks, progress)
 
-    def _book(self, case: Case) -> Book:
-        return Book([case], self._rounds, self._options.seed)
+    def _book(self, case: Case) -> RoundsRecord:
+        return RoundsRecord([case], self._rounds, self._options.seed)
 
     def _of_commits(self, loader: load_runner.Loader) -> tuple[tuple[Contender, ...], tuple[Ratio, ...]]:
-        load = pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS)
+        load = pgbench.PgbenchLoad(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS)
 
         def taker(setting: str) -> Callable[[], Sample]:
             work = load_runner.Work(load, settings={"synchronous_commit": setting})
@@ -95,7 +95,7 @@ class Overhead:
 
     def _of_keeper(self, site: DrilledCluster, loader: load_runner.Loader) -> tuple[Contender, ...]:
         watched = Watched(site, self._seconds)
-        work = load_runner.Work(pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS))
+        work = load_runner.Work(pgbench.PgbenchLoad(pgbench.TPC_B, pgbench.SIMPLE, CLIENTS))
 
         def loaded() -> None:
             where = loader.where(site.spec.endpoints.rw.port, str(site.spec.haproxy.address))
@@ -169,7 +169,7 @@ async def taken_over(cluster: handle.Cluster, former: str) -> None:
                 return None
         return f"{', '.join(others)} are standbys"
 
-    await wait.wait_for("another primary", look, seconds=FAILOVER_SECONDS)
+    await wait.wait_until("another primary", look, seconds=FAILOVER_SECONDS)
 
 
 class Watched:
@@ -218,6 +218,6 @@ class Watched:
         )
 
 
-def make(cluster: Cluster, options: Options) -> Overhead:
+def make(cluster: Cluster, options: BenchOptions) -> Overhead:
     """The part."""
     return Overhead(cluster, options)

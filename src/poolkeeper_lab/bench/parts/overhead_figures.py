@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench.measure import estimate
-from poolkeeper_lab.bench.measure.rounds import Book, Measure
+from poolkeeper_lab.bench.measure.rounds import Measure, RoundsRecord
 from poolkeeper_lab.bench.parts import haproxy_checks
-from poolkeeper_lab.bench.report.bench_model import Goal, Metric
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, Metric
 
 KEEPER, COMMITS, CHECKS = "Keeper", "What a commit waits for", "HAProxy's checks: CPU time a second"
 COST = "Cost of a kind of check"
@@ -42,7 +42,7 @@ def check_values(used: Mapping[str, float]) -> dict[Measure, float]:
     return {**each, Measure(TOTAL, MILLISECONDS, "less", CHECKS): sum(each.values())}
 
 
-def costs(book: Book, every: str, a_second: Mapping[str, float], seed: int) -> Iterator[Metric]:
+def costs(book: RoundsRecord, every: str, a_second: Mapping[str, float], seed: int) -> Iterator[Metric]:
     """What the checks of a kind cost: with all of them less without these, round by round; and what one check costs."""
     measures = [Measure(part, MILLISECONDS, "less", CHECKS) for part in ("HAProxy", "Pgpool-II", "PostgreSQL, Patroni")]
     measures.append(Measure(TOTAL, MILLISECONDS, "less", CHECKS))
@@ -56,7 +56,7 @@ def costs(book: Book, every: str, a_second: Mapping[str, float], seed: int) -> I
         yield estimate.metric(about, "one check", single, seed, unit="ms", better="less", group=COST)
 
 
-def _differences(book: Book, whole: str, part: str, measure: Measure) -> list[float]:
+def _differences(book: RoundsRecord, whole: str, part: str, measure: Measure) -> list[float]:
     """Of the kept rounds that have both. One below zero stays: it shows how much is noise."""
     return [
         r[whole].values[measure] - r[part].values[measure]
@@ -66,13 +66,13 @@ def _differences(book: Book, whole: str, part: str, measure: Measure) -> list[fl
     ]
 
 
-def goals(book: Book, rest: str, seed: int, cpu: float, memory: float) -> tuple[Goal, ...]:
+def goals(book: RoundsRecord, rest: str, seed: int, cpu: float, memory: float) -> tuple[BenchGoal, ...]:
     """What keeper may cost while nothing happens."""
     played = book.played[0] if book.played else None
     made = []
     for measure, limit in ((CPU, cpu), (MEMORY, memory)):
         found = estimate.estimate(played.values(rest, measure), seed) if played else None
         reason = "" if found else played.reason(rest) if played else "it was not run"
-        made.append(Goal(sentence=f"keeper's {measure.name} {rest}", limit=limit, is_least=False, unit=measure.unit,
+        made.append(BenchGoal(sentence=f"keeper's {measure.name} {rest}", limit=limit, is_least=False, unit=measure.unit,
                          estimate=found, reason=reason))  # fmt: skip
     return tuple(made)

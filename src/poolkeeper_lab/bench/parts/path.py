@@ -14,14 +14,14 @@ from itertools import count
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, pgbench, pgbench_client
 from poolkeeper_lab.bench.load.bench_endpoints import BenchEndpoint
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import path_plan
 from poolkeeper_lab.bench.parts.path_plan import Planned, Wanted
-from poolkeeper_lab.bench.report.bench_model import Goal, Section, Table
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchTable, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 from poolkeeper_lab.drill import drill_run as drill
 
@@ -44,17 +44,17 @@ METHOD = (
 class Path:
     """The part. `peers` adds endpoints of others to every load."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._book = Book([], self._rounds, options.seed)
+        self._book = RoundsRecord([], self._rounds, options.seed)
         self._planned: list[Planned] = []
         self._wanted: tuple[Wanted, ...] = path_plan.goals(cluster.spec)
         self._notes: list[str] = []
         self._void = ""  # why no figure holds
         self._providers = bench_endpoints.chosen(options.peers)
-        self._tables: list[Table] = []
+        self._tables: list[BenchTable] = []
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; the database, the client and the peers are taken away in any case."""
@@ -91,7 +91,7 @@ class Path:
         planned, notes = path_plan.plan(spec, found, self._options.full, self._options.only)
         self._notes += notes
         cases = [player.case(one, self._seconds, self._wanted) for one in planned]
-        self._planned, self._book = planned, Book(cases, self._rounds, self._options.seed)
+        self._planned, self._book = planned, RoundsRecord(cases, self._rounds, self._options.seed)
 
     def section(self) -> Section:
         """What was measured until now."""
@@ -108,10 +108,10 @@ class Path:
             tables=tuple(self._tables),
         )
 
-    def _goal(self, wanted: Wanted) -> Goal:
+    def _goal(self, wanted: Wanted) -> BenchGoal:
         values, reason = self._measured(wanted)
         found = None if self._void else estimate.estimate(values, self._options.seed)
-        return Goal(sentence=wanted.sentence, limit=wanted.least, unit=RATIO, estimate=found,
+        return BenchGoal(sentence=wanted.sentence, limit=wanted.least, unit=RATIO, estimate=found,
                     reason="" if found else self._void or reason)  # fmt: skip
 
     def _measured(self, wanted: Wanted) -> tuple[list[float], str]:
@@ -134,7 +134,7 @@ class Player:
         self,
         cluster: Cluster,
         primary: str,
-        using: pgbench_client.Client,
+        using: pgbench_client.PgbenchClient,
         peers: Sequence[BenchEndpoint],
         scale: int,
         seed: int,
@@ -156,7 +156,7 @@ class Player:
         contenders = tuple(self._contender(planned.load, endpoint, seconds) for endpoint in planned.endpoints)
         return Case(planned.load.about, contenders, ratios)
 
-    def _contender(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int) -> Contender:
+    def _contender(self, load: pgbench.PgbenchLoad, endpoint: BenchEndpoint, seconds: int) -> Contender:
         numbers = count(self._seed)
         return Contender(
             endpoint.key,
@@ -164,15 +164,15 @@ class Player:
             lambda: self._warm(load, endpoint),
         )
 
-    def _warm(self, load: pgbench.Load, endpoint: BenchEndpoint) -> None:
+    def _warm(self, load: pgbench.PgbenchLoad, endpoint: BenchEndpoint) -> None:
         self._run(load, endpoint, WARM_SECONDS, self._seed)
         self._client.take_log()
 
-    def _run(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int, seed: int) -> str:
+    def _run(self, load: pgbench.PgbenchLoad, endpoint: BenchEndpoint, seconds: int, seed: int) -> str:
         argv = pgbench.run(load, self._where(endpoint), seconds, self._scale, busy.cores(), seed)
         return self._client.run(argv, seconds)
 
-    def _take(self, load: pgbench.Load, endpoint: BenchEndpoint, seconds: int, seed: int) -> Sample:
+    def _take(self, load: pgbench.PgbenchLoad, endpoint: BenchEndpoint, seconds: int, seed: int) -> Sample:
         if load.writes:
             interrupts.run(database.tidy(self._access, self._primary))
         before = self._meter.read()
@@ -181,7 +181,7 @@ class Player:
         return sample(pgbench.parse(printed, self._client.take_log()), used, self._part)
 
 
-def sample(result: pgbench.Result, used: meter.Usage, parts: dict[str, str]) -> Sample:
+def sample(result: pgbench.PgbenchResult, used: meter.Usage, parts: dict[str, str]) -> Sample:
     """A measurement as the frame keeps it; `parts` says to which part a container's CPU time belongs. Pure."""
     values: dict[Measure, float] = {TPS: result.tps}
     for measure, value in ((P50, result.p50), (P99, result.p99), (CONNECTION, result.connection)):
@@ -193,6 +193,6 @@ def sample(result: pgbench.Result, used: meter.Usage, parts: dict[str, str]) -> 
     return Sample(values, used.foreign)
 
 
-def make(cluster: Cluster, options: Options) -> Path:
+def make(cluster: Cluster, options: BenchOptions) -> Path:
     """The part."""
     return Path(cluster, options)

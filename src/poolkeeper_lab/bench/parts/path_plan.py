@@ -13,7 +13,16 @@ from itertools import product
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench.load.bench_endpoints import DIRECT, BenchEndpoint
-from poolkeeper_lab.bench.load.pgbench import EXTENDED, PREPARED, PROTOCOLS, READ_MOSTLY, READ_ONLY, SIMPLE, TPC_B, Load
+from poolkeeper_lab.bench.load.pgbench import (
+    EXTENDED,
+    PREPARED,
+    PROTOCOLS,
+    READ_MOSTLY,
+    READ_ONLY,
+    SIMPLE,
+    TPC_B,
+    PgbenchLoad,
+)
 from poolkeeper_lab.bench.load.pgbench import WORKLOADS as ALL
 
 CLIENTS = (1, 16, 64, 256)
@@ -26,7 +35,7 @@ class Wanted:
 
     numerator: str
     denominator: str
-    load: Load
+    load: PgbenchLoad
     least: float
 
     @property
@@ -39,7 +48,7 @@ class Wanted:
 class Planned:
     """A load, and the endpoints that it is put on; the first one is the yardstick."""
 
-    load: Load
+    load: PgbenchLoad
     endpoints: tuple[BenchEndpoint, ...]
 
     def pairs(self, wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
@@ -57,38 +66,38 @@ def goals(spec: ClusterSpec, peers: Sequence[BenchEndpoint] = ()) -> tuple[Wante
         str(spec.endpoints.balanced.port),
         str(spec.endpoints.direct_rw.port),
     )
-    sixteen = Load(READ_ONLY, SIMPLE, 16)
-    prepared = Load(READ_ONLY, PREPARED, 16)
+    sixteen = PgbenchLoad(READ_ONLY, SIMPLE, 16)
+    prepared = PgbenchLoad(READ_ONLY, PREPARED, 16)
     others = [endpoint.key for endpoint in peers if endpoint.key.startswith(PEER)] or [PEER]
     return (
         Wanted(rw, DIRECT, sixteen, 0.60),
         *(Wanted(pool, other, sixteen, 1.1) for other in others),
-        Wanted(rw, DIRECT, Load(TPC_B, SIMPLE, 8), 0.75),
+        Wanted(rw, DIRECT, PgbenchLoad(TPC_B, SIMPLE, 8), 0.75),
         Wanted(rw, DIRECT, prepared, 0.30),
         Wanted(direct, DIRECT, prepared, 0.70),
-        Wanted(rw, DIRECT, Load(READ_ONLY, SIMPLE, 16, is_fresh=True), 4.0),
+        Wanted(rw, DIRECT, PgbenchLoad(READ_ONLY, SIMPLE, 16, is_fresh=True), 4.0),
     )
 
 
-def core(spec: ClusterSpec) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def core(spec: ClusterSpec) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
     """The loads of the short run, each with the names of the cluster's endpoints."""
     endpoints = spec.endpoints
     rw, ro, pool = str(endpoints.rw.port), str(endpoints.ro.port), str(endpoints.balanced.port)
     direct, direct_ro = str(endpoints.direct_rw.port), str(endpoints.direct_ro.port)
-    yield Load(READ_ONLY, SIMPLE, 16), (DIRECT, rw, ro, direct, direct_ro, pool)
-    yield Load(READ_ONLY, PREPARED, 16), (DIRECT, rw, direct, direct_ro, pool)
-    yield Load(READ_ONLY, EXTENDED, 16), (DIRECT, rw, direct)
-    yield Load(READ_ONLY, SIMPLE, 1), (DIRECT, rw, direct, pool)
-    yield Load(READ_ONLY, SIMPLE, 16, is_fresh=True), (DIRECT, rw, ro, direct, pool)
-    yield Load(READ_MOSTLY, SIMPLE, 16), (DIRECT, rw, direct, pool)
-    yield Load(TPC_B, SIMPLE, 8), (DIRECT, rw, direct, pool)
+    yield PgbenchLoad(READ_ONLY, SIMPLE, 16), (DIRECT, rw, ro, direct, direct_ro, pool)
+    yield PgbenchLoad(READ_ONLY, PREPARED, 16), (DIRECT, rw, direct, direct_ro, pool)
+    yield PgbenchLoad(READ_ONLY, EXTENDED, 16), (DIRECT, rw, direct)
+    yield PgbenchLoad(READ_ONLY, SIMPLE, 1), (DIRECT, rw, direct, pool)
+    yield PgbenchLoad(READ_ONLY, SIMPLE, 16, is_fresh=True), (DIRECT, rw, ro, direct, pool)
+    yield PgbenchLoad(READ_MOSTLY, SIMPLE, 16), (DIRECT, rw, direct, pool)
+    yield PgbenchLoad(TPC_B, SIMPLE, 8), (DIRECT, rw, direct, pool)
 
 
-def matrix(endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def matrix(endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
     """Every load on every endpoint."""
     names = tuple(endpoint.key for endpoint in endpoints)
     for workload, protocol, clients, is_fresh in product(ALL, PROTOCOLS, CLIENTS, (False, True)):
-        yield Load(workload, protocol, clients, is_fresh), names
+        yield PgbenchLoad(workload, protocol, clients, is_fresh), names
 
 
 def plan(
@@ -119,7 +128,7 @@ def plan(
     return planned, notes
 
 
-def _beyond(spec: ClusterSpec, endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[Load, tuple[str, ...]]]:
+def _beyond(spec: ClusterSpec, endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
     known = {load for load, _ in core(spec)}
     yield from ((load, names) for load, names in matrix(endpoints) if load not in known)
 

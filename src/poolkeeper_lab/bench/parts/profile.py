@@ -16,12 +16,12 @@ from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT
 from poolkeeper_lab.bench.measure import calls, estimate, meter, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent, What
-from poolkeeper_lab.bench.report.bench_model import Metric, Section, Tally
+from poolkeeper_lab.bench.report.bench_model import Metric, RoundTally, Section
 from poolkeeper_lab.drill import drill_run as drill
 from poolkeeper_lab.faults.host import Host
 
@@ -116,7 +116,7 @@ def add_up(parts: Mapping[str, str], of_service: Mapping[str, Mapping[str, float
 class Profile:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._found, self._kept, self._failed = Found(), 0, 0
@@ -157,7 +157,7 @@ class Profile:
             name="profile",
             title="The profile: what one read costs each part",
             method=METHOD,
-            tally=Tally(asked=self._rounds * len(pgbench.PROTOCOLS) * 4, kept=self._kept, failed=self._failed),
+            tally=RoundTally(asked=self._rounds * len(pgbench.PROTOCOLS) * 4, kept=self._kept, failed=self._failed),
             metrics=tuple(self._found.metrics(self._options.seed)),
             notes=tuple(self._notes),
         )
@@ -182,7 +182,7 @@ class Bench:
         """Run so many, or none for a while; the seconds."""
         begin = time.monotonic()
         if transactions:
-            load = pgbench.Load(pgbench.READ_ONLY, self.protocol, 1)
+            load = pgbench.PgbenchLoad(pgbench.READ_ONLY, self.protocol, 1)
             where = self.loader.where(self.endpoint.port, self.endpoint.host)
             taken = self.loader.measure(load_runner.Work(load, transactions=transactions), where, RUN_SECONDS)
             if taken.result.transactions != transactions:
@@ -228,6 +228,6 @@ class Bench:
         return {**self.endpoint.services, load_runner.CLIENT: load_runner.CLIENT}
 
 
-def make(cluster: Cluster, options: Options) -> Profile:
+def make(cluster: Cluster, options: BenchOptions) -> Profile:
     """The part."""
     return Profile(cluster, options)

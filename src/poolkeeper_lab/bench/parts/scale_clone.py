@@ -14,10 +14,10 @@ from poolkeeper.core import interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import postgres
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner
 from poolkeeper_lab.bench.measure import disk_space, estimate
-from poolkeeper_lab.bench.report.bench_model import Metric, Section, Tally
+from poolkeeper_lab.bench.report.bench_model import Metric, RoundTally, Section
 from poolkeeper_lab.drill import drill_run as drill
 
 NODES = 3  # before one is added
@@ -35,7 +35,7 @@ METHOD = (
 
 
 @dataclass
-class Taken:
+class CloneTimes:
     """The measurements of one size: seconds of each round, and the bytes of all databases."""
 
     title: str
@@ -43,7 +43,7 @@ class Taken:
     seconds: list[float] = field(default_factory=list)
 
 
-def rate(empty: Taken, full: Taken) -> list[float]:
+def rate(empty: CloneTimes, full: CloneTimes) -> list[float]:
     """MB (10^6 bytes) a second, by the rounds in their order: what the data added to the time. Pure.
 
     A round in which it added nothing has no rate.
@@ -55,10 +55,10 @@ def rate(empty: Taken, full: Taken) -> list[float]:
 class Clone:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
-        self._empty, self._full = Taken(EMPTY), Taken(f"pgbench's tables, scale {self._scale}")
+        self._empty, self._full = CloneTimes(EMPTY), CloneTimes(f"pgbench's tables, scale {self._scale}")
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError, DiskFull before anything is started; the cluster is removed in any case."""
@@ -76,7 +76,7 @@ class Clone:
     def _document(self, nodes: int) -> dict[str, object]:
         return scratch_cluster.document(self._place.spec, nodes, most=NODES + 1)
 
-    def _take_all(self, own: scratch_cluster.OwnCluster, primary: str, taken: Taken, progress: Progress) -> None:
+    def _take_all(self, own: scratch_cluster.OwnCluster, primary: str, taken: CloneTimes, progress: Progress) -> None:
         dsn = own.cluster.with_passwords().node(primary, "superuser")
         ((size,),) = interrupts.run(postgres.query(dsn, _SIZE, own.cluster.spec.timeouts.query))
         taken.size = int(size)
@@ -94,7 +94,7 @@ class Clone:
             name="scale-clone",
             title="Scale: a new standby",
             method=METHOD,
-            tally=Tally(asked=2 * self._rounds, kept=len(self._empty.seconds) + len(self._full.seconds)),
+            tally=RoundTally(asked=2 * self._rounds, kept=len(self._empty.seconds) + len(self._full.seconds)),
             metrics=tuple(self._metrics()),
             charts=(SECONDS,),
         )
@@ -112,6 +112,6 @@ class Clone:
         return found
 
 
-def make(cluster: Cluster, options: Options) -> Clone:
+def make(cluster: Cluster, options: BenchOptions) -> Clone:
     """The part."""
     return Clone(cluster, options)

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from poolkeeper_lab.bench.measure import caps, estimate
-from poolkeeper_lab.bench.measure.rounds import Book, Measure, Played, Ratio
-from poolkeeper_lab.bench.report.bench_model import Goal
+from poolkeeper_lab.bench.measure.rounds import Measure, PlayedRound, Ratio, RoundsRecord
+from poolkeeper_lab.bench.report.bench_model import BenchGoal
 from poolkeeper_lab.bench.report.compare import RATIO
 
 SPEED, WORK = "Throughput of reads", "Processors in use"
@@ -29,7 +29,7 @@ def name(standbys: int) -> str:
     return f"{standbys} standby{'s' * (standbys != 1)}"
 
 
-def values(tps: float, p50: float | None, load: caps.Load) -> dict[Measure, float]:
+def values(tps: float, p50: float | None, load: caps.CapLoad) -> dict[Measure, float]:
     """A measurement as the frame keeps it."""
     found = {TPS: tps, CAP: load.of_cap, MACHINE: load.machine}
     if p50 is not None:
@@ -37,19 +37,21 @@ def values(tps: float, p50: float | None, load: caps.Load) -> dict[Measure, floa
     return found | {Measure(part, "", "", WORK): used for part, used in load.parts.items()}
 
 
-def goal(book: Book, title: str, seed: int, limits: Sequence[str], sizes: Sequence[int], void: str = "") -> Goal:
+def goal(
+    book: RoundsRecord, title: str, seed: int, limits: Sequence[str], sizes: Sequence[int], void: str = ""
+) -> BenchGoal:
     """The goal of this part, of the case of that title; `limits` is what held back the measurements with 3 standbys."""
     sentence = f"{title}: read throughput with {MEANT} capped standbys ÷ 1"
     if MEANT not in sizes:
-        return Goal(sentence=sentence, limit=LEAST, unit=RATIO, reason=f"{MEANT} standbys were not measured")
+        return BenchGoal(sentence=sentence, limit=LEAST, unit=RATIO, reason=f"{MEANT} standbys were not measured")
     ratio = Ratio(name(MEANT), name(1), TPS)
     played = next((p for p in book.played if p.case.title == title), None)
     if played is None:
-        return Goal(sentence=sentence, limit=LEAST, unit=RATIO, reason=void or "it was not run")
+        return BenchGoal(sentence=sentence, limit=LEAST, unit=RATIO, reason=void or "it was not run")
     found = None if void else estimate.estimate(played.ratios(ratio), seed)
     reason = void or book.ratio(played, ratio).reason
     told = f"what limited with {name(MEANT)}: {_most(limits)}" if limits else ""
-    return Goal(sentence=sentence, limit=LEAST, unit=RATIO, estimate=found, reason=told if found else reason)
+    return BenchGoal(sentence=sentence, limit=LEAST, unit=RATIO, estimate=found, reason=told if found else reason)
 
 
 def _most(limits: Sequence[str]) -> str:
@@ -58,7 +60,7 @@ def _most(limits: Sequence[str]) -> str:
     return said if times == len(limits) else f"{said} ({times} of {len(limits)} measurements)"
 
 
-def lines(played: Played, limits: dict[int, list[str]]) -> Iterator[str]:
+def lines(played: PlayedRound, limits: dict[int, list[str]]) -> Iterator[str]:
     """What limited each size of a case."""
     told = [f"{name(size)}: {_most(said)}" for size, said in sorted(limits.items()) if said]
     if told:

@@ -13,9 +13,9 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import cpu, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.report.bench_model import Section
 
 SIZES, FULL = (3, 5, 7), (3, 4, 5, 6, 7)
@@ -41,10 +41,10 @@ def name(nodes: int) -> str:
 class Nodes:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._sizes = FULL if options.full else SIZES
-        self._book = Book([], options.rounds or ROUNDS, options.seed)
+        self._book = RoundsRecord([], options.rounds or ROUNDS, options.seed)
 
     def run(self, progress: Progress) -> None:
         """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
@@ -52,7 +52,7 @@ class Nodes:
             contenders = tuple(Contender(name(size), self._taker(own, size)) for size in self._sizes)
             least = name(min(self._sizes))
             ratios = tuple(Ratio(c.name, least, UP) for c in contenders if c.name != least)
-            self._book = Book([Case({"what": "a cluster"}, contenders, ratios, axis="size")],
+            self._book = RoundsRecord([Case({"what": "a cluster"}, contenders, ratios, axis="size")],
                               self._book.asked, self._options.seed)  # fmt: skip
             rounds.play(self._book, progress)
 
@@ -85,6 +85,6 @@ def take(own: scratch_cluster.OwnCluster, made: dict[str, Any]) -> Sample:
     return Sample({UP: up, AGAIN: again, STATUS: status, SUITE: suite, WORK: work})
 
 
-def make(cluster: Cluster, options: Options) -> Nodes:
+def make(cluster: Cluster, options: BenchOptions) -> Nodes:
     """The part."""
     return Nodes(cluster, options)

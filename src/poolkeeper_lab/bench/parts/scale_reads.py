@@ -20,10 +20,10 @@ from poolkeeper.model import proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, haproxy_runtime, postgres
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import busy, caps, disk_space, rounds, startup_times
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import scale_figures
 from poolkeeper_lab.bench.parts.scale_figures import name
 from poolkeeper_lab.bench.report.bench_model import Section
@@ -71,12 +71,12 @@ def endpoints(spec: ClusterSpec) -> tuple[ReadEndpoint, ...]:
 class Reads:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._sizes = SIZES
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._book = Book([], self._rounds, options.seed)
+        self._book = RoundsRecord([], self._rounds, options.seed)
         self._limits: dict[str, dict[int, list[str]]] = {}
         self._void = ""
 
@@ -95,7 +95,9 @@ class Reads:
             loader.write(MANY_ROWS, SCRIPT)
             StopContainer(site.host, cluster.spec.keeper.service, STOP_SECONDS).inject()
             caps.limit([cluster.container(node.name) for node in cluster.spec.nodes], CAP)
-            self._book = Book(self._cases(loader, Standbys(cluster.spec, primary)), self._rounds, self._options.seed)
+            self._book = RoundsRecord(
+                self._cases(loader, Standbys(cluster.spec, primary)), self._rounds, self._options.seed
+            )
             rounds.play(self._book, progress)
             self._void = interrupts.run(self._moved(site.spec, primary))
 
@@ -107,7 +109,7 @@ class Reads:
         return "" if up == [primary] else f"{primary} was the primary at first and at the end it is {up or 'nobody'}"
 
     def _cases(self, loader: load_runner.Loader, standbys: Standbys) -> list[Case]:
-        light = load_runner.Work(pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, CLIENTS))
+        light = load_runner.Work(pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, CLIENTS))
         heavy = load_runner.Work(light.load, script=MANY_ROWS)
         ratios = tuple(
             Ratio(name(size), name(1), scale_figures.TPS) for size in self._sizes if size > 1 and 1 in self._sizes
@@ -174,7 +176,7 @@ class Standbys:
         async def look() -> str | None:
             return self.lacks(size, await haproxy_runtime.servers(address, port, limit))
 
-        await wait.wait_for(f"{name(size)} at the endpoint", look, seconds=SERVE_SECONDS)
+        await wait.wait_until(f"{name(size)} at the endpoint", look, seconds=SERVE_SECONDS)
 
     def lacks(self, size: int, states: Sequence[haproxy_runtime.ServerState]) -> str | None:
         """What is missing until exactly the first `size` serve; None when nothing is."""
@@ -224,9 +226,9 @@ class Taker:
         }
         return {**{node: (node,) for node in self.standbys.names[:size]}, **path}
 
-    def load(self, size: int, used: dict[str, float], machine: float) -> caps.Load:
+    def load(self, size: int, used: dict[str, float], machine: float) -> caps.CapLoad:
         """Who used what, and how much of the machine was in use."""
-        return caps.Load(used, self.standbys.names[:size], CAP, busy.cores(), machine)
+        return caps.CapLoad(used, self.standbys.names[:size], CAP, busy.cores(), machine)
 
 
 def begin_anew(loader: load_runner.Loader) -> None:
@@ -237,10 +239,10 @@ def begin_anew(loader: load_runner.Loader) -> None:
         return (await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
 
     compose.restart(loader.cluster.container(spec.endpoints.ro.service))
-    interrupts.run(wait.wait_for("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))
+    interrupts.run(wait.wait_until("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))
     loader.look_again()
 
 
-def make(cluster: Cluster, options: Options) -> Reads:
+def make(cluster: Cluster, options: BenchOptions) -> Reads:
     """The part."""
     return Reads(cluster, options)

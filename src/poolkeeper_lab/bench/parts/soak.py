@@ -24,7 +24,7 @@ from poolkeeper.render import client_files
 from poolkeeper.system import keeper_client
 from poolkeeper_lab.bench.measure import busy, figure
 from poolkeeper_lab.bench.parts import keeper_idle
-from poolkeeper_lab.bench.parts.soak_figures import Holding, Load, work_by_kind
+from poolkeeper_lab.bench.parts.soak_figures import Holding, SoakResult, work_by_kind
 from poolkeeper_lab.drill import drill_client, ledger, reader, watch, writer
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
@@ -57,7 +57,7 @@ class LeaseWatch:
         self.seen.append(holding)
 
 
-async def measure(cluster: Cluster, minutes: float, progress: Progress) -> Load:
+async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakResult:
     """Load the machine and look. Raises OperationRefused, with nothing begun, where the cluster is not healthy."""
     cluster = cluster.with_passwords()
     primary = await _healthy(cluster)
@@ -81,7 +81,7 @@ async def _healthy(cluster: handle.Cluster) -> str:
     return judged.primary
 
 
-async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -> Load:
+async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -> SoakResult:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
     async with watch.leader_key(cluster, lease):
         with ExitStack() as stack:
@@ -95,7 +95,7 @@ async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -
                 after, ended, loads = await _cpu_seconds(cluster), time.monotonic(), os.getloadavg()
         stored = await _stored(cluster, writes, progress)
     attempts = writes.attempts(ended)
-    return Load(
+    return SoakResult(
         seconds=ended - began,
         cores=cores,
         holdings=tuple(lease.seen),
@@ -122,7 +122,7 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
         served = all(account.served_since(begun, drill_client.CLIENTS) for account in (writes, reads))
         return None if served else "a client was not served yet"
 
-    await wait.wait_for("service at both endpoints", look, seconds=READY_SECONDS)
+    await wait.wait_until("service at both endpoints", look, seconds=READY_SECONDS)
 
 
 async def _cpu_seconds(cluster: handle.Cluster) -> float | None:
@@ -149,7 +149,7 @@ async def _stored(cluster: handle.Cluster, writes: ledger.Ledger, progress: Prog
         return None
 
     try:
-        await wait.wait_for("health", look, seconds=HEALTHY_SECONDS, pause=0.5)
+        await wait.wait_until("health", look, seconds=HEALTHY_SECONDS, pause=0.5)
         return await writer.stored(cluster, primary, 1, writes.next_number)
     except errors.PoolkeeperError as e:
         progress.note(f"the account was not compared: {e.message}")

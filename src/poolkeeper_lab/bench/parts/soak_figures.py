@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from poolkeeper_lab.bench.measure.figure import Figure
-from poolkeeper_lab.drill.ledger import Gap, Judgement
+from poolkeeper_lab.drill.ledger import Gap, LedgerVerdict
 
 LEASE, LOST, UNSOUND = "lease taken anew (false failovers)", "writes lost", "writes doubled or out of nowhere"
 KEEPER_CPU, KEEPER_MEMORY = "keeper's CPU", "keeper's memory"
@@ -58,7 +58,7 @@ def _kind(event: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Load:
+class SoakResult:
     """All that was seen. `judgement` is None where the stored rows could not be read."""
 
     seconds: float
@@ -67,7 +67,7 @@ class Load:
     blind: int  # how often the watch of the lease broke; it begins with a reading, so a change meanwhile is seen
     write: Gap
     read: Gap
-    judgement: Judgement | None
+    judgement: LedgerVerdict | None
     load_average: tuple[float, float, float]
     keeper_cpu: float | None  # per cent of one core
     keeper_memory: float | None  # MB

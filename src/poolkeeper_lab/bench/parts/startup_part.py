@@ -13,9 +13,9 @@ from pathlib import Path
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import compose, images
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import estimate, startup_times
-from poolkeeper_lab.bench.report.bench_model import Goal, Metric, Section, Tally
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, Metric, RoundTally, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ROUNDS = 3
@@ -29,7 +29,7 @@ METHOD = (
 class Startup:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._seed, self._rounds = cluster, options.seed, options.rounds or ROUNDS
         self._measured: startup_times.Measured | None = None
         self._beside = False
@@ -49,7 +49,7 @@ class Startup:
             name="startup",
             title="Start-up: how long a person waits",
             method=METHOD,
-            tally=Tally(asked=self._rounds, kept=self._rounds if told else 0),
+            tally=RoundTally(asked=self._rounds, kept=self._rounds if told else 0),
             metrics=tuple(self._metrics(told.seconds)) if told else (),
             goals=tuple(self._goal(name, limit) for name, limit in startup_times.GOALS.items()),
             notes=(startup_times.work_line(told.work),) if told else (),
@@ -64,13 +64,15 @@ class Startup:
                 times = [one / other for one, other in zip(rounds, yardstick, strict=True)]
                 yield estimate.metric({"what": name}, TIMES, times, self._seed, unit=RATIO, better="less")
 
-    def _goal(self, name: str, limit: float) -> Goal:
+    def _goal(self, name: str, limit: float) -> BenchGoal:
         rounds = self._measured.seconds[name] if self._measured else ()
         found = None if self._beside else estimate.estimate(rounds, self._seed)
         why = f"the cluster {self._place.spec.name} was running beside it" if self._beside else "it was not run"
-        return Goal(sentence=name, limit=limit, is_least=False, unit="s", estimate=found, reason="" if found else why)
+        return BenchGoal(
+            sentence=name, limit=limit, is_least=False, unit="s", estimate=found, reason="" if found else why
+        )
 
 
-def make(cluster: Cluster, options: Options) -> Startup:
+def make(cluster: Cluster, options: BenchOptions) -> Startup:
     """The part."""
     return Startup(cluster, options)

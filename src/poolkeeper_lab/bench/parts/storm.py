@@ -19,14 +19,14 @@ from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import process
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bed, bench_endpoints, bench_machine, database, storm_job
 from poolkeeper_lab.bench.load.bench_endpoints import BenchEndpoint
-from poolkeeper_lab.bench.load.storm_job import READ, WRITE, Job, Told
+from poolkeeper_lab.bench.load.storm_job import READ, WRITE, StormJob, StormReport
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts.path import HEALTHY_SECONDS, WORK
-from poolkeeper_lab.bench.report.bench_model import Goal, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 from poolkeeper_lab.drill import drill_run as drill
 
@@ -56,10 +56,10 @@ METHOD = (
 class Storm:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._seed, self._is_full = cluster, options.seed, options.full
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
-        self._storms, self._full = Book([], self._rounds, self._seed), Book([], 1, self._seed)
+        self._storms, self._full = RoundsRecord([], self._rounds, self._seed), RoundsRecord([], 1, self._seed)
         self._meter = meter.Meter({})
         self._seen: dict[str, dict[str, int]] = {}  # what was done → message → how often
         self._worst: dict[str, int] = {}  # what was done → the most that were refused, discarded rounds too
@@ -77,15 +77,17 @@ class Storm:
                 (str(spec.endpoints.rw.port), str(spec.endpoints.balanced.port)),
                 str(spec.endpoints.direct_rw.port),
             )
-            self._full = Book([self._busy(found[key]) for key in (*pooled, direct) if key in found], 1, self._seed)
+            self._full = RoundsRecord(
+                [self._busy(found[key]) for key in (*pooled, direct) if key in found], 1, self._seed
+            )
             stormed = [found[key] for key in (*pooled, *([direct] if self._is_full else [])) if key in found]
             cases = [self._case(endpoint, kind) for endpoint in stormed for kind in TRANSACTIONS]
-            self._storms = Book(cases, self._rounds, self._seed)
+            self._storms = RoundsRecord(cases, self._rounds, self._seed)
             with progress.step("sessions kept busy, at and beyond what an endpoint serves"):
                 rounds.play(self._full, progress)
             rounds.play(self._storms, progress)
 
-    def _job(self, endpoint: BenchEndpoint, statements: tuple[str, ...], clients: int, sessions: int = 0) -> Job:
+    def _job(self, endpoint: BenchEndpoint, statements: tuple[str, ...], clients: int, sessions: int = 0) -> StormJob:
         cluster = self._place.with_passwords()
         dsn = Dsn(endpoint.host, endpoint.port, cluster.spec.roles.app, database.NAME, cluster.passwords["app"])
         accounts = ACCOUNTS * self._scale
@@ -117,7 +119,10 @@ class Storm:
         return Case({"endpoint": endpoint.key}, contenders, axis="sessions")
 
     def _taker(
-        self, what: str, make_job: Callable[[], Job], values: Callable[[Told, meter.Usage], dict[Measure, float]]
+        self,
+        what: str,
+        make_job: Callable[[], StormJob],
+        values: Callable[[StormReport, meter.Usage], dict[Measure, float]],
     ) -> Callable[[], Sample]:
         def take() -> Sample:
             before = self._meter.read()
@@ -135,7 +140,7 @@ class Storm:
             seen = self._seen.setdefault(what, {})
             seen[message] = seen.get(message, 0) + times
 
-    def _storm_values(self, told: Told, used: meter.Usage) -> dict[Measure, float]:
+    def _storm_values(self, told: StormReport, used: meter.Usage) -> dict[Measure, float]:
         return {**storm_values(told), **cpu_values(self._place, used, len(told.attempts))}
 
     def section(self) -> Section:
@@ -152,11 +157,11 @@ class Storm:
             charts=(LAST.name,),
         )
 
-    def _goals(self, endpoint: str, kind: str) -> list[Goal]:
+    def _goals(self, endpoint: str, kind: str) -> list[BenchGoal]:
         """Nobody refused, and the last one done soon enough."""
         about = f"{endpoint}, storm of {CLIENTS:,}, {kind}"
-        refused = Goal(sentence=f"{about}: refused, in any round", limit=0, is_least=False)
-        factor = Goal(sentence=f"{about}: last done ÷ kept sessions", limit=FACTOR, is_least=False, unit=RATIO)
+        refused = BenchGoal(sentence=f"{about}: refused, in any round", limit=0, is_least=False)
+        factor = BenchGoal(sentence=f"{about}: last done ÷ kept sessions", limit=FACTOR, is_least=False, unit=RATIO)
         for played in self._storms.played:
             if (played.case.about["endpoint"], played.case.about["transaction"]) != (endpoint, kind):
                 continue
@@ -186,7 +191,7 @@ def levels(cluster: Cluster, endpoint: BenchEndpoint) -> tuple[int, ...]:
     return (whole - 2, whole, 2 * whole)
 
 
-def perform(whole: Job, drivers: int | None = None) -> Told:
+def perform(whole: StormJob, drivers: int | None = None) -> StormReport:
     """Let the drivers do a job, all from the same moment. Raises EngineFailed."""
     parts = storm_job.shares(whole, drivers or busy.cores())
     at = time.monotonic() + HEAD_START
@@ -195,25 +200,25 @@ def perform(whole: Job, drivers: int | None = None) -> Told:
     return storm_job.together([_told(done) for done in process.run_together(jobs, HEAD_START + 2 * PATIENCE + 30)])
 
 
-def _told(done: process.Finished) -> Told:
+def _told(done: process.Finished) -> StormReport:
     if not done.ok:
         raise errors.EngineFailed("a driver of the storm ended with an error", detail=done.stderr[-2000:])
-    return Told.read(done.stdout)
+    return StormReport.read(done.stdout)
 
 
-def _busy(told: Told, used: meter.Usage) -> dict[Measure, float]:
+def _busy(told: StormReport, used: meter.Usage) -> dict[Measure, float]:
     del used
     return busy_values(told)
 
 
-def storm_values(told: Told) -> dict[Measure, float]:
+def storm_values(told: StormReport) -> dict[Measure, float]:
     """The figures of a storm, or of kept sessions."""
     found = storm_job.figures(told)
     times = {LAST: found.last, P50: found.p50, P99: found.p99}
     return {REFUSED: float(found.refused), **{m: value for m, value in times.items() if value is not None}}
 
 
-def busy_values(told: Told) -> dict[Measure, float]:
+def busy_values(told: StormReport) -> dict[Measure, float]:
     """Who had a session at once, who waited, who was refused."""
     at_once, waited, longest = storm_job.waits(told, SOON)
     values: dict[Measure, float] = {AT_ONCE: float(at_once), WAITED: float(waited)}
@@ -231,6 +236,6 @@ def cpu_values(cluster: Cluster, used: meter.Usage, transactions: int) -> dict[M
     return values
 
 
-def make(cluster: Cluster, options: Options) -> Storm:
+def make(cluster: Cluster, options: BenchOptions) -> Storm:
     """The part."""
     return Storm(cluster, options)

@@ -21,10 +21,10 @@ from poolkeeper.core.progress import Progress
 from poolkeeper.model import source
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.bench_parts import Options
+from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import disk_space, rounds, startup_times
-from poolkeeper_lab.bench.measure.rounds import Book, Case, Contender, Measure, Ratio, Sample
+from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.report.bench_model import Section
 from poolkeeper_lab.drill import drill_run as drill
 
@@ -77,7 +77,7 @@ def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
 class Put:
     """A load on an endpoint."""
 
-    load: pgbench.Load
+    load: pgbench.PgbenchLoad
     port: int
     host: str
     label: str
@@ -91,10 +91,10 @@ class Put:
 def puts(spec: ClusterSpec) -> tuple[Put, ...]:
     """What is measured of each variant, under the ports of the declared cluster."""
     endpoint, endpoints = str(spec.haproxy.address), spec.endpoints
-    simple = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16)
-    prepared = pgbench.Load(pgbench.READ_ONLY, pgbench.PREPARED, 16)
-    fresh = pgbench.Load(pgbench.READ_ONLY, pgbench.SIMPLE, 16, is_fresh=True)
-    writes = pgbench.Load(pgbench.TPC_B, pgbench.SIMPLE, 8)
+    simple = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 16)
+    prepared = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.PREPARED, 16)
+    fresh = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 16, is_fresh=True)
+    writes = pgbench.PgbenchLoad(pgbench.TPC_B, pgbench.SIMPLE, 8)
     found = [
         Put(load, endpoints.rw.port, endpoint, label(endpoints.rw.port)) for load in (simple, prepared, fresh, writes)
     ]
@@ -112,11 +112,11 @@ def label(port: int) -> str:
 class Variants:
     """The part."""
 
-    def __init__(self, cluster: Cluster, options: Options) -> None:
+    def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
         self._place, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._book = Book([], self._rounds, options.seed)
+        self._book = RoundsRecord([], self._rounds, options.seed)
 
     def documents(self) -> dict[str, dict[str, Any]]:
         """Variant → its cluster.toml, the declared one first. Raises UserError or SpecError."""
@@ -143,7 +143,9 @@ class Variants:
                 contenders = tuple(tryout.contender(name) for name in documents)
                 measures = [put.measure for put in puts(own.cluster.spec)]
                 ratios = tuple(Ratio(name, DECLARED, m) for name in self._options.variants for m in measures)
-                self._book = Book([Case({}, contenders, ratios, axis="variant")], self._rounds, self._options.seed)
+                self._book = RoundsRecord(
+                    [Case({}, contenders, ratios, axis="variant")], self._rounds, self._options.seed
+                )
                 rounds.play(self._book, progress)
 
     def section(self) -> Section:
@@ -198,6 +200,6 @@ class Tryout:
         self.loader.look_again()
 
 
-def make(cluster: Cluster, options: Options) -> Variants:
+def make(cluster: Cluster, options: BenchOptions) -> Variants:
     """The part."""
     return Variants(cluster, options)

@@ -22,14 +22,14 @@ CPUS, MEMORY = 1.0, "2g"  # what each container of each cluster may use
 
 
 @dataclass(frozen=True)
-class Node:
+class TrialNode:
     """What a node says of itself: `silent` where it does not answer; `followers`: who streams from it."""
 
     role: str  # primary | standby | silent
     followers: int = 0
 
 
-def lacks(states: Mapping[str, Node]) -> str | None:
+def lacks(states: Mapping[str, TrialNode]) -> str | None:
     """What a cluster lacks to be whole: one primary, and every other node streaming from it. Pure."""
     primaries = [name for name, node in states.items() if node.role == "primary"]
     if len(primaries) != 1:
@@ -40,7 +40,7 @@ def lacks(states: Mapping[str, Node]) -> str | None:
     return None if followers == len(states) - 1 else f"{followers} of {len(states) - 1} standbys stream"
 
 
-def primary_of(states: Mapping[str, Node]) -> str:
+def primary_of(states: Mapping[str, TrialNode]) -> str:
     """The one primary. Raises Unreachable where there is none, or more than one."""
     found = [name for name, node in states.items() if node.role == "primary"]
     if len(found) != 1:
@@ -88,16 +88,16 @@ class TrialCluster(ABC):
         """What it lacks to be whole and ready for a fault."""
         return lacks(self.states())
 
-    def states(self) -> dict[str, Node]:
+    def states(self) -> dict[str, TrialNode]:
         """What each node says now."""
         return {name: self._state(name) for name in self.nodes}
 
-    def _state(self, node: str) -> Node:
+    def _state(self, node: str) -> TrialNode:
         try:
             recovery, _, followers = self.rows(node, STATE)[0].partition("|")
         except (errors.PoolkeeperError, IndexError):
-            return Node("silent")
-        return Node("standby" if recovery.startswith("t") else "primary", int(followers))
+            return TrialNode("silent")
+        return TrialNode("standby" if recovery.startswith("t") else "primary", int(followers))
 
     def break_it(self, fault: str, victim: str) -> None:
         """Inject a fault. Raises EngineFailed."""

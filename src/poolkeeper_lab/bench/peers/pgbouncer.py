@@ -22,7 +22,7 @@ from poolkeeper.system import compose, state
 from poolkeeper_lab.bench.load import database
 from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, BenchEndpoint, spare_of
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, peer_image, remarks, stack
-from poolkeeper_lab.bench.report.bench_model import Table
+from poolkeeper_lab.bench.report.bench_model import BenchTable
 from poolkeeper_lab.drill import drill_run as drill
 from poolkeeper_lab.drill import link
 
@@ -58,7 +58,7 @@ def endpoints(cluster: Cluster, progress: Progress) -> Iterator[Sequence[BenchEn
                 about = remarks.settings(
                     TITLE, PACKAGES, peer_catalogue.PGBOUNCER, peer_image.versions(built, PACKAGES)
                 )
-                table = Table(title="PgBouncer, its version and settings", header=remarks.SETTINGS, rows=about)
+                table = BenchTable(title="PgBouncer, its version and settings", header=remarks.SETTINGS, rows=about)
                 found = as_endpoints(cluster.spec, addresses(name), pids(name), table)
                 _ready(found, cluster.spec.roles.app, password)
             yield found
@@ -85,7 +85,7 @@ def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, pass
 
 
 def as_endpoints(
-    spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: Table | None = None
+    spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: BenchTable | None = None
 ) -> tuple[BenchEndpoint, ...]:
     """The four endpoints: service → address, service → process. Pure."""
     capacities = {"session": spare_of(spec.endpoints.rw), "transaction": MAX_CLIENTS}
@@ -131,4 +131,4 @@ def _ready(found: Sequence[BenchEndpoint], role: str, password: str) -> None:
                 return f"{endpoint.key}: {e.text}"
         return None
 
-    interrupts.run(wait.wait_for("PgBouncer's endpoints", look, seconds=READY_SECONDS, pause=0.5))
+    interrupts.run(wait.wait_until("PgBouncer's endpoints", look, seconds=READY_SECONDS, pause=0.5))

@@ -22,7 +22,7 @@ TITLE = "Poolkeeper"
 UP_SECONDS = 600
 
 
-class Own(contenders.TrialCluster):
+class PoolkeeperPeer(contenders.TrialCluster):
     """The declared cluster under the bench's name, with its file in a scratch `folder`."""
 
     title, label = TITLE, startup_times.NAME

@@ -12,8 +12,8 @@ from poolkeeper_lab.bench.measure import estimate
 from poolkeeper_lab.bench.measure.rounds import Measure
 from poolkeeper_lab.bench.peers.peer_catalogue import FAULTS, Peer, Setting
 from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
-from poolkeeper_lab.bench.peers.trial import BACK_SECONDS, SERVED_SECONDS, Trial
-from poolkeeper_lab.bench.report.bench_model import Table
+from poolkeeper_lab.bench.peers.trial import BACK_SECONDS, SERVED_SECONDS, FailoverTrial
+from poolkeeper_lab.bench.report.bench_model import BenchTable
 
 GAP = Measure("write gap", "s", "less", "Write gap, and the time until the cluster is whole again by itself")
 BACK = Measure("whole again", "s", "less", GAP.group)
@@ -30,7 +30,7 @@ class Record:
 
     cluster: str
     fault: str
-    trial: Trial
+    trial: FailoverTrial
 
 
 def line(record: Record) -> str:
@@ -43,15 +43,15 @@ def line(record: Record) -> str:
     return f"  {record.cluster}, {record.fault}: write gap {least}{seen.gap:.2f} s{back}{lost}{problems}"
 
 
-def _groups(records: Iterable[Record]) -> dict[tuple[str, str], list[Trial]]:
+def _groups(records: Iterable[Record]) -> dict[tuple[str, str], list[FailoverTrial]]:
     """(fault, cluster) → its trials, fault after fault."""
-    found: dict[tuple[str, str], list[Trial]] = {}
+    found: dict[tuple[str, str], list[FailoverTrial]] = {}
     for record in sorted(records, key=lambda r: list(FAULTS).index(r.fault)):
         found.setdefault((record.fault, record.cluster), []).append(record.trial)
     return found
 
 
-def outcomes(records: Iterable[Record]) -> Table:
+def outcomes(records: Iterable[Record]) -> BenchTable:
     """All trials, those under foreign load too: a lost write is lost under any load."""
     rows = tuple(
         (
@@ -66,17 +66,17 @@ def outcomes(records: Iterable[Record]) -> Table:
         )
         for (fault, cluster), trials in _groups(records).items()
     )
-    return Table(title="What was lost, and what did not recover", header=OUTCOMES, rows=rows)
+    return BenchTable(title="What was lost, and what did not recover", header=OUTCOMES, rows=rows)
 
 
-def _total(trials: Sequence[Trial], kind: str) -> str:
+def _total(trials: Sequence[FailoverTrial], kind: str) -> str:
     """Over those that were judged; a trial that was not is never counted as one without loss."""
     judged = [t.judgement for t in trials if t.judgement]
     counted = str(sum(len(getattr(judgement, kind)) for judgement in judged))
     return counted if len(judged) == len(trials) else f"{counted} in {len(judged)} judged"
 
 
-def _least(trial: Trial) -> str:
+def _least(trial: FailoverTrial) -> str:
     return f"{'≥ ' if trial.is_open else ''}{trial.gap:.2f}"
 
 
@@ -111,10 +111,10 @@ def better(gaps: Mapping[tuple[str, str], Sequence[float]], peers: Sequence[Peer
         )
 
 
-def peers(found: Sequence[Peer], versions: Mapping[str, str]) -> Table:
+def peers(found: Sequence[Peer], versions: Mapping[str, str]) -> BenchTable:
     """Every peer with its versions and settings, and where each setting is from."""
     rows = [row for peer in found for row in settings(peer.title, peer.packages, peer.settings, versions)]
-    return Table(title="The peers, their versions and settings", header=SETTINGS, rows=tuple(rows))
+    return BenchTable(title="The peers, their versions and settings", header=SETTINGS, rows=tuple(rows))
 
 
 def settings(

@@ -18,7 +18,7 @@ from poolkeeper_lab.bench.peers import contenders
 from poolkeeper_lab.bench.peers.contenders import TrialCluster
 from poolkeeper_lab.drill import drill_client, ledger, link
 from poolkeeper_lab.drill.drill_round import HOLD, TAIL, WARM_UP
-from poolkeeper_lab.drill.ledger import Attempt, Judgement, Ledger, Outcome
+from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome, Ledger, LedgerVerdict
 
 UP_SECONDS = 180  # until it is whole
 SERVED_SECONDS = 120  # from the fault until both writers are served again
@@ -28,13 +28,13 @@ _FIRST_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Trial:
+class FailoverTrial:
     """What one fault did. Seconds; `back` is None where it did not become whole by itself within BACK_SECONDS."""
 
     gap: float
     is_open: bool  # it was not served again
     acknowledged: int
-    judgement: Judgement | None  # None where nobody could be asked
+    judgement: LedgerVerdict | None  # None where nobody could be asked
     back: float | None
     foreign: float  # as in `meter.Usage`, shortly before the fault
     up: float
@@ -58,7 +58,7 @@ class _Notes:
         self.problems = [*(self.problems or []), text]
 
 
-def perform(cluster: TrialCluster, fault: str, phase: float, progress: Progress) -> Trial:
+def perform(cluster: TrialCluster, fault: str, phase: float, progress: Progress) -> FailoverTrial:
     """`phase`: further seconds of service before the fault. Raises PoolkeeperError where nothing could be measured."""
     notes, writes = _Notes(), Ledger()
     try:
@@ -72,8 +72,8 @@ def perform(cluster: TrialCluster, fault: str, phase: float, progress: Progress)
         with interrupts.signals_blocked():
             cluster.down()
     gap = ledger.longest_gap(found, notes.injected, notes.ended)
-    acknowledged = sum(a.outcome is Outcome.ACKNOWLEDGED for a in found)
-    return Trial(gap.seconds, not notes.served, acknowledged, judgement, notes.back, notes.foreign, notes.up,
+    acknowledged = sum(a.outcome is AttemptOutcome.ACKNOWLEDGED for a in found)
+    return FailoverTrial(gap.seconds, not notes.served, acknowledged, judgement, notes.back, notes.foreign, notes.up,
                  tuple(notes.problems or ()))  # fmt: skip
 
 
@@ -150,9 +150,9 @@ def _return(cluster: TrialCluster, fault: str, notes: _Notes) -> None:
         notes.problem(f"not whole again by itself within {BACK_SECONDS} s: {e.message.rpartition('last seen: ')[2]}")
 
 
-def _judge(cluster: TrialCluster, found: tuple[Attempt, ...], notes: _Notes) -> Judgement | None:
+def _judge(cluster: TrialCluster, found: tuple[Attempt, ...], notes: _Notes) -> LedgerVerdict | None:
     """By what the node has that acknowledged last: the one that clients are led to in the end."""
-    last = next((a.server for a in reversed(found) if a.outcome is Outcome.ACKNOWLEDGED), "")
+    last = next((a.server for a in reversed(found) if a.outcome is AttemptOutcome.ACKNOWLEDGED), "")
     node = next((name for name, address in cluster.nodes.items() if address == last), "")
     query = f"SELECT id, count(*) FROM {contenders.TABLE} GROUP BY id"
     try:
@@ -176,4 +176,4 @@ def _until(what: str, look: Callable[[], str | None], seconds: float, pause: flo
     async def looked() -> str | None:
         return await interrupts.in_thread(look)
 
-    interrupts.run(wait.wait_for(what, looked, seconds=seconds, pause=pause))
+    interrupts.run(wait.wait_until(what, looked, seconds=seconds, pause=pause))

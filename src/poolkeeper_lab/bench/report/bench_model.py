@@ -53,7 +53,7 @@ class Metric(Value):
         return "; ".join([*(f"{name}={value}" for name, value in self.about.items()), self.name])
 
 
-class Goal(Value):
+class BenchGoal(Value):
     """A limit, and what was measured of it."""
 
     sentence: str  # as "5100 ÷ direct, read-only, 16 clients, simple"
@@ -84,7 +84,7 @@ class Goal(Value):
         return {True: "met", False: "missed", None: "not measured"}[self.is_met]
 
 
-class Tally(Value):
+class RoundTally(Value):
     """The rounds of a section: each is one case with all of its contenders."""
 
     asked: int = 0
@@ -92,9 +92,9 @@ class Tally(Value):
     discarded: int = 0  # under foreign load
     failed: int = 0  # in which a contender failed
 
-    def plus(self, other: Tally) -> Tally:
+    def plus(self, other: RoundTally) -> RoundTally:
         """Both together."""
-        return Tally(
+        return RoundTally(
             asked=self.asked + other.asked,
             kept=self.kept + other.kept,
             discarded=self.discarded + other.discarded,
@@ -102,7 +102,7 @@ class Tally(Value):
         )
 
 
-class Table(Value):
+class BenchTable(Value):
     """Facts that are no figures over rounds, as they are shown."""
 
     title: str
@@ -117,15 +117,15 @@ class Section(Value):
     title: str
     method: str  # how it was measured, for the reader of the figures
     seconds: float = 0.0
-    tally: Tally = Tally()
+    tally: RoundTally = RoundTally()
     metrics: tuple[Metric, ...] = ()
-    goals: tuple[Goal, ...] = ()
+    goals: tuple[BenchGoal, ...] = ()
     notes: tuple[str, ...] = ()  # what did not fit, what failed, what a reader has to know
     charts: tuple[str, ...] = ()  # the names of the metrics that are drawn
-    tables: tuple[Table, ...] = ()  # shown after the figures
+    tables: tuple[BenchTable, ...] = ()  # shown after the figures
 
 
-class Machine(Value):
+class BenchMachine(Value):
     """Where it ran. `foreign`: the share of it that somebody else used before the first round; None: unknown."""
 
     cpu: str
@@ -134,7 +134,7 @@ class Machine(Value):
     kernel: str
     foreign: float | None = None
 
-    def is_like(self, other: Machine) -> bool:
+    def is_like(self, other: BenchMachine) -> bool:
         """May absolute figures of both be compared?"""
         return (self.cpu, self.cores) == (other.cpu, other.cores)
 
@@ -148,18 +148,18 @@ class BenchRun(Value):
     started_at: str  # ISO 8601, UTC
     seconds: float
     seed: int
-    machine: Machine
+    machine: BenchMachine
     versions: dict[str, str]  # component → version
     settings: dict[str, str] = {}  # what was declared, and a digest of each file that a container took
     sections: tuple[Section, ...] = ()
     is_interrupted: bool = False
 
     @property
-    def goals(self) -> tuple[Goal, ...]:
+    def goals(self) -> tuple[BenchGoal, ...]:
         """Of all sections."""
         return tuple(goal for section in self.sections for goal in section.goals)
 
     @property
-    def missed(self) -> tuple[Goal, ...]:
+    def missed(self) -> tuple[BenchGoal, ...]:
         """Those that were measured and are not reached."""
         return tuple(goal for goal in self.goals if goal.is_met is False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolkeeper.report import wording
 from poolkeeper.suite.suite_report import escape, table
 from poolkeeper_lab.bench.report import bench_wording as words
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Goal, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Section
 from poolkeeper_lab.bench.report.compare import Comparison
 
 _MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
@@ -38,7 +38,7 @@ def _opening(run: BenchRun) -> list[str]:
     return [f"# {_MARKS[words.tone(run)]} {escape(words.headline(run))}", "\n".join(f"- {fact}" for fact in facts)]
 
 
-def goals(found: tuple[Goal, ...]) -> list[str]:
+def goals(found: tuple[BenchGoal, ...]) -> list[str]:
     """A table of goals; nothing where there are none."""
     return [table(words.GOALS, [words.goal_row(goal) for goal in found])] if found else []
 

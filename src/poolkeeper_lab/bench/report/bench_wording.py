@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Estimate, Goal, Metric, Section, Tally
-from poolkeeper_lab.bench.report.compare import RATIO, Change, Compared, Comparison
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Estimate, Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.compare import RATIO, Compared, Comparison, MetricChange
 
 NONE = "–"
 SHOWN = 20  # settings that changed, of many
@@ -19,10 +19,10 @@ METHOD = (
     "whole and taken again."
 )
 CHANGES = {
-    Change.BETTER: "better",
-    Change.WORSE: "worse",
-    Change.NOISE: "within noise",
-    Change.UNKNOWN: "cannot tell",
+    MetricChange.BETTER: "better",
+    MetricChange.WORSE: "worse",
+    MetricChange.NOISE: "within noise",
+    MetricChange.UNKNOWN: "cannot tell",
 }
 
 
@@ -44,7 +44,7 @@ def tone(run: BenchRun) -> str:
     return "pass" if whole else "unknown"
 
 
-def mark(goal: Goal) -> str:
+def mark(goal: BenchGoal) -> str:
     """The symbol of a goal."""
     return {True: "✔", False: "✘", None: "?"}[goal.is_met]
 
@@ -69,20 +69,20 @@ def estimate(found: Estimate | None, unit: str = "", reason: str = "") -> str:
     return amount(found.median, unit) + interval
 
 
-def goal_row(goal: Goal) -> tuple[str, ...]:
+def goal_row(goal: BenchGoal) -> tuple[str, ...]:
     """A goal's cells in the order of GOALS."""
     limit = f"{'≥' if goal.is_least else '≤'} {amount(goal.limit, goal.unit)}"
     rounds = str(goal.estimate.rounds) if goal.estimate else NONE
     return (mark(goal), goal.sentence, limit, estimate(goal.estimate, goal.unit), rounds, verdict(goal))
 
 
-def verdict(goal: Goal) -> str:
+def verdict(goal: BenchGoal) -> str:
     """As "met", "missed, but within noise: …", "not measured: …"."""
     unclear = ", but the interval holds the limit" if goal.estimate and not goal.is_clear else ""
     return f"{goal.word}{unclear}" + (f": {goal.reason}" if goal.reason else "")
 
 
-def tally(found: Tally) -> str:
+def tally(found: RoundTally) -> str:
     """How many rounds count."""
     parts = [f"{found.kept} of {found.asked} rounds kept"]
     parts += [f"{found.discarded} discarded under foreign load"] if found.discarded else []
@@ -153,7 +153,7 @@ def compared_row(row: Compared) -> tuple[str, ...]:
 
 def compared_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """What moved, the worse first, then what cannot be told; what is within noise is only counted."""
-    order = (Change.WORSE, Change.BETTER, Change.UNKNOWN)
+    order = (MetricChange.WORSE, MetricChange.BETTER, MetricChange.UNKNOWN)
     return [compared_row(row) for change in order for row in comparison.of(change)]
 
 

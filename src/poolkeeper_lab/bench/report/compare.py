@@ -15,7 +15,7 @@ LEAST_ROUNDS = 3  # the interval of fewer says nothing
 RATIO = "×"  # the unit of a figure that is a ratio within its own run
 
 
-class Change(StrEnum):
+class MetricChange(StrEnum):
     """How a figure moved."""
 
     BETTER = "better"
@@ -32,7 +32,7 @@ class Compared:
     metric: Metric
     before: Estimate | None
     after: Estimate | None
-    change: Change
+    change: MetricChange
     why: str = ""
 
     @property
@@ -57,7 +57,7 @@ class Comparison:
         keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
         return tuple(f"{key}: {old.get(key, 'unset')} → {new.get(key, 'unset')}" for key in keys)
 
-    def of(self, change: Change) -> tuple[Compared, ...]:
+    def of(self, change: MetricChange) -> tuple[Compared, ...]:
         """Those that moved so."""
         return tuple(row for row in self.rows if row.change is change)
 
@@ -81,16 +81,16 @@ def _compared(section: str, old: Metric | None, new: Metric, same: bool) -> Comp
     return Compared(section, new, earlier, new.estimate, change, why)
 
 
-def _judge(old: Metric | None, new: Metric, same: bool) -> tuple[Change, str]:
+def _judge(old: Metric | None, new: Metric, same: bool) -> tuple[MetricChange, str]:
     if old is None:
-        return Change.UNKNOWN, "the earlier run does not have it"
+        return MetricChange.UNKNOWN, "the earlier run does not have it"
     if old.estimate is None or new.estimate is None:
-        return Change.UNKNOWN, new.reason or old.reason or "not measured"
+        return MetricChange.UNKNOWN, new.reason or old.reason or "not measured"
     if not same and new.unit != RATIO:
-        return Change.UNKNOWN, "another machine"
+        return MetricChange.UNKNOWN, "another machine"
     if min(old.estimate.rounds, new.estimate.rounds) < LEAST_ROUNDS:
-        return Change.UNKNOWN, f"fewer than {LEAST_ROUNDS} rounds"
+        return MetricChange.UNKNOWN, f"fewer than {LEAST_ROUNDS} rounds"
     if new.estimate.low <= old.estimate.high and old.estimate.low <= new.estimate.high:
-        return Change.NOISE, ""
+        return MetricChange.NOISE, ""
     is_more = new.estimate.median > old.estimate.median
-    return (Change.BETTER if is_more == (new.better == "more") else Change.WORSE), ""
+    return (MetricChange.BETTER if is_more == (new.better == "more") else MetricChange.WORSE), ""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import History, Operation
 
 TRANSFER, READ = "transfer", "read"
@@ -21,7 +21,7 @@ WRONG_TOTAL, NEGATIVE, ACCOUNTS = "wrong-total", "negative", "accounts"
 
 
 @dataclass(frozen=True)
-class Options:
+class BankOptions:
     """The accounts, their total, and whether a balance may fall below zero."""
 
     accounts: tuple[str, ...]
@@ -29,9 +29,9 @@ class Options:
     negative: bool = False
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge each snapshot by itself. Raises TypeError where the total or the accounts are not declared."""
-    wanted = Options(**{**options, "accounts": tuple(map(str, options["accounts"]))})
+    wanted = BankOptions(**{**options, "accounts": tuple(map(str, options["accounts"]))})
     reads = [o for o in history.operations if o.f == READ and o.is_ok]
     moved = sum(o.f == TRANSFER and o.is_ok for o in history.operations)
     if not reads:
@@ -43,10 +43,10 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
         f"reads_{endpoint}": sum(r.endpoint == endpoint for r in reads)
         for endpoint in sorted({r.endpoint for r in reads})
     }
-    return Finding(summary, anomalies, unknowns, figures={"transfers": moved, **by_endpoint})
+    return CheckerFinding(summary, anomalies, unknowns, figures={"transfers": moved, **by_endpoint})
 
 
-def _judge(read: Operation, wanted: Options) -> Iterator[Anomaly]:
+def _judge(read: Operation, wanted: BankOptions) -> Iterator[Anomaly]:
     balances: dict[str, int] = read.result
     where = f"read #{read.number} on {read.endpoint}"
     other = set(balances) ^ set(wanted.accounts)

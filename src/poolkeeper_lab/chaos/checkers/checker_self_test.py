@@ -16,20 +16,20 @@ from typing import Any
 
 from poolkeeper.model.verdict import Outcome, merge
 from poolkeeper_lab.chaos.checkers import run_verdict
-from poolkeeper_lab.chaos.checkers.finding import Finding
+from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
 from poolkeeper_lab.chaos.history import jsonl
-from poolkeeper_lab.chaos.history.history import Completion, History, Planted
+from poolkeeper_lab.chaos.history.history import Completion, Expected, History
 
-Judge = Callable[[History], run_verdict.Judged]
+Judge = Callable[[History], run_verdict.RunEvaluation]
 _SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
-class Trial:
+class CheckerTrial:
     """A stored history and what came of it."""
 
     name: str
-    planted: Planted
+    planted: Expected
     outcome: Outcome
     is_met: bool  # the planted verdict, by the planted name
     seconds: float
@@ -48,7 +48,7 @@ class Mutant:
 class SelfTest:
     """All trials and mutants."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[CheckerTrial, ...]
     mutants: tuple[Mutant, ...]
 
     @property
@@ -76,7 +76,7 @@ def run(histories: Mapping[str, History]) -> SelfTest:
     return SelfTest(trials, tuple(_mutants(histories)))
 
 
-def trial(name: str, history: History, judge: Judge = run_verdict.judge) -> Trial:
+def trial(name: str, history: History, judge: Judge = run_verdict.judge) -> CheckerTrial:
     """One history."""
     planted = history.header.planted
     if planted is None:
@@ -86,10 +86,10 @@ def trial(name: str, history: History, judge: Judge = run_verdict.judge) -> Tria
     seconds = time.perf_counter() - began
     named = [finding for finding in judged.of(planted.checker) if finding.names(planted.anomaly)]
     is_met = judged.outcome == planted.outcome and bool(named or not planted.anomaly)
-    return Trial(name, planted, judged.outcome, is_met, seconds, _words(judged, named))
+    return CheckerTrial(name, planted, judged.outcome, is_met, seconds, _words(judged, named))
 
 
-def _words(judged: run_verdict.Judged, named: list[Finding]) -> str:
+def _words(judged: run_verdict.RunEvaluation, named: list[CheckerFinding]) -> str:
     for finding in (*named, *judged.findings):
         said = [*(anomaly.text for anomaly in finding.anomalies), *finding.unknowns]
         if said:
@@ -136,7 +136,7 @@ def _seeing(change: Callable[[History], History]) -> Judge:
 
 
 def _gullible(name: str) -> Judge:
-    def yes(_: History, __: Mapping[str, Any]) -> Finding:
-        return Finding("yes")
+    def yes(_: History, __: Mapping[str, Any]) -> CheckerFinding:
+        return CheckerFinding("yes")
 
     return lambda history: run_verdict.judge(history, {**run_verdict.CHECKERS, name: yes})

@@ -25,15 +25,15 @@ from typing import Any
 
 import networkx
 
-from poolkeeper_lab.chaos.checkers.dependencies import Edges, Kind
+from poolkeeper_lab.chaos.checkers.dependencies import DependencyKind, Edges
 
 TOLD = 8  # cycles of one name
 _TRIES = 200_000  # edges to be looked at for a short cycle in one component, about
-_DATA = (Kind.WW, Kind.WR)
-_LAYERS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+_DATA = (DependencyKind.WW, DependencyKind.WR)
+_LAYERS: tuple[tuple[str, tuple[DependencyKind, ...]], ...] = (
     ("", ()),
-    ("-process", (Kind.PROCESS,)),
-    ("-realtime", (Kind.PROCESS, Kind.REAL_TIME)),
+    ("-process", (DependencyKind.PROCESS,)),
+    ("-realtime", (DependencyKind.PROCESS, DependencyKind.REAL_TIME)),
 )
 _LONG = 1000  # the weight of an rw edge: any other way is shorter
 
@@ -46,7 +46,7 @@ class Cycle:
     """Its edges in order; the last one ends where the first one begins."""
 
     name: str
-    steps: tuple[tuple[int, Kind, int], ...]
+    steps: tuple[tuple[int, DependencyKind, int], ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -57,12 +57,12 @@ class Cycle:
 @dataclass(frozen=True)
 class _Stage:
     name: str
-    kinds: tuple[Kind, ...]  # that lead anywhere
+    kinds: tuple[DependencyKind, ...]  # that lead anywhere
     rw: str  # none | single (never two in a row) | all
 
 
 _STAGES = (
-    _Stage("G0", (Kind.WW,), "none"),
+    _Stage("G0", (DependencyKind.WW,), "none"),
     _Stage("G1c", _DATA, "none"),
     _Stage("G-nonadjacent", _DATA, "single"),
     _Stage("G2-item", _DATA, "all"),
@@ -94,7 +94,9 @@ def _components(graph: Graph) -> Iterator[set[Node]]:
     return (nodes for nodes in networkx.strongly_connected_components(graph) if len(nodes) > 1)
 
 
-def _named(edges: Edges, stage: _Stage, extra: tuple[Kind, ...], suffix: str, blamed: set[int]) -> list[Cycle]:
+def _named(
+    edges: Edges, stage: _Stage, extra: tuple[DependencyKind, ...], suffix: str, blamed: set[int]
+) -> list[Cycle]:
     kinds = (*stage.kinds, *extra)
     graph = _graph(edges, kinds, stage.rw)
     found: list[Cycle] = []
@@ -105,12 +107,12 @@ def _named(edges: Edges, stage: _Stage, extra: tuple[Kind, ...], suffix: str, bl
     return found
 
 
-def _name(stage: _Stage, cycle: Iterable[tuple[int, Kind, int]]) -> str:
+def _name(stage: _Stage, cycle: Iterable[tuple[int, DependencyKind, int]]) -> str:
     return "G-single" if stage.rw == "single" and _rws(cycle) == 1 else stage.name
 
 
-def _rws(cycle: Iterable[tuple[int, Kind, int]]) -> int:
-    return sum(kind is Kind.RW for _, kind, _ in cycle)
+def _rws(cycle: Iterable[tuple[int, DependencyKind, int]]) -> int:
+    return sum(kind is DependencyKind.RW for _, kind, _ in cycle)
 
 
 def _number(node: Any) -> int:
@@ -118,7 +120,7 @@ def _number(node: Any) -> int:
     return int(node[0] if isinstance(node, tuple) else node)
 
 
-def _graph(edges: Edges, kinds: tuple[Kind, ...], rw: str) -> Graph:
+def _graph(edges: Edges, kinds: tuple[DependencyKind, ...], rw: str) -> Graph:
     """An edge has its kind and weight. With rw "single" a node is a pair: the number, and did an rw edge lead there?"""
     graph = networkx.DiGraph()
     for (begin, end), reasons in edges.items():
@@ -126,29 +128,31 @@ def _graph(edges: Edges, kinds: tuple[Kind, ...], rw: str) -> Graph:
         if kind is not None:
             pairs = [((begin, after), (end, False)) for after in (False, True)] if rw == "single" else [(begin, end)]
             graph.add_edges_from(pairs, kind=kind, weight=1)
-        elif rw != "none" and Kind.RW in reasons:
+        elif rw != "none" and DependencyKind.RW in reasons:
             pair = ((begin, False), (end, True)) if rw == "single" else (begin, end)
-            graph.add_edge(*pair, kind=Kind.RW, weight=_LONG)
+            graph.add_edge(*pair, kind=DependencyKind.RW, weight=_LONG)
     return graph
 
 
-def _shortest(graph: Graph) -> list[tuple[int, Kind, int]]:
+def _shortest(graph: Graph) -> list[tuple[int, DependencyKind, int]]:
     """A cycle of a strongly connected graph: the fewest rw edges, then the fewest edges, that a few tries find."""
     tries = max(1, min(64, _TRIES // graph.number_of_edges()))
-    begins = sorted(graph.edges(data="kind"), key=lambda e: (e[2] is not Kind.RW, _number(e[0]), _number(e[1])))
+    begins = sorted(
+        graph.edges(data="kind"), key=lambda e: (e[2] is not DependencyKind.RW, _number(e[0]), _number(e[1]))
+    )
     cycles = (_through(graph, begin, end) for begin, end, _ in begins[:tries])
     return min(cycles, key=lambda cycle: (_rws(cycle), len(cycle)))
 
 
-def _through(graph: Graph, begin: Node, end: Node) -> list[tuple[int, Kind, int]]:
+def _through(graph: Graph, begin: Node, end: Node) -> list[tuple[int, DependencyKind, int]]:
     """The shortest cycle that has this edge."""
     nodes = [begin, *networkx.dijkstra_path(graph, end, begin)]
     return [(_number(a), graph.edges[a, b]["kind"], _number(b)) for a, b in itertools.pairwise(nodes)]
 
 
 def reasons_of(
-    cycle: Cycle, edges: Mapping[tuple[int, int], Mapping[Kind, Any]]
-) -> Iterator[tuple[int, Kind, int, Any]]:
+    cycle: Cycle, edges: Mapping[tuple[int, int], Mapping[DependencyKind, Any]]
+) -> Iterator[tuple[int, DependencyKind, int, Any]]:
     """Each edge with its reason."""
     for begin, kind, end in cycle.steps:
         yield begin, kind, end, edges[begin, end][kind]

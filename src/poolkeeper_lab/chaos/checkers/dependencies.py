@@ -21,7 +21,7 @@ from poolkeeper_lab.chaos.checkers.appends import Element, Key, Transaction, Ver
 from poolkeeper_lab.chaos.checkers.versions import Versions
 
 
-class Kind(StrEnum):
+class DependencyKind(StrEnum):
     """Of an edge."""
 
     WW = "ww"
@@ -40,7 +40,7 @@ class Why:
     after: Element | None = None
 
 
-Edges = dict[tuple[int, int], dict[Kind, Why]]
+Edges = dict[tuple[int, int], dict[DependencyKind, Why]]
 ORDER = Why()
 
 
@@ -56,7 +56,7 @@ def data_edges(versions: Versions) -> Edges:
     return edges
 
 
-def _draw(edges: Edges, begin: int | None, kind: Kind, end: int | None, why: Why) -> None:
+def _draw(edges: Edges, begin: int | None, kind: DependencyKind, end: int | None, why: Why) -> None:
     if begin is not None and end is not None and begin != end:
         edges.setdefault((begin, end), {}).setdefault(kind, why)
 
@@ -68,11 +68,11 @@ def _write_edges(edges: Edges, versions: Versions, key: Key, order: Version) -> 
         if writer is None:
             continue
         if last:
-            _draw(edges, last[0], Kind.WW, writer, Why(key, last[1], element))
+            _draw(edges, last[0], DependencyKind.WW, writer, Why(key, last[1], element))
         last = (writer, element)
     if last:
         for number in versions.unread.get(key, ()):
-            _draw(edges, last[0], Kind.WW, number, Why(key, last[1]))
+            _draw(edges, last[0], DependencyKind.WW, number, Why(key, last[1]))
 
 
 def _read_edges(edges: Edges, versions: Versions, reader: Transaction, key: Key, version: Version) -> None:
@@ -81,13 +81,13 @@ def _read_edges(edges: Edges, versions: Versions, reader: Transaction, key: Key,
         return  # named as incompatible-order; what it proves depends on which of the two orders is true
     last = version[-1] if version else None
     if last is not None:
-        _draw(edges, versions.writer(key, last), Kind.WR, reader.number, Why(key, last))
+        _draw(edges, versions.writer(key, last), DependencyKind.WR, reader.number, Why(key, last))
     following = next((e for e in order[len(version) :] if versions.writer(key, e) not in (None, reader.number)), None)
     if following is not None:
-        _draw(edges, reader.number, Kind.RW, versions.writer(key, following), Why(key, last, following))
+        _draw(edges, reader.number, DependencyKind.RW, versions.writer(key, following), Why(key, last, following))
         return
     for number in versions.unread.get(key, ()):
-        _draw(edges, reader.number, Kind.RW, number, Why(key, last))
+        _draw(edges, reader.number, DependencyKind.RW, number, Why(key, last))
 
 
 def process_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, int]]:
@@ -116,18 +116,18 @@ def real_time_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, 
             yield from ((number, transaction.number) for number in latest)
 
 
-def explain(begin: int, kind: Kind, end: int, why: Why) -> str:
+def explain(begin: int, kind: DependencyKind, end: int, why: Why) -> str:
     """An edge in words."""
     after = "later" if why.after is None else f"{why.after} after it"
     match kind:
-        case Kind.WW:
+        case DependencyKind.WW:
             return f"#{begin} appended {why.before} to {why.key}, and #{end} appended {after} (ww)"
-        case Kind.WR:
+        case DependencyKind.WR:
             return f"#{end} read {why.key} up to {why.before}, which #{begin} appended (wr)"
-        case Kind.RW:
+        case DependencyKind.RW:
             seen = "empty" if why.before is None else f"up to {why.before}"
             return f"#{begin} read {why.key} {seen}, and #{end} appended {after} (rw)"
-        case Kind.PROCESS:
+        case DependencyKind.PROCESS:
             return f"#{end} came after #{begin} in the same client (process)"
-        case Kind.REAL_TIME:
+        case DependencyKind.REAL_TIME:
             return f"#{begin} was acknowledged before #{end} began (real-time)"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poolkeeper.model.verdict import Outcome
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, some
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, some
 from poolkeeper_lab.chaos.history.final_state import EndState
 from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 
@@ -42,7 +42,7 @@ class _Reading:
             self.broken(name, some(found))
 
 
-def judge(state: EndState | None, heal_seconds: float = HEAL_SECONDS) -> Finding:
+def judge(state: EndState | None, heal_seconds: float = HEAL_SECONDS) -> CheckerFinding:
     """Judge every field of it."""
     reading = _Reading(state or EndState())
     if not reading.state.nodes:
@@ -56,7 +56,7 @@ def judge(state: EndState | None, heal_seconds: float = HEAL_SECONDS) -> Finding
     _suite(reading)
     _healed(reading, heal_seconds)
     summary = f"{len(reading.anomalies)} of 8 conditions broken, {len(reading.unknowns)} unknown"
-    return Finding(summary, tuple(reading.anomalies), tuple(reading.unknowns))
+    return CheckerFinding(summary, tuple(reading.anomalies), tuple(reading.unknowns))
 
 
 def _rows(reading: _Reading) -> None:

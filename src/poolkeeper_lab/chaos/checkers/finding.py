@@ -26,7 +26,7 @@ class Anomaly:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckerFinding:
     """The judgement of one checker. `checker`, `workload` and `seconds` are filled in by whoever ran it."""
 
     summary: str
@@ -55,9 +55,9 @@ class Finding:
         return any(found.name == anomaly for found in self.anomalies)
 
 
-def nothing(what: str) -> Finding:
+def nothing(what: str) -> CheckerFinding:
     """The finding where there was nothing to look at."""
-    return Finding(what, unknowns=(what,))
+    return CheckerFinding(what, unknowns=(what,))
 
 
 def some(values: Iterable[Any]) -> str:

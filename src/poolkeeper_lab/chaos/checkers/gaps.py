@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolkeeper_lab.chaos.checkers import appends, bank_checker, grow_set_checker, read_only_checker, register_checker
 from poolkeeper_lab.chaos.history.history import History, Operation
 from poolkeeper_lab.drill import ledger
-from poolkeeper_lab.drill.ledger import Attempt, Gap, Outcome
+from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome, Gap
 
 READS = {grow_set_checker.READ, appends.FINAL, bank_checker.READ, read_only_checker.READ, register_checker.READ}
 OF_WRITES = {"rw", "balanced"}  # an endpoint that takes writes pauses when it takes none, whatever may be read there
@@ -31,5 +31,5 @@ def longest(history: History) -> dict[str, Gap]:
 
 
 def _attempt(operation: Operation) -> Attempt:
-    outcome = Outcome.ACKNOWLEDGED if operation.is_ok else Outcome.AMBIGUOUS
+    outcome = AttemptOutcome.ACKNOWLEDGED if operation.is_ok else AttemptOutcome.AMBIGUOUS
     return Attempt(operation.number, str(operation.process), operation.began, operation.ended, outcome)

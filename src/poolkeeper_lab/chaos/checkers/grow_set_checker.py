@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import Completion, History, Operation
 
 ADD, READ, FINAL = "add", "read", "final"
@@ -23,15 +23,15 @@ PHANTOM, REFUSED, DUPLICATE = "phantom", "refused", "duplicate"
 
 
 @dataclass(frozen=True)
-class Options:
+class GrowSetOptions:
     """The endpoints whose reads are never behind."""
 
     current_endpoints: tuple[str, ...] = ("rw",)
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge the adds by the reads. Raises ValueError where an element was added twice."""
-    wanted = Options(**options)
+    wanted = GrowSetOptions(**options)
     adds = _adds(history.operations)
     reads = [o for o in history.operations if o.f == READ and o.is_ok]
     if not adds:
@@ -46,7 +46,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
         "open": sum(a.is_info for a in adds.values()),
         "reads": len(reads),
     }
-    return Finding(summary, tuple(anomalies), tuple(_unjudged(reads, adds)), figures=figures)
+    return CheckerFinding(summary, tuple(anomalies), tuple(_unjudged(reads, adds)), figures=figures)
 
 
 def _adds(operations: Iterable[Operation]) -> dict[Any, Operation]:
@@ -69,7 +69,7 @@ def _unjudged(reads: Iterable[Operation], adds: Mapping[Any, Operation]) -> Iter
         yield "no add was acknowledged"
 
 
-def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: Options) -> Iterator[Anomaly]:
+def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: GrowSetOptions) -> Iterator[Anomaly]:
     """One anomaly a kind and read; its operations are the read and then the adds."""
     counts = Counter(read.result)
     is_final = read.value == FINAL

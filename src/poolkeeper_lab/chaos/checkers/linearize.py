@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SearchStep:
     """One operation: it demands to see a value, or not to see one, and puts one; each a tuple of none or one."""
 
     number: int
@@ -52,11 +52,11 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Result:
+class LinearizeResult:
     """`stuck` is the step that nothing explains; with it what the value could have been, and what was under way."""
 
     steps: int
-    stuck: Step | None = None
+    stuck: SearchStep | None = None
     values: tuple[Hashable, ...] = ()
     under_way: tuple[int, ...] = ()
     is_exhausted: bool = False
@@ -89,11 +89,11 @@ class _Frontier:
 @dataclass
 class _Search:
     most: int
-    under_way: dict[int, Step] = field(default_factory=dict)
-    open: dict[int, Step] = field(default_factory=dict)
+    under_way: dict[int, SearchStep] = field(default_factory=dict)
+    open: dict[int, SearchStep] = field(default_factory=dict)
     count: int = 0
 
-    def advance(self, configurations: Iterable[Configuration], ending: Step) -> list[Configuration]:
+    def advance(self, configurations: Iterable[Configuration], ending: SearchStep) -> list[Configuration]:
         """Those in which that step has happened, with as few others as needed before it."""
         done, seen = _Frontier(), _Frontier()
         todo = deque(settled for c in configurations if seen.add(settled := self._settle(c)))
@@ -119,7 +119,7 @@ class _Search:
         for step in self._wanted(at):
             yield from self._used(at, step)
 
-    def _used(self, at: Configuration, step: Step) -> Iterator[Configuration]:
+    def _used(self, at: Configuration, step: SearchStep) -> Iterator[Configuration]:
         """An open step happens. If no look is settled by it, the next step has to see it: else it did not matter."""
         self._count()
         if step.number in at.used or not step.fits(at.value):
@@ -136,7 +136,7 @@ class _Search:
             if plain.value in following.sees:
                 yield from self._used(plain, following)
 
-    def _wanted(self, at: Configuration) -> Iterator[Step]:
+    def _wanted(self, at: Configuration) -> Iterator[SearchStep]:
         """The open steps whose value somebody may look for, of those that only write one value the first unused."""
         looking = [*(s for s in self.under_way.values() if s.number not in at.happened), *self.open.values()]
         values = {value for step in looking for value in step.sees}
@@ -156,7 +156,7 @@ class _Search:
             raise _Exhausted
 
 
-def search(steps: Iterable[Step], initial: Hashable, most: int) -> Result:
+def search(steps: Iterable[SearchStep], initial: Hashable, most: int) -> LinearizeResult:
     """Find an order, or the first end that no order explains, in at most so many tries."""
     steps = list(steps)
     marks = sorted(
@@ -171,10 +171,10 @@ def search(steps: Iterable[Step], initial: Hashable, most: int) -> Result:
         try:
             left = searched.advance(configurations, step)
         except _Exhausted:
-            return Result(searched.count, is_exhausted=True)
+            return LinearizeResult(searched.count, is_exhausted=True)
         if not left:
             values = tuple(dict.fromkeys(c.value for c in configurations))
-            return Result(searched.count, step, values, tuple(n for n in searched.under_way if n != number))
+            return LinearizeResult(searched.count, step, values, tuple(n for n in searched.under_way if n != number))
         del searched.under_way[number]
         configurations = left
-    return Result(searched.count)
+    return LinearizeResult(searched.count)

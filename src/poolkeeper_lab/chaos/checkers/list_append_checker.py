@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper_lab.chaos.checkers import appends, cycles, dependencies, versions
-from poolkeeper_lab.chaos.checkers.dependencies import ORDER, Edges, Kind
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing
+from poolkeeper_lab.chaos.checkers.dependencies import ORDER, DependencyKind, Edges
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing
 from poolkeeper_lab.chaos.history.history import Completion, History
 
 SERIALIZABLE, REPEATABLE_READ = "serializable", "repeatable-read"
@@ -30,7 +30,7 @@ _ALLOWED = {SERIALIZABLE: (), REPEATABLE_READ: ("G2-item",)}
 
 
 @dataclass(frozen=True)
-class Options:
+class ListAppendOptions:
     """The level that every transaction asked for, and the order that is promised beyond it."""
 
     level: str
@@ -45,9 +45,9 @@ class Options:
         return anomaly.removesuffix("-process").removesuffix("-realtime") in _ALLOWED[self.level]
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge all transactions together. Raises ValueError where elements are not unique."""
-    wanted = Options(**options)
+    wanted = ListAppendOptions(**options)
     transactions = appends.read(history.operations)
     acknowledged = sum(t.is_ok for t in transactions)
     if not acknowledged:
@@ -57,7 +57,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     losses = versions.losses(inferred, wanted.order == REAL_TIME)
     found = [*versions.direct(inferred), *losses.lost, *(_cycle(c, edges) for c in cycles.search(edges))]
     summary = f"{acknowledged} transactions acknowledged at {wanted.level}, order {wanted.order}, {len(edges)} edges"
-    return Finding(
+    return CheckerFinding(
         summary,
         tuple(a for a in found if not wanted.permits(a.name)),
         tuple(_unjudged(inferred, losses.unjudged)),
@@ -66,15 +66,15 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     )
 
 
-def _edges(inferred: versions.Versions, wanted: Options) -> Edges:
+def _edges(inferred: versions.Versions, wanted: ListAppendOptions) -> Edges:
     edges = dependencies.data_edges(inferred)
     committed = [inferred.by_number[number] for number in inferred.committed]
     if wanted.order != NONE:
         for pair in dependencies.process_edges(committed):
-            edges.setdefault(pair, {})[Kind.PROCESS] = ORDER
+            edges.setdefault(pair, {})[DependencyKind.PROCESS] = ORDER
     if wanted.order == REAL_TIME:
         for pair in dependencies.real_time_edges(committed):
-            edges.setdefault(pair, {})[Kind.REAL_TIME] = ORDER
+            edges.setdefault(pair, {})[DependencyKind.REAL_TIME] = ORDER
     return edges
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import History, Operation
 
 WRITE, TIMELINE = "write", "timeline"
@@ -31,12 +31,12 @@ SPLIT, FORMER = "split-brain", "former-primary"
 
 
 @dataclass(frozen=True)
-class Options:
+class OneWriterOptions:
     """None yet."""
 
 
 @dataclass(frozen=True)
-class Reign:
+class Term:
     """A node's acknowledged writes on one timeline: when the first began, when the last was acknowledged."""
 
     node: str
@@ -51,9 +51,9 @@ class Reign:
         return f"{self.node} on timeline {self.timeline}, {self.writes} writes in {self.ended - self.began:.3f} s"
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge the acknowledged writes of all nodes together."""
-    Options(**options)
+    OneWriterOptions(**options)
     writes = [o for o in history.operations if o.f == WRITE]
     acknowledged = [o for o in writes if o.is_ok]
     if not acknowledged:
@@ -63,7 +63,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     anomalies = (*_split(found), *_former(known))
     summary = f"{len(acknowledged)} acknowledged writes in {len(found)} reigns: {some(found)}"
     figures = {"acknowledged": len(acknowledged), "reigns": len(found), "nodes": len({o.endpoint for o in writes})}
-    return Finding(summary, anomalies, tuple(_unjudged(writes, len(acknowledged) - len(known))), figures=figures)
+    return CheckerFinding(summary, anomalies, tuple(_unjudged(writes, len(acknowledged) - len(known))), figures=figures)
 
 
 def _timeline(write: Operation) -> int | None:
@@ -71,7 +71,7 @@ def _timeline(write: Operation) -> int | None:
     return None if timeline is None else int(timeline)
 
 
-def reigns(writes: Sequence[Operation]) -> tuple[Reign, ...]:
+def reigns(writes: Sequence[Operation]) -> tuple[Term, ...]:
     """One for each node and timeline, in the order of their beginnings. `writes` are acknowledged and name theirs."""
     by: dict[tuple[str, int], list[Operation]] = {}
     for write in writes:
@@ -79,9 +79,9 @@ def reigns(writes: Sequence[Operation]) -> tuple[Reign, ...]:
     return tuple(sorted((_reign(*key, group) for key, group in by.items()), key=lambda reign: reign.began))
 
 
-def _reign(node: str, timeline: int, writes: Sequence[Operation]) -> Reign:
+def _reign(node: str, timeline: int, writes: Sequence[Operation]) -> Term:
     first, last = min(writes, key=lambda o: o.began), max(writes, key=lambda o: o.ended)
-    return Reign(node, timeline, first.began, last.ended, first.number, last.number, len(writes))
+    return Term(node, timeline, first.began, last.ended, first.number, last.number, len(writes))
 
 
 def _unjudged(writes: Sequence[Operation], silent: int) -> Iterator[str]:
@@ -91,8 +91,8 @@ def _unjudged(writes: Sequence[Operation], silent: int) -> Iterator[str]:
         yield "only one node was asked, so a second writer could not be seen"
 
 
-def _split(found: Sequence[Reign]) -> Iterator[Anomaly]:
-    first: dict[int, Reign] = {}
+def _split(found: Sequence[Term]) -> Iterator[Anomaly]:
+    first: dict[int, Term] = {}
     for reign in found:
         other = first.setdefault(reign.timeline, reign)
         if other is not reign:

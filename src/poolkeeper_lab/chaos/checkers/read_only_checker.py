@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing
 from poolkeeper_lab.chaos.history.history import History, Operation
 
 BEAT, READ, WRITE = "beat", "read", "write"
@@ -26,7 +26,7 @@ WRITTEN, BACKWARDS, TOO_OLD, PHANTOM, REFUSED = "write-accepted", "backwards", "
 
 
 @dataclass(frozen=True)
-class Options:
+class ReadOnlyOptions:
     """Seconds; `initial` is the counter before the first beat."""
 
     bound: float | None
@@ -54,9 +54,9 @@ class _Beats:
         return max(0.0, read.began - self.ends[newer - 1]) if 0 < newer < len(self._highest) else 0.0
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge the endpoint's writes, its sessions and the age of what they read."""
-    wanted = Options(**options)
+    wanted = ReadOnlyOptions(**options)
     at_endpoint = [o for o in history.operations if o.endpoint == wanted.endpoint]
     reads = [o for o in at_endpoint if o.f == READ and o.is_ok]
     writes = [o for o in at_endpoint if o.f == WRITE]
@@ -74,7 +74,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
         "oldest_seconds": max(map(beats.age, reads), default=None),
         "write_codes": dict(refusals.most_common()),
     }
-    return Finding(summary, tuple(anomalies), tuple(_unjudged(reads, refusals, beats)), figures=figures)
+    return CheckerFinding(summary, tuple(anomalies), tuple(_unjudged(reads, refusals, beats)), figures=figures)
 
 
 def _unjudged(reads: Sequence[Operation], refusals: Mapping[str, int], beats: _Beats) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _backwards(reads: Sequence[Operation]) -> Iterator[Anomaly]:
         before[session] = read
 
 
-def _impossible(reads: Sequence[Operation], beats: _Beats, wanted: Options) -> Iterator[Anomaly]:
+def _impossible(reads: Sequence[Operation], beats: _Beats, wanted: ReadOnlyOptions) -> Iterator[Anomaly]:
     for read in reads:
         beat = beats.tried.get(read.result)
         if read.result == wanted.initial:

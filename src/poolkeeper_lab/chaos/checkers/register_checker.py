@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper_lab.chaos.checkers import linearize
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding, nothing, some
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import History, Operation
 
 READ, WRITE, CAS = "read", "write", "cas"
@@ -23,7 +23,7 @@ NOT_LINEARIZABLE = "not-linearizable"
 
 
 @dataclass(frozen=True)
-class Options:
+class RegisterOptions:
     """What each key holds at first, and how many steps the search of one key may take."""
 
     initial: Any = None
@@ -31,9 +31,9 @@ class Options:
     endpoint: str = "rw"
 
 
-def check(history: History, options: Mapping[str, Any]) -> Finding:
+def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     """Judge each key by itself."""
-    wanted = Options(**options)
+    wanted = RegisterOptions(**options)
     keys: dict[Any, list[Operation]] = {}
     for operation in history.operations:
         if operation.endpoint == wanted.endpoint:
@@ -54,7 +54,7 @@ def check(history: History, options: Mapping[str, Any]) -> Finding:
     if not any(o.f == READ and o.is_ok for asked in keys.values() for o in asked):
         unknowns.append("no read was answered")
     summary = f"{acknowledged} acknowledged operations on {len(keys)} keys"
-    return Finding(summary, (*invented, *_anomalies(results)), tuple(unknowns), figures=figures)
+    return CheckerFinding(summary, (*invented, *_anomalies(results)), tuple(unknowns), figures=figures)
 
 
 def _invented(key: Any, asked: Sequence[Operation], initial: Any) -> Iterator[Anomaly]:
@@ -66,29 +66,29 @@ def _invented(key: Any, asked: Sequence[Operation], initial: Any) -> Iterator[An
             yield Anomaly(NOT_LINEARIZABLE, words, (o.number,))
 
 
-def steps(operations: Sequence[Operation]) -> Iterator[linearize.Step]:
+def steps(operations: Sequence[Operation]) -> Iterator[linearize.SearchStep]:
     """What can be seen or done by each; a FAIL and a read without an answer do neither."""
     for operation in operations:
         if not (operation.is_fail or (operation.f == READ and operation.is_info)):
             yield _step(operation)
 
 
-def _step(operation: Operation) -> linearize.Step:
+def _step(operation: Operation) -> linearize.SearchStep:
     argument = operation.value[1]
     times = (operation.number, operation.began, operation.ended)
     match operation.f:
         case "read":
-            return linearize.Step(*times, sees=(operation.result,))
+            return linearize.SearchStep(*times, sees=(operation.result,))
         case "write":
-            return linearize.Step(*times, puts=(argument,))
+            return linearize.SearchStep(*times, puts=(argument,))
         case "cas" if operation.is_ok and operation.result is False:
-            return linearize.Step(*times, misses=(argument[0],))
+            return linearize.SearchStep(*times, misses=(argument[0],))
         case "cas":
-            return linearize.Step(*times, sees=(argument[0],), puts=(argument[1],))
+            return linearize.SearchStep(*times, sees=(argument[0],), puts=(argument[1],))
     raise ValueError(f"a register has no operation {operation.f!r}")
 
 
-def _anomalies(results: Mapping[Any, linearize.Result]) -> Iterator[Anomaly]:
+def _anomalies(results: Mapping[Any, linearize.LinearizeResult]) -> Iterator[Anomaly]:
     for key, result in results.items():
         stuck = result.stuck
         if stuck is not None:

@@ -24,11 +24,11 @@ from poolkeeper_lab.chaos.checkers import (
     read_only_checker,
     register_checker,
 )
-from poolkeeper_lab.chaos.checkers.finding import Finding, nothing
+from poolkeeper_lab.chaos.checkers.finding import CheckerFinding, nothing
 from poolkeeper_lab.chaos.history.history import Completion, Header, History, Phase, Workload
 from poolkeeper_lab.drill.ledger import Gap
 
-Check = Callable[[History, Mapping[str, Any]], Finding]
+Check = Callable[[History, Mapping[str, Any]], CheckerFinding]
 
 CHECKERS: dict[str, Check] = {
     "set": grow_set_checker.check,
@@ -42,11 +42,11 @@ FAULTS, AFTER = "faults", "after"  # the two that judge the run and no workload
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunEvaluation:
     """A run and all findings about it; `gaps` is information only."""
 
     header: Header
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckerFinding, ...]
     gaps: Mapping[str, Gap]
     counts: Mapping[str, int]  # completion → operations
     is_torn: bool
@@ -56,18 +56,20 @@ class Judged:
         """The merged one."""
         return verdict.merge(finding.outcome for finding in self.findings)
 
-    def of(self, checker: str) -> tuple[Finding, ...]:
+    def of(self, checker: str) -> tuple[CheckerFinding, ...]:
         """The findings of one checker."""
         return tuple(finding for finding in self.findings if finding.checker == checker)
 
 
-def judge(history: History, checkers: Mapping[str, Check] = CHECKERS) -> Judged:
+def judge(history: History, checkers: Mapping[str, Check] = CHECKERS) -> RunEvaluation:
     """Judge all that the header declares."""
     counts = {completion.value: history.count(completion) for completion in Completion}
-    return Judged(history.header, tuple(_findings(history, checkers)), gaps.longest(history), counts, history.is_torn)
+    return RunEvaluation(
+        history.header, tuple(_findings(history, checkers)), gaps.longest(history), counts, history.is_torn
+    )
 
 
-def _findings(history: History, checkers: Mapping[str, Check]) -> Iterator[Finding]:
+def _findings(history: History, checkers: Mapping[str, Check]) -> Iterator[CheckerFinding]:
     declared = history.header.workloads
     for name, workload in declared.items():
         yield examine(history, name, workload, checkers)
@@ -80,7 +82,9 @@ def _findings(history: History, checkers: Mapping[str, Check]) -> Iterator[Findi
         yield replace(final_state_checker.judge(history.end_state), checker=AFTER)
 
 
-def examine(history: History, name: str, workload: Workload, checkers: Mapping[str, Check] = CHECKERS) -> Finding:
+def examine(
+    history: History, name: str, workload: Workload, checkers: Mapping[str, Check] = CHECKERS
+) -> CheckerFinding:
     """One workload by its checker; never raises."""
     began = time.perf_counter()
     try:
@@ -91,7 +95,7 @@ def examine(history: History, name: str, workload: Workload, checkers: Mapping[s
     return replace(found, checker=workload.checker, workload=name, seconds=time.perf_counter() - began)
 
 
-def _faults(history: History) -> Finding:
+def _faults(history: History) -> CheckerFinding:
     """Was each planned fault injected, as often as planned? A run without its fault proves nothing about it."""
     began = [event.fault for event in history.nemesis if event.phase is Phase.BEGIN]
     missing = Counter(history.header.faults) - Counter(began)
@@ -101,4 +105,4 @@ def _faults(history: History) -> Finding:
     )
     if ended < len(began):
         unknowns += (f"{len(began) - ended} faults were not healed",)
-    return Finding(f"{len(began)} faults injected, {ended} healed", unknowns=unknowns)
+    return CheckerFinding(f"{len(began)} faults injected, {ended} healed", unknowns=unknowns)

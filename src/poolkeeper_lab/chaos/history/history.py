@@ -43,7 +43,7 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Planted:
+class Expected:
     """What a stored history was made for: the verdict it must get, and the anomaly that must be named ("": none)."""
 
     outcome: str  # of model.verdict.Outcome
@@ -61,7 +61,7 @@ class Header:
     faults: tuple[str, ...] = ()  # names of faults that are to be injected; one that never begins leaves it unknown
     expects_end_state: bool = False
     cluster: Mapping[str, Any] = field(default_factory=dict)  # facts for people: versions, nodes, settings
-    planted: Planted | None = None
+    planted: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def invoked(
 
 
 @dataclass(frozen=True)
-class Nemesis:
+class NemesisEvent:
     """A fault began or ended."""
 
     fault: str
@@ -129,7 +129,7 @@ class History:
 
     header: Header
     operations: tuple[Operation, ...] = ()
-    nemesis: tuple[Nemesis, ...] = ()
+    nemesis: tuple[NemesisEvent, ...] = ()
     end_state: EndState | None = None
     is_torn: bool = False  # the last line was cut, and is not counted
     last: float = 0.0  # time of the last line

@@ -24,12 +24,12 @@ from poolkeeper_lab.chaos.history import final_state
 from poolkeeper_lab.chaos.history.history import (
     SCHEMA,
     Completion,
+    Expected,
     Header,
     History,
-    Nemesis,
+    NemesisEvent,
     Operation,
     Phase,
-    Planted,
     Workload,
     invoked,
 )
@@ -59,7 +59,7 @@ def completion_document(
     return {"type": completion.value, "id": number, "value": result, "code": code, "at": at, "wall": wall}
 
 
-def nemesis_document(event: Nemesis, wall: float) -> dict[str, Any]:
+def nemesis_document(event: NemesisEvent, wall: float) -> dict[str, Any]:
     """The object of a fault's begin or end."""
     return {"type": "nemesis", **asdict(event), "wall": wall}
 
@@ -106,7 +106,7 @@ class _Reading:
     header: Header | None = None
     operations: dict[int, Operation] = field(default_factory=dict)
     closed: set[int] = field(default_factory=set)
-    nemesis: list[Nemesis] = field(default_factory=list)
+    nemesis: list[NemesisEvent] = field(default_factory=list)
     end_state: final_state.EndState | None = None
     last: float = 0.0
 
@@ -135,7 +135,7 @@ class _Reading:
         fields = {name: value for name, value in read.items() if name not in ("type", "schema")}
         fields["workloads"] = {name: Workload(**declared) for name, declared in fields["workloads"].items()}
         fields["faults"] = tuple(fields.get("faults", ()))
-        fields["planted"] = Planted(**fields["planted"]) if fields.get("planted") else None
+        fields["planted"] = Expected(**fields["planted"]) if fields.get("planted") else None
         self.header = Header(**fields)
 
     def _take_invoke(self, read: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ class _Reading:
 
     def _take_nemesis(self, read: dict[str, Any]) -> None:
         phase, detail = Phase(read["phase"]), read.get("detail", "")
-        self.nemesis.append(Nemesis(read["fault"], read["target"], phase, float(read["at"]), detail))
+        self.nemesis.append(NemesisEvent(read["fault"], read["target"], phase, float(read["at"]), detail))
 
     def _take_end_state(self, read: dict[str, Any]) -> None:
         self.end_state = final_state.of_document(read["state"])

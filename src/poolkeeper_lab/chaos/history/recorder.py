@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.final_state import EndState
-from poolkeeper_lab.chaos.history.history import Completion, Header, Nemesis, Phase, invoked
+from poolkeeper_lab.chaos.history.history import Completion, Header, NemesisEvent, Phase, invoked
 from poolkeeper_lab.drill import ledger
 
 UNSURE_COMMIT = "01000"  # a COMMIT whose wait for the quorum was cancelled is "successful", with this warning
@@ -70,13 +70,13 @@ class Recorder:
 
     def failed(self, number: int, code: str, *, sent: bool) -> None:
         """FAIL or INFO, as the code says. `sent`: was the statement that makes it permanent (COMMIT) on its way?"""
-        is_open = ledger.outcome_of(code, sent) is ledger.Outcome.AMBIGUOUS
+        is_open = ledger.outcome_of(code, sent) is ledger.AttemptOutcome.AMBIGUOUS
         self._complete(number, Completion.INFO if is_open else Completion.FAIL, None, code)
 
     def nemesis(self, fault: str, target: str, phase: Phase, detail: str = "") -> None:
         """A fault begins (call it before) or has ended (call it after)."""
         with self._lock:
-            self._write(jsonl.nemesis_document(Nemesis(fault, target, phase, self._clock(), detail), self._wall()))
+            self._write(jsonl.nemesis_document(NemesisEvent(fault, target, phase, self._clock(), detail), self._wall()))
 
     def end_state(self, state: EndState) -> None:
         """What the cluster was like in the end."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from poolkeeper.core import errors
 from poolkeeper_lab.chaos.mutants import configuration_mutants, keeper_mutants, runner_mutants
-from poolkeeper_lab.chaos.mutants.mutant import Plant
+from poolkeeper_lab.chaos.mutants.mutant import Mutant
 
 PLANTS = (*configuration_mutants.PLANTS, *keeper_mutants.PLANTS, *runner_mutants.PLANTS)
 NAMES = tuple(plant.name for plant in PLANTS)
 
 
-def choose(names: Sequence[str]) -> tuple[Plant, ...]:
+def choose(names: Sequence[str]) -> tuple[Mutant, ...]:
     """The named ones in the order of the list; where none is named, all. Raises UserError."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:

@@ -15,7 +15,7 @@ from poolkeeper_lab.faults import packets
 from poolkeeper_lab.faults.sweep import sweep
 
 
-class Change(abc.ABC):
+class ClusterChange(abc.ABC):
     """One way to plant a bug. Everything raises what the servers and the engine raise."""
 
     def unavailable(self, site: DrilledCluster) -> str:
@@ -36,7 +36,7 @@ class Change(abc.ABC):
         """Is any of it in the cluster?"""
 
 
-class Outside(Change):
+class Outside(ClusterChange):
     """Nothing of the cluster is changed: the bug is in what the run is made with. A fault of it may leave rules."""
 
     async def apply(self, site: DrilledCluster) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from poolkeeper_lab.chaos.mutants import mutant_scenarios
-from poolkeeper_lab.chaos.mutants.mutant import Catch, Plant
+from poolkeeper_lab.chaos.mutants.mutant import Catch, Mutant
 from poolkeeper_lab.chaos.mutants.setting_mutants import RoleSetting, Unflushed
 from poolkeeper_lab.chaos.scenarios import moment_scenarios
 
-ASYNCHRONOUS_COMMIT = Plant(
+ASYNCHRONOUS_COMMIT = Mutant(
     "asynchronous_commit",
     "synchronous_commit = local for the application's role: nobody waits for a standby",
     RoleSetting("synchronous_commit", "local"),
     (moment_scenarios.CUT_ALL_THEN_KILL,),
     (Catch("set", "lost"), Catch("list_append", "lost-append")),
 )
-FSYNC_OFF = Plant(
+FSYNC_OFF = Mutant(
     "fsync_off",
     "fsync = off on every node: nothing that is acknowledged is on a disk",
     Unflushed(),

@@ -7,7 +7,7 @@ engine, so it cannot promote a server by itself. The one way that it has to elec
 from __future__ import annotations
 
 from poolkeeper_lab.chaos.mutants.keeper_source import KeeperSource, Mutation
-from poolkeeper_lab.chaos.mutants.mutant import Catch, Plant
+from poolkeeper_lab.chaos.mutants.mutant import Catch, Mutant
 from poolkeeper_lab.chaos.scenarios import moment_scenarios
 
 LOST = (
@@ -18,7 +18,7 @@ LOST = (
     Catch("register", "not-linearizable"),
 )
 
-RELEASE_WITHOUT_PROOF = Plant(
+RELEASE_WITHOUT_PROOF = Mutant(
     "release_without_proof",
     "keeper takes a Patroni that is silent for two seconds for a dead node, and gives its lease away",
     KeeperSource(
@@ -36,7 +36,7 @@ RELEASE_WITHOUT_PROOF = Plant(
     (moment_scenarios.SILENT_PATRONI_LATE_STANDBY,),
     LOST,
 )
-ELECTION_BY_KEEPER = Plant(
+ELECTION_BY_KEEPER = Mutant(
     "election_by_keeper",
     "keeper elects: it writes the first standby's name into the leader key instead of leaving the choice to Patroni",
     KeeperSource(
@@ -51,7 +51,7 @@ ELECTION_BY_KEEPER = Plant(
     (moment_scenarios.CUT_FIRST_THEN_KILL,),
     LOST,
 )
-READERS_BEFORE_STREAMING = Plant(
+READERS_BEFORE_STREAMING = Mutant(
     "readers_before_streaming",
     "keeper leaves a standby with the readers that runs and does not stream",
     KeeperSource(
@@ -64,7 +64,7 @@ READERS_BEFORE_STREAMING = Plant(
     (moment_scenarios.RUNS_AND_DOES_NOT_STREAM,),
     (Catch("read_only", "too-old"), Catch("read_only", "backwards")),
 )
-AGE_IS_IGNORED = Plant(
+AGE_IS_IGNORED = Mutant(
     "age_is_ignored",
     "keeper takes the bound on the age of reads for a thousand times what it is",
     KeeperSource(
@@ -77,7 +77,7 @@ AGE_IS_IGNORED = Plant(
     (moment_scenarios.FALLS_BEHIND,),
     (Catch("read_only", "too-old"),),
 )
-FORMER_PRIMARY_IN_POOL = Plant(
+FORMER_PRIMARY_IN_POOL = Mutant(
     "former_primary_in_pool",
     "keeper leaves the former primary as the primary in the balanced endpoint's Pgpool-II",
     KeeperSource(

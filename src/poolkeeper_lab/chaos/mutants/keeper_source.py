@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from poolkeeper.core import errors, interrupts
 from poolkeeper.system import process
-from poolkeeper_lab.chaos.mutants.change import Change
+from poolkeeper_lab.chaos.mutants.change import ClusterChange
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.host import Host
 
@@ -44,7 +44,7 @@ class Mutation:
         return text.replace(self.old, self.new)
 
 
-class KeeperSource(Change):
+class KeeperSource(ClusterChange):
     """Some mutations that together are one bug."""
 
     def __init__(self, *mutations: Mutation) -> None:

@@ -19,7 +19,7 @@ from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.mutants.all_mutants import PLANTS
-from poolkeeper_lab.chaos.mutants.mutant import Plant, Sighting
+from poolkeeper_lab.chaos.mutants.mutant import Mutant, Sighting
 from poolkeeper_lab.chaos.report.self_test_model import Bug
 from poolkeeper_lab.chaos.run import chaos_schedule, runner
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
@@ -46,19 +46,19 @@ class Test:
     progress: Progress
 
 
-def blank(plant: Plant, problem: str = "") -> Bug:
+def blank(plant: Mutant, problem: str = "") -> Bug:
     """A bug that was not tried."""
     return Bug(plant.name, plant.sentence, tuple(map(str, plant.catches)), problem=problem)
 
 
-def unavailable(site: DrilledCluster, plant: Plant) -> str:
+def unavailable(site: DrilledCluster, plant: Mutant) -> str:
     """Why it cannot be planted, or its scenarios not played, here; "" if they can."""
     node = site.spec.nodes[0].name
     faults = (act.make(site.host, node, lambda: None) for scenario in plant.scenarios for act in scenario.acts)
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 
-async def clean(site: DrilledCluster, progress: Progress, plants: Sequence[Plant] = PLANTS) -> None:
+async def clean(site: DrilledCluster, progress: Progress, plants: Sequence[Mutant] = PLANTS) -> None:
     """Take away what an end by SIGKILL left, of whichever bug. Raises DeadlinePassed for what stays."""
 
     async def look() -> str | None:
@@ -72,10 +72,10 @@ async def clean(site: DrilledCluster, progress: Progress, plants: Sequence[Plant
             return e.message
         return None
 
-    await wait.wait_for("a cluster without planted bugs", look, seconds=AWAY_SECONDS, pause=1.0)
+    await wait.wait_until("a cluster without planted bugs", look, seconds=AWAY_SECONDS, pause=1.0)
 
 
-async def run(test: Test, plants: Sequence[Plant], done: Callable[[Bug], None]) -> None:
+async def run(test: Test, plants: Sequence[Mutant], done: Callable[[Bug], None]) -> None:
     """Try them all; `done` is given each as it ends. Raises DeadlinePassed where the cluster is not healthy first."""
     with test.progress.step("looking for what an earlier test left, and for a healthy cluster"):
         await clean(test.site, test.progress)
@@ -97,7 +97,7 @@ async def run(test: Test, plants: Sequence[Plant], done: Callable[[Bug], None]) 
             return
 
 
-async def _try(test: Test, plant: Plant) -> Bug:
+async def _try(test: Test, plant: Mutant) -> Bug:
     """One bug. Raises NotClean."""
     if reason := unavailable(test.site, plant):
         return blank(plant, f"not tried: {reason}")
@@ -113,7 +113,7 @@ async def _try(test: Test, plant: Plant) -> Bug:
 
 
 @asynccontextmanager
-async def planted(test: Test, plant: Plant) -> AsyncIterator[None]:
+async def planted(test: Test, plant: Mutant) -> AsyncIterator[None]:
     """A block in which the bug is there. Raises NotClean where it cannot be taken away, or was there before."""
     site, change = test.site, plant.change
     if await change.is_there(site):
@@ -130,7 +130,7 @@ async def planted(test: Test, plant: Plant) -> AsyncIterator[None]:
             await _as_before(site, plant)
 
 
-async def _take_away(site: DrilledCluster, plant: Plant) -> None:
+async def _take_away(site: DrilledCluster, plant: Mutant) -> None:
     async def look() -> str | None:
         try:
             await plant.change.take_away(site)
@@ -139,12 +139,12 @@ async def _take_away(site: DrilledCluster, plant: Plant) -> None:
         return None
 
     try:
-        await wait.wait_for(f"{plant.name} taken away", look, seconds=AWAY_SECONDS, pause=1.0)
+        await wait.wait_until(f"{plant.name} taken away", look, seconds=AWAY_SECONDS, pause=1.0)
     except errors.DeadlinePassed as e:
         raise NotClean(e.message) from e
 
 
-async def _as_before(site: DrilledCluster, plant: Plant) -> None:
+async def _as_before(site: DrilledCluster, plant: Mutant) -> None:
     try:
         await site.wait_healthy(HEALTHY_SECONDS)
         is_there = await plant.change.is_there(site)
@@ -154,7 +154,7 @@ async def _as_before(site: DrilledCluster, plant: Plant) -> None:
         raise NotClean(f"{plant.name} is still there")
 
 
-async def _rounds(test: Test, plant: Plant, bug: Bug) -> Bug:
+async def _rounds(test: Test, plant: Mutant, bug: Bug) -> Bug:
     """Play its scenarios in turn until somebody sees it, at most so often."""
     began = time.monotonic()
     for number in range(test.rounds):
@@ -177,7 +177,7 @@ async def _rounds(test: Test, plant: Plant, bug: Bug) -> Bug:
 
 
 async def _round(
-    test: Test, plant: Plant, scenario: Scenario, number: int, path: Path
+    test: Test, plant: Mutant, scenario: Scenario, number: int, path: Path
 ) -> tuple[runner.Run, Sighting | None]:
     turns = chaos_schedule.turns((scenario,), 0, test.seed + number)
     done = await runner.run(test.site, turns, test.seed + number, path, test.progress, plant.gear)

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 from poolkeeper_lab.chaos.history.history import History
-from poolkeeper_lab.chaos.mutants.change import Change
-from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.mutants.change import ClusterChange
+from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 from poolkeeper_lab.chaos.workloads import all_jobs, job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
 
 LAST_SECONDS = 20.0  # the end of a run with a bug waits less: that it does not become whole may be the very finding
 PACE = 0.5  # of the usual pauses between two operations
@@ -40,40 +40,40 @@ class Sighting:
     text: str
 
 
-Look = Callable[[History, Judged], Sighting | None]
+Look = Callable[[History, RunEvaluation], Sighting | None]
 
 
-def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[Job, ...]:
+def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
     """The workloads of a run at twice the pace, with twice the readers at the read-only endpoint."""
     return tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
 
 
-def _brisk(roles: Sequence[Role]) -> tuple[Role, ...]:
+def _brisk(roles: Sequence[ClientRole]) -> tuple[ClientRole, ...]:
     more = tuple(role for role in roles if role.endpoint == job.RO and not role.refuses_writes)
     return tuple(replace(role, pace=role.pace * PACE) for role in (*roles, *more))
 
 
-BRISK = Gear(brisk, last_seconds=LAST_SECONDS)
+BRISK = RunConfig(brisk, last_seconds=LAST_SECONDS)
 
 
 @dataclass(frozen=True)
-class Plant:
+class Mutant:
     """`scenarios` are tried in turn; any of `catches` exposes it. `look` stands in for `catches` where it is there."""
 
     name: str
     sentence: str
-    change: Change
+    change: ClusterChange
     scenarios: tuple[Scenario, ...]
     catches: tuple[Catch, ...]
-    gear: Gear = BRISK
+    gear: RunConfig = BRISK
     look: Look | None = None
 
-    def sighted(self, history: History, judged: Judged) -> Sighting | None:
+    def sighted(self, history: History, judged: RunEvaluation) -> Sighting | None:
         """What exposes it in this run; None if nothing does."""
         return self.look(history, judged) if self.look else sighted(self.catches, judged)
 
 
-def sighted(catches: Sequence[Catch], judged: Judged) -> Sighting | None:
+def sighted(catches: Sequence[Catch], judged: RunEvaluation) -> Sighting | None:
     """The first anomaly that was named beforehand."""
     for catch in catches:
         for finding in judged.of(catch.checker):

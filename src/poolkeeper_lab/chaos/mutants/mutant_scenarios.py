@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from poolkeeper_lab.chaos.mutants import mutant_faults
 from poolkeeper_lab.chaos.scenarios import endpoint_scenarios, primary_scenarios
 from poolkeeper_lab.chaos.scenarios.moment_scenarios import moment
-from poolkeeper_lab.chaos.scenarios.scenario import BOTH_WAYS, SHORT, Act, Scenario
+from poolkeeper_lab.chaos.scenarios.scenario import BOTH_WAYS, SHORT, Scenario, ScenarioStep
 from poolkeeper_lab.chaos.scenarios.storage_scenarios import PREPARES
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.power import LosePowerOutOfOrder
 
 CUT_CANCEL_THEN_KILL = Scenario(
@@ -23,7 +23,7 @@ CUT_CANCEL_THEN_KILL = Scenario(
     (
         moment(
             "every standby is cut off from the primary, commits that wait are cancelled for 3 s, then docker kill",
-            Target.PRIMARY,
+            FaultTarget.PRIMARY,
             mutant_faults.cut_cancel_then_kill,
         ),
     ),
@@ -32,9 +32,9 @@ FORGETFUL = Scenario(
     "cut_of_standby_that_is_not_healed",
     "A standby that was cut off must be back soon after its healing",
     (
-        Act(
+        ScenarioStep(
             "every packet to and from a standby is dropped, and the healing forgets one rule",
-            Target.STANDBY,
+            FaultTarget.STANDBY,
             lambda host, victim, _: mutant_faults.ForgetfulDrop(host, victim, ways=BOTH_WAYS),
         ),
     ),
@@ -44,9 +44,9 @@ LOSE_POWER_OUT_OF_ORDER = Scenario(
     "lose_power_of_standby_out_of_order",
     "A standby that lost its power must come back with the same rows, whatever the kernel wrote out first",
     (
-        Act(
+        ScenarioStep(
             "a standby dies after a restart point; of what its file system had not flushed, only pg_control is kept",
-            Target.STANDBY,
+            FaultTarget.STANDBY,
             lambda host, victim, _: LosePowerOutOfOrder(host, victim),
         ),
     ),

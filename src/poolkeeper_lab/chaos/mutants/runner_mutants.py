@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from poolkeeper_lab.chaos.checkers import checker_self_test, run_verdict
-from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 from poolkeeper_lab.chaos.history.history import Completion, History
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.mutants import mutant_scenarios
 from poolkeeper_lab.chaos.mutants.change import Outside
-from poolkeeper_lab.chaos.mutants.mutant import LAST_SECONDS, Catch, Plant, Sighting, brisk
-from poolkeeper_lab.chaos.run.run_config import Gear
+from poolkeeper_lab.chaos.mutants.mutant import LAST_SECONDS, Catch, Mutant, Sighting, brisk
+from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import moment_scenarios
 
 FALSE_ALARM = "false alarm"
@@ -25,7 +25,7 @@ class TrustingRecorder(Recorder):
         super().ok(number, result)
 
 
-def by_ignoring_info(history: History, judged: Judged) -> Sighting | None:
+def by_ignoring_info(history: History, judged: RunEvaluation) -> Sighting | None:
     """A checker that leaves out what nobody was told of accuses a cluster that the real one finds no anomaly in."""
     if any(finding.anomalies for finding in judged.findings) or not history.count(Completion.INFO):
         return None
@@ -35,22 +35,22 @@ def by_ignoring_info(history: History, judged: Judged) -> Sighting | None:
     return None
 
 
-WARNING_AS_SUCCESS = Plant(
+WARNING_AS_SUCCESS = Mutant(
     "warning_as_success",
     "a client takes a COMMIT with WARNING 01000 for acknowledged",
     Outside(),
     (mutant_scenarios.CUT_CANCEL_THEN_KILL,),
     (Catch("set", "lost"),),
-    Gear(brisk, TrustingRecorder, LAST_SECONDS),
+    RunConfig(brisk, TrustingRecorder, LAST_SECONDS),
 )
-FORGOTTEN_RULE = Plant(
+FORGOTTEN_RULE = Mutant(
     "forgotten_rule",
     "the healing of a cut forgets one rule of the packet filter",
     Outside(),
     (mutant_scenarios.FORGETFUL,),
     (Catch("after", "drift"), Catch("after", "heal")),
 )
-INFO_IGNORED = Plant(
+INFO_IGNORED = Mutant(
     "info_ignored",
     "a checker leaves out the operations of which nobody was told what became",
     Outside(),

@@ -6,7 +6,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.decide import health
 from poolkeeper.system import patroni, postgres
-from poolkeeper_lab.chaos.mutants.change import Change
+from poolkeeper_lab.chaos.mutants.change import ClusterChange
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults import node_faults
@@ -20,7 +20,7 @@ _HAS = (
 _END = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"
 
 
-class RoleSetting(Change):
+class RoleSetting(ClusterChange):
     """`ALTER ROLE … SET` for the application's role. Its open sessions are ended: they keep what they began with."""
 
     def __init__(self, parameter: str, value: str) -> None:
@@ -56,7 +56,7 @@ class RoleSetting(Change):
         return await postgres.query(site.cluster.node(primary, "superuser"), statement, site.spec.timeouts.query)
 
 
-class SharedParameter(Change):
+class SharedParameter(ClusterChange):
     """A parameter in Patroni's shared configuration, as `patronictl edit-config` sets it on every node.
 
     Only for one that is not there already, and that the servers take without a restart.
@@ -112,7 +112,7 @@ class SharedParameter(Change):
                     return f"{node.name} has {self.parameter} = {seen.value[0][0]}"
             return None
 
-        await wait.wait_for(f"{self.parameter} on every node", look, seconds=TAKEN_SECONDS)
+        await wait.wait_until(f"{self.parameter} on every node", look, seconds=TAKEN_SECONDS)
 
 
 class Unflushed(SharedParameter):

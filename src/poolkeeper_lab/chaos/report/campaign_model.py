@@ -14,7 +14,7 @@ from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS, ChaosRun, Pass
 
 
 @dataclass(frozen=True)
-class Tally:
+class CampaignTally:
     """A scenario over all its turns. Seconds; None where nothing is known."""
 
     scenario: str
@@ -87,15 +87,17 @@ class Campaign:
         return sum(passage.heal_seconds is None or passage.heal_seconds > HEAL_SECONDS for passage in begun)
 
     @property
-    def tallies(self) -> tuple[Tally, ...]:
+    def tallies(self) -> tuple[CampaignTally, ...]:
         """Each scenario that had a turn which began, in the order of their names."""
         return tuple(self._tallies())
 
-    def _tallies(self) -> Iterator[Tally]:
+    def _tallies(self) -> Iterator[CampaignTally]:
         begun = [passage for passage in self.passages if passage.began is not None]
         for name in sorted({passage.scenario for passage in begun}):
             own = [passage for passage in begun if passage.scenario == name]
             heals = [passage.heal_seconds for passage in own if passage.heal_seconds is not None]
             pauses = [passage.pauses["rw"] for passage in own if passage.pauses and "rw" in passage.pauses]
             worst = verdict.merge(passage.outcome for passage in own)
-            yield Tally(name, own[0].promise, len(own), worst, max(heals, default=None), max(pauses, default=None))
+            yield CampaignTally(
+                name, own[0].promise, len(own), worst, max(heals, default=None), max(pauses, default=None)
+            )

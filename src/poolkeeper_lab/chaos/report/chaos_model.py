@@ -24,7 +24,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RunVerdict:
     """What one checker found. `anomalies` are the first ones; `count` is how many there are."""
 
     checker: str
@@ -61,7 +61,7 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class Share:
+class ScenarioShare:
     """A workload's operations by what its clients were told; `codes` of those that were not acknowledged."""
 
     workload: str
@@ -94,8 +94,8 @@ class ChaosRun:
     history: str  # the recorded file
     passages: tuple[Passage, ...] = ()
     left_out: tuple[str, ...] = ()  # scenarios that were wanted, and for which there was no time
-    judgements: tuple[Judgement, ...] = ()
-    shares: tuple[Share, ...] = ()
+    judgements: tuple[RunVerdict, ...] = ()
+    shares: tuple[ScenarioShare, ...] = ()
     pauses: tuple[Pause, ...] = ()
     rate: tuple[tuple[float, int], ...] = ()  # (second, operations acknowledged in it)
     latency: tuple[tuple[float, float, float], ...] = ()  # (second, median, longest) of those, in milliseconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolkeeper.report import wording
 from poolkeeper.suite.suite_report import escape, fence, table
 from poolkeeper_lab.chaos.report import chaos_wording as words
-from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Judgement
+from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, RunVerdict
 
 
 def render(run: ChaosRun) -> str:
@@ -45,7 +45,7 @@ def _passages(run: ChaosRun) -> str:
     return table(words.PASSAGES, rows)
 
 
-def _judgement(judgement: Judgement) -> list[str]:
+def _judgement(judgement: RunVerdict) -> list[str]:
     mark = wording.SYMBOLS[judgement.outcome]
     blocks = [f"### {mark} {escape(words.name(judgement))}", escape(judgement.summary)]
     for shown in judgement.anomalies:

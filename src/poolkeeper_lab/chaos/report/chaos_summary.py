@@ -16,11 +16,11 @@ from statistics import median
 from poolkeeper.model import verdict
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import gaps, grow_set_checker
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding
-from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding
+from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 from poolkeeper_lab.chaos.history.history import Completion, History, Operation, Phase
-from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Judgement, Passage, Pause, Share, Shown
-from poolkeeper_lab.chaos.run.nemesis import Played
+from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage, Pause, RunVerdict, ScenarioShare, Shown
+from poolkeeper_lab.chaos.run.nemesis import PlayedScenario
 from poolkeeper_lab.drill.ledger import Gap
 
 ANOMALIES, OPERATIONS, LETTERS = 10, 8, 400  # shown of a finding, of an anomaly, of an operation
@@ -40,7 +40,7 @@ class About:
     is_interrupted: bool = False
 
 
-def made(about: About, history: History, judged: Judged, played: Sequence[Played]) -> ChaosRun:
+def made(about: About, history: History, judged: RunEvaluation, played: Sequence[PlayedScenario]) -> ChaosRun:
     """The report's values."""
     by_number = {o.number: o for o in history.operations}
     zero = history.operations[0].began if history.operations else 0.0
@@ -67,7 +67,7 @@ def made(about: About, history: History, judged: Judged, played: Sequence[Played
     )
 
 
-def _lost(finding: Finding) -> int:
+def _lost(finding: CheckerFinding) -> int:
     """Of a set, elements; of lists, anomalies of that kind."""
     if grow_set_checker.LOST in finding.figures:
         return int(finding.figures[grow_set_checker.LOST])
@@ -89,19 +89,21 @@ def latency(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, 
     return tuple((float(second), round(median(of), 2), round(max(of), 2)) for second, of in sorted(found.items()))
 
 
-def shares(history: History) -> tuple[Share, ...]:
+def shares(history: History) -> tuple[ScenarioShare, ...]:
     """Each workload's operations, in the order of the header."""
     return tuple(_share(name, history.of(name)) for name in history.header.workloads)
 
 
-def _share(name: str, own: History) -> Share:
+def _share(name: str, own: History) -> ScenarioShare:
     codes = Counter(o.code or "no answer" for o in own.operations if not o.is_ok)
     ok, fail, info = (own.count(completion) for completion in (Completion.OK, Completion.FAIL, Completion.INFO))
     writes = sum(o.is_ok and gaps.is_write(o) for o in own.operations)
-    return Share(name, ok, fail, info, dict(codes.most_common()), writes)
+    return ScenarioShare(name, ok, fail, info, dict(codes.most_common()), writes)
 
 
-def passages(history: History, judged: Judged, played: Sequence[Played], zero: float) -> tuple[Passage, ...]:
+def passages(
+    history: History, judged: RunEvaluation, played: Sequence[PlayedScenario], zero: float
+) -> tuple[Passage, ...]:
     """Each turn with what happened in its time."""
     begun = sorted(turn.began for turn in played if turn.began is not None)
     by_number = {o.number: o for o in history.operations}
@@ -116,7 +118,7 @@ def _seen_at(anomaly: Anomaly, by_number: Mapping[int, Operation]) -> float | No
     return max((o.began for o in shown), default=None)
 
 
-def _time_of(turn: Played, begun: Sequence[float]) -> tuple[float, float] | None:
+def _time_of(turn: PlayedScenario, begun: Sequence[float]) -> tuple[float, float] | None:
     """From its fault to the next one's; the last one ends with its own end."""
     if turn.began is None:
         return None
@@ -125,7 +127,7 @@ def _time_of(turn: Played, begun: Sequence[float]) -> tuple[float, float] | None
 
 
 def _passage(
-    turn: Played, time: tuple[float, float] | None, history: History, seen: Iterable[float], zero: float
+    turn: PlayedScenario, time: tuple[float, float] | None, history: History, seen: Iterable[float], zero: float
 ) -> Passage:
     def after(moment: float | None) -> float | None:
         return None if moment is None else round(moment - zero, 3)
@@ -150,7 +152,7 @@ def _passage(
     )
 
 
-def _all_pauses(history: History, played: Iterable[Played]) -> tuple[Pause, ...]:
+def _all_pauses(history: History, played: Iterable[PlayedScenario]) -> tuple[Pause, ...]:
     """Of the time in which clients worked: what comes after the last turn is the looking around of the run itself."""
     end = max((turn.ended for turn in played if turn.began is not None), default=history.last)
     found = _gaps(history, (-math.inf, end))
@@ -167,10 +169,10 @@ def _gaps(history: History, time: tuple[float, float]) -> dict[str, Gap]:
     return gaps.longest(History(history.header, own, last=time[1]))
 
 
-def _judgement(finding: Finding, by_number: Mapping[int, Operation], zero: float) -> Judgement:
+def _judgement(finding: CheckerFinding, by_number: Mapping[int, Operation], zero: float) -> RunVerdict:
     first = finding.permitted[0] if finding.permitted else None
     permitted = f"{len(finding.permitted)} seen, as {first.name}: {first.text}" if first else ""
-    return Judgement(
+    return RunVerdict(
         finding.checker,
         finding.workload,
         finding.outcome,

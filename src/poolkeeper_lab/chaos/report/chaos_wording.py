@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from poolkeeper.model.verdict import Outcome
-from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Judgement, Passage, Share
+from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage, RunVerdict, ScenarioShare
 
 VERDICTS = {
     Outcome.PASS: "Every promise held",
@@ -55,13 +55,13 @@ def pauses(found: Mapping[str, float]) -> str:
     )
 
 
-def share(s: Share) -> tuple[str, ...]:
+def share(s: ScenarioShare) -> tuple[str, ...]:
     """A workload's cells in the order of SHARES."""
     codes = ", ".join(f"{code} × {count}" for code, count in s.codes.items()) or NONE
     return (s.workload, f"{s.ok:,}", f"{s.fail:,}", f"{s.info:,}", codes)
 
 
-def name(judgement: Judgement) -> str:
+def name(judgement: RunVerdict) -> str:
     """As "set (set_balanced)"; one word where both are the same."""
     is_one = judgement.workload in ("", judgement.checker)
     return judgement.checker if is_one else f"{judgement.checker} ({judgement.workload})"

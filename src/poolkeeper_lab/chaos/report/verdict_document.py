@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from poolkeeper_lab.chaos.checkers.checker_self_test import SelfTest
-from poolkeeper_lab.chaos.checkers.finding import Anomaly, Finding
-from poolkeeper_lab.chaos.checkers.run_verdict import Judged
+from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding
+from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 
 SHOWN = 50  # anomalies of one finding
 
 
-def document(judged: Judged) -> dict[str, Any]:
+def document(judged: RunEvaluation) -> dict[str, Any]:
     """A run's."""
     return {
         "outcome": judged.outcome.value,
@@ -27,7 +27,7 @@ def document(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: CheckerFinding) -> dict[str, Any]:
     return {
         "checker": finding.checker,
         "workload": finding.workload,

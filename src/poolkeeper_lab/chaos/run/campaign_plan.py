@@ -14,10 +14,10 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from poolkeeper_lab.chaos.run.chaos_schedule import AFTER, BEFORE, Turn, turn
+from poolkeeper_lab.chaos.run.chaos_schedule import AFTER, BEFORE, ScheduledScenario, turn
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 
-Sitting = tuple[Turn, ...]
+Sitting = tuple[ScheduledScenario, ...]
 
 
 def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: int) -> tuple[Sitting, ...]:
@@ -43,8 +43,8 @@ def _chosen(scenarios: Sequence[Scenario], faults: int, chance: random.Random) -
         among = quick
 
 
-def _cut(turns: Iterable[Turn], seconds: float) -> Iterator[Sitting]:
-    left, sitting = seconds - BEFORE - AFTER, list[Turn]()
+def _cut(turns: Iterable[ScheduledScenario], seconds: float) -> Iterator[Sitting]:
+    left, sitting = seconds - BEFORE - AFTER, list[ScheduledScenario]()
     for one in turns:
         if sitting and one.scenario.seconds > left:
             yield tuple(sitting)

@@ -16,7 +16,7 @@ BEFORE, AFTER = 5.0, 25.0  # seconds of a run without a fault: first to warm up,
 
 
 @dataclass(frozen=True)
-class Turn:
+class ScheduledScenario:
     """A scenario to come. `holds`: seconds of each act; `phase` (0 to 1): where in Patroni's round the first one falls.
 
     `pick` chooses among standbys.
@@ -29,17 +29,17 @@ class Turn:
     pick: int
 
 
-def turn(scenario: Scenario, number: int, chance: random.Random) -> Turn:
+def turn(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
     """A turn with its lengths, moment and victim drawn."""
     holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
-    return Turn(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
+    return ScheduledScenario(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
 
 
-def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Turn, ...]:
+def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
     """Every turn of a run of so many seconds. Raises ValueError without any scenario."""
     if not scenarios:
         raise ValueError("there is no scenario to run")
-    chance, left, planned = random.Random(seed), seconds - BEFORE - AFTER, list[Turn]()
+    chance, left, planned = random.Random(seed), seconds - BEFORE - AFTER, list[ScheduledScenario]()
     while True:
         fitted = len(planned)
         for scenario in chance.sample(list(scenarios), len(scenarios)):
@@ -51,7 +51,7 @@ def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Tur
             return tuple(planned)
 
 
-def left_out(scenarios: Sequence[Scenario], planned: Sequence[Turn]) -> tuple[str, ...]:
+def left_out(scenarios: Sequence[Scenario], planned: Sequence[ScheduledScenario]) -> tuple[str, ...]:
     """The scenarios for which there is no time."""
     names = {turn.scenario.name for turn in planned}
     return tuple(scenario.name for scenario in scenarios if scenario.name not in names)

@@ -16,7 +16,7 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.decide import health
-from poolkeeper.model.assessment import Assessment, Kind
+from poolkeeper.model.assessment import Assessment, FindingKind
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
@@ -113,7 +113,7 @@ def slot_of(node: str) -> str:
 def drift(spec: ClusterSpec, seen: Snapshot) -> tuple[str, ...] | None:
     """What the witnesses disagree about or find broken; None where all that is said is that one did not answer."""
     judged: Assessment = health.assess(spec, seen)
-    found = tuple(str(finding) for finding in judged.findings if finding.kind is not Kind.UNKNOWN)
+    found = tuple(str(finding) for finding in judged.findings if finding.kind is not FindingKind.UNKNOWN)
     return None if judged.findings and not found else found
 
 

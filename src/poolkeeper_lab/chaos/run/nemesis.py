@@ -17,23 +17,23 @@ from poolkeeper.decide import health
 from poolkeeper_lab.chaos.history.history import Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
-from poolkeeper_lab.chaos.run.chaos_schedule import Turn
-from poolkeeper_lab.chaos.scenarios.scenario import Act
+from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
+from poolkeeper_lab.chaos.scenarios.scenario import ScenarioStep
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 
 PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
-Held = tuple[tuple[Act, float], ...]  # acts to come, and for how many seconds each lasts
+Held = tuple[tuple[ScenarioStep, float], ...]  # acts to come, and for how many seconds each lasts
 
 
 @dataclass
-class Played:
+class PlayedScenario:
     """What came of a turn. Times are of the monotonic clock, None where it did not come so far."""
 
-    turn: Turn
+    turn: ScheduledScenario
     victims: list[str] = field(default_factory=list)
     began: float | None = None  # when the first act was injected
     healed: float | None = None  # when the last one was taken away
@@ -58,7 +58,7 @@ class Nemesis:
     healing: Healing
     identity: str  # of the cluster that may be broken
 
-    async def play(self, played: Played) -> None:
+    async def play(self, played: PlayedScenario) -> None:
         """Play a turn; what happens is noted in it. What it began ends with a whole cluster, or with `is_unhealed`."""
         try:
             await self._try(played, self._acts(played))
@@ -67,7 +67,7 @@ class Nemesis:
         finally:
             played.ended = time.monotonic()
 
-    async def _try(self, played: Played, work: Coroutine[None, None, None]) -> None:
+    async def _try(self, played: PlayedScenario, work: Coroutine[None, None, None]) -> None:
         try:
             await work
         except errors.PoolkeeperError as e:
@@ -75,7 +75,7 @@ class Nemesis:
         except ProcessLookupError:
             played.problem = "the process that was to be met had just ended"
 
-    async def _acts(self, played: Played) -> None:
+    async def _acts(self, played: PlayedScenario) -> None:
         await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
         acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
         if played.turn.scenario.overlaps:
@@ -84,7 +84,7 @@ class Nemesis:
             for act, hold in acts:
                 await self._act(played, act, hold)
 
-    async def _act(self, played: Played, act: Act, hold: float, inside: Held = ()) -> None:
+    async def _act(self, played: PlayedScenario, act: ScenarioStep, hold: float, inside: Held = ()) -> None:
         """One act; those of `inside` are played, one in the other, when it has lasted for its time."""
         primary = await self._primary()
         await workload_tables.require_identity(self.site.cluster, primary, self.identity)
@@ -98,7 +98,7 @@ class Nemesis:
         self.recorder.nemesis(played.turn.scenario.name, victim, Phase.BEGIN, act.sentence)
         await self._break(played, fault, hold, inside)
 
-    async def _break(self, played: Played, fault: Fault, hold: float, inside: Held) -> None:
+    async def _break(self, played: PlayedScenario, fault: Fault, hold: float, inside: Held) -> None:
         failures, victim, is_injected = len(self.healing.failures), played.victims[-1], False
         try:
             async with self.healing.broken(fault):
@@ -115,7 +115,7 @@ class Nemesis:
         if failed := self.healing.failures[failures:]:
             raise errors.EngineFailed("; ".join(failed))
 
-    async def _become_whole(self, played: Played) -> None:
+    async def _become_whole(self, played: PlayedScenario) -> None:
         try:
             await self.site.wait_healthy(HEAL_SECONDS)
             played.whole = time.monotonic()
@@ -123,9 +123,9 @@ class Nemesis:
             played.is_unhealed = True
             raise
 
-    async def _victims(self, act: Act, primary: str, played: Played) -> tuple[str, ...]:
+    async def _victims(self, act: ScenarioStep, primary: str, played: PlayedScenario) -> tuple[str, ...]:
         """Whom an act meets: of two standbys never the one that an act before has just broken."""
-        if act.target is not Target.STANDBY:
+        if act.target is not FaultTarget.STANDBY:
             return await self.site.find_all(act.target, primary, played.turn.pick)
         count = len(self.site.spec.nodes)
         found = [await self.site.find_all(act.target, primary, played.turn.pick + shift) for shift in range(count)]
@@ -140,5 +140,5 @@ class Nemesis:
             found = health.assess(self.site.spec, await snapshot.snapshot(self.site.cluster)).primary or ""
             return None if found else "no primary"
 
-        await wait.wait_for("a primary", look, seconds=PRIMARY_SECONDS)
+        await wait.wait_until("a primary", look, seconds=PRIMARY_SECONDS)
         return found

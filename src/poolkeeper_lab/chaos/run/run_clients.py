@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.dsn import Dsn
 from poolkeeper_lab.chaos.history.recorder import Recorder
-from poolkeeper_lab.chaos.workloads.job import ENDPOINTS, RETRY_PACE, Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import CONNECT_SECONDS, STATEMENT_SECONDS, Client
+from poolkeeper_lab.chaos.workloads.job import ENDPOINTS, RETRY_PACE, ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import CONNECT_SECONDS, STATEMENT_SECONDS, WorkloadClient
 
 FINAL_SECONDS = 60.0  # for all final reads together; the cluster is whole by then
 FINAL_PACE = 1.0  # seconds between two tries of one, which is a new operation each time
@@ -36,7 +36,7 @@ def dsn_of(cluster: Cluster, endpoint: str) -> Dsn:
 
 
 @dataclass
-class Crew:
+class RunClients:
     """Makes clients, numbers them, and hears of those that failed."""
 
     recorder: Recorder
@@ -45,11 +45,11 @@ class Crew:
     problems: list[str] = field(default_factory=list)
     _count: int = 0
 
-    def hire(self, job: Job, role: Role) -> Worker:
+    def hire(self, job: WorkloadJob, role: ClientRole) -> Worker:
         """A client for a role."""
         self._count += 1
         dsn = dsn_of(self.cluster, role.endpoint)
-        client = Client(self.recorder, self._count, job.name, role.endpoint, dsn, role.refuses_writes)
+        client = WorkloadClient(self.recorder, self._count, job.name, role.endpoint, dsn, role.refuses_writes)
         return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._complain(job.name, e))
 
     def _complain(self, workload: str, error: Exception) -> None:
@@ -60,7 +60,7 @@ class Worker(threading.Thread):
     """One client at work."""
 
     def __init__(
-        self, client: Client, role: Role, chance: random.Random, complain: Callable[[Exception], None]
+        self, client: WorkloadClient, role: ClientRole, chance: random.Random, complain: Callable[[Exception], None]
     ) -> None:
         super().__init__(name=f"chaos {role.endpoint}", daemon=True)
         self.client = client
@@ -91,7 +91,7 @@ class Worker(threading.Thread):
 
 
 @contextmanager
-def working(crew: Crew, jobs: Sequence[Job]) -> Iterator[None]:
+def working(crew: RunClients, jobs: Sequence[WorkloadJob]) -> Iterator[None]:
     """All clients of all jobs, for the length of the block."""
     workers = [crew.hire(job, role) for job in jobs for role in job.roles]
     for worker in workers:
@@ -109,7 +109,9 @@ def working(crew: Crew, jobs: Sequence[Job]) -> Iterator[None]:
             crew.problems.append(f"{left} clients did not end, so the final reads are not the last operations")
 
 
-def read_finals(crew: Crew, jobs: Sequence[Job], stop: threading.Event, seconds: float = FINAL_SECONDS) -> None:
+def read_finals(
+    crew: RunClients, jobs: Sequence[WorkloadJob], stop: threading.Event, seconds: float = FINAL_SECONDS
+) -> None:
     """Every final read, each once at the least and until it is answered, but not beyond the time that all have."""
     deadline = time.monotonic() + seconds
     for job in jobs:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.workloads import all_jobs
-from poolkeeper_lab.chaos.workloads.job import Job
+from poolkeeper_lab.chaos.workloads.job import WorkloadJob
 
 LAST_SECONDS = 120.0  # beyond what a turn is allowed: the final reads are worth the wait
 
 
 @dataclass(frozen=True)
-class Gear:
+class RunConfig:
     """The workloads, who writes the history, and how long the end waits for a whole cluster, in seconds."""
 
-    jobs: Callable[[ClusterSpec, bool], tuple[Job, ...]] = all_jobs.made
+    jobs: Callable[[ClusterSpec, bool], tuple[WorkloadJob, ...]] = all_jobs.made
     recorder: type[Recorder] = Recorder
     last_seconds: float = LAST_SECONDS

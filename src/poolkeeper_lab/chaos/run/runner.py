@@ -20,12 +20,12 @@ from poolkeeper.core.progress import Progress
 from poolkeeper_lab.chaos.history.final_state import EndState
 from poolkeeper_lab.chaos.history.history import Header
 from poolkeeper_lab.chaos.run import final_state_collector, run_clients
-from poolkeeper_lab.chaos.run.chaos_schedule import Turn
-from poolkeeper_lab.chaos.run.nemesis import Nemesis, Played
-from poolkeeper_lab.chaos.run.run_clients import Crew
-from poolkeeper_lab.chaos.run.run_config import LAST_SECONDS, Gear
+from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
+from poolkeeper_lab.chaos.run.nemesis import Nemesis, PlayedScenario
+from poolkeeper_lab.chaos.run.run_clients import RunClients
+from poolkeeper_lab.chaos.run.run_config import LAST_SECONDS, RunConfig
 from poolkeeper_lab.chaos.workloads import all_jobs, workload_tables
-from poolkeeper_lab.chaos.workloads.job import SCHEMA, Job
+from poolkeeper_lab.chaos.workloads.job import SCHEMA, WorkloadJob
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.sweep import sweep
@@ -33,7 +33,7 @@ from poolkeeper_lab.faults.sweep import sweep
 FIRST_SECONDS = 180.0  # until the cluster is healthy, before anything is begun
 WARM_UP = 3.0  # seconds of service before the first fault
 SETTLE = 1.0  # and after each recovery
-USUAL = Gear()
+USUAL = RunConfig()
 INTERRUPTED = "interrupted"
 
 
@@ -42,7 +42,7 @@ class Run:
     """What came of it, beside the history. `problems` are of the run itself, not of the cluster."""
 
     history: Path
-    played: list[Played]
+    played: list[PlayedScenario]
     problems: list[str] = field(default_factory=list)
     is_interrupted: bool = False
 
@@ -56,7 +56,7 @@ class Run:
         return max(known) if known and is_complete else None
 
 
-def header(site: DrilledCluster, turns: Sequence[Turn], jobs: Sequence[Job], seed: int) -> Header:
+def header(site: DrilledCluster, turns: Sequence[ScheduledScenario], jobs: Sequence[WorkloadJob], seed: int) -> Header:
     """What is planned."""
     spec = site.spec
     facts = {
@@ -72,7 +72,12 @@ def header(site: DrilledCluster, turns: Sequence[Turn], jobs: Sequence[Job], see
 
 
 async def run(
-    site: DrilledCluster, turns: Sequence[Turn], seed: int, history: Path, progress: Progress, gear: Gear = USUAL
+    site: DrilledCluster,
+    turns: Sequence[ScheduledScenario],
+    seed: int,
+    history: Path,
+    progress: Progress,
+    gear: RunConfig = USUAL,
 ) -> Run:
     """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
     is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
@@ -84,9 +89,9 @@ async def run(
         primary = await site.wait_healthy(FIRST_SECONDS)
         identity = await workload_tables.identity(site.cluster, primary)
         await workload_tables.prepare(site.cluster, primary, jobs)
-    done = Run(history, [Played(turn) for turn in turns])
+    done = Run(history, [PlayedScenario(turn) for turn in turns])
     with gear.recorder(history, header(site, turns, jobs, seed)) as recorder:
-        staff = Crew(recorder, site.cluster, seed, done.problems)
+        staff = RunClients(recorder, site.cluster, seed, done.problems)
         with _heard(done, progress), run_clients.working(staff, jobs):
             await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
         with _heard(done, progress):
@@ -121,7 +126,7 @@ async def _play_all(nemesis: Nemesis, done: Run, progress: Progress) -> None:
         await asyncio.sleep(SETTLE)
 
 
-def line(played: Played) -> str:
+def line(played: PlayedScenario) -> str:
     """What came of a turn, for a person who waits."""
     holds = " and ".join(f"{hold:g} s" for hold in played.turn.holds)
     healed = f", whole after {played.heal_seconds:.1f} s" if played.whole and played.heal_seconds is not None else ""
@@ -130,7 +135,13 @@ def line(played: Played) -> str:
 
 
 async def _finish(
-    site: DrilledCluster, staff: Crew, jobs: Sequence[Job], done: Run, progress: Progress, identity: str, seconds: float
+    site: DrilledCluster,
+    staff: RunClients,
+    jobs: Sequence[WorkloadJob],
+    done: Run,
+    progress: Progress,
+    identity: str,
+    seconds: float,
 ) -> EndState:
     """With all clients gone: wait until it is whole, read everything, look at everything."""
     try:
@@ -153,7 +164,7 @@ async def _finish(
         return EndState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
 
 
-async def _read_finals(staff: Crew, jobs: Sequence[Job]) -> None:
+async def _read_finals(staff: RunClients, jobs: Sequence[WorkloadJob]) -> None:
     """In a thread of its own, which Ctrl-C asks to end instead of waiting for it."""
     stop = threading.Event()
     reading = asyncio.ensure_future(interrupts.in_thread(run_clients.read_finals, staff, jobs, stop))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolkeeper_lab.chaos.scenarios.scenario import ALL_RECOVER, Scenario, act, frozen, killed, of_drill, paused
 from poolkeeper_lab.faults import containers, processes, session_faults
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 _PRIMARY_DIES, _SERVER_CRASHES = of_drill("kill_node"), of_drill("kill_postmaster")
 _STANDBY_DIES, _SWITCHOVER = of_drill("kill_standby"), of_drill("switchover")
@@ -56,19 +56,19 @@ _ONE_WITHIN_THE_OTHER = (
     Scenario(
         "keeper_frozen_and_primary_dies",
         "A primary that dies while keeper stands still must be replaced without it, and be lost by no write",
-        (paused(Target.KEEPER), _PRIMARY_DIES),
+        (paused(FaultTarget.KEEPER), _PRIMARY_DIES),
         overlaps=True,
     ),
     Scenario(
         "etcd_leader_frozen_and_primary_crashes",
         "A primary that crashes while etcd's leader stands still must be replaced by one that has everything",
-        (paused(Target.ETCD_LEADER), _SERVER_CRASHES),
+        (paused(FaultTarget.ETCD_LEADER), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "standby_frozen_and_primary_crashes",
         "A primary that crashes while a standby is frozen must be replaced by the one that acknowledged",
-        (paused(Target.STANDBY), _SERVER_CRASHES),
+        (paused(FaultTarget.STANDBY), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
@@ -86,16 +86,16 @@ _ONE_WITHIN_THE_OTHER = (
     Scenario(
         "both_standbys_frozen_and_primary_crashes",
         "A primary that crashes while nobody can acknowledge must lose nothing that it had acknowledged before",
-        (paused(Target.STANDBY), paused(Target.STANDBY), _SERVER_CRASHES),
+        (paused(FaultTarget.STANDBY), paused(FaultTarget.STANDBY), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "waiting_commits_cancelled",
         "A commit whose wait was cancelled must count as unknown; all that was acknowledged must outlive the primary",
         (
-            paused(Target.STANDBY),
-            paused(Target.STANDBY),
-            act("pg_cancel_backend of all commits that wait", Target.PRIMARY, session_faults.CancelWaiting),
+            paused(FaultTarget.STANDBY),
+            paused(FaultTarget.STANDBY),
+            act("pg_cancel_backend of all commits that wait", FaultTarget.PRIMARY, session_faults.CancelWaiting),
         ),
         (1.0, 2.0),
         overlaps=True,
@@ -103,31 +103,34 @@ _ONE_WITHIN_THE_OTHER = (
     Scenario(
         "haproxy_frozen_and_primary_crashes",
         "An endpoint that thaws after a failover must lead no writer to the former primary",
-        (paused(Target.HAPROXY), _SERVER_CRASHES),
+        (paused(FaultTarget.HAPROXY), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "pgpool_frozen_and_primary_crashes",
         "A Pgpool-II that thaws after a failover must double nothing and pass nothing to the former primary",
-        (paused(Target.RW_ENDPOINT), _SERVER_CRASHES),
+        (paused(FaultTarget.RW_ENDPOINT), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "balanced_endpoint_frozen_and_primary_dies",
         "A balanced endpoint that thaws after a failover must not write to the former primary",
-        (paused(Target.POOL_ENDPOINT), _PRIMARY_DIES),
+        (paused(FaultTarget.POOL_ENDPOINT), _PRIMARY_DIES),
         overlaps=True,
     ),
     Scenario(
         "patroni_frozen_and_server_crashes",
         "A server that crashes while its Patroni stands still must be replaced all the same",
-        (frozen("the primary's Patroni", Target.PRIMARY, processes.patroni), _SERVER_CRASHES),
+        (frozen("the primary's Patroni", FaultTarget.PRIMARY, processes.patroni), _SERVER_CRASHES),
         overlaps=True,
     ),
     Scenario(
         "read_only_and_standby_die",
         "A read-only endpoint that starts while a standby is dead must show nothing too old",
-        (_STANDBY_DIES, killed("the first process of the read-only endpoint", Target.RO_ENDPOINT, processes.first)),
+        (
+            _STANDBY_DIES,
+            killed("the first process of the read-only endpoint", FaultTarget.RO_ENDPOINT, processes.first),
+        ),
         overlaps=True,
     ),
 )
@@ -138,7 +141,7 @@ SCENARIOS = (
     Scenario(
         "kill_everything",
         "A loss of power must lose nothing that was acknowledged, and the cluster must come back by itself",
-        (act("docker kill of every container at once", Target.EVERYTHING, containers.KillEverything),),
+        (act("docker kill of every container at once", FaultTarget.EVERYTHING, containers.KillEverything),),
         recovers=ALL_RECOVER,
     ),
 )

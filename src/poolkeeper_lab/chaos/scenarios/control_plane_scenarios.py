@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolkeeper_lab.chaos.scenarios.scenario import PROCESS_RECOVERS, WITHIN_LEASE, Scenario, of_drill, paused
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 SCENARIOS = (
     Scenario(
@@ -15,7 +15,7 @@ SCENARIOS = (
     Scenario(
         "freeze_etcd_leader",
         "A leader of etcd that stands still must not stop anyone from writing for good",
-        (paused(Target.ETCD_LEADER),),
+        (paused(FaultTarget.ETCD_LEADER),),
         WITHIN_LEASE,
         PROCESS_RECOVERS,
     ),
@@ -28,7 +28,7 @@ SCENARIOS = (
     Scenario(
         "freeze_keeper",
         "A keeper that thaws must not act on what it knew before",
-        (paused(Target.KEEPER),),
+        (paused(FaultTarget.KEEPER),),
         WITHIN_LEASE,
         PROCESS_RECOVERS,
     ),

@@ -9,7 +9,7 @@ from poolkeeper.render.patroni_config import REST_PORT
 from poolkeeper_lab.chaos.scenarios.between import HEARS_NOT, IS_NOT_HEARD, SERVER_PORT, cut, refused, reset
 from poolkeeper_lab.chaos.scenarios.scenario import BRIEF, NOTHING_RECOVERS, SHORT, WITHIN_LEASE, Scenario
 from poolkeeper_lab.faults import peers
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 OF_REPLICATION = (
     Scenario(
@@ -18,7 +18,7 @@ OF_REPLICATION = (
         (
             cut(
                 "the standby that acknowledges and the other nodes' servers",
-                Target.QUORUM_STANDBY,
+                FaultTarget.QUORUM_STANDBY,
                 peers.nodes,
                 ports=(SERVER_PORT,),
             ),
@@ -29,7 +29,7 @@ OF_REPLICATION = (
     Scenario(
         "cut_replication_of_both",
         "A primary that no standby hears must acknowledge nothing meanwhile, and all of it afterwards",
-        (cut("the primary's server and both standbys", Target.PRIMARY, peers.nodes, ports=(SERVER_PORT,)),),
+        (cut("the primary's server and both standbys", FaultTarget.PRIMARY, peers.nodes, ports=(SERVER_PORT,)),),
         SHORT,
         NOTHING_RECOVERS,
     ),
@@ -39,7 +39,7 @@ OF_REPLICATION = (
         (
             cut(
                 "both standbys and the primary's server, what they send",
-                Target.PRIMARY,
+                FaultTarget.PRIMARY,
                 peers.nodes,
                 HEARS_NOT,
                 (SERVER_PORT,),
@@ -54,7 +54,7 @@ OF_REPLICATION = (
         (
             cut(
                 "the primary's server and both standbys, what it sends",
-                Target.PRIMARY,
+                FaultTarget.PRIMARY,
                 peers.nodes,
                 IS_NOT_HEARD,
                 (SERVER_PORT,),
@@ -66,14 +66,14 @@ OF_REPLICATION = (
     Scenario(
         "reset_replication",
         "A standby whose connection is reset again and again must lack nothing when it gets one",
-        (reset("the primary's server and one standby", Target.PRIMARY, peers.next_node, SERVER_PORT),),
+        (reset("the primary's server and one standby", FaultTarget.PRIMARY, peers.next_node, SERVER_PORT),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_primary_from_nodes",
         "A primary that no other node hears, and that etcd hears, must keep its role",
-        (cut("the primary and the other nodes", Target.PRIMARY, peers.nodes),),
+        (cut("the primary and the other nodes", FaultTarget.PRIMARY, peers.nodes),),
         SHORT,
         NOTHING_RECOVERS,
     ),
@@ -83,91 +83,91 @@ OF_ENDPOINTS = (
     Scenario(
         "cut_primary_from_haproxy",
         "A primary that the endpoint does not reach must keep its role, and lose no write that it acknowledged",
-        (cut("the primary and HAProxy", Target.PRIMARY, peers.haproxy),),
+        (cut("the primary and HAProxy", FaultTarget.PRIMARY, peers.haproxy),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "primary_is_not_heard_by_haproxy",
         "A statement whose answer does not reach the endpoint must take effect once or not at all",
-        (cut("the primary and HAProxy, what the primary sends", Target.PRIMARY, peers.haproxy, IS_NOT_HEARD),),
+        (cut("the primary and HAProxy, what the primary sends", FaultTarget.PRIMARY, peers.haproxy, IS_NOT_HEARD),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_checks_of_primary",
         "A primary whose check alone is not answered for a moment must be served all the while",
-        (cut("HAProxy and the primary's Patroni", Target.PRIMARY, peers.haproxy, ports=(REST_PORT,)),),
+        (cut("HAProxy and the primary's Patroni", FaultTarget.PRIMARY, peers.haproxy, ports=(REST_PORT,)),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_checks_of_primary",
         "A primary that the endpoint took out by its check must be served again as soon as that passes",
-        (reset("HAProxy and the primary's Patroni", Target.PRIMARY, peers.haproxy, REST_PORT),),
+        (reset("HAProxy and the primary's Patroni", FaultTarget.PRIMARY, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_server_of_primary",
         "A primary whose check passes and whose server is out of reach must double no statement",
-        (cut("HAProxy and the primary's server", Target.PRIMARY, peers.haproxy, ports=(SERVER_PORT,)),),
+        (cut("HAProxy and the primary's server", FaultTarget.PRIMARY, peers.haproxy, ports=(SERVER_PORT,)),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_sessions_of_primary",
         "A session that is reset between the endpoint and the primary must leave its transaction whole or not at all",
-        (reset("HAProxy and the primary's server", Target.PRIMARY, peers.haproxy, SERVER_PORT),),
+        (reset("HAProxy and the primary's server", FaultTarget.PRIMARY, peers.haproxy, SERVER_PORT),),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_standby_from_haproxy",
         "A standby that the endpoint does not reach must serve no read that is too old when it does",
-        (cut("a standby and HAProxy", Target.STANDBY, peers.haproxy),),
+        (cut("a standby and HAProxy", FaultTarget.STANDBY, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "reset_checks_of_standbys",
         "A read-only endpoint whose checks all fail must refuse reads, and serve none that is too old afterwards",
-        (reset("HAProxy and every standby's Patroni", Target.STANDBYS, peers.haproxy, REST_PORT),),
+        (reset("HAProxy and every standby's Patroni", FaultTarget.STANDBYS, peers.haproxy, REST_PORT),),
         WITHIN_LEASE,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_pgpool_from_haproxy",
         "A statement that waits between HAProxy and Pgpool-II must take effect once or not at all",
-        (cut("the read-write endpoint's Pgpool-II and HAProxy", Target.RW_ENDPOINT, peers.haproxy),),
+        (cut("the read-write endpoint's Pgpool-II and HAProxy", FaultTarget.RW_ENDPOINT, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "refuse_haproxy_to_pgpool",
         "An endpoint whose Pgpool-II is refused by HAProxy must serve again as soon as it is not",
-        (refused("the read-write endpoint's Pgpool-II and HAProxy", Target.RW_ENDPOINT, peers.haproxy),),
+        (refused("the read-write endpoint's Pgpool-II and HAProxy", FaultTarget.RW_ENDPOINT, peers.haproxy),),
         BRIEF,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_pgpool_ro_from_haproxy",
         "A read that waits between HAProxy and Pgpool-II must not go back in time",
-        (cut("the read-only endpoint's Pgpool-II and HAProxy", Target.RO_ENDPOINT, peers.haproxy),),
+        (cut("the read-only endpoint's Pgpool-II and HAProxy", FaultTarget.RO_ENDPOINT, peers.haproxy),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_primary",
         "A balanced endpoint that does not reach the primary must not take a standby for it",
-        (cut("the primary and the balanced endpoint's Pgpool-II", Target.PRIMARY, peers.balanced_endpoint),),
+        (cut("the primary and the balanced endpoint's Pgpool-II", FaultTarget.PRIMARY, peers.balanced_endpoint),),
         SHORT,
         NOTHING_RECOVERS,
     ),
     Scenario(
         "cut_balanced_from_nodes",
         "A balanced endpoint that reaches no node must have all of them again when it does",
-        (cut("the balanced endpoint's Pgpool-II and every node", Target.POOL_ENDPOINT, peers.nodes),),
+        (cut("the balanced endpoint's Pgpool-II and every node", FaultTarget.POOL_ENDPOINT, peers.nodes),),
         SHORT,
         NOTHING_RECOVERS,
     ),

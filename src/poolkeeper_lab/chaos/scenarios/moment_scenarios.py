@@ -5,17 +5,17 @@ Invariant: each keeps its promise in a cluster without bugs; the live self-test 
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import Act, Scenario, act
+from poolkeeper_lab.chaos.scenarios.scenario import Scenario, ScenarioStep, act
 from poolkeeper_lab.faults import moments, operator_faults
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.moments import Moment, Plan
 
 TOO_OLD = (42.0, 46.0)  # seconds: more than the bound on the age of a read and its slack, by the defaults
 
 
-def moment(sentence: str, target: Target, plan: Plan) -> Act:
+def moment(sentence: str, target: FaultTarget, plan: Plan) -> ScenarioStep:
     """An act of several faults at once."""
-    return Act(sentence, target, lambda host, victim, _: Moment(host, victim, plan))
+    return ScenarioStep(sentence, target, lambda host, victim, _: Moment(host, victim, plan))
 
 
 CUT_ALL_THEN_KILL = Scenario(
@@ -24,7 +24,7 @@ CUT_ALL_THEN_KILL = Scenario(
     (
         moment(
             "every standby is cut off from the primary for 3 s, then docker kill",
-            Target.PRIMARY,
+            FaultTarget.PRIMARY,
             moments.cut_all_then_kill,
         ),
     ),
@@ -36,7 +36,7 @@ CUT_FIRST_THEN_KILL = Scenario(
     (
         moment(
             "one standby is cut off from the primary for 3 s, then docker kill of the primary",
-            Target.PRIMARY,
+            FaultTarget.PRIMARY,
             moments.cut_first_then_kill,
         ),
     ),
@@ -48,7 +48,7 @@ LATE_COMMITS_THEN_KILL = Scenario(
     (
         moment(
             "every standby is cut off from the primary for 4 s and hears it again for 4 s, then docker kill",
-            Target.PRIMARY,
+            FaultTarget.PRIMARY,
             moments.late_commits_then_kill,
         ),
     ),
@@ -59,7 +59,7 @@ SILENT_PATRONI_LATE_STANDBY = Scenario(
     (
         moment(
             "the primary's Patroni stands still; one standby hears no etcd, and the primary only after 6 s",
-            Target.PRIMARY,
+            FaultTarget.PRIMARY,
             moments.silent_patroni_and_late_standby,
         ),
     ),
@@ -72,7 +72,7 @@ FALLS_BEHIND = Scenario(
     (
         moment(
             "a standby is cut off from the other nodes; clients and Patroni's store reach it",
-            Target.STANDBY,
+            FaultTarget.STANDBY,
             moments.from_nodes,
         ),
     ),
@@ -85,7 +85,7 @@ RUNS_AND_DOES_NOT_STREAM = Scenario(
     (
         moment(
             "a standby is cut off from the other nodes and its WAL receiver ended; clients reach it",
-            Target.STANDBY,
+            FaultTarget.STANDBY,
             moments.not_streaming,
         ),
     ),
@@ -95,7 +95,7 @@ RUNS_AND_DOES_NOT_STREAM = Scenario(
 PATRONIS_SWITCHOVER = Scenario(
     "switchover_of_patroni",
     "A switchover that nobody announces must be followed by every witness",
-    (act("a switchover asked of Patroni itself", Target.PRIMARY, operator_faults.Handover),),
+    (act("a switchover asked of Patroni itself", FaultTarget.PRIMARY, operator_faults.Handover),),
     (1.0, 2.0),
 )
 SCENARIOS = (

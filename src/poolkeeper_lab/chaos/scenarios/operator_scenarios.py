@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import PROCESS_RECOVERS, SHORT, Act, Scenario, act, of_drill, paused
+from poolkeeper_lab.chaos.scenarios.scenario import (
+    PROCESS_RECOVERS,
+    SHORT,
+    Scenario,
+    ScenarioStep,
+    act,
+    of_drill,
+    paused,
+)
 from poolkeeper_lab.faults import operator_faults, session_faults
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 _AT_ONCE = (0.5, 1.0)
 _SWITCHOVER = of_drill("switchover")
 
 
-def by_hand(target: Target, sentence: str, *words: str) -> Act:
-    return Act(sentence, target, lambda host, victim, _: operator_faults.ByHand(host, victim, *words))
+def by_hand(target: FaultTarget, sentence: str, *words: str) -> ScenarioStep:
+    return ScenarioStep(sentence, target, lambda host, victim, _: operator_faults.ByHand(host, victim, *words))
 
 
-def attempt(sentence: str) -> Act:
-    return Act(sentence, Target.PRIMARY, operator_faults.Attempt)
+def attempt(sentence: str) -> ScenarioStep:
+    return ScenarioStep(sentence, FaultTarget.PRIMARY, operator_faults.CommandAttempt)
 
 
 SCENARIOS = (
     Scenario(
         "promote_by_hand",
         "A standby that is promoted past Patroni must be taken back, and take nothing along that an endpoint acknowledged",
-        (by_hand(Target.STANDBY, "pg_ctl promote in a standby's container, past Patroni", "promote"),),
+        (by_hand(FaultTarget.STANDBY, "pg_ctl promote in a standby's container, past Patroni", "promote"),),
         _AT_ONCE,
         splits=True,
     ),
@@ -30,7 +38,7 @@ SCENARIOS = (
         "switchover_under_open_transaction",
         "A switchover must not wait for a transaction that stands open, nor store any of it",
         (
-            act("a transaction has written and stands open", Target.PRIMARY, session_faults.OpenTransaction),
+            act("a transaction has written and stands open", FaultTarget.PRIMARY, session_faults.OpenTransaction),
             _SWITCHOVER,
         ),
         _AT_ONCE,
@@ -40,7 +48,7 @@ SCENARIOS = (
         "switchover_under_lock_queue",
         "A switchover must let a queue of lockers through as refused or done, and none of them twice",
         (
-            act("ACCESS EXCLUSIVE on a table, behind which all queue", Target.PRIMARY, session_faults.LockedTable),
+            act("ACCESS EXCLUSIVE on a table, behind which all queue", FaultTarget.PRIMARY, session_faults.LockedTable),
             _SWITCHOVER,
         ),
         (2.0, 4.0),
@@ -49,21 +57,21 @@ SCENARIOS = (
     Scenario(
         "switchover_under_long_queries",
         "A switchover must not wait for queries that run for long at both endpoints",
-        (act("long queries at 5100 and 5101", Target.PRIMARY, session_faults.LongQuery), _SWITCHOVER),
+        (act("long queries at 5100 and 5101", FaultTarget.PRIMARY, session_faults.LongQuery), _SWITCHOVER),
         _AT_ONCE,
         overlaps=True,
     ),
     Scenario(
         "switchover_while_etcd_leader_frozen",
         "A switchover that is asked while etcd's leader stands still must be done or refused as a whole",
-        (paused(Target.ETCD_LEADER), attempt("a switchover is asked, and may be refused")),
+        (paused(FaultTarget.ETCD_LEADER), attempt("a switchover is asked, and may be refused")),
         SHORT,
         overlaps=True,
     ),
     Scenario(
         "switchover_while_standby_frozen",
         "A switchover that is asked while a standby is frozen must be done or refused as a whole",
-        (paused(Target.STANDBY), attempt("a switchover is asked, and may be refused")),
+        (paused(FaultTarget.STANDBY), attempt("a switchover is asked, and may be refused")),
         SHORT,
         overlaps=True,
     ),
@@ -76,33 +84,37 @@ SCENARIOS = (
     Scenario(
         "stop_server_by_hand",
         "A primary whose server somebody stops at once must not lose what it had acknowledged",
-        (by_hand(Target.PRIMARY, "pg_ctl stop -m immediate on the primary", "stop", "--mode", "immediate"),),
+        (by_hand(FaultTarget.PRIMARY, "pg_ctl stop -m immediate on the primary", "stop", "--mode", "immediate"),),
     ),
     Scenario(
         "stop_server_by_hand_in_order",
         "A primary whose server somebody stops in order must not lose what it had acknowledged",
-        (by_hand(Target.PRIMARY, "pg_ctl stop -m fast on the primary", "stop", "--mode", "fast"),),
+        (by_hand(FaultTarget.PRIMARY, "pg_ctl stop -m fast on the primary", "stop", "--mode", "fast"),),
     ),
     Scenario(
         "restart_server_by_hand",
         "A primary whose server somebody restarts must not lose what it had acknowledged, nor write beside another",
-        (by_hand(Target.PRIMARY, "pg_ctl restart on the primary", "restart", "--mode", "fast", "--timeout", "30"),),
+        (
+            by_hand(
+                FaultTarget.PRIMARY, "pg_ctl restart on the primary", "restart", "--mode", "fast", "--timeout", "30"
+            ),
+        ),
     ),
     Scenario(
         "stop_standby_by_hand",
         "A standby whose server somebody stops must be started again and come back",
-        (by_hand(Target.STANDBY, "pg_ctl stop -m immediate on a standby", "stop", "--mode", "immediate"),),
+        (by_hand(FaultTarget.STANDBY, "pg_ctl stop -m immediate on a standby", "stop", "--mode", "immediate"),),
     ),
     Scenario(
         "maintenance",
         "A cluster in maintenance mode must serve as ever, and go on being watched after it",
-        (act("maintenance mode", Target.PRIMARY, operator_faults.Maintenance),),
+        (act("maintenance mode", FaultTarget.PRIMARY, operator_faults.Maintenance),),
         SHORT,
     ),
     Scenario(
         "crash_in_maintenance",
         "A primary that crashes in maintenance mode must lose nothing, and somebody lead after it",
-        (act("maintenance mode", Target.PRIMARY, operator_faults.Maintenance), of_drill("kill_postmaster")),
+        (act("maintenance mode", FaultTarget.PRIMARY, operator_faults.Maintenance), of_drill("kill_postmaster")),
         SHORT,
         overlaps=True,
     ),
@@ -112,7 +124,7 @@ SCENARIOS = (
         (
             act(
                 "pg_terminate_backend of all sessions on the primary but the balanced endpoint's",
-                Target.PRIMARY,
+                FaultTarget.PRIMARY,
                 session_faults.EndSessions,
             ),
         ),
@@ -125,7 +137,7 @@ SCENARIOS = (
         (
             act(
                 "pg_terminate_backend of all sessions on a standby but the balanced endpoint's",
-                Target.STANDBY,
+                FaultTarget.STANDBY,
                 session_faults.EndSessions,
             ),
         ),
@@ -135,25 +147,31 @@ SCENARIOS = (
     Scenario(
         "delete_lease",
         "A primary whose lease somebody deletes must keep it or lose it, but not acknowledge beside another",
-        (act("deletion of the leader's key in etcd", Target.PRIMARY, operator_faults.DeleteLease),),
+        (act("deletion of the leader's key in etcd", FaultTarget.PRIMARY, operator_faults.DeleteLease),),
         _AT_ONCE,
     ),
     Scenario(
         "reinit_under_load",
         "A standby that is cloned anew under load must cost no write and come back with the same rows",
-        (act("poolkeeper reinit of a standby", Target.STANDBY, operator_faults.Reinit),),
+        (act("poolkeeper reinit of a standby", FaultTarget.STANDBY, operator_faults.Reinit),),
         _AT_ONCE,
     ),
     Scenario(
         "rolling_restart_under_load",
         "A rolling restart under load must lose, double and invent nothing",
-        (act("poolkeeper restart of every node", Target.PRIMARY, operator_faults.RollingRestart),),
+        (act("poolkeeper restart of every node", FaultTarget.PRIMARY, operator_faults.RollingRestart),),
         _AT_ONCE,
     ),
     Scenario(
         "reload_endpoint",
         "An endpoint whose Pgpool-II reads its configuration again must double no statement",
-        (act("reloads of the read-write endpoint's Pgpool-II", Target.RW_ENDPOINT, operator_faults.ReloadEndpoint),),
+        (
+            act(
+                "reloads of the read-write endpoint's Pgpool-II",
+                FaultTarget.RW_ENDPOINT,
+                operator_faults.ReloadEndpoint,
+            ),
+        ),
         _AT_ONCE,
         PROCESS_RECOVERS,
     ),

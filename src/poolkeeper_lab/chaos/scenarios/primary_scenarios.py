@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolkeeper_lab.chaos.scenarios.scenario import BEYOND_LEASE, WITHIN_LEASE, Scenario, cut, frozen, of_drill
 from poolkeeper_lab.faults import processes
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 SCENARIOS = (
     Scenario(
@@ -53,25 +53,31 @@ SCENARIOS = (
     Scenario(
         "drop_packets_into",
         "A primary that is heard but hears nothing must not acknowledge a write that its successor lacks",
-        (cut(Target.PRIMARY, ("INPUT",), "every packet to the primary's container is dropped; what it sends arrives"),),
+        (
+            cut(
+                FaultTarget.PRIMARY,
+                ("INPUT",),
+                "every packet to the primary's container is dropped; what it sends arrives",
+            ),
+        ),
         BEYOND_LEASE,
     ),
     Scenario(
         "drop_packets_out_of",
         "A primary that hears but is not heard must not acknowledge a write that its successor lacks",
-        (cut(Target.PRIMARY, ("OUTPUT",), "every packet from the primary's container is dropped; it hears all"),),
+        (cut(FaultTarget.PRIMARY, ("OUTPUT",), "every packet from the primary's container is dropped; it hears all"),),
         BEYOND_LEASE,
     ),
     Scenario(
         "freeze_postmaster",
         "A primary that takes no new sessions for a while must lose nothing of the open ones",
-        (frozen("the primary's postmaster", Target.PRIMARY, processes.postmaster),),
+        (frozen("the primary's postmaster", FaultTarget.PRIMARY, processes.postmaster),),
         WITHIN_LEASE,
     ),
     Scenario(
         "freeze_patroni",
         "A primary whose Patroni stands still beyond its lease must not acknowledge writes beside its successor",
-        (frozen("the primary's Patroni", Target.PRIMARY, processes.patroni),),
+        (frozen("the primary's Patroni", FaultTarget.PRIMARY, processes.patroni),),
         BEYOND_LEASE,
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from poolkeeper_lab.drill import drill_faults
 from poolkeeper_lab.faults import containers, packets, processes
 from poolkeeper_lab.faults.fault import Fault
-from poolkeeper_lab.faults.fault_target import Make, Target, declared
+from poolkeeper_lab.faults.fault_target import FaultTarget, Make, declared
 from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.together import Together
 
@@ -29,11 +29,11 @@ NOTHING_RECOVERS, NODE_RECOVERS, PROCESS_RECOVERS, ALL_RECOVER = 3.0, 22.0, 8.0,
 
 
 @dataclass(frozen=True)
-class Act:
+class ScenarioStep:
     """One fault: what it does, to whom, and what makes it."""
 
     sentence: str
-    target: Target
+    target: FaultTarget
     make: Make
 
     def fault(self, host: Host, victims: Sequence[str], request: Callable[[], None]) -> Fault:
@@ -48,7 +48,7 @@ class Scenario:
 
     name: str
     promise: str
-    acts: tuple[Act, ...]
+    acts: tuple[ScenarioStep, ...]
     hold: tuple[float, float] = SHORT
     recovers: float = NODE_RECOVERS
     overlaps: bool = False  # healed in the reverse order
@@ -62,7 +62,7 @@ class Scenario:
     @property
     def hits_keeper(self) -> bool:
         """Is keeper away for a while? Then nobody holds the bound on the age of reads."""
-        return any(act.target in (Target.KEEPER, Target.EVERYTHING) for act in self.acts)
+        return any(act.target in (FaultTarget.KEEPER, FaultTarget.EVERYTHING) for act in self.acts)
 
     def unavailable(self, host: Host) -> str:
         """Why it cannot be run here; "" if it can."""
@@ -72,7 +72,9 @@ class Scenario:
     def unmet(self, host: Host) -> str:
         """Why a fault of it would meet nothing of its victim in the declared cluster; "" if all do."""
         spec = host.cluster.spec
-        services = declared(spec) | {Target.PRIMARY: spec.nodes[0].name}  # or another: the nodes are declared alike
+        services = declared(spec) | {
+            FaultTarget.PRIMARY: spec.nodes[0].name
+        }  # or another: the nodes are declared alike
         acts = ((act, services[act.target]) for act in self.acts if act.target in services)
         made = (act.make(host, service, _no_request) for act, service in acts)
         return next((reason for fault in made if (reason := fault.unmet())), "")
@@ -82,36 +84,38 @@ def _no_request() -> None:
     """Stands for what asks for a switchover where nothing is asked."""
 
 
-def of_drill(name: str) -> Act:
+def of_drill(name: str) -> ScenarioStep:
     (entry,) = drill_faults.choose((name,))
-    return Act(entry.sentence, entry.target, entry.make)
+    return ScenarioStep(entry.sentence, entry.target, entry.make)
 
 
-def act(sentence: str, target: Target, kind: Callable[[Host, str], Fault]) -> Act:
-    return Act(sentence, target, lambda host, victim, _: kind(host, victim))
+def act(sentence: str, target: FaultTarget, kind: Callable[[Host, str], Fault]) -> ScenarioStep:
+    return ScenarioStep(sentence, target, lambda host, victim, _: kind(host, victim))
 
 
-def frozen(what: str, target: Target, choose: processes.Choose) -> Act:
+def frozen(what: str, target: FaultTarget, choose: processes.Choose) -> ScenarioStep:
     sentence = f"SIGSTOP of {what}; all else in its container goes on"
-    return Act(sentence, target, lambda host, victim, _: processes.FreezeProcesses(host, victim, choose))
+    return ScenarioStep(sentence, target, lambda host, victim, _: processes.FreezeProcesses(host, victim, choose))
 
 
-def killed(what: str, target: Target, choose: processes.Choose) -> Act:
+def killed(what: str, target: FaultTarget, choose: processes.Choose) -> ScenarioStep:
     sentence = f"SIGKILL of {what}"
-    return Act(sentence, target, lambda host, victim, _: processes.KillProcesses(host, victim, choose))
+    return ScenarioStep(sentence, target, lambda host, victim, _: processes.KillProcesses(host, victim, choose))
 
 
-def asked_to_end(what: str, target: Target, choose: processes.Choose, number: signal.Signals = signal.SIGTERM) -> Act:
+def asked_to_end(
+    what: str, target: FaultTarget, choose: processes.Choose, number: signal.Signals = signal.SIGTERM
+) -> ScenarioStep:
     sentence = f"{number.name} of {what}"
-    return Act(sentence, target, lambda host, victim, _: processes.TermProcesses(host, victim, choose, number))
+    return ScenarioStep(sentence, target, lambda host, victim, _: processes.TermProcesses(host, victim, choose, number))
 
 
-def paused(target: Target) -> Act:
+def paused(target: FaultTarget) -> ScenarioStep:
     return act(f"docker pause of {target}: everything in it stands still", target, containers.PauseContainer)
 
 
-def cut(target: Target, ways: Sequence[str], words: str) -> Act:
-    return Act(words, target, lambda host, victim, _: packets.DropPackets(host, victim, ways=ways))
+def cut(target: FaultTarget, ways: Sequence[str], words: str) -> ScenarioStep:
+    return ScenarioStep(words, target, lambda host, victim, _: packets.DropPackets(host, victim, ways=ways))
 
 
 BOTH_WAYS = ("INPUT", "OUTPUT")

@@ -13,7 +13,7 @@ from poolkeeper_lab.chaos.scenarios.scenario import (
     paused,
 )
 from poolkeeper_lab.faults import containers, processes
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 
 SCENARIOS = (
     Scenario(
@@ -24,23 +24,23 @@ SCENARIOS = (
     Scenario(
         "kill_standby_postmaster",
         "A standby whose server crashes must come back with the same rows",
-        (killed("a standby's postmaster", Target.STANDBY, processes.postmaster),),
+        (killed("a standby's postmaster", FaultTarget.STANDBY, processes.postmaster),),
     ),
     Scenario(
         "stop_standby",
         "A standby that is stopped in order must cost no write",
-        (act("docker stop of a standby's container", Target.STANDBY, containers.StopContainer),),
+        (act("docker stop of a standby's container", FaultTarget.STANDBY, containers.StopContainer),),
     ),
     Scenario(
         "freeze_standby",
         "A frozen standby must not hold back a commit for good, and must show nothing too old when it thaws",
-        (paused(Target.STANDBY),),
+        (paused(FaultTarget.STANDBY),),
         WITHIN_LEASE,
     ),
     Scenario(
         "drop_packets_of_standby",
         "A standby that is cut off must not hold back a commit for good, and must catch up when it is back",
-        (cut(Target.STANDBY, BOTH_WAYS, "every packet to and from a standby's container is dropped"),),
+        (cut(FaultTarget.STANDBY, BOTH_WAYS, "every packet to and from a standby's container is dropped"),),
         WITHIN_LEASE,
     ),
 )

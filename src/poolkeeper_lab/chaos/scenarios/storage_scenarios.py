@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from poolkeeper_lab.chaos.scenarios.scenario import SHORT, Act, Scenario
+from poolkeeper_lab.chaos.scenarios.scenario import SHORT, Scenario, ScenarioStep
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.faults import syscalls
 from poolkeeper_lab.faults.damage import LoseWal, SpoilPage
-from poolkeeper_lab.faults.disk_images import Part
+from poolkeeper_lab.faults.disk_images import DiskPart
 from poolkeeper_lab.faults.disks import FillDisk
-from poolkeeper_lab.faults.fault_target import Target
+from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.power import LosePower, every_node, the_victim
 from poolkeeper_lab.faults.syscalls import FSYNC, READ, WRITE, SpoilCalls, SpoilReads, failing, slow
 
@@ -21,42 +21,46 @@ PREPARES = 60.0  # about how long it takes to move a node's data there and back,
 CLONES = 40.0
 
 
-def _power(sentence: str, target: Target, is_of_all: bool = False, as_primary: bool = False) -> Act:
+def _power(sentence: str, target: FaultTarget, is_of_all: bool = False, as_primary: bool = False) -> ScenarioStep:
     who = every_node if is_of_all else the_victim
-    return Act(sentence, target, lambda host, victim, _: LosePower(host, victim, who, as_primary))
+    return ScenarioStep(sentence, target, lambda host, victim, _: LosePower(host, victim, who, as_primary))
 
 
-def _full(part: Part, as_primary: bool) -> Act:
+def _full(part: DiskPart, as_primary: bool) -> ScenarioStep:
     who = "a standby, which is made primary," if as_primary else "a standby"
-    return Act(
+    return ScenarioStep(
         f"the {part} of {who} is moved to a small disk, which is then filled to its last block",
-        Target.STANDBY,
+        FaultTarget.STANDBY,
         lambda host, victim, _: FillDisk(host, victim, part, workload_tables.GROWTH, as_primary),
     )
 
 
 def _calls(
-    target: Target, calls: Sequence[str], how: str, choose: syscalls.Choose = syscalls.everything, of: str = "processes"
-) -> Act:
-    return Act(
+    target: FaultTarget,
+    calls: Sequence[str],
+    how: str,
+    choose: syscalls.Choose = syscalls.everything,
+    of: str = "processes",
+) -> ScenarioStep:
+    return ScenarioStep(
         f"strace injects {how} into {', '.join(calls)} of the {of} of {target}",
         target,
         lambda host, victim, _: SpoilCalls(host, victim, calls, how, choose),
     )
 
 
-def _wal_write(target: Target, error: str) -> Act:
+def _wal_write(target: FaultTarget, error: str) -> ScenarioStep:
     return _calls(target, WRITE, failing(error), syscalls.wal_writers, "processes that write WAL")
 
 
-def _wal_lost(sentence: str, what: str, is_killed: bool = False) -> Act:
-    return Act(sentence, Target.STANDBY, lambda host, victim, _: LoseWal(host, victim, what, is_killed))
+def _wal_lost(sentence: str, what: str, is_killed: bool = False) -> ScenarioStep:
+    return ScenarioStep(sentence, FaultTarget.STANDBY, lambda host, victim, _: LoseWal(host, victim, what, is_killed))
 
 
-def _page(sentence: str, is_promoted: bool) -> Act:
-    return Act(
+def _page(sentence: str, is_promoted: bool) -> ScenarioStep:
+    return ScenarioStep(
         sentence,
-        Target.STANDBY,
+        FaultTarget.STANDBY,
         lambda host, victim, _: SpoilPage(host, victim, workload_tables.STILL, is_promoted),
     )
 
@@ -65,28 +69,28 @@ _SPACE = (
     Scenario(
         "data_disk_full_of_primary",
         "A primary whose disk is full must refuse what needs space, and lose nothing that it acknowledged",
-        (_full(Part.DATA, as_primary=True),),
+        (_full(DiskPart.DATA, as_primary=True),),
         SHORT,
         PREPARES,
     ),
     Scenario(
         "data_disk_full_of_standby",
         "A standby whose disk is full must cost no write, and follow again when there is space",
-        (_full(Part.DATA, as_primary=False),),
+        (_full(DiskPart.DATA, as_primary=False),),
         SHORT,
         PREPARES,
     ),
     Scenario(
         "wal_disk_full_of_primary",
         "A primary that has no space for WAL must be replaced without losing what it had acknowledged",
-        (_full(Part.WAL, as_primary=True),),
+        (_full(DiskPart.WAL, as_primary=True),),
         SHORT,
         PREPARES,
     ),
     Scenario(
         "wal_disk_full_of_standby",
         "A standby that has no space for WAL must cost no write, and acknowledge none that it has not",
-        (_full(Part.WAL, as_primary=False),),
+        (_full(DiskPart.WAL, as_primary=False),),
         SHORT,
         PREPARES,
     ),
@@ -96,50 +100,50 @@ _CALLS = (
     Scenario(
         "fsync_slow_on_primary",
         "A primary whose flushes take a fifth of a second must be slow, and right",
-        (_calls(Target.PRIMARY, FSYNC, slow(200)),),
+        (_calls(FaultTarget.PRIMARY, FSYNC, slow(200)),),
     ),
     Scenario(
         "fsync_slow_on_standby",
         "A standby whose flushes take half a second must not hold back a commit that the other acknowledges",
-        (_calls(Target.STANDBY, FSYNC, slow(500)),),
+        (_calls(FaultTarget.STANDBY, FSYNC, slow(500)),),
     ),
     Scenario(
         "fsync_fails_on_primary",
         "A primary whose flush fails must acknowledge nothing more, and be replaced",
-        (_calls(Target.PRIMARY, FSYNC, failing("EIO")),),
+        (_calls(FaultTarget.PRIMARY, FSYNC, failing("EIO")),),
     ),
     Scenario(
         "fsync_fails_on_standby",
         "A standby whose flush fails must acknowledge nothing more, and come back when the disk works",
-        (_calls(Target.STANDBY, FSYNC, failing("EIO")),),
+        (_calls(FaultTarget.STANDBY, FSYNC, failing("EIO")),),
     ),
     Scenario(
         "wal_write_finds_no_space_on_primary",
         "A primary that cannot write WAL for want of space must acknowledge nothing more, and be replaced",
-        (_wal_write(Target.PRIMARY, "ENOSPC"),),
+        (_wal_write(FaultTarget.PRIMARY, "ENOSPC"),),
     ),
     Scenario(
         "wal_write_finds_no_space_on_standby",
         "A standby that cannot write WAL for want of space must cost no write, and come back",
-        (_wal_write(Target.STANDBY, "ENOSPC"),),
+        (_wal_write(FaultTarget.STANDBY, "ENOSPC"),),
     ),
     Scenario(
         "wal_write_fails_on_primary",
         "A primary whose write of WAL fails must acknowledge nothing more, and be replaced",
-        (_wal_write(Target.PRIMARY, "EIO"),),
+        (_wal_write(FaultTarget.PRIMARY, "EIO"),),
     ),
     Scenario(
         "wal_write_fails_on_standby",
         "A standby whose write of WAL fails must cost no write, and come back",
-        (_wal_write(Target.STANDBY, "EIO"),),
+        (_wal_write(FaultTarget.STANDBY, "EIO"),),
     ),
     Scenario(
         "read_fails_on_primary",
         "A primary that cannot read its disk must answer with an error and not with other data",
         (
-            Act(
-                f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {Target.PRIMARY}",
-                Target.PRIMARY,
+            ScenarioStep(
+                f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {FaultTarget.PRIMARY}",
+                FaultTarget.PRIMARY,
                 lambda host, victim, _: SpoilReads(host, victim, READ, failing("EIO")),
             ),
         ),
@@ -147,7 +151,7 @@ _CALLS = (
     Scenario(
         "read_fails_on_standby",
         "A standby that cannot read its disk must answer with an error and not with other data",
-        (_calls(Target.STANDBY, READ, failing("EIO")),),
+        (_calls(FaultTarget.STANDBY, READ, failing("EIO")),),
     ),
 )
 
@@ -190,7 +194,11 @@ _POWER = (
     Scenario(
         "lose_power_of_every_node",
         "A loss of power of all nodes must not lose what was acknowledged: it was flushed before",
-        (_power("every node dies, and what its file system had not flushed is gone", Target.NODES, is_of_all=True),),
+        (
+            _power(
+                "every node dies, and what its file system had not flushed is gone", FaultTarget.NODES, is_of_all=True
+            ),
+        ),
         SHORT,
         PREPARES,
     ),
@@ -200,7 +208,7 @@ _POWER = (
         (
             _power(
                 "a standby gets the role, dies, and what its file system had not flushed is gone",
-                Target.STANDBY,
+                FaultTarget.STANDBY,
                 as_primary=True,
             ),
         ),
@@ -210,7 +218,7 @@ _POWER = (
     Scenario(
         "lose_power_of_standby",
         "A standby that lost its power must come back with the same rows, and cost no write",
-        (_power("a standby dies, and what its file system had not flushed is gone", Target.STANDBY),),
+        (_power("a standby dies, and what its file system had not flushed is gone", FaultTarget.STANDBY),),
         SHORT,
         PREPARES,
     ),

@@ -11,8 +11,8 @@ import random
 from poolkeeper_lab.chaos.checkers import bank_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 CLIENTS = 2
@@ -43,22 +43,22 @@ def balances(table: str) -> str:
     return f"SELECT json_object_agg(account, balance) FROM {table}"
 
 
-def made(name: str) -> Job:
+def made(name: str) -> WorkloadJob:
     """The job."""
     table = job.table(name)
     rows = ", ".join(f"('{account}', {BALANCE:d})" for account in ACCOUNTS)
 
-    def transfer(client: Client, chance: random.Random) -> None:
+    def transfer(client: WorkloadClient, chance: random.Random) -> None:
         payer, payee = chance.sample(ACCOUNTS, 2)
         amount = chance.randint(1, MOST)
         value = {"from": payer, "to": payee, "amount": amount}
         sql = halves(table, payer, payee, amount)
         client.transaction(bank_checker.TRANSFER, value, "READ COMMITTED", sql, lambda _: None, was_changed)
 
-    def read(client: Client, _: random.Random) -> None:
+    def read(client: WorkloadClient, _: random.Random) -> None:
         client.single(bank_checker.READ, None, balances(table), job.json_of)
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("bank", {"accounts": list(ACCOUNTS), "total": BALANCE * len(ACCOUNTS)}),
         (
@@ -66,7 +66,7 @@ def made(name: str) -> Job:
             f"INSERT INTO {table} VALUES {rows}",
         ),
         (
-            *(Role(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-            *(Role(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.POOL)),
+            *(ClientRole(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+            *(ClientRole(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.POOL)),
         ),
     )

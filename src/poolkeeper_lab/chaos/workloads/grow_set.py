@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from poolkeeper_lab.chaos.checkers import grow_set_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 
 READ_PACE = 10.0  # seconds: a read shows the whole set, which is long in the end
 
@@ -28,24 +28,24 @@ def select(table: str) -> str:
     return f"SELECT coalesce(json_agg(element), '[]') FROM {table}"
 
 
-def made(name: str, endpoint: str, nodes: Sequence[str]) -> Job:
+def made(name: str, endpoint: str, nodes: Sequence[str]) -> WorkloadJob:
     """The job at an endpoint; its final reads are at the read-write endpoint and at the nodes' own ports."""
     table, elements = job.table(name), itertools.count(1)
 
-    def add(client: Client, _: random.Random) -> None:
+    def add(client: WorkloadClient, _: random.Random) -> None:
         element = next(elements)  # never again, whatever becomes of this one
         client.single(grow_set_checker.ADD, element, insert(table, element))
 
-    def read(client: Client, _: random.Random) -> None:
+    def read(client: WorkloadClient, _: random.Random) -> None:
         client.single(grow_set_checker.READ, None, select(table), job.json_of)
 
-    def final(client: Client, _: random.Random) -> None:
+    def final(client: WorkloadClient, _: random.Random) -> None:
         client.single(grow_set_checker.READ, grow_set_checker.FINAL, select(table), job.json_of)
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("set"),
         (f"CREATE TABLE {table} (element bigint NOT NULL)",),
-        (Role(endpoint, add), Role(endpoint, add), Role(endpoint, read, READ_PACE)),
-        tuple(Role(place, final) for place in (job.RW, *nodes)),
+        (ClientRole(endpoint, add), ClientRole(endpoint, add), ClientRole(endpoint, read, READ_PACE)),
+        tuple(ClientRole(place, final) for place in (job.RW, *nodes)),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poolkeeper_lab.chaos.history.history import Workload
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 SCHEMA = "poolkeeper_chaos"  # in the application's database; made and dropped by a run
@@ -24,11 +24,11 @@ ACT_PACE = 0.125  # seconds between the beginnings of two operations of a client
 TRANSACTION_PACE = 0.25  # the same of a client of transactions, each of which is four to six statements
 RETRY_PACE = 0.25  # after a failed one; all clients of an endpoint lose their connections at the same moment
 
-Act = Callable[[Client, random.Random], None]  # one operation
+Act = Callable[[WorkloadClient, random.Random], None]  # one operation
 
 
 @dataclass(frozen=True)
-class Role:
+class ClientRole:
     """A client by what it does again and again. `endpoint`: rw, ro, pool, or a node's name for its own port."""
 
     endpoint: str
@@ -38,14 +38,14 @@ class Role:
 
 
 @dataclass(frozen=True)
-class Job:
+class WorkloadJob:
     """A workload. `finals` are asked once each when no other operation is under way and all nodes have replayed."""
 
     name: str
     declared: Workload
     tables: tuple[str, ...]  # statements that make them, with what is in them at first
-    roles: tuple[Role, ...]
-    finals: tuple[Role, ...] = field(default=())
+    roles: tuple[ClientRole, ...]
+    finals: tuple[ClientRole, ...] = field(default=())
 
 
 def table(name: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 from poolkeeper_lab.chaos.checkers import appends
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 CLIENTS = 2
@@ -49,7 +49,7 @@ def seen(steps: Sequence[Step], answers: Sequence[Answer]) -> list[Step]:
     return [[w, k, job.json_of(a) or [] if w == appends.READ else e] for (w, k, e), a in told]
 
 
-class Steps:
+class AppendSteps:
     """Makes transactions; threads may share it."""
 
     def __init__(self) -> None:
@@ -74,16 +74,16 @@ class Steps:
         return range(KEYS * (self._elements // (KEYS * ELEMENTS) + 1))
 
 
-def made(name: str, level: str) -> Job:
+def made(name: str, level: str) -> WorkloadJob:
     """The job at a level, at the read-write endpoint."""
-    table, steps, isolation = job.table(name), Steps(), LEVELS[level]
+    table, steps, isolation = job.table(name), AppendSteps(), LEVELS[level]
 
-    def act(client: Client, chance: random.Random) -> None:
+    def act(client: WorkloadClient, chance: random.Random) -> None:
         asked = steps.transaction(chance)
         sql = [statement(table, step) for step in asked]
         client.transaction(appends.TRANSACTION, asked, isolation, sql, lambda answers: seen(asked, answers))
 
-    def final(client: Client, _: random.Random) -> None:
+    def final(client: WorkloadClient, _: random.Random) -> None:
         def read(answers: Sequence[Answer]) -> list[Step]:
             lists = job.json_of(answers[0]) or {}
             return [[appends.READ, key, lists.get(str(key), [])] for key in steps.keys]
@@ -91,10 +91,10 @@ def made(name: str, level: str) -> Job:
         asked = [[appends.READ, key, None] for key in steps.keys]
         client.transaction(appends.FINAL, asked, isolation, [everything(table)], read)
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("list_append", {"level": level}),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, elements bigint[] NOT NULL)",),
-        tuple(Role(job.RW, act, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-        (Role(job.RW, final),),
+        tuple(ClientRole(job.RW, act, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+        (ClientRole(job.RW, final),),
     )

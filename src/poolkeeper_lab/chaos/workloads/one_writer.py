@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from poolkeeper_lab.chaos.checkers import one_writer_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 
@@ -27,16 +27,16 @@ def timeline(answer: Answer) -> dict[str, int]:
     return {one_writer_checker.TIMELINE: int(answer.row[0][:8], 16)}
 
 
-def made(name: str, nodes: Sequence[str]) -> Job:
+def made(name: str, nodes: Sequence[str]) -> WorkloadJob:
     """The job, a client a node."""
     table = job.table(name)
 
-    def write(client: Client, _: random.Random) -> None:
+    def write(client: WorkloadClient, _: random.Random) -> None:
         client.single(one_writer_checker.WRITE, None, insert(table), timeline)
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("one_writer"),
         (f"CREATE TABLE {table} (at timestamptz NOT NULL DEFAULT clock_timestamp())",),
-        tuple(Role(node, write, refuses_writes=True) for node in nodes),
+        tuple(ClientRole(node, write, refuses_writes=True) for node in nodes),
     )

@@ -12,8 +12,8 @@ import random
 from poolkeeper_lab.chaos.checkers import read_only_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 READERS = 2
@@ -32,27 +32,27 @@ def number_of(answer: Answer) -> int:
     return int(answer.row[0])
 
 
-def made(name: str, bound: float | None) -> Job:
+def made(name: str, bound: float | None) -> WorkloadJob:
     """The job. `bound`: the seconds that a read may be old, None where nothing holds them in this run."""
     table, numbers = job.table(name), itertools.count(1)
 
-    def act(client: Client, _: random.Random) -> None:
+    def act(client: WorkloadClient, _: random.Random) -> None:
         number = next(numbers)
         client.single(read_only_checker.BEAT, number, beat(table, number))
 
-    def read(client: Client, _: random.Random) -> None:
+    def read(client: WorkloadClient, _: random.Random) -> None:
         client.single(read_only_checker.READ, None, f"SELECT number FROM {table}", number_of)
 
-    def write(client: Client, _: random.Random) -> None:
+    def write(client: WorkloadClient, _: random.Random) -> None:
         client.single(read_only_checker.WRITE, None, beat(table, 0))  # changes nothing, and is a write all the same
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("read_only", {"bound": bound, "slack": SLACK}),
         (f"CREATE TABLE {table} (number bigint NOT NULL)", f"INSERT INTO {table} VALUES (0)"),
         (
-            Role(job.RW, act, BEAT_PACE),
-            *(Role(job.RO, read) for _ in range(READERS)),
-            Role(job.RO, write, WRITE_PACE, refuses_writes=True),
+            ClientRole(job.RW, act, BEAT_PACE),
+            *(ClientRole(job.RO, read) for _ in range(READERS)),
+            ClientRole(job.RO, write, WRITE_PACE, refuses_writes=True),
         ),
     )

@@ -13,8 +13,8 @@ from typing import Any
 from poolkeeper_lab.chaos.checkers import register_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
-from poolkeeper_lab.chaos.workloads.job import Job, Role
-from poolkeeper_lab.chaos.workloads.workload_client import Client
+from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
+from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 CLIENTS = 3
@@ -49,11 +49,11 @@ def was_set(answer: Answer) -> bool:
     return answer.tag == "UPDATE 1"
 
 
-def made(name: str) -> Job:
+def made(name: str) -> WorkloadJob:
     """The job."""
     table, count = job.table(name), itertools.count()
 
-    def act(client: Client, chance: random.Random) -> None:
+    def act(client: WorkloadClient, chance: random.Random) -> None:
         key = KEYS * (next(count) // (KEYS * OPERATIONS)) + chance.randrange(KEYS)
         old, new = chance.randrange(VALUES), chance.randrange(VALUES)
         match chance.choice(
@@ -67,9 +67,9 @@ def made(name: str) -> Job:
                 asked: list[Any] = [key, [old, new]]
                 client.single(register_checker.CAS, asked, compare_and_set(table, key, old, new), was_set)
 
-    return Job(
+    return WorkloadJob(
         name,
         Workload("register"),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, value bigint NOT NULL)",),
-        tuple(Role(job.RW, act) for _ in range(CLIENTS)),
+        tuple(ClientRole(job.RW, act) for _ in range(CLIENTS)),
     )

@@ -34,7 +34,7 @@ def anything(_: Answer) -> bool:
     return True
 
 
-class Client:
+class WorkloadClient:
     """One client. `refuses_writes`: an endpoint at which 25006 is the answer that is expected, so no reason to leave."""
 
     def __init__(

@@ -12,7 +12,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, wait
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import postgres
-from poolkeeper_lab.chaos.workloads.job import SCHEMA, Job
+from poolkeeper_lab.chaos.workloads.job import SCHEMA, WorkloadJob
 
 REPLAY_SECONDS = 30.0
 STILL = f"{SCHEMA}.still"  # some pages that nobody changes: a fault may damage one on a standby
@@ -29,7 +29,7 @@ def straight(cluster: Cluster, node: str, role: str = "app") -> Dsn:
     return cluster.node(node, role, cluster.spec.roles.app_database)
 
 
-async def prepare(cluster: Cluster, primary: str, jobs: Iterable[Job]) -> None:
+async def prepare(cluster: Cluster, primary: str, jobs: Iterable[WorkloadJob]) -> None:
     """Make every table, with what is in it at first, on every node. Raises as `postgres.query` and `replayed` do."""
     async with postgres.session(straight(cluster, primary), cluster.spec.timeouts.query) as opened:
         await opened.rows(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
@@ -79,4 +79,4 @@ async def replayed(cluster: Cluster, primary: str, seconds: float = REPLAY_SECON
         missing = [found for found in await asyncio.gather(*map(lacks, nodes)) if found]
         return "; ".join(missing) or None
 
-    await wait.wait_for("replay on every standby", look, seconds=seconds)
+    await wait.wait_until("replay on every standby", look, seconds=seconds)
