@@ -23,11 +23,11 @@ fail() { # MESSAGE HINT
     exit 1
 }
 
-hashes=$(sha256sum setup.sh requirements.txt requirements-dev.txt 2>/dev/null) ||
-    fail "setup.sh, requirements.txt or requirements-dev.txt cannot be read" "Is this a complete copy of Poolkeeper?"
+hashes=$(sha256sum setup.sh requirements.txt pyproject.toml requirements-dev.txt 2>/dev/null) ||
+    fail "setup.sh, pyproject.toml or requirements*.txt cannot be read" "Is this a complete copy of Poolkeeper?"
 set -- $hashes
-base_wanted="$here $1 $3"
-dev_wanted=$5
+base_wanted="$here $1 $3 $5"
+dev_wanted=$7
 
 is_current() { # reads what the stamp says; base_found and dev_found are used later as well
     base_found='' dev_found=''
@@ -155,21 +155,11 @@ pip() { # for .venv: its own pip, or that of the Python it was made from
     fi
 }
 
-write_programs() { # the project itself: a .pth file and a launcher, so no build backend has to be fetched
-    site=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || return 1
-    printf '%s\n' "$here/src" >"$site/poolkeeper.pth"
-    cat >.venv/bin/poolkeeper <<END
-#!/bin/sh
-'''exec' "$here/.venv/bin/python" "\$0" "\$@"
-' '''
-import sys
+install_project() { # the project itself, editable; its build backend is among the requirements, so nothing is fetched
+    pip install -q --no-index --no-deps --no-build-isolation -e .
+}
 
-from poolkeeper.cli.main import run
-
-sys.exit(run())
-END
-    chmod 755 .venv/bin/poolkeeper
-    # Each start would compile what it imports anew where Python may not write beside it (PYTHONDONTWRITEBYTECODE).
+compile_sources() { # each start would compile its imports again where Python may not write beside them
     .venv/bin/python -m compileall -q src || echo "setup: src could not be compiled; every command starts slower"
 }
 
@@ -181,7 +171,7 @@ write_stamp() { # DEV-HASH
 add_dev() { # to a current .venv: all is fetched before anything changes, so that a network failure breaks nothing
     echo "setup: adding what the tests need to .venv"
     step "pip fetches requirements-dev.txt" \
-        pip download -q -d "$work/wheels" -r requirements-dev.txt -c requirements.txt || pip_failed fetch
+        pip download -q -d "$work/wheels" -r requirements-dev.txt || pip_failed fetch
     rm -f $stamp
     step "pip installs it" pip install -q --no-index --find-links "$work/wheels" -r requirements-dev.txt ||
         pip_failed install
@@ -202,12 +192,16 @@ make_all() {
     }
     set -- -r requirements.txt
     dev_done=-
-    [ $dev = no ] || { set -- "$@" -r requirements-dev.txt; dev_done=$dev_wanted; }
+    [ $dev = no ] || { set -- -r requirements-dev.txt; dev_done=$dev_wanted; } # it holds the others too
     step "pip install $*" pip install -q "$@" || {
         rm -rf .venv
         pip_failed install
     }
-    write_programs
+    step "pip install poolkeeper" install_project || {
+        rm -rf .venv
+        pip_failed build
+    }
+    compile_sources
     write_stamp "$dev_done"
 }
 

@@ -13,6 +13,36 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 STAMP = ".venv/.poolkeeper-stamp"
+PROJECT = '''[project]
+name = "poolkeeper"
+version = "0"
+
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+'''
+# The smallest build backend of PEP 660, so that a copy needs no network: one .pth file and one program.
+BACKEND = '''import pathlib
+import zipfile
+
+DIST = "poolkeeper-0.dist-info"
+FILES = {
+    "poolkeeper.pth": str(pathlib.Path("src").resolve()) + "\\n",
+    f"{DIST}/METADATA": "Metadata-Version: 2.1\\nName: poolkeeper\\nVersion: 0\\n",
+    f"{DIST}/WHEEL": "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    f"{DIST}/entry_points.txt": "[console_scripts]\\npoolkeeper = poolkeeper.cli.main:run\\n",
+    f"{DIST}/RECORD": "",
+}
+
+
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "poolkeeper-0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(wheel_directory) / name, "w") as wheel:
+        for path, text in FILES.items():
+            wheel.writestr(path, text)
+    return name
+'''
 
 
 @pytest.fixture
@@ -23,6 +53,8 @@ def copy(tmp_path: Path) -> Path:
     for name in ("requirements.txt", "requirements-dev.txt"):
         (folder / name).write_text("# nothing\n")
     (folder / "src/poolkeeper/cli/main.py").write_text("import sys\n\n\ndef run():\n    print(sys.argv[1:])\n")
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "pyproject.toml").write_text(PROJECT)
     return folder
 
 
