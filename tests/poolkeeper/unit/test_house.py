@@ -1,6 +1,6 @@
-"""The rules of the house: size of files and functions, who may speak to the outside, a docstring for each module.
+"""The rules of the house: sizes, I/O only in system/, docstrings, one name for one thing, waits that return a result.
 
-Each rule is a function from a file's path and text to what offends it, and has a planted offender that it catches.
+Each rule is a function from a file's path and text to what offends it, and has an injected offender that it catches.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE_LINES = 400
-FUNCTION_LINES = 60
+FILE_LINES_MEDIAN = 120
+FUNCTION_LINES = 50
 OUTSIDE = {"subprocess", "httpx", "psycopg"}
 PSYCOPG_ROOMS = {"chaos", "bench", "drill"}
 NOT_HELD = {("poolkeeper", "system"), ("poolkeeper", "images")}  # the adapters; what runs inside a container
@@ -63,7 +64,46 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module.split(".")[0]
 
 
-RULES: tuple[Rule, ...] = (long_file, long_function, no_docstring, outside_of_system)
+def result_carried_out(path: str, text: str) -> Iterator[str]:
+    """No `nonlocal`: a wait returns what it found (core.wait.wait_for)."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Nonlocal):
+            yield f"{path}:{node.lineno}: nonlocal {', '.join(node.names)}; return the value instead"
+
+
+def undocumented_error(path: str, text: str) -> Iterator[str]:
+    """A public function that raises one of our errors in its own body says so in a section `Raises:`."""
+    if not path.startswith("src/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+            continue
+        if "override" in map(ast.unparse, node.decorator_list):  # the overridden method has the docstring
+            continue
+        if any(_raises_ours(line) for line in _own(node)) and "Raises:" not in (ast.get_docstring(node) or ""):
+            yield f"{path}:{node.lineno}: {node.name}() raises on purpose; its docstring has no section `Raises:`"
+
+
+def _raises_ours(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise) and bool(node.exc) and ast.unparse(node.exc or node).startswith("errors.")
+
+
+def _own(function: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a function without those of functions inside it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from _own(node)
+
+
+RULES: tuple[Rule, ...] = (
+    long_file,
+    long_function,
+    no_docstring,
+    outside_of_system,
+    result_carried_out,
+    undocumented_error,
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -75,12 +115,48 @@ def test_house(rule: Rule) -> None:
     assert not offences, "\n" + "\n".join(offences)
 
 
-PLANTED: tuple[tuple[Rule, str, str, int], ...] = (
+def homonyms(texts: dict[str, str]) -> Iterator[str]:
+    """Yield each module and each public class whose name stands in two places."""
+    places: dict[str, list[str]] = {}
+    for path, text in texts.items():
+        name = Path(path).stem
+        if not name.startswith("__"):
+            places.setdefault(f"module {name}", []).append(path)
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(f"class {node.name}", []).append(path)
+    yield from (f"{name}: {', '.join(found)}" for name, found in places.items() if len(found) > 1)
+
+
+def _sources() -> dict[str, str]:
+    paths = sorted((ROOT / "src").rglob("*.py"))
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def test_one_name_for_one_thing() -> None:
+    assert list(homonyms(_sources())) == []
+
+
+def test_injected_homonyms_are_found() -> None:
+    texts = {
+        "src/a/one.py": "class A: ...\n",
+        "src/b/one.py": "class B: ...\n",
+        "src/b/two.py": "class A: ...\nclass _B: ...\n",
+    }
+    assert [name.partition(":")[0] for name in homonyms(texts)] == ["module one", "class A"]
+
+
+def test_most_files_are_short() -> None:
+    lengths = sorted(len(text.splitlines()) for text in _sources().values())
+    assert lengths[len(lengths) // 2] <= FILE_LINES_MEDIAN
+
+
+INJECTED: tuple[tuple[Rule, str, str, int], ...] = (
     (long_file, "src/poolkeeper/a.py", "x = 1\n" * 401, 1),
     (long_file, "src/poolkeeper/a.py", "x = 1\n" * 400, 0),
-    (long_function, "src/poolkeeper/a.py", "def f():\n" + "    x = 1\n" * 60, 1),
-    (long_function, "src/poolkeeper/a.py", "class A:\n    async def f():\n" + "        x = 1\n" * 60, 1),
-    (long_function, "src/poolkeeper/a.py", "def f():\n" + "    x = 1\n" * 59, 0),
+    (long_function, "src/poolkeeper/a.py", "def f():\n" + "    x = 1\n" * 50, 1),
+    (long_function, "src/poolkeeper/a.py", "class A:\n    async def f():\n" + "        x = 1\n" * 50, 1),
+    (long_function, "src/poolkeeper/a.py", "def f():\n" + "    x = 1\n" * 49, 0),
     (no_docstring, "src/poolkeeper/a.py", "x = 1\n", 1),
     (no_docstring, "src/poolkeeper/a.py", '"""Why."""\nx = 1\n', 0),
     (no_docstring, "src/poolkeeper/__init__.py", "", 0),
@@ -96,9 +172,19 @@ PLANTED: tuple[tuple[Rule, str, str, int], ...] = (
     (outside_of_system, "src/poolkeeper_lab/chaos/a.py", "import subprocess\n", 1),
     (outside_of_system, "src/poolkeeper_lab/faults/a.py", "import psycopg\n", 1),
     (outside_of_system, "tests/e2e/a.py", "import subprocess\n", 0),
+    (result_carried_out, "src/poolkeeper/a.py", "def f():\n    x = 1\n    def g():\n        nonlocal x\n", 1),
+    (undocumented_error, "src/poolkeeper/a.py", "def f():\n    if x:\n        raise errors.DiskFull(y)\n", 1),
+    (
+        undocumented_error,
+        "src/poolkeeper/a.py",
+        'def f():\n    """F.\n\n    Raises:\n        DiskFull: y.\n    """\n    raise errors.A(y)\n',
+        0,
+    ),
+    (undocumented_error, "src/poolkeeper/a.py", "def _f():\n    raise errors.DiskFull(y)\n", 0),
+    (undocumented_error, "src/poolkeeper/a.py", "def f():\n    def g():\n        raise errors.DiskFull(y)\n", 1),
 )
 
 
-@pytest.mark.parametrize(("rule", "path", "text", "count"), PLANTED)
-def test_rule_catches_its_planted_offender(rule: Rule, path: str, text: str, count: int) -> None:
+@pytest.mark.parametrize(("rule", "path", "text", "count"), INJECTED)
+def test_rule_catches_its_injected_offender(rule: Rule, path: str, text: str, count: int) -> None:
     assert len(list(rule(path, text))) == count
