@@ -38,3 +38,30 @@ def test_injected_dead_links_are_found() -> None:
     good = "# One thing\n[a](#one-thing) [b](docs/index.md)\n"
     bad = "[c](#another) [d](docs/nowhere.md) [e](docs/index.md#nothing-here)\n"
     assert len(list(dead_links(ROOT / "README.md", good + bad))) == 3
+
+
+_PATH = re.compile(r"`([\w./-]+/[\w.-]+\.(?:py|sh|toml|md|j2|lua|jsonl))`")
+ROOMS = [ROOT, ROOT / "src", ROOT / "src/poolkeeper", ROOT / "src/poolkeeper_lab", ROOT / "docs"]
+HISTORY = {"CHANGELOG.md"}  # names what was there at the time
+
+
+def missing_files(text: str) -> list[str]:
+    """Return the files that a page names in code spans and that are nowhere below the project's rooms."""
+    return [
+        path
+        for path in _PATH.findall(text)
+        if not path.startswith("reports/") and not any((room / path).exists() for room in ROOMS)
+    ]
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    missing = {page.name: missing_files(page.read_text()) for page in pages if page.name not in HISTORY}
+    assert {page: paths for page, paths in missing.items() if paths} == {}
+
+
+def test_an_injected_missing_file_is_found() -> None:
+    assert missing_files("`operations/up.py`, `operations/down_and_up.py`, `tests/nowhere/a.py`") == [
+        "operations/down_and_up.py",
+        "tests/nowhere/a.py",
+    ]
