@@ -50,7 +50,7 @@ class Members:
 @pytest.fixture(scope="module")
 def image(request: pytest.FixtureRequest) -> str:
     """etcd's image; all are built if it is missing."""
-    reference = built.references(ClusterSpec())["etcd"]
+    reference = built.references(ClusterSpec(), built.SOURCES)["etcd"]
     if built.missing({"etcd": reference}):
         request.getfixturevalue("images")
     return reference

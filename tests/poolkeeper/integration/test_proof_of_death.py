@@ -55,7 +55,7 @@ class Node:
 @pytest.fixture
 def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     """A running one with a process that `docker exec` put into it; removed at the end."""
-    reference = built.references(ClusterSpec())["etcd"]
+    reference = built.references(ClusterSpec(), built.SOURCES)["etcd"]
     if built.missing({"etcd": reference}):
         request.getfixturevalue("images")
     name, incarnation = f"pk_it_kv_witness_{secrets.token_hex(3)}", str(uuid.uuid4())
