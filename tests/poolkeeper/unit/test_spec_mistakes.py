@@ -13,7 +13,9 @@ import pytest
 
 from poolkeeper.core.errors import SpecError
 from poolkeeper.model import rules, source
-from poolkeeper.model.spec import ClusterSpec, Endpoint, EtcdMember
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
+from poolkeeper.model.spec_postgresql import EtcdMember
 
 Expected = list[tuple[str, int | None, str]]
 

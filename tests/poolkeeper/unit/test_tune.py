@@ -13,7 +13,8 @@ from tests.poolkeeper.unit import snapshots
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing, sizing
 from poolkeeper.model import rules
-from poolkeeper.model.spec import ClusterSpec, DirectEndpoint, Endpoint, Endpoints
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import DirectEndpoint, Endpoint, Endpoints
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, WorkloadKind, size
 
 SPEC = ClusterSpec()

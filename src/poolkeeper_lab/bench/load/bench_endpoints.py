@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Endpoint
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper_lab.bench.load import pgbench
 from poolkeeper_lab.bench.report.bench_model import BenchTable
 
