@@ -14,7 +14,7 @@ from typing import Any
 
 from poolkeeper.core import errors
 from poolkeeper.model.grammar import Setting
-from poolkeeper.model.source import dotted
+from poolkeeper.model.locations import dotted
 from poolkeeper.model.toml_lines import line_index
 
 Location = tuple[str, ...]

@@ -7,12 +7,13 @@ be expected and every expectation met.
 from __future__ import annotations
 
 import re
+import tomllib
 from ipaddress import IPv4Address
 
 import pytest
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import rules, source
+from poolkeeper.model import locations, rules, source
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.spec_postgresql import EtcdMember
@@ -113,8 +114,8 @@ FILES: dict[str, str] = {
     "no value": "[patroni]\nttl =  #! (file): no TOML value begins here",
     "open quotes": '[roles]\napp = "app  #! (file): the text in quotes does not end on its line\n',
     "unquoted address": "[network]\nbind_address = 127.0.0.1  #! (file): something follows the value",
-    "key twice": '\nname = "a"\nname = "b"  #! (file): this key stands in the file already\n',
-    "table twice": "[etcd]\n[patroni]\n[etcd]  #! (file): this table stands in the file already",
+    "key twice": '\nname = "a"\nname = "b"  #! (file): this key is already in the file\n',
+    "table twice": "[etcd]\n[patroni]\n[etcd]  #! (file): this table is already in the file",
     "open list": "[etcd]\nmembers = [  #! (file): the file ends where a value is missing",
     "half a line": "[patroni]\nttl 20  #! (file): column 5: Expected '=' after a key",
     "endless number": f"\nx = {'9' * 5000}  #! (file): too many digits",
@@ -306,7 +307,7 @@ def test_a_bad_file_is_refused_with_exactly_its_mistakes(text: str) -> None:
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in BROKEN_RULES.items() for text in texts])
 def test_a_planted_fault_is_found_by_its_rule(rule: str, text: str) -> None:
     check(text)
-    spec = ClusterSpec.model_validate(source.tomllib.loads(text))
+    spec = ClusterSpec.model_validate(tomllib.loads(text))
     assert {found.__name__ for found in rules.RULES if list(found(spec))} == {rule}
 
 
@@ -380,8 +381,8 @@ def test_a_wrong_name_is_not_replaced_by_an_invented_one() -> None:
 
 
 def test_dotted_without_a_file() -> None:
-    assert source.dotted(("nodes", 1, "port")) == "nodes[#2].port"
-    assert source.dotted(()) == "(file)"
+    assert locations.dotted(("nodes", 1, "port")) == "nodes[#2].port"
+    assert locations.dotted(()) == "(file)"
 
 
 def test_the_model_alone_is_as_strict() -> None:
