@@ -56,7 +56,7 @@ def _move(raw: dict[str, Any], old: tuple[str, ...], new: tuple[str, ...], found
     """Move one value; return the sentence about its key."""
     value = take_out(raw, old)
     if walk(raw, new) is not None:
-        return f"is now named {dotted(new)}, which the file has too; remove this one"
+        return f"is now named {dotted(new)}; the file has two tables for it, keep one"
     holder = raw.setdefault(new[0], {})
     if isinstance(holder, dict):
         holder[new[-1]] = value

@@ -6,19 +6,17 @@ be expected and every expectation met.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from ipaddress import IPv4Address
 
 import pytest
+from tests.poolkeeper.unit.mistake_files import check, mistakes_of
 
 from poolkeeper.core.errors import SpecError
 from poolkeeper.model import locations, rules, source
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.spec_postgresql import EtcdMember
-
-Expected = list[tuple[str, int | None, str]]
 
 FILES: dict[str, str] = {
     # Unknown keys.
@@ -275,28 +273,6 @@ GOOD: dict[str, str] = {
     "longest container name": f'name = "{"c" * 22}"\n[haproxy]\nservice = "{"h" * 40}"',
     "a byte-order mark and Windows line ends": '\ufeffname = "a"\r\n[patroni]\r\nttl = 20\r\n',
 }
-
-
-def expected_of(text: str) -> Expected:
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        for absent, key, part in re.findall(r"#!(-?) (\S+|\S+\.\"[^\"]+\"): (.*?)(?=\s+#!|$)", line):
-            found.append((key, None if absent else number, part))
-    return found
-
-
-def mistakes_of(text: str) -> Expected:
-    with pytest.raises(SpecError) as caught:
-        source.load(text)
-    return [(mistake.key, mistake.line, mistake.rule) for mistake in caught.value.mistakes]
-
-
-def check(text: str) -> None:
-    expected, found = expected_of(text), mistakes_of(text)
-    assert sorted(e[:2] for e in expected if e[1]) == sorted(f[:2] for f in found if f[1]), found
-    assert sorted(e[0] for e in expected) == sorted(f[0] for f in found), found
-    for key, line, part in expected:
-        assert any(f[:2] == (key, line) and part in f[2] for f in found), (key, line, part, found)
 
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES.keys())
