@@ -52,5 +52,5 @@ def table(told: Timeline) -> Table:
         made.add_column(column, no_wrap=True, justify="right" if column == "+MS" else "left")
     for step in told.steps:
         time, offset = step.at.time().isoformat(timespec="milliseconds"), str(told.offset_ms(step))
-        made.add_row(time, offset, step.service, step.node or "-", step.act.value, Text(step.words[:WORDS]))
+        made.add_row(time, offset, step.service, step.node or "-", step.kind.value, Text(step.words[:WORDS]))
     return made

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Endpoint
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.tuning import Choice, Wish, WorkloadKind
 
 ENDPOINTS = ("rw", "ro", "balanced")

@@ -26,7 +26,7 @@ def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:
     """The story, or None where the logs tell of no role change. `lines` may come in any order."""
     classified = (log_signs.classify(spec, line) for line in lines)
     steps = _without_doubles(sorted((step for step in classified if step), key=lambda step: step.at))
-    anchors = [i for i, step in enumerate(steps) if step.act in TAKEN]
+    anchors = [i for i, step in enumerate(steps) if step.kind in TAKEN]
     if not anchors:
         return None
     first = _first_of_change(steps, anchors)
@@ -42,7 +42,7 @@ def _without_doubles(steps: Sequence[TimelineEvent]) -> list[TimelineEvent]:
     kept: list[TimelineEvent] = []
     for step in steps:
         recent = (old for old in reversed(kept[-8:]) if step.at - old.at <= SAME)
-        if not any((old.service, old.act, old.words) == (step.service, step.act, step.words) for old in recent):
+        if not any((old.service, old.kind, old.words) == (step.service, step.kind, step.words) for old in recent):
             kept.append(step)
     return kept
 
@@ -64,7 +64,7 @@ def _is_same_change(earlier: TimelineEvent, last: TimelineEvent) -> bool:
 
 def _lost(steps: Sequence[TimelineEvent], node: str) -> bool:
     """Did this node lose its role in between?"""
-    return any(step.act in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
+    return any(step.kind in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
 
 
 def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[TimelineEvent]:
@@ -72,22 +72,22 @@ def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[Timel
 
     A standby that was restarted a moment before is no cause; nor is anything before an earlier promotion.
     """
-    taken = [i for i, step in enumerate(steps) if step.act in TAKEN]
+    taken = [i for i, step in enumerate(steps) if step.kind in TAKEN]
     steps = steps[taken[-1] + 1 :] if taken else steps
-    asked = [i for i, step in enumerate(steps) if step.act is EventKind.ASKED]
+    asked = [i for i, step in enumerate(steps) if step.kind is EventKind.ASKED]
     if asked:
         return steps[asked[-1] :]
     former = _former(steps, primary)
-    causes = [step for step in steps if step.act in CAUSES]
+    causes = [step for step in steps if step.kind in CAUSES]
     first = next((step for step in causes if step.node == former), next(iter(causes), None))
     return steps[steps.index(first) :] if first else ()
 
 
 def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
     """Who lost the role: the node that was asked, else the last one before the promotion whose lease or server went."""
-    taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
+    taken = next((i for i, step in enumerate(steps) if step.kind in TAKEN), len(steps))
     for acts in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
-        nodes = [step.node for step in steps[:taken] if step.act in acts and step.node not in ("", primary)]
+        nodes = [step.node for step in steps[:taken] if step.kind in acts and step.node not in ("", primary)]
         if nodes:
             return nodes[-1]
     return None
@@ -95,7 +95,7 @@ def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
 
 def _end(steps: Sequence[TimelineEvent], promoted: TimelineEvent, former: str | None) -> datetime:
     """When the story ends: a while after the former primary streams again."""
-    back = (s.at for s in steps if s.act is EventKind.STREAMING and s.node == former and s.at > promoted.at)
+    back = (s.at for s in steps if s.kind is EventKind.STREAMING and s.node == former and s.at > promoted.at)
     return min(promoted.at + AFTER, next(back, promoted.at + AFTER) + SETTLED)
 
 
@@ -114,7 +114,7 @@ def document(cluster: str, story: Timeline) -> dict[str, object]:
                 "offset_ms": story.offset_ms(step),
                 "service": step.service,
                 "node": step.node or None,
-                "act": step.act.value,
+                "kind": step.kind.value,
                 "words": step.words,
             }
             for step in story.steps

@@ -63,10 +63,10 @@ class Refusal:
 class Memory:
     """What the keeper must remember between two looks; all times are monotonic seconds.
 
-    `fit_since`: since when a standby has been fit without a break. `progress`: the leader's positions and when each was
+    `eligible_since`: since when a standby has been fit without a break. `progress`: the leader's positions and when each was
     first seen, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
     """
 
-    fit_since: Mapping[str, float] = field(default_factory=dict)
+    eligible_since: Mapping[str, float] = field(default_factory=dict)
     last_release: float | None = None
     progress: tuple[tuple[float, int], ...] = ()

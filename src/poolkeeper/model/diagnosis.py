@@ -197,7 +197,7 @@ class DoctorFinding:
     outcome: Outcome
     figure: str
     threshold: str
-    says: str
+    message: str
     key: str = ""
     advice: str = ""
     query: str = ""

@@ -241,7 +241,7 @@ class Readings:
     attempts: Mapping[str, Reading[WriteAttempt]] = field(default_factory=_none)
     inserts: Reading[Inserts] | None = None
     rows: Mapping[str, Reading[RowsSeen]] = field(default_factory=_none)
-    endpoint: Reading[ReadOnlyFacts] | None = None
+    read_only: Reading[ReadOnlyFacts] | None = None
     patroni: Mapping[str, Reading[PatroniView]] = field(default_factory=_none)
     commit: Mapping[str, Reading[CommitFacts]] = field(default_factory=_none)  # of nodes not in recovery
     session_commit: Reading[str] | None = None  # synchronous_commit of a session through the read-write endpoint

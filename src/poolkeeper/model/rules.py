@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 
-from poolkeeper.model.spec import ClusterSpec, Endpoint, Pgpool, Postgresql
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint, Pgpool
+from poolkeeper.model.spec_postgresql import Postgresql
 
 Location = tuple[str | int, ...]
 Broken = tuple[Location, str]

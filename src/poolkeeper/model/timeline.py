@@ -52,7 +52,7 @@ class TimelineEvent:
 
     at: datetime
     service: str
-    act: EventKind
+    kind: EventKind
     node: str
     words: str
 
@@ -68,7 +68,7 @@ class Timeline:
     @property
     def kind(self) -> str:
         """switchover if somebody asked for it, else failover."""
-        return "switchover" if any(step.act is EventKind.ASKED for step in self.steps) else "failover"
+        return "switchover" if any(step.kind is EventKind.ASKED for step in self.steps) else "failover"
 
     def offset_ms(self, step: TimelineEvent) -> int:
         """Milliseconds since the first step."""

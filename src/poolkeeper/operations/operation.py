@@ -61,10 +61,10 @@ def open_context(cluster: Cluster, progress: Progress) -> startup.Context:
 
 
 def require_node(cluster: Cluster, node: str) -> None:
-    """Raise UserError for a name that is not a PostgreSQL node."""
+    """Raise UsageError for a name that is not a PostgreSQL node."""
     names = [declared.name for declared in cluster.spec.nodes]
     if node not in names:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"{node!r} is not a PostgreSQL node of this cluster", hint=f"Its nodes: {', '.join(names)}."
         )
 

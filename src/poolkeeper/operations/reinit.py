@@ -22,7 +22,7 @@ CLONE_SECONDS = 6 * 3600.0  # a clone takes as long as its data is large; its pr
 
 
 def preview(cluster: Cluster, node: str) -> None:
-    """Look only. Raises UserError, OperationRefused."""
+    """Look only. Raises UsageError, OperationRefused."""
     operation.require_node(cluster, node)
     seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
     operation.require(f"a new clone of {node}", decide.judge(cluster.spec, seen, node))

@@ -31,18 +31,18 @@ AT_START = frozenset({"max_connections", "shared_buffers", "max_worker_processes
 
 
 def machine_of(cores: int | None, memory_gb: float | None) -> Machine:
-    """What is to be divided: as told, else this machine's own. Raises UserError where that cannot be read."""
+    """What is to be divided: as told, else this machine's own. Raises UsageError where that cannot be read."""
     own_cores = cores or machine.cores()
     if memory_gb:
         return Machine(own_cores, int(memory_gb * 1024))
     try:
         return Machine(own_cores, machine.memory()["MemTotal"])
     except (KeyError, errors.Unreachable) as e:
-        raise errors.UserError(f"this machine's memory cannot be read: {e}", hint="Say it: --memory GB.") from e
+        raise errors.UsageError(f"this machine's memory cannot be read: {e}", hint="Say it: --memory GB.") from e
 
 
 def proposal(cluster: Cluster, on: Machine, wish: Wish) -> Proposal:
-    """The proposal, with what each change makes `up` do. Raises UserError."""
+    """The proposal, with what each change makes `up` do. Raises UsageError or ProposalRefused."""
     made = sizing.propose(cluster.spec, on, wish)
     return replace(made, effects=effects(cluster, made))
 
@@ -78,7 +78,7 @@ def _effect(step: PlanStep, spec: ClusterSpec) -> str:
 
 
 def edited(text: str, made: Proposal) -> str:
-    """The text of the file with the proposal's changes. Raises UserError, or SpecError if a rule of the spec breaks."""
+    """The text of the file with the proposal's changes. Raises OperationRefused, or SpecError if a rule of the spec breaks."""
     after = toml_edit.put(text, {choice.location: choice.proposed for choice in made.changes})
     source.load(after)
     return after
@@ -93,14 +93,14 @@ def diff(text: str, made: Proposal, path: Path) -> Iterator[str]:
 def write(path: Path, text: str, made: Proposal) -> bool:
     """Edit the file in place; False if there was nothing to change. `text` is what the proposal was made from.
 
-    Raises UserError (nothing was written), SpecError, PermissionRefused or DiskFull.
+    Raises OperationRefused (nothing was written), SpecError, PermissionRefused or DiskFull.
     """
     after = edited(text, made)
     if after == text:
         return False
     cluster = path.resolve()
     if cluster.read_bytes().decode() != text:
-        raise errors.UserError(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
+        raise errors.OperationRefused(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
     former = cluster.stat()
     state.write(cluster, after, mode=former.st_mode & 0o777)
     if (written := cluster.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):

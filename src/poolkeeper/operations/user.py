@@ -34,18 +34,18 @@ def generate_password() -> str:
 
 
 def check_password(password: str) -> None:
-    """Raises UserError for a password that can't be used; the message does not hold it."""
+    """Raises DatabaseUserError for a password that can't be used; the message does not hold it."""
     if mistake := decide.password_mistake(password):
-        raise errors.UserError(mistake, hint="Choose another one, or let --generate make it.")
+        raise errors.DatabaseUserError(mistake, hint="Choose another one, or let --generate make it.")
 
 
 def check_name(cluster: Cluster, name: str, *, app_too: bool = False) -> None:
-    """Raises UserError for a name that can't be, and for the cluster's own roles (`app_too`: but for the app's)."""
+    """Raises DatabaseUserError for a name that can't be, and for the cluster's own roles (`app_too`: but for the app's)."""
     if mistake := decide.name_mistake(name):
-        raise errors.UserError(mistake)
+        raise errors.DatabaseUserError(mistake)
     purpose = decide.own(cluster.spec.roles).get(name)
     if purpose and not (app_too and name == cluster.spec.roles.app):
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{name} is {purpose}, which the cluster itself needs; it is not changed here",
             hint=f"Of the cluster's own roles, only {cluster.spec.roles.app} can be given another password.",
         )
@@ -56,7 +56,7 @@ def add(cluster: Cluster, name: str, password: str, database: str | None, progre
     check_name(cluster, name)
     check_password(password)
     if database and (mistake := decide.name_mistake(database, "database")):
-        raise errors.UserError(mistake)
+        raise errors.DatabaseUserError(mistake)
     _changing(cluster, progress, lambda cluster, undo: _add(cluster, undo, name, password, database))
 
 
@@ -111,15 +111,21 @@ async def _add(cluster: Cluster, undo: Rollback, name: str, password: str, datab
 
 async def _check_new(session: Session, users: PoolPasswd, name: str, database: str | None) -> None:
     if name in await database_roles.read_roles(session):
-        raise errors.UserError(f"PostgreSQL has a role {name} already", hint=f"`poolkeeper user passwd {name}`?")
+        raise errors.DatabaseUserError(
+            f"PostgreSQL has a role {name} already", hint=f"`poolkeeper user passwd {name}`?"
+        )
     if name in users.entries:
         hint = f"`poolkeeper user drop {name}` takes it away."
-        raise errors.UserError(f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint)
+        raise errors.DatabaseUserError(
+            f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint
+        )
     for word in filter(None, (name, database)):
         if await database_roles.is_keyword(session, word):
-            raise errors.UserError(f"{word} is a word of SQL and would need quotes in each statement; choose another")
+            raise errors.DatabaseUserError(
+                f"{word} is a word of SQL and would need quotes in each statement; choose another"
+            )
     if database and (owner := await database_roles.owner_of(session, database)):
-        raise errors.UserError(f"there is a database {database} already; {owner} owns it")
+        raise errors.DatabaseUserError(f"there is a database {database} already; {owner} owns it")
 
 
 async def _change_password(cluster: Cluster, undo: Rollback, name: str, password: str) -> None:
@@ -146,10 +152,12 @@ def _existing(known: dict[str, DatabaseRole], users: PoolPasswd, name: str) -> D
     if name not in known:
         if name in users.entries:
             hint = f"`poolkeeper user drop {name}` takes it away; then add it anew."
-            raise errors.UserError(f"{name} is in pool_passwd only: PostgreSQL has no such role", hint=hint)
-        raise errors.UserError(f"there is no user {name}", hint=_LIST)
+            raise errors.DatabaseUserError(f"{name} is in pool_passwd only: PostgreSQL has no such role", hint=hint)
+        raise errors.DatabaseUserError(f"there is no user {name}", hint=_LIST)
     if not known[name].can_login:
-        raise errors.UserError(f"PostgreSQL does not let {name} log in", hint=f"By SQL: ALTER ROLE {name} LOGIN")
+        raise errors.DatabaseUserError(
+            f"PostgreSQL does not let {name} log in", hint=f"By SQL: ALTER ROLE {name} LOGIN"
+        )
     return known[name]
 
 
@@ -182,14 +190,14 @@ async def _check_droppable(
     session: Session, role: DatabaseRole | None, users: PoolPasswd, name: str, database: str | None
 ) -> None:
     if role is None and name not in users.entries:
-        raise errors.UserError(f"there is no user {name}", hint=_LIST)
+        raise errors.DatabaseUserError(f"there is no user {name}", hint=_LIST)
     if database and (owner := await database_roles.owner_of(session, database)) != name:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{owner} owns the database {database}, not {name}" if owner else f"there is no database {database}"
         )
     kept_by = await database_roles.dependents(session, name, database)
     if kept_by:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{name} can't be dropped: PostgreSQL has what depends on it",
             detail="\n".join(f"  {line}" for line in kept_by),
             hint=f"--database DB drops a database that it owns. The rest, in each database, by SQL: "
@@ -233,7 +241,7 @@ async def _restore_login(cluster: Cluster, before: DatabaseRole) -> None:
 
 
 async def _no_way_back() -> None:
-    raise errors.UserError("what is dropped can't be brought back, if it was dropped")
+    raise errors.DatabaseUserError("what is dropped can't be brought back, if it was dropped")
 
 
 async def _keep_app_password(cluster: Cluster, password: str) -> None:

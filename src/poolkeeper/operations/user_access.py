@@ -119,7 +119,7 @@ async def publish(cluster: Cluster, users: PoolPasswd) -> None:
 async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
     """Write an older pool_passwd again and tell every Pgpool; one that is stopped reads it at its start.
 
-    Raises UserError with those that could not be told: they may go on with the list that was taken back.
+    Raises DatabaseUserError with those that could not be told: they may go on with the list that was taken back.
     """
     state.write(cluster.folder.pool_passwd, users.text)
     containers = await snapshot.see_containers(cluster.spec)
@@ -131,7 +131,7 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
         except errors.PoolkeeperError:
             untold.append(f"{name} ({containers[service].state})")
     if untold:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"the file is as it was, but {', '.join(untold)} could not be told to read it again; "
             "once it runs, `docker exec CONTAINER reload.sh` tells it"
         )

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from poolkeeper.model.spec import ClusterSpec, Endpoint
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.render import etcd_config, sockets
 
 CLUSTER_LABEL = "poolkeeper.cluster"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from poolkeeper.model.spec import ClusterSpec, EtcdMember
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_postgresql import EtcdMember
 
 CLIENT_PORT = 2379
 PEER_PORT = 2380

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Node
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_postgresql import Node
 from poolkeeper.render import patroni_config, sockets, templating
 
 POSTGRES_PORT = 5432

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from poolkeeper.model.observed import NODE_PARAMETER
-from poolkeeper.model.spec import ClusterSpec, Node
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_postgresql import Node
 from poolkeeper.render import etcd_config, sockets
 
 REST_PORT = 8008

@@ -8,7 +8,8 @@ opens a connection to a node that it does not use (docs/architecture.md, "Endpoi
 from __future__ import annotations
 
 from poolkeeper.model.grammar import Setting
-from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec, Endpoint
+from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.render import sockets, templating
 
 RUN = "/run/pgpool"

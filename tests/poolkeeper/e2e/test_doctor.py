@@ -150,7 +150,7 @@ def test_it_sees_a_table_that_nobody_vacuums(cluster: ClusterUnderTest) -> None:
         session.execute("CREATE TABLE unvacuumed (n int) WITH (autovacuum_enabled = false)")
     try:
         caught = wait_for_limit(cluster, "vacuum.disabled_tables", cluster.handle.spec.roles.app_database)
-        assert "unvacuumed" in caught["says"]
+        assert "unvacuumed" in caught["message"]
     finally:
         with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
             session.execute("DROP TABLE unvacuumed")

@@ -57,7 +57,7 @@ def deaf_pgpool(cluster: ClusterUnderTest) -> Iterator[None]:
 def test_failure_in_the_middle_of_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
     done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     assert (done.returncode, done.stdout) == (21, "")
-    assert f"taken back: creating the role {NAME}" in done.stderr
+    assert f"rolled back: creating the role {NAME}" in done.stderr
     assert traces(cluster) == []
 
 
@@ -87,20 +87,22 @@ def test_interruption_in_the_middle_leaves_nothing(cluster: ClusterUnderTest) ->
         assert interrupt(child) == 130
     assert traces(cluster) == []
     assert child.stdout
-    assert "taken back" in child.stdout.read()
+    assert "rolled back" in child.stdout.read()
 
 
 @pytest.mark.parametrize(
-    ("words", "stdin", "reason"),
+    ("words", "stdin", "reason", "code"),
     [
-        (("add", "postgres", "--generate"), "", "the superuser"),
-        (("add", NAME), "", "no terminal"),
-        (("add", NAME, "--password-stdin"), "two\nlines", "line break"),
+        (("add", "postgres", "--generate"), "", "the superuser", 35),
+        (("add", NAME), "", "no terminal", 2),
+        (("add", NAME, "--password-stdin"), "two\nlines", "line break", 35),
     ],
 )
-def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str) -> None:
+def test_what_can_not_be_is_refused(
+    cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str, code: int
+) -> None:
     done = cluster.run("user", *words, stdin=stdin)
-    assert (done.returncode, done.stdout) == (35, "")
+    assert (done.returncode, done.stdout) == (code, "")
     assert reason in done.stderr
 
 
@@ -120,7 +122,7 @@ def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str,
 def test_what_can_not_be_changes_nothing(
     cluster: ClusterUnderTest, change: Callable[[Cluster], None], reason: str
 ) -> None:
-    with pytest.raises(errors.UserError, match=reason):
+    with pytest.raises(errors.DatabaseUserError, match=reason):
         change(cluster.handle)
     assert traces(cluster) == []
 

@@ -28,20 +28,9 @@ from poolkeeper.model.observed import (
     Snapshot,
     WalSender,
 )
-from poolkeeper.model.spec import (
-    ClusterSpec,
-    DirectEndpoint,
-    Endpoint,
-    Endpoints,
-    Etcd,
-    EtcdMember,
-    Haproxy,
-    Keeper,
-    Network,
-    Node,
-    Pgpool,
-    Replication,
-)
+from poolkeeper.model.spec import ClusterSpec, Keeper, Network
+from poolkeeper.model.spec_endpoints import DirectEndpoint, Endpoint, Endpoints, Haproxy, Pgpool
+from poolkeeper.model.spec_postgresql import Etcd, EtcdMember, Node, Replication
 
 SPEC = ClusterSpec()
 PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)

@@ -172,7 +172,7 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
         attempts={name: ok(WriteAttempt(True, "25006", "read-only")) for name in standbys},
         inserts=ok(Inserts(ROWS, ROWS)),
         rows={name: ok(RowsSeen(ROWS, 0.02)) for name in all_names},
-        endpoint=ok(endpoint(standbys, view)),
+        read_only=ok(endpoint(standbys, view)),
         patroni={name: ok(patroni(all_names, primary), f"{name}'s Patroni") for name in all_names},
         commit={primary: ok(CommitFacts(f"ANY 1 ({','.join(standbys)})", acknowledgers(standbys)))},
         session_commit=ok("on", "rw"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from poolkeeper.model import rules, source
+from poolkeeper.model import rules, source, toml_lines
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import config_docs
 
@@ -59,7 +59,7 @@ def test_every_table_of_the_file_has_a_comment() -> None:
 
 
 def test_each_key_of_the_model_is_found_on_its_line() -> None:
-    lines = source.line_index(TEXT)
+    lines = toml_lines.line_index(TEXT)
     for location in lines:
         key = str(location[-1]) if isinstance(location[-1], str) else str(location[-2])
         assert key in TEXT.split("\n")[lines[location] - 1]

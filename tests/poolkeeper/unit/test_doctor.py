@@ -216,7 +216,7 @@ def test_what_was_not_seen_is_unknown_and_never_fine(name: str, key: str) -> Non
     facts = silent(name, key)
     unknown = found(facts, Outcome.UNKNOWN)
     assert unknown
-    assert all(j.says and j.figure == "?" for j in unknown)
+    assert all(j.message and j.figure == "?" for j in unknown)
     assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.judge(SPEC, facts))] == 3
 
 
@@ -291,7 +291,7 @@ def test_a_direct_endpoint_is_judged_by_its_own_limit(sessions: int, limits: set
         f"{46 - sessions} free",
     )
     assert {j.key for j in judged.values()} == {"endpoints.direct_ro.max_sessions"}
-    assert ("does not count" in judged["haproxy.queue"].says) == ("haproxy.queue" in limits)
+    assert ("does not count" in judged["haproxy.queue"].message) == ("haproxy.queue" in limits)
 
 
 @pytest.mark.parametrize("said", ["no frontend direct_rw", "direct_rw has no limit"])
@@ -305,7 +305,7 @@ def test_a_direct_endpoint_that_haproxy_does_not_tell_of_is_unknown(said: str) -
         ("endpoints.sessions", "direct_rw"),
         ("haproxy.queue", "direct_rw"),
     }
-    assert all(said in j.says for j in unknown)
+    assert all(said in j.message for j in unknown)
 
 
 def test_a_direct_endpoint_without_a_port_is_not_missed() -> None:

@@ -170,7 +170,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts.host is not None
     judged = all_rules.judge(SPEC, facts)
     assert {judgement.outcome.value for judgement in judged} == {"unknown"}
-    assert all(judgement.says for judgement in judged)
+    assert all(judgement.message for judgement in judged)
 
 
 def test_databases_are_asked_of_the_primary_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_an_unfit_node_is_not_attached(scene: ObservedState) -> None:
 def test_a_node_that_came_back_waits(since: float | None, wanted: Brief) -> None:
     """It must have been fit for `attach_after_seconds`, as far as this keeper knows."""
     fit = {} if since is None else {STANDBY: since}
-    assert brief(DOWN, replace(STEADY, fit_since=fit)) == wanted
+    assert brief(DOWN, replace(STEADY, eligible_since=fit)) == wanted
 
 
 def test_the_index_is_that_of_pgpool() -> None:
@@ -220,7 +220,7 @@ def test_only_a_node_that_is_fit_for_long_enough_is_attached(look: Looks) -> Non
     for decision in pool_view.decide(spec, scene, memory):
         if decision.verb is Verb.ATTACH and decision.node != scene.primary:
             assert eligibility.unfit_because(spec, scene, memory, decision.node) is None
-            assert AT - memory.fit_since[decision.node] >= spec.keeper.attach_after_seconds
+            assert AT - memory.eligible_since[decision.node] >= spec.keeper.attach_after_seconds
         if decision.verb is Verb.DETACH:
             assert eligibility.unfit_because(spec, scene, memory, decision.node) is not None
 

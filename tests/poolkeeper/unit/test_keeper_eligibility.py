@@ -87,8 +87,8 @@ def test_fitness_begins_anew_after_any_break() -> None:
     """Also after a time in which nothing was known."""
     for broken in (edit(state="starting"), replace(HEALTHY, store=observed_states.UNKNOWN)):
         memory = eligibility.remember(SPEC, replace(broken, at=AT + 1), STEADY)
-        assert STANDBY not in memory.fit_since
-        assert eligibility.remember(SPEC, replace(HEALTHY, at=AT + 2), memory).fit_since[STANDBY] == AT + 2
+        assert STANDBY not in memory.eligible_since
+        assert eligibility.remember(SPEC, replace(HEALTHY, at=AT + 2), memory).eligible_since[STANDBY] == AT + 2
 
 
 def test_a_new_leader_behind_the_former_one_makes_nobody_stale() -> None:
@@ -139,9 +139,9 @@ def test_to_remember_twice_is_to_remember_once(look: Looks) -> None:
     once = eligibility.remember(spec, scene, memory)
     assert eligibility.remember(spec, scene, once) == once
     assert once.last_release == memory.last_release
-    for name, since in once.fit_since.items():
+    for name, since in once.eligible_since.items():
         assert eligibility.unfit_because(spec, scene, once, name) is None
-        assert since == memory.fit_since.get(name, scene.at)
+        assert since == memory.eligible_since.get(name, scene.at)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 50)), max_size=30))

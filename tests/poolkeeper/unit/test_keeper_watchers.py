@@ -246,7 +246,7 @@ def test_the_memory_is_kept_from_look_to_look() -> None:
     at[0] = 4.0
     scene, memory = known.look()
     assert scene.at == 4.0
-    assert dict(memory.fit_since) == {STANDBY: 1.0, "pg_node3": 1.0}
+    assert dict(memory.eligible_since) == {STANDBY: 1.0, "pg_node3": 1.0}
 
 
 UP, DOWN = PoolNode(1, STANDBY, "up", "standby"), PoolNode(1, STANDBY, "down", "standby")

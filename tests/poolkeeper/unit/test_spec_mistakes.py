@@ -6,16 +6,17 @@ be expected and every expectation met.
 
 from __future__ import annotations
 
-import re
+import tomllib
 from ipaddress import IPv4Address
 
 import pytest
+from tests.poolkeeper.unit.mistake_files import check, mistakes_of
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import rules, source
-from poolkeeper.model.spec import ClusterSpec, Endpoint, EtcdMember
-
-Expected = list[tuple[str, int | None, str]]
+from poolkeeper.model import locations, rules, source
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
+from poolkeeper.model.spec_postgresql import EtcdMember
 
 FILES: dict[str, str] = {
     # Unknown keys.
@@ -111,8 +112,8 @@ FILES: dict[str, str] = {
     "no value": "[patroni]\nttl =  #! (file): no TOML value begins here",
     "open quotes": '[roles]\napp = "app  #! (file): the text in quotes does not end on its line\n',
     "unquoted address": "[network]\nbind_address = 127.0.0.1  #! (file): something follows the value",
-    "key twice": '\nname = "a"\nname = "b"  #! (file): this key stands in the file already\n',
-    "table twice": "[etcd]\n[patroni]\n[etcd]  #! (file): this table stands in the file already",
+    "key twice": '\nname = "a"\nname = "b"  #! (file): this key is already in the file\n',
+    "table twice": "[etcd]\n[patroni]\n[etcd]  #! (file): this table is already in the file",
     "open list": "[etcd]\nmembers = [  #! (file): the file ends where a value is missing",
     "half a line": "[patroni]\nttl 20  #! (file): column 5: Expected '=' after a key",
     "endless number": f"\nx = {'9' * 5000}  #! (file): too many digits",
@@ -274,28 +275,6 @@ GOOD: dict[str, str] = {
 }
 
 
-def expected_of(text: str) -> Expected:
-    found = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        for absent, key, part in re.findall(r"#!(-?) (\S+|\S+\.\"[^\"]+\"): (.*?)(?=\s+#!|$)", line):
-            found.append((key, None if absent else number, part))
-    return found
-
-
-def mistakes_of(text: str) -> Expected:
-    with pytest.raises(SpecError) as caught:
-        source.load(text)
-    return [(mistake.key, mistake.line, mistake.rule) for mistake in caught.value.mistakes]
-
-
-def check(text: str) -> None:
-    expected, found = expected_of(text), mistakes_of(text)
-    assert sorted(e[:2] for e in expected if e[1]) == sorted(f[:2] for f in found if f[1]), found
-    assert sorted(e[0] for e in expected) == sorted(f[0] for f in found), found
-    for key, line, part in expected:
-        assert any(f[:2] == (key, line) and part in f[2] for f in found), (key, line, part, found)
-
-
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES.keys())
 def test_a_bad_file_is_refused_with_exactly_its_mistakes(text: str) -> None:
     check(text)
@@ -304,7 +283,7 @@ def test_a_bad_file_is_refused_with_exactly_its_mistakes(text: str) -> None:
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in BROKEN_RULES.items() for text in texts])
 def test_a_planted_fault_is_found_by_its_rule(rule: str, text: str) -> None:
     check(text)
-    spec = ClusterSpec.model_validate(source.tomllib.loads(text))
+    spec = ClusterSpec.model_validate(tomllib.loads(text))
     assert {found.__name__ for found in rules.RULES if list(found(spec))} == {rule}
 
 
@@ -378,8 +357,8 @@ def test_a_wrong_name_is_not_replaced_by_an_invented_one() -> None:
 
 
 def test_dotted_without_a_file() -> None:
-    assert source.dotted(("nodes", 1, "port")) == "nodes[#2].port"
-    assert source.dotted(()) == "(file)"
+    assert locations.dotted(("nodes", 1, "port")) == "nodes[#2].port"
+    assert locations.dotted(()) == "(file)"
 
 
 def test_the_model_alone_is_as_strict() -> None:

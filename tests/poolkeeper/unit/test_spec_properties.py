@@ -241,11 +241,11 @@ def test_the_line_of_every_location_in_any_toml(statements: list[str]) -> None:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         assume(False)
-    index = source.line_index(text)
+    index = toml_lines.line_index(text)
     lines = text.split("\n")
     real = _locations(tree)
     assert {prefix[:depth] for prefix in index for depth in range(len(prefix) + 1)} | {()} == real
     for location, line in index.items():
         last = location[-1]
         assert isinstance(last, int) or str(last) in lines[line - 1]
-    assert all(source.find_line(index, location) for location in real - {()})
+    assert all(toml_lines.find_line(index, location) for location in real - {()})

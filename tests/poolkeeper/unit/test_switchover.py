@@ -13,7 +13,7 @@ from poolkeeper.decide import preconditions as facts
 from poolkeeper.decide import switchover_checks
 from poolkeeper.model.observed import PatroniView, Seen, Snapshot, WalSender
 from poolkeeper.model.precondition import allowed
-from poolkeeper.model.spec import Replication
+from poolkeeper.model.spec_postgresql import Replication
 from poolkeeper.model.verdict import Outcome
 
 HEALTHY = snapshots.healthy()

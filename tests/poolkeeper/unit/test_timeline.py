@@ -98,7 +98,7 @@ WORDS: dict[str, tuple[str, str, EventKind | None, str]] = {
 def test_line_is_classified(case: str) -> None:
     service, text, act, node = WORDS[case]
     step = log_signs.classify(SPEC, line(0, service, text))
-    assert (step.act if step else None) is act
+    assert (step.kind if step else None) is act
     assert (step.node if step else "") == node
     assert step is None or step.words in text or service == KEEPER or case == "supervisor"
 
@@ -143,7 +143,7 @@ def test_switchover_is_told_in_order() -> None:
     told = timeline_reader.tell(SPEC, SWITCHOVER)
     assert told
     assert (told.kind, told.former, told.primary) == ("switchover", PRIMARY, STANDBY)
-    acts = [step.act for step in told.steps]
+    acts = [step.kind for step in told.steps]
     assert acts[0] is EventKind.ASKED
     assert acts.count(EventKind.ROUTE_DOWN) == 1, "HAProxy's two channels tell it once"
     assert [told.offset_ms(step) for step in told.steps][:3] == [0, 10, 20]
@@ -153,7 +153,7 @@ def test_switchover_is_told_in_order() -> None:
         < acts.index(EventKind.PROMOTED)
         < acts.index(EventKind.STREAMING)
     )
-    assert told.steps[-1].act is EventKind.POOL_CHANGED
+    assert told.steps[-1].kind is EventKind.POOL_CHANGED
 
 
 def test_order_of_the_lines_does_not_matter() -> None:
@@ -167,21 +167,21 @@ def test_the_last_change_is_told() -> None:
     told = timeline_reader.tell(SPEC, [*SWITCHOVER, *FAILOVER])
     assert told
     assert (told.kind, told.former, told.primary) == ("failover", STANDBY, PRIMARY)
-    assert {step.act for step in told.steps} >= {
+    assert {step.kind for step in told.steps} >= {
         EventKind.DIED,
         EventKind.RELEASED,
         EventKind.LOCKED,
         EventKind.REWOUND,
     }
-    assert EventKind.ASKED not in {step.act for step in told.steps}
-    assert told.steps[0].act is EventKind.DIED
+    assert EventKind.ASKED not in {step.kind for step in told.steps}
+    assert told.steps[0].kind is EventKind.DIED
 
 
 def test_restart_of_a_standby_shortly_before_is_no_cause() -> None:
     restart = [line(-5000, OTHER, postgres("received fast shutdown request")), *said(-5600, "lost")]
     told = timeline_reader.tell(SPEC, [*restart, *SWITCHOVER])
     assert told
-    assert told.steps[0].act is EventKind.ASKED
+    assert told.steps[0].kind is EventKind.ASKED
     told = timeline_reader.tell(SPEC, [line(55_000, OTHER, postgres("received fast shutdown request")), *FAILOVER])
     assert told
     assert told.former == STANDBY

@@ -229,7 +229,7 @@ def back(done: list[str], what: str) -> None:
     """Take something back: note it, and fail if it is called so."""
     done.append(what)
     if what == "stuck":
-        raise errors.UserError("it is stuck")
+        raise errors.DatabaseUserError("it is stuck")
 
 
 def walk(steps: list[str], end: BaseException | None, done: list[str], notes: Notes) -> None:
@@ -278,9 +278,9 @@ def test_the_error_says_what_became_of_each_step() -> None:
         walk(["one", "stuck", "three"], end, [], Notes())
     assert end.detail.splitlines() == [
         "its own detail",
-        "taken back: three",
-        "NOT taken back: stuck: it is stuck",
-        "taken back: one",
+        "rolled back: three",
+        "NOT rolled back: stuck: it is stuck",
+        "rolled back: one",
     ]
 
 
@@ -308,7 +308,7 @@ def test_an_interruption_is_taken_back_and_a_second_one_does_not_stop_it() -> No
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(work())
     assert done == ["thread ended", "taken back"]
-    assert notes.lines[-1] == "taken back: one"
+    assert notes.lines[-1] == "rolled back: one"
 
 
 def test_undo_of_nothing_says_so() -> None:

@@ -58,7 +58,7 @@ def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Ver
 def sessions(*tried: ReadOnlySession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
     """These sessions of the read-only endpoint; `busy`: does the dashboard tell of others on every standby?"""
     view = dashboard(ALL, "n2", **status) if busy else None
-    return put(GOOD, "endpoint", ok(ReadOnlyFacts(tried, failures, view)))
+    return put(GOOD, "read_only", ok(ReadOnlyFacts(tried, failures, view)))
 
 
 def direct(tried: ReadOnlySession) -> Readings:
@@ -149,15 +149,15 @@ UNKNOWN: list[tuple[str, Readings]] = [
         (check, readings)
         for check in ("read_only_endpoint.refusal", "read_only_endpoint.spread")
         for readings in (
-            without(GOOD, "endpoint"),
-            put(GOOD, "endpoint", None),
+            without(GOOD, "read_only"),
+            put(GOOD, "read_only", None),
             sessions(failures=(SILENT,) * 8),
             sessions(),
         )
     ),
     ("read_only_endpoint.refusal", sessions(*ONE_STANDBY, failures=(SILENT,))),
-    ("read_only_endpoint.spread", put(UNSEEN, "endpoint", ok(endpoint(["n1"], None)))),
-    ("read_only_endpoint.spread", put(DARK, "endpoint", ok(endpoint(["n1"], dashboard(ALL, "n2"))))),
+    ("read_only_endpoint.spread", put(UNSEEN, "read_only", ok(endpoint(["n1"], None)))),
+    ("read_only_endpoint.spread", put(DARK, "read_only", ok(endpoint(["n1"], dashboard(ALL, "n2"))))),
     *(("no_drift.roles", without(GOOD, field)) for field in (*NODES, "patroni.n3", "backends", "stats")),
     ("no_drift.roles", put(GOOD, "patroni.n1", None)),
     ("no_drift.roles", DARK),
@@ -266,7 +266,7 @@ def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
     verdicts = groups.judge(foreign, GOOD, frozenset({group}))
     assert verdicts == ()
     assert Suite("another", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
-    with pytest.raises(errors.UserError, match="a cluster that Poolkeeper started"):
+    with pytest.raises(errors.UsageError, match="a cluster that Poolkeeper started"):
         asyncio.run(test.run_suite(foreign, frozenset({group}), lambda _: None))
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from poolkeeper.doctor.rules.rule import Rule, share, value_of
 from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, PoolUse, Traffic
-from poolkeeper.model.spec import ClusterSpec, Endpoint
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 
 NEARLY_FULL = 0.9
 ENOUGH_SESSIONS = 100  # served by the processes that there are, before reuse is judged

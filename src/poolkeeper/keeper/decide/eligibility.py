@@ -17,9 +17,9 @@ def remember(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> Memory:
     if view is None:
         return Memory({}, memory.last_release, memory.progress)  # fitness that could not be watched begins anew
     progress = _advance(memory.progress, scene.at, view.leader_lsn, keep=2 * spec.keeper.max_read_staleness_seconds)
-    kept = Memory(memory.fit_since, memory.last_release, progress)
+    kept = Memory(memory.eligible_since, memory.last_release, progress)
     fit = {name for name in view.members if unfit_because(spec, scene, kept, name) is None}
-    return Memory({name: memory.fit_since.get(name, scene.at) for name in fit}, memory.last_release, progress)
+    return Memory({name: memory.eligible_since.get(name, scene.at) for name in fit}, memory.last_release, progress)
 
 
 def _advance(

@@ -20,7 +20,7 @@ def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...
     spread = Check(
         "read_only_endpoint.spread", 14, f"The read-only endpoint ({target.ro.port}) spreads over the standbys"
     )
-    reading = readings.endpoint
+    reading = readings.read_only
     if reading is None or reading.value is None or not reading.value.sessions:
         judged = spread.unknown(_nothing_tried(reading), reading)
     else:

@@ -63,7 +63,7 @@ def _inside(target: Target, parts: OwnCluster) -> Questions:
     """What is asked of our own clusters only."""
     return {
         **_direct(target, parts.direct),
-        "endpoint": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
+        "read_only": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
         "patroni": ({15}, lambda: own_probes.patroni(parts, target.timeout)),
         "session_commit": ({16}, lambda: own_probes.session_commit(target)),
         "keeper": ({15, 17}, lambda: own_probes.keeper(parts, target.timeout)),

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
-from poolkeeper.model.spec import ClusterSpec, Endpoint
+from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper_lab.bench.load import pgbench
 from poolkeeper_lab.bench.report.bench_model import BenchTable
 
@@ -24,10 +25,10 @@ PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper_lab.bench.peers.pgbouncer"
 
 
 def chosen(names: tuple[str, ...]) -> dict[str, str]:
-    """The providers of these names, all where none is named. Raises UserError for an unknown name."""
+    """The providers of these names, all where none is named. Raises UsageError for an unknown name."""
     if unknown := [name for name in names if name not in PROVIDERS]:
         known = ", ".join(PROVIDERS)
-        raise errors.UserError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
+        raise errors.UsageError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
     return {name: module for name, module in PROVIDERS.items() if not names or name in names}
 
 
