@@ -86,7 +86,7 @@ async def _try_again_and_again(cluster: handle.Cluster, probe: Probe, offset: fl
     await asyncio.sleep(offset)
     while True:
         due = time.monotonic() + TRIES * PERIOD
-        answer = (await snapshot.see(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
+        answer = (await snapshot.observe(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
         if answer and not answer.in_recovery:
             probe.reached.append(ReachedServer(time.monotonic(), answer.node))
         else:

@@ -49,7 +49,7 @@ async def _set_mode(cluster: Cluster, wanted: bool, progress: Progress) -> bool:
 
 async def _running(cluster: Cluster) -> list[str]:
     """The nodes whose container runs: nobody else has a Patroni that could take notice."""
-    containers = await snapshot.see_containers(cluster.spec)
+    containers = await snapshot.observe_containers(cluster.spec)
     nodes = [node.name for node in cluster.spec.nodes if node.name in containers and containers[node.name].is_running]
     if not nodes:
         raise errors.ClusterNotUp("no node of the cluster runs", hint="Start it with: make pgpool-up")
@@ -58,5 +58,5 @@ async def _running(cluster: Cluster) -> list[str]:
 
 async def _ask(cluster: Cluster, nodes: list[str]) -> dict[str, Seen[bool]]:
     addresses, limit = cluster.spec.addresses(), cluster.spec.timeouts.query
-    answers = (snapshot.see(patroni.is_paused(str(addresses[node]), limit)) for node in nodes)
+    answers = (snapshot.observe(patroni.is_paused(str(addresses[node]), limit)) for node in nodes)
     return dict(zip(nodes, await asyncio.gather(*answers), strict=True))

@@ -88,7 +88,7 @@ def warn(progress: Progress, preconditions: Sequence[Precondition]) -> None:
 
 async def look(ctx: startup.Context) -> Snapshot:
     """Everything, at this moment."""
-    return await snapshot.snapshot(ctx.cluster)
+    return await snapshot.take_snapshot(ctx.cluster)
 
 
 def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str])
                 hint="`poolkeeper status` shows every witness; `poolkeeper up` mends what can be mended.",
             )
         if now - mended > (KEEPER_PATIENCE if facts.keeper(spec, seen).holds else OWN_PATIENCE):
-            await apply.mend_pgpool(ctx, seen)
+            await apply.repair_pgpool(ctx, seen)
             mended = time.monotonic()
         await _wake(ctx, primary)
         await asyncio.sleep(PAUSE)
@@ -131,7 +131,7 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
     """
     same = {"loop_wait": ctx.cluster.spec.patroni.loop_wait}
     limit = ctx.cluster.spec.timeouts.query
-    await snapshot.see(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
+    await snapshot.observe(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
 
 
 async def started_at(ctx: startup.Context, node: str) -> datetime | None:
@@ -139,5 +139,5 @@ async def started_at(ctx: startup.Context, node: str) -> datetime | None:
     question = postgres.query(
         ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.spec.timeouts.query
     )
-    rows = (await snapshot.see(question)).value
+    rows = (await snapshot.observe(question)).value
     return rows[0][0] if rows else None

@@ -24,7 +24,7 @@ CLONE_SECONDS = 6 * 3600.0  # a clone takes as long as its data is large; its pr
 def preview(cluster: Cluster, node: str) -> None:
     """Look only. Raises UsageError, OperationRefused."""
     operation.require_node(cluster, node)
-    seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
+    seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
     operation.require(f"a new clone of {node}", decide.judge(cluster.spec, seen, node))
 
 
@@ -71,6 +71,6 @@ async def _clone(ctx: startup.Context, node: str) -> None:
 
 async def _state(ctx: startup.Context, node: str) -> str:
     """What its own Patroni says of it, as `creating replica`."""
-    view = await snapshot.see(patroni.observe(ctx.cluster.address(node), ctx.cluster.spec.timeouts.query))
+    view = await snapshot.observe(patroni.observe(ctx.cluster.address(node), ctx.cluster.spec.timeouts.query))
     member = view.value.member(node) if view.value else None
     return member.state if member else view.error or "not a member"

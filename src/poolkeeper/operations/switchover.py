@@ -42,7 +42,7 @@ def preview(cluster: Cluster, to: str | None) -> decide.CandidateVerdict:
     """Look only."""
     if to is not None:
         operation.require_node(cluster, to)
-    return decide.judge(cluster.spec, asyncio.run(snapshot.snapshot(cluster.with_passwords())), to)
+    return decide.judge(cluster.spec, asyncio.run(snapshot.take_snapshot(cluster.with_passwords())), to)
 
 
 def switchover(cluster: Cluster, to: str | None, progress: Progress) -> SwitchoverSummary:
@@ -110,7 +110,7 @@ async def _hand_over(
         with steps.step(f"waiting until {primary} acknowledges a commit through {port}"):
             await _wait_write(ctx)
             acknowledged = time.monotonic()
-        await snapshot.see(order)  # it ends within a second; the role has changed, whatever it says
+        await snapshot.observe(order)  # it ends within a second; the role has changed, whatever it says
     finally:
         order.cancel()
     return primary, acknowledged
@@ -126,7 +126,7 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
         if order.done():
             order.result()
         answers = (patroni.accepts_writes(ctx.cluster.address(name), spec.timeouts.query) for name in others)
-        seen = await asyncio.gather(*(snapshot.see(answer) for answer in answers))
+        seen = await asyncio.gather(*(snapshot.observe(answer) for answer in answers))
         found.extend(name for name, answer in zip(others, seen, strict=True) if answer.value)
         return None if found else "no other node accepts writes"
 
@@ -139,7 +139,7 @@ async def _wait_write(ctx: startup.Context) -> None:
     timeouts = ctx.cluster.spec.timeouts
 
     async def look() -> str | None:
-        seen = await snapshot.see(postgres.query(ctx.cluster.endpoint("rw"), WRITE, timeouts.query))
+        seen = await snapshot.observe(postgres.query(ctx.cluster.endpoint("rw"), WRITE, timeouts.query))
         return None if seen.is_known else seen.error
 
     await wait_until("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)
@@ -147,7 +147,7 @@ async def _wait_write(ctx: startup.Context) -> None:
 
 async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
     async def look() -> str | None:
-        server = (await snapshot.see_postgres(ctx.cluster, primary)).value
+        server = (await snapshot.observe_postgres(ctx.cluster, primary)).value
         senders = server.senders if server else ()
         streaming = {sender.application for sender in senders if sender.state == "streaming"}
         return None if node in streaming else f"{primary} streams to {', '.join(sorted(streaming)) or 'nobody'}"

@@ -158,9 +158,9 @@ async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
 
     None otherwise: of a cluster that is down each witness would be waited for in vain.
     """
-    containers = await observe.see_containers(ctx.cluster.spec)
+    containers = await observe.observe_containers(ctx.cluster.spec)
     all_run = all(s in containers and containers[s].is_running for s in ctx.cluster.spec.addresses())
-    return await observe.snapshot(ctx.cluster, known=containers) if all_run else None
+    return await observe.take_snapshot(ctx.cluster, known=containers) if all_run else None
 
 
 async def _wait_for_truth(
@@ -175,7 +175,7 @@ async def _wait_for_truth(
     repairs: list[str] = []
     with progress.step("waiting until every witness agrees"):
         while True:
-            seen = seen or await observe.snapshot(ctx.cluster)
+            seen = seen or await observe.take_snapshot(ctx.cluster)
             judged = health.assess(spec, seen)
             if judged.is_healthy:
                 return UpResult(steps, tuple(repairs), judged, seen)
@@ -183,7 +183,7 @@ async def _wait_for_truth(
             if time.monotonic() - begin > spec.timeouts.up:
                 raise await _deadline(ctx, judged)
             patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
-            if time.monotonic() - touched > patience and (step := await apply.mend_pgpool(ctx, seen)):
+            if time.monotonic() - touched > patience and (step := await apply.repair_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
             seen = None

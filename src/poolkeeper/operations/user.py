@@ -214,7 +214,7 @@ async def _publish(cluster: Cluster, undo: Rollback, before: PoolPasswd, after: 
 
 async def _passwords(cluster: Cluster, users: PoolPasswd) -> dict[str, str]:
     """The passwords as they are, where they can be read: only to prove later that they are refused."""
-    return dict((await snapshot.see(user_access.decrypt(cluster, users))).value or {})
+    return dict((await snapshot.observe(user_access.decrypt(cluster, users))).value or {})
 
 
 async def _remove_role(cluster: Cluster, name: str) -> None:

@@ -32,7 +32,7 @@ ENDPOINTS = ("rw", "ro", "balanced")
 
 async def require_endpoints(cluster: Cluster) -> None:
     """Every Pgpool must run and answer, or a user would be changed in some only. Raises ClusterNotUp, Unreachable."""
-    spec, containers = cluster.spec, await snapshot.see_containers(cluster.spec)
+    spec, containers = cluster.spec, await snapshot.observe_containers(cluster.spec)
     for service, name in cluster.endpoint_containers.items():
         if service not in containers or not containers[service].is_running:
             condition = containers[service].state if service in containers else "missing"
@@ -40,7 +40,7 @@ async def require_endpoints(cluster: Cluster) -> None:
                 f"{name} is {condition}, and a user is changed in all three Pgpools or in none; nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
-    for key, endpoint in (await snapshot.see_endpoints(cluster, cluster.query_limit)).items():
+    for key, endpoint in (await snapshot.observe_endpoints(cluster, cluster.query_limit)).items():
         if not endpoint.is_known:
             raise errors.Unreachable(
                 f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so that a login through it can't "
@@ -51,7 +51,7 @@ async def require_endpoints(cluster: Cluster) -> None:
 
 async def find_primary(cluster: Cluster) -> str:
     """The node that both Patroni's lease and PostgreSQL itself call the primary. Raises Unreachable."""
-    views = await snapshot.see_patroni(cluster.spec, cluster.query_limit)
+    views = await snapshot.observe_patroni(cluster.spec, cluster.query_limit)
     view = drift.patroni_view(Snapshot(at="", patroni=views))
     if not view or not view.leader:
         raise errors.Unreachable("there is no primary now", hint="`poolkeeper status` shows every witness.")
@@ -75,7 +75,7 @@ async def back_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
     found: list[str] = []
 
     async def look() -> str | None:
-        seen = await snapshot.see(find_primary(cluster))
+        seen = await snapshot.observe(find_primary(cluster))
         found[:] = [seen.value] if seen.value else []
         return None if seen.value else seen.error
 
@@ -122,7 +122,7 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
     Raises DatabaseUserError with those that could not be told: they may go on with the list that was taken back.
     """
     state.write(cluster.folder.pool_passwd, users.text)
-    containers = await snapshot.see_containers(cluster.spec)
+    containers = await snapshot.observe_containers(cluster.spec)
     untold = []
     for service, name in cluster.endpoint_containers.items():
         try:
@@ -196,4 +196,4 @@ async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
 
 
 async def _log_in(dsn: Dsn, limit: float) -> Seen[list[postgres.Row]]:
-    return await snapshot.see(postgres.query(dsn, "SELECT 1", limit))
+    return await snapshot.observe(postgres.query(dsn, "SELECT 1", limit))

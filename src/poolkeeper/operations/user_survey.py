@@ -25,11 +25,13 @@ def survey(cluster: Cluster) -> list[UserRow]:
 
 
 async def _survey(cluster: Cluster) -> list[UserRow]:
-    users = await snapshot.see(_read_file(cluster))
+    users = await snapshot.observe(_read_file(cluster))
     known, passwords, copies = await asyncio.gather(
-        snapshot.see(_read_roles(cluster)),
-        snapshot.see(user_access.decrypt(cluster, users.value or PoolPasswd())),
-        asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
+        snapshot.observe(_read_roles(cluster)),
+        snapshot.observe(user_access.decrypt(cluster, users.value or PoolPasswd())),
+        asyncio.gather(
+            *(snapshot.observe(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())
+        ),
     )
     seen = decide.UserSources(
         roles=known,
@@ -46,10 +48,10 @@ async def _read_file(cluster: Cluster) -> PoolPasswd:
 
 async def _read_roles(cluster: Cluster) -> Mapping[str, DatabaseRole]:
     """From the primary; where there is none now, a standby knows them too."""
-    primary = await snapshot.see(user_access.find_primary(cluster))
+    primary = await snapshot.observe(user_access.find_primary(cluster))
     error = primary.error
     for node in [primary.value] if primary.value else [node.name for node in cluster.spec.nodes]:
-        found = await snapshot.see(_read_roles_on(cluster, node))
+        found = await snapshot.observe(_read_roles_on(cluster, node))
         if found.value is not None:
             return found.value
         error = found.error
