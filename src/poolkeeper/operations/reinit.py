@@ -25,7 +25,7 @@ def preview(cluster: Cluster, node: str) -> None:
     """Look only. Raises UserError, OperationRefused."""
     operation.require_node(cluster, node)
     seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
-    operation.require(f"a new clone of {node}", decide.judge(cluster.spec, seen, node))
+    operation.require(f"a new clone of {node}", decide.check(cluster.spec, seen, node))
 
 
 def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
@@ -38,7 +38,7 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
     steps, spec = OperationSteps(ctx.progress), ctx.cluster.spec
     seen = await operation.look(ctx)
-    judged = decide.judge(spec, seen, node)
+    judged = decide.check(spec, seen, node)
     operation.require(f"a new clone of {node}", judged)
     operation.warn(ctx.progress, judged)
     leader = facts.agreed_leader(seen)

@@ -42,7 +42,7 @@ def preview(cluster: Cluster, to: str | None) -> decide.CandidateVerdict:
     """Look only."""
     if to is not None:
         operation.require_node(cluster, to)
-    return decide.judge(cluster.spec, asyncio.run(snapshot.snapshot(cluster.with_passwords())), to)
+    return decide.check(cluster.spec, asyncio.run(snapshot.snapshot(cluster.with_passwords())), to)
 
 
 def switchover(cluster: Cluster, to: str | None, progress: Progress) -> SwitchoverSummary:
@@ -58,7 +58,7 @@ async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
     steps = OperationSteps(ctx.progress)
     with steps.step("looking whether it is safe"):
         seen = await operation.look(ctx)
-        judged = decide.judge(ctx.cluster.spec, seen, to)
+        judged = decide.check(ctx.cluster.spec, seen, to)
         operation.require("the switchover", judged.preconditions)
     operation.warn(ctx.progress, judged.preconditions)
     assert judged.leader is not None, "a judgement without a leader allows nothing"
