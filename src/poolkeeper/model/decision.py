@@ -1,7 +1,7 @@
-"""What the keeper may do, each with its cause; and what it declined to do, with the reason.
+"""The actions of the keeper, each with its cause; and what it declined to do, with the reason.
 
 Invariant: every action can be repeated without harm, and the one that could do harm (the release of the lease) carries
-what must still be true in the store when it is done.
+what must still be true in the store when the keeper executes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Verb(Enum):
-    """The actions. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH, RESTART. HAProxy: the rest."""
+    """The actions, by the component that they change. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH, RESTART. HAProxy: the rest."""
 
     RELEASE = "release the lease of"
     FENCE = "fence"
@@ -50,7 +50,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that would have been of use and was not done. The same words are said once, not at every look."""
+    """Something useful that the keeper did not do, and why. The journal notes it once, not in every iteration."""
 
     subject: str
     reason: str
@@ -61,12 +61,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the keeper must remember between two looks; all times are monotonic seconds.
+    """What the keeper remembers between two iterations; all times are monotonic seconds.
 
-    `fit_since`: since when a standby has been fit without a break. `progress`: the leader's positions and when each was
-    first seen, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
+    `eligible_since`: since when a standby has been eligible without a break. `progress`: the leader's positions and
+    when each was first observed, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
     """
 
-    fit_since: Mapping[str, float] = field(default_factory=dict)
+    eligible_since: Mapping[str, float] = field(default_factory=dict)
     last_release: float | None = None
     progress: tuple[tuple[float, int], ...] = ()
