@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Verb(Enum):
-    """The actions, by the component that they change. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH, RESTART. HAProxy: the rest."""
+    """The actions. The store: RELEASE, FENCE. Pgpool-II: PROMOTE, ATTACH, DETACH, RESTART. HAProxy: the rest."""
 
     RELEASE = "release the lease of"
     FENCE = "fence"
