@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from poolkeeper.decide import drift
-from poolkeeper.model import proxies
+from poolkeeper.model import pool_node_states, proxies
 from poolkeeper.model.assessment import Assessment, Finding, FindingKind, Level
 from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
@@ -151,7 +151,7 @@ def _pgpool(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         backend = view.node(node.name)
         if backend is None:
             yield Finding(FindingKind.DRIFT, service, f"{node.name} is not one of its backends")
-        elif backend.status not in ("up", "waiting"):
+        elif not pool_node_states.is_in_use(backend.status):
             yield Finding(FindingKind.FAULT, service, f"has {node.name} as {backend.status}")
 
 

@@ -9,6 +9,7 @@ primary's timeline is attached.
 from __future__ import annotations
 
 from poolkeeper.decide import drift
+from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.plan import Action, PlanStep
 from poolkeeper.model.spec import ClusterSpec
@@ -30,7 +31,7 @@ def pgpool_repair(spec: ClusterSpec, seen: Snapshot) -> PlanStep | None:
         return PlanStep(Action.RESTART, (service,), f"its primary is not {primary}; a restart ends every session of it")
     fit = fit_standbys(seen, primary)
     names = [node.name for node in spec.nodes if node.name in roles]
-    down = [name for name in names if roles[name].status not in ("up", "waiting")]
+    down = [name for name in names if not pool_node_states.is_in_use(roles[name].status)]
     ready = tuple(name for name in down if name in fit or name == primary)
     return (
         PlanStep(Action.ATTACH, ready, "streams from the primary again, and Pgpool-II has it as down")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from poolkeeper.decide import drift
 from poolkeeper.decide import preconditions as facts
+from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
@@ -44,7 +45,7 @@ def _pgpool(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[s
         backend = seen.pgpool.value.node(name)
         if backend is None:
             yield f"Pgpool-II does not have {name}"
-        elif backend.role != wanted or backend.status not in ("up", "waiting"):
+        elif backend.role != wanted or not pool_node_states.is_in_use(backend.status):
             yield f"Pgpool-II has {name} as {backend.role}, {backend.status}"
 
 

@@ -1,1 +1,1 @@
-"""The agent: observe, decide, act, for ever."""
+"""The keeper's agent: it observes, decides and acts until it is stopped."""

@@ -1,6 +1,6 @@
 """The keeper's process: `python -m poolkeeper.keeper cluster.json`, with two passwords in its environment.
 
-They are of Pgpool's control port, and of the role of the checks.
+They are the password of Pgpool-II's control port and that of the role of the checks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PASSWORDS = {"POOLKEEPER_PCP_PASSWORD": "pcp", "POOLKEEPER_CHECK_PASSWORD": "che
 
 
 def main(path: Path, port: int = KEEPER_PORT) -> None:
-    """Keep the cluster that the file declares, until told to stop; the API listens on `port`."""
+    """Run the keeper of the cluster that the file declares until it is stopped; the API listens on `port`."""
     spec = ClusterSpec.model_validate_json(path.read_text())
     control, check = (os.environ.pop(name) for name in PASSWORDS)
     asyncio.run(agent.run(spec, control, check, Journal(), port))

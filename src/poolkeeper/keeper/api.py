@@ -1,11 +1,11 @@
 """The agent's API: it reads, never acts. Plain HTTP/1.0 on one port, one short answer a connection.
 
-    /health    200 while the loop turns, else 503
-    /status    what it knows and how old each disagreement is, as JSON
+    /health    200 while the route loop iterates, else 503
+    /status    what the agent knows, and for how long actions have been open, as JSON
     /events    the latest events, as JSON
     /metrics   the same in figures, in Prometheus' text format
 
-Not promised: keep-alive, TLS, or anything for a client that is slower than a few seconds.
+Not promised: keep-alive, TLS, or an answer to a client that is slower than a few seconds.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from poolkeeper.keeper.decide import backends, routes
 from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.known_state import KnownState
 
-STALLED = 5.0  # seconds without a turn after which the agent is not healthy
-PATIENCE = 3.0  # seconds for a request
+STALLED = 5.0  # seconds without an iteration after which the agent is not healthy
+REQUEST_TIMEOUT = 3.0  # seconds for a request
 PAGES: dict[str, Callable[[KnownState, Journal], tuple[int, str, str]]]
 
 
@@ -31,14 +31,14 @@ async def serve(known: KnownState, journal: Journal, port: int) -> None:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            request = await asyncio.wait_for(reader.readline(), PATIENCE)
+            request = await asyncio.wait_for(reader.readline(), REQUEST_TIMEOUT)
             words = request.decode(errors="replace").split()
             status, kind, body = page(words[1] if len(words) > 1 else "/", known, journal)
             head = f"HTTP/1.0 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\nConnection: close"
             writer.write(f"{head}\r\n\r\n{body}".encode())
-            await asyncio.wait_for(writer.drain(), PATIENCE)
+            await asyncio.wait_for(writer.drain(), REQUEST_TIMEOUT)
         except (TimeoutError, ConnectionError):
-            pass  # a client that went away or stays silent is owed nothing
+            pass  # the client has gone or stays silent: it gets no answer
         finally:
             writer.close()
 
@@ -48,35 +48,35 @@ async def serve(known: KnownState, journal: Journal, port: int) -> None:
 
 
 def page(path: str, known: KnownState, journal: Journal) -> tuple[int, str, str]:
-    """Status, content type and body of a path."""
+    """Return the status, the content type and the body of a path."""
     make = PAGES.get(path.split("?", maxsplit=1)[0])
     return make(known, journal) if make else (404, "text/plain", "no such page\n")
 
 
 def _is_healthy(known: KnownState) -> bool:
-    return known.clock() - known.turned < STALLED
+    return known.clock() - known.iterated_at < STALLED
 
 
 def _health(known: KnownState, _: Journal) -> tuple[int, str, str]:
-    return (200, "text/plain", "turning\n") if _is_healthy(known) else (503, "text/plain", "stalled\n")
+    return (200, "text/plain", "iterating\n") if _is_healthy(known) else (503, "text/plain", "stalled\n")
 
 
 def status(known: KnownState, journal: Journal) -> dict[str, Any]:
-    """What the agent knows, as plain data."""
-    scene, memory = known.scene(), known.memory
-    view = scene.store.value
-    open_matters = [*routes.decide(known.spec, scene, memory), *backends.decide(known.spec, scene, memory)]
+    """Return what the agent knows, as plain data."""
+    observed, memory = known.current(), known.memory
+    view = observed.store.value
+    open_actions = [*routes.decide(known.spec, observed, memory), *backends.decide(known.spec, observed, memory)]
     return {
         "healthy": _is_healthy(known),
-        "store": scene.store.error or "known",
-        "pool": scene.pool.error or "known",
-        "routes": scene.routes.error or "known",
+        "store": observed.store.error or "known",
+        "pool": observed.pool.error or "known",
+        "routes": observed.routes.error or "known",
         "maintenance": bool(view and view.paused),
-        "lease": view.lease.owner if view and view.lease else None,
-        "primary": scene.primary,
-        "nodes": {name: {"process": s.state, "why": s.reason} for name, s in scene.sights.items()},
-        "open": [str(matter) for matter in open_matters],
-        "drift_seconds": round(known.drift_age(bool(open_matters)), 1),
+        "lease": observed.lease.owner if observed.lease else None,
+        "primary": observed.primary,
+        "nodes": {name: {"process": p.state, "why": p.reason} for name, p in observed.processes.items()},
+        "open": [str(action) for action in open_actions],
+        "drift_seconds": round(known.drift_age(bool(open_actions)), 1),
         "last": [e for e in journal.events if e["event"] in ("decided", "declined", "failed", "done")][-10:],
     }
 
@@ -91,12 +91,12 @@ def _events(_: KnownState, journal: Journal) -> tuple[int, str, str]:
 
 def _metrics(known: KnownState, journal: Journal) -> tuple[int, str, str]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    scene = known.scene()
+    observed = known.current()
     lines = [
         f"poolkeeper_keeper_healthy {int(_is_healthy(known))}",
         *(
             f'poolkeeper_keeper_knows{{source="{name}"}} {int(seen.is_known)}'
-            for name, seen in (("store", scene.store), ("pool", scene.pool), ("routes", scene.routes))
+            for name, seen in (("store", observed.store), ("pool", observed.pool), ("routes", observed.routes))
         ),
         *(
             f'poolkeeper_keeper_events_total{{event="{name}"}} {count}'

@@ -1,7 +1,7 @@
 """What the keeper did and why: one JSON line an event, the latest of them kept for its API.
 
-Invariant: a decision or a refusal that stands over many looks is written once, when it begins, however the figures in
-its cause change.
+Invariant: a decision or a refusal that stands over many iterations is written once, when it begins, however the figures
+in its cause change.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 from poolkeeper.model.decision import Decision, Refusal
 
-KEPT = 500  # events that the API can still tell
+KEPT = 500  # events that the API can still return
 
 
 class Journal:
-    """The events, newest last, and how many there were of each kind."""
+    """The events, newest last, and their number by kind."""
 
     def __init__(self, write: Callable[[str], None] = print) -> None:
         self.events: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -34,24 +34,24 @@ class Journal:
         self.counts[event] += 1
         self._write(json.dumps(line, ensure_ascii=False))
 
-    def begin(self, room: str, decisions: Iterable[Decision | Refusal]) -> None:
-        """Note those decisions and refusals of one room that did not stand at its last look."""
-        now = {_kind(decision): decision for decision in decisions}
-        before = self._standing.get(room, frozenset())
-        for decision in (decision for kind, decision in now.items() if kind not in before):
+    def begin(self, topic: str, decisions: Iterable[Decision | Refusal]) -> None:
+        """Note those decisions and refusals of one topic that did not stand in its last iteration."""
+        now = {_without_cause(decision): decision for decision in decisions}
+        before = self._standing.get(topic, frozenset())
+        for decision in (decision for key, decision in now.items() if key not in before):
             if isinstance(decision, Refusal):
                 self.note("declined", what=decision.subject, why=decision.reason)
             else:
                 self.note(
-                    "decided", what=decision.verb.value, node=decision.node, why=decision.cause, **_where(decision)
+                    "decided", what=decision.verb.value, node=decision.node, why=decision.cause, **_proxy_of(decision)
                 )
-        self._standing[room] = frozenset(now)
+        self._standing[topic] = frozenset(now)
 
 
-def _kind(decision: Decision | Refusal) -> Decision | Refusal:
-    """What it is without its words; a refusal is its words."""
+def _without_cause(decision: Decision | Refusal) -> Decision | Refusal:
+    """Return the decision without its cause; a refusal stays as it is, for it is its words."""
     return replace(decision, cause="") if isinstance(decision, Decision) else decision
 
 
-def _where(decision: Decision) -> dict[str, str]:
+def _proxy_of(decision: Decision) -> dict[str, str]:
     return {"proxy": decision.proxy} if decision.proxy else {}

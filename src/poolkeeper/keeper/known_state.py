@@ -1,6 +1,6 @@
-"""What the agent knows now, filled by its senses and read as one scene.
+"""What the agent knows now. Its watchers and loops fill it; its decisions read it as one observed state.
 
-Invariant: a sense that lost its source says so at once, so that nothing is decided on what was true before.
+Invariant: a watcher that lost its source says so at once, so that nothing is decided on what was true before.
 """
 
 from __future__ import annotations
@@ -8,84 +8,94 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model.decision import Memory
-from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import (
-    NOT_ASKED,
-    NOT_READ,
-    Contradiction,
-    Lease,
-    ObservedState,
-    PoolNode,
-    Replayed,
-    Route,
-    StoreView,
-)
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.observed_state import ObservedState, Replayed
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.model.spec import ClusterSpec
 
 
 @dataclass
 class KnownState:
-    """The latest of everything. `changed` wakes the loops; `turned` is when the loop last came round."""
+    """The latest observed state, the memory of the decisions, and the events that wake the loops.
+
+    Read the observed state through `current`, which sets its time. `iterated_at` is when the route loop last finished
+    an iteration, `drifting_since` since when an action has been open; both are monotonic seconds.
+    """
 
     spec: ClusterSpec
     clock: Callable[[], float] = time.monotonic
-    store: Seen[StoreView] = NOT_READ
-    sights: dict[str, Sight] = field(default_factory=dict)
-    pool: Seen[tuple[PoolNode, ...]] = NOT_ASKED
-    routes: Seen[tuple[Route, ...]] = NOT_ASKED
-    opened: Lease | None = None
-    silent: dict[str, float] = field(default_factory=dict)
-    replayed: dict[str, Replayed] = field(default_factory=dict)
-    contradiction: Contradiction | None = None
+    observed: ObservedState = field(default_factory=lambda: ObservedState(0.0))
     memory: Memory = field(default_factory=Memory)
-    turned: float = 0.0
+    iterated_at: float = 0.0
     drifting_since: float | None = None
     wake_routes: asyncio.Event = field(default_factory=asyncio.Event)
     wake_pool: asyncio.Event = field(default_factory=asyncio.Event)
     wake_probe: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def scene(self) -> ObservedState:
-        """Everything as it is known at this moment."""
-        known = (self.store, self.sights, self.pool, self.routes, self.opened, self.silent, self.replayed)
-        return ObservedState(self.clock(), *known, self.contradiction)
+    def current(self) -> ObservedState:
+        """Return everything as it is known at this moment."""
+        return replace(self.observed, at=self.clock())
 
-    def look(self) -> tuple[ObservedState, Memory]:
-        """The scene, and the memory brought up to it."""
-        scene = self.scene()
-        self.memory = eligibility.remember(self.spec, scene, self.memory)
-        return scene, self.memory
+    def refresh(self) -> tuple[ObservedState, Memory]:
+        """Return the current observed state, and the memory brought up to it."""
+        observed = self.current()
+        self.memory = eligibility.remember(self.spec, observed, self.memory)
+        return observed, self.memory
+
+    def update(self, **parts: Any) -> None:
+        """Replace parts of the observed state, named as its fields."""
+        self.observed = replace(self.observed, **parts)
+
+    def set_process(self, process: ProcessState) -> None:
+        """Replace the state of one node's supervisor."""
+        self.update(processes={**self.observed.processes, process.node: process})
+
+    def set_silent(self, node: str, is_silent: bool) -> None:
+        """Note that a node's Patroni does not answer, keeping the time of the first silence; or that it answers."""
+        silent = dict(self.observed.silent)
+        if is_silent:
+            silent.setdefault(node, self.clock())
+        else:
+            silent.pop(node, None)
+        self.update(silent=silent)
+
+    def set_replayed(self, node: str, lsn: int | None) -> None:
+        """Note the position that a standby has replayed now; None: it is not known any more."""
+        replayed = {name: position for name, position in self.observed.replayed.items() if name != node}
+        if lsn is not None:
+            replayed[node] = Replayed(self.clock(), lsn)
+        self.update(replayed=replayed)
 
     def drift_age(self, is_drifting: bool) -> float:
-        """For how many seconds something has been open that should be otherwise; 0 if nothing is."""
+        """Return for how many seconds an action has been open without a break; 0 if none is."""
         if not is_drifting:
             self.drifting_since = None
         elif self.drifting_since is None:
             self.drifting_since = self.clock()
         return 0.0 if self.drifting_since is None else self.clock() - self.drifting_since
 
-    def doubt_holder(self) -> None:
-        """HAProxy's own check finds the holder of the lease not fit: it must be seen to accept writes again."""
-        self.opened = None
+    def recheck_holder(self) -> None:
+        """Require that the lease holder is seen to accept writes again: HAProxy's own check finds it down."""
+        self.update(opened=None)
         self.wake_probe.set()
 
     def wake(self) -> None:
-        """Something happened: look now."""
+        """Start the next iteration of both loops, and the next probe, at once."""
         self.wake_routes.set()
         self.wake_pool.set()
         self.wake_probe.set()
 
     def address(self, service: str) -> str:
-        """A service's address in the network."""
+        """Return a service's address in the network."""
         return str(self.spec.addresses()[service])
 
 
 async def wait_or_tick(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event, at most so long; was it the event? It is cleared."""
+    """Wait for the event, at most `seconds`; return whether it came, and clear it."""
     try:
         async with asyncio.timeout(seconds):  # Python 3.11's wait_for can swallow a cancellation
             await event.wait()

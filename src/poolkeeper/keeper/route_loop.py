@@ -1,4 +1,4 @@
-"""The loop of the store and of HAProxy: releases, fences, routes. It waits for nothing slow."""
+"""The loop of the store and of HAProxy: releases, fences, routes. It never waits for a slow component."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from poolkeeper.model.observed_state import Route
 from poolkeeper.system import cluster_store, fence, haproxy_runtime
 from poolkeeper.system.etcd_kv import Store
 
-TIMEOUT = 1.0  # seconds for one conversation with HAProxy
+TIMEOUT = 1.0  # seconds for one exchange with HAProxy
 FENCE_TIMEOUT = 30.0  # seconds that a fence may take
 ERRORS = (errors.Unreachable, errors.ServerRefused)
 
 
 class RouteLoop:
-    """Looks whenever something happened, else once a tick."""
+    """Decides whenever an event comes, else once a tick."""
 
     def __init__(self, known: KnownState, store: Store, journal: Journal) -> None:
         self._known, self._store, self._journal = known, store, journal
-        endpoint = known.spec.haproxy
-        self._endpoint = (str(endpoint.address), endpoint.runtime_port)
+        haproxy = known.spec.haproxy
+        self._runtime_api = (str(haproxy.address), haproxy.runtime_port)
         self._fencing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """For ever."""
+        """Run until cancelled."""
         while True:
-            await self._turn()
-            self._known.turned = self._known.clock()
+            await self._iterate()
+            self._known.iterated_at = self._known.clock()
             event = await wait_or_tick(self._known.wake_routes, self._known.spec.keeper.tick_ms / 1000)
             if not event:
-                await self._ask_haproxy()
+                await self._poll_haproxy()
 
-    async def _turn(self) -> None:
-        """A death needs no question first: release and cut at once, by the routes that were last seen."""
-        scene, memory = self._known.look()
-        verdict = release.decide(self._known.spec, scene, memory)
-        moves = routes.decide(self._known.spec, scene, memory)
+    async def _iterate(self) -> None:
+        """Decide and act on the last routes without polling first, so that a death is acted upon at once."""
+        observed, memory = self._known.refresh()
+        verdict = release.decide(self._known.spec, observed, memory)
+        moves = routes.decide(self._known.spec, observed, memory)
         self._journal.begin("release", [verdict] if verdict else [])
         self._journal.begin("routes", moves)
         work = [self._move(moves)] if moves else []
@@ -54,18 +54,18 @@ class RouteLoop:
         await asyncio.gather(*work)
 
     def _begin_fence(self, decision: Decision) -> None:
-        """Beside the loop, which goes on meanwhile; one at a time."""
+        """Start the fence as a task, so that the loop continues meanwhile; one at a time."""
         if self._fencing is not None and not self._fencing.done():
             return
         if self._fencing is not None:
-            self._fencing.result()  # an error that nobody expected ends the agent
+            self._fencing.result()  # an unexpected error ends the agent
         self._fencing = asyncio.create_task(self._fence(decision))
 
     async def _release(self, decision: Decision) -> None:
-        """One transaction; whatever changed in the store since the death was proven makes it do nothing.
+        """Release the lease in one transaction, which does nothing if the store has changed since the death was proven.
 
-        The dead node's own key goes with the lease: each candidate asks every member that has one, and the address of a
-        container that is just going away swallows the two seconds that Patroni gives such a question.
+        The dead node's own key goes with the lease. Each candidate asks every member that has a key, and the address of
+        a container that is just ending costs the candidate the two seconds that Patroni gives such a request.
         """
         cluster, owner = self._known.spec.name, decision.node
         guards = cluster_store.release_guards(cluster, owner, decision.lease_revision, decision.record_revision)
@@ -82,7 +82,7 @@ class RouteLoop:
             self._journal.note("declined", what="early release", node=owner, why="the store has changed since")
 
     async def _fence(self, decision: Decision) -> None:
-        """The fence's proof, and then the release. It counts as a try whatever comes of it."""
+        """Run the fence, which proves the death, and then release. A fence that fails counts as a release, too."""
         self._known.memory = replace(self._known.memory, last_release=self._known.clock())
         try:
             await fence.run(self._known.spec.keeper.fence_command, decision.node, FENCE_TIMEOUT)
@@ -95,33 +95,34 @@ class RouteLoop:
     async def _move(self, moves: tuple[Decision, ...]) -> None:
         commands = [command for move in moves for command in _commands(move)]
         try:
-            await haproxy_runtime.send(*self._endpoint, commands, TIMEOUT)
+            await haproxy_runtime.send(*self._runtime_api, commands, TIMEOUT)
         except ERRORS as e:
-            self._journal.note("failed", what="tell HAProxy", why=e.message)
+            self._journal.note("failed", what="command HAProxy", why=e.message)
         else:
             for move in moves:
                 self._journal.note("done", what=move.verb.value, node=move.node, proxy=move.proxy)
-        await self._ask_haproxy()
+        await self._poll_haproxy()
 
-    async def _ask_haproxy(self) -> None:
+    async def _poll_haproxy(self) -> None:
         try:
-            servers = await haproxy_runtime.servers(*self._endpoint, TIMEOUT)
+            servers = await haproxy_runtime.servers(*self._runtime_api, TIMEOUT)
         except ERRORS as e:
-            self._known.routes = Seen(error=e.message)
+            self._known.update(routes=Seen(error=e.message))
             return
         routes = tuple(
             Route(s.proxy, s.server, s.operational == "up", s.admin != "ready")
             for s in servers
             if s.proxy in (proxies.PRIMARY, proxies.STANDBYS)
         )
-        self._known.routes = Seen(routes)
-        holder = self._known.opened.owner if self._known.opened else None
+        self._known.update(routes=Seen(routes))
+        opened = self._known.observed.opened
+        holder = opened.owner if opened else None
         if any(route.proxy == proxies.PRIMARY and route.node == holder and not route.is_up for route in routes):
-            self._known.doubt_holder()
+            self._known.recheck_holder()
 
 
 def _commands(move: Decision) -> list[str]:
-    """What HAProxy is told; sessions of a node that is left are ended, for their other end may never answer."""
+    """Return the commands for HAProxy. They end the sessions of a closed route: their server may never answer."""
     end = haproxy_runtime.end_sessions(move.proxy, move.node)
     match move.verb:
         case Verb.CUT:
@@ -129,7 +130,7 @@ def _commands(move: Decision) -> list[str]:
         case Verb.OPEN:
             return [haproxy_runtime.health(move.proxy, move.node, up=True)]
         case Verb.CLOSE_READS:
-            # Not "maint": from there a server comes back as up whatever its check says.
+            # Not "maint": a server that leaves it is up at once, whatever its check finds.
             return [haproxy_runtime.state(move.proxy, move.node, "drain"), end, end]
         case Verb.OPEN_READS:
             return [haproxy_runtime.state(move.proxy, move.node, "ready")]

@@ -1,7 +1,7 @@
-"""The agent's senses: etcd's keys, the processes of this machine, the holder of the lease, the balanced endpoint's endpoint.
+"""The agent's watchers: etcd's keys, this machine's processes, the lease holder, the standbys, the balanced endpoint.
 
-Each runs for ever, keeps its part of the knowledge and wakes the loops when it changed. Invariant: a source that fails
-is noted once, its part becomes unknown, and the sense begins again.
+Each runs until it is cancelled, keeps its part of the known state and wakes the loops when that part changed.
+Invariant: when a source fails, the watcher notes it once, makes its part unknown, and begins again.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from poolkeeper.keeper.journal import Journal
 from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.observed_state import Contradiction, Lease, Replayed
+from poolkeeper.model.observed_state import Contradiction, Lease
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.model.spec import PGPOOL_PORT
 from poolkeeper.system import cluster_store, patroni, pgpool, postgres
 from poolkeeper.system.etcd_kv import Store
 from poolkeeper.system.etcd_wire import KeyValue
 from poolkeeper.system.process_monitor import ProcessMonitor
 
-AGAIN = 0.5  # seconds before a store that failed is read again
-PROBE = 0.02  # seconds between two questions to a node that is being promoted
+STORE_RETRY = 0.5  # seconds before a store that failed is read again
+PROBE = 0.02  # seconds between two requests to a node that is being promoted
 PROBE_TIMEOUT = 0.5  # seconds for one of them
-PROBE_PATIENCE = 15.0  # seconds after which the questions become rare
+PROBE_PATIENCE = 15.0  # seconds after which the requests become rare
 PROBE_RARE = 0.5
 BALANCED_TICKS = 5  # between two sessions through the balanced endpoint, each of which costs a session on every node
 BALANCED_TIMEOUT = 3.0  # seconds for one of them
 UNPOOLED = "postgres"  # Pgpool-II never keeps sessions with this database, so that each is new on every node
-REPLAY_LOOKS = 5  # how often a standby is asked for what it shows while it may be stale
+REPLAY_CHECKS = 5  # how often a standby's replayed position is read within the staleness bound
 
 
 class StoreWatcher:
-    """Both prefixes of the store, read once and then followed."""
+    """Follows both prefixes of the store: it reads them once and then watches their changes."""
 
     def __init__(self, known: KnownState, store: Store, journal: Journal) -> None:
         self._known, self._store, self._journal = known, store, journal
@@ -41,10 +42,10 @@ class StoreWatcher:
             cluster_store.patroni_prefix(cluster): None,
             cluster_store.own_prefix(cluster): None,
         }
-        self._said = ""
+        self._reported_error = ""
 
     async def run(self) -> None:
-        """Follow both, for ever."""
+        """Follow both prefixes until cancelled."""
         async with asyncio.TaskGroup() as group:
             for prefix in self._parts:
                 group.create_task(self._follow(prefix))
@@ -55,7 +56,7 @@ class StoreWatcher:
                 await self._read_and_watch(prefix)
             except errors.PoolkeeperError as e:
                 self._lose(prefix, e.message)
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(STORE_RETRY)
 
     async def _read_and_watch(self, prefix: str) -> None:
         revision, pairs = await self._store.read(prefix)
@@ -72,128 +73,126 @@ class StoreWatcher:
         parts = [part for part in self._parts.values() if part is not None]
         if len(parts) < len(self._parts):
             return
-        if self._said:
-            self._said = ""
+        if self._reported_error:
+            self._reported_error = ""
             self._journal.note("store", state="answers again")
         merged = [pair for part in parts for pair in part.values()]
-        self._known.store = Seen(cluster_store.read_view(self._known.spec.name, revision, merged))
+        self._known.update(store=Seen(cluster_store.read_view(self._known.spec.name, revision, merged)))
         self._known.wake()
 
     def _lose(self, prefix: str, reason: str) -> None:
         self._parts[prefix] = None
-        self._known.store = Seen(error=reason)
-        if not self._said:
+        self._known.update(store=Seen(error=reason))
+        if not self._reported_error:
             self._journal.note("store", state="unknown, so nothing is decided", why=reason)
-        self._said = reason
+        self._reported_error = reason
         self._known.wake()
 
 
-async def watch_deaths(known: KnownState, witness: ProcessMonitor, journal: Journal) -> None:
-    """Attend every node that has a record; wake the loops the moment one dies."""
+async def watch_deaths(known: KnownState, monitor: ProcessMonitor, journal: Journal) -> None:
+    """Monitor the supervisor of every node that has a record; wake the loops the moment one dies."""
     while True:
-        view = known.store.value
+        view = known.observed.store.value
         for record in view.records.values() if view else ():
-            before = known.sights.get(record.node)
-            sight = witness.attend(record.node, record.incarnation, record.boot)
-            known.sights[record.node] = sight
-            if before is None or (before.state, before.incarnation) != (sight.state, sight.incarnation):
-                _note(journal, sight.node, sight.state, sight.reason)
-        died = await witness.next_death(known.spec.keeper.tick_ms / 1000)
+            before = known.observed.processes.get(record.node)
+            process = monitor.attend(record.node, record.incarnation, record.boot)
+            known.set_process(process)
+            if before is None or (before.state, before.incarnation) != (process.state, process.incarnation):
+                _note(journal, process)
+        died = await monitor.next_death(_tick(known))
         if died is not None:
-            known.sights[died.node] = died
+            known.set_process(died)
             known.wake()
-            _note(journal, died.node, died.state, died.reason)
+            _note(journal, died)
 
 
-def _note(journal: Journal, node: str, state: str, reason: str) -> None:
-    journal.note("seen", node=node, process=state, why=reason)
+def _note(journal: Journal, process: ProcessState) -> None:
+    journal.note("seen", node=process.node, process=process.state, why=process.reason)
 
 
-async def probe_holder(known: KnownState) -> None:
-    """Find out when the holder of a new lease accepts writes; Patroni's lease comes before the end of the promotion."""
+def _tick(known: KnownState) -> float:
+    return known.spec.keeper.tick_ms / 1000
+
+
+async def probe_lease_holder(known: KnownState) -> None:
+    """Find out when the holder of a new lease accepts writes: Patroni takes the lease before it ends the promotion."""
     while True:
-        lease = known.store.value.lease if known.store.value else None
-        if lease is None or lease == known.opened:
-            await wait_or_tick(known.wake_probe, known.spec.keeper.tick_ms / 1000)
+        lease = known.observed.lease
+        if lease is None or lease == known.observed.opened:
+            await wait_or_tick(known.wake_probe, _tick(known))
             continue
         begun = known.clock()
-        while _is_current(known, lease) and known.opened != lease:
-            if await _is_open(known, lease.owner):
-                known.opened = lease
+        while known.observed.lease == lease and known.observed.opened != lease:
+            if await _accepts_writes(known, lease):
+                known.update(opened=lease)
                 known.wake()
                 break
             await asyncio.sleep(PROBE if known.clock() - begun < PROBE_PATIENCE else PROBE_RARE)
 
 
-def _is_current(known: KnownState, lease: Lease) -> bool:
-    return known.store.value is not None and known.store.value.lease == lease
-
-
-async def _is_open(known: KnownState, node: str) -> bool:
+async def _accepts_writes(known: KnownState, lease: Lease) -> bool:
     try:
-        return await patroni.accepts_writes(known.address(node), PROBE_TIMEOUT)
+        return await patroni.accepts_writes(known.address(lease.owner), PROBE_TIMEOUT)
     except (errors.Unreachable, errors.ServerRefused, KeyError):
         return False
 
 
 async def watch_silence(known: KnownState) -> None:
-    """Only where a fence is declared: since when has the holder's Patroni given no answer?"""
+    """Note since when the lease holder's Patroni has not answered. Only where a fence command is declared."""
     while True:
-        lease = known.store.value.lease if known.store.value else None
+        lease = known.observed.lease
         if known.spec.keeper.fence_command and lease is not None:
-            await _ask(known, lease.owner)
-        await asyncio.sleep(known.spec.keeper.tick_ms / 1000)
+            await _check_silence(known, lease.owner)
+        await asyncio.sleep(_tick(known))
 
 
-async def _ask(known: KnownState, node: str) -> None:
+async def _check_silence(known: KnownState, node: str) -> None:
     try:
         await patroni.observe_version(known.address(node), PROBE_TIMEOUT)
-    except errors.ServerRefused:
-        known.silent.pop(node, None)
     except errors.Unreachable:
-        known.silent.setdefault(node, known.clock())
-    else:
-        known.silent.pop(node, None)
+        known.set_silent(node, True)
+        return
+    except errors.ServerRefused:
+        pass  # a refusal is an answer
+    known.set_silent(node, False)
 
 
 async def watch_replay(known: KnownState) -> None:
-    """What each standby shows: what is in the store says only what it received."""
-    pause = max(known.spec.keeper.max_read_staleness_seconds / REPLAY_LOOKS, known.spec.keeper.tick_ms / 1000)
+    """Read from each standby the position that it has replayed: the store holds only what it has received."""
+    pause = max(known.spec.keeper.max_read_staleness_seconds / REPLAY_CHECKS, _tick(known))
     while True:
-        view = known.store.value
-        owner = view.lease.owner if view and view.lease else None
+        view, lease = known.observed.store.value, known.observed.lease
+        owner = lease.owner if lease else None
         names = [node.name for node in known.spec.nodes if view and node.name in view.members and node.name != owner]
-        await asyncio.gather(*(_ask_replayed(known, name) for name in names))
-        for gone in known.replayed.keys() - set(names):
-            del known.replayed[gone]
+        await asyncio.gather(*(_read_replayed(known, name) for name in names))
+        for gone in known.observed.replayed.keys() - set(names):
+            known.set_replayed(gone, None)
         await asyncio.sleep(pause)
 
 
-async def _ask_replayed(known: KnownState, node: str) -> None:
+async def _read_replayed(known: KnownState, node: str) -> None:
     try:
         position = await patroni.replayed(known.address(node), PROBE_TIMEOUT)
     except (errors.Unreachable, errors.ServerRefused):
         position = None
-    if position is None:
-        known.replayed.pop(node, None)
-    else:
-        known.replayed[node] = Replayed(known.clock(), position)
+    known.set_replayed(node, position)
 
 
 async def watch_balanced(known: KnownState, password: str) -> None:
-    """Ask as a client would: a Pgpool-II that contradicts itself tells its control port that all is well."""
-    endpoint, tick = known.spec.endpoints.balanced, known.spec.keeper.tick_ms / 1000
+    """Connect as a client does: a Pgpool-II that contradicts itself reports no fault on its control port."""
+    endpoint, tick = known.spec.endpoints.balanced, _tick(known)
     dsn = Dsn(str(endpoint.address), PGPOOL_PORT, known.spec.roles.check, UNPOOLED, password)
     while True:
-        refused = await _refused_by(dsn)
-        known.contradiction = _next_contradiction(known.contradiction, refused, known.clock())
-        if known.contradiction:
+        index = await _contradicted_backend(dsn)
+        contradiction = _next_contradiction(known.observed.contradiction, index, known.clock())
+        known.update(contradiction=contradiction)
+        if contradiction:
             known.wake_pool.set()
-        await asyncio.sleep(tick if known.contradiction else BALANCED_TICKS * tick)
+        await asyncio.sleep(tick if contradiction else BALANCED_TICKS * tick)
 
 
-async def _refused_by(dsn: Dsn) -> int | None:
-    """The backend that its refusal names; None where a session is let in, or not refused for this reason."""
+async def _contradicted_backend(dsn: Dsn) -> int | None:
+    """Return the backend that the refusal names; None if the session is accepted, or refused for another reason."""
     try:
         await postgres.query(dsn, "SELECT 1", BALANCED_TIMEOUT)
     except errors.ServerRefused as e:

@@ -1,7 +1,7 @@
-"""What the keeper may do, each with its cause; and what it declined to do, with the reason.
+"""The actions of the keeper, each with its cause; and what it declined to do, with the reason.
 
 Invariant: every action can be repeated without harm, and the one that could do harm (the release of the lease) carries
-what must still be true in the store when it is done.
+what must still be true in the store when the keeper executes it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that would have been of use and was not done. The same words are said once, not at every look."""
+    """Something useful that the keeper did not do, and why. The journal notes it once, not in every iteration."""
 
     subject: str
     reason: str
@@ -61,10 +61,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the keeper must remember between two looks; all times are monotonic seconds.
+    """What the keeper remembers between two iterations; all times are monotonic seconds.
 
-    `eligible_since`: since when a standby has been fit without a break. `progress`: the leader's positions and when each was
-    first seen, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
+    `eligible_since`: since when a standby has been eligible without a break. `progress`: the leader's positions and
+    when each was first observed, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
     """
 
     eligible_since: Mapping[str, float] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""What the keeper acts by: Patroni's word in etcd, the witness of processes, Pgpool-II's and HAProxy's views.
+"""What the keeper decides by: Patroni's keys in etcd, the process monitor, Pgpool-II's and HAProxy's views.
 
-Invariant: what could not be asked is a `Seen` without a value; nothing here guesses. Times are seconds of the monotonic
-clock of the process that looked. Not promised: that all parts were seen at the same instant.
+Invariant: a source that could not be read is a `Seen` without a value; nothing here guesses. Times are seconds of the
+monotonic clock of the process that observed. Not promised: that all parts were observed at the same instant.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 
 NOT_READ: Seen[Any] = Seen(error="not read yet")
 NOT_ASKED: Seen[Any] = Seen(error="not asked yet")
@@ -19,7 +20,7 @@ NOT_ASKED: Seen[Any] = Seen(error="not asked yet")
 
 @dataclass(frozen=True)
 class Lease:
-    """The leader key: who holds it, and the revision of the store that last wrote it."""
+    """The leader key: its holder, and the revision of the store that last wrote it."""
 
     owner: str
     revision: int
@@ -34,22 +35,25 @@ class Member:
     state: str  # running | streaming | starting | stopped | …
     timeline: int | None
     lsn: int | None
-    replication: str = ""  # streaming | in archive recovery | "" where it says nothing
+    replication: str = ""  # streaming | in archive recovery | "" where Patroni publishes nothing
 
     @property
     def is_running(self) -> bool:
-        """Could its PostgreSQL answer a session?"""
+        """Whether its PostgreSQL could answer a session."""
         return self.state in ("running", "streaming")
 
     @property
     def is_streaming(self) -> bool:
-        """Does it run and receive WAL from its primary? What it said of its replication outlives a stop."""
+        """Whether it runs and receives WAL from its primary.
+
+        The published `replication` outlives a stop, so it counts only while PostgreSQL runs.
+        """
         return self.role != "primary" and self.is_running and "streaming" in (self.state, self.replication)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """The position, in bytes, up to which a standby showed what was written, by its own word at that moment."""
+    """The position, in bytes, up to which a standby has replayed, as it reported at the moment `at`."""
 
     at: float
     lsn: int
@@ -67,7 +71,7 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class StoreView:
-    """Everything that etcd tells of the cluster. `leader_lsn` is the leader's last published position, in bytes."""
+    """Everything that etcd holds of the cluster. `leader_lsn` is the leader's last published position, in bytes."""
 
     revision: int
     lease: Lease | None = None
@@ -79,24 +83,25 @@ class StoreView:
 
 @dataclass(frozen=True)
 class PoolNode:
-    """A backend as a Pgpool-II tells it by its control port."""
+    """A backend as Pgpool-II reports it on its control port."""
 
     index: int
     name: str
-    status: str  # up | waiting | down | unused
+    status: str  # see pool_node_states
     role: str  # primary | standby
 
     @property
     def is_up(self) -> bool:
-        """Does Pgpool use it?"""
-        return self.status in ("up", "waiting")
+        """Whether Pgpool-II sends sessions to it."""
+        return pool_node_states.is_in_use(self.status)
 
 
 @dataclass(frozen=True)
 class Contradiction:
     """The balanced endpoint refuses every new session: it chose its main backend without one that it has as up.
 
-    `index` is that one; `since` the first of `refusals` refusals in a row; nobody was let in between them.
+    `index` is that backend; `since` is the time of the first of `refusals` refusals in a row. No session was accepted
+    between them.
     """
 
     index: int
@@ -111,20 +116,20 @@ class Route:
     proxy: str
     node: str
     is_up: bool
-    in_maintenance: bool  # drained or in maintenance: no new session, whatever its check says
+    in_maintenance: bool  # drained or in maintenance: no new session, whatever its health check reports
 
 
 @dataclass(frozen=True)
 class ObservedState:
-    """All of it, at the moment `at`.
+    """Everything that the keeper has observed, at the moment `at`.
 
-    `opened` is the holder of the lease once it has been seen to accept writes; `silent` says since when the holder's
-    Patroni has given no answer; `contradiction` is None also where nobody could ask.
+    `opened` is the lease whose holder accepted writes under it. `silent` holds, by node, since when the lease holder's
+    Patroni has not answered. `contradiction` is also None while the balanced endpoint cannot be checked.
     """
 
     at: float
     store: Seen[StoreView] = NOT_READ
-    sights: Mapping[str, Sight] = field(default_factory=dict)
+    processes: Mapping[str, ProcessState] = field(default_factory=dict)
     pool: Seen[tuple[PoolNode, ...]] = NOT_ASKED
     routes: Seen[tuple[Route, ...]] = NOT_ASKED
     opened: Lease | None = None
@@ -133,13 +138,17 @@ class ObservedState:
     contradiction: Contradiction | None = None
 
     def is_dead(self, node: str) -> bool:
-        """Is it proven that no process of the node's latest known incarnation remains?"""
-        sight, view = self.sights.get(node), self.store.value
+        """Return whether it is proven that no process of the node's latest known incarnation remains."""
+        process, view = self.processes.get(node), self.store.value
         record = view.records.get(node) if view else None
-        return bool(sight and record and sight.state == "dead" and sight.incarnation == record.incarnation)
+        return bool(process and record and process.state == "dead" and process.incarnation == record.incarnation)
+
+    @property
+    def lease(self) -> Lease | None:
+        """The leader key as the store holds it; None if it is absent or the store is unknown."""
+        return self.store.value.lease if self.store.value else None
 
     @property
     def primary(self) -> str | None:
         """The holder of the lease, if it is known to accept writes under this very lease."""
-        view = self.store.value
-        return view.lease.owner if view and view.lease and view.lease == self.opened else None
+        return self.lease.owner if self.lease and self.lease == self.opened else None

@@ -1,7 +1,8 @@
 """What the keeper knows of the nodes' processes.
 
-Purpose: the values that pass between the keeper's witnesses, its decisions and its reports. Invariant: a witness that
-cannot tell says "unknown" with its reason; it is never read as dead, nor as alive. They say nothing about PostgreSQL.
+Purpose: the values that pass between the keeper's watchers, its decisions and its reports. Invariant: a monitor that
+cannot decide reports "unknown" with its reason; "unknown" is never read as dead, nor as alive. These values say nothing
+about PostgreSQL.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ Life = Literal["alive", "dead", "unknown"]
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the witness knows of one node's supervisor process.
+class ProcessState:
+    """What the process monitor knows of one node's supervisor process.
 
-    `since` is in seconds of the monotonic clock: when this state was first seen. `reason` is a sentence for people.
+    `since` is when this state was first observed, in seconds of the monotonic clock. `reason` is a sentence for people.
     """
 
     node: str

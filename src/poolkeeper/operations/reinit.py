@@ -38,7 +38,7 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
     steps, spec = OperationSteps(ctx.progress), ctx.cluster.spec
     seen = await operation.look(ctx)
-    judged = decide.judge(spec, seen, node)
+    judged = decide.check(spec, seen, node)
     operation.require(f"a new clone of {node}", judged)
     operation.warn(ctx.progress, judged)
     leader = facts.agreed_leader(seen)

@@ -42,7 +42,7 @@ async def _round(ctx: startup.Context, node: str | None) -> RestartRound:
     steps, summary = OperationSteps(ctx.progress), None
     seen = await operation.look(ctx)
     nodes = decide.order(ctx.cluster.spec, seen, node)
-    judged = decide.judge(ctx.cluster.spec, seen, node)
+    judged = decide.check(ctx.cluster.spec, seen, node)
     operation.require("the restart", judged)
     operation.warn(ctx.progress, judged)
     for name in nodes:
@@ -61,7 +61,7 @@ async def _round(ctx: startup.Context, node: str | None) -> RestartRound:
 async def _restart(ctx: startup.Context, node: str) -> None:
     """One standby, until it is a new process that everyone finds in its place."""
     seen = await operation.look(ctx)
-    operation.require(f"the restart of {node}", decide.judge(ctx.cluster.spec, seen, node))
+    operation.require(f"the restart of {node}", decide.check(ctx.cluster.spec, seen, node))
     leader = facts.agreed_leader(seen)
     assert leader is not None, "a judgement without a leader allows nothing"
     assert leader != node, "the leader hands its role over first"

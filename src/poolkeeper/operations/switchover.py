@@ -58,7 +58,7 @@ async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
     steps = OperationSteps(ctx.progress)
     with steps.step("looking whether it is safe"):
         seen = await operation.look(ctx)
-        judged = decide.judge(ctx.cluster.spec, seen, to)
+        judged = decide.check(ctx.cluster.spec, seen, to)
         operation.require("the switchover", judged.preconditions)
     operation.warn(ctx.progress, judged.preconditions)
     assert judged.leader is not None, "a judgement without a leader allows nothing"

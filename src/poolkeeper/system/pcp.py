@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from poolkeeper.core import errors
+from poolkeeper.model.pool_node_states import DOWN, UNUSED, UP, WAITING, PoolNodeState
 
-Status = Literal["up", "down", "waiting", "unused"]
 Role = Literal["primary", "standby", "main", "replica"]
 
 _DONE = "CommandComplete"
@@ -34,7 +34,7 @@ _HEADER = struct.Struct("!ci")
 # Far above any answer that we ask for; what is longer is no PCP.
 _LONGEST = 1 << 20
 # BACKEND_STATUS and SERVER_ROLE (pool_type.h). 1 is up and not yet used by a session, 2 is up and used.
-_STATUS: dict[str, Status] = {"0": "unused", "1": "waiting", "2": "up", "3": "down"}
+_STATUS: dict[str, PoolNodeState] = {"0": UNUSED, "1": WAITING, "2": UP, "3": DOWN}
 _ROLE: dict[str, Role] = {"0": "main", "1": "replica", "2": "primary", "3": "standby"}
 
 
@@ -61,7 +61,7 @@ class PcpNode:
     index: int
     hostname: str
     port: int
-    status: Status
+    status: PoolNodeState
     role: Role
 
 

@@ -12,6 +12,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Silent
 from poolkeeper.decide import health
+from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.operations import switchover
@@ -24,7 +25,6 @@ from poolkeeper_lab.faults.host import Host
 
 LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
-_UP = ("up", "waiting")
 _OF_ETCD = (FaultTarget.ETCD_LEADER, FaultTarget.ETCD_FOLLOWER, FaultTarget.ETCD_FOLLOWERS, FaultTarget.ETCD_MEMBERS)
 
 
@@ -141,7 +141,11 @@ class DrilledCluster:
             backend = (await pgpool.observe(self.cluster.endpoint("balanced"), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
-        return None if backend and backend.status in _UP else f"Pgpool-II has it {backend.status if backend else 'not'}"
+        return (
+            None
+            if backend and pool_node_states.is_in_use(backend.status)
+            else f"Pgpool-II has it {backend.status if backend else 'not'}"
+        )
 
 
 def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""What the keeper may see: a healthy cluster to edit, and any cluster at all for properties.
+"""Observed states for the keeper's tests: a healthy cluster to edit, and any cluster at all for properties.
 
-Nothing here stands for a server; `keeper_world.py` does, as far as the decisions' effects go.
+Nothing here simulates a server; `keeper_world.py` does, as far as the effects of decisions go.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.poolkeeper.unit import snapshots
 
-from poolkeeper.model import proxies
+from poolkeeper.model import pool_node_states, proxies
 from poolkeeper.model.decision import Memory
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.observed_state import (
@@ -24,18 +24,18 @@ from poolkeeper.model.observed_state import (
     Route,
     StoreView,
 )
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.model.spec import ClusterSpec, Keeper
 
 AT = 1000.0
 LSN = 2**30
-STRANGER = "former_node"  # in the store or in a server's view, and declared no more
+STRANGER = "former_node"  # in the store or in a server's view, and no longer declared
 UNKNOWN: Seen[Any] = Seen(error="connection refused")
 INCARNATIONS = ("first", "second")
 
 
 def names_of(spec: ClusterSpec) -> list[str]:
-    """The declared nodes."""
+    """Return the names of the declared nodes."""
     return [node.name for node in spec.nodes]
 
 
@@ -43,68 +43,77 @@ def names_of(spec: ClusterSpec) -> list[str]:
 
 
 def healthy(spec: ClusterSpec = snapshots.SPEC) -> ObservedState:
-    """All is well, and has been; the first node is the primary."""
+    """Return the state of a healthy cluster whose first node is the primary."""
     first, *others = names_of(spec)
     lease = Lease(first, 10)
     members = {first: Member(first, "primary", "running", 1, LSN)}
     members |= {name: Member(name, "replica", "streaming", 1, LSN) for name in others}
     records = {name: NodeRecord(name, INCARNATIONS[0], "boot", 3) for name in names_of(spec)}
-    backends = (PoolNode(i, n, "up", "primary" if n == first else "standby") for i, n in enumerate(names_of(spec)))
+    backends = (
+        PoolNode(i, n, pool_node_states.UP, "primary" if n == first else "standby")
+        for i, n in enumerate(names_of(spec))
+    )
     return ObservedState(
         AT,
-        Seen(StoreView(20, lease, members, records, LSN)),
-        {name: Sight(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)},
-        Seen(tuple(backends)),
-        Seen(tuple(_route(proxy, n, n == first) for proxy in (proxies.PRIMARY, proxies.STANDBYS) for n in members)),
+        store=Seen(StoreView(20, lease, members, records, LSN)),
+        processes={
+            name: ProcessState(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)
+        },
+        pool=Seen(tuple(backends)),
+        routes=Seen(
+            tuple(_route(proxy, n, n == first) for proxy in (proxies.PRIMARY, proxies.STANDBYS) for n in members)
+        ),
         opened=lease,
     )
 
 
 def _route(proxy: str, node: str, is_primary: bool) -> Route:
-    """The primary is up for writers and shut for readers; the others the other way round."""
+    """Return a route: the primary is up for writers and closed for readers; the others the other way round."""
     return Route(proxy, node, (proxy == proxies.PRIMARY) is is_primary, is_primary and proxy == proxies.STANDBYS)
 
 
 def steady(spec: ClusterSpec = snapshots.SPEC) -> Memory:
-    """Every standby has been fit for ever."""
+    """Return the memory in which every standby has always been eligible."""
     return Memory(dict.fromkeys(names_of(spec)[1:], 0.0), None, ((0.0, LSN),))
 
 
-def edit_store(scene: ObservedState, **changes: Any) -> ObservedState:
-    """The store says something else."""
-    assert scene.store.value
-    return replace(scene, store=Seen(replace(scene.store.value, **changes)))
+def edit_store(observed: ObservedState, **changes: Any) -> ObservedState:
+    """Change what the store holds."""
+    assert observed.store.value
+    return replace(observed, store=Seen(replace(observed.store.value, **changes)))
 
 
-def edit_member(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
-    """A node's Patroni published something else."""
-    assert scene.store.value
-    members = scene.store.value.members
-    return edit_store(scene, members={**members, name: replace(members[name], **changes)})
+def edit_member(observed: ObservedState, name: str, **changes: Any) -> ObservedState:
+    """Change what a node's Patroni published."""
+    assert observed.store.value
+    members = observed.store.value.members
+    return edit_store(observed, members={**members, name: replace(members[name], **changes)})
 
 
-def edit_sight(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
-    """The witness says something else of a node."""
-    return replace(scene, sights={**scene.sights, name: replace(scene.sights[name], **changes)})
+def edit_process(observed: ObservedState, name: str, **changes: Any) -> ObservedState:
+    """Change what the process monitor reports of a node."""
+    return replace(observed, processes={**observed.processes, name: replace(observed.processes[name], **changes)})
 
 
-def dead(scene: ObservedState, name: str) -> ObservedState:
-    """A node that was seen alive, and its end too."""
-    return edit_sight(scene, name, state="dead", reason="its supervisor ended")
+def dead(observed: ObservedState, name: str) -> ObservedState:
+    """Report the death of a node's supervisor."""
+    return edit_process(observed, name, state="dead", reason="its supervisor ended")
 
 
-def edit_backend(scene: ObservedState, name: str, **changes: Any) -> ObservedState:
-    """Pgpool-II says something else of a backend."""
-    assert scene.pool.value is not None
-    return replace(scene, pool=Seen(tuple(replace(b, **changes) if b.name == name else b for b in scene.pool.value)))
+def edit_backend(observed: ObservedState, name: str, **changes: Any) -> ObservedState:
+    """Change what Pgpool-II reports of a backend."""
+    assert observed.pool.value is not None
+    return replace(
+        observed, pool=Seen(tuple(replace(b, **changes) if b.name == name else b for b in observed.pool.value))
+    )
 
 
-def edit_route(scene: ObservedState, proxy: str, node: str, **changes: Any) -> ObservedState:
-    """HAProxy says something else of a server."""
-    assert scene.routes.value is not None
+def edit_route(observed: ObservedState, proxy: str, node: str, **changes: Any) -> ObservedState:
+    """Change what HAProxy reports of a server."""
+    assert observed.routes.value is not None
     mine = (proxy, node)
-    routes = tuple(replace(r, **changes) if (r.proxy, r.node) == mine else r for r in scene.routes.value)
-    return replace(scene, routes=Seen(routes))
+    routes = tuple(replace(r, **changes) if (r.proxy, r.node) == mine else r for r in observed.routes.value)
+    return replace(observed, routes=Seen(routes))
 
 
 # Any cluster.
@@ -112,7 +121,7 @@ def edit_route(scene: ObservedState, proxy: str, node: str, **changes: Any) -> O
 
 @st.composite
 def specs(draw: st.DrawFn) -> ClusterSpec:
-    """Two to five nodes, and a keeper with any of its choices."""
+    """Draw a cluster of two to five nodes and a keeper with any of its options."""
     keeper = Keeper(
         attach_after_seconds=draw(st.integers(0, 4)),
         early_release=draw(st.sampled_from([True, True, False])),
@@ -123,7 +132,7 @@ def specs(draw: st.DrawFn) -> ClusterSpec:
     return snapshots.spec_of(draw(st.integers(2, 5)), keeper=keeper)
 
 
-SHOWN = st.sampled_from([LSN, LSN, LSN - 1, 0])
+REPLAYED = st.sampled_from([LSN, LSN, LSN - 1, 0])
 POSITIONS = st.sampled_from([LSN, LSN, LSN - 1, LSN - 2**24 - 1, 0, None])
 
 
@@ -139,14 +148,16 @@ def _members(name: str) -> st.SearchStrategy[Member]:
     )
 
 
-def _sights(name: str) -> st.SearchStrategy[Sight]:
+def _processes(name: str) -> st.SearchStrategy[ProcessState]:
     states = st.sampled_from(["alive", "alive", "dead", "unknown"])
-    return st.builds(Sight, st.just(name), st.sampled_from(INCARNATIONS), states, st.just("told"), st.just(0.0))
+    return st.builds(
+        ProcessState, st.just(name), st.sampled_from(INCARNATIONS), states, st.just("a reason"), st.just(0.0)
+    )
 
 
 @st.composite
 def stores(draw: st.DrawFn, names: list[str]) -> StoreView:
-    """Any content of the store."""
+    """Draw any content of the store."""
     leases = st.none() | st.builds(Lease, st.sampled_from([*names, STRANGER]), st.integers(1, 2))
     members = {name: draw(_members(name)) for name in [*names, STRANGER] if draw(st.integers(0, 5))}
     records = {
@@ -160,9 +171,11 @@ def stores(draw: st.DrawFn, names: list[str]) -> StoreView:
 
 @st.composite
 def pools(draw: st.DrawFn, names: list[str]) -> tuple[PoolNode, ...]:
-    """Any view of Pgpool-II's, of which one backend at most is the primary."""
+    """Draw any view of Pgpool-II with at most one primary."""
     claimed = draw(st.sampled_from([*names, ""]))
-    statuses = st.sampled_from(["up", "up", "waiting", "down"])
+    statuses = st.sampled_from(
+        [pool_node_states.UP, pool_node_states.UP, pool_node_states.WAITING, pool_node_states.DOWN]
+    )
     known = [name for name in [*names, STRANGER] if draw(st.integers(0, 9))]
     roles = {True: "primary", False: "standby"}
     return tuple(PoolNode(i, name, draw(statuses), roles[name == claimed]) for i, name in enumerate(known))
@@ -180,27 +193,31 @@ def _routes(names: list[str]) -> st.SearchStrategy[tuple[Route, ...]]:
 
 
 @st.composite
-def scenes(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> ObservedState:
-    """Whatever may be seen of a cluster, and whatever may not."""
+def states(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> ObservedState:
+    """Draw any observed state, in which any source may be unknown."""
     names = names_of(spec)
-    often = st.integers(0, 7)  # nought is the case in which nobody answers
+    often = st.integers(0, 7)  # 0 is the case in which the source does not answer
     store = draw(stores(names))
     opened = draw(st.sampled_from([store.lease, store.lease, None, Lease(names[0], 9)]))
     return ObservedState(
         at,
-        Seen(store) if draw(often) else UNKNOWN,
-        {name: draw(_sights(name)) for name in [*names, STRANGER] if draw(often)},
-        Seen(draw(pools(names))) if draw(often) else UNKNOWN,
-        Seen(draw(_routes(names))) if draw(often) else UNKNOWN,
-        opened,
-        {name: at - draw(st.integers(0, 20)) for name in names if not draw(st.integers(0, 2))},
-        {name: Replayed(at - draw(st.integers(0, 3)), draw(SHOWN)) for name in names if not draw(st.integers(0, 2))},
+        store=Seen(store) if draw(often) else UNKNOWN,
+        processes={name: draw(_processes(name)) for name in [*names, STRANGER] if draw(often)},
+        pool=Seen(draw(pools(names))) if draw(often) else UNKNOWN,
+        routes=Seen(draw(_routes(names))) if draw(often) else UNKNOWN,
+        opened=opened,
+        silent={name: at - draw(st.integers(0, 20)) for name in names if not draw(st.integers(0, 2))},
+        replayed={
+            name: Replayed(at - draw(st.integers(0, 3)), draw(REPLAYED))
+            for name in names
+            if not draw(st.integers(0, 2))
+        },
     )
 
 
 @st.composite
 def memories(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> Memory:
-    """Whatever a keeper may remember by then."""
+    """Draw any memory that a keeper may have by then."""
     ages = st.integers(0, 60)
     seen = sorted(at - draw(ages) for _ in range(draw(st.integers(0, 3))))
     return Memory(
@@ -211,7 +228,7 @@ def memories(draw: st.DrawFn, spec: ClusterSpec, at: float = AT) -> Memory:
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> tuple[ClusterSpec, ObservedState, Memory]:
-    """A cluster, what is seen of it, and what is remembered."""
+def situations(draw: st.DrawFn) -> tuple[ClusterSpec, ObservedState, Memory]:
+    """Draw a cluster, its observed state, and a memory."""
     spec = draw(specs())
-    return spec, draw(scenes(spec)), draw(memories(spec))
+    return spec, draw(states(spec)), draw(memories(spec))

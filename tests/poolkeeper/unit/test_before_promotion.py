@@ -1,4 +1,4 @@
-"""Whose server processes a node ends before it is promoted, by their titles: those of sessions that came by HAProxy."""
+"""The server processes that a node ends before its promotion, by title: those of sessions that came through HAProxy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTINGS = "POOLKEEPER_HAPROXY_ADDRESS=10.8.0.100 POOLKEEPER_HAPROXY=haproxy_pgp
 
 
 def is_of_the_endpoint(title: str, sockets: str) -> bool:
-    """As the script's own function says, of its own lines."""
+    """Run the script's own function, taken from its text."""
     found = re.search(r"^names=.*?^}$", SCRIPT.read_text(), re.M | re.S)
     assert found
     text = f'export {SETTINGS} POOLKEEPER_SOCKETS={sockets}\n{found[0]}\nis_of_the_endpoint "$1"'
@@ -21,22 +21,22 @@ def is_of_the_endpoint(title: str, sockets: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("who", "by_address", "by_socket"),
+    ("title", "by_address", "by_socket"),
     [
         ("app app 10.8.0.100(4411) idle", True, True),
         ("app app haproxy_pgpool.poolkeeper(4411) idle", True, True),  # log_hostname
         ("app app 10.8.0.1(4411) idle", False, False),
         ("app app 10.8.0.1001(4411) idle", False, False),
         ("app app [local] idle", False, True),
-        ("app postgres [local] idle", False, True),  # a database that is called like the superuser
+        ("app postgres [local] idle", False, True),  # a database with the superuser's name
         ("postgres postgres [local] idle", False, False),  # Patroni's own
         ("postgres app [local] SELECT", False, False),
         ("walsender replicator [local] idle", False, False),
         ("checkpointer ", False, False),
     ],
 )
-def test_who_is_ended(who: str, by_address: bool, by_socket: bool) -> None:
-    title = f"postgres: poolkeeper: {who}"
+def test_sessions_that_came_through_haproxy_are_ended(title: str, by_address: bool, by_socket: bool) -> None:
+    title = f"postgres: poolkeeper: {title}"
     assert (is_of_the_endpoint(title, ""), is_of_the_endpoint(title, "/run/sockets/pg_node1")) == (
         by_address,
         by_socket,

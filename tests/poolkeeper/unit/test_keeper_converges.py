@@ -1,4 +1,4 @@
-"""All decisions together: alone or with a second agent, they end; and then every view is what Patroni says."""
+"""All decisions together: with one agent or two they come to an end, and then every view agrees with Patroni."""
 
 from __future__ import annotations
 
@@ -13,138 +13,141 @@ from tests.poolkeeper.unit.test_spec_properties import Edit, edits
 
 from poolkeeper.keeper.decide import eligibility
 from poolkeeper.model import proxies, source
-from poolkeeper.model.decision import Memory
+from poolkeeper.model.decision import Decision, Memory
 from poolkeeper.model.observed_state import ObservedState
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import keeper_config
 
-Looks = tuple[ClusterSpec, ObservedState, Memory]
+Situation = tuple[ClusterSpec, ObservedState, Memory]
 
 
-def fit_standbys(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> set[str]:
-    """Standbys that may serve reads now."""
-    return {n.name for n in spec.nodes if eligibility.unfit_because(spec, scene, memory, n.name) is None}
+def eligible_standbys(spec: ClusterSpec, observed: ObservedState, memory: Memory) -> set[str]:
+    """Return the standbys that may serve reads now."""
+    return {n.name for n in spec.nodes if eligibility.ineligible_because(spec, observed, memory, n.name) is None}
 
 
-def assert_settled(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
-    """Nothing is left to do, and what the servers have is what the store says."""
-    assert keeper_world.decide(spec, scene, memory) == ()
-    if scene.store.value is None or scene.store.value.paused:
+def assert_settled(spec: ClusterSpec, observed: ObservedState, memory: Memory) -> None:
+    """No action is left, and every server's view agrees with the store."""
+    assert keeper_world.decide(spec, observed, memory) == ()
+    if observed.store.value is None or observed.store.value.paused:
         return
-    _assert_pool(spec, scene, memory)
-    _assert_routes(spec, scene, memory)
+    _assert_pool(spec, observed, memory)
+    _assert_routes(spec, observed, memory)
 
 
-def _assert_pool(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
-    backends = {backend.name: backend for backend in scene.pool.value or ()}
-    if scene.primary not in backends or scene.is_dead(scene.primary):
+def _assert_pool(spec: ClusterSpec, observed: ObservedState, memory: Memory) -> None:
+    backends = {backend.name: backend for backend in observed.pool.value or ()}
+    if observed.primary not in backends or observed.is_dead(observed.primary):
         return
-    assert [b.name for b in backends.values() if b.role == "primary" and b.is_up] == [scene.primary]
-    for name in fit_standbys(spec, scene, memory) & backends.keys():
+    assert [b.name for b in backends.values() if b.role == "primary" and b.is_up] == [observed.primary]
+    for name in eligible_standbys(spec, observed, memory) & backends.keys():
         assert backends[name].is_up
     for name in observed_states.names_of(spec):
-        if name in backends and scene.is_dead(name):
+        if name in backends and observed.is_dead(name):
             assert not backends[name].is_up
 
 
-def _assert_routes(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:
-    fit, declared = fit_standbys(spec, scene, memory), observed_states.names_of(spec)
-    for route in scene.routes.value or ():
+def _assert_routes(spec: ClusterSpec, observed: ObservedState, memory: Memory) -> None:
+    eligible, declared = eligible_standbys(spec, observed, memory), observed_states.names_of(spec)
+    for route in observed.routes.value or ():
         if route.node not in declared:
             continue
-        assert not (route.is_up and scene.is_dead(route.node))
-        if route.proxy == proxies.PRIMARY and scene.primary in declared and not scene.is_dead(scene.primary):
-            assert route.is_up is (route.node == scene.primary) or route.in_maintenance
-        if route.proxy == proxies.STANDBYS and route.node in fit:
+        assert not (route.is_up and observed.is_dead(route.node))
+        if route.proxy == proxies.PRIMARY and observed.primary in declared and not observed.is_dead(observed.primary):
+            assert route.is_up is (route.node == observed.primary) or route.in_maintenance
+        if route.proxy == proxies.STANDBYS and route.node in eligible:
             assert not route.in_maintenance
-        if route.proxy == proxies.STANDBYS and scene.store.value and scene.store.value.lease:
-            assert route.in_maintenance or route.node != scene.store.value.lease.owner
+        if route.proxy == proxies.STANDBYS and observed.store.value and observed.store.value.lease:
+            assert route.in_maintenance or route.node != observed.store.value.lease.owner
 
 
-@given(observed_states.looks())
+@given(observed_states.situations())
 @settings(max_examples=60)
-def test_one_agent_comes_to_an_end(look: Looks) -> None:
-    """From anywhere, while the store stands still."""
-    spec, scene, memory = look
+def test_one_agent_converges(situation: Situation) -> None:
+    """From any state, while the store does not change."""
+    spec, observed, memory = situation
     for _ in range(keeper_world.rounds(spec)):
-        decisions, memory = keeper_world.turn(spec, scene, memory)
+        decisions, memory = keeper_world.step(spec, observed, memory)
         for decision in decisions:
-            scene = keeper_world.act(scene, decision)
-        scene = keeper_world.later(scene)
-    assert_settled(spec, scene, eligibility.remember(spec, scene, memory))
+            observed = keeper_world.act(observed, decision)
+        observed = keeper_world.later(observed)
+    assert_settled(spec, observed, eligibility.remember(spec, observed, memory))
 
 
-@given(observed_states.looks(), st.data(), st.booleans())
+@given(observed_states.situations(), st.data(), st.booleans())
 @settings(max_examples=60)
-def test_two_agents_come_to_an_end(look: Looks, data: st.DataObject, together: bool) -> None:
-    """Whether each sees what the other did, or both decide on the same look and act one after the other."""
-    spec, scene, memory = look
+def test_two_agents_converge(situation: Situation, data: st.DataObject, together: bool) -> None:
+    """Whether each observes the other's actions, or both decide on the same state and act one after the other."""
+    spec, observed, memory = situation
     memories = [memory, data.draw(observed_states.memories(spec))]
     for _ in range(keeper_world.rounds(spec)):
-        before = scene
+        before = observed
         for i, mine in enumerate(memories):
-            decisions, memories[i] = keeper_world.turn(spec, before if together else scene, mine)
+            decisions, memories[i] = keeper_world.step(spec, before if together else observed, mine)
             for decision in decisions:
-                scene = keeper_world.act(scene, decision)
-        scene = keeper_world.later(scene)
+                observed = keeper_world.act(observed, decision)
+        observed = keeper_world.later(observed)
     for mine in memories:
-        assert_settled(spec, scene, eligibility.remember(spec, scene, mine))
+        assert_settled(spec, observed, eligibility.remember(spec, observed, mine))
 
 
-@given(observed_states.looks())
+@given(observed_states.situations())
 @settings(max_examples=60)
-def test_an_agent_that_forgets_at_every_look_does_no_harm(look: Looks) -> None:
-    """Killed and started again each second: what needs no memory is done, and nothing is done over and over."""
-    spec, scene, _ = look
-    done = []
+def test_an_agent_without_memory_does_no_harm(situation: Situation) -> None:
+    """Killed and restarted each second, it does what needs no memory, and repeats nothing."""
+    spec, observed, _ = situation
+    done: list[Decision] = []
     for _ in range(keeper_world.rounds(spec)):
-        decisions, _ = keeper_world.turn(spec, scene, Memory())
+        decisions, _ = keeper_world.step(spec, observed, Memory())
         done += decisions
         for decision in decisions:
-            scene = keeper_world.act(scene, decision)
-        scene = keeper_world.later(scene)
-    assert keeper_world.turn(spec, scene, Memory())[0] == ()
+            observed = keeper_world.act(observed, decision)
+        observed = keeper_world.later(observed)
+    assert keeper_world.step(spec, observed, Memory())[0] == ()
     names = [(decision.verb, decision.node, decision.proxy) for decision in done]
     assert len(names) == len(set(names))
 
 
-@given(observed_states.looks())
-def test_nothing_is_done_while_the_store_is_silent(look: Looks) -> None:
-    """Nothing at all, whatever else is known; and nothing in maintenance."""
-    spec, scene, memory = look
-    assert keeper_world.turn(spec, replace(scene, store=observed_states.UNKNOWN), memory)[0] == ()
-    if scene.store.value:
-        assert keeper_world.turn(spec, observed_states.edit_store(scene, paused=True), memory)[0] == ()
+@given(observed_states.situations())
+def test_a_silent_store_gives_no_action(situation: Situation) -> None:
+    """Whatever else is known; and neither does maintenance mode."""
+    spec, observed, memory = situation
+    assert keeper_world.step(spec, replace(observed, store=observed_states.UNKNOWN), memory)[0] == ()
+    if observed.store.value:
+        assert keeper_world.step(spec, observed_states.edit_store(observed, paused=True), memory)[0] == ()
 
 
 @pytest.mark.parametrize("nodes", range(2, 6))
 def test_a_healthy_cluster_is_left_alone(nodes: int) -> None:
-    """For as long as it is healthy."""
+    """For a minute of iterations."""
     spec = snapshots.spec_of(nodes)
-    scene, memory = observed_states.healthy(spec), Memory()
+    observed, memory = observed_states.healthy(spec), Memory()
     for _ in range(60):
-        decisions, memory = keeper_world.turn(spec, scene, memory)
+        decisions, memory = keeper_world.step(spec, observed, memory)
         assert decisions == ()
-        scene = keeper_world.later(scene)
+        observed = keeper_world.later(observed)
 
 
-@given(observed_states.looks(), st.sampled_from([0, 1, 2**24]))
-def test_the_keepers_file_has_all_that_it_decides_by(look: Looks, lag: int) -> None:
-    """With its part of the declared cluster it decides the same as with the whole."""
-    spec, scene, memory = look
+@given(observed_states.situations(), st.sampled_from([0, 1, 2**24]))
+def test_the_keepers_file_suffices_for_its_decisions(situation: Situation, lag: int) -> None:
+    """With its part of the declaration it decides the same as with the complete one."""
+    spec, observed, memory = situation
     replication = spec.replication.model_copy(update={"max_read_lag_bytes": lag})
-    whole = spec.model_copy(update={"replication": replication})
-    part = ClusterSpec.model_validate_json(keeper_config.config(whole))
-    assert keeper_world.turn(part, scene, memory) == keeper_world.turn(whole, scene, memory)
+    complete = spec.model_copy(update={"replication": replication})
+    part = ClusterSpec.model_validate_json(keeper_config.config(complete))
+    assert keeper_world.step(part, observed, memory) == keeper_world.step(complete, observed, memory)
 
 
 @given(edits().map(Edit.text).map(source.load))
 @settings(max_examples=25)
-def test_the_keepers_file_has_all_that_it_connects_to(whole: ClusterSpec) -> None:
-    """Addresses and ports of any cluster; and it can be read."""
-    part = ClusterSpec.model_validate_json(keeper_config.config(whole))
-    assert (part.name, part.addresses()) == (whole.name, whole.addresses())
-    assert (part.keeper, part.nodes, part.etcd.members) == (whole.keeper, whole.nodes, whole.etcd.members)
-    assert (part.haproxy.runtime_port, part.pgpool.pcp_port) == (whole.haproxy.runtime_port, whole.pgpool.pcp_port)
-    assert part.roles.pcp == whole.roles.pcp
-    assert "passw" not in json.dumps(keeper_config.config(whole))
+def test_the_keepers_file_has_every_address_that_it_needs(complete: ClusterSpec) -> None:
+    """It has the addresses and ports of any cluster, and can be read."""
+    part = ClusterSpec.model_validate_json(keeper_config.config(complete))
+    assert (part.name, part.addresses()) == (complete.name, complete.addresses())
+    assert (part.keeper, part.nodes, part.etcd.members) == (complete.keeper, complete.nodes, complete.etcd.members)
+    assert (part.haproxy.runtime_port, part.pgpool.pcp_port) == (
+        complete.haproxy.runtime_port,
+        complete.pgpool.pcp_port,
+    )
+    assert part.roles.pcp == complete.roles.pcp
+    assert "passw" not in json.dumps(keeper_config.config(complete))

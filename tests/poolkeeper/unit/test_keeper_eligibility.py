@@ -1,4 +1,4 @@
-"""Who is fit to serve reads: by Patroni's word, the leader's remembered positions, and never by a guess."""
+"""Eligibility to serve reads: by Patroni's keys and the leader's remembered positions, never by a guess."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ HEALTHY = observed_states.healthy()
 STEADY = observed_states.steady()
 LAG = SPEC.replication.max_read_lag_bytes
 BOUND = SPEC.keeper.max_read_staleness_seconds
-Looks = tuple[ClusterSpec, ObservedState, Memory]
+Situation = tuple[ClusterSpec, ObservedState, Memory]
 
 
 def edit(**changes: object) -> ObservedState:
-    """The standby published something else."""
+    """Change what the standby published."""
     return observed_states.edit_member(HEALTHY, STANDBY, **changes)
 
 
 OLD = replace(STEADY, progress=((0.0, LSN - 2), (AT - BOUND - 1, LSN - 1), (AT - 1, LSN)))
 
-# One wrongness each.
-UNFIT: dict[str, tuple[ObservedState, Memory, str]] = {
+# One fault each.
+NOT_ELIGIBLE: dict[str, tuple[ObservedState, Memory, str]] = {
     "nothing is known": (replace(HEALTHY, store=observed_states.UNKNOWN), STEADY, "Patroni does not know it"),
     "no member": (observed_states.edit_store(HEALTHY, members={}), STEADY, "Patroni does not know it"),
     "dead": (observed_states.dead(HEALTHY, STANDBY), STEADY, "it is dead"),
     "no leader": (observed_states.edit_store(HEALTHY, lease=None), STEADY, "there is no leader"),
     "the leader itself": (observed_states.edit_store(HEALTHY, lease=Lease(STANDBY, 11)), STEADY, "it holds the lease"),
-    "running only": (edit(state="running"), STEADY, "Patroni says running, not streaming"),
-    "stopped, and streamed before": (edit(state="stopped", replication="streaming"), STEADY, "Patroni says stopped"),
+    "running only": (edit(state="running"), STEADY, "Patroni reports running, not streaming"),
+    "stopped, and streamed before": (edit(state="stopped", replication="streaming"), STEADY, "Patroni reports stopped"),
     "another timeline": (edit(timeline=2), STEADY, "it is on timeline 2, the leader on 1"),
     "no timeline": (edit(timeline=None), STEADY, "timeline None"),
     "an unknown leader": (observed_states.edit_store(HEALTHY, lease=Lease("x", 1)), STEADY, "an unknown one"),
@@ -50,40 +50,43 @@ UNFIT: dict[str, tuple[ObservedState, Memory, str]] = {
         "its position is unknown",
     ),
     "many bytes behind": (edit(lsn=LSN - LAG - 1), STEADY, f"it is {LAG + 1} bytes behind"),
-    "shows little of what it received": (
+    "has replayed little of what it received": (
         replace(HEALTHY, replayed={STANDBY: Replayed(AT, LSN - 2)}),
         OLD,
         f"it is {BOUND + 1:.0f} s behind",
     ),
     "a little behind, for long": (edit(lsn=LSN - 2), OLD, f"it is {BOUND + 1:.0f} s behind"),
 }
-FIT: dict[str, tuple[ObservedState, Memory]] = {
+ELIGIBLE: dict[str, tuple[ObservedState, Memory]] = {
     "all is well": (HEALTHY, STEADY),
-    "Patroni's other word for it": (edit(state="running", replication="streaming"), STEADY),
+    "Patroni's other report of streaming": (edit(state="running", replication="streaming"), STEADY),
     "at the bound in bytes": (edit(lsn=LSN - LAG), Memory()),
     "a little behind, for a moment": (edit(lsn=LSN - 1), OLD),
-    "showed little, when it was last asked": (replace(HEALTHY, replayed={STANDBY: Replayed(AT - 2, LSN - 2)}), OLD),
-    "ahead of what the leader said last": (edit(lsn=LSN + 9), OLD),
+    "had replayed little when it was last asked": (
+        replace(HEALTHY, replayed={STANDBY: Replayed(AT - 2, LSN - 2)}),
+        OLD,
+    ),
+    "ahead of the leader's last position": (edit(lsn=LSN + 9), OLD),
     "a former incarnation died": (
-        observed_states.edit_sight(observed_states.dead(HEALTHY, STANDBY), STANDBY, incarnation="second"),
+        observed_states.edit_process(observed_states.dead(HEALTHY, STANDBY), STANDBY, incarnation="second"),
         STEADY,
     ),
 }
 
 
-@pytest.mark.parametrize(("scene", "memory", "why"), UNFIT.values(), ids=UNFIT.keys())
-def test_one_wrongness_makes_it_unfit(scene: ObservedState, memory: Memory, why: str) -> None:
-    """And it is named."""
-    assert why in (eligibility.unfit_because(SPEC, scene, memory, STANDBY) or "")
+@pytest.mark.parametrize(("observed", "memory", "why"), NOT_ELIGIBLE.values(), ids=NOT_ELIGIBLE.keys())
+def test_one_fault_makes_it_ineligible(observed: ObservedState, memory: Memory, why: str) -> None:
+    """And the reason names it."""
+    assert why in (eligibility.ineligible_because(SPEC, observed, memory, STANDBY) or "")
 
 
-@pytest.mark.parametrize(("scene", "memory"), FIT.values(), ids=FIT.keys())
-def test_it_is_fit(scene: ObservedState, memory: Memory) -> None:
+@pytest.mark.parametrize(("observed", "memory"), ELIGIBLE.values(), ids=ELIGIBLE.keys())
+def test_it_is_eligible(observed: ObservedState, memory: Memory) -> None:
     """Up to each bound."""
-    assert eligibility.unfit_because(SPEC, scene, memory, STANDBY) is None
+    assert eligibility.ineligible_because(SPEC, observed, memory, STANDBY) is None
 
 
-def test_fitness_begins_anew_after_any_break() -> None:
+def test_eligibility_starts_again_after_any_break() -> None:
     """Also after a time in which nothing was known."""
     for broken in (edit(state="starting"), replace(HEALTHY, store=observed_states.UNKNOWN)):
         memory = eligibility.remember(SPEC, replace(broken, at=AT + 1), STEADY)
@@ -91,39 +94,39 @@ def test_fitness_begins_anew_after_any_break() -> None:
         assert eligibility.remember(SPEC, replace(HEALTHY, at=AT + 2), memory).eligible_since[STANDBY] == AT + 2
 
 
-def test_a_new_leader_behind_the_former_one_makes_nobody_stale() -> None:
-    """The former one's last bytes died with it; its standbys have all there is, however long it is quiet."""
+def test_a_new_leader_behind_the_former_one_makes_no_standby_stale() -> None:
+    """The former leader's last bytes are lost; the standbys have all there is, however long nothing is written."""
     memory = eligibility.remember(SPEC, observed_states.edit_store(HEALTHY, leader_lsn=LSN + 500), STEADY)
     for seconds in range(1, 100):
-        scene = replace(HEALTHY, at=AT + seconds)
-        memory = eligibility.remember(SPEC, scene, memory)
-        assert eligibility.unfit_because(SPEC, scene, memory, STANDBY) is None
+        observed = replace(HEALTHY, at=AT + seconds)
+        memory = eligibility.remember(SPEC, observed, memory)
+        assert eligibility.ineligible_because(SPEC, observed, memory, STANDBY) is None
 
 
 def test_a_standby_that_stands_still_becomes_stale() -> None:
-    """From when the leader was first seen ahead of it, whatever the leader does then."""
+    """From when the leader was first observed ahead of it, whatever the leader does then."""
     memory, found = STEADY, []
     for seconds in range(60):
-        scene = replace(observed_states.edit_store(HEALTHY, leader_lsn=LSN + seconds), at=AT + seconds)
-        memory = eligibility.remember(SPEC, scene, memory)
-        if eligibility.unfit_because(SPEC, scene, memory, STANDBY):
+        observed = replace(observed_states.edit_store(HEALTHY, leader_lsn=LSN + seconds), at=AT + seconds)
+        memory = eligibility.remember(SPEC, observed, memory)
+        if eligibility.ineligible_because(SPEC, observed, memory, STANDBY):
             found.append(seconds)
     assert found == list(range(BOUND + 2, 60))
 
 
-@given(observed_states.looks())
-def test_fit_is_all_of_it(look: Looks) -> None:
-    """Whatever is seen."""
-    spec, scene, memory = look
+@given(observed_states.situations())
+def test_an_eligible_standby_has_every_property(situation: Situation) -> None:
+    """Whatever is observed."""
+    spec, observed, memory = situation
     for name in [*observed_states.names_of(spec), observed_states.STRANGER]:
-        if eligibility.unfit_because(spec, scene, memory, name) is not None:
+        if eligibility.ineligible_because(spec, observed, memory, name) is not None:
             continue
-        view = scene.store.value
+        view = observed.store.value
         assert view
         assert view.lease
         member, leader = view.members[name], view.members[view.lease.owner]
         assert name != view.lease.owner
-        assert not scene.is_dead(name)
+        assert not observed.is_dead(name)
         assert "streaming" in (member.state, member.replication)
         assert member.is_running
         assert member.timeline == leader.timeline is not None
@@ -132,26 +135,26 @@ def test_fit_is_all_of_it(look: Looks) -> None:
         assert view.leader_lsn - member.lsn <= spec.replication.max_read_lag_bytes
 
 
-@given(observed_states.looks())
-def test_to_remember_twice_is_to_remember_once(look: Looks) -> None:
-    """Two loops remember the same looks; who is remembered as fit is fit, and since when never moves forward."""
-    spec, scene, memory = look
-    once = eligibility.remember(spec, scene, memory)
-    assert eligibility.remember(spec, scene, once) == once
+@given(observed_states.situations())
+def test_to_remember_twice_is_to_remember_once(situation: Situation) -> None:
+    """Two loops remember the same state. A remembered standby is eligible, and its time never moves forward."""
+    spec, observed, memory = situation
+    once = eligibility.remember(spec, observed, memory)
+    assert eligibility.remember(spec, observed, once) == once
     assert once.last_release == memory.last_release
     for name, since in once.eligible_since.items():
-        assert eligibility.unfit_because(spec, scene, once, name) is None
-        assert since == memory.eligible_since.get(name, scene.at)
+        assert eligibility.ineligible_because(spec, observed, once, name) is None
+        assert since == memory.eligible_since.get(name, observed.at)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 50)), max_size=30))
 def test_progress_grows_in_time_and_position_and_is_bounded(steps: list[tuple[int, int | None]]) -> None:
-    """It is a short list however long the keeper runs, and tells of no position that the leader does not have."""
+    """It stays a short list however long the keeper runs, and holds no position that the leader does not have."""
     memory, at = Memory(), AT
     for pause, position in steps:
         at += pause
-        scene = observed_states.edit_store(replace(HEALTHY, at=at), leader_lsn=position)
-        memory = eligibility.remember(SPEC, scene, memory)
+        observed = observed_states.edit_store(replace(HEALTHY, at=at), leader_lsn=position)
+        memory = eligibility.remember(SPEC, observed, memory)
         seen = memory.progress
         assert all(a[0] <= b[0] and a[1] < b[1] for a, b in itertools.pairwise(seen))
         assert sum(when < at - 2 * BOUND for when, _ in seen) <= 1
@@ -161,7 +164,7 @@ def test_progress_grows_in_time_and_position_and_is_bounded(steps: list[tuple[in
             assert eligibility.staleness(memory, at, position - 1) <= eligibility.staleness(memory, at, position - 2)
 
 
-def test_the_leader_is_never_a_fit_standby() -> None:
-    """Whatever it says of itself."""
-    scene = observed_states.edit_member(HEALTHY, PRIMARY, role="replica", state="streaming")
-    assert eligibility.unfit_because(SPEC, scene, STEADY, PRIMARY) == "it holds the lease"
+def test_the_leader_is_never_an_eligible_standby() -> None:
+    """Whatever it publishes."""
+    observed = observed_states.edit_member(HEALTHY, PRIMARY, role="replica", state="streaming")
+    assert eligibility.ineligible_because(SPEC, observed, STEADY, PRIMARY) == "it holds the lease"

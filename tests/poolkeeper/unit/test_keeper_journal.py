@@ -1,4 +1,4 @@
-"""The journal: each thing once, when it begins; and it does not grow."""
+"""The journal notes each decision once, when it begins, and keeps a bounded number of events."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ REFUSED = Refusal("early release", "pg_node1 is dead, but the cluster is in main
 
 
 def events(kept: Journal) -> list[tuple[str, str]]:
-    """What was noted, and why."""
+    """Return each noted event and its reason."""
     return [(line["event"], line.get("why", "")) for line in kept.events]
 
 
 def test_a_line_is_json_with_its_time() -> None:
-    """One line an event, whatever is in it."""
+    """One line an event, whatever it contains."""
     lines: list[str] = []
-    Journal(lines.append).note("failed", what="tell HAProxy", why='a "quote"\nand a line: é')
+    Journal(lines.append).note("failed", what="command HAProxy", why='a "quote"\nand a line: é')
     (line,) = lines
     assert "\n" not in line
     assert json.loads(line)["why"] == 'a "quote"\nand a line: é'
     assert datetime.fromisoformat(json.loads(line)["at"]).tzinfo
 
 
-def test_what_stands_is_noted_once() -> None:
-    """And again when it comes back after it was gone."""
+def test_a_standing_decision_is_noted_once() -> None:
+    """And once more when it comes back after an iteration without it."""
     kept = Journal(lambda _: None)
-    for decisions in ([CUT, REFUSED], [CUT, REFUSED], [REFUSED], [], [CUT]):
+    iterations: list[list[Decision | Refusal]] = [[CUT, REFUSED], [CUT, REFUSED], [REFUSED], [], [CUT]]
+    for decisions in iterations:
         kept.begin("routes", decisions)
     assert events(kept) == [("decided", "it is dead"), ("declined", REFUSED.reason), ("decided", "it is dead")]
     assert kept.counts == {"decided": 2, "declined": 1}
@@ -41,7 +42,7 @@ def test_what_stands_is_noted_once() -> None:
 
 
 def test_a_cause_whose_figures_change_is_the_same() -> None:
-    """Else a HAProxy that does not answer would fill the journal; another node or another refusal is another thing."""
+    """Else a HAProxy that does not answer would fill the journal. Another node or another refusal is noted."""
     kept = Journal(lambda _: None)
     for late in LATE:
         kept.begin("routes", [late])
@@ -56,16 +57,16 @@ def test_a_cause_whose_figures_change_is_the_same() -> None:
     ]
 
 
-def test_rooms_do_not_know_each_other() -> None:
-    """What stands in one is not gone because another looked."""
+def test_topics_are_independent() -> None:
+    """A decision of one topic still stands after an iteration of another."""
     kept = Journal(lambda _: None)
-    for room in ("routes", "pool", "routes", "pool"):
-        kept.begin(room, [CUT] if room == "routes" else [])
+    for topic in ("routes", "pool", "routes", "pool"):
+        kept.begin(topic, [CUT] if topic == "routes" else [])
     assert len(kept.events) == 1
 
 
-def test_only_the_latest_are_kept() -> None:
-    """All are counted."""
+def test_only_the_latest_events_are_kept() -> None:
+    """All events are counted."""
     kept = Journal(lambda _: None)
     for number in range(journal.KEPT + 3):
         kept.note("seen", number=number)

@@ -1,4 +1,4 @@
-"""The early release: only on proof, of the very lease and incarnation that the proof is about, and not too often."""
+"""The early release: only on proof, of the lease and incarnation that the proof is about, and not too often."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from poolkeeper.model.spec import ClusterSpec, Keeper
 
 HEALTHY = observed_states.healthy()
 DEAD = observed_states.dead(HEALTHY, PRIMARY)
-SILENT = replace(observed_states.edit_sight(HEALTHY, PRIMARY, state="unknown"), silent={PRIMARY: AT - 5})
+SILENT = replace(observed_states.edit_process(HEALTHY, PRIMARY, state="unknown"), silent={PRIMARY: AT - 5})
 NEVER = Memory()
 INTERVAL = SPEC.keeper.release_interval_seconds
-Looks = tuple[ClusterSpec, ObservedState, Memory]
+Situation = tuple[ClusterSpec, ObservedState, Memory]
 
 
-def keeping(**changes: Any) -> ClusterSpec:
-    """A cluster whose keeper is told otherwise."""
+def with_keeper(**changes: Any) -> ClusterSpec:
+    """Return a cluster whose keeper has these options."""
     return snapshots.spec_of(keeper=Keeper(**changes))
 
 
-FENCE = keeping(fence_command="off {node}")
+FENCE = with_keeper(fence_command="off {node}")
 
 
 def test_a_proven_death_releases_the_lease() -> None:
-    """It names what the transaction compares, and the proof."""
+    """The decision holds what the transaction compares, and the proof."""
     decision = release.decide(SPEC, DEAD, NEVER)
     assert isinstance(decision, Decision)
     assert (decision.verb, decision.node) == (Verb.RELEASE, PRIMARY)
@@ -45,7 +45,7 @@ def test_a_proven_death_releases_the_lease() -> None:
 
 
 def test_a_silent_machine_is_fenced() -> None:
-    """The same comparison; the proof is still to come."""
+    """With the same comparison; the fence is the proof."""
     decision = release.decide(FENCE, SILENT, NEVER)
     assert isinstance(decision, Decision)
     assert (decision.verb, decision.node) == (Verb.FENCE, PRIMARY)
@@ -54,23 +54,23 @@ def test_a_silent_machine_is_fenced() -> None:
 
 
 def record(**changes: Any) -> Mapping[str, NodeRecord]:
-    """The records, the primary's changed."""
+    """Return the records with the primary's changed."""
     assert HEALTHY.store.value
     records = HEALTHY.store.value.records
     return {**records, PRIMARY: replace(records[PRIMARY], **changes)}
 
 
-# One wrongness each, in a cluster where the lease would else be released.
+# One difference each from a cluster whose lease would be released.
 NOTHING: dict[str, tuple[ClusterSpec, ObservedState]] = {
     "the primary lives": (SPEC, HEALTHY),
-    "nobody can tell": (SPEC, observed_states.edit_sight(DEAD, PRIMARY, state="unknown")),
-    "it was never seen": (SPEC, replace(DEAD, sights={})),
+    "its state is unknown": (SPEC, observed_states.edit_process(DEAD, PRIMARY, state="unknown")),
+    "it was never observed": (SPEC, replace(DEAD, processes={})),
     "only a standby is dead": (SPEC, observed_states.dead(HEALTHY, STANDBY)),
     "the store does not answer": (SPEC, replace(DEAD, store=observed_states.UNKNOWN)),
-    "nobody holds the lease": (SPEC, observed_states.edit_store(DEAD, lease=None)),
-    "another one holds the lease": (SPEC, observed_states.edit_store(DEAD, lease=Lease(STANDBY, 11))),
+    "no node holds the lease": (SPEC, observed_states.edit_store(DEAD, lease=None)),
+    "another node holds the lease": (SPEC, observed_states.edit_store(DEAD, lease=Lease(STANDBY, 11))),
     "silent, and no fence is declared": (SPEC, SILENT),
-    "silent, and seen alive": (FENCE, observed_states.edit_sight(SILENT, PRIMARY, state="alive")),
+    "silent, and seen alive": (FENCE, observed_states.edit_process(SILENT, PRIMARY, state="alive")),
     "not silent for long enough": (FENCE, replace(SILENT, silent={PRIMARY: AT - 4.9})),
     "a standby is silent": (FENCE, replace(SILENT, silent={STANDBY: AT - 60})),
 }
@@ -81,7 +81,7 @@ REFUSED: dict[str, tuple[ClusterSpec, ObservedState, Memory, str]] = {
         NEVER,
         "is dead, but the cluster is in maintenance",
     ),
-    "switched off": (keeping(early_release=False), DEAD, NEVER, "keeper.early_release is off"),
+    "switched off": (with_keeper(early_release=False), DEAD, NEVER, "keeper.early_release is off"),
     "too soon": (SPEC, DEAD, Memory(last_release=AT - INTERVAL + 0.1), "the last release was less than"),
     "it has started again": (
         SPEC,
@@ -101,16 +101,16 @@ REFUSED: dict[str, tuple[ClusterSpec, ObservedState, Memory, str]] = {
 }
 
 
-@pytest.mark.parametrize(("spec", "scene"), NOTHING.values(), ids=NOTHING.keys())
-def test_without_proof_there_is_nothing_to_say(spec: ClusterSpec, scene: ObservedState) -> None:
-    """No release, and no word either: nothing of use was left undone."""
-    assert release.decide(spec, scene, NEVER) is None
+@pytest.mark.parametrize(("spec", "observed"), NOTHING.values(), ids=NOTHING.keys())
+def test_without_proof_there_is_no_decision(spec: ClusterSpec, observed: ObservedState) -> None:
+    """Neither a release nor a refusal: nothing useful was left undone."""
+    assert release.decide(spec, observed, NEVER) is None
 
 
-@pytest.mark.parametrize(("spec", "scene", "memory", "why"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_refusal_says_why(spec: ClusterSpec, scene: ObservedState, memory: Memory, why: str) -> None:
-    """A death or a silence that is not acted upon is explained."""
-    verdict = release.decide(spec, scene, memory)
+@pytest.mark.parametrize(("spec", "observed", "memory", "why"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refusal_has_its_reason(spec: ClusterSpec, observed: ObservedState, memory: Memory, why: str) -> None:
+    """A death or a silence without an action is explained."""
+    verdict = release.decide(spec, observed, memory)
     assert isinstance(verdict, Refusal)
     assert why in str(verdict)
 
@@ -120,59 +120,59 @@ def test_after_the_interval_it_is_released_again() -> None:
     assert isinstance(release.decide(SPEC, DEAD, Memory(last_release=AT - INTERVAL)), Decision)
 
 
-@given(observed_states.looks())
-def test_only_on_proof(look: Looks) -> None:
-    """Whatever is seen: a release implies all that makes it safe, and names what must still be true."""
-    spec, scene, memory = look
-    verdict, view = release.decide(spec, scene, memory), scene.store.value
+@given(observed_states.situations())
+def test_a_release_implies_proof(situation: Situation) -> None:
+    """Whatever is observed: a release implies all that makes it safe, and holds what must still be true."""
+    spec, observed, memory = situation
+    verdict, view = release.decide(spec, observed, memory), observed.store.value
     if not isinstance(verdict, Decision):
         return
     assert view
     assert view.lease
     assert not view.paused
     assert spec.keeper.early_release
-    record, sight = view.records[view.lease.owner], scene.sights.get(view.lease.owner)
+    record, process = view.records[view.lease.owner], observed.processes.get(view.lease.owner)
     assert (verdict.node, verdict.lease_revision) == (view.lease.owner, view.lease.revision)
     assert (verdict.record_revision, verdict.incarnation) == (record.revision, record.incarnation)
     assert memory.last_release is None or AT - memory.last_release >= spec.keeper.release_interval_seconds
     if verdict.verb is Verb.RELEASE:
-        assert sight
-        assert (sight.state, sight.incarnation) == ("dead", record.incarnation)
+        assert process
+        assert (process.state, process.incarnation) == ("dead", record.incarnation)
     else:
         assert spec.keeper.fence_command
-        assert AT - scene.silent[verdict.node] >= spec.keeper.fence_after_seconds
-        assert sight is None or sight.state != "alive"
+        assert AT - observed.silent[verdict.node] >= spec.keeper.fence_after_seconds
+        assert process is None or process.state != "alive"
 
 
-@given(observed_states.looks())
-def test_a_dead_holder_is_released_or_the_reason_is_said(look: Looks) -> None:
-    """Never silence about a proven death of the one who holds the lease."""
-    spec, scene, memory = look
-    view = scene.store.value
-    if view and view.lease and scene.is_dead(view.lease.owner):
-        assert release.decide(spec, scene, memory) is not None
+@given(observed_states.situations())
+def test_a_dead_holder_is_released_or_the_reason_is_given(situation: Situation) -> None:
+    """A proven death of the lease holder is never passed over."""
+    spec, observed, memory = situation
+    view = observed.store.value
+    if view and view.lease and observed.is_dead(view.lease.owner):
+        assert release.decide(spec, observed, memory) is not None
 
 
 @given(st.data(), observed_states.specs(), st.lists(st.integers(0, 40), min_size=2, max_size=8))
 @settings(max_examples=40)
-def test_never_twice_within_the_interval(data: st.DataObject, spec: ClusterSpec, pauses: list[int]) -> None:
+def test_no_two_releases_within_the_interval(data: st.DataObject, spec: ClusterSpec, pauses: list[int]) -> None:
     """Whatever happens to the cluster meanwhile."""
     memory, at, released = Memory(), AT, []
     for pause in pauses:
         at += pause
-        _, memory = keeper_world.turn(spec, data.draw(observed_states.scenes(spec, at)), memory)
+        _, memory = keeper_world.step(spec, data.draw(observed_states.states(spec, at)), memory)
         if memory.last_release == at:
             released.append(at)
     interval = spec.keeper.release_interval_seconds
     assert all(b - a >= interval for a, b in itertools.pairwise(released))
 
 
-@given(observed_states.looks())
-def test_a_release_that_was_done_is_not_repeated(look: Looks) -> None:
-    """Without a lease there is nothing to release; nor is there after another one took it meanwhile."""
-    spec, scene, memory = look
-    verdict = release.decide(spec, scene, memory)
+@given(observed_states.situations())
+def test_a_release_that_was_done_is_not_repeated(situation: Situation) -> None:
+    """Without a lease there is nothing to release; nor after another node has taken it."""
+    spec, observed, memory = situation
+    verdict = release.decide(spec, observed, memory)
     if isinstance(verdict, Decision):
-        assert release.decide(spec, keeper_world.act(scene, verdict), memory) is None
-        taken = observed_states.edit_store(scene, lease=Lease(verdict.node, verdict.lease_revision + 1))
+        assert release.decide(spec, keeper_world.act(observed, verdict), memory) is None
+        taken = observed_states.edit_store(observed, lease=Lease(verdict.node, verdict.lease_revision + 1))
         assert keeper_world.act(taken, verdict) == taken

@@ -1,4 +1,4 @@
-"""What etcd's keys say: Patroni's and ours, and never more than they do."""
+"""The view of etcd's keys, Patroni's and ours: it holds no fact that they do not."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ KEYS = {
 
 
 def view(changes: dict[str, Any] | None = None) -> StoreView:
-    """The keys with these ones changed; None takes one away. A text stands as it is."""
+    """Return the view of the keys with these changed; None removes one. A text is stored as it is."""
     keys = {key: value for key, value in {**KEYS, **(changes or {})}.items() if value is not None}
     pairs = [KeyValue(k, v if isinstance(v, str) else json.dumps(v), i, "0") for i, (k, v) in enumerate(keys.items())]
     return cluster_store.read_view("main", 99, pairs)
 
 
-def test_everything_is_read() -> None:
-    """As Patroni 4 and the supervisors write it."""
+def test_every_key_is_read() -> None:
+    """As Patroni 4 and the supervisors write them."""
     assert view() == StoreView(
         99,
         Lease("pg_node1", 0),
@@ -48,8 +48,8 @@ def test_everything_is_read() -> None:
     )
 
 
-def test_an_empty_store_says_nothing() -> None:
-    """Neither does another cluster's part of it."""
+def test_an_empty_store_gives_no_facts() -> None:
+    """Nor do another cluster's keys."""
     assert cluster_store.read_view("main", 1, []) == StoreView(1)
     others = [KeyValue(key.replace("/main/", "/main2/"), "{}", 1, "0") for key in KEYS]
     assert cluster_store.read_view("main", 1, others) == StoreView(1)
@@ -69,13 +69,13 @@ def test_an_empty_store_says_nothing() -> None:
         ("config", None, "paused", False),
     ],
 )
-def test_a_key_that_is_missing_or_odd_is_an_absent_fact(key: str, value: Any, field: str, wanted: Any) -> None:
+def test_a_missing_or_malformed_key_is_an_absent_fact(key: str, value: Any, field: str, wanted: Any) -> None:
     """Never an invented one."""
     assert getattr(view({f"{SERVICE}{key}": value}), field) == wanted
 
 
-def test_an_odd_member_is_no_fit_one() -> None:
-    """It is there, and all that it does not say is unknown."""
+def test_a_malformed_member_is_not_eligible() -> None:
+    """It is present, and everything that it does not publish is unknown."""
     found = view({f"{SERVICE}members/pg_node2": "no JSON"}).members["pg_node2"]
     assert found == Member("pg_node2", "unknown", "unknown", None, None)
     assert not found.is_streaming
@@ -83,13 +83,13 @@ def test_an_odd_member_is_no_fit_one() -> None:
 
 
 @pytest.mark.parametrize("value", ["no JSON", {}, {"incarnation": "x"}, {"boot": "y"}, "null"])
-def test_half_a_record_is_none(value: Any) -> None:
-    """No release could compare it."""
+def test_an_incomplete_record_is_ignored(value: Any) -> None:
+    """A release could not compare it."""
     assert view({f"{OWN}nodes/pg_node2": value}).records == {}
 
 
-def test_what_a_release_compares() -> None:
-    """The holder, the very lease, the very incarnation."""
+def test_a_release_compares_holder_lease_and_incarnation() -> None:
+    """By value and revision."""
     assert cluster_store.release_guards("main", "pg_node1", 7, 5) == (
         Guard("/service/main/leader", value="pg_node1", revision=7),
         Guard("/poolkeeper/main/nodes/pg_node1", revision=5),
@@ -105,7 +105,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*KEYS, f"{SERVICE}failover", OWN]), VALUES.map(json.dumps) | st.text()))
 def test_any_values_can_be_read(values: dict[str, str]) -> None:
-    """The keeper does not fall over what somebody wrote there."""
+    """The keeper survives any value that a client writes there."""
     found = cluster_store.read_view("main", 1, [KeyValue(k, v, 1, "0") for k, v in values.items()])
     assert (found.lease is None) is (f"{SERVICE}leader" not in values)
     assert len(found.members) <= 2

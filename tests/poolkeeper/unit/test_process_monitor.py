@@ -1,4 +1,4 @@
-"""The witness on a small /proc of its own: what it takes for a supervisor, and every way in which it cannot tell."""
+"""The process monitor on a small /proc of its own: what it accepts as a supervisor, and when it reports unknown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARGV = ("python3", "supervisor.py", "--node", "pg_node1", "--incarnation", INCAR
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A /proc with a boot and nobody in it."""
+    """Return a /proc with a boot id and no process."""
     boot = tmp_path / "sys/kernel/random/boot_id"
     boot.parent.mkdir(parents=True)
     boot.write_text(f"{BOOT}\n")
@@ -30,13 +30,13 @@ def proc(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
-    """A real process, since a pidfd can only be had of one."""
+    """Start a real process, because a pidfd needs one."""
     with subprocess.Popen(["sleep", "60"]) as process:
         yield process
         process.kill()
 
 
-def _plant(proc: Path, pid: int, argv: tuple[str, ...] = ARGV, numbers: str = "{pid}\t1") -> Path:
+def _add(proc: Path, pid: int, argv: tuple[str, ...] = ARGV, numbers: str = "{pid}\t1") -> Path:
     folder = proc / str(pid)
     folder.mkdir()
     (folder / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in argv))
@@ -45,73 +45,73 @@ def _plant(proc: Path, pid: int, argv: tuple[str, ...] = ARGV, numbers: str = "{
 
 
 def _attend(proc: Path, boot: str = BOOT) -> tuple[str, str]:
-    """State and reason after one look."""
+    """Return the state and the reason after one search."""
 
-    async def look() -> tuple[str, str]:
-        looking = process_monitor.ProcessMonitor(proc)
-        sight = looking.attend("pg_node1", INCARNATION, boot)
-        looking.close()
-        return sight.state, sight.reason
+    async def attend() -> tuple[str, str]:
+        monitor = process_monitor.ProcessMonitor(proc)
+        process = monitor.attend("pg_node1", INCARNATION, boot)
+        monitor.close()
+        return process.state, process.reason
 
-    return asyncio.run(look())
+    return asyncio.run(attend())
 
 
 def test_a_supervisor_is_alive_and_then_dead(proc: Path, child: subprocess.Popen[bytes]) -> None:
-    """The state is kept while it lasts, death comes by itself and once, and it stays known."""
+    """The state is kept while it lasts; the death is reported once, unasked, and stays known."""
 
     async def watch() -> None:
-        looking = process_monitor.ProcessMonitor(proc)
-        first = looking.attend("pg_node1", INCARNATION, BOOT)
+        monitor = process_monitor.ProcessMonitor(proc)
+        first = monitor.attend("pg_node1", INCARNATION, BOOT)
         assert first.state == "alive"
-        assert looking.attend("pg_node1", INCARNATION, BOOT) is first
-        assert await looking.next_death(0.01) is None
+        assert monitor.attend("pg_node1", INCARNATION, BOOT) is first
+        assert await monitor.next_death(0.01) is None
         child.kill()
-        death = await looking.next_death(5)
+        death = await monitor.next_death(5)
         assert death is not None
         assert (death.node, death.incarnation, death.state) == ("pg_node1", INCARNATION, "dead")
         assert death.since >= first.since
-        assert looking.sight("pg_node1") == looking.attend("pg_node1", INCARNATION, BOOT) == death
-        assert await looking.next_death(0.01) is None
+        assert monitor.sight("pg_node1") == monitor.attend("pg_node1", INCARNATION, BOOT) == death
+        assert await monitor.next_death(0.01) is None
 
-    _plant(proc, child.pid)
+    _add(proc, child.pid)
     asyncio.run(watch())
 
 
-def test_a_new_incarnation_begins_anew(proc: Path, child: subprocess.Popen[bytes]) -> None:
-    """The death of the former is then nobody's news, and no proof about the new one."""
+def test_a_new_incarnation_starts_as_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
+    """The death of the former one is then not reported, and is no proof about the new one."""
 
     async def watch() -> None:
-        looking = process_monitor.ProcessMonitor(proc)
-        assert looking.attend("pg_node1", INCARNATION, BOOT).state == "alive"
-        assert looking.attend("pg_node1", "another", BOOT).state == "unknown"
+        monitor = process_monitor.ProcessMonitor(proc)
+        assert monitor.attend("pg_node1", INCARNATION, BOOT).state == "alive"
+        assert monitor.attend("pg_node1", "another", BOOT).state == "unknown"
         child.kill()
-        assert await looking.next_death(0.1) is None
-        assert looking.sight("pg_node1").incarnation == "another"
+        assert await monitor.next_death(0.1) is None
+        assert monitor.sight("pg_node1").incarnation == "another"
 
-    _plant(proc, child.pid)
+    _add(proc, child.pid)
     asyncio.run(watch())
 
 
-def test_nobody_is_unknown_until_it_is_there(
+def test_an_absent_supervisor_is_unknown_until_it_appears(
     proc: Path, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call looks again, but not each one; since when it is unknown does not change with that."""
+    """Some calls search again, not each one; the time since when it is unknown does not change."""
 
     async def watch() -> None:
-        looking = process_monitor.ProcessMonitor(proc)
-        assert looking.sight("pg_node1").state == "unknown"
-        first = looking.attend("pg_node1", INCARNATION, BOOT)
+        monitor = process_monitor.ProcessMonitor(proc)
+        assert monitor.sight("pg_node1").state == "unknown"
+        first = monitor.attend("pg_node1", INCARNATION, BOOT)
         assert (first.state, first.reason) == ("unknown", "no such supervisor runs here")
-        _plant(proc, child.pid)
-        assert looking.attend("pg_node1", INCARNATION, BOOT) is first
+        _add(proc, child.pid)
+        assert monitor.attend("pg_node1", INCARNATION, BOOT) is first
         (proc / str(child.pid)).rename(proc / "away")
         monkeypatch.setattr(process_monitor, "LOOK_AGAIN", 0)
-        looking = process_monitor.ProcessMonitor(proc)
-        first = looking.attend("pg_node1", INCARNATION, BOOT)
-        assert looking.attend("pg_node1", INCARNATION, BOOT).since == first.since
+        monitor = process_monitor.ProcessMonitor(proc)
+        first = monitor.attend("pg_node1", INCARNATION, BOOT)
+        assert monitor.attend("pg_node1", INCARNATION, BOOT).since == first.since
         (proc / "away").rename(proc / str(child.pid))
-        assert looking.attend("pg_node1", INCARNATION, BOOT).state == "alive"
-        looking.close()
+        assert monitor.attend("pg_node1", INCARNATION, BOOT).state == "alive"
+        monitor.close()
 
     asyncio.run(watch())
 
@@ -128,38 +128,40 @@ def test_nobody_is_unknown_until_it_is_there(
         ((), "{pid}\t1"),
     ],
 )
-def test_who_is_no_supervisor(proc: Path, child: subprocess.Popen[bytes], argv: tuple[str, ...], numbers: str) -> None:
-    """Other words, another order, a child of the supervisor that has its argv still, a zombie."""
-    _plant(proc, child.pid, argv, numbers)
+def test_another_process_is_no_supervisor(
+    proc: Path, child: subprocess.Popen[bytes], argv: tuple[str, ...], numbers: str
+) -> None:
+    """Other arguments, another order, a child of the supervisor that still has its argv, a zombie."""
+    _add(proc, child.pid, argv, numbers)
     assert _attend(proc) == ("unknown", "no such supervisor runs here")
 
 
 def test_two_supervisors_are_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
-    _plant(proc, child.pid)
-    _plant(proc, os.getpid())
+    _add(proc, child.pid)
+    _add(proc, os.getpid())
     assert _attend(proc) == ("unknown", "2 processes say to be it")
 
 
 @pytest.mark.parametrize("boot", ["", "8a0c1bd2-0000-4000-8000-00000000000f"])
 def test_another_boot_is_unknown(proc: Path, child: subprocess.Popen[bytes], boot: str) -> None:
-    """Another machine, or this one before it was started: nothing is known about what runs there."""
-    _plant(proc, child.pid)
+    """Another machine, or this one before its start: nothing is known about its processes."""
+    _add(proc, child.pid)
     state, reason = _attend(proc, boot)
     assert state == "unknown"
     assert BOOT in reason
 
 
 def test_no_boot_id_is_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
-    """Also where the record says none either: two blanks are not the same boot."""
-    _plant(proc, child.pid)
+    """Also where the record has none either: two empty ids are not the same boot."""
+    _add(proc, child.pid)
     (proc / "sys/kernel/random/boot_id").unlink()
     assert {_attend(proc, boot)[0] for boot in ("", BOOT)} == {"unknown"}
 
 
 @pytest.mark.parametrize("what", ["cmdline", "status"])
-def test_what_cannot_be_read_is_unknown(proc: Path, child: subprocess.Popen[bytes], what: str) -> None:
-    """One process that cannot be looked at could be a second supervisor."""
-    file = _plant(proc, child.pid) / what
+def test_an_unreadable_process_is_unknown(proc: Path, child: subprocess.Popen[bytes], what: str) -> None:
+    """One process that cannot be read could be a second supervisor."""
+    file = _add(proc, child.pid) / what
     file.unlink()
     file.mkdir()  # refuses to be read, also to root
     state, reason = _attend(proc)
@@ -176,7 +178,7 @@ def test_a_number_that_went_to_another_process_is_unknown(
     proc: Path, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between finding the process and holding it; the pidfd is closed again."""
-    folder = _plant(proc, child.pid)
+    folder = _add(proc, child.pid)
     opened: list[int] = []
     pidfd_open = os.pidfd_open
 
@@ -194,15 +196,15 @@ def test_a_number_that_went_to_another_process_is_unknown(
 def test_an_event_that_is_no_end_is_unknown(
     proc: Path, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error on the descriptor wakes the event loop too, and says nothing about the process."""
+    """An error on the descriptor wakes the event loop too, and is no fact about the process."""
 
     async def watch() -> None:
-        looking = process_monitor.ProcessMonitor(proc)
-        assert looking.attend("pg_node1", INCARNATION, BOOT).state == "alive"
+        monitor = process_monitor.ProcessMonitor(proc)
+        assert monitor.attend("pg_node1", INCARNATION, BOOT).state == "alive"
         monkeypatch.setattr(process_monitor, "_poll", lambda _: select.POLLERR)
         child.kill()
-        assert await looking.next_death(0.2) is None
-        assert looking.sight("pg_node1").state == "unknown"
+        assert await monitor.next_death(0.2) is None
+        assert monitor.sight("pg_node1").state == "unknown"
 
-    _plant(proc, child.pid)
+    _add(proc, child.pid)
     asyncio.run(watch())

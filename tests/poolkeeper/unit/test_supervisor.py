@@ -1,10 +1,11 @@
-"""The supervisor's pure parts; it is a program of the image, so it is loaded by its path."""
+"""The supervisor's pure functions. It is a program of the image, so the tests load it by its path."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,27 +17,27 @@ PATH = Path(__file__).resolve().parents[3] / "src/poolkeeper/images/postgres/sup
 
 @pytest.fixture(scope="module")
 def supervisor() -> ModuleType:
-    """The program, as a module."""
+    """Return the program as a module."""
     module = ModuleType("supervisor")
     exec(compile(PATH.read_text(encoding="utf-8"), str(PATH), "exec"), vars(module))  # an import would leave a .pyc
     return module
 
 
-def test_its_arguments(supervisor: ModuleType) -> None:
-    """As the entry point gives them; one that is missing is an error."""
+def test_its_arguments_are_read(supervisor: ModuleType) -> None:
+    """As the entry point gives them; a missing one is an error."""
     argv = ["supervisor.py", "--node", "a", "--incarnation", "b"]
     assert (supervisor.option(argv, "--node"), supervisor.option(argv, "--incarnation")) == ("a", "b")
     with pytest.raises(ValueError, match="--other"):
         supervisor.option(argv, "--other")
 
 
-def test_the_stores_members(supervisor: ModuleType) -> None:
+def test_the_stores_members_are_read(supervisor: ModuleType) -> None:
     """As the Compose file lists them."""
     assert supervisor.members("etcd1:2379,etcd2:2380") == [("etcd1", 2379), ("etcd2", 2380)]
 
 
 def test_the_record_is_put_only_over_what_was_there(supervisor: ModuleType) -> None:
-    """A delayed put of an earlier life must fail: so each names the revision that it replaces."""
+    """A delayed put of an earlier life must fail, so each names the revision that it replaces."""
     request = supervisor.record_request("/k", "v", 7)
     assert request["compare"] == [{"key": "L2s=", "target": "MOD", "mod_revision": "7"}]
     assert request["success"] == [{"request_put": {"key": "L2s=", "value": "dg=="}}]
@@ -54,9 +55,11 @@ def _found(value: str, revision: str) -> dict[str, object]:
         (_found("dg==", "13"), (True, 13)),
         ({"responses": [{"response_range": {}}]}, (False, 0)),
     ],
-    ids=["put", "another life's", "ours, unheard of", "gone"],
+    ids=["put", "another life's", "ours, its answer lost", "gone"],
 )
-def test_the_stores_answer(supervisor: ModuleType, answer: dict[str, object], expected: tuple[bool, int]) -> None:
+def test_the_stores_answer_is_read(
+    supervisor: ModuleType, answer: dict[str, object], expected: tuple[bool, int]
+) -> None:
     assert supervisor.record_answer(answer, "v") == expected
 
 
@@ -81,35 +84,37 @@ def test_the_stores_answer(supervisor: ModuleType, answer: dict[str, object], ex
         "none",
     ],
 )
-def test_the_postmaster(supervisor: ModuleType, tmp_path: Path, text: str | None, expected: int | None) -> None:
-    """Named by a lock file of this life, whatever the clock says."""
+def test_the_postmaster_is_found(
+    supervisor: ModuleType, tmp_path: Path, text: str | None, expected: int | None
+) -> None:
+    """In a lock file of this life, whatever the clock shows."""
     if text is not None:
         (tmp_path / "postmaster.pid").write_text(text)
     assert supervisor.postmaster(str(tmp_path), (42, 999)) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
-def test_a_crash(supervisor: ModuleType, number: int) -> None:
-    """Killed by what nobody uses to stop a server."""
+def test_a_kill_signal_is_a_crash(supervisor: ModuleType, number: int) -> None:
+    """No stop of a server uses these signals."""
     assert supervisor.crashed(number)
 
 
 @pytest.mark.parametrize("status", [0, 1 << 8, 2 << 8, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_no_crash(supervisor: ModuleType, status: int) -> None:
-    """An exit of whatever code, or a stop before it had a handler for it."""
+def test_an_exit_or_a_stop_is_no_crash(supervisor: ModuleType, status: int) -> None:
+    """An exit of whatever code, or a stop signal before the server had a handler for it."""
     assert not supervisor.crashed(status)
 
 
-def test_too_many_ends(supervisor: ModuleType) -> None:
-    """Five within half a minute; those of long ago do not count."""
-    assert not supervisor.endless([0, 1, 2, 3], 3)
-    assert supervisor.endless([0, 1, 2, 3, 4], 4)
-    assert not supervisor.endless([0, 100, 200, 300, 400], 400)
+def test_five_ends_in_half_a_minute_are_too_many(supervisor: ModuleType) -> None:
+    """Earlier ones do not count."""
+    assert not supervisor.ends_too_often([0, 1, 2, 3], 3)
+    assert supervisor.ends_too_often([0, 1, 2, 3, 4], 4)
+    assert not supervisor.ends_too_often([0, 100, 200, 300, 400], 400)
 
 
 @pytest.fixture
 def node(supervisor: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A node whose Patroni has the number 7 and is never really started; its end is an exception."""
+    """Return a node whose Patroni has the number 7 and is never really started; the node's end is an exception."""
 
     class Ended(Exception):
         pass
@@ -124,10 +129,10 @@ def node(supervisor: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return made
 
 
-def test_patroni_is_started_again_beside_a_server(
+def test_patroni_is_started_again_while_a_server_runs(
     node: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Five times in a row, then the node ends. The server here is this very process; the clock was set back."""
+    """After five ends in a row the node ends. The server here is the test's own process; the clock was set back."""
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1000\n")
     for _ in range(4):
         node.patroni_ended(9)
@@ -137,8 +142,8 @@ def test_patroni_is_started_again_beside_a_server(
         node.patroni_ended(9)
 
 
-def test_a_lock_file_of_an_earlier_life_is_no_server(supervisor: ModuleType, tmp_path: Path) -> None:
-    """The number in it may be that of any process by now."""
+def test_a_lock_file_of_an_earlier_life_names_no_server(supervisor: ModuleType, tmp_path: Path) -> None:
+    """Any process may have the number in it by now."""
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1000\n")
     life = supervisor.Node(str(tmp_path))
     assert life.former == (os.getpid(), 1000)
@@ -148,13 +153,13 @@ def test_a_lock_file_of_an_earlier_life_is_no_server(supervisor: ModuleType, tmp
 
 
 def test_without_a_server_the_end_of_patroni_ends_the_node(node: Any) -> None:
-    """What it started, a clone or a rewind, must not go on beside a new one."""
+    """A clone or a rewind that it started must not continue beside a new Patroni."""
     with pytest.raises(Exception, match=r"does not run \(71\)"):
         node.patroni_ended(1 << 8)
 
 
-def test_a_wanted_end_of_patroni_is_an_end(node: Any) -> None:
-    """Once it was asked to stop, it is not started again."""
+def test_after_a_requested_stop_patroni_is_not_started_again(node: Any) -> None:
+    """The stop is complete when Patroni has ended."""
     node.stopping = True
     assert not node.stopped()
     node.patroni_ended(0)
@@ -165,16 +170,16 @@ def test_a_wanted_end_of_patroni_is_an_end(node: Any) -> None:
     ("has_data", "declared", "expected"),
     [(False, False, False), (False, True, True), (True, False, True), (True, True, True)],
 )
-def test_who_may_start_before_there_is_a_cluster(
+def test_which_nodes_start_before_there_is_a_cluster(
     supervisor: ModuleType, tmp_path: Path, has_data: bool, declared: bool, expected: bool
 ) -> None:
-    """Only the declared node, or one that has data: an empty one could win the race to initialize."""
+    """Only the declared node, or one that has data: an empty node could win the race to initialize."""
     if has_data:
         (tmp_path / "PG_VERSION").write_text("17\n")
     assert supervisor.may_initialize(str(tmp_path), declared) is expected
 
 
-def test_an_attempt_goes_round_the_members_and_gets_more_time(supervisor: ModuleType) -> None:
+def test_an_attempt_tries_each_member_and_gets_more_time(supervisor: ModuleType) -> None:
     """The first round is short: a member without a leader yet takes a request and does not answer."""
     asked: list[tuple[str, float]] = []
 
@@ -184,7 +189,25 @@ def test_an_attempt_goes_round_the_members_and_gets_more_time(supervisor: Module
             raise OSError("no answer")
         return len(asked) == 4
 
-    assert supervisor.until([("a", 2379), ("b", 2379)], attempt)
+    assert supervisor.retry([("a", 2379), ("b", 2379)], attempt)
     first, later = supervisor.STORE_FIRST_TIMEOUT, supervisor.STORE_TIMEOUT
     assert first < later
     assert asked == [("a", first), ("b", first), ("a", later), ("b", later)]
+
+
+def test_the_record_is_written_at_the_revision_that_the_store_reports(
+    supervisor: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart the first try reads the revision of the earlier record, and the second one replaces it."""
+    answers: Iterator[dict[str, object]] = iter([_found("b3RoZXI=", "12"), {"succeeded": True}])
+    revisions: list[str] = []
+
+    def post(member: tuple[str, int], path: str, body: dict[str, Any], timeout: float) -> dict[str, object]:
+        assert (member, path, timeout) == (("a", 2379), supervisor.TXN, 1.0)
+        revisions.append(body["compare"][0]["mod_revision"])
+        return next(answers)
+
+    monkeypatch.setattr(supervisor, "post", post)
+    writer = supervisor.RecordWriter("/k", "v")
+    assert writer.attempt(("a", 2379), 1.0)
+    assert revisions == ["0", "12"]

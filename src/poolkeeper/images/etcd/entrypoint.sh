@@ -1,5 +1,5 @@
 #!/bin/sh
-# Owns its volume as root, then becomes etcd as the user etcd.
+# Prepares the volume as root, then becomes etcd as the user etcd.
 set -eu
 
 install -d -o etcd -g etcd -m 0700 /var/lib/etcd/data

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes the dashboard's password as root, then becomes HAProxy (master and worker) as the user haproxy. A reload is
-# SIGUSR2 to process 1: the worker in place keeps its sessions, a new one takes the new ones.
+# Reads the dashboard's password as root, then becomes HAProxy (master and worker) as the user haproxy. A reload is
+# SIGUSR2 to process 1: the old worker keeps its sessions, a new worker accepts the new ones.
 set -eu
 
 install -d -o haproxy -g haproxy -m 0750 /run/haproxy

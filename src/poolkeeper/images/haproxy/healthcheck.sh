@@ -1,5 +1,5 @@
 #!/bin/sh
-# Healthy: the statistics are served, and they hold a row of the read-write endpoint.
+# Healthy: HAProxy serves its statistics, and they have a row of the read-write endpoint.
 set -eu
 
 port=$POOLKEEPER_STATS_PORT

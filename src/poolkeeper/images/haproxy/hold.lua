@@ -1,21 +1,21 @@
--- Holds a new session until its proxy has a server that stays, so that while one primary follows another a client waits
+-- Holds a new session until its proxy has a server that stays. While one primary replaces another, a client waits
 -- instead of being refused.
 --
 --     tcp-request inspect-delay <longer than the hold>
 --     tcp-request content lua.hold_for_server <proxy> <milliseconds>
 --
--- and, on the runtime API, by a server that is about to stop:
+-- A server that is about to stop announces that on the runtime API:
 --
 --     poolkeeper leave <proxy> <server> <milliseconds>
 --
--- A session passes at once when a server is up, and none that is up is about to stop. It is refused when the time is
--- over, and when its client has gone: no server then sees a session that nobody waits for. What was said of a server
--- ends by itself (0 ends it now), so nobody has to take it back. No server is promised: the one that was up may end
--- before the connection to it is made. HAProxy ends the hold by itself where inspect-delay is the shorter of the two.
+-- A session passes at once when a server is up and no server that is up has announced a stop. It is refused when the
+-- time is over, and when its client has gone: no server then gets a session without a client. An announcement expires
+-- (0 ends it now), so it need not be withdrawn. Not promised: a server. The one that was up may end before the
+-- connection to it is made. HAProxy ends the hold where inspect-delay is the shorter of the two.
 
 local POLL_MS = 20
 
-local leaving = {} -- proxy → server → until when (milliseconds)
+local leaving = {} -- proxy → server → end of its announcement (milliseconds)
 
 local function milliseconds()
     local now = core.now()

@@ -3,12 +3,12 @@
 --     tcp-request inspect-delay <how long a client may take to begin>
 --     tcp-request content lua.read_only
 --
--- The start-up packet gets one more setting at its end, `default_transaction_read_only = on`. The last word holds there,
--- also over the packet's `options`, over ALTER ROLE and ALTER DATABASE, and it is what RESET and DISCARD ALL go back to.
--- A request to cancel passes as it is; one for encryption is answered with no, as a server without it does. Whatever
--- begins otherwise, or not in time, is refused: no session passes unread.
+-- The action appends one setting to the start-up packet, `default_transaction_read_only = on`. The last setting wins
+-- there, also over the packet's `options`, over ALTER ROLE and ALTER DATABASE; RESET and DISCARD ALL return to it. A
+-- request to cancel passes unchanged. A request for encryption is answered with no, as by a server without encryption.
+-- Any other start, or a late one, is refused: no session passes unread.
 --
--- Not promised: a session that asks for READ WRITE itself gets it where the server can write.
+-- Not promised: a session that itself asks for READ WRITE gets it where the server can write.
 
 local SETTING = "default_transaction_read_only\0on\0"
 local LONGEST = 10000 -- bytes: MAX_STARTUP_PACKET_LENGTH

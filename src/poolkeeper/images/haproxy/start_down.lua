@@ -1,9 +1,9 @@
--- Every server of the named proxies starts down and comes up by its first good check.
+-- Starts every server of the named proxies as down; its first good check brings it up.
 --
 --     lua-load /etc/haproxy/start_down.lua <proxy> ...
 --
--- HAProxy 3.0 itself starts a server up until its first check failed: for a moment after each start and reload, a
--- session meant for a standby could reach the primary. (From 3.1 on the server keyword init-state says the same.)
+-- HAProxy 3.0 starts a server as up until its first check has failed. For a moment after each start and reload, a
+-- session meant for a standby could reach the primary. (From 3.1 on the server keyword init-state does the same.)
 
 local proxies = table.pack(...)
 

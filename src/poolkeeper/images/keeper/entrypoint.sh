@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the secrets as root, then becomes the keeper as a user without any capability.
+# Reads the secrets as root, then becomes the keeper as a user without any capability.
 set -eu
 
 POOLKEEPER_PCP_PASSWORD=$(cat /run/secrets/pcp)

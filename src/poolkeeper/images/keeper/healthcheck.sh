@@ -1,5 +1,5 @@
 #!/bin/bash
-# Healthy: the keeper answers, and its loop has turned lately (the API says 503 where it has not).
+# Healthy: the keeper answers, and its loop has iterated recently (the API answers 503 where it has not).
 set -eu
 
 exec 3<> /dev/tcp/127.0.0.1/8407

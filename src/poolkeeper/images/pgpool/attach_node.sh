@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has Pgpool use the backend of index $1 again. Who calls this has made sure that the node is fit.
+# Attaches the backend of index $1 to Pgpool-II. The caller has checked that the node is eligible.
 set -eu
 
 PCPPASSFILE=/run/pgpool/pcppass exec pcp_attach_node -h /run/pgpool -p "$POOLKEEPER_PCP_PORT" -U "$POOLKEEPER_PCP_USER" \

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Reads entries of pool_passwd from standard input and prints "user:" with the password in base64 for each AES entry that
-# the cluster's key opens, as Pgpool itself derives key and IV (EVP_BytesToKey, SHA-1, no salt; Pgpool-II 4.6,
-# ssl_utils.c). Nothing is written to disk and no password is in an argument list.
+# Reads entries of pool_passwd from standard input. Prints "user:" with the password in base64 for each AES entry that
+# the cluster's key decrypts. Key and IV are derived as in Pgpool-II (EVP_BytesToKey, SHA-1, no salt; Pgpool-II 4.6,
+# ssl_utils.c). Nothing is written to disk, and no password is in an argument list.
 set -eu
 
 open() {
@@ -9,7 +9,7 @@ open() {
 }
 
 grep '^[a-z_][a-z0-9_]*:AES' | while IFS=: read -r user entry; do
-    # A wrong key shows in the exit code only: what comes out then is garbage.
+    # Only the exit code shows a wrong key: the output is garbage then.
     if open "${entry#AES}" > /dev/null; then
         printf '%s:%s\n' "$user" "$(open "${entry#AES}" | base64 -w 0)"
     fi

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Reads "user:password" lines from standard input and prints them as entries of pool_passwd, AES-encrypted with the
-# cluster's key. No password is in an argument list or stays on disk.
+# cluster's key. No password is in an argument list or remains on disk.
 set -eu
 
 work=$(mktemp -d)

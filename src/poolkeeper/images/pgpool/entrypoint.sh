@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes configuration and secrets as root, then becomes Pgpool-II as the user postgres, with its memory of node states
-# discarded (-D): what the nodes say now is what counts.
+# Installs configuration and secrets as root, then becomes Pgpool-II as the user postgres. Pgpool-II discards its saved
+# node states (-D): only the nodes' present answers count.
 set -eu
 
 take_config.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Healthy: a query goes through Pgpool to a server and back, as the role of the checks.
+# Healthy: a query of the role of the checks goes through Pgpool-II to a server and back.
 set -eu
 
 pass=/run/pgpool/healthcheck.pgpass

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes the files again and has Pgpool (process 1) read them, without ending a session.
+# Installs the files again and makes Pgpool-II (process 1) read them, without ending a session.
 set -eu
 
 take_config.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copies the rendered files and the secrets to where the user postgres, whom Pgpool runs as, can read them.
+# Copies the rendered files and the secrets to a folder that Pgpool-II, as the user postgres, can read.
 # Runs as root, at start and before each reload.
 set -eu
 

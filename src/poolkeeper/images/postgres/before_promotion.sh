@@ -1,11 +1,11 @@
 #!/bin/bash
-# Patroni's pre_promote: takes this node out of the read-only endpoint before it can be written to, so that no session that
-# was given to a standby ever writes. First HAProxy sends no new session here and ends those it has; then every server
-# process of a session from HAProxy's address is ended here, in case HAProxy was not reached; where HAProxy comes by a
-# Unix socket, of every local session that is neither the superuser's, as Patroni's are, nor of replication.
+# Patroni's pre_promote: takes this node out of the read-only endpoint before it accepts writes, so that no session that
+# was given to a standby ever writes. First HAProxy sends no new session here and ends those it has. Then this script
+# ends every server process of a session from HAProxy's address, in case HAProxy was not reached. Where HAProxy connects
+# through a Unix socket, it ends every local session except the superuser's, as Patroni's are, and replication's.
 #
-# Always ends with 0, within little more than a second. To refuse the promotion would leave the cluster without a primary
-# for a whole lease; and where HAProxy does not answer it sends no sessions either, or its own check refuses a leader.
+# Always exits with 0, within little more than a second. A refused promotion would leave the cluster without a primary
+# for a complete lease. Where HAProxy does not answer it sends no sessions either, or its own check refuses a leader.
 haproxy_node.sh drain
 
 names="${POOLKEEPER_HAPROXY_ADDRESS//./\\.}|${POOLKEEPER_HAPROXY%:*}[^ ]*" # a name where log_hostname is on

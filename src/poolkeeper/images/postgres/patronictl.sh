@@ -1,5 +1,5 @@
 #!/bin/sh
-# patronictl for people: `docker exec -it pg_node1 patronictl list`, with the password of the REST API at hand.
+# patronictl with the password of the REST API: `docker exec -it pg_node1 patronictl list`.
 set -eu
 
 PATRONI_RESTAPI_PASSWORD=$(cat /run/secrets/rest)

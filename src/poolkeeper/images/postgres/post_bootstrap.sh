@@ -1,5 +1,5 @@
 #!/bin/sh
-# Patroni calls this once, on the new cluster, with a connection string. It makes the roles and the application's
+# Patroni calls this once, on the new cluster, with a connection string. It creates the roles and the application's
 # database. Passwords go through psql's variables, never through an argument list, and never into the server's log.
 set -eu
 
@@ -18,7 +18,7 @@ SET password_encryption = 'scram-sha-256';
 
 CREATE ROLE :"check_role" LOGIN PASSWORD :'check_password' IN ROLE pg_monitor CONNECTION LIMIT 40;
 
--- Patroni may have made the rewind role already.
+-- Patroni may have created the rewind role already.
 SELECT format('CREATE ROLE %I LOGIN', :'rewind_role')
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'rewind_role') \gexec
 ALTER ROLE :"rewind_role" LOGIN PASSWORD :'rewind_password';

@@ -1,1 +1,1 @@
-"""The keeper's decisions: pure functions from the observed state to decisions. No I/O."""
+"""The keeper's decisions: pure functions from the observed state and the memory to actions. No I/O."""

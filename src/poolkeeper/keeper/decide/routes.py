@@ -1,8 +1,8 @@
-"""HAProxy's inner ports: what its own checks will find in a second or three, told to it now.
+"""HAProxy's inner ports: what its own checks will find in a second or three, set by the keeper at once.
 
-Invariant: a decision here only says what a check of HAProxy would say itself, so a keeper that is absent, late or wrong
-for a moment leaves nothing behind. The read-only endpoint's closures alone last until they are lifted: a node that holds
-the lease, or is known to be too old, serves no reads.
+Invariant: a decision here only anticipates a check of HAProxy, so a keeper that is absent, late or wrong for a moment
+leaves nothing behind. Only the closures of the read-only endpoint last until they are lifted: a node that holds the
+lease, or is known to be too old, serves no reads.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from poolkeeper.model.proxies import PRIMARY, STANDBYS
 from poolkeeper.model.spec import ClusterSpec
 
 
-def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[Decision, ...]:
-    """Every route that is not where Patroni's word puts it."""
-    view, routes = scene.store.value, scene.routes.value
+def decide(spec: ClusterSpec, observed: ObservedState, memory: Memory) -> tuple[Decision, ...]:
+    """Return the actions on every route that differs from Patroni's state."""
+    view, routes = observed.store.value, observed.routes.value
     if view is None or view.paused or routes is None:
         return ()
     known = {node.name for node in spec.nodes}
@@ -26,35 +26,40 @@ def decide(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> tuple[Dec
         decision
         for route in routes
         if route.node in known
-        for decision in (_primary(scene, route) if route.proxy == PRIMARY else _reads(spec, scene, memory, route))
+        for decision in (_primary(observed, route) if route.proxy == PRIMARY else _reads(spec, observed, memory, route))
     )
 
 
-def _primary(scene: ObservedState, route: Route) -> Iterator[Decision]:
-    if route.is_up and scene.is_dead(route.node):
+def _primary(observed: ObservedState, route: Route) -> Iterator[Decision]:
+    if route.is_up and observed.is_dead(route.node):
         yield Decision(Verb.CUT, route.node, "it is dead", proxy=PRIMARY)
-    elif route.is_up and scene.primary and scene.primary != route.node:
-        yield Decision(Verb.CUT, route.node, f"{scene.primary} is the primary", proxy=PRIMARY)
-    elif not route.is_up and not route.in_maintenance and scene.primary == route.node and not scene.is_dead(route.node):
+    elif route.is_up and observed.primary and observed.primary != route.node:
+        yield Decision(Verb.CUT, route.node, f"{observed.primary} is the primary", proxy=PRIMARY)
+    elif (
+        not route.is_up
+        and not route.in_maintenance
+        and observed.primary == route.node
+        and not observed.is_dead(route.node)
+    ):
         yield Decision(Verb.OPEN, route.node, "it is the primary and accepts writes", proxy=PRIMARY)
 
 
-def _reads(spec: ClusterSpec, scene: ObservedState, memory: Memory, route: Route) -> Iterator[Decision]:
+def _reads(spec: ClusterSpec, observed: ObservedState, memory: Memory, route: Route) -> Iterator[Decision]:
     if route.proxy != STANDBYS:
         return
-    why = closed_because(spec, scene, memory, route.node)
-    if route.is_up and scene.is_dead(route.node):
+    why = closed_because(spec, observed, memory, route.node)
+    if route.is_up and observed.is_dead(route.node):
         yield Decision(Verb.CUT, route.node, "it is dead", proxy=STANDBYS)
     elif why and not route.in_maintenance:
         yield Decision(Verb.CLOSE_READS, route.node, why, proxy=STANDBYS)
-    elif not why and route.in_maintenance and _is_reader(spec, scene, memory, route.node):
+    elif not why and route.in_maintenance and _is_reader(spec, observed, memory, route.node):
         cause = "it streams from the primary again"
         yield Decision(Verb.OPEN_READS, route.node, cause, proxy=STANDBYS)
 
 
-def closed_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, node: str) -> str | None:
-    """Why the node must not serve reads whatever HAProxy's own check says; None if that check may decide."""
-    view = scene.store.value
+def closed_because(spec: ClusterSpec, observed: ObservedState, memory: Memory, node: str) -> str | None:
+    """Return why the node must not serve reads whatever HAProxy's own check finds; None if that check may decide."""
+    view = observed.store.value
     if view is None or view.lease is None:
         return None
     if node == view.lease.owner:
@@ -62,10 +67,10 @@ def closed_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, node
     member = view.members.get(node)
     if member is None:
         return None
-    old = eligibility.behind(scene, memory, member)
+    age = eligibility.seconds_behind(observed, memory, member)
     bound = spec.keeper.max_read_staleness_seconds
-    return f"it is {old:.0f} s behind, the bound is {bound} s" if old > bound else None
+    return f"it is {age:.0f} s behind, the bound is {bound} s" if age > bound else None
 
 
-def _is_reader(spec: ClusterSpec, scene: ObservedState, memory: Memory, node: str) -> bool:
-    return eligibility.unfit_because(spec, scene, memory, node) is None
+def _is_reader(spec: ClusterSpec, observed: ObservedState, memory: Memory, node: str) -> bool:
+    return eligibility.ineligible_because(spec, observed, memory, node) is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolkeeper.cluster.reading import SomeReading, listed, reason
-from poolkeeper.model import proxies
+from poolkeeper.model import pool_node_states, proxies
 from poolkeeper.model.observed import KeeperView, PatroniView
 from poolkeeper.model.probe import Reading, Readings
 from poolkeeper.model.target import Target
@@ -60,7 +60,7 @@ def _said(name: str, readings: Readings) -> Iterator[tuple[str, str]]:
         yield "Patroni", " and ".join(sorted(by_patroni))
     if readings.backends and readings.backends.value is not None:
         backend = next((b for b in readings.backends.value if b.hostname == name), None)
-        up = backend is not None and backend.status in ("up", "waiting")
+        up = backend is not None and pool_node_states.is_in_use(backend.status)
         yield (
             "Pgpool-II",
             "not known" if backend is None else backend.role if up else f"{backend.role}, {backend.status}",

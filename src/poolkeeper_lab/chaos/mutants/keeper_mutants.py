@@ -29,8 +29,8 @@ RELEASE_WITHOUT_PROOF = Mutant(
         ),
         Mutation(
             "keeper/decide/release.py",
-            "    if scene.is_dead(owner):\n",
-            "    if scene.is_dead(owner) or scene.at - scene.silent.get(owner, scene.at) > 2:\n",
+            "    if observed.is_dead(owner):\n",
+            "    if observed.is_dead(owner) or observed.at - observed.silent.get(owner, observed.at) > 2:\n",
         ),
     ),
     (moment_scenarios.SILENT_PATRONI_LATE_STANDBY,),
@@ -43,7 +43,7 @@ ELECTION_BY_KEEPER = Mutant(
         Mutation(
             "keeper/route_loop.py",
             "            done = await self._store.delete_if(keys, guards)\n",
-            "            view = self._known.store.value\n"
+            "            view = self._known.observed.store.value\n"
             "            winner = sorted(name for name in view.members if name != owner)[0]\n"
             "            done = await self._store.put_if(keys[0], winner, guards)\n",
         ),
