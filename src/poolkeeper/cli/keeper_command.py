@@ -33,9 +33,9 @@ def run(
 
     for name, secret in process.PASSWORDS.items():
         if name not in os.environ:
-            raise errors.UserError(f"{name} is not set", hint=f"It is in the file secrets/{secret} of the cluster.")
+            raise errors.UsageError(f"{name} is not set", hint=f"It is in the file secrets/{secret} of the cluster.")
     if not cluster_json.is_file():
-        raise errors.UserError(
+        raise errors.UsageError(
             f"there is no file {cluster_json}", hint="`up` renders it: rendered/keeper/cluster.json."
         )
     process.main(cluster_json, port)

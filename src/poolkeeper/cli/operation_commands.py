@@ -153,7 +153,7 @@ def reinit(
     operation.preview(where, node)
     if not yes:
         if not sys.stdin.isatty():
-            raise errors.UserError(f"the data of {node} would be thrown away", hint="Say so: --yes")
+            raise errors.UsageError(f"the data of {node} would be thrown away", hint="Say so: --yes")
         typer.confirm(f"Throw the data of {node} away and clone it anew?", abort=True)
     steps: Sequence[Any] = operation.reinit(where, node, console.ConsoleSteps())
     console.err.print(f"{node} is back in {sum(step.seconds for step in steps):.1f} s", markup=False)

@@ -94,7 +94,7 @@ def table(result: Suite) -> RenderableType:
 
 
 def foreign_target(dsn: list[str], stats: str) -> Target:
-    """The target that the options describe. Raises UserError for what is missing or unreadable."""
+    """The target that the options describe. Raises UsageError for what is missing or unreadable."""
     pairs = dict(item.split("=", 1) for item in dsn if "=" in item.split(" ", 1)[0])
     missing = [endpoint for endpoint in ENDPOINTS if endpoint not in pairs]
     nodes = {name: postgres.parse_dsn(text) for name, text in pairs.items() if name not in ENDPOINTS}
@@ -102,7 +102,7 @@ def foreign_target(dsn: list[str], stats: str) -> Target:
         wants = [f"--dsn {endpoint}=…" for endpoint in missing]
         wants += ["at least two --dsn NODE=…"] if len(nodes) < 2 else []
         wants += ["--stats URL"] if not stats else []
-        raise errors.UserError(f"another cluster needs {', '.join(wants)}", hint="poolkeeper test --help shows how.")
+        raise errors.UsageError(f"another cluster needs {', '.join(wants)}", hint="poolkeeper test --help shows how.")
     url = urlsplit(stats)
     password = os.environ.get("POOLKEEPER_STATS_PASSWORD", url.password or "")
     return Target(

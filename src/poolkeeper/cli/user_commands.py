@@ -104,7 +104,7 @@ def drop(
     user.check_name(where, name)
     if database and not yes:
         if not sys.stdin.isatty():
-            raise errors.UserError(f"the database {database} would be dropped with all its data", hint="Say so: --yes")
+            raise errors.UsageError(f"the database {database} would be dropped with all its data", hint="Say so: --yes")
         typer.confirm(f"Drop the database {database} with all its data?", abort=True)
     user.drop(where, name, database, console.ConsoleSteps())
 
@@ -141,11 +141,11 @@ def _password(generate: bool, from_stdin: bool) -> str:
     from poolkeeper.operations import user
 
     if generate and from_stdin:
-        raise errors.UserError("--generate and --password-stdin are two ways to a password; give one")
+        raise errors.UsageError("--generate and --password-stdin are two ways to a password; give one")
     if generate:
         return user.generate_password()
     if not from_stdin and not sys.stdin.isatty():
-        raise errors.UserError(
+        raise errors.UsageError(
             "there is no terminal to ask for the password on",
             hint="--password-stdin reads it from standard input, --generate makes one and prints it.",
         )
@@ -159,4 +159,4 @@ def _line() -> str:
     try:
         return sys.stdin.read().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as e:
-        raise errors.UserError("the password is not UTF-8") from e
+        raise errors.DatabaseUserError("the password is not UTF-8") from e

@@ -46,10 +46,10 @@ class Cluster:
         return self.spec.timeouts.query
 
     def container(self, service: str) -> str:
-        """Return a declared service's container. Raises UserError for a name that is not a service."""
+        """Return a declared service's container. Raises UsageError for a name that is not a service."""
         if service not in self.spec.addresses():
             known = ", ".join(self.spec.addresses())
-            raise errors.UserError(f"{service!r} is not a service of this cluster", hint=f"Its services: {known}.")
+            raise errors.UsageError(f"{service!r} is not a service of this cluster", hint=f"Its services: {known}.")
         return self.spec.container_name(service)
 
     def address(self, service: str) -> str:

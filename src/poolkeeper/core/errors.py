@@ -1,6 +1,7 @@
 """Every error that Poolkeeper raises on purpose.
 
     PoolkeeperError                 1   the root: what happened, where, and what to do next
+    ├── UsageError                  2   a wrong request: an unknown name, or options that contradict each other
     ├── SpecError                  10   cluster.toml is wrong; carries every mistake at once
     ├── UnsafeChange               11   an edit of cluster.toml that a running cluster cannot take
     ├── HistoryDamaged             12   a recorded history cannot be read; carries the line
@@ -16,9 +17,10 @@
     ├── ContainerDied              32   a container ended while it was needed; carries its last log lines
     ├── Unreachable                33   a server did not answer                    (retryable)
     ├── ServerRefused              34   a server answered with an error; carries the SQLSTATE or HTTP status
-    ├── UserError                  35   a `poolkeeper user` request that cannot be done
+    ├── DatabaseUserError          35   a database user cannot be added, changed or dropped as asked
     ├── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
-    └── OperationRefused           37   an operation that would not be safe now; lists what forbids it
+    ├── OperationRefused           37   an operation that would not be safe now; lists what forbids it
+    └── ProposalRefused            38   `tune` finds no configuration that this machine and the rules allow
 
 The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell);
 `chaos check` and `doctor` end with 3 where they cannot tell; and a command line that cannot be parsed ends with 2, as
@@ -54,6 +56,15 @@ class PoolkeeperError(Exception):
         self.message = message
         self.hint = hint
         self.detail = detail
+
+
+class UsageError(PoolkeeperError):
+    """The request is wrong: an unknown name, options that contradict each other, or a missing confirmation.
+
+    The exit code is that of a command line that Click cannot parse.
+    """
+
+    exit_code = 2
 
 
 class SpecError(PoolkeeperError):
@@ -168,7 +179,7 @@ class ServerRefused(PoolkeeperError):
         self.code = code
 
 
-class UserError(PoolkeeperError):
+class DatabaseUserError(PoolkeeperError):
     """A database user cannot be added, changed or dropped as asked."""
 
     exit_code = 35
@@ -185,3 +196,9 @@ class OperationRefused(PoolkeeperError):
     """A precondition of an operation does not hold, or could not be looked at. Nothing was begun."""
 
     exit_code = 37
+
+
+class ProposalRefused(PoolkeeperError):
+    """No configuration for what was asked: the machine or a rule of `cluster.toml` does not allow it."""
+
+    exit_code = 38

@@ -86,19 +86,19 @@ class Sizes:
 
 
 def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
-    """The proposal. Raises UserError where the machine or a limit of the spec cannot hold what is wanted."""
+    """The proposal. Raises ProposalRefused where the machine or a limit of the spec cannot hold what is wanted."""
     asked = (machine.cores, machine.memory_mb, wish.clients, wish.pairs)
     if any(number is not None and number < 1 for number in asked):
-        raise errors.UserError("cores, memory, clients and pairs must be at least 1")
+        raise errors.UsageError("cores, memory, clients and pairs must be at least 1")
     sizes = _sizes(spec, machine, wish)
     too_much = _too_much(sizes)
     if too_much:
-        raise errors.UserError(too_much, hint=_instead(spec, machine, wish))
+        raise errors.ProposalRefused(too_much, hint=_instead(spec, machine, wish))
     choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
-        raise errors.UserError(f"{'.'.join(map(str, location))}: {rule}", hint="Mend that in cluster.toml first.")
+        raise errors.ProposalRefused(f"{'.'.join(map(str, location))}: {rule}", hint="Mend that in cluster.toml first.")
     return Proposal(machine, wish, choices, sizes.budget, after, tuple(_notes(after, sizes)))
 
 

@@ -37,7 +37,7 @@ def literal(value: Setting) -> str:
 
 
 def put(text: str, values: Mapping[Location, Setting]) -> str:
-    """The text with these keys at these values. Raises UserError where it cannot be edited line by line.
+    """The text with these keys at these values. Raises OperationRefused where it cannot be edited line by line.
 
     `text` is TOML that can be read.
     """
@@ -106,8 +106,8 @@ def _end_of_table(lines: list[str], head: int) -> int:
     return end
 
 
-def _by_hand(location: Location, why: str) -> errors.UserError:
-    return errors.UserError(
+def _by_hand(location: Location, why: str) -> errors.OperationRefused:
+    return errors.OperationRefused(
         f"{dotted(location)} cannot be edited in place: {why}; nothing was written",
         hint="Edit cluster.toml by hand; `poolkeeper tune` prints the values.",
     )

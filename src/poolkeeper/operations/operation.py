@@ -76,7 +76,7 @@ def require_node(cluster: Cluster, node: str) -> None:
     """
     names = [declared.name for declared in cluster.spec.nodes]
     if node not in names:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"{node!r} is not a PostgreSQL node of this cluster", hint=f"Its nodes: {', '.join(names)}."
         )
 

@@ -149,15 +149,19 @@ async def _add(cluster: Cluster, rollback: Rollback, name: str, password: str, d
 
 async def _check_new(session: Session, users: PoolPasswd, name: str, database: str | None) -> None:
     if name in await database_roles.read_roles(session):
-        raise errors.UserError(f"PostgreSQL has a role {name} already", hint=f"`poolkeeper user passwd {name}`?")
+        raise errors.DatabaseUserError(
+            f"PostgreSQL has a role {name} already", hint=f"`poolkeeper user passwd {name}`?"
+        )
     if name in users.entries:
         hint = f"`poolkeeper user drop {name}` removes it."
         raise errors.UserError(f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint)
     for word in filter(None, (name, database)):
         if await database_roles.is_keyword(session, word):
-            raise errors.UserError(f"{word} is a word of SQL and would need quotes in each statement; choose another")
+            raise errors.DatabaseUserError(
+                f"{word} is a word of SQL and would need quotes in each statement; choose another"
+            )
     if database and (owner := await database_roles.owner_of(session, database)):
-        raise errors.UserError(f"there is a database {database} already; {owner} owns it")
+        raise errors.DatabaseUserError(f"there is a database {database} already; {owner} owns it")
 
 
 async def _change_password(cluster: Cluster, rollback: Rollback, name: str, password: str) -> None:
@@ -189,7 +193,9 @@ def _existing(known: dict[str, DatabaseRole], users: PoolPasswd, name: str) -> D
             raise errors.UserError(f"{name} is in pool_passwd only: PostgreSQL has no such role", hint=hint)
         raise errors.UserError(f"there is no user {name}", hint=_LIST)
     if not known[name].can_login:
-        raise errors.UserError(f"PostgreSQL does not let {name} log in", hint=f"By SQL: ALTER ROLE {name} LOGIN")
+        raise errors.DatabaseUserError(
+            f"PostgreSQL does not let {name} log in", hint=f"By SQL: ALTER ROLE {name} LOGIN"
+        )
     return known[name]
 
 
@@ -222,9 +228,9 @@ async def _check_droppable(
     session: Session, role: DatabaseRole | None, users: PoolPasswd, name: str, database: str | None
 ) -> None:
     if role is None and name not in users.entries:
-        raise errors.UserError(f"there is no user {name}", hint=_LIST)
+        raise errors.DatabaseUserError(f"there is no user {name}", hint=_LIST)
     if database and (owner := await database_roles.owner_of(session, database)) != name:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{owner} owns the database {database}, not {name}" if owner else f"there is no database {database}"
         )
     kept_by = await database_roles.dependents(session, name, database)

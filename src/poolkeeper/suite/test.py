@@ -31,7 +31,7 @@ async def run_suite(
     """Run these groups (None: all that apply); only what they need is asked. `say` takes lines for a person who waits.
 
     `before` maps each check's id to its outcome in the run to compare with; empty or None: there was none. When
-    cancelled it drops its schema first. Raises ValueError for a group that does not exist, and UserError for
+    cancelled it drops its schema first. Raises ValueError for a group that does not exist, and UsageError for
     one that has no meaning for this target.
     """
     chosen = applicable(target, groups, say)
@@ -57,7 +57,7 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
     for number, why in left_out.items():
         line = f"group {number}, {GROUPS[number]}, {why}"
         if groups is not None and number in groups:
-            raise errors.UserError(line, hint="Leave it out of --only.")
+            raise errors.UsageError(line, hint="Leave it out of --only.")
         if groups is None:
             say(line)
     return frozenset(GROUPS) - set(left_out) if groups is None else groups

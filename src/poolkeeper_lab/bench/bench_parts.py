@@ -90,9 +90,9 @@ class RunInProgress:
 
 
 def made_by(name: str, cluster: Cluster, options: BenchOptions) -> BenchPart:
-    """The part of that name. Raises UserError for another one."""
+    """The part of that name. Raises UsageError for another one."""
     if name not in PARTS:
-        raise errors.UserError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")
+        raise errors.UsageError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")
     make: Callable[[Cluster, BenchOptions], BenchPart] = import_module(PARTS[name]).make
     return make(cluster, options)
 

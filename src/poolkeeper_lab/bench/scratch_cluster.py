@@ -34,7 +34,7 @@ COMMAND_SECONDS = 1800.0
 def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
     """The declared cluster under the bench's name with so many nodes, those that are declared first.
 
-    With `most`, so many nodes can be had later without a restart. Raises UserError where the network has no room.
+    With `most`, so many nodes can be had later without a restart. Raises UsageError where the network has no room.
     """
     made = startup_times.bench_document(spec)
     taken = {str(address) for address in _addresses(made)}
@@ -43,7 +43,7 @@ def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
     ports = _ports(made)
     while len(made["nodes"]) < nodes:
         if not free:
-            raise errors.UserError(f"{subnet} has no address left for {nodes} nodes")
+            raise errors.UsageError(f"{subnet} has no address left for {nodes} nodes")
         port = max(ports) + 1
         ports.add(port)
         name = _name(len(made["nodes"]) + 1, {node["name"] for node in made["nodes"]})

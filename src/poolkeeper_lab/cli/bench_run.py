@@ -37,7 +37,7 @@ class Output:
 
 
 def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOptions, output: Output) -> int:
-    """Run, compare and report; the exit code. Raises UserError for an earlier run that cannot be read, at once."""
+    """Run, compare and report; the exit code. Raises UsageError for an earlier run that cannot be read, at once."""
     earlier = bench_json.read(output.compare) if output.compare else None
     seed = options.seed or random.SystemRandom().randrange(1, 1 << 16)
     progress = console.ConsoleSteps()
@@ -57,12 +57,12 @@ def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOp
 
 
 def document(files: Sequence[Path], into: Path) -> list[Path]:
-    """Fill a document, and draw its pictures beside it; what was written. Raises UserError."""
+    """Fill a document, and draw its pictures beside it; what was written. Raises UsageError."""
     runs = [bench_json.read(file) for file in files]
     try:
         text = into.read_text()
     except OSError as e:
-        raise errors.UserError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
+        raise errors.UsageError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
     whole = {into: bench_docs.fill(text, runs)}
     whole |= {into.parent / bench_docs.FOLDER / name: drawn for name, drawn in bench_docs.pictures(runs)}
     for path, content in whole.items():

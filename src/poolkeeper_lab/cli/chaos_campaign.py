@@ -40,13 +40,13 @@ class CampaignRequest:
 
 
 def perform(cluster: Cluster, asked: CampaignRequest) -> Outcome:
-    """Plan, run and sum up. Raises UserError for a sitting that is not in the plan."""
+    """Plan, run and sum up. Raises UsageError for a sitting that is not in the plan."""
     host, seed = Host(cluster), chaos_run.drawn(asked.seed)
     reasons = {s.name: reason for s in all_scenarios.SCENARIOS if (reason := s.unavailable(host))}
     wanted = [s for s in all_scenarios.SCENARIOS if s.name not in reasons]
     plan = campaign_plan.planned(wanted, asked.faults, asked.minutes * 60, seed)
     if asked.sitting is not None and not 1 <= asked.sitting <= len(plan):
-        raise errors.UserError(f"the plan has no sitting {asked.sitting}", hint=f"It has 1 to {len(plan)}.")
+        raise errors.UsageError(f"the plan has no sitting {asked.sitting}", hint=f"It has 1 to {len(plan)}.")
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     runs, problem = list[ChaosRun](), ""
     numbers = [asked.sitting] if asked.sitting else list(range(1, len(plan) + 1))

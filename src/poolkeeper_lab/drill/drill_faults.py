@@ -150,8 +150,8 @@ NAMES = tuple(entry.name for entry in ENTRIES)
 
 
 def choose(names: tuple[str, ...]) -> tuple[Entry, ...]:
-    """The named faults in the order of the catalogue; all where none is named. Raises UserError for an unknown name."""
+    """The named faults in the order of the catalogue; all where none is named. Raises UsageError for an unknown name."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise errors.UserError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(NAMES)}.")
+        raise errors.UsageError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(NAMES)}.")
     return tuple(entry for entry in ENTRIES if not names or entry.name in names)

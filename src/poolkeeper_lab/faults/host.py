@@ -66,7 +66,7 @@ class Host:
     cluster: Cluster
 
     def container(self, service: str) -> str:
-        """A service's container. Raises UserError for a name that is not a service."""
+        """A service's container. Raises UsageError for a name that is not a service."""
         return self.cluster.container(service)
 
     def docker(self, *words: str, seconds: float = _SECONDS) -> str:

@@ -41,12 +41,12 @@ class Sessions(Fault):
         return self.host.cluster.with_passwords().endpoint(endpoint, "app", self.host.cluster.spec.roles.app_database)
 
     def key(self) -> str:
-        """The endpoint whose Pgpool-II the victim is. Raises UserError for another service."""
+        """The endpoint whose Pgpool-II the victim is. Raises UsageError for another service."""
         endpoints = self.host.cluster.spec.endpoints
         for key in ("rw", "ro", "balanced"):
             if getattr(endpoints, key).service == self.victim:
                 return key
-        raise errors.UserError(f"{self.victim} is not the Pgpool-II of an endpoint")
+        raise errors.UsageError(f"{self.victim} is not the Pgpool-II of an endpoint")
 
 
 class FillServer(Sessions):

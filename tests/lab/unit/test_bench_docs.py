@@ -63,7 +63,7 @@ def test_of_a_part_the_last_run_counts() -> None:
 
 @pytest.mark.parametrize("broken", ["<!-- bench:path -->\n", "<!-- /bench:path -->\n", "<!-- bench:goals -->\n"])
 def test_a_mark_without_partner_is_refused(broken: str) -> None:
-    with pytest.raises(errors.UserError, match="no partner"):
+    with pytest.raises(errors.UsageError, match="no partner"):
         bench_docs.fill(SKELETON + broken, [sample.SAMPLE])
 
 
@@ -92,7 +92,7 @@ def test_the_command_writes_the_page_and_the_pictures(tmp_path: Path) -> None:
         "page.md", "benchmarks/path-1.svg", "benchmarks/path-2.svg",
     ]  # fmt: skip
     assert "there is no PgBouncer" in page.read_text()
-    with pytest.raises(errors.UserError, match="cannot be read"):
+    with pytest.raises(errors.UsageError, match="cannot be read"):
         bench_run.document([tmp_path / "a.json"], tmp_path / "none.md")
 
 

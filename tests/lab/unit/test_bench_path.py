@@ -174,7 +174,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
 def test_only_some_loads_can_be_chosen() -> None:
     planned, _ = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "prepared")
     assert [one.load for one in planned] == [PgbenchLoad(READ_ONLY, PREPARED, 16)]
-    with pytest.raises(errors.UserError, match="no load has 'fast'"):
+    with pytest.raises(errors.UsageError, match="no load has 'fast'"):
         path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "fast")
 
 

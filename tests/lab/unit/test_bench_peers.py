@@ -132,11 +132,11 @@ def test_peers_and_faults_are_chosen_by_name() -> None:
     assert peer_catalogue.choose(()) == peer_catalogue.PEERS
     assert peer_catalogue.choose(("pgpool", "patroni")) == (peer_catalogue.PATRONI, peer_catalogue.PGPOOL)
     assert peer_catalogue.choose_faults(("switchover",)) == ("switchover",)
-    with pytest.raises(errors.UserError, match="no such peer: oracle"):
+    with pytest.raises(errors.UsageError, match="no such peer: oracle"):
         peer_catalogue.choose(("oracle",))
-    with pytest.raises(errors.UserError, match="no such fault: flood"):
+    with pytest.raises(errors.UsageError, match="no such fault: flood"):
         peer_catalogue.choose_faults(("flood",))
-    with pytest.raises(errors.UserError, match="no such peer on the path: oracle"):
+    with pytest.raises(errors.UsageError, match="no such peer on the path: oracle"):
         bench_endpoints.chosen(("oracle",))
     assert set(bench_endpoints.chosen(())) == {"pgbouncer"}
 
@@ -351,7 +351,7 @@ def test_the_image_is_built_once_for_its_inputs(monkeypatch: pytest.MonkeyPatch,
     file.write_text("FROM b\n")
     assert peer_image.reference(cluster) != first
     file.unlink()
-    with pytest.raises(errors.UserError, match="is missing"):
+    with pytest.raises(errors.ImageFailed, match="is missing"):
         peer_image.reference(cluster)
     engine = Engine(lambda _: "pgpool2 4.6.1-2\nhaproxy 3.0.11-1\n")
     monkeypatch.setattr(process, "check", engine.check)

@@ -40,16 +40,16 @@ def test_json_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cluster": 3}'])
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "old.json").write_text(text)
-    with pytest.raises(errors.UserError, match="is no report"):
+    with pytest.raises(errors.UsageError, match="is no report"):
         bench_json.read(tmp_path / "old.json")
-    with pytest.raises(errors.UserError, match="cannot be read"):
+    with pytest.raises(errors.UsageError, match="cannot be read"):
         bench_json.read(tmp_path / "none.json")
 
 
 def test_a_later_schema_is_refused(tmp_path: Path) -> None:
     later = sample.SAMPLE.model_copy(update={"schema_version": 2})
     (tmp_path / "new.json").write_text(bench_json.render(later))
-    with pytest.raises(errors.UserError, match="schema 2"):
+    with pytest.raises(errors.UsageError, match="schema 2"):
         bench_json.read(tmp_path / "new.json")
 
 

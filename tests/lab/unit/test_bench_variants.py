@@ -42,7 +42,7 @@ def test_read(text: str, edits: list[Any]) -> None:
 
 @pytest.mark.parametrize("text", ["haproxy.hold_ms", "", "a=1,", ".a=1", "a..b=1", "=1"])
 def test_what_is_no_variant_is_refused(text: str) -> None:
-    with pytest.raises(errors.UserError, match="KEY=VALUE"):
+    with pytest.raises(errors.UsageError, match="KEY=VALUE"):
         variants.read(text)
 
 
@@ -58,7 +58,7 @@ def test_changed_leaves_the_document_as_it_was() -> None:
 
 @pytest.mark.parametrize("text", ["name.of=1", "nodes.name=1"])
 def test_a_key_below_no_table_is_refused(text: str) -> None:
-    with pytest.raises(errors.UserError, match="not in a table"):
+    with pytest.raises(errors.UsageError, match="not in a table"):
         variants.changed({"name": "x", "nodes": []}, variants.read(text))
 
 
@@ -79,7 +79,7 @@ def test_documents_are_clusters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tried", "error"),
     [
-        ((), errors.UserError),
+        ((), errors.UsageError),
         (("haproxy.hold=0",), errors.SpecError),
         (("haproxy.hold_ms=-1",), errors.SpecError),
         (("endpoints.rw.max_pool=100",), errors.SpecError),  # more than the connection budget

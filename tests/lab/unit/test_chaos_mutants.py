@@ -63,7 +63,7 @@ def test_every_bug_has_a_name_a_scenario_and_an_anomaly_that_exists() -> None:
             assert plant.look or (catch.checker in KINDS and f'"{catch.anomaly}"' in known), catch
     assert all_mutants.choose(()) == all_mutants.PLANTS
     assert [p.name for p in all_mutants.choose(("fsync_off",))] == ["fsync_off"]
-    with pytest.raises(errors.UserError, match="no such bug: weevil"):
+    with pytest.raises(errors.UsageError, match="no such bug: weevil"):
         all_mutants.choose(("weevil",))
 
 

@@ -81,7 +81,7 @@ def test_what_would_meet_nothing_where_haproxy_meets_postgresql_by_sockets() -> 
 
 
 def test_unknown_scenario_is_refused() -> None:
-    with pytest.raises(errors.UserError, match="no such scenario: meteor"):
+    with pytest.raises(errors.UsageError, match="no such scenario: meteor"):
         all_scenarios.choose(("kill_node", "meteor"))
     assert [s.name for s in all_scenarios.choose(("switchover", "kill_node"))] == ["kill_node", "switchover"]
 

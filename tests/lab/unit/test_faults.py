@@ -92,7 +92,7 @@ def test_every_fault_says_what_it_does_and_is_injected_and_healed(entry: drill_f
 def test_the_catalogue_is_that_of_the_drill() -> None:
     assert len(set(drill_faults.NAMES)) == len(drill_faults.NAMES) == 12
     assert drill_faults.choose(()) == drill_faults.ENTRIES
-    with pytest.raises(errors.UserError, match="kill_all"):
+    with pytest.raises(errors.UsageError, match="kill_all"):
         drill_faults.choose(("kill_node", "kill_all"))
 
 

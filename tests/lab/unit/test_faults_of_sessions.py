@@ -75,7 +75,7 @@ def test_an_endpoint_is_full_when_no_child_is_free(made: list[Connection]) -> No
     session_faults.FillEndpoint(on(Noted()), "pgpool").inject()
     assert len(made) == 3
     assert [session.asked for session in made] == [["SELECT 1"]] * 3
-    with pytest.raises(errors.UserError, match="endpoint"):
+    with pytest.raises(errors.UsageError, match="endpoint"):
         session_faults.FillEndpoint(on(Noted()), "pg_node1").inject()
 
 

@@ -91,16 +91,18 @@ def test_interruption_in_the_middle_leaves_nothing(cluster: ClusterUnderTest) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "stdin", "reason"),
+    ("words", "stdin", "reason", "code"),
     [
-        (("add", "postgres", "--generate"), "", "the superuser"),
-        (("add", NAME), "", "no terminal"),
-        (("add", NAME, "--password-stdin"), "two\nlines", "line break"),
+        (("add", "postgres", "--generate"), "", "the superuser", 35),
+        (("add", NAME), "", "no terminal", 2),
+        (("add", NAME, "--password-stdin"), "two\nlines", "line break", 35),
     ],
 )
-def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str) -> None:
+def test_what_can_not_be_is_refused(
+    cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str, code: int
+) -> None:
     done = cluster.run("user", *words, stdin=stdin)
-    assert (done.returncode, done.stdout) == (35, "")
+    assert (done.returncode, done.stdout) == (code, "")
     assert reason in done.stderr
 
 
@@ -120,7 +122,7 @@ def test_what_can_not_be_is_refused(cluster: ClusterUnderTest, words: tuple[str,
 def test_what_can_not_be_changes_nothing(
     cluster: ClusterUnderTest, change: Callable[[Cluster], None], reason: str
 ) -> None:
-    with pytest.raises(errors.UserError, match=reason):
+    with pytest.raises(errors.DatabaseUserError, match=reason):
         change(cluster.handle)
     assert traces(cluster) == []
 

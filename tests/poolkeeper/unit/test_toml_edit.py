@@ -96,7 +96,7 @@ BY_HAND: tuple[tuple[str, str], ...] = (
 
 @pytest.mark.parametrize(("form", "old"), BY_HAND, ids=[form for form, _ in BY_HAND])
 def test_forms_that_are_left_to_a_person(form: str, old: str) -> None:
-    with pytest.raises(errors.UserError, match="nothing was written"):
+    with pytest.raises(errors.OperationRefused, match="nothing was written"):
         toml_edit.put(old, {("a", "b", "c"): 2})
     assert tomllib.loads(old), form
 
@@ -171,7 +171,7 @@ def test_what_does_not_fit_writes_nothing(tmp_path: Path) -> None:
     path = _file(tmp_path)
     done = run("--file", str(path), "tune", "--memory", "1", "--clients", "100", "--write")
     assert isinstance(done.exception, SystemExit)
-    assert done.exit_code == errors.UserError.exit_code
+    assert done.exit_code == errors.ProposalRefused.exit_code
     assert path.read_text() == TEXT
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_was_changed_meanwhile_is_left_alone(tmp_path: Path) -> None
     path = _file(tmp_path)
     made = tune.proposal(context.ClusterFile(path).cluster, MACHINE, WISH)
     path.write_text(TEXT + "# mine\n")
-    with pytest.raises(errors.UserError, match="changed meanwhile"):
+    with pytest.raises(errors.OperationRefused, match="changed meanwhile"):
         tune.write(path, TEXT, made)
     assert path.read_text() == TEXT + "# mine\n"
 

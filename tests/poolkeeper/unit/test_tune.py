@@ -81,7 +81,7 @@ def fitting(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     """The proposal; the example is given up where there is none."""
     try:
         return sizing.propose(spec, machine, wish)
-    except errors.UserError:
+    except errors.ProposalRefused:
         assume(False)
         raise
 
@@ -160,7 +160,7 @@ def refusal(spec: ClusterSpec, on: Machine, wish: Wish) -> str:
     """The hint of a refusal; "" for a wish that fits."""
     try:
         sizing.propose(spec, on, wish)
-    except errors.UserError as e:
+    except errors.ProposalRefused as e:
         return e.hint
     return ""
 
@@ -213,14 +213,18 @@ REFUSED: tuple[tuple[Machine, Wish, str], ...] = (
     (Machine(2, 1024), Wish(10), "no memory to sort in"),
     (Machine(64, 2**21), Wish(2000, 1), "2000 are the limit"),
     (Machine(64, 2**21), Wish(1900, 4), "10000 are the limit"),
-    (Machine(0, 2**20), Wish(), "at least 1"),
-    (Machine(1, 2**20), Wish(0), "at least 1"),
 )
 
 
 @pytest.mark.parametrize(("on", "wish", "said"), REFUSED)
 def test_refusals(on: Machine, wish: Wish, said: str) -> None:
-    with pytest.raises(errors.UserError, match=said):
+    with pytest.raises(errors.ProposalRefused, match=said):
+        sizing.propose(SPEC, on, wish)
+
+
+@pytest.mark.parametrize(("on", "wish"), [(Machine(0, 2**20), Wish()), (Machine(1, 2**20), Wish(0))])
+def test_numbers_below_1_are_a_wrong_request(on: Machine, wish: Wish) -> None:
+    with pytest.raises(errors.UsageError, match="at least 1"):
         sizing.propose(SPEC, on, wish)
 
 
@@ -300,5 +304,5 @@ def test_sizes_as_postgresql_writes_them(given_mb: float, text: str) -> None:
 def test_a_broken_rule_is_named() -> None:
     """A spec that breaks a rule for another reason is not made to look tuned."""
     broken = SPEC.model_copy(update={"patroni": SPEC.patroni.model_copy(update={"ttl": 20, "retry_timeout": 30})})
-    with pytest.raises(errors.UserError, match="ttl"):
+    with pytest.raises(errors.ProposalRefused, match="ttl"):
         sizing.propose(broken, Machine(2, 24_000), Wish())

@@ -229,7 +229,7 @@ def back(done: list[str], what: str) -> None:
     """Take something back: note it, and fail if it is called so."""
     done.append(what)
     if what == "stuck":
-        raise errors.UserError("it is stuck")
+        raise errors.DatabaseUserError("it is stuck")
 
 
 def walk(steps: list[str], end: BaseException | None, done: list[str], notes: Notes) -> None:

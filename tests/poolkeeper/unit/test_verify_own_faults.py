@@ -266,7 +266,7 @@ def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
     verdicts = groups.judge(foreign, GOOD, frozenset({group}))
     assert verdicts == ()
     assert Suite("another", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
-    with pytest.raises(errors.UserError, match="a cluster that Poolkeeper started"):
+    with pytest.raises(errors.UsageError, match="a cluster that Poolkeeper started"):
         asyncio.run(test.run_suite(foreign, frozenset({group}), lambda _: None))
 
 

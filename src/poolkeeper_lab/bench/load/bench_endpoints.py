@@ -24,10 +24,10 @@ PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper_lab.bench.peers.pgbouncer"
 
 
 def chosen(names: tuple[str, ...]) -> dict[str, str]:
-    """The providers of these names, all where none is named. Raises UserError for an unknown name."""
+    """The providers of these names, all where none is named. Raises UsageError for an unknown name."""
     if unknown := [name for name in names if name not in PROVIDERS]:
         known = ", ".join(PROVIDERS)
-        raise errors.UserError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
+        raise errors.UsageError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
     return {name: module for name, module in PROVIDERS.items() if not names or name in names}
 
 

@@ -105,12 +105,12 @@ def plan(
 ) -> tuple[list[Planned], list[str]]:
     """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve.
 
-    `only` leaves the loads whose title has it. Raises UserError where there is none.
+    `only` leaves the loads whose title has it. Raises UsageError where there is none.
     """
     chosen = [*core(spec), *(_beyond(spec, endpoints) if is_full else ())]
     if not (chosen := [(load, names) for load, names in chosen if only in load.title]):
         hint = "Titles are as: " + "; ".join(load.title for load, _ in core(spec))
-        raise errors.UserError(f"no load has {only!r} in its title", hint=hint)
+        raise errors.UsageError(f"no load has {only!r} in its title", hint=hint)
     planned: list[Planned] = []
     left_out: dict[str, list[str]] = {}
     for load, names in chosen:

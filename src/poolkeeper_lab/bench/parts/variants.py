@@ -42,12 +42,12 @@ Edit = tuple[tuple[str, ...], Any]
 
 
 def read(variant: str) -> tuple[Edit, ...]:
-    """As "haproxy.hold_ms=0,endpoints.rw.max_pool=1". A value that is no TOML is text. Raises UserError."""
+    """As "haproxy.hold_ms=0,endpoints.rw.max_pool=1". A value that is no TOML is text. Raises UsageError."""
     edits: list[Edit] = []
     for part in variant.split(","):
         key, equals, text = part.strip().partition("=")
         if not equals or not all(key.split(".")):
-            raise errors.UserError(f"{part!r} is not KEY=VALUE", hint="As: haproxy.hold_ms=0,endpoints.rw.max_pool=1")
+            raise errors.UsageError(f"{part!r} is not KEY=VALUE", hint="As: haproxy.hold_ms=0,endpoints.rw.max_pool=1")
         edits.append((tuple(key.split(".")), value(text)))
     return tuple(edits)
 
@@ -61,14 +61,14 @@ def value(text: str) -> Any:
 
 
 def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """The document with these values. Raises UserError where a key is below something that is no table."""
+    """The document with these values. Raises UsageError where a key is below something that is no table."""
     found = copy.deepcopy(dict(made))
     for location, wanted in edits:
         table: Any = found
         for key in location[:-1]:
             table = table.setdefault(key, {}) if isinstance(table, dict) else None
         if not isinstance(table, dict):
-            raise errors.UserError(f"{'.'.join(location)} is not in a table of cluster.toml")
+            raise errors.UsageError(f"{'.'.join(location)} is not in a table of cluster.toml")
         table[location[-1]] = wanted
     return found
 
@@ -119,9 +119,9 @@ class Variants:
         self._book = RoundsRecord([], self._rounds, options.seed)
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Variant → its cluster.toml, the declared one first. Raises UserError or SpecError."""
+        """Variant → its cluster.toml, the declared one first. Raises UsageError or SpecError."""
         if not self._options.variants:
-            raise errors.UserError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
+            raise errors.UsageError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
         made = scratch_cluster.document(self._place.spec, len(self._place.spec.nodes))
         found = {DECLARED: made}
         for variant in self._options.variants:

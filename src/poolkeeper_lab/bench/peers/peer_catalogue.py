@@ -267,15 +267,15 @@ PGBOUNCER = (
 
 
 def choose(keys: tuple[str, ...]) -> tuple[Peer, ...]:
-    """The peers of these names, all where none is named. Raises UserError for an unknown name."""
+    """The peers of these names, all where none is named. Raises UsageError for an unknown name."""
     known = {peer.key: peer for peer in PEERS}
     if unknown := [key for key in keys if key not in known]:
-        raise errors.UserError(f"no such peer: {', '.join(unknown)}", hint=f"There are: {', '.join(known)}.")
+        raise errors.UsageError(f"no such peer: {', '.join(unknown)}", hint=f"There are: {', '.join(known)}.")
     return tuple(peer for peer in PEERS if not keys or peer.key in keys)
 
 
 def choose_faults(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The faults of these names, all where none is named. Raises UserError for an unknown name."""
+    """The faults of these names, all where none is named. Raises UsageError for an unknown name."""
     if unknown := [name for name in names if name not in FAULTS]:
-        raise errors.UserError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(FAULTS)}.")
+        raise errors.UsageError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(FAULTS)}.")
     return tuple(name for name in FAULTS if not names or name in names)

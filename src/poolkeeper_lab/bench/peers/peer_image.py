@@ -21,10 +21,10 @@ SOURCES = Path(__file__).parent / "stacks"
 
 
 def folder() -> Path:
-    """Where the peers' files are. Raises UserError where this is no whole checkout."""
+    """Where the peers' files are. Raises ImageFailed where this is no whole checkout."""
     found = SOURCES
     if not (found / "image" / "Dockerfile").is_file():
-        raise errors.UserError(f"{found} is missing", hint="Use a whole checkout of Poolkeeper.")
+        raise errors.ImageFailed(f"{found} is missing", hint="Use a whole checkout of Poolkeeper.")
     return found
 
 

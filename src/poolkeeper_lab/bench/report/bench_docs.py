@@ -31,11 +31,11 @@ def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, Section]]:
 
 
 def fill(document: str, runs: Sequence[BenchRun]) -> str:
-    """The document with its tables anew. Raises UserError where a mark has no partner."""
+    """The document with its tables anew. Raises UsageError where a mark has no partner."""
     found = latest(runs)
     pairs = list(_PAIR.finditer(document))
     if len(_MARK.findall(document)) != 2 * len(pairs):
-        raise errors.UserError(
+        raise errors.UsageError(
             "a mark of the document has no partner", hint="They are <!-- bench:NAME --> and <!-- /bench:NAME -->."
         )
 

@@ -50,14 +50,14 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
 
 
 def read(path: Path) -> BenchRun:
-    """A run of before. Raises UserError where the file is none, or of a later schema."""
+    """A run of before. Raises UsageError where the file is none, or of a later schema."""
     hint = "Name a bench*.json that `poolkeeper bench` wrote."
     try:
         run = BenchRun.model_validate_json(path.read_text())
     except OSError as e:
-        raise errors.UserError(f"{path} cannot be read: {e.strerror}", hint=hint) from e
+        raise errors.UsageError(f"{path} cannot be read: {e.strerror}", hint=hint) from e
     except (ValidationError, UnicodeDecodeError) as e:
-        raise errors.UserError(f"{path} is no report of the bench", hint=hint, detail=str(e)) from e
+        raise errors.UsageError(f"{path} is no report of the bench", hint=hint, detail=str(e)) from e
     if run.schema_version > SCHEMA:
-        raise errors.UserError(f"{path} has schema {run.schema_version}; this release reads up to {SCHEMA}", hint=hint)
+        raise errors.UsageError(f"{path} has schema {run.schema_version}; this release reads up to {SCHEMA}", hint=hint)
     return run

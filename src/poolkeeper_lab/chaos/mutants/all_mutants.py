@@ -13,10 +13,10 @@ NAMES = tuple(plant.name for plant in PLANTS)
 
 
 def choose(names: Sequence[str]) -> tuple[Mutant, ...]:
-    """The named ones in the order of the list; where none is named, all. Raises UserError."""
+    """The named ones in the order of the list; where none is named, all. Raises UsageError."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"no such bug: {', '.join(unknown)}", hint="`poolkeeper chaos self-test --list` has them."
         )
     return tuple(plant for plant in PLANTS if plant.name in names or not names)

@@ -47,8 +47,8 @@ NAMES = tuple(scenario.name for scenario in SCENARIOS)
 
 
 def choose(names: Sequence[str]) -> tuple[Scenario, ...]:
-    """The named scenarios in the order of the list; all where none is named. Raises UserError for an unknown name."""
+    """The named scenarios in the order of the list; all where none is named. Raises UsageError for an unknown name."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise errors.UserError(f"no such scenario: {', '.join(unknown)}", hint="`poolkeeper chaos list` has them.")
+        raise errors.UsageError(f"no such scenario: {', '.join(unknown)}", hint="`poolkeeper chaos list` has them.")
     return tuple(scenario for scenario in SCENARIOS if not names or scenario.name in names)
