@@ -149,7 +149,7 @@ def streams(seen: Snapshot, node: str) -> Precondition:
     return Precondition(name, Outcome.PASS, f"from {first}, on timeline {own.timeline}")
 
 
-def near(spec: ClusterSpec, seen: Snapshot, node: str) -> Precondition:
+def within_lag(spec: ClusterSpec, seen: Snapshot, node: str) -> Precondition:
     """A standby's replay is within what Patroni lets become primary."""
     name, bound = f"lag of {node}", spec.patroni.maximum_lag_on_failover
     lag = lag_bytes(seen, node)
@@ -178,9 +178,9 @@ def synchronous(spec: ClusterSpec, seen: Snapshot, node: str) -> Precondition:
     return Precondition(name, outcome, f"Patroni calls it {member.role}")
 
 
-def fit_candidate(spec: ClusterSpec, seen: Snapshot, node: str) -> tuple[Precondition, ...]:
+def eligible_candidate(spec: ClusterSpec, seen: Snapshot, node: str) -> tuple[Precondition, ...]:
     """All that a standby must be to become primary."""
-    return streams(seen, node), near(spec, seen, node), synchronous(spec, seen, node)
+    return streams(seen, node), within_lag(spec, seen, node), synchronous(spec, seen, node)
 
 
 def quorum_without(spec: ClusterSpec, seen: Snapshot, node: str | None) -> tuple[Precondition, ...]:

@@ -13,7 +13,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 
 
-def judge(spec: ClusterSpec, seen: Snapshot, node: str) -> tuple[Precondition, ...]:
+def check(spec: ClusterSpec, seen: Snapshot, node: str) -> tuple[Precondition, ...]:
     """Look at everything."""
     return (
         *facts.common(spec, seen),

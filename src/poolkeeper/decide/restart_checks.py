@@ -21,6 +21,6 @@ def order(spec: ClusterSpec, seen: Snapshot, node: str | None = None) -> tuple[s
     return tuple(sorted(names, key=lambda name: name == leader))
 
 
-def judge(spec: ClusterSpec, seen: Snapshot, node: str | None) -> tuple[Precondition, ...]:
+def check(spec: ClusterSpec, seen: Snapshot, node: str | None) -> tuple[Precondition, ...]:
     """May PostgreSQL on this node (None: on each, one after the other) be restarted now?"""
     return *facts.common(spec, seen), *facts.quorum_without(spec, seen, node)

@@ -31,7 +31,7 @@ class CandidateVerdict:
         return allowed(self.preconditions)
 
 
-def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> CandidateVerdict:
+def check(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> CandidateVerdict:
     """Look at everything; `to` is the standby that was asked for."""
     leader = facts.agreed_leader(seen)
     candidate = to or choose(spec, seen)
@@ -39,7 +39,7 @@ def judge(spec: ClusterSpec, seen: Snapshot, to: str | None = None) -> Candidate
     if to is not None and to == leader:
         found.append(Precondition("candidate", Outcome.FAIL, f"{to} is the leader already"))
     elif candidate is not None:
-        found += facts.fit_candidate(spec, seen, candidate)
+        found += facts.eligible_candidate(spec, seen, candidate)
     else:
         found.append(_nobody(spec, seen))
     return CandidateVerdict(leader, candidate, tuple(found))
@@ -49,7 +49,7 @@ def choose(spec: ClusterSpec, seen: Snapshot) -> str | None:
     """The fit standby that is the least behind; the first declared one of equals; None if none is fit."""
     leader = facts.agreed_leader(seen)
     names = [node.name for node in spec.nodes if node.name != leader]
-    fit = [name for name in names if allowed(facts.fit_candidate(spec, seen, name))]
+    fit = [name for name in names if allowed(facts.eligible_candidate(spec, seen, name))]
     return min(fit, key=lambda name: facts.lag_bytes(seen, name) or 0, default=None)
 
 
@@ -58,7 +58,7 @@ def _nobody(spec: ClusterSpec, seen: Snapshot) -> Precondition:
     leader = facts.agreed_leader(seen)
     reasons, might = [], leader is None
     for name in (node.name for node in spec.nodes if node.name != leader):
-        forbidding = [p for p in facts.fit_candidate(spec, seen, name) if p.forbids]
+        forbidding = [p for p in facts.eligible_candidate(spec, seen, name) if p.forbids]
         reasons += [f"{p.name}: {p.fact}" for p in forbidding[:1]]
         might = might or all(p.outcome is Outcome.UNKNOWN for p in forbidding)
     outcome = Outcome.UNKNOWN if might else Outcome.FAIL

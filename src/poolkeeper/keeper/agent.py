@@ -31,7 +31,7 @@ async def run(spec: ClusterSpec, pcp_password: str, check_password: str, journal
     parts: tuple[Coroutine[None, None, None], ...] = (
         watchers.StoreWatcher(known, store, journal).run(),
         watchers.watch_deaths(known, witness, journal),
-        watchers.probe_holder(known),
+        watchers.probe_lease_holder(known),
         watchers.watch_silence(known),
         watchers.watch_replay(known),
         watchers.watch_balanced(known, check_password),

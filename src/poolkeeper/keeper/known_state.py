@@ -24,7 +24,7 @@ from poolkeeper.model.observed_state import (
     Route,
     StoreView,
 )
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -35,7 +35,7 @@ class KnownState:
     spec: ClusterSpec
     clock: Callable[[], float] = time.monotonic
     store: Seen[StoreView] = NOT_READ
-    sights: dict[str, Sight] = field(default_factory=dict)
+    sights: dict[str, ProcessState] = field(default_factory=dict)
     pool: Seen[tuple[PoolNode, ...]] = NOT_ASKED
     routes: Seen[tuple[Route, ...]] = NOT_ASKED
     opened: Lease | None = None

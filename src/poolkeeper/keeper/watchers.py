@@ -109,7 +109,7 @@ def _note(journal: Journal, node: str, state: str, reason: str) -> None:
     journal.note("seen", node=node, process=state, why=reason)
 
 
-async def probe_holder(known: KnownState) -> None:
+async def probe_lease_holder(known: KnownState) -> None:
     """Find out when the holder of a new lease accepts writes; Patroni's lease comes before the end of the promotion."""
     while True:
         lease = known.store.value.lease if known.store.value else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poolkeeper.model.observed import Seen
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 
 NOT_READ: Seen[Any] = Seen(error="not read yet")
 NOT_ASKED: Seen[Any] = Seen(error="not asked yet")
@@ -124,7 +124,7 @@ class ObservedState:
 
     at: float
     store: Seen[StoreView] = NOT_READ
-    sights: Mapping[str, Sight] = field(default_factory=dict)
+    sights: Mapping[str, ProcessState] = field(default_factory=dict)
     pool: Seen[tuple[PoolNode, ...]] = NOT_ASKED
     routes: Seen[tuple[Route, ...]] = NOT_ASKED
     opened: Lease | None = None

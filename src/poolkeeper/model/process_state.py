@@ -13,7 +13,7 @@ Life = Literal["alive", "dead", "unknown"]
 
 
 @dataclass(frozen=True)
-class Sight:
+class ProcessState:
     """What the witness knows of one node's supervisor process.
 
     `since` is in seconds of the monotonic clock: when this state was first seen. `reason` is a sentence for people.

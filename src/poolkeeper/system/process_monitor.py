@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.model.process_state import Life, Sight
+from poolkeeper.model.process_state import Life, ProcessState
 
 # Seconds between two looks for a supervisor that was not found. A look costs 6 ms on a machine of 300 processes; a
 # supervisor writes its record only once it runs, so the first look nearly always finds it.
@@ -37,7 +37,7 @@ _BOOT_ID = "sys/kernel/random/boot_id"
 class _Attended:
     """A node, what is known of it, when it is looked for next, and the open pidfd while it lives."""
 
-    sight: Sight
+    sight: ProcessState
     next_look: float = 0.0
     pidfd: int | None = None
 
@@ -48,7 +48,7 @@ class ProcessMonitor:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
         self._attended: dict[str, _Attended] = {}
-        self._deaths: asyncio.Queue[Sight] = asyncio.Queue()
+        self._deaths: asyncio.Queue[ProcessState] = asyncio.Queue()
 
     @property
     def boot_id(self) -> str:
@@ -57,7 +57,7 @@ class ProcessMonitor:
             return (self._proc / _BOOT_ID).read_text().strip()
         return ""
 
-    def attend(self, node: str, incarnation: str, boot: str) -> Sight:
+    def attend(self, node: str, incarnation: str, boot: str) -> ProcessState:
         """Begin to watch, or go on; what is known now. Another incarnation of the node replaces the former.
 
         `incarnation` and `boot` are those of the node's own record. While unknown, it is looked for each LOOK_AGAIN.
@@ -71,12 +71,12 @@ class ProcessMonitor:
             known.next_look = time.monotonic() + LOOK_AGAIN
         return known.sight
 
-    def sight(self, node: str) -> Sight:
+    def sight(self, node: str) -> ProcessState:
         """What is known of a node now, without looking anew."""
         known = self._attended.get(node)
         return known.sight if known else _sight(node, "", "unknown", "nobody asked to attend this node")
 
-    async def next_death(self, timeout: float) -> Sight | None:
+    async def next_death(self, timeout: float) -> ProcessState | None:
         """The next death, as soon as it happens, each one once; None if there is none within `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -102,7 +102,7 @@ class ProcessMonitor:
         _learn(known, "alive", "its supervisor runs")
         asyncio.get_running_loop().add_reader(pidfd, self._on_event, known)
 
-    def _hold(self, sight: Sight, boot: str) -> int:
+    def _hold(self, sight: ProcessState, boot: str) -> int:
         """A pidfd that is certain to be that of the living supervisor. Raises _Unknown, OSError."""
         if not boot or boot != self.boot_id:
             raise _Unknown(f"its record is of boot {boot or 'unknown'}, this machine's is {self.boot_id or 'unknown'}")
@@ -115,7 +115,7 @@ class ProcessMonitor:
             raise
         return pidfd
 
-    def _confirm(self, pid: int, pidfd: int, sight: Sight) -> None:
+    def _confirm(self, pid: int, pidfd: int, sight: ProcessState) -> None:
         """Is it the supervisor's pidfd? Its number could have gone to another process between finding and opening.
 
         An incarnation is one process's alone: what has this number before and after had it in between too.
@@ -125,7 +125,7 @@ class ProcessMonitor:
         if events := _poll(pidfd):
             raise _Unknown(f"its pidfd cannot be waited for (poll says {events:#x})")
 
-    def _find(self, sight: Sight) -> int:
+    def _find(self, sight: ProcessState) -> int:
         """The one process that is this supervisor."""
         pids = [int(name) for name in os.listdir(self._proc) if name.isdecimal()]
         found = [pid for pid in pids if self._is_supervisor(pid, sight)]
@@ -133,7 +133,7 @@ class ProcessMonitor:
             raise _Unknown("no such supervisor runs here" if not found else f"{len(found)} processes say to be it")
         return found[0]
 
-    def _is_supervisor(self, pid: int, sight: Sight) -> bool:
+    def _is_supervisor(self, pid: int, sight: ProcessState) -> bool:
         """Does it bear the incarnation, and is it PID 1 of a namespace? A process that has ended has no argv."""
         folder = f"{self._proc}/{pid}"
         try:
@@ -168,15 +168,15 @@ class _Unknown(Exception):
     """Why a supervisor cannot be held; ends as the reason of a Sight."""
 
 
-def _sight(node: str, incarnation: str, state: Life, reason: str) -> Sight:
-    return Sight(node, incarnation, state, reason, time.monotonic())
+def _sight(node: str, incarnation: str, state: Life, reason: str) -> ProcessState:
+    return ProcessState(node, incarnation, state, reason, time.monotonic())
 
 
 def _learn(known: _Attended, state: Life, reason: str) -> None:
     """A new reason leaves `since` as it was, a new state begins now."""
     was = known.sight
     since = was.since if state == was.state else time.monotonic()
-    known.sight = Sight(was.node, was.incarnation, state, reason, since)
+    known.sight = ProcessState(was.node, was.incarnation, state, reason, since)
 
 
 def _release(known: _Attended) -> None:

@@ -24,7 +24,7 @@ from poolkeeper.model.observed_state import (
     Route,
     StoreView,
 )
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.model.spec import ClusterSpec, Keeper
 
 AT = 1000.0
@@ -53,7 +53,7 @@ def healthy(spec: ClusterSpec = snapshots.SPEC) -> ObservedState:
     return ObservedState(
         AT,
         Seen(StoreView(20, lease, members, records, LSN)),
-        {name: Sight(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)},
+        {name: ProcessState(name, INCARNATIONS[0], "alive", "its supervisor runs", 0.0) for name in names_of(spec)},
         Seen(tuple(backends)),
         Seen(tuple(_route(proxy, n, n == first) for proxy in (proxies.PRIMARY, proxies.STANDBYS) for n in members)),
         opened=lease,
@@ -139,9 +139,9 @@ def _members(name: str) -> st.SearchStrategy[Member]:
     )
 
 
-def _sights(name: str) -> st.SearchStrategy[Sight]:
+def _sights(name: str) -> st.SearchStrategy[ProcessState]:
     states = st.sampled_from(["alive", "alive", "dead", "unknown"])
-    return st.builds(Sight, st.just(name), st.sampled_from(INCARNATIONS), states, st.just("told"), st.just(0.0))
+    return st.builds(ProcessState, st.just(name), st.sampled_from(INCARNATIONS), states, st.just("told"), st.just(0.0))
 
 
 @st.composite

@@ -219,10 +219,10 @@ def test_only_a_node_that_is_fit_for_long_enough_is_attached(look: Looks) -> Non
     spec, scene, memory = look
     for decision in pool_view.decide(spec, scene, memory):
         if decision.verb is Verb.ATTACH and decision.node != scene.primary:
-            assert eligibility.unfit_because(spec, scene, memory, decision.node) is None
+            assert eligibility.ineligible_because(spec, scene, memory, decision.node) is None
             assert AT - memory.fit_since[decision.node] >= spec.keeper.attach_after_seconds
         if decision.verb is Verb.DETACH:
-            assert eligibility.unfit_because(spec, scene, memory, decision.node) is not None
+            assert eligibility.ineligible_because(spec, scene, memory, decision.node) is not None
 
 
 @given(observed_states.looks())

@@ -23,7 +23,7 @@ Looks = tuple[ClusterSpec, ObservedState, Memory]
 
 def fit_standbys(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> set[str]:
     """Standbys that may serve reads now."""
-    return {n.name for n in spec.nodes if eligibility.unfit_because(spec, scene, memory, n.name) is None}
+    return {n.name for n in spec.nodes if eligibility.ineligible_because(spec, scene, memory, n.name) is None}
 
 
 def assert_settled(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> None:

@@ -74,13 +74,13 @@ FIT: dict[str, tuple[ObservedState, Memory]] = {
 @pytest.mark.parametrize(("scene", "memory", "why"), UNFIT.values(), ids=UNFIT.keys())
 def test_one_wrongness_makes_it_unfit(scene: ObservedState, memory: Memory, why: str) -> None:
     """And it is named."""
-    assert why in (eligibility.unfit_because(SPEC, scene, memory, STANDBY) or "")
+    assert why in (eligibility.ineligible_because(SPEC, scene, memory, STANDBY) or "")
 
 
 @pytest.mark.parametrize(("scene", "memory"), FIT.values(), ids=FIT.keys())
 def test_it_is_fit(scene: ObservedState, memory: Memory) -> None:
     """Up to each bound."""
-    assert eligibility.unfit_because(SPEC, scene, memory, STANDBY) is None
+    assert eligibility.ineligible_because(SPEC, scene, memory, STANDBY) is None
 
 
 def test_fitness_begins_anew_after_any_break() -> None:
@@ -97,7 +97,7 @@ def test_a_new_leader_behind_the_former_one_makes_nobody_stale() -> None:
     for seconds in range(1, 100):
         scene = replace(HEALTHY, at=AT + seconds)
         memory = eligibility.remember(SPEC, scene, memory)
-        assert eligibility.unfit_because(SPEC, scene, memory, STANDBY) is None
+        assert eligibility.ineligible_because(SPEC, scene, memory, STANDBY) is None
 
 
 def test_a_standby_that_stands_still_becomes_stale() -> None:
@@ -106,7 +106,7 @@ def test_a_standby_that_stands_still_becomes_stale() -> None:
     for seconds in range(60):
         scene = replace(observed_states.edit_store(HEALTHY, leader_lsn=LSN + seconds), at=AT + seconds)
         memory = eligibility.remember(SPEC, scene, memory)
-        if eligibility.unfit_because(SPEC, scene, memory, STANDBY):
+        if eligibility.ineligible_because(SPEC, scene, memory, STANDBY):
             found.append(seconds)
     assert found == list(range(BOUND + 2, 60))
 
@@ -116,7 +116,7 @@ def test_fit_is_all_of_it(look: Looks) -> None:
     """Whatever is seen."""
     spec, scene, memory = look
     for name in [*observed_states.names_of(spec), observed_states.STRANGER]:
-        if eligibility.unfit_because(spec, scene, memory, name) is not None:
+        if eligibility.ineligible_because(spec, scene, memory, name) is not None:
             continue
         view = scene.store.value
         assert view
@@ -140,7 +140,7 @@ def test_to_remember_twice_is_to_remember_once(look: Looks) -> None:
     assert eligibility.remember(spec, scene, once) == once
     assert once.last_release == memory.last_release
     for name, since in once.fit_since.items():
-        assert eligibility.unfit_because(spec, scene, once, name) is None
+        assert eligibility.ineligible_because(spec, scene, once, name) is None
         assert since == memory.fit_since.get(name, scene.at)
 
 
@@ -164,4 +164,4 @@ def test_progress_grows_in_time_and_position_and_is_bounded(steps: list[tuple[in
 def test_the_leader_is_never_a_fit_standby() -> None:
     """Whatever it says of itself."""
     scene = observed_states.edit_member(HEALTHY, PRIMARY, role="replica", state="streaming")
-    assert eligibility.unfit_because(SPEC, scene, STEADY, PRIMARY) == "it holds the lease"
+    assert eligibility.ineligible_because(SPEC, scene, STEADY, PRIMARY) == "it holds the lease"

@@ -125,7 +125,7 @@ def test_only_a_fit_standby_is_put_back_among_the_readers(look: Looks) -> None:
     decisions, view = routes.decide(spec, scene, memory), scene.store.value
     for decision in decisions:
         if decision.verb is Verb.OPEN_READS:
-            assert eligibility.unfit_because(spec, scene, memory, decision.node) is None
+            assert eligibility.ineligible_because(spec, scene, memory, decision.node) is None
             assert view
             assert view.lease
             assert decision.node != view.lease.owner

@@ -19,7 +19,7 @@ from poolkeeper.keeper.known_state import KnownState, wait_or_tick
 from poolkeeper.model.decision import Decision, Verb
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed_state import Contradiction, Lease, NodeRecord, PoolNode, Replayed
-from poolkeeper.model.process_state import Sight
+from poolkeeper.model.process_state import ProcessState
 from poolkeeper.system import cluster_store, fence
 from poolkeeper.system.etcd_wire import KeyChange, KeyValue
 
@@ -109,20 +109,20 @@ class ScriptedWitness:
     """Sees every process as alive, and one end."""
 
     def __init__(self, dies: str) -> None:
-        self.dead: Sight | None = None
+        self.dead: ProcessState | None = None
         self.dies = dies
         self.told = asyncio.Event()
 
-    def attend(self, node: str, incarnation: str, boot: str) -> Sight:
+    def attend(self, node: str, incarnation: str, boot: str) -> ProcessState:
         assert boot == "boot"
         known = self.dead if self.dead and self.dead.node == node else None
-        return known or Sight(node, incarnation, "alive", "its supervisor runs", 0.0)
+        return known or ProcessState(node, incarnation, "alive", "its supervisor runs", 0.0)
 
-    async def next_death(self, timeout: float) -> Sight | None:
+    async def next_death(self, timeout: float) -> ProcessState | None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.told.wait(), timeout)
             self.told.clear()
-            self.dead = Sight(self.dies, observed_states.INCARNATIONS[0], "dead", "its supervisor ended", 1.0)
+            self.dead = ProcessState(self.dies, observed_states.INCARNATIONS[0], "dead", "its supervisor ended", 1.0)
             return self.dead
         return None
 
@@ -162,7 +162,7 @@ def test_the_holder_is_open_when_it_accepts_writes(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(watchers.patroni, "accepts_writes", accepts)
     known = KnownState(SPEC, store=observed_states.healthy().store)
-    asyncio.run(_until(lambda: known.opened is not None if said else asked > 5, watchers.probe_holder(known)))
+    asyncio.run(_until(lambda: known.opened is not None if said else asked > 5, watchers.probe_lease_holder(known)))
     assert known.scene().primary == (PRIMARY if said else None)
     assert known.wake_pool.is_set() is said
 

@@ -46,13 +46,13 @@ RESTARTS: dict[str, tuple[Snapshot, str | None, bool]] = {
 @pytest.mark.parametrize("case", RESTARTS)
 def test_never_two_nodes_are_out(case: str) -> None:
     seen, node, may = RESTARTS[case]
-    assert allowed(restart_checks.judge(SPEC, seen, node)) is may
+    assert allowed(restart_checks.check(SPEC, seen, node)) is may
 
 
 def test_two_nodes_can_be_restarted_with_a_warning() -> None:
     """With one standby, commits wait while it is away; that is said, and no reason to refuse."""
     spec = snapshots.spec_of(nodes=2)
-    found = restart_checks.judge(spec, snapshots.healthy(spec), None)
+    found = restart_checks.check(spec, snapshots.healthy(spec), None)
     assert allowed(found)
     assert [p.name for p in found if not p.holds] == ["writes"]
 
@@ -68,13 +68,13 @@ REINITS: dict[str, tuple[Snapshot, str, str]] = {
 @pytest.mark.parametrize("case", REINITS)
 def test_new_clone_is_refused(case: str) -> None:
     seen, node, name = REINITS[case]
-    forbidding = {p.name for p in reinit_checks.judge(SPEC, seen, node) if p.forbids}
+    forbidding = {p.name for p in reinit_checks.check(SPEC, seen, node) if p.forbids}
     assert name in forbidding
 
 
 @pytest.mark.parametrize("seen", [HEALTHY, _out(OTHER)])
 def test_standby_may_be_cloned_anew(seen: Snapshot) -> None:
-    assert allowed(reinit_checks.judge(SPEC, seen, OTHER))
+    assert allowed(reinit_checks.check(SPEC, seen, OTHER))
 
 
 MOVED = snapshots.healthy(primary=STANDBY)

@@ -107,7 +107,7 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
 def test_planted_fault_forbids(case: str) -> None:
     """Each fault is found by its own precondition, and the switchover is not allowed."""
     seen, to, name, outcome = FAULTS[case]
-    judged = switchover_checks.judge(SPEC, seen, to)
+    judged = switchover_checks.check(SPEC, seen, to)
     assert not judged.is_allowed
     assert {p.name: p.outcome for p in judged.preconditions}[name] is outcome
     assert name in facts.lines(judged.preconditions)
@@ -115,7 +115,7 @@ def test_planted_fault_forbids(case: str) -> None:
 
 @pytest.mark.parametrize("to", [None, STANDBY, OTHER])
 def test_healthy_cluster_may_switch_over(to: str | None) -> None:
-    judged = switchover_checks.judge(SPEC, HEALTHY, to)
+    judged = switchover_checks.check(SPEC, HEALTHY, to)
     assert judged.is_allowed
     assert (judged.leader, judged.candidate) == (PRIMARY, to or STANDBY)
     assert all(precondition.holds for precondition in judged.preconditions)
@@ -124,7 +124,7 @@ def test_healthy_cluster_may_switch_over(to: str | None) -> None:
 @pytest.mark.parametrize("witness", snapshots.witnesses(SPEC))
 def test_silence_never_passes_for_a_fact(witness: snapshots.Witness) -> None:
     """Whoever is silent: the candidate's own witnesses and the leader's forbid; the others leave it allowed."""
-    judged = switchover_checks.judge(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
+    judged = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
     needed = {
         ("haproxy", ""), ("endpoints", "rw"), ("patroni", PRIMARY), *(("postgres", node) for node in NODES),
     }  # fmt: skip
@@ -133,7 +133,7 @@ def test_silence_never_passes_for_a_fact(witness: snapshots.Witness) -> None:
 
 def test_a_stopped_standby_does_not_hinder_the_other() -> None:
     """The engine says that nothing of it runs, so that its silence hides no second primary."""
-    judged = switchover_checks.judge(SPEC, _stopped(OTHER))
+    judged = switchover_checks.check(SPEC, _stopped(OTHER))
     assert judged.is_allowed
     assert judged.candidate == STANDBY
 
@@ -146,7 +146,7 @@ def test_the_least_late_standby_is_expected() -> None:
 @pytest.mark.parametrize("change", [None, {"state": "exited"}, {"health": "unhealthy"}])
 def test_absent_keeper_only_warns(change: dict[str, str] | None) -> None:
     seen = snapshots.edit_containers(HEALTHY, {SPEC.keeper.service: change})
-    judged = switchover_checks.judge(SPEC, seen)
+    judged = switchover_checks.check(SPEC, seen)
     assert judged.is_allowed
     assert [p.name for p in judged.preconditions if not p.holds] == ["keeper"]
 
@@ -154,7 +154,7 @@ def test_absent_keeper_only_warns(change: dict[str, str] | None) -> None:
 def test_asynchronous_cluster_has_no_quorum_to_be_in() -> None:
     spec = SPEC.model_copy(update={"replication": Replication(synchronous_mode="off")})
     seen = snapshots.edit_members(snapshots.healthy(spec), {STANDBY: {"role": "replica"}, OTHER: {"role": "replica"}})
-    assert switchover_checks.judge(spec, seen, OTHER).is_allowed
+    assert switchover_checks.check(spec, seen, OTHER).is_allowed
 
 
 def test_leader_is_agreed_only_if_its_own_patroni_says_so() -> None:

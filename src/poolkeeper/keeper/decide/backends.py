@@ -94,6 +94,6 @@ def _gone_because(scene: ObservedState, name: str) -> str | None:
 def _is_steady(spec: ClusterSpec, scene: ObservedState, memory: Memory, name: str) -> bool:
     """Fit now, and without a break for long enough."""
     since = memory.fit_since.get(name)
-    if since is None or eligibility.unfit_because(spec, scene, memory, name) is not None:
+    if since is None or eligibility.ineligible_because(spec, scene, memory, name) is not None:
         return False
     return scene.at - since >= spec.keeper.attach_after_seconds

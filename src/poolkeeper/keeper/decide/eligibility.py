@@ -18,7 +18,7 @@ def remember(spec: ClusterSpec, scene: ObservedState, memory: Memory) -> Memory:
         return Memory({}, memory.last_release, memory.progress)  # fitness that could not be watched begins anew
     progress = _advance(memory.progress, scene.at, view.leader_lsn, keep=2 * spec.keeper.max_read_staleness_seconds)
     kept = Memory(memory.fit_since, memory.last_release, progress)
-    fit = {name for name in view.members if unfit_because(spec, scene, kept, name) is None}
+    fit = {name for name in view.members if ineligible_because(spec, scene, kept, name) is None}
     return Memory({name: memory.fit_since.get(name, scene.at) for name in fit}, memory.last_release, progress)
 
 
@@ -49,7 +49,7 @@ def behind(scene: ObservedState, memory: Memory, member: Member) -> float:
     return max(received, staleness(memory, shown.at, shown.lsn) if shown else 0.0)
 
 
-def unfit_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, name: str) -> str | None:
+def ineligible_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, name: str) -> str | None:
     """Why this node may not serve reads as a standby; None if it may."""
     view = scene.store.value
     member = view.members.get(name) if view else None

@@ -68,4 +68,4 @@ def closed_because(spec: ClusterSpec, scene: ObservedState, memory: Memory, node
 
 
 def _is_reader(spec: ClusterSpec, scene: ObservedState, memory: Memory, node: str) -> bool:
-    return eligibility.unfit_because(spec, scene, memory, node) is None
+    return eligibility.ineligible_because(spec, scene, memory, node) is None
