@@ -118,7 +118,7 @@ class ClusterUnderTest:
 
     def assess(self) -> Assessment:
         """Look once, and judge."""
-        return health.assess(self.handle.spec, asyncio.run(snapshot.snapshot(self.opened)))
+        return health.assess(self.handle.spec, asyncio.run(snapshot.take_snapshot(self.opened)))
 
     def primary(self) -> str:
         """The primary's name."""

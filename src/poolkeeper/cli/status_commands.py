@@ -39,7 +39,7 @@ def status(
     if watch:
         _watch(cluster, interval)
         return
-    seen = asyncio.run(snapshot.snapshot(cluster))
+    seen = asyncio.run(snapshot.take_snapshot(cluster))
     judged = health.assess(cluster.spec, seen)
     if as_json:
         console.print_json(as_document(cluster.spec.name, seen, judged))
@@ -57,7 +57,7 @@ def _watch(cluster: handle.Cluster, interval: float) -> None:
         with Live(console=console.out, auto_refresh=False, screen=console.out.is_terminal) as live:
             while True:
                 begin = time.monotonic()
-                seen = asyncio.run(snapshot.snapshot(cluster))
+                seen = asyncio.run(snapshot.take_snapshot(cluster))
                 judged = health.assess(cluster.spec, seen)
                 level = judged.level
                 live.update(tables.status(cluster.spec, seen, judged), refresh=True)

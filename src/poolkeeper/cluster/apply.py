@@ -1,6 +1,7 @@
-"""Walk a plan. No decision is made here: what to do, and in what order, is in the plan.
+"""Execute a plan. No decision is made here: the plan holds the steps and their order.
 
-Invariant: every step can be interrupted and begun again; what a service took is noted only after it took it.
+Invariant: every step can be interrupted and run again. The files of a service are recorded only after the service took
+them.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from poolkeeper.cluster import snapshot, startup
-from poolkeeper.core.wait import wait_until
+from poolkeeper.core.wait import NotYet, require, wait_for
 from poolkeeper.decide import drift, planning, repair
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.plan import Action, Plan, PlanStep
-from poolkeeper.render import compose_file as rendered
-from poolkeeper.render import patroni_config as rendered_patroni
+from poolkeeper.render import compose_file, patroni_config
 from poolkeeper.system import compose, etcd, patroni, state
 
 
 async def walk(steps: Plan, ctx: startup.Context) -> None:
-    """Do every step; the starts first and together, since they are one bring-up."""
+    """Execute every step. The removals come first; the starts follow together, because they are one bring-up."""
     starts = [service for step in steps.steps if step.action is Action.START for service in step.services]
     for step in (step for step in steps.steps if step.action is Action.REMOVE):
         await _walk_one(step, ctx)
@@ -46,7 +46,7 @@ async def _walk_one(step: PlanStep, ctx: startup.Context) -> None:
 
 async def _remove(step: PlanStep, ctx: startup.Context) -> None:
     for service in step.services:
-        volume = rendered.volume_name(ctx.cluster.spec, service)
+        volume = compose_file.volume_name(ctx.cluster.spec, service)
         await asyncio.to_thread(compose.remove_service, ctx.cluster.spec.name, service, volume=volume)
 
 
@@ -62,18 +62,19 @@ async def _restart(step: PlanStep, ctx: startup.Context) -> None:
 
 
 async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
-    """After a disturbance: wait until what was disturbed serves again, before the next one is."""
+    """Wait until the disturbed services serve again, so that the next step disturbs a healthy cluster."""
     startup.record(ctx, services)
     spec = ctx.cluster.spec
     if any(service in {node.name for node in spec.nodes} for service in services):
         await startup.wait_nodes(ctx)
     for service in (s for s in services if s in {m.name for m in spec.etcd.members}):
 
-        async def healthy(service: str = service) -> str | None:
-            seen = await snapshot.see(etcd.observe(ctx.cluster.address(service), spec.timeouts.query))
-            return None if seen.value and seen.value.healthy else seen.error or f"{service} has no quorum"
+        async def healthy(service: str = service) -> None:
+            seen = await snapshot.observe(etcd.observe(ctx.cluster.address(service), spec.timeouts.query))
+            if not (seen.value and seen.value.healthy):
+                raise NotYet(seen.error or f"{service} has no quorum")
 
-        await wait_until(f"{service}'s return", healthy, seconds=spec.timeouts.up)
+        await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
 
 
 async def _reload(step: PlanStep, ctx: startup.Context) -> None:
@@ -89,37 +90,36 @@ async def _reload(step: PlanStep, ctx: startup.Context) -> None:
 
 
 async def _patch(step: PlanStep, ctx: startup.Context) -> None:
-    """Patch, wait until every node has taken it, then restart those that say they need it: standbys first.
+    """Patch Patroni's configuration, wait until every node has it, then restart the nodes that need it.
 
-    A second round follows where a value had to rise on the standbys before it may fall on the primary, or the reverse.
+    The standbys restart first. A second round follows where a value must rise on the standbys before it may fall on the
+    primary, or the reverse.
     """
     spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
     await patroni.patch_config(ctx.cluster.address(step.services[0]), dict(step.change), ctx.cluster.rest_auth, limit)
     names = list(step.change.get("postgresql", {}).get("parameters", {}))
-    await wait_until("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
+    await wait_for("the nodes taking the new configuration", _taken(ctx, names), seconds=6 * spec.patroni.loop_wait)
     for _ in range(2):
         actual = await read_actual(ctx)
         for pending in planning.pending_restarts(spec, actual):
             await _walk_one(pending, ctx)
 
 
-def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable[str | None]]:
-    """Has each node either the new value of each parameter, or Patroni's mark that it waits for a restart?"""
-    declared = rendered_patroni.dynamic_config(ctx.cluster.spec)["postgresql"]["parameters"]
+def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable[None]]:
+    """Return the check that each node has the new value of each parameter, or Patroni's mark of a pending restart."""
+    declared = patroni_config.dynamic_config(ctx.cluster.spec)["postgresql"]["parameters"]
     wanted = {name: declared[name] for name in names if name in declared}
 
-    async def look() -> str | None:
-        views = await snapshot.see_patroni(ctx.cluster.spec, ctx.cluster.spec.timeouts.query)
+    async def check() -> None:
+        views = await snapshot.observe_patroni(ctx.cluster.spec, ctx.cluster.spec.timeouts.query)
         pending = {m.name for v in views.values() if v.value for m in v.value.members if m.pending_restart}
         for node in (n.name for n in ctx.cluster.spec.nodes if n.name not in pending):
             differing = await snapshot.differing_settings(
                 ctx.cluster.node(node), wanted, ctx.cluster.spec.timeouts.query
             )
-            if differing:
-                return f"{node} still has {', '.join(differing)}"
-        return None
+            require(f"{node} still has {', '.join(differing)}" if differing else None)
 
-    return look
+    return check
 
 
 async def _restart_postgres(step: PlanStep, ctx: startup.Context) -> None:
@@ -136,18 +136,18 @@ async def _attach(step: PlanStep, ctx: startup.Context) -> None:
 
 
 async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> planning.Actual:
-    """What is there, as the planner wants it; from a snapshot taken just now, where there is one."""
+    """Return the actual state in the planner's form; `seen` is a snapshot that was taken just now, if there is one."""
     spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
     containers = seen.containers.value if seen else None
     if containers is None:
-        containers = await snapshot.see_containers(spec)
+        containers = await snapshot.observe_containers(spec)
     running = [n.name for n in spec.nodes if n.name in containers and containers[n.name].is_running]
     if seen is None:
-        seen = Snapshot(at="", patroni=await snapshot.see_patroni(spec, limit) if running else {})
+        seen = Snapshot(at="", patroni=await snapshot.observe_patroni(spec, limit) if running else {})
     view = drift.patroni_view(seen)
     dynamic = None
     if view and view.leader:
-        dynamic = (await snapshot.see(patroni.read_config(ctx.cluster.address(view.leader), limit))).value
+        dynamic = (await snapshot.observe(patroni.read_config(ctx.cluster.address(view.leader), limit))).value
     return planning.Actual(
         containers=containers,
         applied=state.read_applied(ctx.cluster.folder),
@@ -158,8 +158,8 @@ async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> pla
     )
 
 
-async def mend_pgpool(ctx: startup.Context, seen: Snapshot) -> PlanStep | None:
-    """Do the next repair of Pgpool's view, if there is one; the step that was done."""
+async def repair_pgpool(ctx: startup.Context, seen: Snapshot) -> PlanStep | None:
+    """Execute the next repair of Pgpool-II's view, if there is one; return that step."""
     step = repair.pgpool_repair(ctx.cluster.spec, seen)
     if step:
         await _walk_one(step, ctx)

@@ -1,4 +1,4 @@
-"""The one handle of a cluster: what is declared, where its state is, and how each part of it is reached."""
+"""The one handle of a cluster: its declaration, its state folder, and the address of each part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolkeeper.system import compose, images, state
 
 @dataclass(frozen=True)
 class Cluster:
-    """A declared cluster: what every command and operation works on.
+    """A declared cluster, on which every command and operation works.
 
     `folder` is the state folder beside `cluster.toml`; `image_sources` holds one folder a role; `secrets` are the
     generated passwords by name, None until `with_passwords` has read them.
@@ -27,12 +27,20 @@ class Cluster:
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
     def with_passwords(self) -> Cluster:
-        """Return the same cluster with the passwords as they are now. Raises ClusterNotUp where none were made yet."""
+        """Return the same cluster with the passwords as they are now.
+
+        Raises:
+            ClusterNotUp: if no passwords were generated yet.
+        """
         return replace(self, secrets=state.read_secrets(self.folder))
 
     @property
     def passwords(self) -> Mapping[str, str]:
-        """The generated passwords by name. Raises ClusterNotUp where none were made yet."""
+        """The generated passwords by name.
+
+        Raises:
+            ClusterNotUp: if no passwords were generated yet.
+        """
         return state.read_secrets(self.folder) if self.secrets is None else self.secrets
 
     @property
@@ -58,7 +66,7 @@ class Cluster:
 
     @property
     def endpoint_containers(self) -> dict[str, str]:
-        """Each Pgpool-II's container by its service."""
+        """The container of each Pgpool-II by its service."""
         return {service: self.container(service) for service in self.spec.endpoint_by_service()}
 
     @property
@@ -67,16 +75,16 @@ class Cluster:
         return self.container(self.spec.endpoints.balanced.service)
 
     def node(self, name: str, role: str = "check", dbname: str = "postgres") -> Dsn:
-        """Return a node's published port; `role` is a key of [roles]."""
+        """Return the connection to a node's published port; `role` is a key of [roles]."""
         port = next(node.port for node in self.spec.nodes if node.name == name)
         return self._dsn(port, role, dbname)
 
     def endpoint(self, key: str, role: str = "check", dbname: str = "postgres") -> Dsn:
-        """Return an endpoint's published port; `role` is a key of [roles]."""
+        """Return the connection to an endpoint's published port; `role` is a key of [roles]."""
         return self._dsn(getattr(self.spec.endpoints, key).port, role, dbname)
 
     def endpoint_as(self, key: str, user: str, password: str, dbname: str) -> Dsn:
-        """Return an endpoint's published port, for any database user."""
+        """Return the connection to an endpoint's published port, for any database user."""
         port = getattr(self.spec.endpoints, key).port
         return Dsn(client_files.client_host(self.spec), port, user, dbname, password)
 
@@ -86,7 +94,7 @@ class Cluster:
 
     @property
     def stats(self) -> tuple[str, tuple[str, str]]:
-        """HAProxy's dashboard: its URL, and user and password."""
+        """HAProxy's dashboard: its URL, and its user and password."""
         url = f"http://{client_files.client_host(self.spec)}:{self.spec.haproxy.stats_port}"
         return url, (self.spec.haproxy.stats_user, self.passwords["stats"])
 
@@ -96,8 +104,12 @@ class Cluster:
         return self.spec.roles.rest, self.passwords["rest"]
 
 
-def write_pgpass(place: Cluster) -> None:
-    """Write libpq's password file from the passwords as they are. Raises ClusterNotUp where there are none yet."""
-    passwords = state.read_secrets(place.folder)
-    roles = {getattr(place.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
-    state.write(place.folder.pgpass, client_files.password_file(place.spec, roles))
+def write_pgpass(cluster: Cluster) -> None:
+    """Write libpq's password file from the current passwords.
+
+    Raises:
+        ClusterNotUp: if no passwords were generated yet.
+    """
+    passwords = state.read_secrets(cluster.folder)
+    roles = {getattr(cluster.spec.roles, key): passwords[key] for key in ("superuser", "app", "check")}
+    state.write(cluster.folder.pgpass, client_files.password_file(cluster.spec, roles))

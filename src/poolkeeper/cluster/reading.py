@@ -1,4 +1,4 @@
-"""Turn one question into a `Reading`: time it, bound it, and keep what came back as evidence.
+"""Turn one question into a `Reading`: time it, bound it, and keep its answer as evidence.
 
 Invariant: `take` never raises an error of Poolkeeper's tree, and ends within its limit also against a frozen server.
 """
@@ -19,11 +19,11 @@ from poolkeeper.system import postgres
 T = TypeVar("T")
 SomeReading = Reading[Any] | None
 
-_LONGEST = 160  # characters of a server's message in a summary; the whole of it is in the evidence
+_LONGEST = 160  # characters of a server's message in a summary; the evidence has the full text
 # What psycopg and libpq put around a message when a session fails to open.
 _WRAPPING = re.compile(r"^\S+@\S+: |connection failed: |connection to server at .*? failed: | Is the server running.*$")
 
-# A session that fails to open has no SQLSTATE in libpq; these texts of PostgreSQL 17 and Pgpool-II 4.6 say what it was.
+# A session that fails to open has no SQLSTATE in libpq; these texts of PostgreSQL 17 and Pgpool-II 4.6 identify it.
 _OPENING = (
     ("password authentication failed", "28P01"),
     ("authentication failed", "28000"),
@@ -42,7 +42,10 @@ _OPENING = (
 
 
 async def take(where: str, ran: str, limit: float, work: Awaitable[T], show: Callable[[T], str] = str) -> Reading[T]:
-    """The answer of `work` as a reading. `limit` is in seconds; `show` puts the answer into words."""
+    """Return the answer of `work` as a reading.
+
+    `limit` is in seconds; `show` turns the answer into text.
+    """
     began = time.perf_counter()
     value: T | None = None
     failure: Failure | None = None
@@ -59,7 +62,7 @@ async def take(where: str, ran: str, limit: float, work: Awaitable[T], show: Cal
 
 
 def failure_of(error: errors.PoolkeeperError) -> Failure:
-    """An error of an adapter, in the suite's words."""
+    """Return an adapter's error as a failure of one of the suite's kinds."""
     if not isinstance(error, errors.ServerRefused):
         return Failure(FailureKind.UNREACHABLE, "", error.message)
     if error.code == postgres.AMBIGUOUS:
@@ -74,27 +77,27 @@ def _code_of(error: errors.ServerRefused) -> str:
 
 
 def describe(failure: Failure | None) -> str:
-    """A failure as evidence."""
+    """Return a failure as the text of an evidence; "" for none."""
     if failure is None:
         return ""
     return f"{failure.kind} {failure.code}: {failure.text}" if failure.code else f"{failure.kind}: {failure.text}"
 
 
 def reason(reading: SomeReading) -> str:
-    """Why there is no value, in a few words."""
+    """Return in a few words why a reading has no value; "" if it has one."""
     if reading is None:
         return "it was not tried"
     return brief(reading.failure) if reading.failure else ""
 
 
 def brief(failure: Failure) -> str:
-    """A failure in a few words, with its code."""
+    """Return a failure in a few words, with its code."""
     text = _WRAPPING.sub("", failure.text).strip()
     short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return f"{short} ({failure.code})" if failure.code not in ("", "08004") else short
 
 
 def listed(names: Iterable[str]) -> str:
-    """As "a", "a and b", "a, b and c"."""
+    """Return names as "a", "a and b" or "a, b and c"; there must be one."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

@@ -1,4 +1,7 @@
-"""Take a snapshot: ask every witness at once, and note who did not answer. No judgement is made here."""
+"""Take a snapshot: ask every component at once, and keep an error for each that does not answer.
+
+Invariant: an error of Poolkeeper's tree becomes the view's error, and is not raised. Nothing is evaluated here.
+"""
 
 from __future__ import annotations
 
@@ -29,34 +32,37 @@ from poolkeeper.system import compose, etcd, haproxy, keeper_client, patroni, pg
 T = TypeVar("T")
 
 
-async def see(asked: Awaitable[T]) -> Seen[T]:
-    """The answer, or why there is none."""
+async def observe(asked: Awaitable[T]) -> Seen[T]:
+    """Return the answer, or the message of the error that came instead."""
     try:
         return Seen(await asked)
     except errors.PoolkeeperError as e:
         return Seen(error=e.message)
 
 
-async def _see_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, Seen[T]]:
+async def _observe_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, Seen[T]]:
     names = list(names)
-    return dict(zip(names, await asyncio.gather(*(see(ask(name)) for name in names)), strict=True))
+    return dict(zip(names, await asyncio.gather(*(observe(ask(name)) for name in names)), strict=True))
 
 
-async def snapshot(
+async def take_snapshot(
     cluster: Cluster, timeout: float | None = None, known: Mapping[str, Container] | None = None
 ) -> Snapshot:
-    """Ask everyone at once; nobody for longer than `timeout` seconds (default: timeouts.query).
+    """Ask every component at once, and return all answers.
 
-    `known` are the containers as they were listed just now, where they were.
+    `timeout` bounds each question, in seconds (default: timeouts.query). `known` holds the containers by service, where
+    they were listed just now.
     """
     limit = timeout or cluster.spec.timeouts.query
-    containers, nodes, endpoints, etcds, (pool, endpoint, agent) = await asyncio.gather(
-        see(see_containers(cluster.spec) if known is None else _ready(known)),
-        see_nodes(cluster, limit),
-        see_endpoints(cluster, limit),
-        see_etcd(cluster.spec, limit),
+    containers, nodes, endpoints, etcds, (pool, proxy, agent) = await asyncio.gather(
+        observe(observe_containers(cluster.spec) if known is None else _ready(known)),
+        observe_nodes(cluster, limit),
+        observe_endpoints(cluster, limit),
+        observe_etcd(cluster.spec, limit),
         asyncio.gather(
-            see(see_pgpool(cluster, limit)), see(see_haproxy(cluster, limit)), see(see_keeper(cluster.spec, limit))
+            observe(observe_pgpool(cluster, limit)),
+            observe(observe_haproxy(cluster, limit)),
+            observe(observe_keeper(cluster.spec, limit)),
         ),
     )
     patroni_views, versions, postgres_views = nodes
@@ -67,7 +73,7 @@ async def snapshot(
         patroni_versions=versions,
         postgres=postgres_views,
         pgpool=pool,
-        haproxy=endpoint,
+        haproxy=proxy,
         etcd=etcds,
         endpoints=endpoints,
         keeper=agent,
@@ -78,66 +84,68 @@ async def _ready(value: T) -> T:
     return value
 
 
-async def see_containers(spec: ClusterSpec) -> Mapping[str, Container]:
-    """Every container of the cluster."""
+async def observe_containers(spec: ClusterSpec) -> Mapping[str, Container]:
+    """Return every container of the cluster by its service."""
     names = [spec.container_name(service) for service in spec.addresses()]
     return await asyncio.to_thread(compose.containers, spec.name, names)
 
 
-async def see_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[PatroniView]]:
-    """The cluster as each node's Patroni tells it."""
-    return await _see_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
+async def observe_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[PatroniView]]:
+    """Return the cluster as each node's Patroni reports it, by node."""
+    return await _observe_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
 
 
-async def see_postgres(cluster: Cluster, node: str) -> Seen[Postgres]:
-    """One node's PostgreSQL."""
+async def observe_postgres(cluster: Cluster, node: str) -> Seen[Postgres]:
+    """Return the state of one node's PostgreSQL."""
     limit = cluster.spec.timeouts.query
-    return await see(postgres.observe_node(cluster.node(node), limit))
+    return await observe(postgres.observe_node(cluster.node(node), limit))
 
 
-async def see_nodes(
+async def observe_nodes(
     cluster: Cluster, limit: float
 ) -> tuple[dict[str, Seen[PatroniView]], dict[str, str], dict[str, Seen[Postgres]]]:
-    """Each node by its Patroni, its Patroni's version, and its PostgreSQL."""
+    """Return each node's Patroni view, Patroni's version and PostgreSQL's state, each by node."""
     spec, names = cluster.spec, [node.name for node in cluster.spec.nodes]
     views, versions, servers = await asyncio.gather(
-        see_patroni(spec, limit),
-        _see_each(names, lambda n: patroni.observe_version(str(spec.addresses()[n]), limit)),
-        _see_each(names, lambda n: postgres.observe_node(cluster.node(n), limit)),
+        observe_patroni(spec, limit),
+        _observe_each(names, lambda n: patroni.observe_version(str(spec.addresses()[n]), limit)),
+        _observe_each(names, lambda n: postgres.observe_node(cluster.node(n), limit)),
     )
     return views, {name: seen.value for name, seen in versions.items() if seen.value}, servers
 
 
-async def see_endpoints(cluster: Cluster, limit: float) -> dict[str, Seen[EndpointView]]:
-    """One query through each endpoint's port."""
+async def observe_endpoints(cluster: Cluster, limit: float) -> dict[str, Seen[EndpointView]]:
+    """Run one query through each endpoint's port; return the answers by the endpoint's key."""
     names = {str(address): name for name, address in cluster.spec.addresses().items()}
     endpoints = ("rw", "ro", "balanced", *cluster.spec.direct_endpoints())
-    return await _see_each(endpoints, lambda key: postgres.observe_endpoint(cluster.endpoint(key), names, limit))
+    return await _observe_each(endpoints, lambda key: postgres.observe_endpoint(cluster.endpoint(key), names, limit))
 
 
-async def see_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:
-    """Each etcd member."""
-    return await _see_each((m.name for m in spec.etcd.members), lambda n: etcd.observe(str(spec.addresses()[n]), limit))
+async def observe_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdView]]:
+    """Return the state of each etcd member by its name."""
+    return await _observe_each(
+        (m.name for m in spec.etcd.members), lambda n: etcd.observe(str(spec.addresses()[n]), limit)
+    )
 
 
-async def see_pgpool(cluster: Cluster, limit: float) -> PgpoolView:
-    """The balanced endpoint's Pgpool-II."""
+async def observe_pgpool(cluster: Cluster, limit: float) -> PgpoolView:
+    """Return the view of the balanced endpoint's Pgpool-II."""
     return await pgpool.observe(cluster.endpoint("balanced"), limit)
 
 
-async def see_haproxy(cluster: Cluster, limit: float) -> HaproxyView:
-    """HAProxy's statistics."""
+async def observe_haproxy(cluster: Cluster, limit: float) -> HaproxyView:
+    """Return HAProxy's statistics."""
     url, auth = cluster.stats
     return await haproxy.observe(url, auth, limit)
 
 
-async def see_keeper(spec: ClusterSpec, limit: float) -> KeeperView:
-    """The keeper, by its own word."""
+async def observe_keeper(spec: ClusterSpec, limit: float) -> KeeperView:
+    """Return the state that the keeper reports."""
     return await keeper_client.observe(client_files.client_host(spec), spec.keeper.port, limit)
 
 
 async def differing_settings(dsn: Dsn, wanted: Mapping[str, object], limit: float) -> list[str]:
-    """Which parameters of a node are not as wanted; each is compared in the server's own unit."""
+    """Return the parameters of a node that differ from `wanted`; each is compared in the server's own unit."""
     if not wanted:
         return []
     return await postgres.differing_settings(dsn, {name: _text(value) for name, value in wanted.items()}, limit)

@@ -1,4 +1,9 @@
-"""Bringing containers up, in the order in which they need each other, and noticing at once when one dies."""
+"""Start containers in the order in which they need each other, and notice at once when one of them ends.
+
+Invariant: a started service is recorded with the rendered files that it read, and only after its start.
+Not promised: a complete quorum, or a complete report by Patroni. Both waits are bounded, and the health checks name
+what is still missing.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +11,50 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_until
+from poolkeeper.core.wait import NotYet, require, wait_for
 from poolkeeper.decide import planning
 from poolkeeper.model.observed import Container
 from poolkeeper.system import compose, etcd, patroni, state
 
-MEMBER_SECONDS = 1.0  # that a member of the store has to serve before the next one is started without it
-HASTE = 0.3  # seconds between two requests to Patroni that it look around
-ENDLESS = 3  # restarts by the engine since we began: it will not come up by itself
+T = TypeVar("T")
+MEMBER_SECONDS = 1.0  # the time that an etcd member has to serve before the next one is started
+REFRESH_PAUSE = 0.3  # seconds between two requests that make Patroni run its loop
+GUARD_PAUSE = 2.0  # seconds between two checks of the containers: each check starts programs on a busy machine
+RESTART_LIMIT = 3  # restarts by the engine during this start: the container will not come up without a repair
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a step needs: the cluster, the rendered files, and where progress goes."""
+    """The cluster's handle, and beside it what one operation adds: its rendered files, its progress, its preparation.
+
+    `files` maps a path in the rendered folder to its text. `prepare_endpoints` runs before the first endpoint starts.
+    `restarts` is the engine's restart count of each service before the operation.
+    """
 
     cluster: Cluster
     files: Mapping[str, str]
     progress: Progress
-    prepare_endpoints: Callable[[], None] = lambda: None  # what must be there before the first endpoint starts
-    restarts: Mapping[str, int] = field(default_factory=dict)  # how often the engine had restarted each, before
+    prepare_endpoints: Callable[[], None] = lambda: None
+    restarts: Mapping[str, int] = field(default_factory=dict)
 
 
 async def start(ctx: Context, services: Sequence[str]) -> None:
-    """Bring services up: the store, the nodes, then what routes to them."""
+    """Start services: etcd, the nodes, then HAProxy, Pgpool-II and the keeper.
+
+    Raises:
+        ContainerDied: if a container ends during the start.
+        DeadlinePassed: if the standbys do not stream within timeouts.up seconds.
+    """
     spec = ctx.cluster.spec
     etcds, nodes, outer = ([s for s in stage if s in services] for stage in planning.stages(spec))
-    thawed = await asyncio.to_thread(_unpause, ctx, services)
-    # The balanced endpoint's Pgpool looks at the nodes when it starts; the others follow Patroni whenever it speaks.
+    unpaused = await asyncio.to_thread(_unpause, ctx, services)
+    # The balanced endpoint's Pgpool-II connects to the nodes at its start; the others follow Patroni at any time.
     late = [service for service in outer if service == spec.endpoints.balanced.service]
     early = [service for service in outer if service not in late]
     bring = _compose_up
@@ -51,25 +68,26 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     if nodes:
         with ctx.progress.step("waiting until every standby streams from the primary"):
             leader = await _wait_streaming(ctx)
-            # A Pgpool-II that starts sooner would lose a node again: keeper detaches one that Patroni calls "starting".
+            # A Pgpool-II that starts sooner loses a node: the keeper detaches a node that Patroni calls "starting".
             await _wait_reported(ctx, leader)
-        await asyncio.gather(bring(ctx, late), _hasten_quorum(ctx, leader))
+        await asyncio.gather(bring(ctx, late), _refresh_quorum(ctx, leader))
     else:
         await bring(ctx, late)
-    record(ctx, [service for service in services if service not in thawed])
+    record(ctx, [service for service in services if service not in unpaused])
 
 
 async def _compose_up(ctx: Context, services: Sequence[str]) -> None:
-    """Create and start services by Compose, which knows what has become of each."""
+    """Create and start services by Compose, which checks the state of each container first."""
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
             await asyncio.to_thread(compose.up, ctx.cluster.project, services)
 
 
 async def _start_created(ctx: Context, services: Sequence[str]) -> None:
-    """Start services whose containers were created just now: by the engine alone, which is quicker.
+    """Start services whose containers were created just now, by the engine alone, which is quicker.
 
-    One after another: side by side is no quicker, and takes the processors from the node that initializes.
+    The services start one after another. Side by side is no quicker, and takes the processors from the node that
+    initializes.
     """
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
@@ -77,7 +95,7 @@ async def _start_created(ctx: Context, services: Sequence[str]) -> None:
 
 
 def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
-    """Let those that are paused go on: with the files that they read at their start."""
+    """Unpause the paused services, which keep the files that they read at their start; return their names."""
     containers = compose.containers(ctx.cluster.spec.name)
     paused = [name for name in services if name in containers and containers[name].state == "paused"]
     for service in paused:
@@ -86,10 +104,10 @@ def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
 
 
 async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
-    """Everything is created at once; then the store and the nodes start side by side.
+    """Create every container at once, then start etcd and the nodes side by side.
 
-    A node's supervisor waits for the store before it starts Patroni, which would look for it again only after 5 s; and
-    it sees to it that the first declared node makes the cluster.
+    A node's supervisor waits for etcd before it starts Patroni, because Patroni would retry etcd only after 5 s. The
+    supervisor also makes sure that the first declared node bootstraps the cluster.
     """
     with ctx.progress.step("creating the containers"):
         await asyncio.to_thread(compose.create, ctx.cluster.project)
@@ -105,141 +123,164 @@ async def _start_members(ctx: Context, members: list[str]) -> None:
 
 
 async def _start_member(ctx: Context, member: str) -> None:
-    """A member of the store, until it serves, or a second has passed.
+    """Start an etcd member, and wait until it serves or MEMBER_SECONDS have passed.
 
-    At its first start it asks each other one whether there is a cluster already. One that is not there refuses at once;
-    one that is just being started swallows the question, and costs a second.
+    At its first start, a member asks each other member whether a cluster exists. A member that does not run refuses the
+    connection at once; a member that is just starting does not answer, which costs a second.
     """
     await asyncio.to_thread(compose.start, [ctx.cluster.container(member)])
 
-    async def serves() -> str | None:
-        return (await snapshot.see(etcd.serves_peers(ctx.cluster.address(member), MEMBER_SECONDS))).error or None
+    async def serves() -> None:
+        require((await snapshot.observe(etcd.serves_peers(ctx.cluster.address(member), MEMBER_SECONDS))).error or None)
 
     with suppress(errors.DeadlinePassed):
-        await wait_until(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
+        await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
 
 
 async def wait_nodes(ctx: Context) -> None:
-    """Wait for one primary that every other node streams from, and for its quorum as far as that can be hastened."""
+    """Wait for one primary that every other node streams from; then force a refresh of its quorum.
+
+    Raises:
+        ContainerDied: if the container of a node or of an etcd member ends.
+        DeadlinePassed: if the standbys do not stream within timeouts.up seconds.
+    """
     leader = await _wait_streaming(ctx)
     await _wait_reported(ctx, leader)
-    await _hasten_quorum(ctx, leader)
+    await _refresh_quorum(ctx, leader)
+
+
+class _StreamingCheck:
+    """The check for one primary that every other node streams from; it keeps the leader between two checks."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._leader: str | None = None
+
+    async def __call__(self) -> str:
+        """Return the primary's name."""
+        leader = self._leader = self._leader or await _find_leader(self._cluster)
+        if leader is None:
+            raise NotYet("no primary yet")
+        server = (await snapshot.observe_postgres(self._cluster, leader)).value
+        if server is None or server.in_recovery:
+            self._leader = None  # ask Patroni again: the leader may have changed
+            raise NotYet(f"{leader} is not open for writes yet")
+        streaming = {sender.application for sender in server.senders if sender.state == "streaming"}
+        names = [node.name for node in self._cluster.spec.nodes]
+        waiting = [name for name in names if name != leader and name not in streaming]
+        require(f"not streaming yet: {', '.join(waiting)}" if waiting else None)
+        return leader
 
 
 async def _wait_streaming(ctx: Context) -> str:
-    """Wait for one primary, by Patroni's and its own word, that every other node streams from; its name."""
+    """Wait for one primary that every other node streams from; return its name.
+
+    Both Patroni and the server itself must report the primary.
+    """
     spec = ctx.cluster.spec
-    names = [node.name for node in spec.nodes]
-    leader: str | None = None
-
-    async def look() -> str | None:
-        nonlocal leader
-        leader = leader or await _leader(ctx)
-        if leader is None:
-            return "no primary yet"
-        server = (await snapshot.see_postgres(ctx.cluster, leader)).value
-        if server is None or server.in_recovery:
-            missing, leader = f"{leader} is not open for writes yet", None
-            return missing
-        streaming = {sender.application for sender in server.senders if sender.state == "streaming"}
-        waiting = [name for name in names if name != leader and name not in streaming]
-        return f"not streaming yet: {', '.join(waiting)}" if waiting else None
-
-    everyone = [*(member.name for member in spec.etcd.members), *names]
-    await while_alive(ctx, everyone, wait_until("streaming replication", look, seconds=spec.timeouts.up, pause=0.2))
-    assert leader is not None
-    return leader
+    services = [*(member.name for member in spec.etcd.members), *(node.name for node in spec.nodes)]
+    check = _StreamingCheck(ctx.cluster)
+    streaming = wait_for("streaming replication", check, seconds=spec.timeouts.up, pause=0.2)
+    return await while_alive(ctx, services, streaming)
 
 
-async def _leader(ctx: Context) -> str | None:
-    """The leader by the word of the first Patroni that names one: they all read it from etcd, so one is enough."""
-    for node in ctx.cluster.spec.nodes:
-        seen = await snapshot.see(patroni.observe(ctx.cluster.address(node.name), ctx.cluster.spec.timeouts.query))
+async def _find_leader(cluster: Cluster) -> str | None:
+    """Return the leader that the first answering Patroni names: all read it from etcd, so one answer is enough."""
+    for node in cluster.spec.nodes:
+        seen = await snapshot.observe(patroni.observe(cluster.address(node.name), cluster.spec.timeouts.query))
         if seen.value and seen.value.leader:
             return seen.value.leader
     return None
 
 
 async def _wait_reported(ctx: Context, leader: str) -> None:
-    """Wait until Patroni knows of every node that it runs; a few of its rounds at the most, and then without it.
+    """Wait until Patroni reports every node as running, for two of its loops at most.
 
-    A Patroni that never says so keeps the cluster from getting green, and is named there.
+    Where Patroni never does, the cluster stays unhealthy and the health checks name the node.
     """
     spec = ctx.cluster.spec
     address, limit = ctx.cluster.address(leader), spec.timeouts.query
 
-    async def known() -> str | None:
-        view = (await snapshot.see(patroni.observe(address, limit))).value
+    async def reported() -> None:
+        view = (await snapshot.observe(patroni.observe(address, limit))).value
         states = {member.name: member.state for member in view.members} if view else {}
         starting = [node.name for node in spec.nodes if states.get(node.name) not in ("running", "streaming")]
-        return f"not running by Patroni's word: {', '.join(starting)}" if starting else None
+        require(f"not running according to Patroni: {', '.join(starting)}" if starting else None)
 
     with suppress(errors.DeadlinePassed):
-        await wait_until("the standbys' reports to Patroni", known, seconds=2 * spec.patroni.loop_wait, pause=0.1)
+        await wait_for("the standbys' reports to Patroni", reported, seconds=2 * spec.patroni.loop_wait, pause=0.1)
 
 
-async def _hasten_quorum(ctx: Context, leader: str) -> None:
-    """Have Patroni take the standbys that it knows to run into the quorum now, not only when it next looks around.
+async def _refresh_quorum(ctx: Context, leader: str) -> None:
+    """Have Patroni add the running standbys to the quorum now, not at its next loop.
 
-    A PATCH that changes nothing makes it look; one look may come too early, so it is asked until PostgreSQL has them
-    all. Where it fails, the cluster only gets green later: no answer matters.
+    A PATCH that changes nothing makes Patroni run its loop. One loop may come too early, so the PATCH is repeated until
+    PostgreSQL lists every standby. A failure only delays the quorum, so no answer matters.
     """
     spec, declared = ctx.cluster.spec, ctx.cluster.spec.replication
     standbys = [node.name for node in spec.nodes if node.name != leader]
     wanted = {"quorum": len(standbys), "on": declared.quorum_acknowledgements, "off": 0}[declared.synchronous_mode]
     same, limit = {"loop_wait": spec.patroni.loop_wait}, spec.timeouts.query
 
-    async def counted() -> str | None:
-        server = (await snapshot.see_postgres(ctx.cluster, leader)).value
+    async def complete() -> None:
+        server = (await snapshot.observe_postgres(ctx.cluster, leader)).value
         names = server.synchronous_standby_names if server else ""
         if sum(standby in names for standby in standbys) >= wanted:
-            return None
-        await snapshot.see(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
-        return f"not in the quorum yet: {names or 'nobody is'}"
+            return
+        await snapshot.observe(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
+        raise NotYet(f"the quorum is not complete yet: {names or 'no standby'}")
 
     with suppress(errors.DeadlinePassed):
-        await wait_until("the quorum", counted, seconds=2 * spec.patroni.loop_wait, pause=HASTE)
+        await wait_for("the quorum", complete, seconds=2 * spec.patroni.loop_wait, pause=REFRESH_PAUSE)
 
 
-async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[None, None, None]) -> None:
-    """Do `work`; stop it and raise ContainerDied as soon as one of the services' containers dies."""
+async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` and return its value; stop it as soon as one of the services' containers ends.
+
+    Raises:
+        ContainerDied: if one of the containers ended.
+    """
     task, guard = asyncio.ensure_future(work), asyncio.ensure_future(_guard(ctx, services))
     try:
         await asyncio.wait({task, guard}, return_when=asyncio.FIRST_COMPLETED)
         if guard.done() and not task.done():
             guard.result()
-        await task
+        return await task
     finally:
         guard.cancel()
         task.cancel()
 
 
 async def _guard(ctx: Context, services: Sequence[str]) -> None:
-    """Look every two seconds, not more often: each look starts programs on a machine that is busy starting others."""
+    """Check the containers every GUARD_PAUSE seconds; end only by raising."""
     while True:
-        await raise_if_died(ctx, services, await snapshot.see_containers(ctx.cluster.spec))
-        await asyncio.sleep(2)
+        await raise_if_died(ctx, services, await snapshot.observe_containers(ctx.cluster.spec))
+        await asyncio.sleep(GUARD_PAUSE)
 
 
 async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mapping[str, Container]) -> None:
-    """Raise ContainerDied, with its last log lines, if one of these containers ended or keeps ending."""
+    """Raise ContainerDied if the container of one of the services ended or keeps ending.
+
+    Raises:
+        ContainerDied: with the last log lines of the first such container.
+    """
     for service in services:
         container = containers.get(service)
         if container is None:
             continue
-        again = container.restarts - ctx.restarts.get(service, 0)
-        if container.state in ("exited", "dead") or again >= ENDLESS:
+        restarts = container.restarts - ctx.restarts.get(service, 0)
+        if container.state in ("exited", "dead") or restarts >= RESTART_LIMIT:
             log = await asyncio.to_thread(compose.tail, container.name)
             memory = " (out of memory)" if container.oom_killed else ""
             raise errors.ContainerDied(
                 f"the container {container.name} ended with {container.exit_code}{memory}",
                 detail=log,
-                hint=f"All of its log: poolkeeper logs {service}. Then try `poolkeeper up` again, "
-                "or begin anew with `poolkeeper down` (removes the data).",
+                hint=f"Its full log: poolkeeper logs {service}. Then try `poolkeeper up` again, "
+                "or start over with `poolkeeper down` (removes the data).",
             )
 
 
 def record(ctx: Context, services: Sequence[str]) -> None:
-    """Note that these services took the rendered files as they are now."""
+    """Record that these services took the rendered files as they are now."""
     for service in services:
         state.record_applied(ctx.cluster.folder, planning.files_of(ctx.cluster.spec, service, ctx.files))

@@ -121,7 +121,7 @@ async def _containers(spec: ClusterSpec, limit: float) -> Reading[Mapping[str, C
     def show(found: Mapping[str, Container]) -> str:
         return ", ".join(f"{name} {c.state}" for name, c in found.items())
 
-    return await take("the engine", "docker inspect", limit, snapshot.see_containers(spec), show)
+    return await take("the engine", "docker inspect", limit, snapshot.observe_containers(spec), show)
 
 
 async def _patroni(spec: ClusterSpec, name: str, limit: float) -> Reading[PatroniView]:

@@ -90,7 +90,7 @@ async def _try_repeatedly(cluster: Cluster, probe: Probe, offset: float) -> None
     await asyncio.sleep(offset)
     while True:
         due = time.monotonic() + TRIES * PERIOD
-        answer = (await snapshot.see(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
+        answer = (await snapshot.observe(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
         if answer and not answer.in_recovery:
             probe.reached.append(ReachedServer(time.monotonic(), answer.node))
         else:

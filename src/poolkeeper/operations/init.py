@@ -49,7 +49,7 @@ def init(folder: Path, options: InitOptions) -> Path:
             file.write(text)
     except FileExistsError as e:
         taken = path if os.path.lexists(path) else folder
-        raise errors.UserError(
+        raise errors.UsageError(
             f"{taken} exists already; nothing was written", hint="Give another folder: poolkeeper init DIR"
         ) from e
     except OSError as e:
@@ -80,7 +80,7 @@ def cluster_toml(options: InitOptions) -> str:
     try:
         source.load(edited)
     except errors.SpecError as e:
-        raise errors.UserError(
+        raise errors.UsageError(
             "these options do not make a valid cluster; nothing was written",
             detail="\n".join(f"  {mistake.key}: {mistake.rule}" for mistake in e.mistakes),
         ) from e
@@ -91,7 +91,7 @@ def _network(text: str) -> IPv4Network:
     try:
         return IPv4Network(text)
     except ValueError as e:
-        raise errors.UserError(f"{text!r} is not an IPv4 network: {e}", hint="As: --subnet 10.9.0.0/24") from e
+        raise errors.UsageError(f"{text!r} is not an IPv4 network: {e}", hint="As: --subnet 10.9.0.0/24") from e
 
 
 def _addresses(spec: ClusterSpec, network: IPv4Network) -> Values:
@@ -106,7 +106,7 @@ def _addresses(spec: ClusterSpec, network: IPv4Network) -> Values:
     first = int(spec.network.subnet.network_address)
     offsets = {location: int(address) - first for location, address in declared.items()}
     if max(offsets.values()) >= network.num_addresses:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"{network} is too small: the default addresses reach up to its address number {max(offsets.values())}",
             hint="Give a network of /25 or larger, or edit the addresses in cluster.toml.",
         )

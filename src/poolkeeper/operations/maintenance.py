@@ -56,7 +56,7 @@ async def _set_mode(cluster: Cluster, wanted: bool, progress: Progress) -> bool:
 
 async def _running(cluster: Cluster) -> list[str]:
     """Return the nodes whose container runs: only they have a Patroni."""
-    containers = await snapshot.see_containers(cluster.spec)
+    containers = await snapshot.observe_containers(cluster.spec)
     nodes = [node.name for node in cluster.spec.nodes if node.name in containers and containers[node.name].is_running]
     if not nodes:
         raise errors.ClusterNotUp("no node of the cluster runs", hint="Start it with: poolkeeper up")
@@ -64,5 +64,5 @@ async def _running(cluster: Cluster) -> list[str]:
 
 
 async def _ask(cluster: Cluster, nodes: list[str]) -> dict[str, Seen[bool]]:
-    answers = (snapshot.see(patroni.is_paused(cluster.address(node), cluster.query_limit)) for node in nodes)
+    answers = (snapshot.observe(patroni.is_paused(cluster.address(node), cluster.query_limit)) for node in nodes)
     return dict(zip(nodes, await asyncio.gather(*answers), strict=True))

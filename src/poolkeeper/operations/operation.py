@@ -102,7 +102,7 @@ def warn(progress: Progress, preconditions: Sequence[Precondition]) -> None:
 
 async def observe(ctx: startup.Context) -> Snapshot:
     """Return a snapshot of the cluster, taken now."""
-    return await snapshot.snapshot(ctx.cluster)
+    return await snapshot.take_snapshot(ctx.cluster)
 
 
 def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ class _Settling:
             return
         patience = KEEPER_PATIENCE if facts.keeper(spec, seen).holds else OWN_PATIENCE
         if time.monotonic() - self.repaired_at > patience:
-            await apply.mend_pgpool(ctx, seen)
+            await apply.repair_pgpool(ctx, seen)
             self.repaired_at = time.monotonic()
         await _wake(ctx, self.primary)
         raise NotYet(missing)
@@ -160,13 +160,13 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
     """
     same = {"loop_wait": ctx.cluster.spec.patroni.loop_wait}
     limit = ctx.cluster.spec.timeouts.query
-    await snapshot.see(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
+    await snapshot.observe(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
 
 
 async def started_at(ctx: startup.Context, node: str) -> datetime | None:
     """Return when this node's PostgreSQL was started; None if it does not answer."""
     question = postgres.query(ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.query_limit)
-    rows = (await snapshot.see(question)).value
+    rows = (await snapshot.observe(question)).value
     return rows[0][0] if rows else None
 
 

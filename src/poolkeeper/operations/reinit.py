@@ -29,8 +29,8 @@ def preview(cluster: Cluster, node: str) -> None:
         OperationRefused: a precondition forbids the clone.
     """
     operation.require_node(cluster, node)
-    seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
-    operation.require_allowed(f"a new clone of {node}", reinit_checks.judge(cluster.spec, seen, node))
+    seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
+    operation.require_allowed(f"a new clone of {node}", reinit_checks.check(cluster.spec, seen, node))
 
 
 def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
@@ -50,7 +50,7 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
     steps = OperationSteps(ctx.progress)
     seen = await operation.observe(ctx)
-    preconditions = reinit_checks.judge(ctx.cluster.spec, seen, node)
+    preconditions = reinit_checks.check(ctx.cluster.spec, seen, node)
     operation.require_allowed(f"a new clone of {node}", preconditions)
     operation.warn(ctx.progress, preconditions)
     leader = facts.agreed_leader(seen)
@@ -84,6 +84,6 @@ async def _clone(ctx: startup.Context, node: str) -> None:
 
 async def _state(ctx: startup.Context, node: str) -> str:
     """Return the state that the node's own Patroni reports, such as `creating replica`."""
-    view = await snapshot.see(patroni.observe(ctx.cluster.address(node), ctx.cluster.query_limit))
+    view = await snapshot.observe(patroni.observe(ctx.cluster.address(node), ctx.cluster.query_limit))
     member = view.value.member(node) if view.value else None
     return member.state if member else view.error or "not a member"

@@ -48,7 +48,7 @@ async def _restart_all(ctx: startup.Context, node: str | None) -> RestartRound:
     steps, summary = OperationSteps(ctx.progress), None
     seen = await operation.observe(ctx)
     nodes = restart_checks.order(ctx.cluster.spec, seen, node)
-    preconditions = restart_checks.judge(ctx.cluster.spec, seen, node)
+    preconditions = restart_checks.check(ctx.cluster.spec, seen, node)
     operation.require_allowed("the restart", preconditions)
     operation.warn(ctx.progress, preconditions)
     for name in nodes:
@@ -68,7 +68,7 @@ async def _restart(ctx: startup.Context, node: str) -> None:
     """Restart one standby, and wait until every component has the new process in its place."""
     spec = ctx.cluster.spec
     seen = await operation.observe(ctx)
-    operation.require_allowed(f"the restart of {node}", restart_checks.judge(spec, seen, node))
+    operation.require_allowed(f"the restart of {node}", restart_checks.check(spec, seen, node))
     leader = facts.agreed_leader(seen)
     assert leader is not None, "without a leader no precondition allows it"
     assert leader != node, "the leader is switched over first"

@@ -30,7 +30,7 @@ def status(cluster: Cluster) -> ClusterStatus:
         ClusterNotUp: no password was generated yet: the cluster was never started.
     """
     cluster = cluster.with_passwords()
-    observed = asyncio.run(snapshot.snapshot(cluster))
+    observed = asyncio.run(snapshot.take_snapshot(cluster))
     return ClusterStatus(cluster, observed, health.assess(cluster.spec, observed))
 
 

@@ -47,8 +47,8 @@ def preview(cluster: Cluster, to: str | None) -> switchover_checks.CandidateVerd
     """
     if to is not None:
         operation.require_node(cluster, to)
-    seen = asyncio.run(snapshot.snapshot(cluster.with_passwords()))
-    return switchover_checks.judge(cluster.spec, seen, to)
+    seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
+    return switchover_checks.check(cluster.spec, seen, to)
 
 
 def switchover(cluster: Cluster, to: str | None, progress: Progress) -> SwitchoverSummary:
@@ -75,7 +75,7 @@ async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
     steps = OperationSteps(ctx.progress)
     with steps.step("checking that it is safe"):
         seen = await operation.observe(ctx)
-        verdict = switchover_checks.judge(ctx.cluster.spec, seen, to)
+        verdict = switchover_checks.check(ctx.cluster.spec, seen, to)
         operation.require_allowed("the switchover", verdict.preconditions)
     operation.warn(ctx.progress, verdict.preconditions)
     assert verdict.leader is not None, "without a leader no precondition allows it"
@@ -126,7 +126,7 @@ async def _hand_over(
             await _wait_answer(probe, primary, begun, port, spec.timeouts.up)
         with steps.step(f"waiting until {primary} acknowledges a commit through {port}"):
             acknowledged = await _wait_write(ctx)
-        await snapshot.see(order)  # ends within a second; the role has changed, whatever Patroni answers
+        await snapshot.observe(order)  # ends within a second; the role has changed, whatever Patroni answers
     finally:
         order.cancel()
     return primary, acknowledged
@@ -150,7 +150,7 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
         if order.done():
             order.result()
         answers = (patroni.accepts_writes(cluster.address(name), cluster.query_limit) for name in others)
-        seen = await asyncio.gather(*(snapshot.see(answer) for answer in answers))
+        seen = await asyncio.gather(*(snapshot.observe(answer) for answer in answers))
         for name, answer in zip(others, seen, strict=True):
             if answer.value:
                 return name
@@ -164,7 +164,7 @@ async def _wait_write(ctx: startup.Context) -> float:
     cluster = ctx.cluster
 
     async def check() -> float:
-        seen = await snapshot.see(postgres.query(cluster.endpoint("rw"), WRITE, cluster.query_limit))
+        seen = await snapshot.observe(postgres.query(cluster.endpoint("rw"), WRITE, cluster.query_limit))
         if not seen.is_known:
             raise NotYet(seen.error)
         return time.monotonic()
@@ -174,7 +174,7 @@ async def _wait_write(ctx: startup.Context) -> float:
 
 async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
     async def check() -> None:
-        server = (await snapshot.see_postgres(ctx.cluster, primary)).value
+        server = (await snapshot.observe_postgres(ctx.cluster, primary)).value
         senders = server.senders if server else ()
         streaming = sorted({sender.application for sender in senders if sender.state == "streaming"})
         if node not in streaming:

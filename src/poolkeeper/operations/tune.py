@@ -42,14 +42,15 @@ def machine_of(cores: int | None, memory_gb: float | None) -> Machine:
     try:
         return Machine(own_cores, machine.memory()["MemTotal"])
     except (KeyError, errors.Unreachable) as e:
-        raise errors.UserError(f"this machine's memory cannot be read: {e}", hint="Give it: --memory GB.") from e
+        raise errors.UsageError(f"this machine's memory cannot be read: {e}", hint="Give it: --memory GB.") from e
 
 
 def proposal(cluster: Cluster, on: Machine, wish: Wish) -> Proposal:
     """Return the proposal, with what `up` would do for each change.
 
     Raises:
-        UsageError: the machine, or a limit of the spec, cannot hold what is wanted.
+        UsageError: a wanted number is less than 1.
+        ProposalRefused: the machine, or a limit of the spec, cannot hold what is wanted.
     """
     made = sizing.propose(cluster.spec, on, wish)
     return replace(made, effects=effects(cluster, made))
@@ -89,7 +90,7 @@ def edited(text: str, made: Proposal) -> str:
     """Return the text of the file with the proposal's changes.
 
     Raises:
-        UsageError: the file's form cannot be edited in place.
+        OperationRefused: the file's form cannot be edited in place.
         SpecError: a rule of the spec does not hold afterwards.
     """
     after = toml_edit.put(text, {choice.location: choice.proposed for choice in made.changes})
@@ -101,7 +102,7 @@ def diff(text: str, made: Proposal, path: Path) -> Iterator[str]:
     """Yield the edit as the lines of a unified diff.
 
     Raises:
-        UsageError, SpecError: as `edited`.
+        OperationRefused, SpecError: as `edited`.
     """
     old, new = text.splitlines(keepends=True), edited(text, made).splitlines(keepends=True)
     return difflib.unified_diff(old, new, str(path), f"{path} (proposed)")
@@ -111,7 +112,7 @@ def write(path: Path, text: str, made: Proposal) -> bool:
     """Edit the file in place; return False if nothing had to change. `text` is the text that the proposal is based on.
 
     Raises:
-        UsageError: the file changed meanwhile, or cannot be edited in place. Nothing was written.
+        OperationRefused: the file changed meanwhile, or cannot be edited in place. Nothing was written.
         SpecError: a rule of the spec does not hold afterwards. Nothing was written.
         PermissionRefused: the file cannot be written.
         DiskFull: no space is left.
@@ -121,7 +122,7 @@ def write(path: Path, text: str, made: Proposal) -> bool:
         return False
     file = path.resolve()
     if file.read_bytes().decode() != text:
-        raise errors.UserError(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
+        raise errors.OperationRefused(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
     former = file.stat()
     state.write(file, after, mode=former.st_mode & 0o777)
     if (written := file.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):

@@ -167,9 +167,9 @@ async def _observe_running(ctx: startup.Context) -> Snapshot | None:
 
     Return None otherwise: each component of a cluster that is down would only let its deadline pass.
     """
-    containers = await snapshot.see_containers(ctx.cluster.spec)
+    containers = await snapshot.observe_containers(ctx.cluster.spec)
     all_run = all(s in containers and containers[s].is_running for s in ctx.cluster.spec.addresses())
-    return await snapshot.snapshot(ctx.cluster, known=containers) if all_run else None
+    return await snapshot.take_snapshot(ctx.cluster, known=containers) if all_run else None
 
 
 async def _wait_healthy(
@@ -184,7 +184,7 @@ async def _wait_healthy(
     repairs: list[str] = []
     with progress.step("waiting until all health checks pass"):
         while True:
-            seen = seen or await snapshot.snapshot(ctx.cluster)
+            seen = seen or await snapshot.take_snapshot(ctx.cluster)
             assessment = health.assess(spec, seen)
             if assessment.is_healthy:
                 return UpResult(plan=steps, repairs=tuple(repairs), assessment=assessment, snapshot=seen)
@@ -192,7 +192,7 @@ async def _wait_healthy(
             if time.monotonic() - begin > spec.timeouts.up:
                 raise await _deadline(ctx, assessment)
             patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
-            if time.monotonic() - touched > patience and (step := await apply.mend_pgpool(ctx, seen)):
+            if time.monotonic() - touched > patience and (step := await apply.repair_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
             seen = None

@@ -43,7 +43,7 @@ def check_password(password: str) -> None:
         DatabaseUserError: they cannot; the message does not contain the password.
     """
     if mistake := user_checks.password_mistake(password):
-        raise errors.UserError(mistake, hint="Choose another one, or use --generate.")
+        raise errors.DatabaseUserError(mistake, hint="Choose another one, or use --generate.")
 
 
 def check_name(cluster: Cluster, name: str, *, app_too: bool = False) -> None:
@@ -55,10 +55,10 @@ def check_name(cluster: Cluster, name: str, *, app_too: bool = False) -> None:
         DatabaseUserError: the name is not allowed.
     """
     if mistake := user_checks.name_mistake(name):
-        raise errors.UserError(mistake)
+        raise errors.DatabaseUserError(mistake)
     purpose = user_checks.own(cluster.spec.roles).get(name)
     if purpose and not (app_too and name == cluster.spec.roles.app):
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{name} is {purpose}, which the cluster itself needs; this command does not change it",
             hint=f"Of the cluster's own roles, only {cluster.spec.roles.app} can get another password.",
         )
@@ -74,7 +74,7 @@ def add(cluster: Cluster, name: str, password: str, database: str | None, progre
     check_name(cluster, name)
     check_password(password)
     if database and (mistake := user_checks.name_mistake(database, "database")):
-        raise errors.UserError(mistake)
+        raise errors.DatabaseUserError(mistake)
     _changing(cluster, progress, lambda cluster, rollback: _add(cluster, rollback, name, password, database))
 
 
@@ -154,7 +154,7 @@ async def _check_new(session: Session, users: PoolPasswd, name: str, database: s
         )
     if name in users.entries:
         hint = f"`poolkeeper user drop {name}` removes it."
-        raise errors.UserError(f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint)
+        raise errors.DatabaseUserError(f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint)
     for word in filter(None, (name, database)):
         if await database_roles.is_keyword(session, word):
             raise errors.DatabaseUserError(
@@ -190,8 +190,8 @@ def _existing(known: dict[str, DatabaseRole], users: PoolPasswd, name: str) -> D
     if name not in known:
         if name in users.entries:
             hint = f"`poolkeeper user drop {name}` removes it; then add it again."
-            raise errors.UserError(f"{name} is in pool_passwd only: PostgreSQL has no such role", hint=hint)
-        raise errors.UserError(f"there is no user {name}", hint=_LIST)
+            raise errors.DatabaseUserError(f"{name} is in pool_passwd only: PostgreSQL has no such role", hint=hint)
+        raise errors.DatabaseUserError(f"there is no user {name}", hint=_LIST)
     if not known[name].can_login:
         raise errors.DatabaseUserError(
             f"PostgreSQL does not let {name} log in", hint=f"By SQL: ALTER ROLE {name} LOGIN"
@@ -235,7 +235,7 @@ async def _check_droppable(
         )
     kept_by = await database_roles.dependents(session, name, database)
     if kept_by:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"{name} cannot be dropped: something in PostgreSQL depends on it",
             detail="\n".join(f"  {line}" for line in kept_by),
             hint=f"--database DB drops a database that it owns. The rest, in each database, by SQL: "
@@ -253,7 +253,7 @@ async def _publish(cluster: Cluster, rollback: Rollback, before: PoolPasswd, aft
 
 async def _passwords(cluster: Cluster, users: PoolPasswd) -> dict[str, str]:
     """Return the passwords that can be decrypted: only to prove later that the endpoints refuse them."""
-    return dict((await snapshot.see(user_access.decrypt(cluster, users))).value or {})
+    return dict((await snapshot.observe(user_access.decrypt(cluster, users))).value or {})
 
 
 async def _remove_role(cluster: Cluster, name: str) -> None:
@@ -280,7 +280,7 @@ async def _restore_login(cluster: Cluster, before: DatabaseRole) -> None:
 
 
 async def _cannot_roll_back() -> None:
-    raise errors.UserError("a drop cannot be rolled back; it may have happened")
+    raise errors.DatabaseUserError("a drop cannot be rolled back; it may have happened")
 
 
 async def _keep_app_password(cluster: Cluster, password: str) -> None:
@@ -289,11 +289,11 @@ async def _keep_app_password(cluster: Cluster, password: str) -> None:
 
 
 async def _list_users(cluster: Cluster) -> list[UserRow]:
-    users = await snapshot.see(_read_file(cluster))
+    users = await snapshot.observe(_read_file(cluster))
     known, passwords, copies = await asyncio.gather(
-        snapshot.see(_read_roles(cluster)),
-        snapshot.see(user_access.decrypt(cluster, users.value or PoolPasswd())),
-        asyncio.gather(*(snapshot.see(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
+        snapshot.observe(_read_roles(cluster)),
+        snapshot.observe(user_access.decrypt(cluster, users.value or PoolPasswd())),
+        asyncio.gather(*(snapshot.observe(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
     )
     sources = user_checks.UserSources(
         roles=known,
@@ -310,10 +310,10 @@ async def _read_file(cluster: Cluster) -> PoolPasswd:
 
 async def _read_roles(cluster: Cluster) -> Mapping[str, DatabaseRole]:
     """Read the roles on the primary, or on a standby while there is no primary."""
-    primary = await snapshot.see(user_access.find_primary(cluster))
+    primary = await snapshot.observe(user_access.find_primary(cluster))
     error = primary.error
     for node in [primary.value] if primary.value else [node.name for node in cluster.spec.nodes]:
-        found = await snapshot.see(_read_roles_on(cluster, node))
+        found = await snapshot.observe(_read_roles_on(cluster, node))
         if found.value is not None:
             return found.value
         error = found.error

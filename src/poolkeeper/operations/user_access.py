@@ -38,7 +38,7 @@ async def require_endpoints(cluster: Cluster) -> None:
         ClusterNotUp: the container of a Pgpool-II does not run.
         Unreachable: an endpoint does not answer.
     """
-    spec, containers = cluster.spec, await snapshot.see_containers(cluster.spec)
+    spec, containers = cluster.spec, await snapshot.observe_containers(cluster.spec)
     for service, name in cluster.endpoint_containers.items():
         if service not in containers or not containers[service].is_running:
             condition = containers[service].state if service in containers else "missing"
@@ -47,7 +47,7 @@ async def require_endpoints(cluster: Cluster) -> None:
                 "nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
-    for key, endpoint in (await snapshot.see_endpoints(cluster, cluster.query_limit)).items():
+    for key, endpoint in (await snapshot.observe_endpoints(cluster, cluster.query_limit)).items():
         if not endpoint.is_known:
             raise errors.Unreachable(
                 f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so no login through it "
@@ -62,7 +62,7 @@ async def find_primary(cluster: Cluster) -> str:
     Raises:
         Unreachable: there is no such node now.
     """
-    views = await snapshot.see_patroni(cluster.spec, cluster.query_limit)
+    views = await snapshot.observe_patroni(cluster.spec, cluster.query_limit)
     view = drift.patroni_view(Snapshot(at="", patroni=views))
     if not view or not view.leader:
         raise errors.Unreachable("there is no primary now", hint=operation.STATUS_HINT)
@@ -93,7 +93,7 @@ async def rollback_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Sessio
     """
 
     async def check() -> str:
-        seen = await snapshot.see(find_primary(cluster))
+        seen = await snapshot.observe(find_primary(cluster))
         if not seen.value:
             raise NotYet(seen.error)
         return seen.value
@@ -151,7 +151,7 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
         DatabaseUserError: a reload failed. It lists the containers that may still use the list that was rolled back.
     """
     state.write(cluster.folder.pool_passwd, users.text)
-    containers = await snapshot.see_containers(cluster.spec)
+    containers = await snapshot.observe_containers(cluster.spec)
     not_reloaded = []
     for service, name in cluster.endpoint_containers.items():
         try:
@@ -160,7 +160,7 @@ async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
         except errors.PoolkeeperError:
             not_reloaded.append(f"{name} ({containers[service].state})")
     if not_reloaded:
-        raise errors.UserError(
+        raise errors.DatabaseUserError(
             f"the file is as it was, but {', '.join(not_reloaded)} did not reload it; "
             "once it runs, `docker exec CONTAINER reload.sh` reloads it"
         )
@@ -243,4 +243,4 @@ async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
 
 
 async def _log_in(dsn: Dsn, limit: float) -> Seen[list[postgres.Row]]:
-    return await snapshot.see(postgres.query(dsn, "SELECT 1", limit))
+    return await snapshot.observe(postgres.query(dsn, "SELECT 1", limit))

@@ -50,7 +50,7 @@ class DrilledCluster:
 
         async def look() -> str | None:
             nonlocal primary
-            judged = health.assess(self.spec, await snapshot.snapshot(self.cluster))
+            judged = health.assess(self.spec, await snapshot.take_snapshot(self.cluster))
             primary = judged.primary or ""
             return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
@@ -68,7 +68,7 @@ class DrilledCluster:
         if target in _OF_ETCD:
             return await self._of_etcd(target, pick)
         if target is FaultTarget.QUORUM_STANDBY:
-            seen = await snapshot.see_postgres(self.cluster, primary)
+            seen = await snapshot.observe_postgres(self.cluster, primary)
             return (acknowledging(seen.value, standbys),)
         several = {
             FaultTarget.STANDBYS: tuple(standbys),

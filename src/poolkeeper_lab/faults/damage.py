@@ -80,7 +80,7 @@ class LoseWal(Fault):
 
     def heal(self) -> None:
         self.start_if_down()
-        asyncio.run(snapshot.see(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
+        asyncio.run(snapshot.observe(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
         said = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
         if any(IMPASSABLE in line.text for line in said):
             node_faults.clone_anew(self.host, self.victim)

@@ -55,10 +55,10 @@ class FillDisk(Fault):
             await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
         statement = _FILL_WAL if self._image.part is DiskPart.WAL else _FILL_DATA.format(self._growth)
         for _ in range(MESSAGES):
-            said = await snapshot.see(postgres.query(dsn, statement, STATEMENT_SECONDS))
+            said = await snapshot.observe(postgres.query(dsn, statement, STATEMENT_SECONDS))
             if said.error and primary == self.victim:
                 return
-            following = await snapshot.see(postgres.query(dsn, _FOLLOWERS, STATEMENT_SECONDS))
+            following = await snapshot.observe(postgres.query(dsn, _FOLLOWERS, STATEMENT_SECONDS))
             if primary != self.victim and following.value is not None and (self.victim,) not in following.value:
                 return
             statement = _FILL_WAL

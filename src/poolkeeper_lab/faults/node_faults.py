@@ -43,7 +43,7 @@ def wait_whole(host: Host, seconds: float = WHOLE_SECONDS) -> str:
 
     async def look() -> str | None:
         nonlocal primary
-        judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
+        judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
         primary = judged.primary or ""
         return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
@@ -57,7 +57,7 @@ def wait_primary(host: Host, seconds: float = WHOLE_SECONDS) -> str:
 
     async def look() -> str | None:
         nonlocal primary
-        primary = health.assess(cluster.spec, await snapshot.snapshot(cluster)).primary or ""
+        primary = health.assess(cluster.spec, await snapshot.take_snapshot(cluster)).primary or ""
         return None if primary else "no primary"
 
     asyncio.run(wait.wait_until("a primary", look, seconds=seconds, pause=0.2))
@@ -124,7 +124,7 @@ def wait_replayed(host: Host, standby: str) -> int:
     ((wanted,),) = asyncio.run(postgres.query(cluster.node(primary, "superuser"), _POSITION, limit))
 
     async def look() -> str | None:
-        seen = await snapshot.see(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
+        seen = await snapshot.observe(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
         found = seen.value[0][0] if seen.value else None
         return None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}"
 
@@ -138,7 +138,7 @@ async def wait_answer(host: Host, node: str, seconds: float) -> None:
 
     async def look() -> str | None:
         return (
-            await snapshot.see(postgres.query(cluster.node(node), "SELECT 1", cluster.spec.timeouts.query))
+            await snapshot.observe(postgres.query(cluster.node(node), "SELECT 1", cluster.spec.timeouts.query))
         ).error or None
 
     await wait.wait_until(f"an answer of {node}", look, seconds=seconds)
@@ -163,10 +163,10 @@ def clone_anew(host: Host, node: str) -> None:
     dsn, limit = cluster.node(node), cluster.spec.timeouts.query
 
     async def started() -> object:
-        return (await snapshot.see(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
+        return (await snapshot.observe(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
-        await snapshot.see(wait_answer(host, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
+        await snapshot.observe(wait_answer(host, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
         before, asked = await started(), False
 
         async def look() -> str | None:
@@ -174,7 +174,7 @@ def clone_anew(host: Host, node: str) -> None:
             if not asked:  # its Patroni may have been started just now
                 address = str(cluster.spec.addresses()[node])
                 request = patroni.reinitialize(address, cluster.rest_auth, limit)
-                if error := (await snapshot.see(request)).error:
+                if error := (await snapshot.observe(request)).error:
                     return error
                 asked = True
             after = await started()

@@ -155,7 +155,7 @@ def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.
         del cluster
         return ill
 
-    monkeypatch.setattr(soak.snapshot, "snapshot", look)
+    monkeypatch.setattr(soak.snapshot, "take_snapshot", look)
     with pytest.raises(errors.OperationRefused) as refused:
         asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail

@@ -257,7 +257,7 @@ def test_taken_over_is_another_one_s_word(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(node)
         return Seen(next(answers))
 
-    monkeypatch.setattr(overhead.snapshot, "see_postgres", see)
+    monkeypatch.setattr(overhead.snapshot, "observe_postgres", see)
     cluster: Any = SimpleNamespace(spec=SPEC)
     asyncio.run(overhead.taken_over(cluster, "pg_node1"))
     assert asked == ["pg_node2", "pg_node3"] * 2

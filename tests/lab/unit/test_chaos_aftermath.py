@@ -75,7 +75,7 @@ def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkey
     async def snapshot(_: object) -> Snapshot:
         return replace(healthy, postgres=split)
 
-    monkeypatch.setattr(final_state_collector.snapshot, "snapshot", snapshot)
+    monkeypatch.setattr(final_state_collector.snapshot, "take_snapshot", snapshot)
     state = asyncio.run(final_state_collector.not_whole(Cluster(snapshots.SPEC, secrets={}), 61.0))
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)

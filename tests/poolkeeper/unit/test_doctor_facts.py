@@ -152,7 +152,7 @@ def silence(monkeypatch: pytest.MonkeyPatch, but: tuple[str, ...] = ()) -> None:
         "traffic": (haproxy, "observe_traffic", refuse),
         "etcd": (etcd, "observe_load", refuse),
         "patroni": (patroni, "observe", refuse),
-        "containers": (snapshot, "see_containers", refuse),
+        "containers": (snapshot, "observe_containers", refuse),
         "engine": (process, "check", fail),
         "host": (machine, "host_load", fail),
     }

@@ -100,7 +100,7 @@ def versions_of(cluster: Cluster) -> dict[str, str]:
     engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
     found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
     try:
-        told = versions(interrupts.run(snapshot.snapshot(cluster.with_passwords())))
+        told = versions(interrupts.run(snapshot.take_snapshot(cluster.with_passwords())))
     except errors.ClusterNotUp:
         told = dict.fromkeys(PACKAGES, UNKNOWN)
     return {**found, **{name: _packaged(cluster, name) if said == UNKNOWN else said for name, said in told.items()}}

@@ -164,7 +164,7 @@ async def taken_over(cluster: handle.Cluster, former: str) -> None:
 
     async def look() -> str | None:
         for node in others:
-            seen = (await snapshot.see_postgres(cluster, node)).value
+            seen = (await snapshot.observe_postgres(cluster, node)).value
             if seen and not seen.in_recovery:
                 return None
         return f"{', '.join(others)} are standbys"

@@ -236,7 +236,7 @@ def begin_anew(loader: load_runner.Loader) -> None:
     spec, endpoint = loader.cluster.spec, loader.cluster.endpoint("ro")
 
     async def look() -> str | None:
-        return (await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
+        return (await snapshot.observe(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
 
     compose.restart(loader.cluster.container(spec.endpoints.ro.service))
     interrupts.run(wait.wait_until("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))

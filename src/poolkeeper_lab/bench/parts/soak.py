@@ -70,7 +70,7 @@ async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakR
 
 async def _healthy(cluster: handle.Cluster) -> str:
     """The primary of a healthy cluster."""
-    judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
+    judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
     if not judged.is_healthy or judged.primary is None:
         findings = "\n".join(map(str, judged.findings)) or "there is no primary"
         raise errors.OperationRefused(
@@ -127,13 +127,13 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
 
 async def _cpu_seconds(cluster: handle.Cluster) -> float | None:
     host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
-    seen = await snapshot.see(keeper_client.metrics(host, port, PROBE_TIMEOUT))
+    seen = await snapshot.observe(keeper_client.metrics(host, port, PROBE_TIMEOUT))
     return seen.value.cpu_seconds if seen.value else None
 
 
 async def _events(cluster: handle.Cluster) -> list[dict[str, Any]]:
     host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
-    return (await snapshot.see(keeper_client.events(host, port, PROBE_TIMEOUT))).value or []
+    return (await snapshot.observe(keeper_client.events(host, port, PROBE_TIMEOUT))).value or []
 
 
 async def _stored(cluster: handle.Cluster, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:

@@ -50,7 +50,7 @@ class RoleSetting(ClusterChange):
             await postgres.query(site.cluster.node(node.name, "superuser"), end, site.spec.timeouts.query)
 
     async def _ask(self, site: DrilledCluster, statement: str) -> list[postgres.Row]:
-        primary = health.assess(site.spec, await snapshot.snapshot(site.cluster)).primary
+        primary = health.assess(site.spec, await snapshot.take_snapshot(site.cluster)).primary
         if primary is None:
             raise errors.ClusterNotUp("no node is primary")
         return await postgres.query(site.cluster.node(primary, "superuser"), statement, site.spec.timeouts.query)
@@ -94,7 +94,7 @@ class SharedParameter(ClusterChange):
         """Of a Patroni that answers. Raises ClusterNotUp where none does."""
         for node in site.spec.nodes:
             if (
-                await snapshot.see(patroni.observe_version(site.address(node.name), site.spec.timeouts.query))
+                await snapshot.observe(patroni.observe_version(site.address(node.name), site.spec.timeouts.query))
             ).is_known:
                 return site.address(node.name)
         raise errors.ClusterNotUp("no Patroni answers")
@@ -105,7 +105,7 @@ class SharedParameter(ClusterChange):
         async def look() -> str | None:
             for node in site.spec.nodes:
                 ask = postgres.query(site.cluster.node(node.name), f"SHOW {self.parameter}", site.spec.timeouts.query)
-                seen = await snapshot.see(ask)
+                seen = await snapshot.observe(ask)
                 if seen.value is None:
                     return seen.error
                 if (seen.value[0][0] == self.value) is not is_planted:
@@ -136,7 +136,7 @@ class Unflushed(SharedParameter):
         """One that does not answer first, so that the primary is not left without any meanwhile."""
         names = [node.name for node in site.spec.nodes if node.name != primary]
         seen = [
-            await snapshot.see(postgres.query(site.cluster.node(name), "SELECT 1", site.spec.timeouts.query))
+            await snapshot.observe(postgres.query(site.cluster.node(name), "SELECT 1", site.spec.timeouts.query))
             for name in names
         ]
         return [name for _, name in sorted(zip([one.is_known for one in seen], names, strict=True))]

@@ -63,7 +63,7 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
     """Look at everything; nobody works in the cluster meanwhile but the validation suite, at the end."""
     spec = cluster.spec
     nodes = tuple(node.name for node in spec.nodes)
-    seen = await snapshot.snapshot(cluster)
+    seen = await snapshot.take_snapshot(cluster)
     rows = await _of_each(nodes, lambda node: _digests(cluster, primary, node), "the rows of", say)
     failures = await _of_each(nodes, lambda node: _checksums(cluster, node), "the checksum failures of", say)
     complaints = await _told(_amcheck(cluster, primary, nodes), "amcheck", say)
@@ -84,7 +84,7 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
 
 async def not_whole(cluster: Cluster, heal_seconds: float | None) -> EndState:
     """Of a cluster that is not whole: what the witnesses say, so that it is known in what; the rest is unknown."""
-    seen, nodes = await snapshot.snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
+    seen, nodes = await snapshot.take_snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
     return EndState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
 
 

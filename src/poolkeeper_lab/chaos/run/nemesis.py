@@ -137,7 +137,7 @@ class Nemesis:
 
         async def look() -> str | None:
             nonlocal found
-            found = health.assess(self.site.spec, await snapshot.snapshot(self.site.cluster)).primary or ""
+            found = health.assess(self.site.spec, await snapshot.take_snapshot(self.site.cluster)).primary or ""
             return None if found else "no primary"
 
         await wait.wait_until("a primary", look, seconds=PRIMARY_SECONDS)
