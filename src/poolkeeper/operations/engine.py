@@ -29,13 +29,15 @@ class EngineInfo:
 def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
     """Install and start what is missing until an engine with Compose v2 answers.
 
-    `say` takes one line of progress at a time; `log` is the log file of a dockerd that is started directly.
+    `say` takes one line of progress at a time; `log` is the log file of a dockerd that is started directly, in a folder
+    that is created if it is missing.
 
     Raises:
         EngineMissing: it may not be installed or started here.
         PermissionRefused: the engine's socket refuses this user.
         EngineFailed: a mirror, an installation or the start failed.
     """
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = docker_engine.probe()
     steps = engine_choice.plan(facts(state))
     for step, sentence in zip(steps, engine_choice.describe(steps, apt.distribution().name), strict=True):

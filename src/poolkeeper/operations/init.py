@@ -26,7 +26,7 @@ class InitOptions:
     """What differs from the defaults; a value that is None or 0 keeps the default.
 
     `subnet` moves every address: each keeps its distance to the first address of its network. `port_offset` is added to
-    every port that the cluster publishes on this machine.
+    the ports of the nodes, the endpoints, HAProxy and keeper, also to HAProxy's inner ports.
     """
 
     name: str | None = None
@@ -75,7 +75,7 @@ def cluster_toml(options: InitOptions) -> str:
     if options.subnet is not None:
         values |= _addresses(spec, _network(options.subnet))
     if options.port_offset:
-        values |= {location: port + options.port_offset for location, port in _published_ports(spec).items()}
+        values |= {location: port + options.port_offset for location, port in _ports(spec).items()}
     edited = toml_edit.put(text, values) if values else text
     try:
         source.load(edited)
@@ -114,12 +114,13 @@ def _addresses(spec: ClusterSpec, network: IPv4Network) -> Values:
     return {("network", "subnet"): str(network), **moved}
 
 
-def _published_ports(spec: ClusterSpec) -> dict[toml_edit.Location, int]:
-    """Return every port of the file that the cluster publishes on this machine."""
+def _ports(spec: ClusterSpec) -> dict[toml_edit.Location, int]:
+    """Return the published ports, and HAProxy's inner ones: it listens on both kinds, and no two may be equal."""
     endpoints = ("rw", "ro", "balanced", "direct_rw", "direct_ro")
+    of_haproxy = ("stats_port", "primary_port", "standby_port", "runtime_port")
     return {
         **{("nodes", i, "port"): node.port for i, node in enumerate(spec.nodes)},
         **{("endpoints", key, "port"): getattr(spec.endpoints, key).port for key in endpoints},
-        ("haproxy", "stats_port"): spec.haproxy.stats_port,
+        **{("haproxy", key): getattr(spec.haproxy, key) for key in of_haproxy},
         ("keeper", "port"): spec.keeper.port,
     }

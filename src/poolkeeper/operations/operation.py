@@ -17,8 +17,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import NotYet, wait_for
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import settled
+from poolkeeper.decide import preconditions, settled
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.precondition import Precondition, allowed
 from poolkeeper.system import patroni, postgres, state
@@ -81,21 +80,21 @@ def require_node(cluster: Cluster, node: str) -> None:
         )
 
 
-def require_allowed(what: str, preconditions: Sequence[Precondition]) -> None:
+def require_allowed(what: str, found: Sequence[Precondition]) -> None:
     """Check that no precondition forbids the operation.
 
     Raises:
         OperationRefused: at least one does; the detail lists each.
     """
-    if not allowed(preconditions):
+    if not allowed(found):
         raise errors.OperationRefused(
-            f"{what} is refused; nothing was changed", detail=facts.lines(preconditions), hint=REPAIR_HINT
+            f"{what} is refused; nothing was changed", detail=preconditions.lines(found), hint=REPAIR_HINT
         )
 
 
-def warn(progress: Progress, preconditions: Sequence[Precondition]) -> None:
+def warn(progress: Progress, found: Sequence[Precondition]) -> None:
     """Report each precondition that does not hold and forbids nothing."""
-    for precondition in preconditions:
+    for precondition in found:
         if not precondition.holds and not precondition.forbids:
             progress.note(f"warning: {precondition.fact}")
 
@@ -107,9 +106,9 @@ async def observe(ctx: startup.Context) -> Snapshot:
 
 def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
     """Return the leader and the standbys that stream from it; a node that was out before is not waited for."""
-    leader = facts.agreed_leader(seen)
+    leader = preconditions.agreed_leader(seen)
     names = [node.name for node in ctx.cluster.spec.nodes]
-    return tuple(name for name in names if name == leader or not facts.streams(seen, name).forbids)
+    return tuple(name for name in names if name == leader or not preconditions.streams(seen, name).forbids)
 
 
 async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str]) -> None:
@@ -145,7 +144,7 @@ class _Settling:
         missing = settled.missing(spec, seen, self.primary, self.nodes)
         if missing is None:
             return
-        patience = KEEPER_PATIENCE if facts.keeper(spec, seen).holds else OWN_PATIENCE
+        patience = KEEPER_PATIENCE if preconditions.keeper(spec, seen).holds else OWN_PATIENCE
         if time.monotonic() - self.repaired_at > patience:
             await apply.repair_pgpool(ctx, seen)
             self.repaired_at = time.monotonic()

@@ -12,8 +12,7 @@ from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import NotYet, wait_for
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import reinit_checks
+from poolkeeper.decide import preconditions, reinit_checks
 from poolkeeper.operations import operation
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
@@ -50,10 +49,10 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
     steps = OperationSteps(ctx.progress)
     seen = await operation.observe(ctx)
-    preconditions = reinit_checks.check(ctx.cluster.spec, seen, node)
-    operation.require_allowed(f"a new clone of {node}", preconditions)
-    operation.warn(ctx.progress, preconditions)
-    leader = facts.agreed_leader(seen)
+    found = reinit_checks.check(ctx.cluster.spec, seen, node)
+    operation.require_allowed(f"a new clone of {node}", found)
+    operation.warn(ctx.progress, found)
+    leader = preconditions.agreed_leader(seen)
     assert leader is not None, "without a leader no precondition allows it"
     with steps.step(f"cloning {node} again"):
         await _clone(ctx, node)

@@ -13,8 +13,7 @@ from poolkeeper.cluster import startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import wait_for
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import restart_checks
+from poolkeeper.decide import preconditions, restart_checks
 from poolkeeper.operations import operation, switchover
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
@@ -48,12 +47,12 @@ async def _restart_all(ctx: startup.Context, node: str | None) -> RestartRound:
     steps, summary = OperationSteps(ctx.progress), None
     seen = await operation.observe(ctx)
     nodes = restart_checks.order(ctx.cluster.spec, seen, node)
-    preconditions = restart_checks.check(ctx.cluster.spec, seen, node)
-    operation.require_allowed("the restart", preconditions)
-    operation.warn(ctx.progress, preconditions)
+    found = restart_checks.check(ctx.cluster.spec, seen, node)
+    operation.require_allowed("the restart", found)
+    operation.warn(ctx.progress, found)
     for name in nodes:
         before = await operation.started_at(ctx, name)
-        if facts.agreed_leader(await operation.observe(ctx)) == name:
+        if preconditions.agreed_leader(await operation.observe(ctx)) == name:
             with steps.step(f"{name} is the primary: switching over"):
                 summary = await switchover.run(ctx, None)
         if summary and await operation.started_at(ctx, name) not in (None, before):
@@ -69,7 +68,7 @@ async def _restart(ctx: startup.Context, node: str) -> None:
     spec = ctx.cluster.spec
     seen = await operation.observe(ctx)
     operation.require_allowed(f"the restart of {node}", restart_checks.check(spec, seen, node))
-    leader = facts.agreed_leader(seen)
+    leader = preconditions.agreed_leader(seen)
     assert leader is not None, "without a leader no precondition allows it"
     assert leader != node, "the leader is switched over first"
     before = await operation.started_at(ctx, node)

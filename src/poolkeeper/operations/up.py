@@ -51,7 +51,6 @@ def up(cluster: Cluster, progress: Progress) -> UpResult:
     Raises:
         PoolkeeperError: any of them; the next call continues from the state that this one left.
     """
-    cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine.ensure(progress.note, cluster.folder.engine_log)
     with state.lock(cluster.folder):
         references = ensure_images(cluster, progress)

@@ -154,7 +154,9 @@ async def _check_new(session: Session, users: PoolPasswd, name: str, database: s
         )
     if name in users.entries:
         hint = f"`poolkeeper user drop {name}` removes it."
-        raise errors.DatabaseUserError(f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint)
+        raise errors.DatabaseUserError(
+            f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint
+        )
     for word in filter(None, (name, database)):
         if await database_roles.is_keyword(session, word):
             raise errors.DatabaseUserError(
@@ -293,7 +295,9 @@ async def _list_users(cluster: Cluster) -> list[UserRow]:
     known, passwords, copies = await asyncio.gather(
         snapshot.observe(_read_roles(cluster)),
         snapshot.observe(user_access.decrypt(cluster, users.value or PoolPasswd())),
-        asyncio.gather(*(snapshot.observe(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())),
+        asyncio.gather(
+            *(snapshot.observe(user_access.read_copy(name)) for name in cluster.endpoint_containers.values())
+        ),
     )
     sources = user_checks.UserSources(
         roles=known,
