@@ -1,6 +1,6 @@
-"""Take every fact that `doctor` judges, side by side; nothing is changed. No judgement is made here.
+"""Collect the facts that the rules of `doctor` evaluate, in parallel. Nothing is changed or evaluated here.
 
-Invariant: whatever does not answer within its limit is a reading without a value; nothing is raised for it.
+Invariant: a component that does not answer within its limit gives a reading without a value; no error is raised for it.
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.cluster.reading import take
 from poolkeeper.model.diagnosis import ClusterFacts, EtcdLoad, HostLoad, NodeLoad, PoolUse, Traffic, Vacuuming, Volume
 from poolkeeper.model.observed import Container, PatroniView
 from poolkeeper.model.probe import Reading
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import patroni_config as rendered_patroni
+from poolkeeper.render import patroni_config
 from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool
 
 T = TypeVar("T")
-MOST_DATABASES = 50  # that are looked into; the rest is told as unknown
-AT_ONCE = 4  # sessions that this opens on one node at a time
+MOST_DATABASES = 50  # that are checked; the others are reported as unknown
+AT_ONCE = 4  # sessions that this opens on one node at the same time
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
-async def collect(cluster: handle.Cluster) -> ClusterFacts:
-    """Ask HAProxy, then everyone else at once; nobody for longer than twice timeouts.query seconds."""
+async def collect(cluster: Cluster) -> ClusterFacts:
+    """Ask HAProxy, then every other component at once.
+
+    Each question ends after twice timeouts.query seconds at the latest.
+    """
     limit = 2.0 * cluster.spec.timeouts.query
     spec, names = cluster.spec, [node.name for node in cluster.spec.nodes]
-    traffic = await _traffic(cluster, limit)  # before our own sessions stand in a queue
+    traffic = await _traffic(cluster, limit)  # before our own sessions are in a queue
     (nodes, endpoints, members, views), (volumes, host, containers) = await asyncio.gather(
         asyncio.gather(
             _each(names, lambda name: _node(cluster, name, limit)),
@@ -49,7 +53,7 @@ async def _each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dic
     return dict(zip(names, await asyncio.gather(*(ask(name) for name in names)), strict=True))
 
 
-async def _node(cluster: handle.Cluster, name: str, limit: float) -> Reading[NodeLoad]:
+async def _node(cluster: Cluster, name: str, limit: float) -> Reading[NodeLoad]:
     dsn = cluster.node(name)
 
     def show(load: NodeLoad) -> str:
@@ -65,7 +69,7 @@ async def _node(cluster: handle.Cluster, name: str, limit: float) -> Reading[Nod
     return await take(dsn.label, ran, limit, activity.node_load(dsn, limit), show)
 
 
-async def _endpoint(cluster: handle.Cluster, key: str, limit: float) -> Reading[PoolUse]:
+async def _endpoint(cluster: Cluster, key: str, limit: float) -> Reading[PoolUse]:
     dsn = cluster.endpoint(key)
     ran = f"{pgpool.SHOW_PROCESSES}; {pgpool.SHOW_POOLS}"
 
@@ -75,7 +79,7 @@ async def _endpoint(cluster: handle.Cluster, key: str, limit: float) -> Reading[
     return await take(dsn.label, ran, limit, pgpool.observe_use(dsn, limit), show)
 
 
-async def _traffic(cluster: handle.Cluster, limit: float) -> Reading[tuple[Traffic, ...]]:
+async def _traffic(cluster: Cluster, limit: float) -> Reading[tuple[Traffic, ...]]:
     url, auth = cluster.stats
 
     def show(rows: tuple[Traffic, ...]) -> str:
@@ -88,13 +92,13 @@ async def _etcd(spec: ClusterSpec, name: str, limit: float) -> Reading[EtcdLoad]
     address = str(spec.addresses()[name])
 
     def show(load: EtcdLoad) -> str:
-        return f"{load.db_bytes} of {load.quota_bytes} bytes, {load.leader_changes} changes of the leader seen"
+        return f"{load.db_bytes} of {load.quota_bytes} bytes, {load.leader_changes} changes of the leader"
 
     return await take(f"{address}:{etcd.PORT}", "GET /metrics", limit, etcd.observe_load(address, limit), show)
 
 
 async def _volumes(spec: ClusterSpec, limit: float) -> dict[str, Reading[tuple[Volume, ...]]]:
-    nodes = {n.name: (rendered_patroni.DATA_DIRECTORY, "/dev/shm") for n in spec.nodes}
+    nodes = {n.name: (patroni_config.DATA_DIRECTORY, "/dev/shm") for n in spec.nodes}
     paths = {**nodes, **{m.name: ("/var/lib/etcd",) for m in spec.etcd.members}}
 
     async def ask(service: str) -> Reading[tuple[Volume, ...]]:
@@ -136,17 +140,17 @@ async def _patroni(spec: ClusterSpec, name: str, limit: float) -> Reading[Patron
 
 
 async def _databases(
-    cluster: handle.Cluster, primary: str | None, limit: float
+    cluster: Cluster, primary: str | None, limit: float
 ) -> tuple[Reading[tuple[str, ...]] | None, dict[str, Reading[Vacuuming]]]:
-    """The primary's databases, and how autovacuum does in each: it works there alone."""
+    """Return the primary's databases and the state of autovacuum in each; autovacuum runs on the primary only."""
     if primary is None:
         return None, {}
     dsn = cluster.node(primary)
     found = await take(dsn.label, activity.DATABASES, limit, activity.databases(dsn, limit), ", ".join)
-    places = asyncio.Semaphore(AT_ONCE)
+    sessions = asyncio.Semaphore(AT_ONCE)
 
     async def ask(name: str) -> Reading[Vacuuming]:
-        async with places:
+        async with sessions:
             inside = cluster.node(primary, "check", name)
             ran = f"{activity.DISABLED}; {activity.BEHIND}"
             return await take(inside.label, ran, limit, activity.vacuuming(inside, limit))

@@ -1,7 +1,7 @@
-"""What `doctor` looks at, and what it says: plain facts of a running cluster, and the judgement of each.
+"""The input and the output of `doctor`: plain facts of a running cluster, and the findings about them.
 
-Invariant: a fact that could not be had is a `Reading` without a value, never a zero. Counters are the servers' own,
-since they were last reset; the rest is of the moment.
+Invariant: a fact that could not be read is a `Reading` without a value, never a zero. Counters are the servers' own,
+since their last reset; all other facts are momentary.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from poolkeeper.model.verdict import Evidence, Outcome
 
 @dataclass(frozen=True)
 class PoolUse:
-    """The processes of an endpoint's Pgpool-II and what they keep. The session that asked is not counted."""
+    """The processes of an endpoint's Pgpool-II and the connections that they keep.
+
+    The session that asked is not counted.
+    """
 
     children: int
-    busy: int  # that serve a client
-    sessions: int  # that these processes have served since each began
-    connections: int  # kept server connections, one a pool (Pgpool-II may have it to several nodes)
+    busy: int  # processes that serve a client
+    sessions: int  # that these processes have served, each since its start
+    connections: int  # kept server connections, one per pool (Pgpool-II may have it to several nodes)
     uses: int  # sessions that these connections have served
     pairs: tuple[tuple[str, str], ...] = ()  # (user, database) of the connections, each once
 
@@ -66,13 +69,13 @@ class SlotUse:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a server's sessions do. Times are in seconds; ages in transactions."""
+    """The activity of a server's sessions. Times are in seconds, ages in transactions."""
 
     clients: int
     busy: int
     longest_transaction: float
     longest_idle_transaction: float
-    slow_commits: int  # that have waited for a standby for more than a second
+    slow_commits: int  # commits that have waited for a standby for more than a second
     xmin_age: int
     lock_waits: int  # for more than a second
     longest_lock_wait: float
@@ -83,7 +86,10 @@ class Activity:
 
 @dataclass(frozen=True)
 class Counters:
-    """A server's counters, of all its databases, since `seconds` ago where that is known (checkpoints: always)."""
+    """A server's counters over all its databases.
+
+    The start of the checkpoint counters is known (`seconds` ago); that of the others is not.
+    """
 
     hits: int
     reads: int
@@ -93,12 +99,12 @@ class Counters:
     transactions: int
     checkpoints_timed: int
     checkpoints_requested: int
-    seconds: float  # since the checkpointer's counters began
+    seconds: float  # since the reset of the checkpointer's counters
 
 
 @dataclass(frozen=True)
 class NodeLoad:
-    """One PostgreSQL. `settings` are as pg_settings has them, in the parameter's own unit."""
+    """The load of one PostgreSQL. `settings` are those of pg_settings, in the parameter's own unit."""
 
     in_recovery: bool
     settings: Mapping[str, str]
@@ -111,7 +117,11 @@ class NodeLoad:
     standbys: tuple[StandbyLag, ...] = ()
 
     def number(self, setting: str) -> int:
-        """A setting that is a whole number. Raises KeyError for one that was not asked for."""
+        """Return an integer setting.
+
+        Raises:
+            KeyError: if the setting was not read.
+        """
         return int(self.settings[setting])
 
 
@@ -126,7 +136,7 @@ class DeadRows:
 
 @dataclass(frozen=True)
 class Vacuuming:
-    """The tables of a database that autovacuum leaves alone, and those that it does not keep up with."""
+    """The tables of a database without autovacuum, and those with many dead rows."""
 
     disabled: tuple[str, ...]
     behind: tuple[DeadRows, ...]
@@ -134,7 +144,7 @@ class Vacuuming:
 
 @dataclass(frozen=True)
 class EtcdLoad:
-    """One etcd member. `fsyncs` maps an upper bound in seconds to how many writes of the log took no longer."""
+    """One etcd member. `fsyncs` pairs an upper bound in seconds with the number of log writes within it."""
 
     db_bytes: int
     quota_bytes: int
@@ -165,7 +175,7 @@ class HostLoad:
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """Everything that one look collected: by endpoint, node, database, etcd member, service."""
+    """All facts of one check, by endpoint, node, database, etcd member or service."""
 
     endpoints: Mapping[str, Reading[PoolUse]] = field(default_factory=dict)
     traffic: Reading[tuple[Traffic, ...]] | None = None
@@ -180,24 +190,25 @@ class ClusterFacts:
 
     @property
     def primary(self) -> str | None:
-        """The node that says it is not in recovery; None where none or several do."""
+        """The one node that reports that it is not in recovery; None where no node or several nodes do."""
         found = [name for name, reading in self.nodes.items() if reading.value and not reading.value.in_recovery]
         return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One question and its answer: pass (does not limit), fail (limits now), unknown (could not be looked at).
+    """The result of one rule: pass (no limit), fail (limits the cluster now) or unknown (could not be checked).
 
-    `key` is what to change in cluster.toml ("" where nothing there helps), `query` what to run to see more.
+    `text` is the result in words. `key` is the key to change in cluster.toml ("" where no key helps), and `query` a
+    command or statement that shows more.
     """
 
-    check: str  # stable id, as endpoints.sessions
+    check: str  # stable id, such as endpoints.sessions
     subject: str
     outcome: Outcome
     figure: str
     threshold: str
-    says: str
+    text: str
     key: str = ""
     advice: str = ""
     query: str = ""

@@ -1,4 +1,4 @@
-"""A cluster that nothing limits, as `doctor` would find it, to plant facts in."""
+"""The facts of a cluster without findings, in which tests replace single facts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FSYNCS = ((0.001, 400), (0.008, 900), (0.016, 995), (0.128, 1000), (float("inf")
 
 
 def load(name: str) -> NodeLoad:
-    """A node at ease; the first one is the primary."""
+    """Return the load of a node without findings; the first node is the primary."""
     standbys = tuple(StandbyLag(other, "streaming", "quorum", 512, 0.01) for other in (STANDBY, OTHER))
     return NodeLoad(
         in_recovery=name != PRIMARY,
@@ -59,13 +59,13 @@ def load(name: str) -> NodeLoad:
 
 
 def traffic(queued: int = 0, sessions: int = 5, key: str = "rw", endpoints: int = 8) -> tuple[Traffic, ...]:
-    """HAProxy's rows; the endpoint of that key has so many sessions and, where there is a queue, who wait."""
+    """Return HAProxy's rows; the endpoint `key` has `sessions` sessions and, where it has a queue, `queued` clients."""
     rows = [Traffic(name, "FRONTEND", 0, 0, endpoints, 20, 4224) for name in ("rw", "ro", "primary")]
     for endpoint in ("rw", "ro"):
-        waits, at_once = (queued, sessions) if endpoint == key else (0, 5)
+        waiting, open_sessions = (queued, sessions) if endpoint == key else (0, 5)
         service = getattr(SPEC.endpoints, endpoint).service
-        rows.append(Traffic(f"endpoint_{endpoint}", service, waits, waits, at_once, 20, 30))
-        rows.append(Traffic(f"endpoint_{endpoint}", "BACKEND", waits, waits, at_once, 20, 423))
+        rows.append(Traffic(f"endpoint_{endpoint}", service, waiting, waiting, open_sessions, 20, 30))
+        rows.append(Traffic(f"endpoint_{endpoint}", "BACKEND", waiting, waiting, open_sessions, 20, 423))
     for endpoint, limit in SPEC.direct_sessions().items():
         rows.append(Traffic(endpoint, "FRONTEND", 0, 0, sessions if endpoint == key else 5, 20, limit))
     return tuple(rows)
@@ -75,7 +75,7 @@ USE = PoolUse(32, 5, 400, 40, 400, (("app", "app"),))
 
 
 def healthy() -> ClusterFacts:
-    """Every fact, each at ease."""
+    """Return every fact, without findings."""
     names = [node.name for node in SPEC.nodes]
     members = [member.name for member in SPEC.etcd.members]
     volumes = {name: ok((Volume("/data", 100, 30, 70), Volume("/dev/shm", 100, 1, 99))) for name in names}
@@ -97,40 +97,42 @@ def healthy() -> ClusterFacts:
 
 
 def with_endpoint(key: str, **changes: Any) -> ClusterFacts:
-    """Another use of an endpoint's Pgpool-II."""
+    """Return the facts with another use of an endpoint's Pgpool-II."""
     facts = healthy()
     return replace(facts, endpoints={**facts.endpoints, key: ok(replace(USE, **changes))})
 
 
 def with_node(name: str = PRIMARY, **changes: Any) -> ClusterFacts:
-    """Another load of a node."""
+    """Return the facts with another load of a node."""
     facts = healthy()
     return replace(facts, nodes={**facts.nodes, name: ok(replace(load(name), **changes), name)})
 
 
 def doing(name: str = PRIMARY, **changes: Any) -> ClusterFacts:
-    """Other sessions on a node."""
+    """Return the facts with other sessions on a node."""
     return with_node(name, activity=replace(QUIET, **changes))
 
 
 def counted(**changes: Any) -> ClusterFacts:
-    """Other counters of the primary."""
+    """Return the facts with other counters of the primary."""
     return with_node(counters=replace(COUNTED, **changes))
 
 
 def with_entry(name: str, key: str, value: Any) -> ClusterFacts:
-    """Another answer in one of the mappings of facts."""
+    """Return the facts with another answer in one of the mappings."""
     facts = healthy()
-    return replace(facts, **{name: {**getattr(facts, name), key: ok(value)}})
+    changes: dict[str, Any] = {name: {**getattr(facts, name), key: ok(value)}}
+    return replace(facts, **changes)
 
 
 def with_fact(name: str, value: Any) -> ClusterFacts:
-    """Another answer to one of the single questions."""
-    return replace(healthy(), **{name: ok(value)})
+    """Return the facts with another answer to one of the single questions."""
+    changes: dict[str, Any] = {name: ok(value)}
+    return replace(healthy(), **changes)
 
 
 def silent(name: str, key: str = "") -> ClusterFacts:
-    """Nobody answered that question."""
+    """Return the facts without an answer to that question."""
     facts = healthy()
-    answer = {**getattr(facts, name), key: bad()} if key else bad()
-    return replace(facts, **{name: answer})
+    changes: dict[str, Any] = {name: {**getattr(facts, name), key: bad()} if key else bad()}
+    return replace(facts, **changes)

@@ -1,4 +1,4 @@
-"""For each judge of `doctor`: a planted fact that it calls a limit, and facts from which it cannot know."""
+"""For each rule of `doctor`: a fact for which it fires, and missing facts for which the finding is unknown."""
 
 from __future__ import annotations
 
@@ -45,50 +45,50 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 
 GOOD = sample.healthy()
-CHECKS = sorted({judgement.check for judgement in all_rules.judge(SPEC, GOOD)})
+CHECKS = sorted({finding.check for finding in all_rules.evaluate(SPEC, GOOD)})
 
 
 def found(facts: ClusterFacts, outcome: Outcome, spec: ClusterSpec = SPEC) -> list[DoctorFinding]:
-    """The judgements of that outcome."""
-    return [judgement for judgement in all_rules.judge(spec, facts) if judgement.outcome is outcome]
+    """Return the findings of that outcome."""
+    return [finding for finding in all_rules.evaluate(spec, facts) if finding.outcome is outcome]
 
 
 def slots(**changes: Any) -> ClusterFacts:
-    """The primary with another slot."""
+    """Return the facts with another slot of the primary."""
     return with_node(slots=(replace(SLOT, **changes),))
 
 
 def standby(**changes: Any) -> ClusterFacts:
-    """The primary's row of one standby changed."""
+    """Return the facts with another row of one standby on the primary."""
     rows = sample.load(PRIMARY).standbys
     return with_node(standbys=(replace(rows[0], **changes), rows[1]))
 
 
 def settings(**changes: str) -> ClusterFacts:
-    """Other settings of the primary."""
+    """Return the facts with other settings of the primary."""
     return with_node(settings={**sample.SETTINGS, **changes})
 
 
 def etcd(**changes: Any) -> ClusterFacts:
-    """Another load of the first etcd member."""
+    """Return the facts with another load of the first etcd member."""
     load = EtcdLoad(10**6, 2 * GIB, sample.FSYNCS, 0, 2)
     return with_entry("etcd", "etcd1", replace(load, **changes))
 
 
 def container(**changes: Any) -> ClusterFacts:
-    """Another container of the primary."""
+    """Return the facts with another container of the primary."""
     made = Container(PRIMARY, PRIMARY, "", "running", "healthy", "", "", "", 0, 0)
     return with_fact("containers", {PRIMARY: replace(made, **changes)})
 
 
 def patroni(*, paused: bool = False, pending: bool = False) -> ClusterFacts:
-    """Another word of the first node's Patroni."""
+    """Return the facts with another view of the first node's Patroni."""
     members = tuple(PatroniMember(n.name, "replica", "streaming", 1, 0, pending_restart=pending) for n in SPEC.nodes)
     return with_entry("patroni", PRIMARY, PatroniView(members, paused))
 
 
 SLOW = ((0.064, 900), (0.128, 980), (0.256, 1000))
-PLANTED: tuple[tuple[str, str, ClusterFacts], ...] = (
+LIMITS: tuple[tuple[str, str, ClusterFacts], ...] = (
     ("endpoints.sessions", "rw", with_fact("traffic", sample.traffic(sessions=27))),
     ("endpoints.sessions", "ro", with_fact("traffic", sample.traffic(sessions=30, key="ro"))),
     ("endpoints.sessions", "balanced", with_endpoint("balanced", busy=29)),
@@ -149,43 +149,42 @@ PLANTED: tuple[tuple[str, str, ClusterFacts], ...] = (
 )
 
 
-def test_nothing_limits_the_sample() -> None:
-    judged = all_rules.judge(SPEC, GOOD)
-    assert [j for j in judged if j.outcome is not Outcome.PASS] == []
-    assert all_rules.outcome(judged) is Outcome.PASS
-    assert all(j.advice == "" and j.figure and j.threshold and j.evidence for j in judged)
+def test_no_rule_fires_for_the_sample() -> None:
+    findings = all_rules.evaluate(SPEC, GOOD)
+    assert [j for j in findings if j.outcome is not Outcome.PASS] == []
+    assert all_rules.outcome(findings) is Outcome.PASS
+    assert all(j.advice == "" and j.figure and j.threshold and j.evidence for j in findings)
 
 
-def test_every_check_has_a_planted_fact() -> None:
-    assert sorted({check for check, _, _ in PLANTED}) == CHECKS
+def test_every_check_has_a_limiting_fact() -> None:
+    assert sorted({check for check, _, _ in LIMITS}) == CHECKS
 
 
-@pytest.mark.parametrize(("check", "subject", "facts"), PLANTED, ids=[f"{c}-{s}" for c, s, _ in PLANTED])
-def test_planted_fact_is_caught(check: str, subject: str, facts: ClusterFacts) -> None:
-    """It is called a limit, with all that a reader needs, and the exit code is 1."""
-    limits = found(facts, Outcome.FAIL)
-    caught = next(j for j in limits if (j.check, j.subject) == (check, subject))
+@pytest.mark.parametrize(("check", "subject", "facts"), LIMITS, ids=[f"{c}-{s}" for c, s, _ in LIMITS])
+def test_a_limiting_fact_gives_a_finding(check: str, subject: str, facts: ClusterFacts) -> None:
+    """The rule fires, the finding has all that a reader needs, and the exit code is 1."""
+    caught = next(j for j in found(facts, Outcome.FAIL) if (j.check, j.subject) == (check, subject))
     assert caught.figure
     assert caught.threshold
     assert caught.advice
     assert caught.evidence
     assert caught.key or caught.query or caught.advice
-    assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.judge(SPEC, facts))] == 1
+    assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.evaluate(SPEC, facts))] == 1
 
 
-@pytest.mark.parametrize(("check", "subject", "facts"), PLANTED, ids=[f"{c}-{s}" for c, s, _ in PLANTED])
-def test_planted_fact_troubles_few_others(check: str, subject: str, facts: ClusterFacts) -> None:
-    """A judge looks at its own fact: what else is called a limit is at most the same thing by another word."""
+@pytest.mark.parametrize(("check", "subject", "facts"), LIMITS, ids=[f"{c}-{s}" for c, s, _ in LIMITS])
+def test_a_limiting_fact_makes_few_other_rules_fire(check: str, subject: str, facts: ClusterFacts) -> None:
+    """A rule checks its own fact: another rule fires only where it describes the same limit."""
     others = {j.check for j in found(facts, Outcome.FAIL)} - {check}
     same = {"haproxy.sessions", "replication.lag", "replication.quorum", "postgresql.oldest_xmin"}
     if subject.startswith("direct_"):
-        same |= {"endpoints.sessions", "haproxy.queue"}  # a full one is both
+        same |= {"endpoints.sessions", "haproxy.queue"}  # a full endpoint gives both
     assert others <= same, subject
 
 
 def test_every_key_is_a_key_of_the_file_or_a_parameter() -> None:
-    """What is to be changed can be written into cluster.toml."""
-    keys = {j.key for _, _, facts in PLANTED for j in found(facts, Outcome.FAIL) if j.key}
+    """The key of a finding can be written into cluster.toml."""
+    keys = {j.key for _, _, facts in LIMITS for j in found(facts, Outcome.FAIL) if j.key}
     for key in keys:
         table: Any = ClusterSpec()
         parts = key.split(".")
@@ -212,51 +211,51 @@ SILENCES = [
 
 
 @pytest.mark.parametrize(("name", "key"), SILENCES)
-def test_what_was_not_seen_is_unknown_and_never_fine(name: str, key: str) -> None:
+def test_a_missing_reading_is_unknown_and_never_a_pass(name: str, key: str) -> None:
     facts = silent(name, key)
     unknown = found(facts, Outcome.UNKNOWN)
     assert unknown
-    assert all(j.says and j.figure == "?" for j in unknown)
-    assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.judge(SPEC, facts))] == 3
+    assert all(j.text and j.figure == "?" for j in unknown)
+    assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.evaluate(SPEC, facts))] == 3
 
 
-def test_one_silent_patroni_does_not_hide_what_the_others_say() -> None:
+def test_one_silent_patroni_does_not_hide_the_reports_of_the_others() -> None:
     assert found(silent("patroni", PRIMARY), Outcome.UNKNOWN) == []
 
 
-def test_nothing_at_all_is_unknown_by_every_check() -> None:
+def test_without_any_fact_every_check_is_unknown() -> None:
     unknown = {j.check for j in found(ClusterFacts(), Outcome.UNKNOWN)}
     assert unknown == set(CHECKS)
     assert found(ClusterFacts(), Outcome.PASS) == []
     assert all_rules.outcome(()) is Outcome.UNKNOWN
 
 
-def test_a_limit_outweighs_what_is_unknown() -> None:
+def test_a_fail_outweighs_an_unknown() -> None:
     facts = replace(doing(lock_waits=1, longest_lock_wait=2.0), host=bad())
-    assert all_rules.outcome(all_rules.judge(SPEC, facts)) is Outcome.FAIL
+    assert all_rules.outcome(all_rules.evaluate(SPEC, facts)) is Outcome.FAIL
 
 
-def test_two_primaries_are_unknown_where_the_primary_is_asked() -> None:
+def test_with_two_primaries_the_checks_of_the_primary_are_unknown() -> None:
     facts = with_node(STANDBY, in_recovery=False)
     assert facts.primary is None
     assert "replication.quorum" in {j.check for j in found(facts, Outcome.UNKNOWN)}
 
 
-def test_a_full_endpoint_is_seen_by_haproxy_alone() -> None:
-    """A full endpoint lets nobody in to ask Pgpool-II itself."""
+def test_a_full_endpoint_is_found_by_haproxys_count_alone() -> None:
+    """A full endpoint admits no session that could ask Pgpool-II itself."""
     facts = replace(with_fact("traffic", sample.traffic(sessions=30)), endpoints={**GOOD.endpoints, "rw": bad()})
     assert ("endpoints.sessions", "rw") in {(j.check, j.subject) for j in found(facts, Outcome.FAIL)}
 
 
-def test_without_synchronous_replication_no_standby_need_acknowledge() -> None:
+def test_without_synchronous_replication_no_standby_has_to_acknowledge() -> None:
     declared = SPEC.model_copy(update={"replication": SPEC.replication.model_copy(update={"synchronous_mode": "off"})})
     rows = tuple(StandbyLag(name, "streaming", "async", 0, None) for name in (STANDBY, OTHER))
     assert found(with_node(standbys=rows), Outcome.FAIL, declared) == []
     assert "replication.quorum" in {j.check for j in found(with_node(standbys=rows), Outcome.FAIL)}
 
 
-def test_little_work_is_not_judged() -> None:
-    """A server that has hardly begun has bad ratios; they say nothing yet."""
+def test_little_work_is_not_evaluated() -> None:
+    """A server that has just started has bad ratios; they mean nothing yet."""
     few = counted(hits=10, reads=90, temp_files=3, deadlocks=1, transactions=5, checkpoints_requested=9, seconds=60.0)
     assert found(few, Outcome.FAIL) == []
 
@@ -265,14 +264,14 @@ def test_no_container_at_all_is_unknown() -> None:
     assert {j.check for j in found(with_fact("containers", {}), Outcome.UNKNOWN)} == {"machine.out_of_memory"}
 
 
-def test_who_waits_at_haproxys_server_counts_too() -> None:
+def test_clients_that_wait_at_haproxys_server_are_counted() -> None:
     rows = [replace(r, queued=0) if r.name == "BACKEND" else r for r in sample.traffic(queued=4)]
     caught = next(j for j in found(with_fact("traffic", tuple(rows)), Outcome.FAIL) if j.check == "haproxy.queue")
     assert (caught.subject, caught.figure) == ("rw", "4")
 
 
 @pytest.mark.parametrize(
-    ("sessions", "limits"),
+    ("sessions", "firing"),
     [
         (41, set()),
         (42, {"endpoints.sessions"}),
@@ -280,57 +279,57 @@ def test_who_waits_at_haproxys_server_counts_too() -> None:
         (46, {"endpoints.sessions", "haproxy.queue"}),
     ],
 )
-def test_a_direct_endpoint_is_judged_by_its_own_limit(sessions: int, limits: set[str]) -> None:
-    """46 at once: from nine tenths on it is nearly full; who comes waits only when it is full, and is not counted."""
+def test_a_direct_endpoint_is_evaluated_against_its_own_limit(sessions: int, firing: set[str]) -> None:
+    """The endpoint serves 46 sessions: 90% of them are a finding; new clients wait, uncounted, only when it is full."""
     facts = with_fact("traffic", sample.traffic(sessions=sessions, key="direct_ro"))
-    judged = {j.check: j for j in all_rules.judge(SPEC, facts) if j.subject == "direct_ro"}
-    assert set(judged) == {"endpoints.sessions", "haproxy.queue"}
-    assert {check for check, j in judged.items() if j.outcome is Outcome.FAIL} == limits
-    assert (judged["endpoints.sessions"].figure, judged["haproxy.queue"].figure) == (
+    findings = {j.check: j for j in all_rules.evaluate(SPEC, facts) if j.subject == "direct_ro"}
+    assert set(findings) == {"endpoints.sessions", "haproxy.queue"}
+    assert {check for check, j in findings.items() if j.outcome is Outcome.FAIL} == firing
+    assert (findings["endpoints.sessions"].figure, findings["haproxy.queue"].figure) == (
         f"{sessions} of 46",
         f"{46 - sessions} free",
     )
-    assert {j.key for j in judged.values()} == {"endpoints.direct_ro.max_sessions"}
-    assert ("does not count" in judged["haproxy.queue"].says) == ("haproxy.queue" in limits)
+    assert {j.key for j in findings.values()} == {"endpoints.direct_ro.max_sessions"}
+    assert ("does not count" in findings["haproxy.queue"].text) == ("haproxy.queue" in firing)
 
 
-@pytest.mark.parametrize("said", ["no frontend direct_rw", "direct_rw has no limit"])
-def test_a_direct_endpoint_that_haproxy_does_not_tell_of_is_unknown(said: str) -> None:
-    """As before the first `up` with such an endpoint; the other one is judged by itself."""
+@pytest.mark.parametrize("reason", ["no frontend direct_rw", "direct_rw has no limit"])
+def test_a_direct_endpoint_that_haproxy_does_not_report_is_unknown(reason: str) -> None:
+    """As before the first `up` with such an endpoint; the other endpoint is evaluated on its own."""
     rows = [row for row in sample.traffic() if row.proxy != "direct_rw"]
-    if "limit" in said:
+    if "limit" in reason:
         rows.append(Traffic("direct_rw", "FRONTEND", 0, 0, 50, 50, None))
     unknown = found(with_fact("traffic", tuple(rows)), Outcome.UNKNOWN)
     assert {(j.check, j.subject) for j in unknown} == {
         ("endpoints.sessions", "direct_rw"),
         ("haproxy.queue", "direct_rw"),
     }
-    assert all(said in j.says for j in unknown)
+    assert all(reason in j.text for j in unknown)
 
 
-def test_a_direct_endpoint_without_a_port_is_not_missed() -> None:
+def test_a_direct_endpoint_without_a_port_has_no_finding() -> None:
     off = deployments.edit(SPEC, "endpoints.direct_rw.port", 0)
     rows = tuple(row for row in sample.traffic() if row.proxy != "direct_rw")
-    judged = all_rules.judge(off, with_fact("traffic", rows))
-    assert {j.outcome for j in judged} == {Outcome.PASS}
-    assert {j.subject for j in judged if j.subject.startswith("direct")} == {"direct_ro"}
+    findings = all_rules.evaluate(off, with_fact("traffic", rows))
+    assert {j.outcome for j in findings} == {Outcome.PASS}
+    assert {j.subject for j in findings if j.subject.startswith("direct")} == {"direct_ro"}
 
 
-def test_databases_beyond_those_looked_into_are_unknown() -> None:
+def test_databases_beyond_the_checked_ones_are_unknown() -> None:
     facts = with_fact("databases", ("app", "postgres", "one_more"))
     assert {j.subject for j in found(facts, Outcome.UNKNOWN)} == {"one_more"}
 
 
 @given(st.sets(st.sampled_from([f.name for f in fields(ClusterFacts)])))
-def test_less_knowledge_never_makes_it_fine(missing: set[str]) -> None:
-    """Whatever is taken away from a cluster at ease, the answer is fine only if nothing was."""
+def test_fewer_facts_never_make_a_pass(missing: set[str]) -> None:
+    """A healthy cluster passes only if no fact is missing."""
     facts = replace(GOOD, **{name: getattr(ClusterFacts(), name) for name in missing})
-    assert (all_rules.outcome(all_rules.judge(SPEC, facts)) is Outcome.PASS) == (not missing)
+    assert (all_rules.outcome(all_rules.evaluate(SPEC, facts)) is Outcome.PASS) == (not missing)
 
 
-def test_the_document_has_every_judgement_with_its_evidence() -> None:
-    judged = all_rules.judge(SPEC, doing(lock_waits=2, longest_lock_wait=5.0))
-    told = doctor_command.document("c", judged, Outcome.FAIL, 1)
-    assert (told["schema"], told["outcome"], told["exit_code"]) == (1, "fail", 1)
-    assert len(told["judgements"]) == len(judged)
-    assert all(row["evidence"] for row in told["judgements"])
+def test_the_document_has_every_finding_with_its_evidence() -> None:
+    findings = all_rules.evaluate(SPEC, doing(lock_waits=2, longest_lock_wait=5.0))
+    document = doctor_command.document("c", findings, Outcome.FAIL, 1)
+    assert (document["schema"], document["outcome"], document["exit_code"]) == (1, "fail", 1)
+    assert len(document["findings"]) == len(findings)
+    assert all(row["evidence"] for row in document["findings"])

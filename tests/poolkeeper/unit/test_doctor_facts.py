@@ -1,4 +1,4 @@
-"""What `doctor` reads out of other programs' words, and that whoever does not answer is told as unknown."""
+"""How `doctor` reads the output of other programs; a component that does not answer is reported as unknown."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import pytest
 from tests.poolkeeper.unit import doctor_sample as sample
 from typer.testing import CliRunner
 
-from poolkeeper.cli import context, main
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cli import context, doctor_command, main
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
-from poolkeeper.doctor import facts as checkup
+from poolkeeper.doctor import facts
 from poolkeeper.doctor.rules import all_rules, host_rules
 from poolkeeper.model.diagnosis import ClusterFacts, PoolUse, Traffic, Volume
 from poolkeeper.model.spec import ClusterSpec
+from poolkeeper.model.verdict import Outcome
 from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool, process, state
 
 SPEC = ClusterSpec()
-ACCESS = handle.Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
+CLUSTER = Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
 
 # SHOW pool_processes and SHOW pool_pools of Pgpool-II 4.6.1, shortened: a free process, one with a client, our own.
 PROCESSES = [
@@ -31,7 +33,7 @@ PROCESSES = [
 
 
 def pool(pid: str, number: str, backend: str, user: str, uses: str) -> tuple[str, ...]:
-    """A row of SHOW pool_pools."""
+    """Return a row of SHOW pool_pools."""
     named = (user, user) if user else ("", "")
     return (pid, "start", "1", number, backend, *named, "", "", "", "0", "3", "0", uses, "4832", "0", "Idle", "0")
 
@@ -44,8 +46,8 @@ POOLS = [
 ]
 
 
-def test_pgpools_processes_and_pools() -> None:
-    """A pool open to three nodes is one; the session that asks, and its user, are not counted."""
+def test_pgpools_processes_and_pools_are_read() -> None:
+    """A pool that is open to three nodes is one; the session that asks, and its user, are not counted."""
     use = pgpool.read_use(PROCESSES, POOLS, ("me", "me"))
     assert use == PoolUse(3, 1, 6, 3, 10, (("app", "app"), ("report", "report")))
 
@@ -66,7 +68,7 @@ STATISTICS = (
 )
 
 
-def test_haproxys_queues_and_limits() -> None:
+def test_haproxys_queues_and_limits_are_read() -> None:
     rows = haproxy.read_traffic(STATISTICS)
     assert rows[0] == Traffic("rw", "FRONTEND", 0, 0, 14, 55, 4224)
     assert rows[1] == Traffic("endpoint_rw", "pgpool_rw", 2, 9, 30, 30, 30)
@@ -75,7 +77,7 @@ def test_haproxys_queues_and_limits() -> None:
     assert rows[4] == Traffic("direct_rw", "FRONTEND", 0, 0, 46, 46, 46)
 
 
-def test_another_page_is_not_haproxys() -> None:
+def test_a_page_that_is_not_haproxys_is_refused() -> None:
     with pytest.raises(errors.ServerRefused):
         haproxy.read_traffic("<html>")
 
@@ -95,15 +97,15 @@ grpc_server_handled_total{grpc_code="OK"} 1
 """
 
 
-def test_etcds_metrics() -> None:
+def test_etcds_metrics_are_read() -> None:
     load = etcd.read_load(METRICS)
     assert (load.db_bytes, load.quota_bytes) == (823_296, 2**31)
     assert (load.heartbeat_failures, load.leader_changes) == (4, 3)
     assert load.fsyncs == ((0.001, 456), (0.032, 1564), (8.192, 1573), (float("inf"), 1573))
-    assert host_rules.slowest(load) == (0.001, 0.032)
+    assert host_rules.slowest_writes(load) == (0.001, 0.032)
 
 
-def test_metrics_that_lack_something_are_refused() -> None:
+def test_incomplete_metrics_are_refused() -> None:
     with pytest.raises(errors.ServerRefused, match="quota"):
         etcd.read_load(METRICS.replace("quota", "other"))
 
@@ -114,18 +116,18 @@ DF = """Mounted on                        1B-blocks      Used     Avail
 """
 
 
-def test_df() -> None:
+def test_the_output_of_df_is_read() -> None:
     data, shm = machine.read_volumes(DF)
     assert data == Volume("/var/lib/postgresql/data", 625721344, 469307392, 143339520)
     assert shm.path == "/dev/shm"
 
 
-def test_something_else_than_df_is_refused() -> None:
+def test_output_that_is_not_from_df_is_refused() -> None:
     with pytest.raises(errors.EngineFailed):
         machine.read_volumes("head\nno such thing\n")
 
 
-def test_meminfo() -> None:
+def test_meminfo_is_read() -> None:
     text = "MemTotal:       24683520 kB\nMemAvailable:   20000000 kB\nHugePages_Total:       0\n"
     assert machine.read_memory(text) == {"MemTotal": 24105, "MemAvailable": 19531}
 
@@ -137,7 +139,7 @@ def test_this_machine_has_a_load() -> None:
 
 
 def silence(monkeypatch: pytest.MonkeyPatch, but: tuple[str, ...] = ()) -> None:
-    """Nobody answers any more."""
+    """Make every component fail to answer, but those in `but`."""
 
     async def refuse(*_: Any, **__: Any) -> Any:
         raise errors.Unreachable("connection refused")
@@ -161,19 +163,20 @@ def silence(monkeypatch: pytest.MonkeyPatch, but: tuple[str, ...] = ()) -> None:
             monkeypatch.setattr(module, function, instead)
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_does_not_answer_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each question has a reading without a value, and every check is unknown."""
     silence(monkeypatch)
-    facts = asyncio.run(checkup.collect(ACCESS))
-    assert all(reading.value is None for reading in (*facts.nodes.values(), *facts.endpoints.values()))
-    assert facts.traffic is not None
-    assert facts.host is not None
-    judged = all_rules.judge(SPEC, facts)
-    assert {judgement.outcome.value for judgement in judged} == {"unknown"}
-    assert all(judgement.says for judgement in judged)
+    collected = asyncio.run(facts.collect(CLUSTER))
+    assert all(reading.value is None for reading in collected.nodes.values())
+    assert all(reading.value is None for reading in collected.endpoints.values())
+    assert collected.traffic is not None
+    assert collected.host is not None
+    findings = all_rules.evaluate(SPEC, collected)
+    assert {finding.outcome.value for finding in findings} == {"unknown"}
+    assert all(finding.text for finding in findings)
 
 
-def test_databases_are_asked_of_the_primary_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_primary_is_asked_for_its_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     silence(monkeypatch)
     asked: list[str] = []
 
@@ -192,49 +195,49 @@ def test_databases_are_asked_of_the_primary_alone(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(activity, "node_load", load)
     monkeypatch.setattr(activity, "databases", databases)
     monkeypatch.setattr(activity, "vacuuming", vacuuming)
-    facts = asyncio.run(checkup.collect(ACCESS))
+    collected = asyncio.run(facts.collect(CLUSTER))
     assert asked == ["5611", "5611/app", "5611/postgres"]
-    assert facts.databases is not None
-    assert facts.databases.value == ("app", "postgres")
-    assert all(reading.value is None for reading in facts.vacuuming.values())
+    assert collected.databases is not None
+    assert collected.databases.value == ("app", "postgres")
+    assert all(reading.value is None for reading in collected.vacuuming.values())
 
 
-Collect = Callable[[handle.Cluster], Awaitable[ClusterFacts]]
+Collect = Callable[[Cluster], Awaitable[ClusterFacts]]
 
 
-def collecting(facts: ClusterFacts) -> Collect:
-    """A `collect` that finds these facts."""
+def collecting(found: ClusterFacts) -> Collect:
+    """Return a `collect` that finds these facts."""
 
-    async def collect(_: handle.Cluster) -> ClusterFacts:
-        return facts
+    async def collect(_: Cluster) -> ClusterFacts:
+        return found
 
     return collect
 
 
 @pytest.mark.parametrize(
-    ("facts", "code", "said"),
+    ("found", "code", "outcome"),
     [
-        (sample.healthy(), 0, "nothing that was looked at limits it"),
-        (sample.doing(lock_waits=1, longest_lock_wait=7.0), 1, "something limits it"),
-        (sample.silent("nodes", sample.OTHER), 3, "cannot tell"),
+        (sample.healthy(), 0, Outcome.PASS),
+        (sample.doing(lock_waits=1, longest_lock_wait=7.0), 1, Outcome.FAIL),
+        (sample.silent("nodes", sample.OTHER), 3, Outcome.UNKNOWN),
     ],
 )
-def test_the_command_ends_with_what_was_found(
-    monkeypatch: pytest.MonkeyPatch, facts: ClusterFacts, code: int, said: str
+def test_the_command_ends_with_the_code_of_the_outcome(
+    monkeypatch: pytest.MonkeyPatch, found: ClusterFacts, code: int, outcome: Outcome
 ) -> None:
-    monkeypatch.setattr(checkup, "collect", collecting(facts))
-    monkeypatch.setattr(context.ClusterFile, "cluster", property(lambda _: Placed()))
+    monkeypatch.setattr(facts, "collect", collecting(found))
+    monkeypatch.setattr(context.ClusterFile, "cluster", property(lambda _: KnownCluster()))
     shown = CliRunner().invoke(main.app, ["doctor"])
     assert shown.exit_code == code
-    assert said in shown.stdout
+    assert doctor_command._WORDS[outcome] in shown.stdout
     assert ("postgresql.lock_waits" in shown.stdout) == (code != 0)
     assert "endpoints.pairs" in CliRunner().invoke(main.app, ["doctor", "--all"]).stdout
     assert f'"exit_code": {code}' in CliRunner().invoke(main.app, ["doctor", "--json"]).stdout
 
 
-class Placed:
-    """A place whose endpoints are known."""
+class KnownCluster:
+    """A cluster with known passwords."""
 
-    def with_passwords(self) -> handle.Cluster:
-        """Its endpoints."""
-        return ACCESS
+    def with_passwords(self) -> Cluster:
+        """Return the cluster."""
+        return CLUSTER

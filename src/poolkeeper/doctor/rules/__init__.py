@@ -1,1 +1,1 @@
-"""The judges of `doctor`: collected facts → what limits a running cluster now. No I/O."""
+"""The rules of `doctor`: collected facts → findings, which name the limits of a running cluster now. No I/O."""

@@ -1,7 +1,7 @@
-"""Every judgement of a look, in one order, and what they amount to.
+"""The findings of all rules in one order, and their overall outcome.
 
-Invariant: each declared endpoint, node and etcd member has a judgement by each judge that concerns it, also when nothing
-answered; the sum is unknown unless all of them passed or one is a limit.
+Invariant: each declared endpoint, node and etcd member has a finding of each rule that concerns it, also when no
+component answered. The overall outcome is unknown unless every rule passes or one fires.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from poolkeeper.model.verdict import Outcome, merge
 EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}
 
 
-def judge(spec: ClusterSpec, facts: ClusterFacts) -> tuple[DoctorFinding, ...]:
-    """All of them: the endpoints, the servers, replication, vacuum, and what everything stands on."""
-    rooms = (endpoint_rules, server_rules, replication_rules, vacuum_rules, host_rules)
-    return tuple(judgement for room in rooms for judgement in room.judge(spec, facts))
+def evaluate(spec: ClusterSpec, facts: ClusterFacts) -> tuple[DoctorFinding, ...]:
+    """Return every finding: endpoints, servers, replication, vacuum, then the host and etcd."""
+    modules = (endpoint_rules, server_rules, replication_rules, vacuum_rules, host_rules)
+    return tuple(finding for module in modules for finding in module.evaluate(spec, facts))
 
 
-def outcome(judgements: Iterable[DoctorFinding]) -> Outcome:
-    """fail: something limits it; unknown: nothing is known to, and not all could be looked at."""
-    return merge(judgement.outcome for judgement in judgements)
+def outcome(findings: Iterable[DoctorFinding]) -> Outcome:
+    """Return fail if a rule fires, else unknown if a subject could not be checked, else pass."""
+    return merge(finding.outcome for finding in findings)

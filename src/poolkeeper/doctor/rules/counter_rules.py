@@ -1,8 +1,8 @@
-"""What limits one PostgreSQL as its counters and settings show it: connections, memory, checkpoints."""
+"""Rules for the counters and settings of one PostgreSQL: connections, memory, deadlocks, checkpoints."""
 
 from __future__ import annotations
 
-from poolkeeper.doctor.rules.rule import Decision, Rule, amount, lasting, share
+from poolkeeper.doctor.rules.rule import NodeCheck, Rule, amount, lasting, share
 from poolkeeper.model.diagnosis import DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 
@@ -14,59 +14,59 @@ ENOUGH_TRANSACTIONS = 1_000
 ENOUGH_CHECKPOINTS = 10
 
 
-def _connections(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _connections(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     reserved = load.number("superuser_reserved_connections") + load.number("reserved_connections")
-    room, used = load.number("max_connections") - reserved, load.activity.clients + 1
-    figure = f"{used} of {room}"
-    says = f"{figure} connections are in use, {load.activity.busy} of them not idle"
-    return look.judged(used >= NEARLY_FULL * room, figure, says, seen)
+    usable, used = load.number("max_connections") - reserved, load.activity.clients + 1  # and our session
+    figure = f"{used} of {usable}"
+    text = f"{figure} connections are in use, {load.activity.busy} of them not idle"
+    return rule.finding(used >= NEARLY_FULL * usable, figure, text, seen)
 
 
-def _cache(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _cache(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     blocks = counted.hits + counted.reads
     ratio = share(counted.hits, blocks)
     poor = blocks >= ENOUGH_BLOCKS and counted.hits < LEAST_HITS * blocks
-    says = f"{ratio} of {blocks:,} blocks were found in shared_buffers"
-    return look.judged(poor, ratio, says, seen)
+    text = f"{ratio} of {blocks:,} blocks were found in shared_buffers"
+    return rule.finding(poor, ratio, text, seen)
 
 
-def _temp_files(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _temp_files(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     many = counted.transactions >= ENOUGH_TRANSACTIONS and counted.temp_files > TEMP_FILES * counted.transactions
-    says = (
+    text = (
         f"{counted.temp_files:,} temporary files, {amount(counted.temp_bytes)} in {counted.transactions:,} transactions"
     )
-    return look.judged(many, str(counted.temp_files), says, seen)
+    return rule.finding(many, str(counted.temp_files), text, seen)
 
 
-def _deadlocks(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _deadlocks(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     many = counted.transactions >= ENOUGH_TRANSACTIONS and counted.deadlocks > DEADLOCKS * counted.transactions
-    says = f"{counted.deadlocks:,} deadlocks in {counted.transactions:,} transactions"
-    return look.judged(many, str(counted.deadlocks), says, seen)
+    text = f"{counted.deadlocks:,} deadlocks in {counted.transactions:,} transactions"
+    return rule.finding(many, str(counted.deadlocks), text, seen)
 
 
-def _checkpoints(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _checkpoints(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     counted = load.counters
     asked, count = counted.checkpoints_requested, counted.checkpoints_requested + counted.checkpoints_timed
     pause = counted.seconds / count if count else 0.0
     often = pause < load.number("checkpoint_timeout") / 2
-    limits = asked >= ENOUGH_CHECKPOINTS and 2 * asked > count and often
+    is_limiting = asked >= ENOUGH_CHECKPOINTS and 2 * asked > count and often
     figure = f"{asked} of {count}"
-    says = f"{figure} checkpoints were requested, not timed, in {lasting(counted.seconds)}"
-    return look.judged(limits and not load.in_recovery, figure, says, seen)
+    text = f"{figure} checkpoints were requested, not timed, in {lasting(counted.seconds)}"
+    return rule.finding(is_limiting and not load.in_recovery, figure, text, seen)
 
 
-CHECKS: tuple[tuple[Rule, Decision], ...] = (
+CHECKS: tuple[tuple[Rule, NodeCheck], ...] = (
     (
         Rule(
             "postgresql.connections",
             "",
-            f"{NEARLY_FULL:.0%} of those that are not reserved",
+            f"{NEARLY_FULL:.0%} of the connections that are not reserved",
             "postgresql.max_connections",
-            "Raise it (poolkeeper tune; each costs memory), or lower an endpoint's num_init_children × max_pool or a direct "
-            "endpoint's max_sessions.",
+            "Raise it (poolkeeper tune; each connection costs memory), or lower an endpoint's num_init_children × "
+            "max_pool or a direct endpoint's max_sessions.",
             "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
         ),
         _connections,
@@ -75,9 +75,9 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.cache",
             "",
-            f"{LEAST_HITS:.0%} of blocks found in shared_buffers, of {ENOUGH_BLOCKS} at the least",
+            f"{LEAST_HITS:.0%} of blocks found in shared_buffers, once {ENOUGH_BLOCKS} were requested",
             "postgresql.parameters.shared_buffers",
-            "Raise it (poolkeeper tune says how far memory allows); a missing index reads too much as well.",
+            "Raise it (poolkeeper tune computes what memory allows); a missing index also reads too many blocks.",
             "SELECT relname, heap_blks_read, idx_blks_read FROM pg_statio_user_tables ORDER BY 2 DESC LIMIT 10",
         ),
         _cache,
@@ -86,9 +86,9 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.temp_files",
             "",
-            f"{TEMP_FILES:.0%} of the transactions, of {ENOUGH_TRANSACTIONS} at the least",
+            f"{TEMP_FILES:.0%} of the number of transactions, once there were {ENOUGH_TRANSACTIONS}",
             "postgresql.parameters.work_mem",
-            "Raise it (poolkeeper tune says how far memory allows), or for the one role that sorts so much.",
+            "Raise it (poolkeeper tune computes what memory allows), or only for the role with the large sorts.",
             "SELECT datname, temp_files, temp_bytes FROM pg_stat_database; log_temp_files = 0 logs the statements",
         ),
         _temp_files,
@@ -97,9 +97,9 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.deadlocks",
             "",
-            f"1 in {1 / DEADLOCKS:,.0f} transactions, of {ENOUGH_TRANSACTIONS} at the least",
+            f"1 in {1 / DEADLOCKS:,.0f} transactions, once there were {ENOUGH_TRANSACTIONS}",
             "",
-            "Have all transactions lock rows in the same order; PostgreSQL's log has both statements of each.",
+            "Lock rows in the same order in all transactions; PostgreSQL's log has both statements of each deadlock.",
             "SELECT datname, deadlocks FROM pg_stat_database",
         ),
         _deadlocks,
@@ -108,10 +108,10 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.checkpoints",
             "",
-            f"more often than every half checkpoint_timeout, most of them requested, {ENOUGH_CHECKPOINTS} at the least",
+            f"a mean interval below half of checkpoint_timeout, most requested, {ENOUGH_CHECKPOINTS} at the least",
             "postgresql.parameters.max_wal_size",
-            "Raise it (poolkeeper tune); failovers, switchovers and base backups request checkpoints as well.",
-            "SELECT * FROM pg_stat_checkpointer; log_checkpoints tells the cause of each",
+            "Raise it (poolkeeper tune); failovers, switchovers and base backups also request checkpoints.",
+            "SELECT * FROM pg_stat_checkpointer; log_checkpoints logs the cause of each",
         ),
         _checkpoints,
     ),

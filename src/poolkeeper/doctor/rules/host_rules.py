@@ -1,4 +1,4 @@
-"""What everything stands on: the disks, the machine's processors and memory, and etcd."""
+"""Rules for the host and etcd: the disks, the machine's processors and memory, and each etcd member."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, EtcdLoad, Vo
 from poolkeeper.model.spec import ClusterSpec
 
 FULL = 0.8
-LOAD = 2.0  # runnable processes a core
+LOAD = 2.0  # runnable processes per core
 LEAST_AVAILABLE = 0.1
-SLOWEST = 0.99  # the quantile of etcd's writes
+SLOWEST = 0.99  # the quantile of the durations of etcd's writes
 SHM = "/dev/shm"
 
 
-def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
-    """Each service's volumes, each etcd member, the machine, and who was killed for want of memory."""
+def evaluate(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
+    """Yield the findings of the volumes, the etcd members, the machine, and the containers that ran out of memory."""
     for service in (*(n.name for n in spec.nodes), *(m.name for m in spec.etcd.members)):
         yield from _volumes(spec, facts, service)
     for member in spec.etcd.members:
@@ -30,7 +30,7 @@ def _volumes(spec: ClusterSpec, facts: ClusterFacts, service: str) -> Iterator[D
     reading = facts.volumes.get(service)
     found = value_of(reading)
     is_node = service in {node.name for node in spec.nodes}
-    disk, shm = _disk_look(service, is_node), _shm_look(service)
+    disk, shm = _disk_rule(service, is_node), _shm_rule(service)
     if found is None:
         yield disk.unknown(reading)
         if is_node:
@@ -42,40 +42,40 @@ def _volumes(spec: ClusterSpec, facts: ClusterFacts, service: str) -> Iterator[D
         yield _fullest(shm, [volume for volume in found if volume.path == SHM], reading)
 
 
-def _disk_look(service: str, is_node: bool) -> Rule:
+def _disk_rule(service: str, is_node: bool) -> Rule:
     return Rule(
         "disk.volume",
         service,
-        f"{FULL:.0%} of what a user may fill",
+        f"{FULL:.0%} of the space that is not reserved for root",
         "postgresql.parameters.max_slot_wal_keep_size" if is_node else "",
-        "Free some, or give the engine's disk more; max_wal_size and max_slot_wal_keep_size bound what WAL may take. "
-        "A full disk stops PostgreSQL, and etcd with it where they share one.",
+        "Free some space, or enlarge the engine's disk; max_wal_size and max_slot_wal_keep_size bound the WAL. "
+        "A full disk stops PostgreSQL, and also etcd where they share the disk.",
         "SELECT datname, pg_size_pretty(pg_database_size(datname)) FROM pg_database; pg_ls_waldir()" if is_node else "",
     )
 
 
-def _shm_look(service: str) -> Rule:
+def _shm_rule(service: str) -> Rule:
     return Rule(
         "disk.shared_memory",
         service,
         f"{FULL:.0%}",
         "postgresql.shared_memory_mb",
-        "Raise it (poolkeeper tune), or lower work_mem: parallel queries fail when it is full.",
+        "Raise it (poolkeeper tune), or lower work_mem: parallel queries fail when shared memory is full.",
         "docker exec NODE df /dev/shm",
     )
 
 
-def _fullest(look: Rule, volumes: list[Volume], reading: SomeReading) -> DoctorFinding:
+def _fullest(rule: Rule, volumes: list[Volume], reading: SomeReading) -> DoctorFinding:
     if not volumes:
-        return look.unknown(reading, why="df did not tell of it")
+        return rule.unknown(reading, why="df did not report it")
     volume = max(volumes, key=_used)
     figure = f"{_used(volume):.0%}"
-    says = f"{figure} of {volume.path} is used, {amount(volume.free)} are free"
-    return look.judged(_used(volume) >= FULL, figure, says, reading)
+    text = f"{figure} of {volume.path} is used, {amount(volume.free)} are free"
+    return rule.finding(_used(volume) >= FULL, figure, text, reading)
 
 
 def _used(volume: Volume) -> float:
-    """As `df` counts: what root keeps for itself is neither used nor free."""
+    """Return the used share as `df` counts it: the space reserved for root is neither used nor free."""
     return volume.used / (volume.used + volume.free) if volume.used + volume.free else 1.0
 
 
@@ -87,17 +87,17 @@ def _etcd(spec: ClusterSpec, facts: ClusterFacts, name: str) -> Iterator[DoctorF
         name,
         f"{FULL:.0%} of its quota",
         "",
-        "Defragment it (etcdctl defrag), member by member; beyond its quota etcd refuses all writes, Patroni's too.",
+        "Defragment the members one by one (etcdctl defrag); beyond its quota etcd refuses all writes, also Patroni's.",
         "etcdctl endpoint status --write-out=table",
     )
     heartbeat = spec.etcd.heartbeat_ms
     fsync = Rule(
         "etcd.fsync",
         name,
-        f"99% not beyond etcd.heartbeat_ms = {heartbeat} ms",
+        f"99% of the writes within etcd.heartbeat_ms = {heartbeat} ms",
         "etcd.heartbeat_ms",
-        "Give etcd a disk of its own or a faster one; else raise heartbeat_ms, and election_ms to ten times that: a "
-        "leader that waits for its disk misses heartbeats, and etcd elects anew.",
+        "Give etcd its own disk or a faster one; else raise heartbeat_ms, and election_ms to ten times that: a "
+        "leader that waits for its disk misses heartbeats, and etcd elects again.",
         f"curl http://{spec.addresses()[name]}:2379/metrics | grep wal_fsync",
     )
     if load is None:
@@ -105,22 +105,22 @@ def _etcd(spec: ClusterSpec, facts: ClusterFacts, name: str) -> Iterator[DoctorF
         yield fsync.unknown(reading)
         return
     figure = share(load.db_bytes, load.quota_bytes)
-    says = f"its database has {amount(load.db_bytes)} of {amount(load.quota_bytes)}"
-    yield size.judged(load.db_bytes >= FULL * load.quota_bytes, figure, says, reading)
-    between = slowest(load)
+    text = f"its database uses {amount(load.db_bytes)} of {amount(load.quota_bytes)}"
+    yield size.finding(load.db_bytes >= FULL * load.quota_bytes, figure, text, reading)
+    between = slowest_writes(load)
     if between is None:
         yield fsync.unknown(reading, why="etcd has written nothing to its log yet")
         return
     least, most = (f"{bound * 1000:g} ms" if bound != float("inf") else "any time" for bound in between)
-    says = (
+    text = (
         f"since it started, the slowest 1% of the writes of its log took more than {least} to {most}; "
         f"{load.heartbeat_failures} heartbeats came late, {load.leader_changes} changes of the leader"
     )
-    yield fsync.judged(between[0] * 1000 >= heartbeat, f"{least} to {most}", says, reading)
+    yield fsync.finding(between[0] * 1000 >= heartbeat, f"{least} to {most}", text, reading)
 
 
-def slowest(load: EtcdLoad) -> tuple[float, float] | None:
-    """Between which bounds, in seconds, 99% of the writes end; None without any. etcd counts them in buckets."""
+def slowest_writes(load: EtcdLoad) -> tuple[float, float] | None:
+    """Return the bounds, in seconds, of the bucket in which 99% of the writes are reached; None without any write."""
     total = max((count for _, count in load.fsyncs), default=0)
     below = 0.0
     for bound, count in load.fsyncs:
@@ -135,9 +135,9 @@ def _host(facts: ClusterFacts) -> Iterator[DoctorFinding]:
     busy = Rule(
         "machine.processors",
         "machine",
-        f"a load of {LOAD:g} a core",
+        f"a load of {LOAD:g} per core",
         "",
-        "Look which process it is (top); fewer sessions at once (num_init_children) queue at the endpoint instead of here.",
+        "Find the process (top); with a smaller num_init_children, sessions queue at the endpoint instead of here.",
         "docker stats",
     )
     memory = Rule(
@@ -145,35 +145,33 @@ def _host(facts: ClusterFacts) -> Iterator[DoctorFinding]:
         "machine",
         f"{LEAST_AVAILABLE:.0%} available",
         "postgresql.parameters.shared_buffers",
-        "Run `poolkeeper tune`: its budget says what the memory goes to.",
+        "Run `poolkeeper tune`: its budget lists what uses the memory.",
         "docker stats; free -m",
     )
     if load is None:
         yield busy.unknown(facts.host)
         yield memory.unknown(facts.host)
         return
-    says = f"{load.load:g} processes on average ran or waited to run in the last minute, on {load.cores} cores"
-    yield busy.judged(load.load > LOAD * load.cores, f"{load.load:g}", says, facts.host)
+    text = f"{load.load:g} processes on average ran or waited to run in the last minute, on {load.cores} cores"
+    yield busy.finding(load.load > LOAD * load.cores, f"{load.load:g}", text, facts.host)
     figure = share(load.available_mb, load.memory_mb)
-    says = f"{load.available_mb} of {load.memory_mb} MB are available ({figure})"
-    yield memory.judged(load.available_mb < LEAST_AVAILABLE * load.memory_mb, figure, says, facts.host)
+    text = f"{load.available_mb} of {load.memory_mb} MB are available ({figure})"
+    yield memory.finding(load.available_mb < LEAST_AVAILABLE * load.memory_mb, figure, text, facts.host)
 
 
 def _killed(facts: ClusterFacts) -> DoctorFinding:
-    look = Rule(
+    rule = Rule(
         "machine.out_of_memory",
         "containers",
-        "no container was killed for want of memory",
+        "no container lost a process to the lack of memory",
         "postgresql.parameters.work_mem",
-        "Run `poolkeeper tune`: its budget says what the memory goes to.",
+        "Run `poolkeeper tune`: its budget lists what uses the memory.",
         "docker inspect --format '{{.State.OOMKilled}}' NAME; dmesg",
     )
     found = value_of(facts.containers)
     if not found:
         why = "" if found is None else "no container of this cluster exists"
-        return look.unknown(facts.containers, why=why)
+        return rule.unknown(facts.containers, why=why)
     killed = sorted(name for name, container in found.items() if container.oom_killed)
-    says = (
-        f"{listed(killed)} lost a process to the kernel's want of memory" if killed else "no container lost a process"
-    )
-    return look.judged(bool(killed), str(len(killed)), says, facts.containers)
+    text = f"{listed(killed)} lost a process to the lack of memory" if killed else "no container lost a process"
+    return rule.finding(bool(killed), str(len(killed)), text, facts.containers)

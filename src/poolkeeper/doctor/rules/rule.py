@@ -1,4 +1,4 @@
-"""The words of one judgement: a question with its threshold, and its three endings."""
+"""A rule of `doctor`: a question with its threshold, and the finding for each of its three answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SomeReading = Reading[Any] | None
 
 @dataclass(frozen=True)
 class Rule:
-    """A question about a subject: from where on it limits, what to change, and what to run to see more."""
+    """A question about a subject: its threshold, the key to change, the advice, and a query that shows more."""
 
     check: str
     subject: str
@@ -26,41 +26,52 @@ class Rule:
     advice: str = ""
     query: str = ""
 
-    def fine(self, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
-        """It was looked at, and does not limit. Nothing is advised."""
-        return self._judged(Outcome.PASS, figure, says, seen)
+    def passes(self, figure: str, text: str, *seen: SomeReading) -> DoctorFinding:
+        """Return the finding of a subject within its threshold; it has no advice."""
+        return self._finding(Outcome.PASS, figure, text, seen)
 
-    def limits(self, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
-        """It was looked at, and limits now."""
-        return self._judged(Outcome.FAIL, figure, says, seen)
+    def fires(self, figure: str, text: str, *seen: SomeReading) -> DoctorFinding:
+        """Return the finding of a subject that limits the cluster now."""
+        return self._finding(Outcome.FAIL, figure, text, seen)
 
-    def judged(self, is_limit: bool, figure: str, says: str, *seen: SomeReading) -> DoctorFinding:
-        """One of the two."""
-        return self.limits(figure, says, *seen) if is_limit else self.fine(figure, says, *seen)
+    def finding(self, is_limiting: bool, figure: str, text: str, *seen: SomeReading) -> DoctorFinding:
+        """Return the finding of a subject that does or does not limit the cluster now."""
+        return self.fires(figure, text, *seen) if is_limiting else self.passes(figure, text, *seen)
 
     def unknown(self, *seen: SomeReading, why: str = "") -> DoctorFinding:
-        """It could not be looked at; why, by the readings that have no value where nothing is said."""
-        blind = [reason(reading) for reading in seen if reading is None or reading.value is None]
-        return self._judged(Outcome.UNKNOWN, "?", why or "; ".join(dict.fromkeys(blind)) or "it was not asked", seen)
+        """Return the finding of a subject that could not be checked.
 
-    def _judged(self, outcome: Outcome, figure: str, says: str, seen: tuple[SomeReading, ...]) -> DoctorFinding:
-        evidence = tuple(dict.fromkeys(reading.evidence for reading in seen if reading is not None))
-        advice = self.advice if outcome is Outcome.FAIL else ""
+        `why` is the reason; by default the readings without a value give it.
+        """
+        missing = [reason(reading) for reading in seen if reading is None or reading.value is None]
+        text = why or "; ".join(dict.fromkeys(missing)) or "it was not asked"
+        return self._finding(Outcome.UNKNOWN, "?", text, seen)
+
+    def _finding(self, outcome: Outcome, figure: str, text: str, seen: tuple[SomeReading, ...]) -> DoctorFinding:
         return DoctorFinding(
-            self.check, self.subject, outcome, figure, self.threshold, says, self.key, advice, self.query, evidence
+            check=self.check,
+            subject=self.subject,
+            outcome=outcome,
+            figure=figure,
+            threshold=self.threshold,
+            text=text,
+            key=self.key,
+            advice=self.advice if outcome is Outcome.FAIL else "",
+            query=self.query,
+            evidence=tuple(dict.fromkeys(reading.evidence for reading in seen if reading is not None)),
         )
 
 
-Decision = Callable[[Rule, NodeLoad, Reading[NodeLoad]], DoctorFinding]  # of one server
+NodeCheck = Callable[[Rule, NodeLoad, Reading[NodeLoad]], DoctorFinding]  # evaluates one server
 
 
 def value_of(reading: Reading[T] | None) -> T | None:
-    """The value, if there is one."""
+    """Return the value of a reading, if there is one."""
     return reading.value if reading else None
 
 
 def amount(size: float) -> str:
-    """Bytes as "412 MiB"."""
+    """Return bytes as "412 MiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(size) < 1024:
             return f"{size:.0f} {unit}"
@@ -68,13 +79,13 @@ def amount(size: float) -> str:
     return f"{size:.1f} TiB"
 
 
-def share(part: float, whole: float) -> str:
-    """As "12%"; "0%" of nothing."""
-    return f"{part / whole:.0%}" if whole else "0%"
+def share(part: float, total: float) -> str:
+    """Return a share as "12%"; "0%" where the total is 0."""
+    return f"{part / total:.0%}" if total else "0%"
 
 
 def lasting(seconds: float) -> str:
-    """As "3.2 s", "12 min" or "5.0 h"."""
+    """Return a duration as "3.2 s", "12 min" or "5.0 h"."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Every server by every judge of one: its counters and settings, and its sessions."""
+"""Every node evaluated by every rule for one server: its counters and settings, and its sessions."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding
 from poolkeeper.model.spec import ClusterSpec
 
 
-def judge(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
-    """Every node by every judge; a node that did not answer is unknown by each."""
+def evaluate(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
+    """Yield the findings of every node; for a node that did not answer each is unknown."""
     for node in spec.nodes:
         reading = facts.nodes.get(node.name)
-        for template, decide in (*counter_rules.CHECKS, *session_rules.CHECKS):
-            look = replace(template, subject=node.name)
+        for template, check in (*counter_rules.CHECKS, *session_rules.CHECKS):
+            rule = replace(template, subject=node.name)
             load = reading.value if reading else None
-            yield look.unknown(reading) if load is None or reading is None else decide(look, load, reading)
+            yield rule.unknown(reading) if load is None or reading is None else check(rule, load, reading)
         yield _pending(facts, node.name)
 
 
 def _pending(facts: ClusterFacts, node: str) -> DoctorFinding:
-    """By Patroni's word: a parameter that it gives on the command line is pending for PostgreSQL at other times too."""
-    look = Rule(
+    """Evaluate Patroni's flag, not PostgreSQL's.
+
+    PostgreSQL's flag is at times also set for a parameter that Patroni gives on the command line.
+    """
+    rule = Rule(
         "postgresql.pending_restart",
         node,
         "no parameter",
         "",
-        "Run `poolkeeper up`: it restarts PostgreSQL where a parameter waits for it.",
+        "Run `poolkeeper up`: it restarts PostgreSQL where a parameter requires that.",
         "SELECT name, setting FROM pg_settings WHERE pending_restart",
     )
-    told = [reading for reading in facts.patroni.values() if reading.value and reading.value.member(node)]
-    if not told:
-        return look.unknown(*facts.patroni.values(), why="" if _silent(facts) else f"no Patroni tells of {node}")
-    waits = any(m.pending_restart for r in told if r.value and (m := r.value.member(node)))
+    answered = [reading for reading in facts.patroni.values() if reading.value and reading.value.member(node)]
+    if not answered:
+        return rule.unknown(*facts.patroni.values(), why="" if _silent(facts) else f"no Patroni reports {node}")
+    waits = any(m.pending_restart for r in answered if r.value and (m := r.value.member(node)))
     seen = facts.nodes.get(node)
     load = seen.value if seen else None
     names = f" ({', '.join(load.pending)})" if load and load.pending else ""
-    says = f"a changed parameter{names} takes effect at a restart only" if waits else "no parameter waits for a restart"
-    return look.judged(waits, "yes" if waits else "none", says, *told[:1])
+    text = f"a changed parameter{names} takes effect at a restart only" if waits else "no parameter waits for a restart"
+    return rule.finding(waits, "yes" if waits else "none", text, *answered[:1])
 
 
 def _silent(facts: ClusterFacts) -> bool:

@@ -1,8 +1,8 @@
-"""What sessions do to each other on one PostgreSQL: long transactions, old snapshots, locks."""
+"""Rules for the sessions of one PostgreSQL: long transactions, old snapshots, locks."""
 
 from __future__ import annotations
 
-from poolkeeper.doctor.rules.rule import Decision, Rule, lasting
+from poolkeeper.doctor.rules.rule import NodeCheck, Rule, lasting
 from poolkeeper.model.diagnosis import DoctorFinding, NodeLoad
 from poolkeeper.model.probe import Reading
 
@@ -10,53 +10,53 @@ LONG_TRANSACTION, LONG_IDLE, LONG_LOCK = 900.0, 300.0, 1.0  # seconds
 OLD_XMIN = 10_000_000  # transactions
 
 
-def _long_transactions(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _long_transactions(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     longest = load.activity.longest_transaction
     figure = lasting(longest)
-    return look.judged(longest > LONG_TRANSACTION, figure, f"the longest transaction is open for {figure}", seen)
+    return rule.finding(longest > LONG_TRANSACTION, figure, f"the longest transaction has been open for {figure}", seen)
 
 
-def _idle(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _idle(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     longest = load.activity.longest_idle_transaction
     figure = lasting(longest)
-    says = (
+    text = (
         f"a session has been idle in its transaction for {figure}" if longest else "no session is idle in a transaction"
     )
-    return look.judged(longest > LONG_IDLE, figure, says, seen)
+    return rule.finding(longest > LONG_IDLE, figure, text, seen)
 
 
-def _oldest_xmin(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _oldest_xmin(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     ages = {
         "a session": load.activity.xmin_age,
         "a prepared transaction": load.activity.prepared_age,
         **{f"the slot {slot.name}": slot.xmin_age for slot in load.slots},
     }
     holder, age = max(ages.items(), key=lambda pair: pair[1])
-    says = f"the oldest snapshot is {age:,} transactions old" + (f", held by {holder}" if age else "")
-    return look.judged(age > OLD_XMIN, f"{age:,}", says, seen)
+    text = f"the oldest snapshot is {age:,} transactions old" + (f", held by {holder}" if age else "")
+    return rule.finding(age > OLD_XMIN, f"{age:,}", text, seen)
 
 
-def _prepared(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _prepared(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     doing = load.activity
-    says = f"{doing.prepared} prepared transactions, the oldest for {lasting(doing.longest_prepared)}"
-    return look.judged(doing.longest_prepared > LONG_IDLE, str(doing.prepared), says, seen)
+    text = f"{doing.prepared} prepared transactions, the oldest for {lasting(doing.longest_prepared)}"
+    return rule.finding(doing.longest_prepared > LONG_IDLE, str(doing.prepared), text, seen)
 
 
-def _lock_waits(look: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
+def _lock_waits(rule: Rule, load: NodeLoad, seen: Reading[NodeLoad]) -> DoctorFinding:
     doing = load.activity
-    says = f"{doing.lock_waits} sessions wait for a lock for more than a second"
-    says += f", the longest for {lasting(doing.longest_lock_wait)}" if doing.lock_waits else ""
-    return look.judged(doing.lock_waits > 0, str(doing.lock_waits), says, seen)
+    text = f"{doing.lock_waits} sessions have waited for a lock for more than a second"
+    text += f", the longest for {lasting(doing.longest_lock_wait)}" if doing.lock_waits else ""
+    return rule.finding(doing.lock_waits > 0, str(doing.lock_waits), text, seen)
 
 
-CHECKS: tuple[tuple[Rule, Decision], ...] = (
+CHECKS: tuple[tuple[Rule, NodeCheck], ...] = (
     (
         Rule(
             "postgresql.long_transactions",
             "",
             lasting(LONG_TRANSACTION),
             "postgresql.parameters.transaction_timeout",
-            "End it, or bound such transactions by transaction_timeout or statement_timeout.",
+            "End it, or bound such transactions with transaction_timeout or statement_timeout.",
             "SELECT pid, usename, state, xact_start, query FROM pg_stat_activity ORDER BY xact_start LIMIT 10",
         ),
         _long_transactions,
@@ -67,7 +67,7 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
             "",
             lasting(LONG_IDLE),
             "postgresql.parameters.idle_in_transaction_session_timeout",
-            "Have the client commit before it waits; this parameter ends those that do not.",
+            "Have the client commit before it waits; this parameter ends the sessions that do not.",
             "SELECT pid, usename, state_change, query FROM pg_stat_activity WHERE state LIKE 'idle in tr%' ORDER BY 3",
         ),
         _idle,
@@ -78,7 +78,7 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
             "",
             f"{OLD_XMIN:,} transactions",
             "",
-            "End what holds it (a session, a prepared transaction, a slot): vacuum keeps what it may still see.",
+            "End its holder (a session, a prepared transaction, a slot): vacuum keeps the rows that it may still see.",
             "SELECT pid, age(backend_xmin), query FROM pg_stat_activity ORDER BY 2 DESC NULLS LAST; pg_prepared_xacts; "
             "pg_replication_slots.xmin",
         ),
@@ -88,9 +88,9 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.prepared_transactions",
             "",
-            f"one for {lasting(LONG_IDLE)}",
+            f"one that is open for {lasting(LONG_IDLE)}",
             "",
-            "COMMIT PREPARED or ROLLBACK PREPARED it: it holds its locks and rows through every restart.",
+            "Run COMMIT PREPARED or ROLLBACK PREPARED: it holds its locks and rows through every restart.",
             "SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared",
         ),
         _prepared,
@@ -99,7 +99,7 @@ CHECKS: tuple[tuple[Rule, Decision], ...] = (
         Rule(
             "postgresql.lock_waits",
             "",
-            f"nobody for longer than {lasting(LONG_LOCK)}",
+            f"no session waits for longer than {lasting(LONG_LOCK)}",
             "postgresql.parameters.lock_timeout",
             "End or shorten the transaction that holds the lock; lock_timeout bounds the wait.",
             "SELECT pid, pg_blocking_pids(pid), wait_event, query FROM pg_stat_activity WHERE "
