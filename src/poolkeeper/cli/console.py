@@ -1,4 +1,4 @@
-"""How the command line talks: progress with durations, colour on a terminal only, one place for errors."""
+"""The command line's output: progress with durations, colour on a terminal only, one place for errors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class ConsoleSteps:
-    """Progress on standard error: a spinner while a step runs on a terminal, one line with its duration when done."""
+    """Progress on standard error: on a terminal a spinner while a step runs, then one line with its duration."""
 
     def __init__(self) -> None:
         self._open: list[str] = []
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Show a step; steps may nest, the inner one is shown indented."""
+        """Show a step while the block runs; an inner step is indented."""
         begin = time.monotonic()
         indent = "  " * len(self._open)
         self._open.append(title)
@@ -48,7 +48,7 @@ class ConsoleSteps:
                 status.stop()
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Print a separate line."""
         err.print("  " * len(self._open) + text, markup=False)
 
 
@@ -59,12 +59,12 @@ def _line(mark: str, title: str, begin: float) -> None:
 
 
 def print_json(document: Any) -> None:
-    """A document for scripts, on standard output."""
+    """Print a document for scripts on standard output."""
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
 
 
 def report(error: errors.PoolkeeperError) -> None:
-    """An error for a person: what and where, the details, what next."""
+    """Print an error for a person: what and where, the details, what to do next."""
     err.print("error: ", style="bold red", end="")
     err.print(redact.redact(error.message), markup=False)
     if error.detail:
@@ -75,5 +75,5 @@ def report(error: errors.PoolkeeperError) -> None:
 
 
 def end_quietly() -> None:
-    """Leave without a second complaint when the reader of standard output is gone (as with `| head`)."""
+    """Prevent a second error at exit after the reader of standard output has closed it (as with `| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

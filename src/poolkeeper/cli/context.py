@@ -1,4 +1,4 @@
-"""Which cluster a command is about: `cluster.toml`, the folder beside it, and the sources of the images."""
+"""The cluster that a command works on: `cluster.toml`, and the state folder beside it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """The file named on the command line; read when a command first needs it."""
+    """The file named on the command line; read when a command first needs it: `--help` and `init` do not."""
 
     file: Path
 
     @cached_property
     def cluster(self) -> Cluster:
-        """The declared cluster and where its things are. Raises SpecError."""
+        """The declared cluster.
+
+        Raises:
+            SpecError: the file cannot be read, or has mistakes.
+        """
         from poolkeeper.cluster.handle import Cluster
         from poolkeeper.model import source
         from poolkeeper.system import state
@@ -39,12 +43,16 @@ class ClusterFile:
 
 
 def of(ctx: typer.Context) -> Cluster:
-    """The cluster that this command is about."""
-    chosen: ClusterFile = ctx.obj
-    return chosen.cluster
+    """Return the cluster that this command works on.
+
+    Raises:
+        SpecError: its file cannot be read, or has mistakes.
+    """
+    named: ClusterFile = ctx.obj
+    return named.cluster
 
 
 def path_of(ctx: typer.Context) -> Path:
-    """The file of that cluster, as it was named."""
-    chosen: ClusterFile = ctx.obj
-    return chosen.file
+    """Return that cluster's file, as it was named on the command line."""
+    named: ClusterFile = ctx.obj
+    return named.file

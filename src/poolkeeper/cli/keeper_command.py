@@ -1,4 +1,4 @@
-"""`keeper`: the agent itself, in the foreground."""
+"""`keeper`: run the agent itself, in the foreground."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from poolkeeper.model.spec import KEEPER_PORT
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the group."""
-    group = typer.Typer(help="The agent that keeps every view equal to Patroni's.", no_args_is_help=True)
+    """Register this group."""
+    group = typer.Typer(help="The agent that reconciles HAProxy and Pgpool-II with Patroni.", no_args_is_help=True)
     group.command()(run)
     app.add_typer(group, name="keeper")
 
 
 def run(
-    cluster_json: Annotated[Path, typer.Argument(help="The rendered declaration, as keeper's container mounts it.")],
-    port: Annotated[int, typer.Option(help="Where its API listens, on every address of this machine.")] = KEEPER_PORT,
+    cluster_json: Annotated[Path, typer.Argument(help="The rendered declaration that keeper's container mounts.")],
+    port: Annotated[int, typer.Option(help="The port of its API, on every address of this machine.")] = KEEPER_PORT,
 ) -> None:
-    """Keep the cluster until told to stop; `up` runs it in a container of its own, so nobody needs to do this by hand.
+    """Run the agent until it is interrupted.
 
-    It wants Pgpool-II's control password in POOLKEEPER_PCP_PASSWORD, that of the role of the checks in
-    POOLKEEPER_CHECK_PASSWORD, the cluster's network, and the machine's processes
-    (`pid: host` in its container). A second one beside it does no harm. Its journal is on the standard output.
+    `up` runs it in its own container, so you rarely need this command. It needs Pgpool-II's control password in
+    POOLKEEPER_PCP_PASSWORD, the password of the role of the checks in POOLKEEPER_CHECK_PASSWORD, the cluster's network,
+    and the machine's processes (`pid: host` in its container). A second agent beside it does no harm. It writes its
+    journal to standard output.
     """
-    from poolkeeper.keeper import __main__ as process
+    from poolkeeper.keeper import __main__ as agent_main
 
-    for name, secret in process.PASSWORDS.items():
+    for name, secret in agent_main.PASSWORDS.items():
         if name not in os.environ:
-            raise errors.UsageError(f"{name} is not set", hint=f"It is in the file secrets/{secret} of the cluster.")
+            raise errors.UsageError(f"{name} is not set", hint=f"The file secrets/{secret} of the cluster has it.")
     if not cluster_json.is_file():
-        raise errors.UsageError(
-            f"there is no file {cluster_json}", hint="`up` renders it: rendered/keeper/cluster.json."
-        )
-    process.main(cluster_json, port)
+        raise errors.UsageError(f"{cluster_json} does not exist", hint="`up` renders it: rendered/keeper/cluster.json.")
+    agent_main.main(cluster_json, port)

@@ -1,4 +1,4 @@
-"""`up`, `stop`, `down`, `render` and `engine`: what changes a cluster or its files."""
+"""`init`, `up`, `stop`, `down`, `render` and `engine`: the commands that create, change or remove a cluster."""
 
 from __future__ import annotations
 
@@ -9,139 +9,113 @@ from typing import Annotated
 import typer
 
 from poolkeeper.cli import console, context
-from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors
-from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.render import client_files
-from poolkeeper.system import compose, process, state
+
+_PURGE = "Remove .poolkeeper/ too: the passwords and the rendered files."
 
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands."""
+    app.command()(init)
     app.command()(up)
     app.command()(stop)
     app.command()(down)
-    app.command("render")(render_files)
-    app.command("engine")(ensure_engine)
+    app.command()(render)
+    app.command()(engine)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder; created if it is missing.")] = Path(),
+    name: Annotated[str | None, typer.Option(help="The cluster's name, as blue.")] = None,
+    subnet: Annotated[str | None, typer.Option(metavar="NETWORK", help="Its network, as 10.9.0.0/24.")] = None,
+    port_offset: Annotated[
+        int, typer.Option(metavar="N", help="Added to each port.")
+    ] = 0,
+) -> None:
+    """Write a cluster.toml with every key at its default.
+
+    Each key has a comment. An existing file is not overwritten. A further cluster on one machine needs another name,
+    network and ports:
+
+    \b
+      poolkeeper init
+      poolkeeper init blue --name blue --subnet 10.9.0.0/24 --port-offset 1000
+
+    Exit code: 0 written; 2 the file exists, or the options do not make a valid cluster.
+    """
+    from poolkeeper.operations import init
+
+    path = init.init(directory, init.InitOptions(name=name, subnet=subnet, port_offset=port_offset))
+    option = "" if path == Path(init.FILE_NAME) else f"--file {path} "
+    console.err.print(f"wrote {path}; edit it, then start the cluster with: poolkeeper {option}up", markup=False)
 
 
 def up(ctx: typer.Context) -> None:
-    """Make the declared cluster run, and wait until every witness says green.
+    """Start the declared cluster and wait until it is healthy.
 
-    Idempotent: on a healthy cluster it changes nothing; after an edit of cluster.toml it does the least that applies
-    it; after an interruption or a crash it goes on from there.
+    It returns when all health checks pass. It is idempotent: on a healthy cluster it changes nothing. After an edit of
+    cluster.toml it takes the smallest step that applies the edit. After an interruption or a crash it continues from
+    there.
     """
-    from poolkeeper.operations import up as bringup
+    from poolkeeper.cli import connection_lines
+    from poolkeeper.operations import up
 
     begin = time.monotonic()
-    where = context.of(ctx)
-    outcome = bringup.up(where, console.ConsoleSteps())
-    for repair in outcome.repairs:
-        console.err.print(f"mended: {repair}", markup=False)
+    cluster = context.of(ctx)
+    result = up.up(cluster, console.ConsoleSteps())
+    for repair in result.repairs:
+        console.err.print(f"repaired: {repair}", markup=False)
     seconds = time.monotonic() - begin
-    if outcome.changed_nothing:
+    if result.changed_nothing:
         console.err.print(f"already up and healthy; nothing was changed ({seconds:.1f} s)")
     else:
-        console.err.print(f"up and healthy in {seconds:.1f} s; primary: {outcome.assessment.primary}")
-    console.out.print(how_to_connect(where), markup=False)
-
-
-def how_to_connect(where: Cluster) -> str:
-    """Ready-to-paste commands."""
-    spec, host = where.spec, client_files.client_host(where.spec)
-    folder = _shown(where.folder.root)
-    login = f"PGPASSFILE={folder}/pgpass psql -h {host}"
-    su, app, db = spec.roles.superuser, spec.roles.app, spec.roles.app_database
-    services = f"PGSERVICEFILE={folder}/pg_service.conf PGPASSFILE={folder}/pgpass psql service=rw"
-    lines = [
-        "connect:",
-        f"  read-write   {login} -p {spec.endpoints.rw.port} -U {app} {db}",
-        f"  read-only    {login} -p {spec.endpoints.ro.port} -U {app} {db}",
-        f"  balanced     {login} -p {spec.endpoints.balanced.port} -U {su}",
-        *(f"  {key:<12} {login} -p {endpoint.port} -U {app} {db}" for key, endpoint in spec.direct_endpoints().items()),
-        f"  by service   {services}",
-        f"  dashboard    http://{host}:{spec.haproxy.stats_port}/  user {spec.haproxy.stats_user}, "
-        f"password in {folder}/secrets/stats",
-    ]
-    if process.find("psql") is None:
-        lines.append("  psql is not installed here; Debian and Ubuntu have it as postgresql-client")
-    return "\n".join(lines)
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be pasted from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        console.err.print(f"up and healthy in {seconds:.1f} s; primary: {result.assessment.primary}")
+    console.out.print(connection_lines.of_cluster(cluster), markup=False)
 
 
 def stop(ctx: typer.Context) -> None:
-    """Stop every container; the data stays, and `up` brings it back."""
-    where, steps = context.of(ctx), console.ConsoleSteps()
-    with state.lock(where.folder):
-        if not compose.containers(where.spec.name):
-            console.err.print("there is nothing to stop")
-            return
-        with steps.step("stopping every container; the data stays"):
-            compose.stop_all(where.spec.name, _stop_order(where.spec), where.spec.timeouts.stop)
+    """Stop every container; the data stays.
 
-
-def _stop_order(spec: ClusterSpec) -> list[list[str]]:
-    """The endpoint and the endpoints, then the nodes, then their store: nobody loses what it depends on."""
-    endpoints = [spec.haproxy.service, *spec.endpoint_by_service()]
-    return [endpoints, [node.name for node in spec.nodes], [member.name for member in spec.etcd.members]]
-
-
-def down(
-    ctx: typer.Context,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove .poolkeeper/ too: passwords and rendered files.")] = (
-        False
-    ),
-) -> None:
-    """Remove the cluster: its containers, its network AND ITS DATA (volumes). Nothing that is not ours.
-
-    The passwords in .poolkeeper/ stay, so that a new cluster accepts the same ones; --purge removes them too. Images
-    stay; `docker image rm` takes them away.
+    `up` starts the cluster again.
     """
-    from poolkeeper.system import docker_engine
+    from poolkeeper.operations import stop
 
-    where, steps = context.of(ctx), console.ConsoleSteps()
-    with state.lock(where.folder):
-        if not docker_engine.probe().answers:
-            raise errors.EngineMissing(
-                "no container engine answers, so nothing can be removed",
-                hint="Start it (poolkeeper engine), then run this again.",
-            )
-        former = state.read_former(where.folder)  # the name may have been edited since
-        for name in sorted({where.spec.name, former.name if former else where.spec.name}):
-            with steps.step(f"removing containers, network and volumes of {name}"):
-                gone = compose.remove_all(name)
-            console.err.print(f"removed {gone.containers} containers, {gone.networks} network, {gone.volumes} volumes")
-        state.forget_cluster(where.folder)
-        if purge:
-            state.purge(where.folder)
+    if not stop.stop(context.of(ctx), console.ConsoleSteps()):
+        console.err.print("there is nothing to stop")
 
 
-def render_files(
+def down(ctx: typer.Context, purge: Annotated[bool, typer.Option("--purge", help=_PURGE)] = False) -> None:
+    """Remove the cluster AND ITS DATA.
+
+    This removes its containers, its network and its volumes, and nothing else. The passwords in .poolkeeper/ stay, so
+    that a new cluster accepts the same ones; --purge removes them too. Images stay; `docker image rm` removes them.
+    """
+    from poolkeeper.operations import down
+
+    down.down(context.of(ctx), purge, console.ConsoleSteps())
+
+
+def render(
     ctx: typer.Context,
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to write; made if missing.")] = Path(
-        "rendered"
-    ),
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where to write; created if it is missing.")
+    ] = Path("rendered"),
 ) -> None:
-    """Write the Compose file and every configuration file, for anyone to read. No password is in them."""
-    from poolkeeper.render.files import render
-    from poolkeeper.system import images
+    """Write the Compose file and every configuration file.
 
-    where = context.of(ctx)
-    files = render(where.spec, images.references(where.spec, where.image_sources))
-    for path, text in files.items():
-        state.write(directory / path, text, mode=0o644)
-    console.err.print(f"wrote {len(files)} files to {directory}")
+    They are for reading: `up` renders its own. No password is in them.
+    """
+    from poolkeeper.operations import render
+
+    count = render.render(context.of(ctx), directory)
+    console.err.print(f"wrote {count} files to {directory}", markup=False)
 
 
-def ensure_engine(ctx: typer.Context) -> None:
-    """Make a container engine with Compose v2 answer: use the one that is there, else install and start it."""
-    from poolkeeper.operations import engine as setup_engine
+def engine(ctx: typer.Context) -> None:
+    """Provide a container engine with Compose v2.
 
-    log = context.of(ctx).folder.engine_log
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = setup_engine.ensure(console.ConsoleSteps().note, log)
+    If one answers, nothing is changed. Otherwise it is installed and started; each step is announced before it begins.
+    """
+    from poolkeeper.operations import engine
+
+    info = engine.ensure(console.ConsoleSteps().note, context.of(ctx).folder.engine_log)
     console.err.print(f"Docker Engine {info.engine_version}, Compose {info.compose_version}")

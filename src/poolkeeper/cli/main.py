@@ -1,15 +1,14 @@
-"""The root command: options that every command shares, and the one handler of errors."""
+"""The root command: the options that every command shares, and the one handler of errors."""
 
-# ruff: noqa: E402 (what the imports cost is decided before them)
+# ruff: noqa: E402 (the garbage collector is switched off before the imports)
 
 from __future__ import annotations
 
 import gc
 
-gc.disable()  # imports make much and drop nothing: collecting meanwhile would be a quarter of the time they take.
+gc.disable()  # imports allocate much and free nothing: collecting during them takes a quarter of their time.
 #               Root.resolve_command enables it, after the last import that every run needs.
 
-import signal
 import sys
 import warnings
 from pathlib import Path
@@ -20,37 +19,37 @@ from typer.core import TyperGroup
 
 from poolkeeper import __version__
 from poolkeeper.cli import console, context, registry
-from poolkeeper.core import errors
+from poolkeeper.core import errors, interrupts
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
     "machine; 3x the cluster. `status` has its own: 0 healthy, 1 degraded, 2 down, 3 cannot tell. "
-    "docs/operations.md lists them all."
+    "docs/operations.md lists all of them."
 )
 
 
 class Root(TyperGroup):
-    """The command group; every error of ours ends here, with its message and its exit code."""
+    """The command group. Every PoolkeeperError ends here, with its message and its exit code."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = registry.Commands()  # type: ignore[assignment]  # Typer only looks things up in it
+        self.commands = registry.Commands()  # type: ignore[assignment]  # Typer only reads it
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names, without making them."""
+        """Return the names, without creating the commands."""
         del ctx
         return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is asked for; its module is imported here."""
+        """Return the requested command; its module is imported here."""
         try:
             return super().resolve_command(ctx, args)
         finally:
-            gc.freeze()  # what the imports made stays
+            gc.freeze()  # the objects of the imports stay
             gc.enable()
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
+        """Run the requested command, and turn an error into its message and exit code."""
         try:
             return super().invoke(ctx)
         except errors.PoolkeeperError as e:
@@ -58,7 +57,9 @@ class Root(TyperGroup):
             sys.exit(e.exit_code)
         except KeyboardInterrupt:
             if ctx.invoked_subcommand in ("up", "down", "stop"):
-                console.err.print("interrupted; `poolkeeper up` goes on from here, `poolkeeper down` takes it all away")
+                console.err.print(
+                    "interrupted; `poolkeeper up` continues from here, `poolkeeper down` removes everything"
+                )
             sys.exit(130)
         except BrokenPipeError:
             console.end_quietly()
@@ -86,21 +87,23 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Option("--file", "-f", help="The declared cluster.", envvar="POOLKEEPER_FILE")] = Path(
-        "cluster.toml"
-    ),
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The cluster's declaration.", envvar="POOLKEEPER_FILE")
+    ] = Path("cluster.toml"),
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Remember which cluster is meant."""
+    """Keep the file of the cluster for the command that follows."""
     del version
     ctx.obj = context.ClusterFile(file)
 
 
 def run() -> None:
-    """The entry point."""
-    # An interruption may meet a question that was prepared and not yet asked; Python would complain of each.
+    """Run the command line: the entry point of the `poolkeeper` program."""
+    # An interruption may leave coroutines that were created and never awaited; Python would warn about each.
     warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is under way takes its own things away
+    interrupts.exit_on_sigterm()
     app()
 
 

@@ -1,4 +1,4 @@
-"""`switchover`, `restart`, `maintenance` and `reinit`: what is done to a running cluster on purpose."""
+"""`switchover`, `restart`, `maintenance` and `reinit`: planned operations on a running cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -17,12 +17,15 @@ from poolkeeper.core import errors
 from poolkeeper.model.precondition import Precondition
 from poolkeeper.model.verdict import Outcome
 
+if TYPE_CHECKING:
+    from poolkeeper.decide.switchover_checks import CandidateVerdict
+
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 _MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
 
 
 class Mode(StrEnum):
-    """What `maintenance` can be."""
+    """The two values of `maintenance`."""
 
     ON = "on"
     OFF = "off"
@@ -39,17 +42,18 @@ def add_to(app: typer.Typer) -> None:
 def switchover(
     ctx: typer.Context,
     to: Annotated[
-        str | None, typer.Option(metavar="NODE", help="The next primary; without, Patroni takes the best standby.")
+        str | None, typer.Option(metavar="NODE", help="The next primary. Default: the best standby, by Patroni.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and print the preconditions; change nothing.")] = (
         False
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Hand the primary's role over, and measure the pause that clients see.
+    """Hand the primary's role over, and measure the pause.
 
-    New connections wait at the endpoint meanwhile. A named standby costs about 2 s more, in which commits wait: Patroni
-    then holds the other standby back. It refuses, with the reasons, when it is not safe.
+    The pause is the one that clients see. Meanwhile new connections wait at the endpoint. With --to, commits wait for
+    about 2 s more, because Patroni then holds the other standby back. If a switchover is not safe, it is refused with
+    the reasons.
 
     \b
       poolkeeper switchover --dry-run
@@ -57,20 +61,14 @@ def switchover(
 
     Exit code: 0 done, or with --dry-run possible; 37 refused.
     """
-    from poolkeeper.operations import switchover as operation
+    from poolkeeper.operations import switchover
 
-    where = context.of(ctx)
+    cluster = context.of(ctx)
     if dry_run:
-        judged = operation.preview(where, to)
-        rows = [dataclasses.asdict(precondition) for precondition in judged.preconditions]
-        if as_json:
-            head = {"leader": judged.leader, "candidate": judged.candidate, "allowed": judged.is_allowed}
-            console.print_json({"schema": 1, **head, "preconditions": rows})
-        else:
-            console.out.print(preconditions(judged.preconditions))
-            console.out.print(f"{judged.leader or 'nobody'} → {_expected(judged.candidate, to)}", markup=False)
-        raise typer.Exit(0 if judged.is_allowed else errors.OperationRefused.exit_code)
-    done = operation.switchover(where, to, console.ConsoleSteps())
+        verdict = switchover.preview(cluster, to)
+        _print_preview(verdict, to, as_json)
+        raise typer.Exit(0 if verdict.is_allowed else errors.OperationRefused.exit_code)
+    done = switchover.switchover(cluster, to, console.ConsoleSteps())
     if as_json:
         console.print_json({"schema": 1, **dataclasses.asdict(done)})
         return
@@ -80,14 +78,24 @@ def switchover(
         console.out.print(f"{done.failed_tries} connections of the probe were refused or broken")
 
 
+def _print_preview(verdict: CandidateVerdict, to: str | None, as_json: bool) -> None:
+    if as_json:
+        head = {"leader": verdict.leader, "candidate": verdict.candidate, "allowed": verdict.is_allowed}
+        rows = [dataclasses.asdict(precondition) for precondition in verdict.preconditions]
+        console.print_json({"schema": 1, **head, "preconditions": rows})
+    else:
+        console.out.print(preconditions(verdict.preconditions))
+        console.out.print(f"{verdict.leader or 'no leader'} → {_expected(verdict.candidate, to)}", markup=False)
+
+
 def _expected(candidate: str | None, to: str | None) -> str:
     if to:
         return to
-    return f"whom Patroni finds best, probably {candidate}" if candidate else "nobody"
+    return f"Patroni's choice, probably {candidate}" if candidate else "no candidate"
 
 
 def preconditions(found: Sequence[Precondition]) -> Table:
-    """One row each."""
+    """Return one row for each precondition."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for precondition in found:
         mark, style = _MARKS[precondition.outcome]
@@ -99,20 +107,23 @@ def preconditions(found: Sequence[Precondition]) -> Table:
 
 def restart(
     ctx: typer.Context,
-    node: Annotated[str | None, typer.Argument(metavar="[NODE]", help="That one only; all if none is named.")] = None,
+    node: Annotated[str | None, typer.Argument(metavar="[NODE]", help="This node only. Default: every node.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restart PostgreSQL: the standbys one by one, then a switchover, then the former primary.
+    """Restart PostgreSQL on one node after the other.
 
-    It refuses while a standby is out. Exit code: 0 done, 37 refused.
+    The order: the standbys one by one, then a switchover, then the former primary. It is refused while a standby is
+    out.
 
     \b
       poolkeeper restart
       poolkeeper restart pg_node2
-    """
-    from poolkeeper.operations import restart as rolling_restart
 
-    done = rolling_restart.restart(context.of(ctx), node, console.ConsoleSteps())
+    Exit code: 0 done, 37 refused.
+    """
+    from poolkeeper.operations import restart
+
+    done = restart.restart(context.of(ctx), node, console.ConsoleSteps())
     if as_json:
         console.print_json({"schema": 1, **dataclasses.asdict(done)})
         return
@@ -123,37 +134,40 @@ def restart(
 
 
 def maintenance(
-    ctx: typer.Context, mode: Annotated[Mode, typer.Argument(help="on: nobody elects, nobody mends.")]
+    ctx: typer.Context, mode: Annotated[Mode, typer.Argument(help="on: no elections by Patroni, no repairs by keeper.")]
 ) -> None:
-    """Stop Patroni from electing and keeper from mending, or let them go on.
+    """Pause or resume Patroni's elections and keeper's repairs.
 
-    While it is on, a primary that dies is not replaced; `status` is degraded.
+    While the mode is on, a primary that dies is not replaced, and `status` reports degraded.
     """
-    from poolkeeper.operations import maintenance as operation
+    from poolkeeper.operations import maintenance
 
-    changed = operation.set_mode(context.of(ctx), mode is Mode.ON, console.ConsoleSteps())
+    changed = maintenance.set_mode(context.of(ctx), mode is Mode.ON, console.ConsoleSteps())
     console.err.print(f"maintenance mode is {mode.value}" + ("" if changed else " already; nothing was changed"))
 
 
 def reinit(
     ctx: typer.Context,
     node: Annotated[str, typer.Argument(help="A standby.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before its data is thrown away.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before its data is deleted.")] = False,
 ) -> None:
-    """Throw a standby's data away and clone it anew from the primary; wait until Pgpool-II has it again.
+    """Delete a standby's data and clone it again.
 
-    It refuses for the primary, and while another standby is out. Exit code: 0 done, 37 refused.
+    The clone is taken from the primary; the command returns when Pgpool-II has attached the standby. It is refused for
+    the primary, and while another standby is out.
 
     \b
       poolkeeper reinit pg_node3
-    """
-    from poolkeeper.operations import reinit as operation
 
-    where = context.of(ctx)
-    operation.preview(where, node)
+    Exit code: 0 done, 2 not confirmed, 37 refused.
+    """
+    from poolkeeper.operations import reinit
+
+    cluster = context.of(ctx)
+    reinit.preview(cluster, node)
     if not yes:
         if not sys.stdin.isatty():
-            raise errors.UsageError(f"the data of {node} would be thrown away", hint="Say so: --yes")
-        typer.confirm(f"Throw the data of {node} away and clone it anew?", abort=True)
-    steps: Sequence[Any] = operation.reinit(where, node, console.ConsoleSteps())
+            raise errors.UsageError(f"this would delete the data of {node}", hint="Confirm it with: --yes")
+        typer.confirm(f"Delete the data of {node} and clone it again?", abort=True)
+    steps = reinit.reinit(cluster, node, console.ConsoleSteps())
     console.err.print(f"{node} is back in {sum(step.seconds for step in steps):.1f} s", markup=False)

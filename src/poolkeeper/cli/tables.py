@@ -1,8 +1,7 @@
-"""Values → what a terminal shows. Rich drops every colour where the output is no terminal."""
+"""Build the tables that a terminal shows from values. Rich drops every colour if the output is not a terminal."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -12,11 +11,11 @@ from rich.text import Text
 from poolkeeper.model.assessment import Assessment, FindingKind, Level, NodeRow
 from poolkeeper.model.observed import versions
 
-if TYPE_CHECKING:  # every command that shows a table comes by here, and each of these rooms is one command's
+if TYPE_CHECKING:  # every command with a table imports this module, and needs only its own one of these
     from collections.abc import Mapping, Sequence
 
     from poolkeeper.model.database_users import UserRow
-    from poolkeeper.model.observed import Container, EndpointView, Seen, Snapshot
+    from poolkeeper.model.observed import EndpointView, Seen, Snapshot
     from poolkeeper.model.spec import ClusterSpec
     from poolkeeper.operations.logs import Line
 
@@ -32,17 +31,28 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def status(spec: ClusterSpec, seen: Snapshot, judged: Assessment) -> RenderableType:
-    """The one screen of `status`."""
+def status(spec: ClusterSpec, seen: Snapshot, assessment: Assessment) -> RenderableType:
+    """Return the screen of `status`."""
     head = Text.assemble(
         f"cluster {spec.name}: ",
-        (judged.level.name.lower().replace("unknown", "cannot tell"), _LEVEL_STYLE.get(judged.level, "bold magenta")),
-        f"   primary: {judged.primary or 'none'}   {seen.at[:19]}Z",
+        (
+            assessment.level.name.lower().replace("unknown", "cannot tell"),
+            _LEVEL_STYLE.get(assessment.level, "bold magenta"),
+        ),
+        f"   primary: {assessment.primary or 'none'}   {seen.at[:19]}Z",
     )
-    parts: list[RenderableType] = [head, "", _nodes(judged.rows), "", _endpoints(spec, seen), "", _version_line(seen)]
+    parts: list[RenderableType] = [
+        head,
+        "",
+        _nodes(assessment.rows),
+        "",
+        _endpoints(spec, seen),
+        "",
+        _version_line(seen),
+    ]
     parts += ["", *_keeper(seen)]
-    if judged.findings:
-        parts += ["", *(_finding(str(f), f.kind) for f in judged.findings)]
+    if assessment.findings:
+        parts += ["", *(_finding(str(f), f.kind) for f in assessment.findings)]
     return Group(*parts)
 
 
@@ -56,7 +66,7 @@ def _nodes(rows: tuple[NodeRow, ...]) -> Table:
     table = plain_table("NODE", "CONTAINER", "SERVER", "PATRONI", "TL", "LAG", "SLOT", "PGPOOL", "HAPROXY")
     for row in rows:
         name = Text(f"{row.node} ≠ drift", style="bold yellow") if row.drift else Text(row.node)
-        patroni = row.patroni.replace("_standby", "")  # quorum_standby, sync_standby: the column says whose word it is
+        patroni = row.patroni.replace("_standby", "")  # quorum_standby, sync_standby: the column names Patroni
         cells = (row.container, row.postgres, patroni, row.timeline, row.lag, row.slot, row.pgpool, row.haproxy)
         table.add_row(name, *cells)
     return table
@@ -83,11 +93,11 @@ def _answer(endpoint: Seen[EndpointView] | None) -> str:
 
 
 def _keeper(seen: Snapshot) -> list[Text]:
-    """Who keeps, and its latest events."""
+    """Return keeper's state and its latest events."""
     view = seen.keeper.value
     if view is None:
         return [Text("keeper: no answer")]
-    state = "in maintenance, hands off" if view.maintenance else "keeping" if view.healthy else "stalled"
+    state = "in maintenance mode, makes no changes" if view.maintenance else "keeping" if view.healthy else "stalled"
     return [Text(f"keeper: {state}"), *(Text(f"  {_event(event)}", style="dim") for event in view.last[-3:])]
 
 
@@ -101,41 +111,8 @@ def _version_line(seen: Snapshot) -> Text:
     return Text("  ".join(f"{name} {version}" for name, version in versions(seen).items()), style="dim")
 
 
-def container_rows(
-    spec: ClusterSpec, containers: Mapping[str, Container], memory: Mapping[str, str], now: datetime
-) -> list[dict[str, Any]]:
-    """One document a container, in the order of the Compose file."""
-    addresses, ports = spec.addresses(), spec.published_ports()
-    order = [*addresses, *sorted(set(containers) - set(addresses))]
-    return [
-        {
-            "service": service,
-            "container": c.name,
-            "address": str(addresses.get(service, "-")),
-            "ports": [f"{spec.network.bind_address}:{host}" for host in ports.get(service, {})],
-            "state": c.state if c.health == "none" or not c.is_running else f"{c.state} ({c.health})",
-            "uptime": _uptime(c, now),
-            "restarts": c.restarts,
-            "memory": memory.get(c.name, "-"),
-            "image": c.image,
-        }
-        for service in order
-        if (c := containers.get(service))
-    ]
-
-
-def _uptime(container: Container, now: datetime) -> str:
-    if not container.is_running:
-        return "-"
-    seconds = int((now - datetime.fromisoformat(container.started_at[:19] + "+00:00")).total_seconds())
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{max(0, seconds)} s"
-
-
 def containers(rows: list[dict[str, Any]]) -> Table:
-    """The table of `ps`."""
+    """Return the table of `ps`."""
     table = plain_table("SERVICE", "CONTAINER", "ADDRESS", "PORTS", "STATE", "UPTIME", "RESTARTS", "MEMORY", "IMAGE")
     for row in rows:
         ports = ", ".join(row["ports"]) or "-"
@@ -145,13 +122,13 @@ def containers(rows: list[dict[str, Any]]) -> Table:
 
 
 def log_line(line: Line, width: int) -> Text:
-    """A log line with its service in front, each service in its colour."""
+    """Return a log line with its service in front, each service in its own colour."""
     colour = _PALETTE[sum(line.service.encode()) % len(_PALETTE)]
     return Text.assemble((f"{line.service:<{width}} ", colour), (f"{line.at[11:23]} ", "dim"), line.text)
 
 
 def users(rows: Sequence[UserRow]) -> RenderableType:
-    """The table of `user list`, and below it what could not be compared."""
+    """Return the table of `user list`, and below it what could not be compared."""
     table = plain_table("NAME", "LOGIN", "IN POOL_PASSWD", "SUPERUSER", "DATABASES", "DRIFT")
     says = {True: "yes", False: "no", None: "?"}
     for row in rows:
@@ -159,4 +136,4 @@ def users(rows: Sequence[UserRow]) -> RenderableType:
         flag = Text("; ".join(row.drift), style="yellow") if row.drift else Text("?" if row.undecided else "")
         table.add_row(row.name, *cells, flag)
     unknown = dict.fromkeys(reason for row in rows for reason in row.undecided)
-    return Group(table, *(Text(f"could not look: {reason}", style="magenta") for reason in unknown))
+    return Group(table, *(Text(f"could not read: {reason}", style="magenta") for reason in unknown))

@@ -34,27 +34,31 @@ def run_suite(
         list[int] | None, typer.Option(min=1, max=len(GROUPS), help="A group, by its number; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
-    reports: Annotated[Path, typer.Option(help="Where the reports go.")] = Path("reports"),
+    reports: Annotated[Path, typer.Option(help="The folder of the reports.")] = Path("reports"),
     dsn: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=DSN", help="Another cluster: balanced=…, rw=…, ro=…, and NODE=… for each node."),
     ] = None,
     stats: Annotated[str, typer.Option(metavar="URL", help="Its HAProxy statistics, as http://user@host:8406/.")] = "",
 ) -> None:
-    """Run 20 checks in 13 groups through the endpoints that users use, 10 more in 5 groups of Poolkeeper's own, and report.
+    """Run the validation suite and write its reports.
+
+    It has 20 checks in 13 groups through the endpoints, and 10 more in 5 groups for promises of Poolkeeper's own.
 
     The groups: 1 Node Status, 2 PgPool-II Connection, 3 HAProxy Connectivity, 4 Streaming Replication, 5 Write
     Isolation, 6 DDL Replication, 7 Load Balancing, 8 Version Consistency, 9 WAL Streaming, 10 Replication Slots, 11
-    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats; and Poolkeeper's own: 14 Read-Only Endpoint, 15 No Drift, 16
-    Quorum Commit, 17 Keeper, 18 Direct Endpoints. Each check passes, fails, or is unknown because it could not look. Exit
-    code 0 only if all pass. The reports are Markdown, HTML, JUnit XML and JSON.
+    Concurrent Writes, 12 PgPool-II Version, 13 HAProxy Stats. Poolkeeper's own: 14 Read-Only Endpoint, 15 No Drift, 16
+    Quorum Commit, 17 Keeper, 18 Direct Endpoints. A check passes, fails, or is unknown if it could not be run. The
+    reports are Markdown, HTML, JUnit XML and JSON.
 
-    Against a cluster that Poolkeeper did not start, give every endpoint and node; passwords come from PGPASSFILE,
-    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that none is in the argument list. Groups 14 to 18 are left out: they
-    are promises of our own clusters, and need ways into one that no endpoint of the users leads to.
+    For a cluster that Poolkeeper did not start, give every endpoint and node. The passwords come from PGPASSFILE,
+    PGPASSWORD and POOLKEEPER_STATS_PASSWORD, so that the argument list contains none. Groups 14 to 18 do not run there:
+    they need access that the endpoints do not give.
 
     poolkeeper test --dsn balanced="host=db port=9999 user=me dbname=x" --dsn rw=… --dsn ro=… --dsn n1=… --dsn n2=…
     --stats http://admin@db:8406/
+
+    Exit code: 0 every check passes, 1 otherwise.
     """
     from poolkeeper.suite import report_files, report_json, test
 
@@ -78,7 +82,7 @@ def run_suite(
 
 
 def table(result: Suite) -> RenderableType:
-    """The verdicts, group by group, and the sum."""
+    """Return the verdicts, group by group, and the totals."""
     parts: list[RenderableType] = []
     for group, verdicts in result.by_group().items():
         parts.append(Text(f"{group:>2} {GROUPS[group]}", style="bold"))
@@ -94,7 +98,11 @@ def table(result: Suite) -> RenderableType:
 
 
 def foreign_target(dsn: list[str], stats: str) -> Target:
-    """The target that the options describe. Raises UsageError for what is missing or unreadable."""
+    """Return the target that the options describe.
+
+    Raises:
+        UsageError: an option is missing or cannot be read.
+    """
     pairs = dict(item.split("=", 1) for item in dsn if "=" in item.split(" ", 1)[0])
     missing = [endpoint for endpoint in ENDPOINTS if endpoint not in pairs]
     nodes = {name: postgres.parse_dsn(text) for name, text in pairs.items() if name not in ENDPOINTS}

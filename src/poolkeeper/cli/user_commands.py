@@ -1,6 +1,6 @@
 """`user add`, `passwd`, `drop` and `list`: database users, in PostgreSQL and in Pgpool-II at once.
 
-A password is never an argument: it comes from a hidden prompt, from standard input, or from random numbers.
+A password is never an argument: it comes from a hidden prompt, from standard input, or from a generator.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from typing import Annotated
 
 import typer
 
-from poolkeeper.cli import console, context, tables
-from poolkeeper.cluster.handle import Cluster
+from poolkeeper.cli import connection_lines, console, context, tables
 from poolkeeper.core import errors
 from poolkeeper.model.assessment import Level
-from poolkeeper.render import client_files
 
-Name = Annotated[str, typer.Argument(help="a-z, 0-9 and _; no word of SQL.")]
-Generate = Annotated[bool, typer.Option("--generate", help="Make a password; it is printed once, on standard output.")]
+Name = Annotated[str, typer.Argument(help="a-z, 0-9 and _; not a word of SQL.")]
+Generate = Annotated[
+    bool, typer.Option("--generate", help="Generate a password and print it once, on standard output.")
+]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="The password is the one line of standard input.")]
 
-HELP = """Database users: the role, Pgpool's list and its reload in one step; whole or not at all.
+HELP = """Manage database users in PostgreSQL and Pgpool-II together.
+
+A change is made in both, or in neither.
 
 \b
   poolkeeper user add alice --database shop     asks for the password, twice
-  poolkeeper user add bob --generate            makes one, and prints it once
+  poolkeeper user add bob --generate            generates one, and prints it once
   pass show bob | poolkeeper user passwd bob --password-stdin
   poolkeeper user drop alice --database shop    with her database; asks first
-  poolkeeper user list                          where PostgreSQL and Pgpool disagree
+  poolkeeper user list                          shows where PostgreSQL and Pgpool-II differ
 """
 
 
@@ -51,24 +53,26 @@ def add(
     generate: Generate = False,
     password_stdin: FromStdin = False,
 ) -> None:
-    """Add a user, ready to log in through every port.
+    """Add a user that can log in through every port.
 
     \b
       poolkeeper user add alice --database shop
     """
     from poolkeeper.operations import user
 
-    where = context.of(ctx)
-    user.check_name(where, name)
+    cluster = context.of(ctx)
+    user.check_name(cluster, name)
     password = _password(generate, password_stdin)
-    user.add(where, name, password, database, console.ConsoleSteps())
-    console.err.print(how_to_connect(where, name, database or "postgres"), markup=False)
+    user.add(cluster, name, password, database, console.ConsoleSteps())
+    console.err.print(connection_lines.of_user(cluster, name, database or "postgres"), markup=False)
     if generate:
         console.out.print(password, markup=False)
 
 
 def passwd(ctx: typer.Context, name: Name, generate: Generate = False, password_stdin: FromStdin = False) -> None:
-    """Change a user's password. Sessions that are open go on; new ones need the new password.
+    """Change a user's password.
+
+    Open sessions continue; new ones need the new password.
 
     For the application's role, .poolkeeper/secrets/app and .poolkeeper/pgpass change with it.
 
@@ -77,10 +81,10 @@ def passwd(ctx: typer.Context, name: Name, generate: Generate = False, password_
     """
     from poolkeeper.operations import user
 
-    where = context.of(ctx)
-    user.check_name(where, name, app_too=True)
+    cluster = context.of(ctx)
+    user.check_name(cluster, name, app_too=True)
     password = _password(generate, password_stdin)
-    user.change_password(where, name, password, console.ConsoleSteps())
+    user.change_password(cluster, name, password, console.ConsoleSteps())
     if generate:
         console.out.print(password, markup=False)
 
@@ -93,35 +97,39 @@ def drop(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a database is dropped.")] = False,
 ) -> None:
-    """Drop a user and end its sessions. A user that owns something stays, and the error says what it owns.
+    """Drop a user and end its sessions.
+
+    A user that owns something stays, and the error lists what it owns.
 
     \b
       poolkeeper user drop alice --database shop
     """
     from poolkeeper.operations import user
 
-    where = context.of(ctx)
-    user.check_name(where, name)
+    cluster = context.of(ctx)
+    user.check_name(cluster, name)
     if database and not yes:
         if not sys.stdin.isatty():
-            raise errors.UsageError(f"the database {database} would be dropped with all its data", hint="Say so: --yes")
+            raise errors.UsageError(
+                f"this would drop the database {database} with all its data", hint="Confirm it with: --yes"
+            )
         typer.confirm(f"Drop the database {database} with all its data?", abort=True)
-    user.drop(where, name, database, console.ConsoleSteps())
+    user.drop(cluster, name, database, console.ConsoleSteps())
 
 
 def list_users(
     ctx: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
 ) -> None:
-    """List the users of PostgreSQL and of Pgpool, and where the two disagree. It changes nothing.
+    """List the users, and where PostgreSQL and Pgpool-II differ.
 
-    `user passwd` mends a user that only PostgreSQL has, or whose passwords differ; `user drop` takes away one that only
-    Pgpool has.
+    It changes nothing. `user passwd` repairs a user that only PostgreSQL has, or whose passwords differ. `user drop`
+    removes one that only Pgpool-II has.
 
-    Exit code: 0 they agree, 1 drift, 3 cannot tell.
+    Exit code: 0 they agree, 1 they differ, 3 cannot tell.
     """
-    from poolkeeper.operations import user_survey
+    from poolkeeper.operations import user
 
-    rows = user_survey.survey(context.of(ctx))
+    rows = user.list_users(context.of(ctx))
     if as_json:
         console.print_json({"schema": 1, "users": [dataclasses.asdict(row) for row in rows]})
     else:
@@ -130,24 +138,18 @@ def list_users(
     raise typer.Exit(int(Level.DEGRADED if any(row.has_drift for row in rows) else unknown))
 
 
-def how_to_connect(where: Cluster, name: str, database: str) -> str:
-    """Ready-to-paste lines. Poolkeeper keeps no added user's password, so that the second one is to be completed."""
-    host, port = client_files.client_host(where.spec), where.spec.endpoints.rw.port
-    return f"connect: psql -h {host} -p {port} -U {name} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"
-
-
 def _password(generate: bool, from_stdin: bool) -> str:
-    """The password, by the way that was asked for; checked before anything is looked at."""
+    """Return the password from the source that the options name, after a check that does not need the cluster."""
     from poolkeeper.operations import user
 
     if generate and from_stdin:
-        raise errors.UsageError("--generate and --password-stdin are two ways to a password; give one")
+        raise errors.UsageError("--generate and --password-stdin exclude each other")
     if generate:
         return user.generate_password()
     if not from_stdin and not sys.stdin.isatty():
         raise errors.UsageError(
-            "there is no terminal to ask for the password on",
-            hint="--password-stdin reads it from standard input, --generate makes one and prints it.",
+            "there is no terminal to ask for the password",
+            hint="--password-stdin reads it from standard input, --generate generates one and prints it.",
         )
     password = _line() if from_stdin else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     user.check_password(password)
@@ -155,7 +157,7 @@ def _password(generate: bool, from_stdin: bool) -> str:
 
 
 def _line() -> str:
-    """The one line of standard input."""
+    """Return the one line of standard input."""
     try:
         return sys.stdin.read().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as e:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -53,3 +54,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def exit_on_sigterm() -> None:
+    """Make SIGTERM end the program by SystemExit (exit code 143), so that cleanup code runs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

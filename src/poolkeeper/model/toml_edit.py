@@ -17,7 +17,7 @@ from poolkeeper.model.grammar import Setting
 from poolkeeper.model.locations import dotted
 from poolkeeper.model.toml_lines import line_index
 
-Location = tuple[str, ...]
+Location = tuple[str | int, ...]  # a number is the position in a list of tables
 # A key, the equals sign, a value that ends on its line, and a comment behind it.
 _LINE = re.compile(r"""^(\s*[^=#]+?\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'\[{]+)(\s*(?:\#.*)?)$""")
 _HEADER = re.compile(r"^\s*\[")
@@ -61,10 +61,10 @@ def _loads(text: str) -> dict[str, Any] | None:
 def _expected(before: Mapping[str, Any], values: Mapping[Location, Setting]) -> dict[str, Any]:
     wanted: dict[str, Any] = copy.deepcopy(dict(before))
     for (*way, last), value in values.items():
-        table = wanted
+        table: Any = wanted
         for part in way:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
+            table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
+            if not isinstance(table, dict | list):
                 raise _by_hand((*way, last), f"{part} is no table")
         table[last] = value
     return wanted
@@ -76,7 +76,7 @@ def _put_one(text: str, location: Location, value: Setting) -> str:
     if line := index.get(location):
         lines[line - 1] = _replaced(lines[line - 1], location, value)
         return "\n".join(lines)
-    *table, key = location
+    *table, key = map(str, location)
     added = f"{key if _BARE.match(key) else literal(key)} = {literal(value)}"
     head = index.get(tuple(table))
     if head is None or not _HEADER.match(lines[head - 1]):

@@ -1,7 +1,8 @@
 """A client's view of the read-write endpoint while roles move: how long did no new connection reach a primary?
 
-It writes nothing: each try is a fresh connection that asks who answers. Several tries are under way at once, so that
-one that is held or lost does not hide the moment at which others succeed. Not promised: a resolution finer than PERIOD.
+The probe writes nothing: each try is a fresh connection that asks which node answers. Several tries run at once, so
+that one that is held or lost does not hide the moment at which others succeed. Not promised: a resolution finer than
+PERIOD.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster import snapshot
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.system import postgres
 
 PERIOD = 0.05  # seconds between two new connections
-TRIES = 4  # under way at once: an endpoint that holds sessions must keep room for others
+TRIES = 4  # at once: an endpoint that holds sessions must keep room for others
 GRACE = 2.0  # seconds that a try may last beyond the time for which the endpoint holds a session
 
 
@@ -38,7 +40,7 @@ class ConnectionGap:
 
 
 def longest_gap(reached: Sequence[ReachedServer]) -> ConnectionGap | None:
-    """None with fewer than two answers."""
+    """Return the longest gap; None with fewer than two answers."""
     times = sorted(answer.at for answer in reached)
     gaps = [ConnectionGap(before, after - before) for before, after in pairwise(times)]
     return max(gaps, key=lambda gap: gap.seconds, default=None)
@@ -53,21 +55,21 @@ class Probe:
 
     @property
     def last_node(self) -> str | None:
-        """Who answered last."""
+        """The node that answered last; None if none has answered yet."""
         return self.reached[-1].node if self.reached else None
 
-    def awaits(self, node: str, since: float) -> str | None:
-        """What is missing until this node has answered after `since`; None when it has."""
+    def missing_answer(self, node: str, since: float) -> str | None:
+        """Return what is missing until this node has answered after `since` (monotonic seconds); None if it has."""
         if any(answer.node == node and answer.at > since for answer in self.reached):
             return None
-        return f"the last answer came from {self.last_node or 'nobody'}"
+        return f"the last answer came from {self.last_node or 'no node'}"
 
 
 @asynccontextmanager
-async def probing(cluster: handle.Cluster) -> AsyncIterator[Probe]:
+async def probing(cluster: Cluster) -> AsyncIterator[Probe]:
     """Probe the read-write endpoint for as long as the block lasts."""
     probe = Probe()
-    tasks = [asyncio.ensure_future(_try_again_and_again(cluster, probe, i * PERIOD)) for i in range(TRIES)]
+    tasks = [asyncio.ensure_future(_try_repeatedly(cluster, probe, i * PERIOD)) for i in range(TRIES)]
     try:
         yield probe
     finally:
@@ -75,11 +77,13 @@ async def probing(cluster: handle.Cluster) -> AsyncIterator[Probe]:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     for failure in ended:
-        if isinstance(failure, Exception):  # not its own cancellation: a mistake of ours, and the pause would be a lie
+        if isinstance(
+            failure, Exception
+        ):  # not its own cancellation: a bug here, and the measured pause would be wrong
             raise failure
 
 
-async def _try_again_and_again(cluster: handle.Cluster, probe: Probe, offset: float) -> None:
+async def _try_repeatedly(cluster: Cluster, probe: Probe, offset: float) -> None:
     spec = cluster.spec
     nodes = {str(address): name for name, address in spec.addresses().items()}
     limit = spec.haproxy.hold_ms / 1000 + GRACE

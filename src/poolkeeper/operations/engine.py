@@ -1,7 +1,7 @@
-"""From a fresh machine to an engine that answers: look, decide, say, do.
+"""`engine`: bring a fresh machine to a container engine that answers: probe, decide, announce, do.
 
-Invariant: where Engine and Compose v2 answer nothing is changed; what will be installed is said before it is.
-Interrupted at any moment, the same call again completes it. Not promised: an upgrade of what is there.
+Invariant: if Docker Engine and Compose v2 answer, nothing is changed; each installation is announced before it begins.
+Interrupted at any moment, the same call completes it. Not promised: an upgrade of an installed engine.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ class EngineInfo:
 
 
 def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
-    """Make an engine with Compose v2 answer. `say` takes one line at a time; `log` is for a dockerd started directly.
+    """Install and start what is missing until an engine with Compose v2 answers.
 
-    Raises EngineMissing where it may not be installed or started here, PermissionRefused where the socket refuses this
-    user, EngineFailed where a mirror, an installation or the start fails.
+    `say` takes one line of progress at a time; `log` is the log file of a dockerd that is started directly, in a folder
+    that is created if it is missing.
+
+    Raises:
+        EngineMissing: it may not be installed or started here.
+        PermissionRefused: the engine's socket refuses this user.
+        EngineFailed: a mirror, an installation or the start failed.
     """
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = docker_engine.probe()
     steps = engine_choice.plan(facts(state))
     for step, sentence in zip(steps, engine_choice.describe(steps, apt.distribution().name), strict=True):
@@ -43,7 +49,7 @@ def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
 
 
 def facts(state: docker_engine.EngineState) -> engine_choice.MachineFacts:
-    """What the decision needs to know of this machine. Where all answers, sudo and the distribution are not asked."""
+    """Return the facts to decide on. If the engine and Compose answer, sudo and the distribution are not checked."""
     if state.answers and state.has_compose:
         return engine_choice.MachineFacts(
             has_client=True, answers=True, has_compose=True, is_installed=state.is_installed
@@ -76,13 +82,15 @@ def _do(step: engine_choice.Step, log: Path) -> None:
 
 
 def _info(state: docker_engine.EngineState, steps: tuple[engine_choice.Step, ...]) -> EngineInfo:
-    """Judge what answers now: installed and started is not yet usable by this user."""
+    """Check what answers now: an engine that is installed and started may still refuse this user."""
     if state.is_refused:
         engine_choice.plan(facts(state))
     if not (state.answers and state.has_compose):
         raise errors.EngineFailed(
-            "Docker was installed and started, but " + ("Compose v2" if state.answers else "the engine") + " is silent",
-            hint="Look at `docker version` and `docker compose version`.",
+            "Docker was installed and started, but "
+            + ("Compose v2" if state.answers else "the engine")
+            + " does not answer",
+            hint="Run `docker version` and `docker compose version` to see why.",
             detail=state.said,
         )
     return EngineInfo(

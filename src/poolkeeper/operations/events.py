@@ -1,6 +1,6 @@
-"""The story of the last role change, out of the logs of every container of the cluster.
+"""`events`: the timeline of the last role change, from the logs of every container of the cluster.
 
-Not promised: what the engine has rotated away, or what a container that was made anew had written before.
+Not promised: lines that the engine has rotated away, or that a container wrote before it was re-created.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from poolkeeper.core import errors
 from poolkeeper.decide import timeline_reader
 from poolkeeper.model.timeline import LogLine, Timeline
 from poolkeeper.operations import logs
-from poolkeeper.system import compose
 
 _FRACTION = re.compile(r"\.(\d+)")  # the engine writes nanoseconds, Python reads six digits at most
 
 
 def last_change(cluster: Cluster, since: str | None) -> Timeline | None:
-    """The last role change in the logs since then (`10m`, `2h`, a time; None: all). Raises ClusterNotUp."""
-    existing = compose.containers(cluster.spec.name)
-    present = {s: cluster.container(s) for s in cluster.spec.addresses() if s in existing and s not in _stores(cluster)}
+    """Return the last role change in the logs since then; None if they hold none.
+
+    `since` is a duration such as `10m` or `2h`, or a time; None reads everything.
+
+    Raises:
+        ClusterNotUp: no container of the cluster exists.
+    """
+    etcd = {member.name for member in cluster.spec.etcd.members}  # its logs hold nothing about roles
+    present = logs.present(cluster, [service for service in cluster.spec.addresses() if service not in etcd])
     if not present:
-        raise errors.ClusterNotUp("no container of this cluster exists", hint="Start it with: make pgpool-up")
+        raise errors.ClusterNotUp("no container of this cluster exists", hint="Start it with: poolkeeper up")
     return timeline_reader.tell(cluster.spec, _lines(present, since))
-
-
-def _stores(cluster: Cluster) -> set[str]:
-    """etcd's own log says nothing about roles."""
-    return {member.name for member in cluster.spec.etcd.members}
 
 
 def _lines(containers: dict[str, str], since: str | None) -> Iterator[LogLine]:
@@ -41,7 +41,7 @@ def _lines(containers: dict[str, str], since: str | None) -> Iterator[LogLine]:
 
 
 def read_time(stamp: str) -> datetime | None:
-    """A time stamp of the engine (RFC 3339, up to nanoseconds); None where the line has none."""
+    """Return a time stamp of the engine (RFC 3339, up to nanoseconds); None if the line has none."""
     if not stamp:
         return None
     digits = _FRACTION.sub(lambda found: f".{found.group(1)[:6]:0<6}", stamp)

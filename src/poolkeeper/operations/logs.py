@@ -1,4 +1,4 @@
-"""The containers' logs, merged in the order of their time stamps."""
+"""`logs`: the containers' logs, merged in the order of their time stamps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import heapq
 import queue
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from poolkeeper.cluster.handle import Cluster
 from poolkeeper.system import compose
 
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18}(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -16,15 +17,26 @@ _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18}(Z|[+-][0-9]{2}:[0
 
 @dataclass(frozen=True)
 class Line:
-    """A log line: when the engine took it (RFC 3339, sorts as text), who wrote it, and what."""
+    """A log line: when the engine received it (RFC 3339, sorts as text), its service, and its text."""
 
     at: str
     service: str
     text: str
 
 
+def present(cluster: Cluster, services: Sequence[str] = ()) -> dict[str, str]:
+    """Return the existing containers of these services (service → container); of all if none is named.
+
+    Raises:
+        UsageError: a name is not a service of the cluster.
+    """
+    wanted = {service: cluster.container(service) for service in services or cluster.spec.addresses()}
+    existing = compose.containers(cluster.spec.name)
+    return {service: name for service, name in wanted.items() if service in existing}
+
+
 def parse(service: str, raw: str) -> Line:
-    """A line as `docker logs --timestamps` prints it. One that has no time stamp keeps its text."""
+    """Parse a line of `docker logs --timestamps`. A line without a time stamp keeps its text."""
     at, _, text = raw.partition(" ")
     return Line(at, service, text) if _STAMP.fullmatch(at) else Line("", service, raw)
 
@@ -32,15 +44,19 @@ def parse(service: str, raw: str) -> Line:
 def merged(
     containers: Mapping[str, str], *, follow: bool = False, since: str | None = None, tail: int | None = None
 ) -> Iterator[Line]:
-    """Lines of several containers (service → container). Following, they come as they are written."""
+    """Yield the lines of several containers (service → container), oldest first.
+
+    With `follow`, yield each line as it is written, without an end. `since` is a duration such as `10m`, or a time;
+    `tail` is the number of last lines of each container.
+    """
     sources = {
         service: compose.follow_logs(name, follow=follow, since=since, tail_lines=tail)
         for service, name in containers.items()
     }
     if follow:
-        yield from _as_they_come(sources)
+        yield from _as_written(sources)
         return
-    # Each container's two channels may be out of order by a few lines, so each is sorted before the merge.
+    # The two channels of one container may be out of order by a few lines, so they are sorted before the merge.
     parsed = ([parse(service, raw) for raw in lines] for service, lines in sources.items())
     yield from heapq.merge(*(sorted(lines, key=_time) for lines in parsed), key=_time)
 
@@ -49,7 +65,7 @@ def _time(line: Line) -> str:
     return line.at
 
 
-def _as_they_come(sources: Mapping[str, Iterator[str]]) -> Iterator[Line]:
+def _as_written(sources: Mapping[str, Iterator[str]]) -> Iterator[Line]:
     inbox: queue.Queue[Line | None] = queue.Queue()
 
     def pump(service: str, lines: Iterator[str]) -> None:

@@ -1,11 +1,11 @@
-"""What the operations on a running cluster share: their context, their steps with durations, and how they refuse.
+"""What the operations on a running cluster share: their steps with durations, their preconditions, the wait at the end.
 
-Invariant: an operation looks before it begins, and refuses with every fact that forbids it; nothing was changed then.
+Invariant: an operation observes the cluster before it begins. It is refused with every fact that forbids it, and
+nothing was changed then.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,20 +16,24 @@ from poolkeeper.cluster import apply, snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import settled
+from poolkeeper.core.wait import NotYet, wait_for
+from poolkeeper.decide import preconditions, settled
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.precondition import Precondition, allowed
 from poolkeeper.system import patroni, postgres, state
 
-KEEPER_PATIENCE = 15.0  # seconds that keeper gets for Pgpool's view: it attaches what has been fit for some seconds
-OWN_PATIENCE = 2.0  # seconds that Pgpool gets to notice by itself where no keeper runs
-PAUSE = 0.3  # seconds between two looks at everything
+KEEPER_PATIENCE = (
+    15.0  # seconds for keeper to correct Pgpool-II: it attaches a standby only after some eligible seconds
+)
+OWN_PATIENCE = 2.0  # seconds for Pgpool-II to notice a change itself where no keeper runs
+PAUSE = 0.3  # seconds between two snapshots
+STATUS_HINT = "`poolkeeper status` shows every component's view."
+REPAIR_HINT = "`poolkeeper status` shows every component's view; `poolkeeper up` repairs what it can."
 
 
 @dataclass(frozen=True)
 class Done:
-    """A step that was done, and how long it took, in seconds."""
+    """A completed step, and how long it took, in seconds."""
 
     title: str
     seconds: float
@@ -44,7 +48,7 @@ class OperationSteps:
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """One step."""
+        """Show one step while the block runs, and keep its duration if it succeeds."""
         begun = time.monotonic()
         with self.progress.step(title):
             yield
@@ -52,16 +56,23 @@ class OperationSteps:
 
 
 def open_context(cluster: Cluster, progress: Progress) -> startup.Context:
-    """What a step needs. The files are those that the cluster was started with, not what cluster.toml would give now.
+    """Return what a step needs.
 
-    Raises ClusterNotUp where the cluster was never started.
+    The files are those that the cluster was started with, not what cluster.toml would give now.
+
+    Raises:
+        ClusterNotUp: the cluster was never started.
     """
     files = state.read_tree(cluster.folder.rendered)
     return startup.Context(cluster.with_passwords(), files, progress)
 
 
 def require_node(cluster: Cluster, node: str) -> None:
-    """Raise UsageError for a name that is not a PostgreSQL node."""
+    """Check that a name is a PostgreSQL node.
+
+    Raises:
+        UsageError: it is not; the hint lists the nodes.
+    """
     names = [declared.name for declared in cluster.spec.nodes]
     if node not in names:
         raise errors.UsageError(
@@ -69,65 +80,82 @@ def require_node(cluster: Cluster, node: str) -> None:
         )
 
 
-def require(what: str, preconditions: Sequence[Precondition]) -> None:
-    """Raise OperationRefused with each precondition that forbids."""
-    if not allowed(preconditions):
+def require_allowed(what: str, found: Sequence[Precondition]) -> None:
+    """Check that no precondition forbids the operation.
+
+    Raises:
+        OperationRefused: at least one does; the detail lists each.
+    """
+    if not allowed(found):
         raise errors.OperationRefused(
-            f"{what} is refused; nothing was changed",
-            detail=facts.lines(preconditions),
-            hint="`poolkeeper status` shows every witness; `poolkeeper up` mends what can be mended.",
+            f"{what} is refused; nothing was changed", detail=preconditions.lines(found), hint=REPAIR_HINT
         )
 
 
-def warn(progress: Progress, preconditions: Sequence[Precondition]) -> None:
-    """Say what does not hold and forbids nothing."""
-    for precondition in preconditions:
+def warn(progress: Progress, found: Sequence[Precondition]) -> None:
+    """Report each precondition that does not hold and forbids nothing."""
+    for precondition in found:
         if not precondition.holds and not precondition.forbids:
             progress.note(f"warning: {precondition.fact}")
 
 
-async def look(ctx: startup.Context) -> Snapshot:
-    """Everything, at this moment."""
+async def observe(ctx: startup.Context) -> Snapshot:
+    """Return a snapshot of the cluster, taken now."""
     return await snapshot.take_snapshot(ctx.cluster)
 
 
 def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
-    """The leader and those that stream from it: whoever was out before an operation is not waited for."""
-    leader = facts.agreed_leader(seen)
+    """Return the leader and the standbys that stream from it; a node that was out before is not waited for."""
+    leader = preconditions.agreed_leader(seen)
     names = [node.name for node in ctx.cluster.spec.nodes]
-    return tuple(name for name in names if name == leader or not facts.streams(seen, name).forbids)
+    return tuple(name for name in names if name == leader or not preconditions.streams(seen, name).forbids)
 
 
 async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str]) -> None:
-    """Until every witness says that `primary` leads and the others of `nodes` follow it.
+    """Wait until every component reports that `primary` leads and that the others of `nodes` follow it.
 
-    Pgpool's view is keeper's; it is mended from here where no keeper runs, or where it does not succeed. Raises
-    DeadlinePassed with what is missing.
+    Keeper corrects Pgpool-II's view. Where no keeper runs, or where it does not succeed, this wait repairs that view.
+
+    Raises:
+        DeadlinePassed: after `timeouts.up`, with what is missing.
     """
-    spec, begun = ctx.cluster.spec, time.monotonic()
-    mended = begun
-    while True:
-        seen = await look(ctx)
-        missing = settled.missing(spec, seen, primary, nodes)
+    settling = _Settling(ctx, primary, nodes)
+    try:
+        await wait_for(
+            "the agreement of all components", settling.check, seconds=ctx.cluster.spec.timeouts.up, pause=PAUSE
+        )
+    except errors.DeadlinePassed as e:
+        e.hint = REPAIR_HINT
+        raise
+
+
+@dataclass
+class _Settling:
+    """The end of one operation: `repaired_at` is when Pgpool-II's view was last repaired, in monotonic seconds."""
+
+    ctx: startup.Context
+    primary: str
+    nodes: Sequence[str]
+    repaired_at: float = field(default_factory=time.monotonic)
+
+    async def check(self) -> None:
+        ctx, spec = self.ctx, self.ctx.cluster.spec
+        seen = await observe(ctx)
+        missing = settled.missing(spec, seen, self.primary, self.nodes)
         if missing is None:
             return
-        now = time.monotonic()
-        if now - begun > spec.timeouts.up:
-            raise errors.DeadlinePassed(
-                f"the witnesses do not agree after {spec.timeouts.up} s; last seen: {missing}",
-                hint="`poolkeeper status` shows every witness; `poolkeeper up` mends what can be mended.",
-            )
-        if now - mended > (KEEPER_PATIENCE if facts.keeper(spec, seen).holds else OWN_PATIENCE):
+        patience = KEEPER_PATIENCE if preconditions.keeper(spec, seen).holds else OWN_PATIENCE
+        if time.monotonic() - self.repaired_at > patience:
             await apply.repair_pgpool(ctx, seen)
-            mended = time.monotonic()
-        await _wake(ctx, primary)
-        await asyncio.sleep(PAUSE)
+            self.repaired_at = time.monotonic()
+        await _wake(ctx, self.primary)
+        raise NotYet(missing)
 
 
 async def _wake(ctx: startup.Context, leader: str) -> None:
-    """Patroni takes standbys into the quorum when it next looks around; a PATCH that changes nothing makes it look now.
+    """Make Patroni run its loop now, by a PATCH that changes nothing: the loop takes standbys into the quorum.
 
-    Where it is refused, only the wait is longer, so its answer does not matter.
+    If Patroni refuses it, only the wait is longer, so its answer does not matter.
     """
     same = {"loop_wait": ctx.cluster.spec.patroni.loop_wait}
     limit = ctx.cluster.spec.timeouts.query
@@ -135,9 +163,20 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
 
 
 async def started_at(ctx: startup.Context, node: str) -> datetime | None:
-    """When this PostgreSQL was started; None when it does not answer."""
-    question = postgres.query(
-        ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.spec.timeouts.query
-    )
+    """Return when this node's PostgreSQL was started; None if it does not answer."""
+    question = postgres.query(ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.query_limit)
     rows = (await snapshot.observe(question)).value
     return rows[0][0] if rows else None
+
+
+async def require_restarted(ctx: startup.Context, node: str, before: datetime | None) -> None:
+    """Check that PostgreSQL on a node is another process than the one started at `before`.
+
+    Raises:
+        NotYet: it is the same process, or it does not answer.
+    """
+    after = await started_at(ctx, node)
+    if not after or after == before:
+        raise NotYet(
+            f"PostgreSQL on {node} has run since {after}" if after else f"PostgreSQL on {node} does not answer"
+        )

@@ -1,7 +1,7 @@
-"""Throw a standby's data away and clone it anew, and wait until it serves again.
+"""`reinit`: delete a standby's data, clone it again from the primary, and wait until it serves again.
 
 Invariant: never the leader's data, and never while another standby is out. An interruption here does not stop Patroni,
-which goes on cloning.
+which continues to clone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import asyncio
 from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_until
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import reinit_checks as decide
+from poolkeeper.core.wait import NotYet, wait_for
+from poolkeeper.decide import preconditions, reinit_checks
 from poolkeeper.operations import operation
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
@@ -22,28 +21,40 @@ CLONE_SECONDS = 6 * 3600.0  # a clone takes as long as its data is large; its pr
 
 
 def preview(cluster: Cluster, node: str) -> None:
-    """Look only. Raises UsageError, OperationRefused."""
+    """Check the preconditions, and change nothing.
+
+    Raises:
+        UsageError: the name is not a node.
+        OperationRefused: a precondition forbids the clone.
+    """
     operation.require_node(cluster, node)
     seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
-    operation.require(f"a new clone of {node}", decide.judge(cluster.spec, seen, node))
+    operation.require_allowed(f"a new clone of {node}", reinit_checks.check(cluster.spec, seen, node))
 
 
 def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
-    """Clone a standby anew; the steps that were done. Raises OperationRefused, DeadlinePassed, ServerRefused."""
+    """Clone a standby again; return the completed steps.
+
+    Raises:
+        UsageError: the name is not a node.
+        OperationRefused: a precondition forbids the clone; nothing was changed.
+        DeadlinePassed: the clone, or the wait after it, took too long.
+        ServerRefused: Patroni refused.
+    """
     operation.require_node(cluster, node)
     with state.lock(cluster.folder):
         return asyncio.run(_reinit(operation.open_context(cluster, progress), node))
 
 
 async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
-    steps, spec = OperationSteps(ctx.progress), ctx.cluster.spec
-    seen = await operation.look(ctx)
-    judged = decide.check(spec, seen, node)
-    operation.require(f"a new clone of {node}", judged)
-    operation.warn(ctx.progress, judged)
-    leader = facts.agreed_leader(seen)
-    assert leader is not None, "a judgement without a leader allows nothing"
-    with steps.step(f"cloning {node} anew"):
+    steps = OperationSteps(ctx.progress)
+    seen = await operation.observe(ctx)
+    found = reinit_checks.check(ctx.cluster.spec, seen, node)
+    operation.require_allowed(f"a new clone of {node}", found)
+    operation.warn(ctx.progress, found)
+    leader = preconditions.agreed_leader(seen)
+    assert leader is not None, "without a leader no precondition allows it"
+    with steps.step(f"cloning {node} again"):
         await _clone(ctx, node)
     with steps.step(f"waiting until {node} streams and Pgpool-II has it"):
         await operation.wait_settled(ctx, leader, (*operation.participants(ctx, seen), node))
@@ -51,26 +62,27 @@ async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
 
 
 async def _clone(ctx: startup.Context, node: str) -> None:
-    """Until another process of PostgreSQL answers there: the former one is stopped first."""
+    """Wait until another PostgreSQL process answers there: Patroni stops the former one first."""
+    cluster = ctx.cluster
+    reported: list[str] = []
     before = await operation.started_at(ctx, node)
-    said: list[str] = []
-    await patroni.reinitialize(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.query)
+    await patroni.reinitialize(cluster.address(node), cluster.rest_auth, cluster.query_limit)
 
-    async def look() -> str | None:
-        after = await operation.started_at(ctx, node)
-        if after and after != before:
-            return None
-        state_now = await _state(ctx, node)
-        if state_now not in said[-1:]:
-            said.append(state_now)
-            ctx.progress.note(f"Patroni: {state_now}")
-        return state_now
+    async def check() -> None:
+        try:
+            await operation.require_restarted(ctx, node, before)
+        except NotYet as e:
+            member_state = await _state(ctx, node)
+            if member_state not in reported[-1:]:
+                reported.append(member_state)
+                ctx.progress.note(f"Patroni: {member_state}")
+            raise NotYet(member_state) from e
 
-    await wait_until(f"the clone of {node}", look, seconds=CLONE_SECONDS, pause=0.5)
+    await wait_for(f"the clone of {node}", check, seconds=CLONE_SECONDS, pause=0.5)
 
 
 async def _state(ctx: startup.Context, node: str) -> str:
-    """What its own Patroni says of it, as `creating replica`."""
-    view = await snapshot.observe(patroni.observe(ctx.cluster.address(node), ctx.cluster.spec.timeouts.query))
+    """Return the state that the node's own Patroni reports, such as `creating replica`."""
+    view = await snapshot.observe(patroni.observe(ctx.cluster.address(node), ctx.cluster.query_limit))
     member = view.value.member(node) if view.value else None
     return member.state if member else view.error or "not a member"

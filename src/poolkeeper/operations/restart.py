@@ -1,7 +1,7 @@
-"""Restart PostgreSQL on one node after the other, the primary last and only after it has handed its role over.
+"""`restart`: restart PostgreSQL on one node after the other; the primary comes last, after a switchover.
 
-Invariant: before each node's turn everything is looked at anew, and a node that is out stops the round where it is: the
-rest is not begun, and the same command goes through all of them again.
+Invariant: the cluster is observed again before each node's restart. A node that is out stops the round where it is: the
+remaining nodes are not restarted, and the same command begins the round again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from poolkeeper.cluster import startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_until
-from poolkeeper.decide import preconditions as facts
-from poolkeeper.decide import restart_checks as decide
-from poolkeeper.operations import operation
-from poolkeeper.operations import switchover as handover
+from poolkeeper.core.wait import wait_for
+from poolkeeper.decide import preconditions, restart_checks
+from poolkeeper.operations import operation, switchover
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, state
 
@@ -26,30 +24,37 @@ class RestartRound:
     """What was done: the nodes in their order, the switchover if there was one, and the steps."""
 
     nodes: tuple[str, ...]
-    switchover: handover.SwitchoverSummary | None
+    switchover: switchover.SwitchoverSummary | None
     steps: tuple[Done, ...]
 
 
 def restart(cluster: Cluster, node: str | None, progress: Progress) -> RestartRound:
-    """Restart PostgreSQL on every node, or on `node`. Raises OperationRefused, DeadlinePassed, ServerRefused."""
+    """Restart PostgreSQL on every node, or on `node` only.
+
+    Raises:
+        UsageError: the name is not a node.
+        OperationRefused: a precondition forbids the restart of the next node.
+        DeadlinePassed: a node, or the wait after it, took too long.
+        ServerRefused: Patroni refused.
+    """
     if node is not None:
         operation.require_node(cluster, node)
     with state.lock(cluster.folder):
-        return asyncio.run(_round(operation.open_context(cluster, progress), node))
+        return asyncio.run(_restart_all(operation.open_context(cluster, progress), node))
 
 
-async def _round(ctx: startup.Context, node: str | None) -> RestartRound:
+async def _restart_all(ctx: startup.Context, node: str | None) -> RestartRound:
     steps, summary = OperationSteps(ctx.progress), None
-    seen = await operation.look(ctx)
-    nodes = decide.order(ctx.cluster.spec, seen, node)
-    judged = decide.check(ctx.cluster.spec, seen, node)
-    operation.require("the restart", judged)
-    operation.warn(ctx.progress, judged)
+    seen = await operation.observe(ctx)
+    nodes = restart_checks.order(ctx.cluster.spec, seen, node)
+    found = restart_checks.check(ctx.cluster.spec, seen, node)
+    operation.require_allowed("the restart", found)
+    operation.warn(ctx.progress, found)
     for name in nodes:
         before = await operation.started_at(ctx, name)
-        if facts.agreed_leader(await operation.look(ctx)) == name:
-            with steps.step(f"{name} is the primary: handing its role over"):
-                summary = await handover.run(ctx, None)
+        if preconditions.agreed_leader(await operation.observe(ctx)) == name:
+            with steps.step(f"{name} is the primary: switching over"):
+                summary = await switchover.run(ctx, None)
         if summary and await operation.started_at(ctx, name) not in (None, before):
             ctx.progress.note(f"PostgreSQL on {name} was restarted by the switchover")
             continue
@@ -59,18 +64,18 @@ async def _round(ctx: startup.Context, node: str | None) -> RestartRound:
 
 
 async def _restart(ctx: startup.Context, node: str) -> None:
-    """One standby, until it is a new process that everyone finds in its place."""
-    seen = await operation.look(ctx)
-    operation.require(f"the restart of {node}", decide.check(ctx.cluster.spec, seen, node))
-    leader = facts.agreed_leader(seen)
-    assert leader is not None, "a judgement without a leader allows nothing"
-    assert leader != node, "the leader hands its role over first"
+    """Restart one standby, and wait until every component has the new process in its place."""
+    spec = ctx.cluster.spec
+    seen = await operation.observe(ctx)
+    operation.require_allowed(f"the restart of {node}", restart_checks.check(spec, seen, node))
+    leader = preconditions.agreed_leader(seen)
+    assert leader is not None, "without a leader no precondition allows it"
+    assert leader != node, "the leader is switched over first"
     before = await operation.started_at(ctx, node)
-    await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.up)
+    await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, spec.timeouts.up)
 
-    async def look() -> str | None:
-        after = await operation.started_at(ctx, node)
-        return None if after and after != before else f"its PostgreSQL runs since {after}"
+    async def check() -> None:
+        await operation.require_restarted(ctx, node, before)
 
-    await wait_until(f"the restart of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
+    await wait_for(f"the restart of {node}", check, seconds=spec.timeouts.up)
     await operation.wait_settled(ctx, leader, (*operation.participants(ctx, seen), node))

@@ -1,6 +1,6 @@
-"""Hand the primary's role over, on purpose: look, prepare, ask Patroni, and wait for the truth.
+"""`switchover`: hand the primary's role over on purpose: check, prepare, ask Patroni, and wait for the result.
 
-Invariant: nothing is begun unless every precondition holds. What is begun is Patroni's to finish: an interruption here
+Invariant: nothing is begun unless every precondition holds. Patroni completes what was begun: an interruption here
 leaves a cluster in which one node leads or is about to.
 """
 
@@ -14,16 +14,17 @@ from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper.core.wait import wait_until
-from poolkeeper.decide import switchover_checks as decide
+from poolkeeper.core.wait import NotYet, require, wait_for
+from poolkeeper.decide import switchover_checks
 from poolkeeper.operations import connection_probe, operation
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, postgres, state
 
-# A message in the WAL that is nobody's data: its commit waits for the quorum as any other does, and no table changes.
+# A message in the WAL that belongs to no table: its commit waits for the quorum as any other does, and no table
+# changes.
 WRITE = "SELECT pg_logical_emit_message(true, 'poolkeeper', 'switchover')"
 HANDOVER_SECONDS = 60.0  # until another node accepts writes; the former primary may have much to write out
-WATCH = 0.02  # seconds between two looks at who accepts writes
+WATCH = 0.02  # seconds between two checks of which node accepts writes
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,27 @@ class SwitchoverSummary:
     steps: tuple[Done, ...]
 
 
-def preview(cluster: Cluster, to: str | None) -> decide.CandidateVerdict:
-    """Look only."""
+def preview(cluster: Cluster, to: str | None) -> switchover_checks.CandidateVerdict:
+    """Check the preconditions, and change nothing.
+
+    Raises:
+        UsageError: `to` is not a node.
+    """
     if to is not None:
         operation.require_node(cluster, to)
-    return decide.judge(cluster.spec, asyncio.run(snapshot.take_snapshot(cluster.with_passwords())), to)
+    seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
+    return switchover_checks.check(cluster.spec, seen, to)
 
 
 def switchover(cluster: Cluster, to: str | None, progress: Progress) -> SwitchoverSummary:
-    """Switch over, to `to` or to whom Patroni finds best. Raises OperationRefused, DeadlinePassed, ServerRefused."""
+    """Switch over to `to`, or to the standby that Patroni chooses.
+
+    Raises:
+        UsageError: `to` is not a node.
+        OperationRefused: a precondition forbids it; nothing was changed.
+        DeadlinePassed: the new primary, or the wait after it, took too long.
+        ServerRefused: Patroni refused, or chose another node than `to`.
+    """
     if to is not None:
         operation.require_node(cluster, to)
     with state.lock(cluster.folder):
@@ -54,32 +67,41 @@ def switchover(cluster: Cluster, to: str | None, progress: Progress) -> Switchov
 
 
 async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
-    """The same, for an operation that already holds the lock."""
+    """Switch over, as a part of an operation that holds the cluster's lock already.
+
+    Raises:
+        OperationRefused, DeadlinePassed, ServerRefused: as `switchover`.
+    """
     steps = OperationSteps(ctx.progress)
-    with steps.step("looking whether it is safe"):
-        seen = await operation.look(ctx)
-        judged = decide.check(ctx.cluster.spec, seen, to)
-        operation.require("the switchover", judged.preconditions)
-    operation.warn(ctx.progress, judged.preconditions)
-    assert judged.leader is not None, "a judgement without a leader allows nothing"
-    former, nodes = judged.leader, operation.participants(ctx, seen)
-    await _write_out(ctx, steps, former)
+    with steps.step("checking that it is safe"):
+        seen = await operation.observe(ctx)
+        verdict = switchover_checks.check(ctx.cluster.spec, seen, to)
+        operation.require_allowed("the switchover", verdict.preconditions)
+    operation.warn(ctx.progress, verdict.preconditions)
+    assert verdict.leader is not None, "without a leader no precondition allows it"
+    former, nodes = verdict.leader, operation.participants(ctx, seen)
+    await _checkpoint(ctx, steps, former)
     async with connection_probe.probing(ctx.cluster) as probe:
         primary, acknowledged = await _hand_over(ctx, steps, probe, former, to)
         with steps.step(f"waiting until {former} streams from {primary}"):
             await _wait_streaming(ctx, former, primary)
-    with steps.step("waiting until every witness agrees"):
+    with steps.step("waiting until all components agree"):
         await operation.wait_settled(ctx, primary, nodes)
     if to is not None and primary != to:
         raise errors.ServerRefused(f"Patroni made {primary} the primary instead of {to}", code="instead")
     gap = connection_probe.longest_gap(probe.reached) or connection_probe.ConnectionGap(acknowledged, 0.0)
     return SwitchoverSummary(
-        former, primary, gap.seconds, max(0.0, acknowledged - gap.began), probe.failures, tuple(steps.done)
+        former=former,
+        primary=primary,
+        pause=gap.seconds,
+        write_pause=max(0.0, acknowledged - gap.began),
+        failed_tries=probe.failures,
+        steps=tuple(steps.done),
     )
 
 
-async def _write_out(ctx: startup.Context, steps: OperationSteps, leader: str) -> None:
-    """What is written now has not to be written while nobody can write: the shutdown ends with a checkpoint."""
+async def _checkpoint(ctx: startup.Context, steps: OperationSteps, leader: str) -> None:
+    """Write out now what the checkpoint of the shutdown would write while no client can write."""
     with steps.step(f"writing a checkpoint on {leader}"):
         await postgres.query(ctx.cluster.node(leader, "superuser"), "CHECKPOINT", ctx.cluster.spec.timeouts.up)
 
@@ -87,69 +109,75 @@ async def _write_out(ctx: startup.Context, steps: OperationSteps, leader: str) -
 async def _hand_over(
     ctx: startup.Context, steps: OperationSteps, probe: connection_probe.Probe, former: str, to: str | None
 ) -> tuple[str, float]:
-    """The part in which clients wait: the new primary, and when it first acknowledged a commit (monotonic seconds)."""
-    spec, port = ctx.cluster.spec, ctx.cluster.spec.endpoints.rw.port
+    """Run the part in which clients wait; return the new primary, and when it first acknowledged a commit.
 
-    async def reached() -> str | None:
-        return probe.awaits(former, 0.0)
-
-    await wait_until(f"an answer through {port}", reached, seconds=spec.timeouts.query)
+    The time is in monotonic seconds.
+    """
+    cluster, spec, port = ctx.cluster, ctx.cluster.spec, ctx.cluster.spec.endpoints.rw.port
+    await _wait_answer(probe, former, 0.0, port, spec.timeouts.query)
     begun = time.monotonic()
     order = asyncio.ensure_future(
-        patroni.switchover(ctx.cluster.address(former), former, ctx.cluster.rest_auth, HANDOVER_SECONDS, candidate=to)
+        patroni.switchover(cluster.address(former), former, cluster.rest_auth, HANDOVER_SECONDS, candidate=to)
     )
     try:
         with steps.step(f"handing the role over from {former}" + (f" to {to}" if to else "")):
             primary = await _wait_new_primary(ctx, former, order)
-
-        async def answered() -> str | None:
-            return probe.awaits(primary, begun)
-
         with steps.step(f"waiting until {port} answers from {primary}"):
-            await wait_until(f"an answer of {primary} through {port}", answered, seconds=spec.timeouts.up, pause=WATCH)
+            await _wait_answer(probe, primary, begun, port, spec.timeouts.up)
         with steps.step(f"waiting until {primary} acknowledges a commit through {port}"):
-            await _wait_write(ctx)
-            acknowledged = time.monotonic()
-        await snapshot.observe(order)  # it ends within a second; the role has changed, whatever it says
+            acknowledged = await _wait_write(ctx)
+        await snapshot.observe(order)  # ends within a second; the role has changed, whatever Patroni answers
     finally:
         order.cancel()
     return primary, acknowledged
 
 
-async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Future[None]) -> str:
-    """The node that accepts writes in place of `former`. Patroni's refusal ends the wait at once."""
-    spec = ctx.cluster.spec
-    others = [node.name for node in spec.nodes if node.name != former]
-    found: list[str] = []
+async def _wait_answer(probe: connection_probe.Probe, node: str, since: float, port: int, seconds: float) -> None:
+    """Wait until the probe has an answer of a node after `since` (monotonic seconds)."""
 
-    async def look() -> str | None:
+    async def check() -> None:
+        require(probe.missing_answer(node, since))
+
+    await wait_for(f"an answer of {node} through {port}", check, seconds=seconds, pause=WATCH)
+
+
+async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Future[None]) -> str:
+    """Return the node that accepts writes in place of `former`. Patroni's refusal ends the wait at once."""
+    cluster = ctx.cluster
+    others = [node.name for node in cluster.spec.nodes if node.name != former]
+
+    async def check() -> str:
         if order.done():
             order.result()
-        answers = (patroni.accepts_writes(ctx.cluster.address(name), spec.timeouts.query) for name in others)
+        answers = (patroni.accepts_writes(cluster.address(name), cluster.query_limit) for name in others)
         seen = await asyncio.gather(*(snapshot.observe(answer) for answer in answers))
-        found.extend(name for name, answer in zip(others, seen, strict=True) if answer.value)
-        return None if found else "no other node accepts writes"
+        for name, answer in zip(others, seen, strict=True):
+            if answer.value:
+                return name
+        raise NotYet("no other node accepts writes")
 
-    await wait_until("the change of the primary", look, seconds=HANDOVER_SECONDS, pause=WATCH)
-    return found[0]
+    return await wait_for("the change of the primary", check, seconds=HANDOVER_SECONDS, pause=WATCH)
 
 
-async def _wait_write(ctx: startup.Context) -> None:
-    """Until one commit is acknowledged by its quorum."""
-    timeouts = ctx.cluster.spec.timeouts
+async def _wait_write(ctx: startup.Context) -> float:
+    """Wait until the quorum acknowledges one commit; return when, in monotonic seconds."""
+    cluster = ctx.cluster
 
-    async def look() -> str | None:
-        seen = await snapshot.observe(postgres.query(ctx.cluster.endpoint("rw"), WRITE, timeouts.query))
-        return None if seen.is_known else seen.error
+    async def check() -> float:
+        seen = await snapshot.observe(postgres.query(cluster.endpoint("rw"), WRITE, cluster.query_limit))
+        if not seen.is_known:
+            raise NotYet(seen.error)
+        return time.monotonic()
 
-    await wait_until("an acknowledged commit", look, seconds=timeouts.up, pause=WATCH)
+    return await wait_for("an acknowledged commit", check, seconds=cluster.spec.timeouts.up, pause=WATCH)
 
 
 async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
-    async def look() -> str | None:
+    async def check() -> None:
         server = (await snapshot.observe_postgres(ctx.cluster, primary)).value
         senders = server.senders if server else ()
-        streaming = {sender.application for sender in senders if sender.state == "streaming"}
-        return None if node in streaming else f"{primary} streams to {', '.join(sorted(streaming)) or 'nobody'}"
+        streaming = sorted({sender.application for sender in senders if sender.state == "streaming"})
+        if node not in streaming:
+            raise NotYet(f"{primary} streams to {', '.join(streaming) or 'no standby'}")
 
-    await wait_until(f"the return of {node}", look, seconds=ctx.cluster.spec.timeouts.up)
+    await wait_for(f"the return of {node}", check, seconds=ctx.cluster.spec.timeouts.up)

@@ -1,7 +1,7 @@
-"""`tune` at its edges: what this machine has, what an edit of `cluster.toml` makes `up` do, and the edit itself.
+"""`tune`: this machine's resources, what `up` would do for each proposed edit of `cluster.toml`, and the edit itself.
 
-Invariant: `write` changes the file whole or not at all, only in the keys of the proposal, and only to a text that
-`source.load` accepts; where somebody changed the file meanwhile, it is left alone.
+Invariant: `write` changes the file completely or not at all, only in the keys of the proposal, and only to a text that
+`source.load` accepts. A file that changed after it was read is not touched. `decide/sizing.py` computes the proposal.
 """
 
 from __future__ import annotations
@@ -25,30 +25,39 @@ from poolkeeper.render import pgpool_config
 from poolkeeper.render.files import render
 from poolkeeper.system import images, machine, state
 
-# Parameters of postgresql.conf, of those that `tune` proposes, that PostgreSQL takes at its start only (context
-# "postmaster" in pg_settings of 17).
+# The parameters of postgresql.conf that `tune` proposes and PostgreSQL reads only at its start (context "postmaster" in
+# pg_settings of 17).
 AT_START = frozenset({"max_connections", "shared_buffers", "max_worker_processes"})
 
 
 def machine_of(cores: int | None, memory_gb: float | None) -> Machine:
-    """What is to be divided: as told, else this machine's own. Raises UsageError where that cannot be read."""
+    """Return the machine to size for: the given values, else this machine's own. `memory_gb` is in GiB.
+
+    Raises:
+        UsageError: this machine's memory cannot be read.
+    """
     own_cores = cores or machine.cores()
     if memory_gb:
         return Machine(own_cores, int(memory_gb * 1024))
     try:
         return Machine(own_cores, machine.memory()["MemTotal"])
     except (KeyError, errors.Unreachable) as e:
-        raise errors.UsageError(f"this machine's memory cannot be read: {e}", hint="Say it: --memory GB.") from e
+        raise errors.UsageError(f"this machine's memory cannot be read: {e}", hint="Give it: --memory GB.") from e
 
 
 def proposal(cluster: Cluster, on: Machine, wish: Wish) -> Proposal:
-    """The proposal, with what each change makes `up` do. Raises UsageError or ProposalRefused."""
+    """Return the proposal, with what `up` would do for each change.
+
+    Raises:
+        UsageError: a wanted number is less than 1.
+        ProposalRefused: the machine, or a limit of the spec, cannot hold what is wanted.
+    """
     made = sizing.propose(cluster.spec, on, wish)
     return replace(made, effects=effects(cluster, made))
 
 
 def effects(cluster: Cluster, made: Proposal) -> Mapping[str, str]:
-    """Key → what `up` does to apply that change alone, by its own plan for a cluster that runs as declared."""
+    """Return what `up` does to apply each change alone, by key, from its plan for a cluster that runs as declared."""
     references = images.references(cluster.spec, cluster.image_sources)
     files = render(cluster.spec, references)
     now = up.desired(cluster.spec, references, files)
@@ -73,36 +82,49 @@ def _effect(step: PlanStep, spec: ClusterSpec) -> str:
     if step.action is Action.PATCH:
         changed = set(step.change.get("postgresql", {}).get("parameters", {}))
         return "restarts PostgreSQL on every node" if changed & AT_START else "PostgreSQL reloads, no session ends"
-    words = {Action.RECREATE: "makes anew", Action.RESTART: "restarts", Action.RELOAD: "reloads"}
+    words = {Action.RECREATE: "re-creates", Action.RESTART: "restarts", Action.RELOAD: "reloads"}
     return f"{words.get(step.action, step.action.value)} {names}"
 
 
 def edited(text: str, made: Proposal) -> str:
-    """The text of the file with the proposal's changes. Raises OperationRefused, or SpecError if a rule of the spec breaks."""
+    """Return the text of the file with the proposal's changes.
+
+    Raises:
+        OperationRefused: the file's form cannot be edited in place.
+        SpecError: a rule of the spec does not hold afterwards.
+    """
     after = toml_edit.put(text, {choice.location: choice.proposed for choice in made.changes})
     source.load(after)
     return after
 
 
 def diff(text: str, made: Proposal, path: Path) -> Iterator[str]:
-    """The edit as a unified diff."""
+    """Yield the edit as the lines of a unified diff.
+
+    Raises:
+        OperationRefused, SpecError: as `edited`.
+    """
     old, new = text.splitlines(keepends=True), edited(text, made).splitlines(keepends=True)
     return difflib.unified_diff(old, new, str(path), f"{path} (proposed)")
 
 
 def write(path: Path, text: str, made: Proposal) -> bool:
-    """Edit the file in place; False if there was nothing to change. `text` is what the proposal was made from.
+    """Edit the file in place; return False if nothing had to change. `text` is the text that the proposal is based on.
 
-    Raises OperationRefused (nothing was written), SpecError, PermissionRefused or DiskFull.
+    Raises:
+        OperationRefused: the file changed meanwhile, or cannot be edited in place. Nothing was written.
+        SpecError: a rule of the spec does not hold afterwards. Nothing was written.
+        PermissionRefused: the file cannot be written.
+        DiskFull: no space is left.
     """
     after = edited(text, made)
     if after == text:
         return False
-    cluster = path.resolve()
-    if cluster.read_bytes().decode() != text:
+    file = path.resolve()
+    if file.read_bytes().decode() != text:
         raise errors.OperationRefused(f"{path} was changed meanwhile; nothing was written", hint="Run it again.")
-    former = cluster.stat()
-    state.write(cluster, after, mode=former.st_mode & 0o777)
-    if (written := cluster.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
-        os.chown(cluster, former.st_uid, former.st_gid)  # written by root: it stays its owner's
+    former = file.stat()
+    state.write(file, after, mode=former.st_mode & 0o777)
+    if (written := file.stat()) and (written.st_uid, written.st_gid) != (former.st_uid, former.st_gid):
+        os.chown(file, former.st_uid, former.st_gid)  # root wrote it: the owner stays the same
     return True

@@ -1,4 +1,4 @@
-"""From a declared cluster to a green one: prepare, plan, walk, and wait for the truth.
+"""`up`: bring the declared cluster up: prepare, plan, apply the plan, and wait until all health checks pass.
 
 Invariant: whatever state an earlier run left (also one that was interrupted), the same call completes it; on a healthy
 cluster that is as declared it changes nothing.
@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from poolkeeper.cluster import apply, startup
-from poolkeeper.cluster import snapshot as observe
+from poolkeeper.cluster import apply, snapshot, startup
 from poolkeeper.cluster.handle import Cluster, write_pgpass
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
@@ -21,21 +20,19 @@ from poolkeeper.model.assessment import Assessment, Finding
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.plan import Plan
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper.operations import engine
-from poolkeeper.render import compose_file as rendered_compose
-from poolkeeper.render import patroni_config as rendered_patroni
-from poolkeeper.render import pgpool_config as rendered_pgpool
+from poolkeeper.operations import engine, operation
+from poolkeeper.render import compose_file, patroni_config, pgpool_config
 from poolkeeper.render.files import render
 from poolkeeper.system import base_image, compose, images, preflight, state
 
-LOOK_PAUSE = 0.2  # seconds between two looks: each costs every server a session while they are busy with their start
-PATIENCE = 3.0  # seconds that Pgpool may disagree before its view is mended: it needs about one to notice by itself
+SNAPSHOT_PAUSE = 0.2  # seconds between two snapshots: each costs every server a session while it is busy with its start
+PATIENCE = 3.0  # seconds that Pgpool-II may disagree before its view is repaired: it needs about one to notice itself
 PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restarted: a start takes 1 s, 10 s under load
 
 
 @dataclass(frozen=True)
 class UpResult:
-    """What `up` did: the plan it walked, the repairs after it, and the judgement at the end."""
+    """What `up` did: the plan that it applied, the repairs after it, and the last snapshot with its assessment."""
 
     plan: Plan
     repairs: tuple[str, ...]
@@ -44,13 +41,16 @@ class UpResult:
 
     @property
     def changed_nothing(self) -> bool:
-        """Was the cluster as declared, and healthy, all along?"""
+        """True if the cluster was as declared, and healthy, from the start."""
         return self.plan.is_empty and not self.repairs
 
 
 def up(cluster: Cluster, progress: Progress) -> UpResult:
-    """Make the declared cluster run and be green. Raises any PoolkeeperError; calling it again goes on from there."""
-    cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Bring the declared cluster up, and return when all health checks pass.
+
+    Raises:
+        PoolkeeperError: any of them; the next call continues from the state that this one left.
+    """
     engine.ensure(progress.note, cluster.folder.engine_log)
     with state.lock(cluster.folder):
         references = ensure_images(cluster, progress)
@@ -60,17 +60,21 @@ def up(cluster: Cluster, progress: Progress) -> UpResult:
 
 
 def _refuse_lost_passwords(cluster: Cluster) -> None:
-    """Data without its passwords: new ones would fit nothing, and the cluster would never get green."""
+    """Refuse data without its passwords: new ones would not match it, and the cluster would never become healthy."""
     lost = [name for name in state.SECRET_NAMES if not (cluster.folder.secrets / name).exists()]
     if lost and compose.volumes(cluster.spec.name):
         raise errors.UnsafeChange(
             f"this cluster has data, and {cluster.folder.secrets} lacks its passwords ({', '.join(lost)})",
-            hint="Put the folder back from a backup, or begin anew with: poolkeeper down (removes the data).",
+            hint="Put the folder back from a backup, or start over with: poolkeeper down (removes the data).",
         )
 
 
 def ensure_images(cluster: Cluster, progress: Progress) -> dict[str, str]:
-    """Build the images whose inputs changed; every role's reference."""
+    """Build the images whose inputs changed; return every role's image reference.
+
+    Raises:
+        ImageFailed: a base image or an image could not be built.
+    """
     references = images.references(cluster.spec, cluster.image_sources)
     missing = images.missing(references)
     if missing:
@@ -92,10 +96,10 @@ async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progres
         lambda: _ensure_pool_passwd(cluster, references["pgpool"]),
     )
     declared = desired(cluster.spec, references, files)
-    seen = await _look_at_running(ctx)
+    seen = await _observe_running(ctx)
     actual = await apply.read_actual(ctx, seen)
     ctx = replace(ctx, restarts={name: container.restarts for name, container in actual.containers.items()})
-    steps = planning.plan_up(cluster.spec, declared, actual, rendered_pgpool.needs_restart)
+    steps = planning.plan_up(cluster.spec, declared, actual, pgpool_config.needs_restart)
     _preflight(cluster, actual)
     write_files(cluster, files)
     if actual.former is None:
@@ -105,23 +109,23 @@ async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progres
     await apply.walk(steps, ctx)
     if actual.former and actual.dynamic is None:  # a stopped cluster's Patroni can be asked only now
         actual = await apply.read_actual(ctx)
-        rest = planning.plan_up(cluster.spec, declared, actual, rendered_pgpool.needs_restart)
+        rest = planning.plan_up(cluster.spec, declared, actual, pgpool_config.needs_restart)
         await apply.walk(rest, ctx)
         steps = Plan((*steps.steps, *rest.steps))
-    outcome = await _wait_for_truth(ctx, steps, progress, None if steps.steps else seen)
+    outcome = await _wait_healthy(ctx, steps, progress, None if steps.steps else seen)
     state.record_former(cluster.folder, cluster.spec)
     return outcome
 
 
 def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str, str]) -> planning.Desired:
-    """What is declared, as the planner wants it."""
-    services = rendered_compose.document(spec, references)["services"]
-    definitions = {name: service["labels"][rendered_compose.DEFINITION_LABEL] for name, service in services.items()}
-    return planning.Desired(definitions, files, rendered_patroni.dynamic_config(spec))
+    """Return what is declared, in the planner's form."""
+    services = compose_file.document(spec, references)["services"]
+    definitions = {name: service["labels"][compose_file.DEFINITION_LABEL] for name, service in services.items()}
+    return planning.Desired(definitions, files, patroni_config.dynamic_config(spec))
 
 
 def _preflight(cluster: Cluster, actual: planning.Actual) -> None:
-    """What of this machine stands in the way: asked for ports that no container of ours publishes yet."""
+    """Check the ports that no container of the cluster publishes yet, the disk, and for a first start the network."""
     spec, existing, former = cluster.spec, actual.containers, actual.former
     held = {port for name, table in (former.published_ports() if former else {}).items() for port in table}
     ports = [
@@ -138,14 +142,18 @@ def _preflight(cluster: Cluster, actual: planning.Actual) -> None:
 
 
 def write_files(cluster: Cluster, files: Mapping[str, str]) -> None:
-    """Write the rendered files, and the two that psql reads."""
+    """Write the rendered files, and the two files that psql reads: pgpass and pg_service.conf.
+
+    Raises:
+        ClusterNotUp: no password was generated yet.
+    """
     state.write_tree(cluster.folder.rendered, files)
     write_pgpass(cluster)
     state.write(cluster.folder.root / "pg_service.conf", files["pg_service.conf"], mode=0o644)
 
 
 def _ensure_pool_passwd(cluster: Cluster, image: str) -> None:
-    """Pgpool's user list, made where it is missing: the roles of the first start, AES-encrypted."""
+    """Write Pgpool-II's user list if it is missing: the roles of the first start, AES-encrypted."""
     if cluster.folder.pool_passwd.exists():
         return
     passwords = state.read_secrets(cluster.folder)
@@ -153,54 +161,54 @@ def _ensure_pool_passwd(cluster: Cluster, image: str) -> None:
     state.write(cluster.folder.pool_passwd, images.encrypt_passwords(image, cluster.folder, users))
 
 
-async def _look_at_running(ctx: startup.Context) -> Snapshot | None:
-    """Every witness, where every container runs: most likely there is nothing to do, and then one look is enough.
+async def _observe_running(ctx: startup.Context) -> Snapshot | None:
+    """Return a snapshot if every container runs: most likely nothing has to be done, and then one snapshot is enough.
 
-    None otherwise: of a cluster that is down each witness would be waited for in vain.
+    Return None otherwise: each component of a cluster that is down would only let its deadline pass.
     """
-    containers = await observe.observe_containers(ctx.cluster.spec)
+    containers = await snapshot.observe_containers(ctx.cluster.spec)
     all_run = all(s in containers and containers[s].is_running for s in ctx.cluster.spec.addresses())
-    return await observe.take_snapshot(ctx.cluster, known=containers) if all_run else None
+    return await snapshot.take_snapshot(ctx.cluster, known=containers) if all_run else None
 
 
-async def _wait_for_truth(
+async def _wait_healthy(
     ctx: startup.Context, steps: Plan, progress: Progress, seen: Snapshot | None = None
 ) -> UpResult:
-    """Until every witness says green; Pgpool's view is mended where it does not follow by itself.
+    """Wait until all health checks pass; repair Pgpool-II's view where it does not follow in time.
 
-    `seen` is a first look that still holds, since nothing was done after it.
+    `seen` is a first snapshot that is still valid, since nothing was done after it.
     """
     spec = ctx.cluster.spec
     begin = touched = time.monotonic()
     repairs: list[str] = []
-    with progress.step("waiting until every witness agrees"):
+    with progress.step("waiting until all health checks pass"):
         while True:
-            seen = seen or await observe.take_snapshot(ctx.cluster)
-            judged = health.assess(spec, seen)
-            if judged.is_healthy:
-                return UpResult(steps, tuple(repairs), judged, seen)
+            seen = seen or await snapshot.take_snapshot(ctx.cluster)
+            assessment = health.assess(spec, seen)
+            if assessment.is_healthy:
+                return UpResult(plan=steps, repairs=tuple(repairs), assessment=assessment, snapshot=seen)
             await startup.raise_if_died(ctx, list(spec.addresses()), seen.containers.value or {})
             if time.monotonic() - begin > spec.timeouts.up:
-                raise await _deadline(ctx, judged)
+                raise await _deadline(ctx, assessment)
             patience = PATIENCE if seen.pgpool.is_known else PATIENCE_SILENT
             if time.monotonic() - touched > patience and (step := await apply.repair_pgpool(ctx, seen)):
                 repairs.append(str(step))
                 touched = time.monotonic()
             seen = None
-            await asyncio.sleep(LOOK_PAUSE)
+            await asyncio.sleep(SNAPSHOT_PAUSE)
 
 
-async def _deadline(ctx: startup.Context, judged: Assessment) -> errors.DeadlinePassed:
-    service = culprit(judged.findings, list(ctx.cluster.spec.addresses()))
+async def _deadline(ctx: startup.Context, assessment: Assessment) -> errors.DeadlinePassed:
+    service = culprit(assessment.findings, list(ctx.cluster.spec.addresses()))
     log = await asyncio.to_thread(compose.tail, ctx.cluster.container(service)) if service else ""
     return errors.DeadlinePassed(
-        f"the cluster is not green after {ctx.cluster.spec.timeouts.up} s"
-        + (f"; {ctx.cluster.container(service)} is the first to look at" if service else ""),
-        detail="\n".join([*(f"  {finding}" for finding in judged.findings), *([log] if log else [])]),
-        hint="`poolkeeper status` shows every witness, `poolkeeper logs SERVICE` a whole log; `poolkeeper up` goes on.",
+        f"the cluster is not healthy after {ctx.cluster.spec.timeouts.up} s"
+        + (f"; check {ctx.cluster.container(service)} first" if service else ""),
+        detail="\n".join([*(f"  {finding}" for finding in assessment.findings), *([log] if log else [])]),
+        hint=f"{operation.STATUS_HINT} `poolkeeper logs SERVICE` shows its complete log; `poolkeeper up` continues.",
     )
 
 
 def culprit(findings: tuple[Finding, ...], services: list[str]) -> str | None:
-    """The first service that a finding blames."""
+    """Return the first service that a finding names; None if none does."""
     return next((finding.subject for finding in findings if finding.subject in services), None)

@@ -1,4 +1,4 @@
-"""What the user commands need of a running cluster: its primary, its Pgpools' user list, and proof by logging in.
+"""What the user commands need of a running cluster: its primary, Pgpool-II's user list, and logins as a proof.
 
 Invariant: a password leaves this process by standard input or inside a SCRAM exchange only.
 """
@@ -15,46 +15,57 @@ from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.interrupts import in_thread
-from poolkeeper.core.wait import wait_until
+from poolkeeper.core.wait import NotYet, wait_for
 from poolkeeper.decide import drift
 from poolkeeper.model import pool_passwd
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.pool_passwd import PoolPasswd
+from poolkeeper.operations import operation
 from poolkeeper.system import compose, database_roles, postgres, state
 
 STATEMENT_SECONDS = 30  # CREATE DATABASE copies files and waits for its quorum
-FAILOVER_SECONDS = 30  # a primary may be just changing while something is taken back
-LOGIN_SECONDS = 20  # from Pgpool's reload until every login is as it must be; a standby may be behind
-LOGINS = 3  # in a row through an endpoint: each is served by any of its processes, and each process reloads by itself
+FAILOVER_SECONDS = 30  # the primary may be changing while a step is rolled back
+LOGIN_SECONDS = 20  # from Pgpool-II's reload until every login has its new result; a standby may be behind
+LOGINS = 3  # in a row through an endpoint: any of its processes serves one, and each process reloads on its own
 ENDPOINTS = ("rw", "ro", "balanced")
 
 
 async def require_endpoints(cluster: Cluster) -> None:
-    """Every Pgpool must run and answer, or a user would be changed in some only. Raises ClusterNotUp, Unreachable."""
+    """Check that every Pgpool-II runs and answers; otherwise a user would be changed in some of them only.
+
+    Raises:
+        ClusterNotUp: the container of a Pgpool-II does not run.
+        Unreachable: an endpoint does not answer.
+    """
     spec, containers = cluster.spec, await snapshot.observe_containers(cluster.spec)
     for service, name in cluster.endpoint_containers.items():
         if service not in containers or not containers[service].is_running:
             condition = containers[service].state if service in containers else "missing"
             raise errors.ClusterNotUp(
-                f"{name} is {condition}, and a user is changed in all three Pgpools or in none; nothing was changed",
+                f"{name} is {condition}, and a user is changed in all three Pgpool-II services or in none; "
+                "nothing was changed",
                 hint="`poolkeeper up` brings it back.",
             )
     for key, endpoint in (await snapshot.observe_endpoints(cluster, cluster.query_limit)).items():
         if not endpoint.is_known:
             raise errors.Unreachable(
-                f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so that a login through it can't "
-                f"be proved; nothing was changed: {endpoint.error}",
-                hint="`poolkeeper status` shows every witness.",
+                f"the endpoint {key} ({getattr(spec.endpoints, key).port}) does not answer, so no login through it "
+                f"can be tested; nothing was changed: {endpoint.error}",
+                hint=operation.STATUS_HINT,
             )
 
 
 async def find_primary(cluster: Cluster) -> str:
-    """The node that both Patroni's lease and PostgreSQL itself call the primary. Raises Unreachable."""
+    """Return the node that is the primary by Patroni's lease and by PostgreSQL itself.
+
+    Raises:
+        Unreachable: there is no such node now.
+    """
     views = await snapshot.observe_patroni(cluster.spec, cluster.query_limit)
     view = drift.patroni_view(Snapshot(at="", patroni=views))
     if not view or not view.leader:
-        raise errors.Unreachable("there is no primary now", hint="`poolkeeper status` shows every witness.")
+        raise errors.Unreachable("there is no primary now", hint=operation.STATUS_HINT)
     dsn = cluster.node(view.leader)
     if (await postgres.query(dsn, "SELECT pg_is_in_recovery()", cluster.query_limit))[0][0]:
         raise errors.Unreachable(f"{view.leader} is just being promoted", hint="Try again.")
@@ -63,30 +74,38 @@ async def find_primary(cluster: Cluster) -> str:
 
 @asynccontextmanager
 async def on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
-    """A superuser's session on the primary."""
+    """Open a superuser's session on the primary.
+
+    Raises:
+        Unreachable: there is no primary now.
+    """
     dsn = cluster.node(await find_primary(cluster), "superuser")
     async with database_roles.administer(dsn, STATEMENT_SECONDS) as session:
         yield session
 
 
 @asynccontextmanager
-async def back_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
-    """The same for taking something back: waits for a primary, and does not wait for a quorum."""
-    found: list[str] = []
+async def rollback_on_primary(cluster: Cluster) -> AsyncIterator[postgres.Session]:
+    """Open the same session for a rollback: it waits for a primary, and its commits do not wait for the quorum.
 
-    async def look() -> str | None:
+    Raises:
+        DeadlinePassed: there was no primary for FAILOVER_SECONDS.
+    """
+
+    async def check() -> str:
         seen = await snapshot.observe(find_primary(cluster))
-        found[:] = [seen.value] if seen.value else []
-        return None if seen.value else seen.error
+        if not seen.value:
+            raise NotYet(seen.error)
+        return seen.value
 
-    await wait_until("a primary's return", look, seconds=FAILOVER_SECONDS)
-    dsn = cluster.node(found[0], "superuser")
+    primary = await wait_for("a primary's return", check, seconds=FAILOVER_SECONDS)
+    dsn = cluster.node(primary, "superuser")
     async with database_roles.administer(dsn, STATEMENT_SECONDS, wait_for_standbys=False) as session:
         yield session
 
 
 async def end_sessions(cluster: Cluster, role_oid: int) -> None:
-    """End a role's sessions on every node that answers (another has none left); Pgpool's cached ones are among them."""
+    """End a role's sessions, Pgpool-II's cached ones included, on every node that answers; others have none left."""
     for node in cluster.spec.nodes:
         with contextlib.suppress(errors.Unreachable):
             async with database_roles.administer(cluster.node(node.name, "superuser"), cluster.query_limit) as session:
@@ -94,20 +113,29 @@ async def end_sessions(cluster: Cluster, role_oid: int) -> None:
 
 
 def read_pool_passwd(cluster: Cluster) -> PoolPasswd:
-    """The file. Raises ClusterNotUp if there is none."""
+    """Return the contents of pool_passwd.
+
+    Raises:
+        ClusterNotUp: there is no such file.
+        PermissionRefused: it cannot be read.
+    """
     try:
         return pool_passwd.parse(cluster.folder.pool_passwd.read_text())
     except FileNotFoundError as e:
-        raise errors.ClusterNotUp("the cluster has no pool_passwd", hint="`poolkeeper up` makes it.") from e
+        raise errors.ClusterNotUp("the cluster has no pool_passwd", hint="`poolkeeper up` writes it.") from e
     except (OSError, UnicodeDecodeError) as e:
         raise errors.PermissionRefused(f"cannot read {cluster.folder.pool_passwd}: {e}") from e
 
 
 async def publish(cluster: Cluster, users: PoolPasswd) -> None:
-    """Write pool_passwd, and have every Pgpool read it. Raises EngineFailed; reading is not over when this returns."""
+    """Write pool_passwd and make every Pgpool-II reload it; the reload may still be under way when this returns.
+
+    Raises:
+        EngineFailed: a reload failed.
+    """
     state.write(cluster.folder.pool_passwd, users.text)
-    # Together: until the last one has read it, a changed password is refused by some. All have ended before a failure
-    # goes on, so that no late reload meets the way back.
+    # All at once: until the last one has reloaded, some refuse a changed password. All have ended before a failure is
+    # raised, so that no late reload meets the rollback.
     reloads = (
         in_thread(compose.execute, container, ["reload.sh"]) for container in cluster.endpoint_containers.values()
     )
@@ -117,30 +145,35 @@ async def publish(cluster: Cluster, users: PoolPasswd) -> None:
 
 
 async def publish_back(cluster: Cluster, users: PoolPasswd) -> None:
-    """Write an older pool_passwd again and tell every Pgpool; one that is stopped reads it at its start.
+    """Write an older pool_passwd again and make every Pgpool-II reload it; a stopped one reads it at its start.
 
-    Raises DatabaseUserError with those that could not be told: they may go on with the list that was taken back.
+    Raises:
+        DatabaseUserError: a reload failed. It lists the containers that may still use the list that was rolled back.
     """
     state.write(cluster.folder.pool_passwd, users.text)
     containers = await snapshot.observe_containers(cluster.spec)
-    untold = []
+    not_reloaded = []
     for service, name in cluster.endpoint_containers.items():
         try:
             if service in containers and containers[service].state != "exited":
                 await in_thread(compose.execute, name, ["reload.sh"])
         except errors.PoolkeeperError:
-            untold.append(f"{name} ({containers[service].state})")
-    if untold:
+            not_reloaded.append(f"{name} ({containers[service].state})")
+    if not_reloaded:
         raise errors.DatabaseUserError(
-            f"the file is as it was, but {', '.join(untold)} could not be told to read it again; "
-            "once it runs, `docker exec CONTAINER reload.sh` tells it"
+            f"the file is as it was, but {', '.join(not_reloaded)} did not reload it; "
+            "once it runs, `docker exec CONTAINER reload.sh` reloads it"
         )
 
 
 async def encrypt(cluster: Cluster, name: str, password: str) -> str:
-    """A user's entry, made by Pgpool's own tool. Raises EngineFailed."""
-    said = await in_thread(_execute, cluster.pool_container, "encrypt_password.sh", f"{name}:{password}\n")
-    entry = pool_passwd.parse(said).entries.get(name, "")
+    """Return a user's entry of pool_passwd, encrypted by Pgpool-II's own tool.
+
+    Raises:
+        EngineFailed: the tool failed, or its entry is not usable.
+    """
+    output = await in_thread(_execute, cluster.pool_container, "encrypt_password.sh", f"{name}:{password}\n")
+    entry = pool_passwd.parse(output).entries.get(name, "")
     mistake = pool_passwd.entry_mistake(entry)
     if mistake:
         raise errors.EngineFailed(f"pg_enc in {cluster.pool_container} made no usable entry for {name}: {mistake}")
@@ -148,14 +181,22 @@ async def encrypt(cluster: Cluster, name: str, password: str) -> str:
 
 
 async def decrypt(cluster: Cluster, users: PoolPasswd) -> Mapping[str, str]:
-    """User → password, for each entry that the cluster's key opens. Raises EngineFailed."""
-    said = await in_thread(_execute, cluster.pool_container, "decrypt_passwords.sh", users.text)
-    pairs = (line.split(":", 1) for line in said.splitlines())
+    """Return the password of each user whose entry the cluster's key decrypts, by user.
+
+    Raises:
+        EngineFailed: the tool in the container failed.
+    """
+    output = await in_thread(_execute, cluster.pool_container, "decrypt_passwords.sh", users.text)
+    pairs = (line.split(":", 1) for line in output.splitlines())
     return {name: base64.b64decode(password).decode(errors="replace") for name, password in pairs}
 
 
 async def read_copy(container: str) -> Mapping[str, str]:
-    """The entries that a Pgpool took at its last reload. Raises EngineFailed."""
+    """Return the entries that a Pgpool-II read at its last reload.
+
+    Raises:
+        EngineFailed: the container does not run.
+    """
     return pool_passwd.parse(await in_thread(compose.execute, container, ["cat", "/run/pgpool/pool_passwd"])).entries
 
 
@@ -164,35 +205,41 @@ def _execute(container: str, program: str, stdin: str) -> str:
 
 
 async def wait_accepted(cluster: Cluster, name: str, password: str, database: str, times: int = LOGINS) -> None:
-    """Until every endpoint logs the user in, so many times in a row. Raises DeadlinePassed with the last refusal."""
+    """Wait until every endpoint logs the user in, so many times in a row.
+
+    Raises:
+        DeadlinePassed: an endpoint still refuses the login; the message ends with its last refusal.
+    """
     for endpoint in ENDPOINTS:
         dsn = cluster.endpoint_as(endpoint, name, password, database)
 
-        async def look(dsn: Dsn = dsn) -> str | None:
+        async def check(dsn: Dsn = dsn) -> None:
             for _ in range(times):
                 answer = await _log_in(dsn, cluster.query_limit)
                 if not answer.is_known:
-                    return answer.error
-            return None
+                    raise NotYet(answer.error)
 
-        await wait_until(f"a login as {name} through {dsn.port}", look, seconds=LOGIN_SECONDS)
+        await wait_for(f"a login as {name} through {dsn.port}", check, seconds=LOGIN_SECONDS)
 
 
 async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
-    """Until every endpoint refuses the password, so many times in a row. Raises DeadlinePassed."""
+    """Wait until every endpoint refuses the password, LOGINS times in a row.
+
+    Raises:
+        DeadlinePassed: an endpoint still accepts it, or fails in another way.
+    """
     for endpoint in ENDPOINTS:
         dsn = cluster.endpoint_as(endpoint, name, password, "postgres")
 
-        async def look(dsn: Dsn = dsn) -> str | None:
+        async def check(dsn: Dsn = dsn) -> None:
             for _ in range(LOGINS):
                 answer = await _log_in(dsn, cluster.query_limit)
                 if answer.is_known:
-                    return "it was let in"
+                    raise NotYet("the login succeeded")
                 if "authentication failed" not in answer.error:
-                    return answer.error
-            return None
+                    raise NotYet(answer.error)
 
-        await wait_until(f"the refusal of {name}'s former password through {dsn.port}", look, seconds=LOGIN_SECONDS)
+        await wait_for(f"the refusal of {name}'s former password through {dsn.port}", check, seconds=LOGIN_SECONDS)
 
 
 async def _log_in(dsn: Dsn, limit: float) -> Seen[list[postgres.Row]]:

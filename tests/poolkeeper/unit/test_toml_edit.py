@@ -216,7 +216,7 @@ def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     assert effects["postgresql.max_connections"] == "reloads haproxy_pgpool, restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.shared_buffers"] == "restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.work_mem"] == "PostgreSQL reloads, no session ends"
-    assert effects["postgresql.shared_memory_mb"] == "makes anew every node"
+    assert effects["postgresql.shared_memory_mb"] == "re-creates every node"
 
 
 def test_this_machines_own_figures_are_the_default() -> None:
