@@ -55,5 +55,5 @@ def table(timeline: Timeline) -> Table:
         rows.add_column(column, no_wrap=True, justify="right" if column == "+MS" else "left")
     for step in timeline.steps:
         time, offset = step.at.time().isoformat(timespec="milliseconds"), str(timeline.offset_ms(step))
-        rows.add_row(time, offset, step.service, step.node or "-", step.act.value, Text(step.words[:LONGEST_LINE]))
+        rows.add_row(time, offset, step.service, step.node or "-", step.kind.value, Text(step.words[:LONGEST_LINE]))
     return rows
