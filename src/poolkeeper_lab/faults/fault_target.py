@@ -25,7 +25,7 @@ class FaultTarget(StrEnum):
     ETCD_MEMBERS = "every member of etcd"
     RW_ENDPOINT = "the read-write endpoint's Pgpool-II"
     RO_ENDPOINT = "the read-only endpoint's Pgpool-II"
-    POOL_ENDPOINT = "the balanced endpoint's Pgpool-II"
+    BALANCED_ENDPOINT = "the balanced endpoint's Pgpool-II"
     HAPROXY = "HAProxy"
     KEEPER = "the keeper"
     NODES = "every node"
@@ -37,7 +37,7 @@ def declared(spec: ClusterSpec) -> dict[FaultTarget, str]:
     return {
         FaultTarget.RW_ENDPOINT: spec.endpoints.rw.service,
         FaultTarget.RO_ENDPOINT: spec.endpoints.ro.service,
-        FaultTarget.POOL_ENDPOINT: spec.endpoints.balanced.service,
+        FaultTarget.BALANCED_ENDPOINT: spec.endpoints.balanced.service,
         FaultTarget.HAPROXY: spec.haproxy.service,
         FaultTarget.KEEPER: spec.keeper.service,
     }

@@ -88,7 +88,7 @@ OWN = {s.name: s for p in all_mutants.PLANTS for s in p.scenarios if s is not mu
 
 @pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
 def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
-    for act in scenario.acts:
+    for act in scenario.steps:
         host = fake()
         fault = act.make(host, "pg_node1", lambda: None)
         assert str(fault)

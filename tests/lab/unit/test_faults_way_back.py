@@ -40,7 +40,7 @@ VICTIMS = {
     FaultTarget.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
     FaultTarget.RW_ENDPOINT: ("pgpool_rw",),
     FaultTarget.RO_ENDPOINT: ("pgpool_ro",),
-    FaultTarget.POOL_ENDPOINT: ("pgpool",),
+    FaultTarget.BALANCED_ENDPOINT: ("pgpool",),
     FaultTarget.HAPROXY: ("haproxy_pgpool",),
     FaultTarget.KEEPER: ("keeper",),
 }
@@ -173,7 +173,7 @@ def can_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def acts(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:
-    return [pytest.param(a, id=f"{s.name}-{n}") for s in SCENARIOS if of(s) for n, a in enumerate(s.acts)]
+    return [pytest.param(a, id=f"{s.name}-{n}") for s in SCENARIOS if of(s) for n, a in enumerate(s.steps)]
 
 
 @pytest.mark.parametrize("act", acts())
