@@ -1,4 +1,4 @@
-"""Whom a fault hits, by the role at that moment, and what makes a fault of it."""
+"""The target of a fault, by its role at the moment of the injection, and the type of functions that make a fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolkeeper_lab.faults.host import Host
 
 
 class FaultTarget(StrEnum):
-    """Whom a fault hits, by the role at that moment."""
+    """The target of a fault, by its role at the moment of the injection."""
 
     PRIMARY = "the primary"
     STANDBY = "a standby"
@@ -33,7 +33,7 @@ class FaultTarget(StrEnum):
 
 
 def declared(spec: ClusterSpec) -> dict[FaultTarget, str]:
-    """The services whose role never moves."""
+    """Return the services whose role never moves."""
     return {
         FaultTarget.RW_ENDPOINT: spec.endpoints.rw.service,
         FaultTarget.RO_ENDPOINT: spec.endpoints.ro.service,
@@ -43,4 +43,6 @@ def declared(spec: ClusterSpec) -> dict[FaultTarget, str]:
     }
 
 
-Make = Callable[[Host, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover
+Make = Callable[
+    [Host, str, Callable[[], None]], Fault
+]  # the host, the victim, and a function that requests a switchover

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from tests.lab.unit.test_chaos_self_test import STORED
-from tests.lab.unit.test_faults import FakeGround
+from tests.lab.unit.test_faults import FakeHost
 
 import poolkeeper
 from poolkeeper.core import errors
@@ -77,7 +77,7 @@ class Cluster:
 
 
 def fake(**known: Any) -> Any:
-    made = FakeGround(**known)
+    made = FakeHost(**known)
     made.cluster = Cluster()  # type: ignore[attr-defined]
     return made
 
