@@ -128,8 +128,8 @@ def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
         {
             "name": s.name,
             "promise": s.promise,
-            "faults": [act.sentence for act in s.acts],
-            "targets": [act.target.value for act in s.acts],
+            "faults": [act.sentence for act in s.steps],
+            "targets": [act.target.value for act in s.steps],
             "seconds": list(s.hold),
             "available": not s.unavailable(host),
             "reason": s.unavailable(host),

@@ -1,1 +1,1 @@
-"""The ways to break a running cluster, each with its way back; what the drill and the chaos runs are made of."""
+"""The faults of a running cluster, each with its healing, for the drill and the chaos runs."""

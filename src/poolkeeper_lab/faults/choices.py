@@ -1,8 +1,8 @@
-"""Which of a container's processes a signal is for, by the titles that servers give to their own processes.
+"""Choose the processes of a container that get a signal, by the titles that servers give to their own processes.
 
-Invariant: pure; a choice of what is not there is empty. PostgreSQL's titles are "postgres: CLUSTER: ROLE …" (CLUSTER is
-the parameter cluster_name), a session's "… USER DATABASE ADDRESS(PORT) ACTIVITY"; Pgpool-II's are "pgpool: …", and a
-child of it that serves a session names its client. Sessions that came through a socket are Patroni's own.
+Invariant: pure; without a match, the choice is empty. PostgreSQL's titles are "postgres: CLUSTER: ROLE …" (CLUSTER
+is the parameter cluster_name), a session's "… USER DATABASE ADDRESS(PORT) ACTIVITY". Pgpool-II's are "pgpool: …", and
+a child that serves a session names its client. Sessions through a Unix socket are Patroni's own.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ _SERVED = re.compile(r"pgpool: (wait for connection|accept connection|\S+ \S+ \S
 
 
 def below_first(processes: Sequence[Process]) -> Sequence[Process]:
-    """The children of the container's first process; HAProxy's worker, for one."""
+    """Return the children of the container's first process, for example HAProxy's worker."""
     return [p for p in processes[1:] if p.parent == processes[0].pid]
 
 
 def of_server(role: str) -> Choose:
-    """Processes of the server by their role: checkpointer, walwriter, walsender, walreceiver, startup, …"""
+    """Return a choice of the server's processes by role, such as checkpointer, walwriter, walsender or startup."""
     return lambda processes: [p for p in processes if _role(p).split(" ")[0] == role]
 
 
 def backends(processes: Sequence[Process]) -> Sequence[Process]:
-    """The server's processes of sessions that came over the network, replication not among them."""
+    """Return the server's processes of sessions over the network, without replication."""
     return [p for p in processes if _is_session(p)]
 
 
 def backend(processes: Sequence[Process]) -> Sequence[Process]:
-    """One of them: of those that are in a transaction or a statement the first, else the first."""
+    """Return one of the backends: the first one in a transaction or a statement, otherwise the first one."""
     found = backends(processes)
     return [p for p in found if not _role(p).endswith(" idle")][:1] or found[:1]
 
 
 def pool_children(processes: Sequence[Process]) -> Sequence[Process]:
-    """Pgpool-II's processes for sessions, with one or without."""
+    """Return Pgpool-II's child processes, whether they serve a session or not."""
     return [p for p in processes if _SERVED.match(_title(p))]
 
 
 def pool_session(processes: Sequence[Process]) -> Sequence[Process]:
-    """A process of Pgpool-II that serves a session: of those that are at work the first, else the first."""
+    """Return a child of Pgpool-II that serves a session: the first active one, otherwise the first one."""
     found = [(p, m["activity"]) for p in processes if (m := _PGPOOL_SESSION.match(_title(p)))]
     return [p for p, activity in found if activity.strip() != "idle"][:1] or [p for p, _ in found[:1]]
 
 
 def one(choose: Choose) -> Choose:
-    """The first of them only."""
+    """Return a choice of only the first process that `choose` finds."""
     return lambda processes: choose(processes)[:1]
 
 
@@ -60,7 +60,7 @@ def _title(process: Process) -> str:
 
 
 def _role(process: Process) -> str:
-    """What a server's child says that it is; "" of any other process."""
+    """Return the role in a server process's title; "" for any other process."""
     head, colon, rest = _title(process).partition(": ")
     if head != "postgres" or not colon:
         return ""

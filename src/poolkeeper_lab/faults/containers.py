@@ -1,25 +1,29 @@
-"""What the engine does to whole containers: kill, stop, pause."""
+"""Faults that the engine makes of a complete container: kill, stop, pause."""
 
 from __future__ import annotations
+
+from typing_extensions import override
 
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
 
 class KillContainer(Fault):
-    """`docker kill`: every process of the container at once, and its network with them."""
+    """`docker kill`: every process of the container ends at once, and its network with them."""
 
     sentence = "docker kill of {}"
 
+    @override
     def inject(self) -> None:
         self.host.docker("kill", self.host.container(self.victim))
 
+    @override
     def heal(self) -> None:
         self.start_if_down()
 
 
 class StopContainer(Fault):
-    """`docker stop`: the first process is asked to end, and killed after `seconds`."""
+    """`docker stop`: the engine asks the first process to exit, and kills it after `seconds`."""
 
     sentence = "docker stop of {}"
 
@@ -27,10 +31,12 @@ class StopContainer(Fault):
         super().__init__(host, victim)
         self._seconds = seconds
 
+    @override
     def inject(self) -> None:
         container = self.host.container(self.victim)
         self.host.docker("stop", "--time", str(self._seconds), container, seconds=self._seconds + 30)
 
+    @override
     def heal(self) -> None:
         self.start_if_down()
 
@@ -40,9 +46,11 @@ class PauseContainer(Fault):
 
     sentence = "docker pause of {}"
 
+    @override
     def inject(self) -> None:
         self.host.docker("pause", self.host.container(self.victim))
 
+    @override
     def heal(self) -> None:
         if self.host.state(self.victim)["Paused"]:
             self.host.docker("unpause", self.host.container(self.victim))
@@ -50,7 +58,7 @@ class PauseContainer(Fault):
 
 
 class KillEverything(Fault):
-    """`docker kill` of every container of the cluster by one command: what a loss of power leaves behind."""
+    """`docker kill` of every container of the cluster by one command, as after a loss of power."""
 
     sentence = "docker kill of {}"
 
@@ -58,12 +66,15 @@ class KillEverything(Fault):
     def _containers(self) -> tuple[str, ...]:
         return tuple(map(self.host.container, self.host.cluster.spec.addresses()))
 
+    @override
     def aim(self) -> None:
         for service in self.host.cluster.spec.addresses():
             self.host.first_process(service)
 
+    @override
     def inject(self) -> None:
         self.host.docker("kill", *self._containers)
 
+    @override
     def heal(self) -> None:
-        self.host.docker("start", *self._containers)  # which leaves alone what runs
+        self.host.docker("start", *self._containers)  # no effect on a container that runs

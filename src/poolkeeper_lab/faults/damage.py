@@ -1,13 +1,13 @@
-"""Damage on a standby's disk, done while its server is down: WAL overwritten or lost, a page of a table overwritten.
+"""Damage on a standby's disk, made while its server is down: WAL overwritten or lost, a page of a table overwritten.
 
-Invariant: what is damaged is still needed. WAL is damaged between the redo point and the end of what the standby had
-replayed, and the primary still has it; a page belongs to a table that does not change, and no record that would write
-it anew is left to replay. A damaged page leaves a note in `.poolkeeper/disks` before it is made, and the note goes when
-the node was cloned anew; `sweep` does that for a run that died.
+Invariant: the standby still needs the damaged data. WAL is damaged between the redo point and the last replayed
+position, and the primary still has it. A damaged page belongs to a table that does not change, and no record that would
+write it again is left to replay. Before the damage, a note is written to `.poolkeeper/disks`. The note is removed once
+the node is cloned again; `sweep` does that for a run that died.
 
-PostgreSQL 17 cannot pass every damage of WAL: where the damaged segment is of a later timeline than the record that is
-being read in it, its startup process ends, at each start anew (WaitForWALToBecomeAvailable, xlogrecovery.c). Nobody but
-an operator can help then, so `LoseWal.heal` does what an operator would, and only on that very word of the server.
+PostgreSQL 17 cannot recover from all damage of WAL. If the damaged segment is of a later timeline than the record that
+is being read in it, the startup process exits at every start (WaitForWALToBecomeAvailable, xlogrecovery.c). Only an
+operator can help then, so `LoseWal.heal` does what an operator would do, and only on exactly this message.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import asyncio
 import os
 import re
 from pathlib import Path
+
+from typing_extensions import override
 
 from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors
@@ -31,15 +33,15 @@ PAGE = 8192
 BEHIND = 128 << 10  # bytes of WAL after the redo point, at least
 CORRUPTED = "XX001"  # data_corrupted
 ANSWER_SECONDS = 40.0
-START_SECONDS = 12.0  # for a server to replay what it has and to answer
+START_SECONDS = 12.0  # until a server has replayed its WAL and answers
 IMPASSABLE = "but previous recovered WAL file came from timeline"
-RECENT = "15s"  # of a log; a server that ends at its start is started again every second or two
+RECENT = "15s"  # of a log; a server that exits at its start is started again every second or two
 
 
 class LoseWal(Fault):
     """WAL that a standby needs for its start: a page of it overwritten, its last segment removed, or all segments.
 
-    `killed`: the standby is killed and not stopped before that.
+    `killed`: the standby is killed before that, not stopped.
     """
 
     sentence = "damage of the WAL of {}"
@@ -48,12 +50,14 @@ class LoseWal(Fault):
         super().__init__(host, victim)
         self._what, self._killed = what, killed
 
+    @override
     def available(self) -> str:
         return "" if os.geteuid() == 0 else "it needs root on this machine"
 
+    @override
     def inject(self) -> None:
         node_faults.checkpoint(self.host, self.victim)
-        node_faults.wait_written(self.host, node_faults.wait_whole(self.host), BEHIND)
+        node_faults.wait_written(self.host, node_faults.wait_healthy(self.host), BEHIND)
         end = node_faults.wait_replayed(self.host, self.victim)
         if self._killed:
             self.host.docker("kill", self.host.container(self.victim))
@@ -63,7 +67,7 @@ class LoseWal(Fault):
         node_faults.start(self.host, [self.victim])
 
     def _damage(self, end: int) -> None:
-        """`end`: a position up to which the standby had replayed, in bytes."""
+        """Damage the WAL. `end` is a position that the standby has replayed, in bytes."""
         redo = position(control_data(self.host, self.victim)["Latest checkpoint's REDO location"])
         folder = disk_images.volume(self.host, self.victim) / Path(DATA_DIRECTORY).name / "pg_wal"
         if end - redo < 2 * PAGE:
@@ -78,18 +82,19 @@ class LoseWal(Fault):
                 if re.fullmatch(r"[0-9A-F]{24}", file.name):
                     file.unlink()
 
+    @override
     def heal(self) -> None:
         self.start_if_down()
-        asyncio.run(snapshot.observe(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
-        said = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
-        if any(IMPASSABLE in line.text for line in said):
-            node_faults.clone_anew(self.host, self.victim)
+        asyncio.run(snapshot.see(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
+        lines = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
+        if any(IMPASSABLE in line.text for line in lines):
+            node_faults.clone_again(self.host, self.victim)
 
 
 class SpoilPage(Fault):
-    """A page of a still table is damaged on a standby; every read of it there must be refused, and `inject` looks.
+    """A page of an unchanging table is damaged on a standby; `inject` checks that the server refuses to read it.
 
-    `promoted`: the node is then made primary, and asked again.
+    `promoted`: the node then becomes primary, before the check.
     """
 
     sentence = "damage of a page of {}"
@@ -98,9 +103,11 @@ class SpoilPage(Fault):
         super().__init__(host, victim)
         self._table, self._promoted = table, promoted
 
+    @override
     def available(self) -> str:
         return "" if os.geteuid() == 0 else "it needs root on this machine"
 
+    @override
     def inject(self) -> None:
         node_faults.checkpoint(self.host, self.victim)
         node_faults.wait_replayed(self.host, self.victim)
@@ -122,7 +129,7 @@ class SpoilPage(Fault):
         return str(path)
 
     async def _require_refusal(self) -> None:
-        """The checksum must tell. Raises EngineFailed where the page was given as data."""
+        """Require that the checksum detects the damage; raise EngineFailed if the page is returned as data."""
         cluster = self.host.cluster.with_passwords()
         dsn = cluster.node(self.victim, "superuser", cluster.spec.roles.app_database)
         await node_faults.wait_answer(self.host, self.victim, ANSWER_SECONDS)
@@ -134,47 +141,60 @@ class SpoilPage(Fault):
             return
         raise errors.EngineFailed(f"{self.victim} read a damaged page of {self._table} as data: {found}")
 
+    @override
     def heal(self) -> None:
         self.start_if_down()
         clone_noted(self.host, self.victim)
 
 
 def clone_noted(host: Host, node: str) -> None:
-    """Clone a node anew if a page of it was damaged; it gives the role away before, if it has it."""
+    """Clone a node again if a page of it was damaged; if it is the primary, it hands over the role before."""
     note = _note(host, node)
     if note.exists():
         node_faults.take_role_from(host, node)
-        node_faults.clone_anew(host, node)
+        node_faults.clone_again(host, node)
         note.unlink()
 
 
 def control_data(host: Host, node: str) -> dict[str, str]:
-    """What pg_controldata says of a node whose container is down. Raises EngineFailed."""
+    """Return the output of pg_controldata for a node whose container is down, by name.
+
+    Raises:
+        EngineFailed: if the program or the engine fails.
+    """
     container = host.container(node)
     image = host.docker("inspect", "--format", "{{.Config.Image}}", container).strip()
     flags = ("--rm", "--network", "none", "--volumes-from", f"{container}:ro", "--env", "LC_ALL=C")
-    said = host.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)
-    pairs = (line.partition(":") for line in said.splitlines())
+    output = host.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)
+    pairs = (line.partition(":") for line in output.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def position(text: str) -> int:
-    """A position in the WAL, as "0/3000028", in bytes."""
+    """Return a position in the WAL, such as "0/3000028", in bytes."""
     high, _, low = text.partition("/")
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def segment(folder: Path, cluster: int) -> Path:
-    """The file that has a byte of the WAL, on the latest timeline. Raises EngineFailed where there is none."""
-    number, each = cluster // SEGMENT, (1 << 32) // SEGMENT
+def segment(folder: Path, byte: int) -> Path:
+    """Return the file that has a byte of the WAL, on the latest timeline.
+
+    Raises:
+        EngineFailed: if there is no such file.
+    """
+    number, each = byte // SEGMENT, (1 << 32) // SEGMENT
     found = sorted(folder.glob(f"{'[0-9A-F]' * 8}{number // each:08X}{number % each:08X}"))
     if not found:
-        raise errors.EngineFailed(f"{folder} has no segment with byte {cluster} of the WAL")
+        raise errors.EngineFailed(f"{folder} has no segment with byte {byte} of the WAL")
     return found[-1]
 
 
 def overwrite(file: Path, offset: int, size: int) -> None:
-    """Turn every bit of so many bytes of a file. Raises EngineFailed where it is not so long."""
+    """Invert every bit of a range of bytes of a file.
+
+    Raises:
+        EngineFailed: if the file ends before the range.
+    """
     with file.open("r+b") as opened:
         opened.seek(offset)
         before = opened.read(size)

@@ -1,11 +1,11 @@
 """A node's data, or its WAL alone, on a disk of its own: a small ext4 image on a loop device, mounted over the volume.
 
-Invariant: the data is in one place at any time. A rename in the volume says which: as long as the folder has its own
-name, the volume has the data and the image is worth nothing; once it is renamed, the image has it. So `back` finds its
-way from whatever is there, after half a `move` as after SIGKILL of who made it, and a machine that lost the mount in
-between starts a node without data, which clones itself, and never one whose data went back in time.
+Invariant: the data is in one place at any time, and a rename in the volume decides which. While the folder has its own
+name, the volume has the data and the image is worthless; once it is renamed, the image has the data. So `back` works
+from every state, after half a `move` and after SIGKILL of the process that ran it. A machine that lost the mount in
+between starts a node without data, which clones itself, and never a node whose data went back in time.
 An image is known by its path below `.poolkeeper/disks`, and only mounts of such a file are touched.
-Needs root on this machine, and an engine that sees its mounts. Both `move` and `back` want the container down.
+Needs root on this machine, and an engine that sees its mounts. Both `move` and `back` need the container to be down.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from poolkeeper.system import process
 from poolkeeper_lab.faults.host import Host
 
 MOST = 700 << 20  # bytes of one image
-LARGE = 256 << 20  # bytes of what is moved
-SPARE = {"data": 192 << 20, "wal": 64 << 20}  # beyond what is there when it is made
-ROOM = 3 * MOST + (1 << 30)  # what the state folder's disk must have left: three images, and some
+LARGE = 256 << 20  # bytes of the moved folder
+SPARE = {"data": 192 << 20, "wal": 64 << 20}  # bytes beyond the content at the creation
+FREE = 3 * MOST + (1 << 30)  # free bytes that the state folder's disk must have: three images and more
 FOLDER = "disks"
 BALLAST = "poolkeeper-ballast"
-MOVED = "poolkeeper-moved"  # the name of a folder in the volume whose content is on an image now
+MOVED = "poolkeeper-moved"  # the name of a folder in the volume whose content is now on an image
 SEGMENT = 16 << 20  # bytes; initdb's own size, which is not changed here
 _SEGMENT = re.compile("[0-9A-F]{24}")
 _TOOLS = ("losetup", "mkfs.ext4", "mount", "umount", "fallocate", "cp")
@@ -44,14 +44,14 @@ _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, struct.pack("I", 2)
 
 
 class DiskPart(StrEnum):
-    """What is moved."""
+    """The moved part of a node's data."""
 
     DATA = "data"
     WAL = "wal"
 
 
 def available(host: Host) -> str:
-    """Why no image can be made here; "" if it can."""
+    """Return why no image can be made on this machine; "" if one can."""
     if os.geteuid() != 0:
         return "it needs root on this machine"
     missing = [name for name in _TOOLS if not process.find(name)]
@@ -59,11 +59,15 @@ def available(host: Host) -> str:
         return f"not installed on this machine: {', '.join(missing)}"
     root = host.cluster.folder.root
     free = shutil.disk_usage(root if root.exists() else root.parent).free
-    return "" if free >= ROOM else f"{free >> 20} MB are free beside cluster.toml, {ROOM >> 20} MB are needed"
+    return "" if free >= FREE else f"{free >> 20} MB are free beside cluster.toml, {FREE >> 20} MB are needed"
 
 
 def volume(host: Host, node: str) -> Path:
-    """Where this machine has a node's volume. Raises EngineFailed."""
+    """Return the folder on this machine of a node's volume.
+
+    Raises:
+        EngineFailed: if the node has no volume there.
+    """
     mounts = json.loads(host.docker("inspect", "--format", "{{json .Mounts}}", host.container(node)))
     wanted = str(Path(DATA_DIRECTORY).parent)
     for mount in mounts:
@@ -74,7 +78,7 @@ def volume(host: Host, node: str) -> Path:
 
 @dataclass(frozen=True)
 class Image:
-    """One node's image; it need not exist."""
+    """The image of one node, whether it exists or not."""
 
     host: Host
     node: str
@@ -87,7 +91,7 @@ class Image:
 
     @property
     def exists(self) -> bool:
-        """Is there anything to take away?"""
+        """Does the image exist?"""
         return self.file.exists()
 
     @property
@@ -95,25 +99,29 @@ class Image:
         return self.file.with_suffix(".mnt")
 
     def mountpoint(self) -> Path:
-        """Over what it is mounted: the whole volume, or pg_wal in it."""
-        cluster = volume(self.host, self.node)
-        return cluster if self.part is DiskPart.DATA else cluster / Path(DATA_DIRECTORY).name / "pg_wal"
+        """Return the folder that it is mounted over: the complete volume, or pg_wal in it."""
+        folder = volume(self.host, self.node)
+        return folder if self.part is DiskPart.DATA else folder / Path(DATA_DIRECTORY).name / "pg_wal"
 
     def content(self) -> Path:
-        """The folder whose content is moved."""
+        """Return the folder whose content is moved."""
         data = volume(self.host, self.node) / Path(DATA_DIRECTORY).name
         return data if self.part is DiskPart.DATA else data / "pg_wal"
 
     def moved(self) -> Path:
-        """Its name in the volume while the image has its content; never inside the data, which others may copy."""
+        """Return its name in the volume while the image has its content; never inside the data, which may be copied."""
         return volume(self.host, self.node) / f"{MOVED}-{self.part}"
 
     def is_large(self) -> bool:
-        """Is there so much that a part of it should go before it is moved?"""
+        """Return whether the content is so large that a part of it should be removed before the move."""
         return _bytes_of(self.content()) > LARGE
 
     def check_size(self) -> int:
-        """The bytes of an image that holds it. Raises EngineFailed where that is too much."""
+        """Return the bytes of an image for the content.
+
+        Raises:
+            EngineFailed: if the image would be too large.
+        """
         size = _bytes_of(self.content()) + SPARE[self.part]
         if size > MOST:
             raise errors.EngineFailed(
@@ -122,8 +130,12 @@ class Image:
         return size
 
     def move(self) -> None:
-        """Put the content on a new image and mount that over it. Raises EngineFailed."""
-        self.back()  # of a run before that did not end in order
+        """Put the content on a new image and mount the image over it.
+
+        Raises:
+            EngineFailed: if the image would be too large, or a program fails.
+        """
+        self.back()  # the image of an earlier run that did not end cleanly
         drop_unused(volume(self.host, self.node) / Path(DATA_DIRECTORY).name / "pg_wal")
         content, size = self.content(), self.check_size()
         self.file.parent.mkdir(exist_ok=True)
@@ -131,8 +143,8 @@ class Image:
         _host("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", str(self.file))
         with self._staged() as inside:
             (inside / "lost+found").rmdir()
-            there = inside / content.name if self.part is DiskPart.DATA else inside
-            _copy(content, there)
+            target = inside / content.name if self.part is DiskPart.DATA else inside
+            _copy(content, target)
             self._own(inside)
         content.rename(self.moved())  # from here on the image has it
         if self.part is DiskPart.WAL:
@@ -141,11 +153,15 @@ class Image:
         _host("mount", "-o", "loop", str(self.file), str(self.mountpoint()))
 
     def _own(self, inside: Path) -> None:
-        """The root of the image is what the container sees as the mountpoint."""
+        """Give the root of the image the owner of the mountpoint, since the container sees it there."""
         _take_owner(self.mountpoint(), inside)
 
     def back(self) -> None:
-        """Bring the content back to the volume and remove the image, from whatever is there. Raises EngineFailed."""
+        """Move the content back to the volume and remove the image, from every state.
+
+        Raises:
+            EngineFailed: if a program fails.
+        """
         self.unmount()
         content, moved = self.content(), self.moved()
         if self.part is DiskPart.WAL:
@@ -164,13 +180,13 @@ class Image:
         with self._staged() as inside:
             source = inside / content.name if self.part is DiskPart.DATA else inside
             (inside / BALLAST).unlink(missing_ok=True)
-            if not source.exists():  # the server's own Patroni threw it away, to clone it anew
+            if not source.exists():  # the node's own Patroni removed it, to clone it again
                 return
             _copy(source, fresh)
         fresh.rename(content)
 
     def unmount(self) -> None:
-        """Wherever it is mounted on this machine. A container that still runs keeps a mount of its own."""
+        """Unmount it everywhere on this machine; a container that still runs keeps its own mount."""
         for where in self._mounts():
             _host("umount", where)
 
@@ -182,7 +198,7 @@ class Image:
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:
-        """The image mounted where only we look at it; all is written to it at the end."""
+        """Mount the image at a folder of our own; all data is written to it at the end."""
         self._staging.mkdir(exist_ok=True)
         _host("mount", "-o", "loop", str(self.file), str(self._staging))
         try:
@@ -199,13 +215,17 @@ class Image:
                     pass
 
     def empty(self) -> None:
-        """Take the ballast away, if there is any."""
+        """Remove the ballast, if there is any."""
         ballast = self.mountpoint() / BALLAST
-        if os.path.lexists(ballast):  # not on a file system without power, which answers nothing
+        if os.path.lexists(ballast):  # not on a file system that was shut down, which returns only errors
             ballast.unlink()
 
     def cut_power(self) -> None:
-        """From now on nothing reaches the device any more; what was in memory only is lost with the mount."""
+        """Shut the file system down: nothing reaches the device any more, and data in memory is lost with the mount.
+
+        Raises:
+            EngineFailed: if the file system refuses.
+        """
         folder = os.open(self.mountpoint(), os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(folder, _SHUTDOWN, _NO_LOG_FLUSH)
@@ -216,16 +236,16 @@ class Image:
 
 
 def left(host: Host) -> tuple[Image, ...]:
-    """The images that are there, of whatever run."""
+    """Return the existing images, from any run."""
     images = (Image(host, node.name, part) for node in host.cluster.spec.nodes for part in DiskPart)
     return tuple(image for image in images if image.exists)
 
 
 def drop_unused(wal: Path) -> None:
-    """Remove the segments of a stopped server that nothing was written to yet; it makes them when it needs them.
+    """Remove the segments of a stopped server that contain no WAL yet; the server makes them when it needs them.
 
-    A segment that is kept for later has the content and the page addresses of an earlier one, or none: that is how
-    PostgreSQL knows them too. There may be a gigabyte of them.
+    A segment that is kept for later has the content and the page addresses of an earlier one, or none: PostgreSQL
+    recognises them by the same. There may be a gigabyte of them.
     """
     for file in wal.iterdir():
         if _SEGMENT.fullmatch(file.name) and not _is_used(file):
@@ -233,7 +253,7 @@ def drop_unused(wal: Path) -> None:
 
 
 def _is_used(segment: Path) -> bool:
-    """Has its first page the address of the segment's name? (xlp_pageaddr, the third field of XLogPageHeaderData)"""
+    """Return whether its first page has the address of its name (xlp_pageaddr, third field of XLogPageHeaderData)."""
     with segment.open("rb") as opened:
         head = opened.read(16)
     high, low = int(segment.name[8:16], 16), int(segment.name[16:], 16)
@@ -245,7 +265,7 @@ def _host(*argv: str) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """With owners, modes and times; the target may be there already."""
+    """Copy a folder with owners, modes and times; the target may exist already."""
     _host("cp", "--archive", "--no-target-directory", str(source), str(target))
 
 
@@ -261,7 +281,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _bytes_of(folder: Path) -> int:
-    """As blocks; what vanishes meanwhile counts nothing."""
+    """Return the bytes of a folder by its blocks, without files that vanish meanwhile."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -273,7 +293,7 @@ def _bytes_of(folder: Path) -> int:
 
 
 def _mount_table(text: str | None = None) -> list[tuple[str, str]]:
-    """Device and place of each mount of this machine, the oldest first (proc(5), mountinfo)."""
+    """Return the device and the mountpoint of each mount of this machine, oldest first (proc(5), mountinfo)."""
     lines = (Path("/proc/self/mountinfo").read_text() if text is None else text).splitlines()
     return [(line.partition(" - ")[2].split()[1], line.split()[4]) for line in lines]
 

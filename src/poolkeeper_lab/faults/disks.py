@@ -1,12 +1,14 @@
 """A disk that is full to its last block: under all of a node's data, or under its WAL alone.
 
-Invariant: the fault is felt before it counts as injected: work that needs space is given to the primary until the
-victim, as primary, refuses it, or, as standby, no longer follows. It is an error of the fault if nothing comes of it.
+Invariant: the fault takes effect before it counts as injected. The primary gets work that needs space until the victim
+refuses it, as primary, or no longer follows, as standby. If neither happens, `inject` fails.
 """
 
 from __future__ import annotations
 
 import asyncio
+
+from typing_extensions import override
 
 from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors
@@ -25,7 +27,7 @@ _FOLLOWERS = "SELECT application_name FROM pg_stat_replication WHERE state = 'st
 
 
 class FillDisk(Fault):
-    """The victim's disk is full. `growth`: a table that is made to need space, in the application's database.
+    """The victim's disk is full. `growth`: a table of the application's database, created to need space.
 
     `as_primary`: the victim gets the role first, once its data is on the small disk.
     """
@@ -36,9 +38,11 @@ class FillDisk(Fault):
         super().__init__(host, victim)
         self._image, self._growth, self._as_primary = Image(host, victim, part), growth, as_primary
 
+    @override
     def available(self) -> str:
         return disk_images.available(self.host)
 
+    @override
     def inject(self) -> None:
         primary = power.move_all(self.host, [self._image])
         if self._as_primary:
@@ -48,21 +52,22 @@ class FillDisk(Fault):
         asyncio.run(self._press(primary))
 
     async def _press(self, primary: str) -> None:
-        """Give the primary work until the victim feels it. Raises EngineFailed where it does not."""
+        """Give the primary work until the full disk affects the victim; raise EngineFailed if it does not."""
         cluster = self.host.cluster.with_passwords()
         dsn = cluster.node(primary, "superuser", cluster.spec.roles.app_database)
         if self._image.part is DiskPart.DATA:
             await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
         statement = _FILL_WAL if self._image.part is DiskPart.WAL else _FILL_DATA.format(self._growth)
         for _ in range(MESSAGES):
-            said = await snapshot.observe(postgres.query(dsn, statement, STATEMENT_SECONDS))
-            if said.error and primary == self.victim:
+            pressed = await snapshot.see(postgres.query(dsn, statement, STATEMENT_SECONDS))
+            if pressed.error and primary == self.victim:
                 return
             following = await snapshot.observe(postgres.query(dsn, _FOLLOWERS, STATEMENT_SECONDS))
             if primary != self.victim and following.value is not None and (self.victim,) not in following.value:
                 return
             statement = _FILL_WAL
-        raise errors.EngineFailed(f"the disk of {self.victim} is full, and nothing came of it")
+        raise errors.EngineFailed(f"the disk of {self.victim} is full, and that had no effect")
 
+    @override
     def heal(self) -> None:
         power.put_back(self.host, [self._image])

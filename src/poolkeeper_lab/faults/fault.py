@@ -1,14 +1,16 @@
-"""What a fault is: it says whether it can be done, aims, breaks something, and takes that away again.
+"""The interface of a fault: it reports whether it is possible here, aims, breaks something, and heals it.
 
-Invariant: `heal` may be called at any time, also when `inject` never ran, failed half-way, or was healed already; it
-leaves the victim able to work again and does not wait until it does. `aim` changes nothing. All of them block.
-Not promised: that the cluster recovers; that is what is measured.
+Invariant: `heal` may be called at any time, also if `inject` never ran, failed half-way, or was healed already. It
+leaves the victim able to work again and does not wait until it works. `aim` changes nothing. All of them block.
+Not promised: that the cluster recovers; the recovery is what a run measures.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from poolkeeper_lab.faults.host import Host
 
@@ -18,7 +20,7 @@ _DOWN = ("exited", "created", "dead")
 class Fault(abc.ABC):
     """One way to break one service."""
 
-    sentence = ""  # what it does, of "{}", its victim
+    sentence = ""  # a description, with "{}" for the victim
 
     def __init__(self, host: Host, victim: str) -> None:
         self.host = host
@@ -28,29 +30,33 @@ class Fault(abc.ABC):
         return self.sentence.format(self.victim)
 
     def available(self) -> str:
-        """Why it cannot be done here and now; "" if it can."""
+        """Return why the fault is impossible here and now; "" if it is possible."""
         return ""
 
     def unmet(self) -> str:
-        """Why it would meet nothing of its victim in the declared cluster; "" if it does."""
+        """Return why the fault would have no effect on its victim in the declared cluster; "" if it has one."""
         return ""
 
     def aim(self) -> None:
-        """Find what `inject` needs, so that it takes no time then. Raises ClusterNotUp where the victim is not up."""
+        """Find the targets of `inject` in advance, so that `inject` takes no time for that.
+
+        Raises:
+            ClusterNotUp: if the victim is not up.
+        """
         self.host.first_process(self.victim)
 
     @abc.abstractmethod
     def inject(self) -> None:
-        """Break it."""
+        """Break the victim."""
 
     @abc.abstractmethod
     def heal(self) -> None:
-        """Take away what was done."""
+        """Remove the fault."""
 
     def start_if_down(self) -> bool:
-        """The engine's restart policy does not start again what its own command ended.
+        """Start the victim's container if it is down: the engine does not restart a container that its command ended.
 
-        Was it down, or is it between an end and its next start, so that nothing of what was in it is left?
+        Return whether nothing of the fault can be left inside: the container was down, or is just being restarted.
         """
         status = str(self.host.state(self.victim)["Status"])
         if status in _DOWN:
@@ -59,7 +65,7 @@ class Fault(abc.ABC):
 
 
 class Ask(Fault):
-    """Not a break but a request, as a switchover: `request` makes it and returns when it is done; nothing to heal."""
+    """A request and not a break, such as a switchover: `request` returns when it is done; nothing has to be healed."""
 
     sentence = "a request to {}"
 
@@ -67,8 +73,9 @@ class Ask(Fault):
         super().__init__(host, victim)
         self._request = request
 
+    @override
     def inject(self) -> None:
         self._request()
 
     def heal(self) -> None:
-        """There is nothing to take away."""
+        """Do nothing: nothing has to be removed."""

@@ -1,4 +1,4 @@
-"""Whom a fault hits, by the role at that moment, and what makes a fault of it."""
+"""The target of a fault, by its role at the moment of the injection, and the type of functions that make a fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolkeeper_lab.faults.host import Host
 
 
 class FaultTarget(StrEnum):
-    """Whom a fault hits, by the role at that moment."""
+    """The target of a fault, by its role at the moment of the injection."""
 
     PRIMARY = "the primary"
     STANDBY = "a standby"
@@ -25,7 +25,7 @@ class FaultTarget(StrEnum):
     ETCD_MEMBERS = "every member of etcd"
     RW_ENDPOINT = "the read-write endpoint's Pgpool-II"
     RO_ENDPOINT = "the read-only endpoint's Pgpool-II"
-    POOL_ENDPOINT = "the balanced endpoint's Pgpool-II"
+    BALANCED_ENDPOINT = "the balanced endpoint's Pgpool-II"
     HAPROXY = "HAProxy"
     KEEPER = "the keeper"
     NODES = "every node"
@@ -33,14 +33,16 @@ class FaultTarget(StrEnum):
 
 
 def declared(spec: ClusterSpec) -> dict[FaultTarget, str]:
-    """The services whose role never moves."""
+    """Return the services whose role never moves."""
     return {
         FaultTarget.RW_ENDPOINT: spec.endpoints.rw.service,
         FaultTarget.RO_ENDPOINT: spec.endpoints.ro.service,
-        FaultTarget.POOL_ENDPOINT: spec.endpoints.balanced.service,
+        FaultTarget.BALANCED_ENDPOINT: spec.endpoints.balanced.service,
         FaultTarget.HAPROXY: spec.haproxy.service,
         FaultTarget.KEEPER: spec.keeper.service,
     }
 
 
-Make = Callable[[Host, str, Callable[[], None]], Fault]  # where, the victim, what asks for a switchover
+Make = Callable[
+    [Host, str, Callable[[], None]], Fault
+]  # the host, the victim, and a function that requests a switchover

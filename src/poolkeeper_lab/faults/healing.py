@@ -1,8 +1,8 @@
-"""What is broken now, and that it is made whole whatever happens.
+"""The faults that are injected now, and their healing in every case.
 
-Invariant: a fault is noted before it is injected and healed when its block ends: by itself, by an error, or by Ctrl-C,
-which cannot stop the healing. A healing that fails is said and does not keep the others from theirs.
-Not promised: to survive SIGKILL; `sweep.sweep` and `poolkeeper up` mend what such an end left.
+Invariant: a fault is noted before it is injected and healed when its block ends: normally, by an error, or by Ctrl-C,
+which cannot stop the healing. A failed healing is reported and does not prevent the others.
+Not promised: to survive SIGKILL; `sweep.sweep` and `poolkeeper up` repair what such an end left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poolkeeper_lab.faults.fault import Fault
 
 
 class Healing:
-    """The faults that are open, and what could not be healed."""
+    """The faults that are open, and the failed healings."""
 
     def __init__(self) -> None:
         self._open: list[Fault] = []
@@ -23,12 +23,12 @@ class Healing:
 
     @property
     def open(self) -> tuple[Fault, ...]:
-        """Those that are injected, or may be."""
+        """The faults that are injected, or may be."""
         return tuple(self._open)
 
     @asynccontextmanager
     async def broken(self, fault: Fault) -> AsyncIterator[None]:
-        """A block around the injection and all that follows it; the fault is healed at its end if not before."""
+        """Run a block with the injection and everything after it; the fault is healed at its end, if not before."""
         self._open.append(fault)
         try:
             yield
@@ -37,7 +37,7 @@ class Healing:
                 await self.heal(fault)
 
     async def heal(self, fault: Fault) -> bool:
-        """Heal it now, once; is it healed? A failure is kept in `failures`."""
+        """Heal a fault now, once, and return whether it is healed. A failure is added to `failures`."""
         if fault not in self._open:
             return True
         self._open.remove(fault)

@@ -1,9 +1,9 @@
-"""What faults act with: the engine, the processes of a container as the host sees them, and its network namespace.
+"""The access of faults to the host: the engine, a container's processes as the host sees them, and its network.
 
-Invariant: a process is found below the first process of one container of this cluster, never by a name alone, and a
-rule of the packet filter lives in that container's own namespace and carries our mark; so nothing else can be met.
-Signals to a container's processes and `nsenter` need root on this machine; where the former is refused, a container of
-the same image does it in the host's PID namespace.
+Invariant: a process is found below the first process of one container of this cluster, never by a name alone. A rule of
+the packet filter is in that container's own namespace and carries our mark. So no fault can hit anything else.
+Signals to a container's processes and `nsenter` need root on this machine. If a signal is refused, a container of the
+same image sends it in the host's PID namespace.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _SECONDS = 60
 
 @dataclass(frozen=True)
 class Process:
-    """A process by its number on the host."""
+    """A process, with its PID on the host."""
 
     pid: int
     parent: int
     argv: tuple[str, ...]
-    is_stopped: bool = False  # by a signal; it does not run until another one comes
+    is_stopped: bool = False  # by a signal; it does not run until SIGCONT
 
     @property
     def program(self) -> str:
-        """The file name of what it runs; PostgreSQL's children write "postgres: …" there."""
+        """The file name of its program; PostgreSQL's children write "postgres: …" there."""
         return Path(self.argv[0]).name if self.argv else ""
 
 
 def descendants(first: int, proc: Path = Path("/proc")) -> tuple[Process, ...]:
-    """A process and all below it, parents first. One that ends meanwhile is left out."""
+    """Return a process and all its descendants, parents first, without those that end meanwhile."""
     found = {seen.pid: seen for entry in proc.iterdir() if entry.name.isdigit() and (seen := _read(entry))}
     below, waiting = [], [first]
     while waiting:
@@ -61,36 +61,52 @@ def _read(entry: Path) -> Process | None:
 
 @dataclass(frozen=True)
 class Host:
-    """One cluster's containers."""
+    """Access to one cluster's containers from the host."""
 
     cluster: Cluster
 
     def container(self, service: str) -> str:
-        """A service's container. Raises UsageError for a name that is not a service."""
+        """Return a service's container.
+
+        Raises:
+            UsageError: if the name is not a service.
+        """
         return self.cluster.container(service)
 
     def docker(self, *words: str, seconds: float = _SECONDS) -> str:
-        """Run docker; its output. Raises EngineFailed."""
+        """Run docker and return its output.
+
+        Raises:
+            EngineFailed: if docker fails.
+        """
         return process.check(["docker", *words], timeout=seconds, what=f"docker {' '.join(words[:2])}")
 
     def state(self, service: str) -> dict[str, object]:
-        """The engine's `State` of a container: Status, Pid, Paused, StartedAt, … Raises EngineFailed."""
+        """Return the engine's `State` of a container: Status, Pid, Paused, StartedAt and others.
+
+        Raises:
+            EngineFailed: if docker fails.
+        """
         document = json.loads(self.docker("inspect", "--format", "{{json .State}}", self.container(service)))
         return dict(document)
 
     def first_process(self, service: str) -> int:
-        """The number on the host of a container's first process. Raises ClusterNotUp where it does not run."""
+        """Return the PID on the host of a container's first process.
+
+        Raises:
+            ClusterNotUp: if the container does not run.
+        """
         pid = int(str(self.state(service).get("Pid", 0)))
         if not pid:
             raise errors.ClusterNotUp(f"{service} does not run")
         return pid
 
     def processes(self, service: str) -> tuple[Process, ...]:
-        """All processes of a container but those that were put in by `docker exec`, the first one first."""
+        """Return all processes of a container except those of `docker exec`, the first one first."""
         return descendants(self.first_process(service))
 
     def send(self, number: signal.Signals, pids: Sequence[int], service: str) -> None:
-        """Send a signal to processes of a service's container, found a moment ago."""
+        """Send a signal to processes of a service's container, whose PIDs were found a moment ago."""
         for pid in pids:
             try:
                 os.kill(pid, number)

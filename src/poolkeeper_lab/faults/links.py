@@ -1,8 +1,8 @@
-"""Slow links: a queue of the kernel's (tc) at the interface of a container, in its own network namespace.
+"""Slow links: a queue of the kernel (tc) at the interface of a container, in its own network namespace.
 
-Invariant: the queue is the root of that interface and bears our handle, so that healing deletes exactly ours, and the
-end of the container or of the interface removes it as well. Only what the container sends waits; what it is sent does
-not. Needs root on this machine; the container gets no right for it.
+Invariant: the queue is the root of that interface and has our handle, so that healing deletes exactly our queue. The
+end of the container or of the interface removes it as well. Only packets that the container sends wait in it, not those
+that it receives. Needs root on this machine; the container gets no additional right.
 """
 
 from __future__ import annotations
@@ -11,33 +11,40 @@ import functools
 import os
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from poolkeeper.core import errors
 from poolkeeper.system import process
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.peers import Peers, unmet
 
-HANDLE = "504b:"  # of every queue of ours; the engine and the kernel take others
+HANDLE = "504b:"  # of each of our queues; the engine and the kernel use others
 BURST = "2kb"  # a packet of Ethernet's size and some
-LATENCY_MS = 400  # what would wait longer is dropped, as a full router does
+LATENCY_MS = 400  # a packet that would wait longer is dropped, as by a full router
+
+
+_FAST = ("htb", "rate", "1gbit", "quantum", "1514")
 
 
 class SlowLink(Fault):
-    """All that a container sends passes a token bucket of so many kbit/s: it waits there, and is dropped when full.
+    """All packets that a container sends pass a token bucket of `kbit` kbit/s; they wait there, or are dropped.
 
-    `peers` narrows it to what is sent to some services; all else then passes as before.
+    `peers` limits this to packets to some services; all others then pass as before.
     """
 
     def __init__(self, host: Host, victim: str, kbit: int, peers: Peers | None = None) -> None:
         super().__init__(host, victim)
         self._kbit = kbit
         self._peers = peers
-        whom = "some others" if peers else "everybody"
-        self.sentence = f"what {{}} sends to {whom} passes {kbit} kbit/s, by tc in its network namespace"
+        to = "some others" if peers else "all others"
+        self.sentence = f"traffic from {{}} to {to} is limited to {kbit} kbit/s, by tc in its network namespace"
 
+    @override
     def available(self) -> str:
         return lacking(*self._kinds())
 
+    @override
     def unmet(self) -> str:
         spec = self.host.cluster.spec
         return unmet(spec, self.victim, self._peers(spec, self.victim) if self._peers else ())
@@ -45,6 +52,7 @@ class SlowLink(Fault):
     def _kinds(self) -> tuple[str, ...]:
         return ("htb", "tbf") if self._peers else ("tbf",)
 
+    @override
     def inject(self) -> None:
         device = interface(self.host, self.victim)
         for words in self._commands(device):
@@ -52,6 +60,7 @@ class SlowLink(Fault):
             if not done.ok:
                 raise errors.EngineFailed(f"tc in {self.victim}'s network ended with {done.code}", detail=done.said)
 
+    @override
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the queue went with the namespace
             sweep_queues(self.host, self.victim)
@@ -62,24 +71,10 @@ class SlowLink(Fault):
         if self._peers is None:
             yield (*root, *bucket)
             return
-        # What no filter sends to the class with the bucket goes to no class of htb at all, and passes at once.
+        # A packet that no filter sends to the class with the bucket is in no class of htb, and passes at once.
         spec, slow = self.host.cluster.spec, f"{HANDLE}2"
         yield (*root, "htb")
-        yield (
-            "class",
-            "add",
-            "dev",
-            device,
-            "parent",
-            HANDLE,
-            "classid",
-            slow,
-            "htb",
-            "rate",
-            "1gbit",
-            "quantum",
-            "1514",
-        )
+        yield ("class", "add", "dev", device, "parent", HANDLE, "classid", slow, *_FAST)
         yield ("qdisc", "add", "dev", device, "parent", slow, *bucket)
         for peer in self._peers(spec, self.victim):
             match = ("match", "ip", "dst", f"{spec.addresses()[peer]}/32", "flowid", slow)
@@ -87,12 +82,14 @@ class SlowLink(Fault):
 
 
 class DelayPackets(SlowLink):
-    """All that a container sends is late by so many milliseconds, give or take; needs the kernel's netem."""
+    """All packets that a container sends are delayed by some milliseconds ± jitter; needs the kernel's netem."""
 
     def __init__(self, host: Host, victim: str, milliseconds: int, jitter: int = 0) -> None:
         super().__init__(host, victim, 0)
         self._late = (f"{milliseconds}ms", f"{jitter}ms")
-        self.sentence = f"what {{}} sends is late by {milliseconds} ms ± {jitter} ms, by netem in its network namespace"
+        self.sentence = (
+            f"packets from {{}} are delayed by {milliseconds} ms ± {jitter} ms, by netem in its network namespace"
+        )
 
     def _kinds(self) -> tuple[str, ...]:
         return ("netem",)
@@ -109,7 +106,7 @@ _ARGUMENTS = {
 
 
 def lacking(*kinds: str) -> str:
-    """Why nobody here can make these queues; "" if it can be done."""
+    """Return why these queues are impossible on this machine; "" if they are possible."""
     if os.geteuid() != 0:
         return "it needs root on this machine"
     missing = [name for name in ("nsenter", "tc", "ip", "unshare") if not process.find(name)]
@@ -118,7 +115,7 @@ def lacking(*kinds: str) -> str:
 
 @functools.cache
 def kernel_lacks(kinds: tuple[str, ...]) -> str:
-    """Which of these queues the kernel does not have; found by trying in a network namespace that ends at once."""
+    """Return which of these queues the kernel lacks, by a trial in a network namespace that ends at once."""
     for kind in kinds:
         add = ("tc", "qdisc", "add", "dev", "lo", "root", kind, *_ARGUMENTS[kind])
         if not process.run(["unshare", "--net", *add], timeout=10).ok:
@@ -127,7 +124,11 @@ def kernel_lacks(kinds: tuple[str, ...]) -> str:
 
 
 def interface(host: Host, service: str) -> str:
-    """The name of the interface with a service's address, which is another one after a disconnection."""
+    """Return the name of the interface with a service's address; it changes after a disconnection.
+
+    Raises:
+        EngineFailed: if no interface has the address.
+    """
     address = str(host.cluster.spec.addresses()[service])
     shown = host.in_network(service, "ip", "-o", "-4", "addr", "show", "to", address)
     words = shown.stdout.split()
@@ -137,7 +138,11 @@ def interface(host: Host, service: str) -> str:
 
 
 def sweep_queues(host: Host, service: str) -> None:
-    """Delete every queue with our handle, whoever left it, at a container's interfaces. Raises EngineFailed."""
+    """Delete every queue with our handle at a container's interfaces, from any run.
+
+    Raises:
+        EngineFailed: if tc fails.
+    """
     listed = host.in_network(service, "tc", "qdisc", "show")
     if not listed.ok:
         raise errors.EngineFailed(f"tc in {service}'s network ended with {listed.code}", detail=listed.said)

@@ -1,13 +1,15 @@
-"""Several faults as one, so that the second meets the cluster in the moment that the first one made.
+"""Several faults as one, so that the second hits the cluster in the state that the first one made.
 
-Invariant: every plan here begins with a cut, so what a cut needs is what it needs. Who is around a victim is found when
-it is aimed at it.
+Invariant: every plan here begins with a cut, so it needs the same as a cut. The nodes around a victim are found when
+the fault is aimed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+
+from typing_extensions import override
 
 from poolkeeper_lab.faults import choices, containers, processes
 from poolkeeper_lab.faults.fault import Fault
@@ -16,15 +18,15 @@ from poolkeeper_lab.faults.packets import DropPackets, lacking, sweep_rules
 from poolkeeper_lab.faults.processes import FreezeProcesses, TermProcesses
 from poolkeeper_lab.faults.together import Parts, Together
 
-UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; below a client's patience
-GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: beyond a client's patience; until TCP tries again
-VOTES = 6.0  # seconds: a silence that is noticed, and an election with its limit of 2 s for each question
+UNSEEN = 3.0  # seconds in which the primary runs without the standbys that are cut off; less than a client's timeout
+GIVEN_UP, SENT_AGAIN = 4.0, 4.0  # seconds: more than a client's timeout; until TCP sends again
+VOTES = 6.0  # seconds: until the silence is noticed, and an election with 2 s for each request
 
 Plan = Callable[[Host, str], Parts]
 
 
 class Moment(Together):
-    """A plan around a victim."""
+    """A plan of faults around a victim."""
 
     def __init__(self, host: Host, victim: str, plan: Plan) -> None:
         super().__init__(host, victim)
@@ -34,34 +36,35 @@ class Moment(Together):
     def _parts(self) -> Parts:
         return tuple(self._plan(self.host, self.victim))
 
+    @override
     def available(self) -> str:
         return lacking()
 
 
 def others(host: Host, node: str) -> list[str]:
-    """The other nodes by their names."""
+    """Return the names of the other nodes, sorted."""
     return sorted(declared.name for declared in host.cluster.spec.nodes if declared.name != node)
 
 
 def cut_from(host: Host, standby: str, primary: str) -> DropPackets:
-    """A standby that hears all but the primary."""
+    """Return a cut of a standby from the primary alone."""
     return DropPackets(host, standby, (str(host.cluster.spec.addresses()[primary]),))
 
 
 def cut_all_then_kill(host: Host, victim: str) -> Parts:
-    """No standby hears the primary for a while; then it dies, and nobody else has what it wrote meanwhile."""
+    """Cut the primary off from every standby for a while, then kill it: no other node has its last writes."""
     cuts = [(cut_from(host, standby, victim), 0.0) for standby in others(host, victim)]
     return (*cuts[:-1], (cuts[-1][0], UNSEEN), (containers.KillContainer(host, victim), 0.0))
 
 
 def cut_first_then_kill(host: Host, victim: str) -> Parts:
-    """The first standby by name does not hear the primary for a while; then the primary dies."""
+    """Cut the first standby by name off from the primary for a while, then kill the primary."""
     cut = cut_from(host, others(host, victim)[0], victim)
     return (cut, UNSEEN), (containers.KillContainer(host, victim), 0.0)
 
 
 def late_commits_then_kill(host: Host, victim: str) -> Parts:
-    """No standby hears the primary until clients have given up; they get all of it, and then the primary dies."""
+    """Cut the primary off until clients have given up, reconnect the standbys until they have all, then kill it."""
     standbys = others(host, victim)
     cuts = [(cut_from(host, standby, victim), 0.0) for standby in standbys]
     primary = str(host.cluster.spec.addresses()[victim])
@@ -71,10 +74,10 @@ def late_commits_then_kill(host: Host, victim: str) -> Parts:
 
 
 def silent_patroni_and_late_standby(host: Host, victim: str) -> Parts:
-    """The primary's Patroni stands still. One standby hears neither etcd nor, for a while, the primary.
+    """Freeze the primary's Patroni, and cut one standby off from etcd and, for a while, from the primary.
 
-    That standby gives its vote, then follows the primary again, and hears of no other one: who took the role meanwhile
-    has a rival that acknowledges. Within the lease nobody may take it.
+    That standby gives its vote, then follows the primary again, and learns of no other one. A node that took the role
+    meanwhile has a rival that acknowledges. Within the lease no node may take the role.
     """
     spec, late = host.cluster.spec, others(host, victim)[-1]
     primary, stores = str(spec.addresses()[victim]), [str(member.address) for member in spec.etcd.members]
@@ -86,12 +89,12 @@ def silent_patroni_and_late_standby(host: Host, victim: str) -> Parts:
 
 
 def from_nodes(host: Host, victim: str) -> Parts:
-    """A standby that hears no other node, and everybody else."""
+    """Cut a standby off from the other nodes only."""
     return ((DropPackets(host, victim, _addresses(host, others(host, victim))), 0.0),)
 
 
 def not_streaming(host: Host, victim: str) -> Parts:
-    """A standby that runs, is asked, and has no connection to any node that it could receive from."""
+    """Keep a standby running and reachable for clients, without a connection to any node that it could receive from."""
     return (*from_nodes(host, victim), (TermProcesses(host, victim, choices.of_server("walreceiver")), 0.0))
 
 
@@ -100,7 +103,7 @@ def _addresses(host: Host, names: Sequence[str]) -> list[str]:
 
 
 class Reopen(Fault):
-    """Part of a cut ends early: the rules about one address go, the others stay for whoever made them."""
+    """Part of a cut ends early: the rules about one address go, the others stay until the cut is healed."""
 
     sentence = "the end of a part of the cut around {}"
 
@@ -108,8 +111,9 @@ class Reopen(Fault):
         super().__init__(host, victim)
         self._address = address
 
+    @override
     def inject(self) -> None:
         sweep_rules(self.host, self.victim, self._address)
 
     def heal(self) -> None:
-        """The cut is healed by itself."""
+        """Do nothing: the cut heals its own rules."""

@@ -1,13 +1,15 @@
-"""A container is taken out of the cluster's network by the engine, as if its cable was pulled, and put back.
+"""The engine removes a container from the cluster's network, as if its cable was pulled, and connects it again.
 
-Invariant: it comes back with its declared address and its service's name; the engine then publishes its ports again
-(seen of Docker 20.10; the interface has another name afterwards, and what was set at the old one is gone with it).
-While it is out it has its loopback only: to send fails at once, its published ports refuse, nobody can find its name.
+Invariant: it returns with its declared address and its service's name; the engine then publishes its ports again
+(observed with Docker 20.10; the interface has another name afterwards, without the settings of the former one).
+Meanwhile it has only its loopback: sending fails at once, its published ports refuse, and its name does not resolve.
 """
 
 from __future__ import annotations
 
 import json
+
+from typing_extensions import override
 
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
@@ -15,23 +17,30 @@ from poolkeeper_lab.faults.peers import unmet
 
 
 class LeaveNetwork(Fault):
-    """`docker network disconnect`: the container's interface, address and published ports are gone; it runs on."""
+    """`docker network disconnect`: interface, address and published ports are gone; the processes continue."""
 
     sentence = "docker network disconnect of {}"
 
+    @override
     def unmet(self) -> str:
         return unmet(self.host.cluster.spec, self.victim)
 
+    @override
     def inject(self) -> None:
         self.host.docker("network", "disconnect", _network(self.host), self.host.container(self.victim))
 
+    @override
     def heal(self) -> None:
-        rejoin(self.host, self.victim)  # first: a container that starts is told its network by then
+        rejoin(self.host, self.victim)  # first: a container that starts has to be in its network by then
         self.start_if_down()
 
 
 def rejoin(host: Host, service: str) -> None:
-    """Put a container into the cluster's network if it is not there. Raises EngineFailed."""
+    """Connect a container to the cluster's network if it is not connected.
+
+    Raises:
+        EngineFailed: if docker fails.
+    """
     container, network = host.container(service), _network(host)
     words = ("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
     if network not in (json.loads(host.docker(*words)) or {}):

@@ -1,11 +1,13 @@
-"""What a fault that prepares a node first waits for, and what it asks of the cluster meanwhile.
+"""The waits and the requests of faults that prepare a node first.
 
-Invariant: every wait is bounded and says what it last saw. All of them block, so they are called in a thread.
+Invariant: every wait is bounded, and its error reports the last observed state. All of them block, so they run in a
+thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from poolkeeper.cluster import snapshot
@@ -16,7 +18,7 @@ from poolkeeper.operations import switchover
 from poolkeeper.system import patroni, postgres
 from poolkeeper_lab.faults.host import Host
 
-WHOLE_SECONDS = 60.0
+HEALTHY_SECONDS = 60.0
 PROGRESS_SECONDS = 30.0
 STOP_SECONDS = 15
 ANSWER_SECONDS = 30.0
@@ -27,85 +29,111 @@ _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
 
 
 def stop(host: Host, nodes: Sequence[str]) -> None:
-    """Stop their containers in order, all at once; one that is down already is left alone."""
+    """Stop the containers of nodes cleanly, all at once; one that is down already stays so."""
     containers = [host.container(node) for node in nodes]
     host.docker("stop", "--time", str(STOP_SECONDS), *containers, seconds=STOP_SECONDS + 30)
 
 
 def start(host: Host, nodes: Sequence[str]) -> None:
-    """Start their containers; one that runs is left alone."""
+    """Start the containers of nodes; one that runs continues."""
     host.docker("start", *map(host.container, nodes))
 
 
-def wait_whole(host: Host, seconds: float = WHOLE_SECONDS) -> str:
-    """Wait until every witness says that the cluster is healthy; its primary. Raises DeadlinePassed."""
-    cluster, primary = host.cluster.with_passwords(), ""
+def wait_healthy(host: Host, seconds: float = HEALTHY_SECONDS) -> str:
+    """Wait until every component reports that the cluster is healthy, and return its primary.
 
-    async def look() -> str | None:
-        nonlocal primary
-        judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
-        primary = judged.primary or ""
-        return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
+    Raises:
+        DeadlinePassed: if it is not healthy in time.
+    """
+    cluster = host.cluster.with_passwords()
 
-    asyncio.run(wait.wait_until("health", look, seconds=seconds, pause=0.2))
-    return primary
+    async def healthy() -> str:
+        assessed = health.assess(cluster.spec, await snapshot.snapshot(cluster))
+        if assessed.is_healthy and assessed.primary:
+            return assessed.primary
+        raise wait.NotYet("; ".join(map(str, assessed.findings)) or "no primary")
+
+    return asyncio.run(wait.wait_for("health", healthy, seconds=seconds, pause=0.2))
 
 
-def wait_primary(host: Host, seconds: float = WHOLE_SECONDS) -> str:
-    """Wait until there is a primary, whatever else is missing; its name. Raises DeadlinePassed."""
-    cluster, primary = host.cluster.with_passwords(), ""
+def wait_primary(host: Host, seconds: float = HEALTHY_SECONDS) -> str:
+    """Wait until there is a primary, healthy or not, and return its name.
 
-    async def look() -> str | None:
-        nonlocal primary
-        primary = health.assess(cluster.spec, await snapshot.take_snapshot(cluster)).primary or ""
-        return None if primary else "no primary"
+    Raises:
+        DeadlinePassed: if there is none in time.
+    """
+    cluster = host.cluster.with_passwords()
 
-    asyncio.run(wait.wait_until("a primary", look, seconds=seconds, pause=0.2))
-    return primary
+    async def led() -> str:
+        if primary := health.assess(cluster.spec, await snapshot.snapshot(cluster)).primary:
+            return primary
+        raise wait.NotYet("no primary")
+
+    return asyncio.run(wait.wait_for("a primary", led, seconds=seconds, pause=0.2))
 
 
 def wait_written(host: Host, primary: str, size: int) -> None:
-    """Wait until so many bytes of WAL more are flushed: acknowledged work of the clients. Raises DeadlinePassed."""
-    cluster, begin = host.cluster.with_passwords(), None
+    """Wait until `size` more bytes of WAL are flushed: acknowledged work of the clients.
+
+    Raises:
+        DeadlinePassed: if they are not flushed in time.
+    """
+    cluster = host.cluster.with_passwords()
     dsn, limit = cluster.node(primary, "superuser"), cluster.spec.timeouts.query
 
-    async def look() -> str | None:
-        nonlocal begin
+    async def position() -> int:
         try:
-            ((position,),) = await postgres.query(dsn, _POSITION, limit)
+            ((found,),) = await postgres.query(dsn, _POSITION, limit)
         except errors.PoolkeeperError as e:
-            return e.message
-        begin = position if begin is None else begin
-        return None if position - begin >= size else f"{position - begin} of {size} bytes"
+            raise wait.NotYet(e.message) from e
+        return int(found)
 
-    asyncio.run(wait.wait_until(f"new WAL of {primary}", look, seconds=PROGRESS_SECONDS))
+    async def work() -> None:
+        deadline = time.monotonic() + PROGRESS_SECONDS
+        begin = await wait.wait_for(f"new WAL of {primary}", position, seconds=PROGRESS_SECONDS)
+
+        async def written() -> None:
+            grown = await position() - begin
+            wait.require(None if grown >= size else f"{grown} of {size} bytes")
+
+        await wait.wait_for(f"new WAL of {primary}", written, seconds=round(deadline - time.monotonic(), 1))
+
+    asyncio.run(work())
 
 
 def checkpoint(host: Host, standby: str) -> None:
-    """Write a checkpoint on the primary and wait until a standby knows of it. Raises as `wait_replayed`."""
+    """Write a checkpoint on the primary and wait until a standby has replayed it.
+
+    Raises:
+        DeadlinePassed: if the standby has not replayed it in time.
+    """
     cluster = host.cluster.with_passwords()
-    primary = wait_whole(host)
-    asyncio.run(postgres.query(cluster.node(primary, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+    primary = wait_healthy(host)
+    asyncio.run(postgres.query(cluster.node(primary, "superuser"), "CHECKPOINT", HEALTHY_SECONDS))
     wait_replayed(host, standby)
 
 
 def restart_point(host: Host, standby: str) -> None:
-    """Have a standby write a restart point that is not older than this call. Raises as `wait_replayed`."""
+    """Have a standby write a restart point that is not older than this call.
+
+    Raises:
+        DeadlinePassed: if the standby has not replayed the checkpoint in time.
+    """
     checkpoint(host, standby)
-    asyncio.run(postgres.query(host.cluster.with_passwords().node(standby, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+    asyncio.run(postgres.query(host.cluster.with_passwords().node(standby, "superuser"), "CHECKPOINT", HEALTHY_SECONDS))
 
 
 def shed_wal(host: Host) -> None:
-    """Have every node remove the WAL that nobody needs: a segment of each former timeline stays until it is old enough.
+    """Have every node remove unneeded WAL: a segment of each former timeline stays until it is old enough.
 
-    Old enough is by position and not by time, so empty segments are written until all before is (`wal_keep_size`).
+    The age is a position and not a time, so empty segments are written until all former ones are old (`wal_keep_size`).
     """
-    cluster, primary = host.cluster.with_passwords(), wait_whole(host)
+    cluster, primary = host.cluster.with_passwords(), wait_healthy(host)
     others = [node.name for node in cluster.spec.nodes if node.name != primary]
     dsn = cluster.node(primary, "superuser")
 
     async def advance() -> None:
-        async with postgres.session(dsn, WHOLE_SECONDS) as session:
+        async with postgres.session(dsn, HEALTHY_SECONDS) as session:
             ((megabytes,),) = await session.rows(_KEPT)
             for _ in range(int(megabytes) // 16 + 2):
                 await session.rows(_NEXT_SEGMENT)
@@ -114,51 +142,62 @@ def shed_wal(host: Host) -> None:
     asyncio.run(advance())
     for node in others:
         wait_replayed(host, node)
-        asyncio.run(postgres.query(cluster.node(node, "superuser"), "CHECKPOINT", WHOLE_SECONDS))
+        asyncio.run(postgres.query(cluster.node(node, "superuser"), "CHECKPOINT", HEALTHY_SECONDS))
 
 
 def wait_replayed(host: Host, standby: str) -> int:
-    """Wait until a standby has replayed what the primary has flushed by now; that position. Raises DeadlinePassed."""
+    """Wait until a standby has replayed all that the primary has flushed by now, and return that position.
+
+    Raises:
+        DeadlinePassed: if it has not replayed it in time.
+    """
     cluster = host.cluster.with_passwords()
-    limit, primary = cluster.spec.timeouts.query, wait_whole(host)
+    limit, primary = cluster.spec.timeouts.query, wait_healthy(host)
     ((wanted,),) = asyncio.run(postgres.query(cluster.node(primary, "superuser"), _POSITION, limit))
 
-    async def look() -> str | None:
-        seen = await snapshot.observe(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
+    async def replayed() -> None:
+        seen = await snapshot.see(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
         found = seen.value[0][0] if seen.value else None
-        return None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}"
+        wait.require(None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}")
 
-    asyncio.run(wait.wait_until(f"replay on {standby}", look, seconds=PROGRESS_SECONDS))
+    asyncio.run(wait.wait_for(f"replay on {standby}", replayed, seconds=PROGRESS_SECONDS))
     return int(wanted)
 
 
 async def wait_answer(host: Host, node: str, seconds: float) -> None:
-    """Wait until a node's server takes sessions. Raises DeadlinePassed."""
+    """Wait until a node's server accepts sessions.
+
+    Raises:
+        DeadlinePassed: if it accepts none in time.
+    """
     cluster = host.cluster.with_passwords()
+    limit = cluster.spec.timeouts.query
 
-    async def look() -> str | None:
-        return (
-            await snapshot.observe(postgres.query(cluster.node(node), "SELECT 1", cluster.spec.timeouts.query))
-        ).error or None
+    async def answered() -> None:
+        wait.require((await snapshot.see(postgres.query(cluster.node(node), "SELECT 1", limit))).error or None)
 
-    await wait.wait_until(f"an answer of {node}", look, seconds=seconds)
+    await wait.wait_for(f"an answer of {node}", answered, seconds=seconds)
 
 
 def take_role_from(host: Host, node: str) -> None:
-    """Make another node the primary by the operation that people use, if this one is. Raises as that does."""
+    """Make another node the primary by `poolkeeper switchover`, if this one is; raise its errors."""
     if wait_primary(host) == node:
-        wait_whole(host)
+        wait_healthy(host)
         switchover.switchover(host.cluster, None, Silent())
 
 
 def hand_over(host: Host, to: str) -> None:
-    """Make a node the primary by the operation that people use, unless it is. Raises as that does."""
-    if wait_whole(host) != to:
+    """Make a node the primary by `poolkeeper switchover`, unless it is already; raise its errors."""
+    if wait_healthy(host) != to:
         switchover.switchover(host.cluster, to, Silent())
 
 
-def clone_anew(host: Host, node: str) -> None:
-    """Have a standby's Patroni throw its data away and clone it; returns when another server answers there."""
+def clone_again(host: Host, node: str) -> None:
+    """Have a standby's Patroni remove its data and clone it; return when the new server answers.
+
+    Raises:
+        DeadlinePassed: if no new server answers in time.
+    """
     cluster = host.cluster.with_passwords()
     dsn, limit = cluster.node(node), cluster.spec.timeouts.query
 
@@ -166,20 +205,19 @@ def clone_anew(host: Host, node: str) -> None:
         return (await snapshot.observe(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
-        await snapshot.observe(wait_answer(host, node, ANSWER_SECONDS))  # if it does not, it is cloned all the same
-        before, asked = await started(), False
+        await snapshot.see(wait_answer(host, node, ANSWER_SECONDS))  # it is cloned even if it does not answer
+        before, deadline = await started(), time.monotonic() + HEALTHY_SECONDS
+        address = str(cluster.spec.addresses()[node])
 
-        async def look() -> str | None:
-            nonlocal asked
-            if not asked:  # its Patroni may have been started just now
-                address = str(cluster.spec.addresses()[node])
-                request = patroni.reinitialize(address, cluster.rest_auth, limit)
-                if error := (await snapshot.observe(request)).error:
-                    return error
-                asked = True
+        async def accepted() -> None:
+            wait.require((await snapshot.see(patroni.reinitialize(address, cluster.rest_auth, limit))).error or None)
+
+        async def cloned() -> None:
             after = await started()
-            return None if after and after != before else "the former server or none answers"
+            wait.require(None if after and after != before else "the former server or none answers")
 
-        await wait.wait_until(f"a new clone of {node}", look, seconds=WHOLE_SECONDS, pause=0.3)
+        what = f"a new clone of {node}"
+        await wait.wait_for(what, accepted, seconds=HEALTHY_SECONDS, pause=0.3)  # its Patroni may have just started
+        await wait.wait_for(what, cloned, seconds=round(deadline - time.monotonic(), 1), pause=0.3)
 
     asyncio.run(work())

@@ -1,10 +1,10 @@
-"""What people do to a running cluster: the operations of Poolkeeper under load, and commands behind everyone's back.
+"""Actions of operators on a running cluster: Poolkeeper's operations under load, and commands without Patroni.
 
-Invariant: what begins something that lasts (maintenance mode) ends it when it is healed. A request that the cluster
-may refuse is done or refused as a whole; which of both it was is no matter of a fault. Commands run in the victim's
-container as its own user.
-Not promised: that maintenance mode ends with a run that was killed; somebody else may have begun it, so it is left to
-`poolkeeper maintenance off`, or to `up`.
+Invariant: a fault that begins a lasting state (maintenance mode) ends it when it is healed. A request that the cluster
+may refuse is done or refused completely; a fault does not depend on which. Commands run in the victim's container as
+its own user.
+Not promised: that maintenance mode ends with a run that was killed. An operator may have begun it, so only
+`poolkeeper maintenance off`, or `up`, ends it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+
+from typing_extensions import override
 
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
@@ -27,7 +29,7 @@ _REFUSALS = (errors.OperationRefused, errors.ServerRefused)
 
 
 class CommandAttempt(Ask):
-    """A switchover that may be refused, by Poolkeeper's own look or by Patroni, and then changes nothing."""
+    """A switchover that Poolkeeper's own checks or Patroni may refuse; a refused one changes nothing."""
 
     sentence = "a request to {} that may be refused"
 
@@ -35,6 +37,7 @@ class CommandAttempt(Ask):
         super().__init__(host, victim, request)
         self.refusal = ""
 
+    @override
     def inject(self) -> None:
         try:
             super().inject()
@@ -43,10 +46,11 @@ class CommandAttempt(Ask):
 
 
 class Handover(Fault):
-    """Patroni's own switchover, as `patronictl` asks for it: nobody looks first whether it is wise."""
+    """Patroni's own switchover, as `patronictl` requests it, without Poolkeeper's checks."""
 
-    sentence = "a switchover away from {}, asked of Patroni itself"
+    sentence = "a switchover away from {}, requested directly from Patroni"
 
+    @override
     def inject(self) -> None:
         cluster = self.host.cluster
         address = str(cluster.spec.addresses()[self.victim])
@@ -54,22 +58,24 @@ class Handover(Fault):
         asyncio.run(patroni.switchover(address, self.victim, auth, limit))
 
     def heal(self) -> None:
-        """There is nothing to take away."""
+        """Do nothing: nothing has to be removed."""
 
 
 class ByHand(Fault):
-    """A command of PostgreSQL's own in a node's container, past Patroni."""
+    """A run of pg_ctl in a node's container, without Patroni."""
 
-    sentence = "pg_ctl in {}, past Patroni"
+    sentence = "pg_ctl in {}, without Patroni"
 
     def __init__(self, host: Host, victim: str, *words: str) -> None:
         super().__init__(host, victim)
         self._words = words
 
+    @override
     def inject(self) -> None:
         container = self.host.container(self.victim)
         self.host.docker("exec", "--user", "postgres", container, "pg_ctl", "--pgdata", DATA, *self._words)
 
+    @override
     def heal(self) -> None:
         self.start_if_down()
 
@@ -77,25 +83,28 @@ class ByHand(Fault):
 class Maintenance(Fault):
     """Maintenance mode, on at the injection and off at the healing."""
 
-    sentence = "maintenance mode on, seen from {}"
+    sentence = "maintenance mode on, by way of {}"
 
+    @override
     def inject(self) -> None:
         maintenance.set_mode(self.host.cluster, True, Silent())
 
+    @override
     def heal(self) -> None:
         maintenance.set_mode(self.host.cluster, False, Silent())
 
 
 class Reinit(Fault):
-    """`poolkeeper reinit` of a standby: its data is thrown away and cloned from the primary."""
+    """`poolkeeper reinit` of a standby: its data is removed and cloned from the primary."""
 
     sentence = "reinit of {}"
 
+    @override
     def inject(self) -> None:
         reinit.reinit(self.host.cluster, self.victim, Silent())
 
     def heal(self) -> None:
-        """Patroni ends by itself what it has begun."""
+        """Do nothing: Patroni completes the clone."""
 
 
 class RollingRestart(Fault):
@@ -103,11 +112,12 @@ class RollingRestart(Fault):
 
     sentence = "a rolling restart, {} the last"
 
+    @override
     def inject(self) -> None:
         restart.restart(self.host.cluster, None, Silent())
 
     def heal(self) -> None:
-        """There is nothing to take away."""
+        """Do nothing: nothing has to be removed."""
 
 
 class ReloadEndpoint(Fault):
@@ -119,19 +129,21 @@ class ReloadEndpoint(Fault):
         super().__init__(host, victim)
         self._times = times
 
+    @override
     def inject(self) -> None:
         for _ in range(self._times):
             self.host.docker("exec", self.host.container(self.victim), "reload.sh")
 
     def heal(self) -> None:
-        """It has nothing new to read."""
+        """Do nothing: the configuration did not change."""
 
 
 class DeleteLease(Fault):
-    """The key of the leader is deleted in etcd, while the leader lives and holds it."""
+    """The leader key is deleted in etcd while the leader runs and holds it."""
 
     sentence = "deletion of the lease of {} in etcd"
 
+    @override
     def inject(self) -> None:
         asyncio.run(self._delete())
 
@@ -145,4 +157,4 @@ class DeleteLease(Fault):
                 raise errors.ClusterNotUp(f"{self.victim} does not hold the lease")
 
     def heal(self) -> None:
-        """Patroni writes it anew."""
+        """Do nothing: Patroni writes the key again."""

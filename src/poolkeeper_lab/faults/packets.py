@@ -1,8 +1,9 @@
 """Packets that never arrive: rules of the host's iptables in the network namespace of one container.
 
-Invariant: every rule carries our mark and is in that namespace only, so that healing removes exactly ours, and the end
-of the container removes them as well. Loopback is never met. Needs root on this machine; the container gets no right
-for it. Cut off are addresses of the cluster's network: what comes from the host by a published port has none of these.
+Invariant: every rule has our mark and is only in that namespace, so healing removes exactly our rules, and the end of
+the container removes them as well. Loopback is never affected. Needs root on this machine; the container gets no
+additional right. A cut applies to addresses of the cluster's network: packets from the host through a published port
+have none of these.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from typing_extensions import override
+
 from poolkeeper.core import errors
 from poolkeeper.system import process
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.peers import Peers, unmet
 
-MARK = "poolkeeper-fault"  # the comment of every rule of ours
+MARK = "poolkeeper-fault"  # the comment of each of our rules
 BOTH_WAYS = ("INPUT", "OUTPUT")
 
 
 class DropPackets(Fault):
     """Packets to or from a container are dropped silently, in its own network namespace.
 
-    `peers` are addresses that it is cut off from (none: everybody), or say which services; `ways` are which packets, so
-    that a cut may be of one direction, and `ports` narrows it to TCP from or to these ports, on either side.
+    `peers` are addresses that it is cut off from (none: all), or a function that returns services. `ways` are the
+    directions, so a cut may be of one direction only. `ports` limits it to TCP from or to these ports, on either side.
     """
 
     what = "drop of every packet"
@@ -47,23 +50,28 @@ class DropPackets(Fault):
         of_peers = ", between it and some others" if peers else ""
         self.sentence = f"{self.what} {direction} {{}}{of_peers}{of_ports}, by iptables in its network namespace"
 
+    @override
     def available(self) -> str:
         return lacking()
 
+    @override
     def unmet(self) -> str:
         spec = self.host.cluster.spec
         others = self._peers(spec, self.victim) if callable(self._peers) else self._peers
         return unmet(spec, self.victim, others, self._ports)
 
+    @override
     def aim(self) -> None:
         super().aim()
         if not self._addresses():
-            raise errors.ClusterNotUp(f"there is nobody that {self.victim} could be cut off from")
+            raise errors.ClusterNotUp(f"no service is left that {self.victim} could be cut off from")
 
+    @override
     def inject(self) -> None:
         for rule in self._rules():
             self._filter("-I", *rule)
 
+    @override
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the rules went with the namespace
             sweep_rules(self.host, self.victim)
@@ -89,21 +97,21 @@ class DropPackets(Fault):
 
 
 class RefusePackets(DropPackets):
-    """The same with an answer: whoever sends such a packet is told at once that the port cannot be reached (ICMP)."""
+    """Packets are refused with an answer: the sender receives at once that the port is unreachable (ICMP)."""
 
     what = "refusal, with an answer by ICMP, of every packet"
     verdict = ("-j", "REJECT", "--reject-with", "icmp-port-unreachable")
 
 
 class ResetConnections(DropPackets):
-    """TCP packets are answered with a reset, so that a connection ends at its first word. Always of some ports."""
+    """TCP packets get a reset, so that a connection ends at its first packet. It always has ports."""
 
     what = "reset of every connection"
     verdict = ("-j", "REJECT", "--reject-with", "tcp-reset")
 
 
 class LosePackets(DropPackets):
-    """A share of the packets, between 0 and 1, is dropped by chance, in each direction by itself."""
+    """A share of the packets, between 0 and 1, is dropped at random, in each direction independently."""
 
     def __init__(self, host: Host, victim: str, share: float, peers: Peers | Sequence[str] = ()) -> None:
         self.what = f"loss of {share:.0%} of the packets"
@@ -112,7 +120,7 @@ class LosePackets(DropPackets):
 
 
 def lacking() -> str:
-    """Why nobody here can make or see a rule; "" if it can be done."""
+    """Return why rules are impossible on this machine; "" if they are possible."""
     if os.geteuid() != 0:
         return "it needs root on this machine"
     missing = [name for name in ("nsenter", "iptables") if not process.find(name)]
@@ -120,9 +128,10 @@ def lacking() -> str:
 
 
 def sweep_rules(host: Host, service: str, address: str = "") -> None:
-    """Delete every rule with our mark, whoever left it, in a container's network. Raises EngineFailed.
+    """Delete every rule with our mark in a container's network, from any run; with an address, only its rules.
 
-    With an address, only those about it.
+    Raises:
+        EngineFailed: if iptables fails.
     """
     about = [words for words in our_rules(host, service) if not address or f"{address}/32" in words]
     for words in _joined(about):
@@ -132,18 +141,22 @@ def sweep_rules(host: Host, service: str, address: str = "") -> None:
 
 
 def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
-    """Rules without their -A; those that differ in the peer's address only are one, which iptables takes one by one."""
+    """Yield rules without their -A; those that differ only in the peer's address are joined to one."""
     found: dict[tuple[str, ...], list[str]] = {}
     for _, *words in rules:
-        cluster = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
-        shape = (*words[:cluster], "", *words[cluster + 1 :]) if cluster else tuple(words)
-        found.setdefault(shape, []).append(words[cluster] if cluster else "")
+        at = next((number for number, word in enumerate(words, 1) if word in ("-s", "-d")), 0)
+        shape = (*words[:at], "", *words[at + 1 :]) if at else tuple(words)
+        found.setdefault(shape, []).append(words[at] if at else "")
     for shape, addresses in found.items():
         yield tuple(word or ",".join(addresses) for word in shape)
 
 
 def our_rules(host: Host, service: str) -> list[list[str]]:
-    """The rules with our mark in a container's network, each in the words of `iptables -S`. Raises EngineFailed."""
+    """Return the rules with our mark in a container's network, each as the words of `iptables -S`.
+
+    Raises:
+        EngineFailed: if iptables fails.
+    """
     listed = host.in_network(service, "iptables", "-w", "-S")
     if not listed.ok:
         raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)

@@ -1,10 +1,10 @@
-"""Loss of power: what a node had in memory only, the page cache of its file system included, is gone.
+"""Loss of power: all data that a node had only in memory is lost, including the page cache of its file system.
 
-`docker kill` alone loses nothing of that: the kernel lives on and writes it out. Here the data is on a disk of its own
-(`images`); when every process of the node was killed, its file system is shut down without writing anything more, and
-mounted anew, which replays the journal as after a real loss of power. What was never flushed is not there.
-Invariant: the cut comes after the last of the nodes has died, so all that was acknowledged was acknowledged before.
-Not promised: a disk that loses what it had been given and not asked to flush; what reached the device counts as kept.
+`docker kill` alone loses none of it: the kernel survives and writes it out. Here the data is on a disk of its own
+(`disk_images`). Once every process of the node is killed, its file system is shut down without another write, and
+mounted again, which replays the journal as after a real loss of power. Data that was never flushed is lost.
+Invariant: the cut comes after the last node has died, so every acknowledgement came before it.
+Not promised: a disk that loses data that it received without a flush; data that reached the device counts as kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from typing_extensions import override
 
 from poolkeeper.render.patroni_config import DATA_DIRECTORY
 from poolkeeper_lab.faults import disk_images, node_faults
@@ -25,42 +27,44 @@ Choose = Callable[[Host, str], Sequence[str]]
 
 
 def the_victim(host: Host, victim: str) -> Sequence[str]:
-    """It alone."""
+    """Return the victim alone."""
     del host
     return (victim,)
 
 
 def every_node(host: Host, victim: str) -> Sequence[str]:
-    """All of them, whoever is named."""
+    """Return every node, for any victim."""
     del victim
     return [node.name for node in host.cluster.spec.nodes]
 
 
 class LosePower(Fault):
-    """The victim, or every node, loses its power while clients write; healed on the plain volume, with what is left.
+    """The victim, or every node, loses its power while clients write; the plain volume gets the data that is left.
 
     `as_primary`: the victim gets the role first, once its data is on the image.
     """
 
     sentence = "loss of power of {}: its unflushed data is lost"
 
-    def __init__(self, host: Host, victim: str, who: Choose = the_victim, as_primary: bool = False) -> None:
+    def __init__(self, host: Host, victim: str, choose: Choose = the_victim, as_primary: bool = False) -> None:
         super().__init__(host, victim)
-        self._who, self._as_primary = who, as_primary
+        self._choose, self._as_primary = choose, as_primary
 
     @property
     def _images(self) -> list[Image]:
-        return [Image(self.host, node, DiskPart.DATA) for node in self._who(self.host, self.victim)]
+        return [Image(self.host, node, DiskPart.DATA) for node in self._choose(self.host, self.victim)]
 
+    @override
     def available(self) -> str:
         return disk_images.available(self.host)
 
+    @override
     def aim(self) -> None:
         for image in self._images:
             self.host.first_process(image.node)
 
     def inject(self) -> None:
-        """Blocks for about half a minute, in which the data is moved; the cut is at its end."""
+        """Move the data and cut the power at the end; this blocks for about half a minute."""
         moved = self._images
         names = [image.node for image in moved]
         primary = move_all(self.host, moved)
@@ -74,21 +78,23 @@ class LosePower(Fault):
             image.cut_power()
 
     def write_early(self, moved: Sequence[Image]) -> None:
-        """What the kernel happens to write out by itself before the cut; nothing."""
+        """Write out data as the kernel might before the cut; here none."""
 
+    @override
     def heal(self) -> None:
         put_back(self.host, self._images)
 
 
 class LosePowerOutOfOrder(LosePower):
-    """A standby loses its power just after a restart point, whose pg_control the kernel wrote out by itself.
+    """A standby loses its power just after a restart point, whose pg_control the kernel wrote out unasked.
 
-    A kernel may do that at any time. It does no harm to a server that flushed the pages before it named the restart
-    point in pg_control, and is the ruin of one that did not.
+    A kernel may do that at any time. It does not harm a server that flushed the pages before it recorded the restart
+    point in pg_control, and destroys one that did not.
     """
 
     sentence = "loss of power of {} after a restart point: of all unflushed data only pg_control is kept"
 
+    @override
     def write_early(self, moved: Sequence[Image]) -> None:
         for image in moved:
             node_faults.restart_point(self.host, image.node)
@@ -96,7 +102,7 @@ class LosePowerOutOfOrder(LosePower):
 
 
 def flush(path: Path) -> None:
-    """Have the kernel write out the content of this file, and nothing else that it does not need for that."""
+    """Have the kernel write out the content of a file, and only the metadata that this needs."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fdatasync(opened)
@@ -105,7 +111,7 @@ def flush(path: Path) -> None:
 
 
 def move_all(host: Host, wanted: Sequence[Image]) -> str:
-    """Move the data of running nodes to images and wait until the cluster is whole again; its primary."""
+    """Move the data of running nodes to images, wait until the cluster is healthy, and return its primary."""
     if any(image.is_large() for image in wanted):
         node_faults.shed_wal(host)
     names = [image.node for image in wanted]
@@ -113,16 +119,16 @@ def move_all(host: Host, wanted: Sequence[Image]) -> str:
     for image in wanted:
         image.move()
     node_faults.start(host, names)
-    return node_faults.wait_whole(host)
+    return node_faults.wait_healthy(host)
 
 
 def put_back(host: Host, moved: Sequence[Image]) -> None:
-    """Bring what is on images back to the plain volumes, and let the nodes run."""
-    there = [image for image in moved if image.exists]
-    if there:
-        for image in there:
-            image.empty()  # so that a server that still runs can write what it has to for its end
-        node_faults.stop(host, [image.node for image in there])
-        for image in there:
+    """Move the data on images back to the plain volumes, and start the nodes."""
+    existing = [image for image in moved if image.exists]
+    if existing:
+        for image in existing:
+            image.empty()  # so that a running server can write its shutdown checkpoint
+        node_faults.stop(host, [image.node for image in existing])
+        for image in existing:
             image.back()
     node_faults.start(host, [image.node for image in moved])

@@ -1,10 +1,10 @@
 """Too little memory or CPU: the limits of one container's control group, written on the host, as `docker update` does.
 
-`docker update` itself has no way back to "no limit" (the engine takes 0 for "unchanged" and refuses -1), and it would
-outlive the container's restart. So the files of the group are written, which the engine makes anew at every start.
-Invariant: healing writes what the engine has noted for the container (HostConfig), or no limit where it has none, so it
-needs nothing that the injection remembered. Both versions of control groups are known. Needs root on this machine.
-Not promised: whom the kernel kills. It is the one that it finds worst, of all in the container.
+`docker update` itself cannot return to "no limit" (the engine treats 0 as "unchanged" and refuses -1), and it would
+outlive the container's restart. So the files of the group are written, which the engine re-creates at every start.
+Invariant: healing writes the limits that the engine has noted for the container (HostConfig), or no limit if it has
+noted none. So it needs no state of the injection. Both versions of control groups work. Needs root on this machine.
+Not promised: which process the kernel kills. It is the one with the highest score in the container.
 """
 
 from __future__ import annotations
@@ -17,33 +17,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from poolkeeper.core import errors, wait
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
 PERIOD = 100_000  # microseconds, the kernel's own default
-KILL_SECONDS = 20.0  # until the kernel has killed: the container works, so it soon needs more than it has
-ROOM = 1 << 20  # bytes above what cannot be taken back, where the kernel refuses a limit below it
+KILL_SECONDS = 20.0  # until the kernel has killed: the container is in use, so it soon needs more than the limit
+STEP = 1 << 20  # bytes: the lowest limit, and the step of higher ones where the kernel refuses it
 _ROOT = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """A container's control group: where its files for memory and for the CPU are, and which version they are of."""
+    """A container's control group: the folders of its files for memory and for the CPU, and its version."""
 
     memory: Path
     cpu: Path
     is_unified: bool
 
     def read(self, of: Path, name: str) -> str:
-        """A file's text. Raises EngineFailed where there is none, as of a container that ended."""
+        """Return a file's text.
+
+        Raises:
+            EngineFailed: if there is no such file, for example because the container ended.
+        """
         try:
             return (of / name).read_text(encoding="ascii")
         except OSError as e:
             raise errors.EngineFailed(f"{of / name} cannot be read: {e.strerror}") from e
 
     def write(self, of: Path, name: str, value: int) -> bool:
-        """Write a limit, -1 for none; False where the kernel finds it too low. Raises EngineFailed."""
+        """Write a limit, -1 for none; return False if the kernel refuses it as too low.
+
+        Raises:
+            EngineFailed: if the kernel refuses it for another reason.
+        """
         text = str(value) if value >= 0 or not self.is_unified else "max"
         try:
             (of / name).write_text(text, encoding="ascii")
@@ -55,28 +65,32 @@ class ControlGroup:
 
     @property
     def usage(self) -> int:
-        """Bytes in use, the page cache with them."""
+        """The bytes in use, including the page cache."""
         return int(self.read(self.memory, "memory.current" if self.is_unified else "memory.usage_in_bytes"))
 
     @property
     def kills(self) -> int:
-        """How many processes the kernel has killed for want of memory since the container was started."""
+        """The number of processes that the kernel has killed for lack of memory since the container's start."""
         text = self.read(self.memory, "memory.events" if self.is_unified else "memory.oom_control")
         counts = dict(line.split() for line in text.splitlines())
         return int(counts.get("oom_kill", 0))
 
     def limit_memory(self, value: int) -> bool:
-        """Limit memory and swap together; False where less cannot be reached. -1 takes both limits away."""
+        """Limit memory and swap together, -1 for no limit; return False if the kernel cannot reach the limit."""
         if self.is_unified:
             self.write(self.memory, "memory.swap.max", 0 if value >= 0 else -1)
             return self.write(self.memory, "memory.max", value)
         names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]  # the latter never below the former
-        there = [name for name in names if (self.memory / name).exists()]
-        order = there if value >= 0 else reversed(there)
+        present = [name for name in names if (self.memory / name).exists()]
+        order = present if value >= 0 else reversed(present)
         return all(self.write(self.memory, name, value) for name in order)
 
     def limit_cpu(self, quota: int) -> None:
-        """So many microseconds of CPU in each period; -1 for no limit."""
+        """Limit the CPU to `quota` microseconds in each period; -1 for no limit.
+
+        Raises:
+            EngineFailed: if the kernel refuses it.
+        """
         if self.is_unified:
             text = f"{quota if quota >= 0 else 'max'} {PERIOD}"
             try:
@@ -88,7 +102,11 @@ class ControlGroup:
 
 
 def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> ControlGroup:
-    """The control group of a process, by its number on the host. Raises EngineFailed where it cannot be told."""
+    """Return the control group of a process, by its PID on the host.
+
+    Raises:
+        EngineFailed: if it has no control group of its own.
+    """
     try:
         lines = (proc / str(pid) / "cgroup").read_text(encoding="ascii").splitlines()
     except OSError as e:
@@ -98,14 +116,18 @@ def group(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> ControlGr
     if not by_controller.get("memory", paths.get("")):
         raise errors.EngineFailed(f"process {pid} is in no control group of its own, so no limit can be set for it")
     if "memory" not in by_controller:
-        place = root / paths.get("", "")
-        return ControlGroup(place, place, is_unified=True)
+        folder = root / paths.get("", "")
+        return ControlGroup(folder, folder, is_unified=True)
     cpu = next(names for names in paths if "cpu" in names.split(","))
     return ControlGroup(root / "memory" / by_controller["memory"], root / cpu / paths[cpu], is_unified=False)
 
 
 def restore(host: Host, service: str) -> None:
-    """Give a running container the limits that the engine has noted for it. Raises EngineFailed."""
+    """Give a running container the limits that the engine has noted for it.
+
+    Raises:
+        EngineFailed: if the kernel or the engine refuses.
+    """
     noted = noted_limits(host, service)
     own = group(host.first_process(service))
     own.limit_memory(-1)
@@ -116,26 +138,28 @@ def restore(host: Host, service: str) -> None:
 
 
 def noted_limits(host: Host, service: str) -> Mapping[str, int]:
-    """What the engine will give the container at its next start; 0 is no limit."""
+    """Return the limits of the container at its next start, from the engine; 0 is no limit."""
     document = json.loads(host.docker("inspect", "--format", "{{json .HostConfig}}", host.container(service)))
     return {name: int(document.get(name) or 0) for name in ("Memory", "NanoCpus", "CpuQuota")}
 
 
 class Limit(Fault):
-    """What the limits have in common."""
+    """The common part of the limits."""
 
+    @override
     def available(self) -> str:
         if os.geteuid() != 0:
             return "it needs root on this machine"
         return "" if _ROOT.is_dir() else f"this machine has no {_ROOT}"
 
+    @override
     def heal(self) -> None:
         if not self.start_if_down():  # otherwise the limits went with the group
             restore(self.host, self.victim)
 
 
 class StarveCpu(Limit):
-    """The container gets a small part of one CPU; everything in it runs, slowly and in jerks."""
+    """The container gets a small part of one CPU; everything in it runs, slowly and in bursts."""
 
     sentence = "{} gets one twentieth of a CPU"
 
@@ -143,6 +167,7 @@ class StarveCpu(Limit):
         super().__init__(host, victim)
         self._share = share
 
+    @override
     def inject(self) -> None:
         group(self.host.first_process(self.victim)).limit_cpu(int(self._share * PERIOD))
 
@@ -152,28 +177,33 @@ class ExhaustMemory(Limit):
 
     sentence = "{} gets less memory than it needs, and the kernel kills"
 
+    @override
     def inject(self) -> None:
         started = self.host.state(self.victim)["StartedAt"]
         own = group(self.host.first_process(self.victim))
         before = own.kills
-        if not own.limit_memory(ROOM):
+        if not own.limit_memory(STEP):
             squeeze(own)
 
-        async def look() -> str | None:
+        async def killed() -> None:
             state = self.host.state(self.victim)
             if state["StartedAt"] != started or state["Status"] != "running":
-                return None  # it killed the first process, and so the container with its limits
+                return  # it killed the first process, and so the container with its limits
             try:
-                return None if own.kills > before else "the kernel has killed nothing"
-            except errors.EngineFailed as e:
-                return e.message  # the container ends at this moment; the next look finds it so
+                wait.require(None if own.kills > before else "the kernel has killed nothing")
+            except errors.EngineFailed as e:  # the container ends at this moment; the next check finds that
+                raise wait.NotYet(e.message) from e
 
-        asyncio.run(wait.wait_until("a kill for want of memory", look, seconds=KILL_SECONDS))
+        asyncio.run(wait.wait_for("a kill for lack of memory", killed, seconds=KILL_SECONDS))
 
 
 def squeeze(own: ControlGroup) -> None:
-    """The lowest limit that the kernel takes: a try has made it take back all that it could."""
+    """Set the lowest limit that the kernel accepts, after an attempt made it reclaim as much as it could.
+
+    Raises:
+        EngineFailed: if it accepts none near the usage.
+    """
     for shift in range(8):
-        if own.limit_memory((own.usage // ROOM + (1 << shift)) * ROOM):
+        if own.limit_memory((own.usage // STEP + (1 << shift)) * STEP):
             return
-    raise errors.EngineFailed(f"{own.memory} takes no limit near its {own.usage} bytes")
+    raise errors.EngineFailed(f"{own.memory} accepts no limit near its {own.usage} bytes")

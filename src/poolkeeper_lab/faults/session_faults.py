@@ -1,13 +1,15 @@
-"""Sessions as faults: too many of them, silent ones, and one that is in the midst of something when all else happens.
+"""Sessions as faults: too many of them, silent ones, and sessions with an open transaction, a lock or a long query.
 
-Invariant: all are sessions of this process, so they end with the healing, and with the process in any case. Their count
-is bounded by what the declared cluster can take. No table is changed: what is written is a message in the WAL that no
-table holds, in a transaction that is rolled back.
+Invariant: all are sessions of this process, so they end with the healing, and in any case with the process. Their count
+is bounded by the limits of the declared cluster. No table changes: the transaction writes a message to the WAL that is
+in no table, and is rolled back.
 """
 
 from __future__ import annotations
 
 import time
+
+from typing_extensions import override
 
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
@@ -23,25 +25,30 @@ _SLEEP = f"SELECT pg_sleep({LONG_SECONDS:g})"
 
 
 class Sessions(Fault):
-    """What they have in common."""
+    """The common part of faults by sessions."""
 
     def __init__(self, host: Host, victim: str) -> None:
         super().__init__(host, victim)
         self.held = Held()
 
+    @override
     def heal(self) -> None:
         self.held.close()
 
     def node(self, role: str = "app") -> Dsn:
-        """The victim's own port, of a node."""
+        """Return the DSN of the victim's own port; the victim is a node."""
         return self.host.cluster.with_passwords().node(self.victim, role, self.host.cluster.spec.roles.app_database)
 
     def dsn(self, endpoint: str) -> Dsn:
-        """An endpoint's port."""
+        """Return the DSN of an endpoint."""
         return self.host.cluster.with_passwords().endpoint(endpoint, "app", self.host.cluster.spec.roles.app_database)
 
     def key(self) -> str:
-        """The endpoint whose Pgpool-II the victim is. Raises UsageError for another service."""
+        """Return the endpoint whose Pgpool-II the victim is.
+
+        Raises:
+            UsageError: if the victim is another service.
+        """
         endpoints = self.host.cluster.spec.endpoints
         for key in ("rw", "ro", "balanced"):
             if getattr(endpoints, key).service == self.victim:
@@ -50,44 +57,47 @@ class Sessions(Fault):
 
 
 class FillServer(Sessions):
-    """Idle sessions straight at a node, until it refuses: max_connections without those kept for a superuser."""
+    """Idle sessions directly at a node, until it refuses more: max_connections without those kept for a superuser."""
 
-    sentence = "idle sessions straight at {} until it refuses more"
+    sentence = "idle sessions directly at {} until it refuses more"
 
+    @override
     def inject(self) -> None:
         most = self.host.cluster.spec.postgresql.max_connections + 1
         if not self.held.fill(self.node(), most):
-            raise errors.EngineFailed(f"{self.victim} took {len(self.held)} sessions and refused none")
+            raise errors.EngineFailed(f"{self.victim} accepted {len(self.held)} sessions and refused none")
 
 
 class FillEndpoint(Sessions):
-    """Idle sessions through an endpoint's endpoint until all its children, or all that HAProxy lets in, are in use.
+    """Idle sessions at an endpoint until all its children, or all sessions that HAProxy accepts, are in use.
 
-    It counts only if the next client is refused while all of them answer.
+    The fault counts only if the next client is refused while all of them answer.
     """
 
-    sentence = "idle sessions at the endpoint of {} until it takes no more"
+    sentence = "idle sessions at the endpoint of {} until it accepts no more"
 
+    @override
     def inject(self) -> None:
         key = self.key()
         most = getattr(self.host.cluster.spec.endpoints, key).num_init_children + 1
         refusal = self.held.fill(self.dsn(key), most)
         if not refusal or not len(self.held):
             raise errors.EngineFailed(
-                f"{self.victim} is not full: it took {len(self.held)} sessions and said {refusal or 'nothing'}"
+                f"{self.victim} is not full: it accepted {len(self.held)} sessions and answered {refusal or 'nothing'}"
             )
         self.held.answer()
 
 
 class SilentClients(Sessions):
-    """TCP connections to an endpoint's endpoint that say nothing: each takes a child until Pgpool-II gives it up.
+    """Silent TCP connections to an endpoint: each occupies a child until Pgpool-II gives it up.
 
-    It counts only if a client who logs in is not let in then. Whoever stands between (the engine's proxy of a published
-    port) may pass a later connection on before an earlier one, so that client comes again for some seconds.
+    The fault counts only if a client cannot log in then. The engine's proxy of a published port may pass on a later
+    connection before an earlier one, so that client tries again for some seconds.
     """
 
-    sentence = "connections to the endpoint of {} that say nothing"
+    sentence = "silent connections to the endpoint of {}"
 
+    @override
     def inject(self) -> None:
         key = self.key()
         dsn = self.dsn(key)
@@ -96,7 +106,7 @@ class SilentClients(Sessions):
         until = time.monotonic() + SETTLE_SECONDS
         while not _is_refused(dsn):
             if time.monotonic() > until:
-                raise errors.EngineFailed(f"{self.victim} let a client in beside {count} connections that say nothing")
+                raise errors.EngineFailed(f"{self.victim} accepted a client beside {count} silent connections")
 
 
 def _is_refused(dsn: Dsn) -> bool:
@@ -108,10 +118,11 @@ def _is_refused(dsn: Dsn) -> bool:
 
 
 class OpenTransaction(Sessions):
-    """A transaction at 5100 that has written and waits, for as long as it is let."""
+    """A transaction at 5100 that has written and stays open, for as long as the server allows."""
 
-    sentence = "a transaction on {} that has written and stands open"
+    sentence = "a transaction on {} that has written and stays open"
 
+    @override
     def inject(self) -> None:
         self.held.open(self.dsn("rw"))
         self.held.ask("BEGIN", MESSAGE)
@@ -126,31 +137,36 @@ class LockedTable(Sessions):
         super().__init__(host, victim)
         self._table = table
 
+    @override
     def inject(self) -> None:
         self.held.open(self.dsn("rw"))
         self.held.ask("BEGIN", f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
 
 
 class LongQuery(Sessions):
-    """A query at 5100 that computes, and one at 5101 that waits, each for so long as a server lets it."""
+    """A query at 5100 that computes, and one at 5101 that waits, each for as long as a server allows."""
 
     sentence = "long queries at the endpoints, one of them on {}"
 
+    @override
     def inject(self) -> None:
         for key, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
             self.held.open(self.dsn(key))
-            self.held.ask("SELECT 1", seconds=LONG_SECONDS)  # the limit holds for what follows in the session, too
+            self.held.ask(
+                "SELECT 1", seconds=LONG_SECONDS
+            )  # the limit holds for the next statement of the session, too
             self.held.begin(statement)
 
 
 class EndSessions(Sessions):
-    """pg_terminate_backend of every session of the application's role on a node, at once, but the balanced endpoint's.
+    """pg_terminate_backend of every session of the application's role on a node, except the balanced endpoint's.
 
     A child of Pgpool-II 4.6.1 that knows all nodes may crash at its next session after that (docs/guarantees.md).
     """
 
-    sentence = "pg_terminate_backend of all sessions of the application on {}, but those of the balanced endpoint"
+    sentence = "pg_terminate_backend of all sessions of the application on {}, except those of the balanced endpoint"
 
+    @override
     def inject(self) -> None:
         spec = self.host.cluster.spec
         self.held.open(self.node("superuser"))
@@ -161,9 +177,9 @@ class EndSessions(Sessions):
 
 
 class CancelWaiting(Sessions):
-    """pg_cancel_backend of every commit that waits for its quorum, again and again for some seconds.
+    """pg_cancel_backend of every commit that waits for its quorum, repeated for some seconds.
 
-    Each is then committed on that node alone, and its client is told so by WARNING 01000.
+    Each is then committed on that node alone, and its client receives WARNING 01000.
     """
 
     sentence = "pg_cancel_backend of all commits on {} that wait for the quorum"
@@ -172,6 +188,7 @@ class CancelWaiting(Sessions):
         super().__init__(host, victim)
         self._seconds = seconds
 
+    @override
     def inject(self) -> None:
         self.held.open(self.node("superuser"))
         cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"

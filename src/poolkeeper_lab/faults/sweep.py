@@ -1,8 +1,8 @@
-"""Taking away what a run that was killed left in a cluster's containers, before the next one begins.
+"""Remove everything that a killed run left in a cluster's containers, before the next run begins.
 
-Invariant: of rules and queues only what carries our mark is touched. A frozen container or process, and a container
-that is out of its network, bear no mark: whoever made them so, they are let go. A container that does not run has
-nothing else to take away. Each kind of fault that outlives its maker has a line here.
+Invariant: only rules and queues with our mark are removed. A frozen container or process, and a container out of its
+network, have no mark: they are released, whatever the cause. A container that does not run has nothing else to remove.
+Each kind of fault that outlives its process has a line here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from poolkeeper_lab.faults.host import Host
 
 
 def sweep(host: Host) -> None:
-    """Take away all of it. Raises EngineFailed for what stays."""
+    """Remove the left faults of all containers.
+
+    Raises:
+        EngineFailed: if one of them cannot be removed.
+    """
     if left := disk_images.left(host):
         power.put_back(host, left)
     for node in host.cluster.spec.nodes:
@@ -35,7 +39,7 @@ def sweep(host: Host) -> None:
 
 
 def of_container(host: Host, service: str) -> None:
-    """What a run left in one container and in its network namespace."""
+    """Remove the left faults of one container and of its network namespace."""
     state = host.state(service)
     if not state["Pid"]:
         return
@@ -49,4 +53,4 @@ def of_container(host: Host, service: str) -> None:
     if not resource_limits.StarveCpu(host, service).available():
         resource_limits.restore(host, service)
     if service in [node.name for node in host.cluster.spec.nodes]:
-        clocks.take_out(host, service)
+        clocks.remove(host, service)

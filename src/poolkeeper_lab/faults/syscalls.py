@@ -1,9 +1,9 @@
-"""System calls that are slow or fail: strace, attached from the host to processes of a container, injects it.
+"""System calls that are slow or fail, by strace, attached from the host to processes of a container.
 
-Invariant: a strace of ours is known by the log that it writes, whose path has this cluster's folder and the service, so
-that healing and `sweep` end exactly ours, whoever started it; it ends by itself after LIMIT seconds as well. When it
-ends the kernel lets all its processes go on as before. It counts as injected when its log has a call that it met.
-Needs root on this machine. All calls of the traced processes become slower by it, not only those that it meets.
+Invariant: our strace is known by the path of its log, with this cluster's folder and the service. So healing and
+`sweep` end exactly ours, from any run; it also ends after LIMIT seconds. When it ends, the kernel lets all
+traced processes continue as before. The fault counts as injected once the log has an affected call.
+Needs root on this machine. All calls of the traced processes become slower, not only the affected ones.
 """
 
 from __future__ import annotations
@@ -14,49 +14,51 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from poolkeeper.core import errors, wait
 from poolkeeper.system import postgres, process
 from poolkeeper_lab.faults.disk_images import FOLDER
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host, Process
 
-LIMIT = 120  # seconds after which it ends whatever became of us
-ATTACH_SECONDS, FELT_SECONDS, DETACH_SECONDS = 10.0, 15.0, 10.0
+LIMIT = 120  # seconds after which strace ends, even if this process is gone
+ATTACH_SECONDS, EFFECT_SECONDS, DETACH_SECONDS = 10.0, 15.0, 10.0
 FSYNC = ("fsync", "fdatasync")  # wal_sync_method is fdatasync on Linux; data files are flushed by fsync
 WRITE = ("pwrite64", "pwritev", "pwritev2")
 READ = ("pread64", "preadv", "preadv2")
-IO_ERROR, _READ_ERROR = "58030", "could not read block"  # SQLSTATE io_error, and its words
+IO_ERROR, _READ_ERROR = "58030", "could not read block"  # SQLSTATE io_error, and its message
 STATEMENT_SECONDS = 20.0
 _MORE_THAN_TEMP_BUFFERS = "SELECT i, repeat('x', 1000) AS filler FROM generate_series(1, 20000) AS i"
-_MET = (" (INJECTED)", " (DELAYED)")  # what strace writes behind such a call
+_AFFECTED = (" (INJECTED)", " (DELAYED)")  # strace writes it after such a call
 _CAP_SYS_PTRACE = 19
 
 Choose = Callable[[Sequence[Process]], Sequence[Process]]
 
 
 def everything(processes: Sequence[Process]) -> Sequence[Process]:
-    """All of the container, so that a server that Patroni starts again meets the same."""
+    """Return all processes of the container, so that a server that Patroni starts again is affected, too."""
     return processes
 
 
 def wal_writers(processes: Sequence[Process]) -> Sequence[Process]:
-    """All but the server's processes that write data files, or replay: what is left of PostgreSQL writes WAL."""
+    """Return the processes that write WAL: all except those of the server that write data files, or replay."""
     others = ("postgres: checkpointer", "postgres: background writer", "postgres: startup")
     return [p for p in processes if not any(word in " ".join(p.argv) for word in others)]
 
 
 def slow(milliseconds: int) -> str:
-    """Each call waits before it is made."""
+    """Return strace's word for calls that wait before they are made."""
     return f"delay_enter={milliseconds * 1000}"
 
 
 def failing(error: str) -> str:
-    """Each call is not made and ends with an error, by its name."""
+    """Return strace's word for calls that are not made and end with an error, given by its name."""
     return f"error={error}"
 
 
 class SpoilCalls(Fault):
-    """Some calls of some processes of the victim are slow or fail, and of all that these start."""
+    """Some calls of some processes of the victim, and of their children, are slow or fail."""
 
     def __init__(self, host: Host, victim: str, calls: Sequence[str], how: str, choose: Choose = everything) -> None:
         super().__init__(host, victim)
@@ -65,6 +67,7 @@ class SpoilCalls(Fault):
     def __str__(self) -> str:
         return f"strace of {self.victim}: {self._calls} with {self._how}"
 
+    @override
     def available(self) -> str:
         if os.geteuid() != 0:
             return "it needs root on this machine"
@@ -73,6 +76,7 @@ class SpoilCalls(Fault):
             return f"not installed on this machine: {', '.join(missing)}"
         return "" if may_trace(Path("/proc")) else "processes may not be traced here"
 
+    @override
     def inject(self) -> None:
         chosen = [p.pid for p in self._choose(self.host.processes(self.victim))]
         log = _log(self.host, self.victim)
@@ -81,37 +85,40 @@ class SpoilCalls(Fault):
         what = ("-e", f"trace={self._calls}", "-e", f"inject={self._calls}:{self._how}")
         argv = ("timeout", "--kill-after=5", str(LIMIT), "strace", "-f", "-qq", "--output", str(log), *what, *pids)
         process.start_detached(argv, log.with_suffix(".err"))
-        asyncio.run(self._attached(chosen))
+        asyncio.run(self._wait_attached(chosen))
         asyncio.run(self.provoke())
-        asyncio.run(self._felt(log))
+        asyncio.run(self._wait_effect(log))
 
     async def provoke(self) -> None:
-        """Have the victim make such a call, where the clients' work does not."""
+        """Have the victim make such a call, if the clients' work does not."""
 
-    async def _felt(self, log: Path) -> None:
-        async def look() -> str | None:
-            return None if any(word in log.read_text(errors="replace") for word in _MET) else "no such call was made"
+    async def _wait_effect(self, log: Path) -> None:
+        async def affected() -> None:
+            text = log.read_text(errors="replace")
+            wait.require(None if any(word in text for word in _AFFECTED) else "no such call was made")
 
-        await wait.wait_until(f"a call of {self.victim} with {self._how}", look, seconds=FELT_SECONDS)
+        await wait.wait_for(f"a call of {self.victim} with {self._how}", affected, seconds=EFFECT_SECONDS)
 
-    async def _attached(self, pids: Sequence[int]) -> None:
-        async def look() -> str | None:
+    async def _wait_attached(self, pids: Sequence[int]) -> None:
+        async def attached() -> None:
             free = [pid for pid in pids if tracer(pid) == 0]
-            return f"not attached to {free}" if free else None
+            wait.require(f"not attached to {free}" if free else None)
 
-        await wait.wait_until(f"strace of {self.victim}", look, seconds=ATTACH_SECONDS, pause=0.02)
+        await wait.wait_for(f"strace of {self.victim}", attached, seconds=ATTACH_SECONDS, pause=0.02)
 
+    @override
     def heal(self) -> None:
         detach(self.host, self.victim)
         self.start_if_down()
 
 
 class SpoilReads(SpoilCalls):
-    """The same of the primary's reads: its rows are in memory, so some are made that have to go to disk and back.
+    """Reads of the primary fail: its rows are in memory, so `provoke` makes rows that go to disk and back.
 
-    Raises EngineFailed where these are read as if nothing were.
+    `inject` raises EngineFailed if these are read without an error.
     """
 
+    @override
     async def provoke(self) -> None:
         dsn = self.host.cluster.with_passwords().node(self.victim, "superuser")
         try:
@@ -126,20 +133,24 @@ class SpoilReads(SpoilCalls):
 
 
 def detach(host: Host, service: str) -> None:
-    """End every strace of ours at a service, whoever started it, and wait until it is gone. Raises DeadlinePassed."""
+    """End each of our straces at a service, from any run, and wait until it is gone.
+
+    Raises:
+        DeadlinePassed: if it is not gone in time.
+    """
     log = _log(host, service)
-    if not log.with_suffix(".err").exists():  # which is there before strace is
+    if not log.with_suffix(".err").exists():  # it exists before strace does
         return
 
-    async def look() -> str | None:
+    async def gone() -> None:
         left = list(ours(log))
-        return f"it runs as {left}" if left else None
+        wait.require(f"it runs as {left}" if left else None)
 
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in ours(log):
             end(pid, number)
         try:
-            asyncio.run(wait.wait_until(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
+            asyncio.run(wait.wait_for(f"the end of strace at {service}", gone, seconds=DETACH_SECONDS, pause=0.02))
             break
         except errors.DeadlinePassed:
             if number is signal.SIGKILL:
@@ -149,11 +160,11 @@ def detach(host: Host, service: str) -> None:
 
 
 def end(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a tracer that was found a moment ago."""
+    """Send a signal to a tracer whose PID was found a moment ago."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return  # it ended by itself, with the last of what it traced
+        return  # it ended already, with the last traced process
 
 
 def _log(host: Host, service: str) -> Path:
@@ -161,7 +172,7 @@ def _log(host: Host, service: str) -> Path:
 
 
 def ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:
-    """The processes that run strace with this log. One that has ended and was not collected has no words any more."""
+    """Yield the processes that run strace with this log, without those that ended and wait for their parent."""
     for entry in proc.iterdir():
         if entry.name.isdigit():
             try:
@@ -173,13 +184,13 @@ def ours(log: Path, proc: Path = Path("/proc")) -> Iterator[int]:
 
 
 def tracer(pid: int, proc: Path = Path("/proc")) -> int | None:
-    """Who traces a process, 0: nobody; None: it is gone."""
+    """Return the PID of a process's tracer; 0 if it has none, None if the process is gone."""
     word = _status(proc / str(pid), "TracerPid")
     return None if word is None else int(word)
 
 
 def may_trace(proc: Path) -> bool:
-    """Does the kernel let us trace processes of others?"""
+    """Return whether the kernel allows this process to trace processes of others."""
     scope = proc / "sys/kernel/yama/ptrace_scope"
     if scope.exists() and scope.read_text().strip() == "3":
         return False

@@ -1,7 +1,7 @@
-"""Several faults as one: each is injected while the ones before it still hold.
+"""Several faults as one: each is injected while the ones before it still last.
 
-Invariant: they are healed in the reverse order, and one that cannot be healed does not keep the others from it. The
-pause after a part is a part of the experiment: what is done meanwhile happens under the faults so far.
+Invariant: they are healed in the reverse order, and a failed healing does not prevent the others. The pause after a
+part is a part of the experiment: the clients then work under the faults so far.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 
+from typing_extensions import override
+
 from poolkeeper.core import errors
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
-Parts = Sequence[tuple[Fault, float]]  # each fault, and the seconds for which only it and those before it hold
+Parts = Sequence[tuple[Fault, float]]  # each fault, and the seconds for which only it and those before it last
 
 
 class Together(Fault):
-    """The parts in their order."""
+    """The parts, injected in their order."""
 
     sentence = "several faults at once around {}"
 
@@ -30,18 +32,22 @@ class Together(Fault):
     def _parts(self) -> Parts:
         return self._given
 
+    @override
     def available(self) -> str:
         return next((reason for part, _ in self._parts if (reason := part.available())), "")
 
+    @override
     def aim(self) -> None:
         for part, _ in self._parts:
             part.aim()
 
+    @override
     def inject(self) -> None:
         for part, seconds in self._parts:
             part.inject()
             time.sleep(seconds)
 
+    @override
     def heal(self) -> None:
         failures = []
         for part, _ in reversed(self._parts):

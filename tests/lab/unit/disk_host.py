@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.lab.unit.test_faults import FakeGround
+from tests.lab.unit.test_faults import FakeHost
 
 from poolkeeper.core import errors
 
 
-class DiskHost(FakeGround):
+class DiskHost(FakeHost):
     """A cluster of two nodes whose volumes and state folder are below `root`."""
 
     def __init__(self, root: Path) -> None:
@@ -37,17 +37,17 @@ class DiskHost(FakeGround):
 
 
 class FakeEngine:
-    """Plays the host's programs: an image is a folder beside its file, a mount hides what was there."""
+    """A fake of the host's programs: an image is a folder beside its file, a mount hides the former folder."""
 
     def __init__(self, fails_at: int = -1) -> None:
-        self.mounts: list[tuple[Path, Path, Path]] = []  # the image's store, where, what is hidden
+        self.mounts: list[tuple[Path, Path, Path]] = []  # the image's store, the mountpoint, the hidden folder
         self.ran: list[str] = []
         self.fails_at = fails_at
 
     def check(self, argv: Sequence[str], **_: Any) -> str:
         if len(self.ran) == self.fails_at:
             self.fails_at = -1
-            raise errors.EngineFailed("planted")
+            raise errors.EngineFailed("injected")
         self.ran.append(argv[0])
         if argv[0] == "fallocate":
             Path(argv[-1]).touch()
@@ -80,7 +80,7 @@ class FakeEngine:
 
 
 def made(root: Path) -> DiskHost:
-    """With some data in the first node's volume."""
+    """Return a host with some data in the first node's volume."""
     host = DiskHost(root)
     wal = root / "pg_node1" / "pgdata" / "pg_wal"
     wal.mkdir(parents=True)

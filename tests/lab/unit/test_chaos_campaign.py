@@ -35,7 +35,7 @@ def test_plan_has_each_scenario_and_faults_enough(seed: int) -> None:
     plan = campaign_plan.planned(all_scenarios.SCENARIOS, 300, 720, seed)
     turns = [turn for sitting in plan for turn in sitting]
     assert {turn.scenario.name for turn in turns} == set(all_scenarios.NAMES)
-    assert 300 <= sum(len(turn.scenario.acts) for turn in turns) <= 303
+    assert 300 <= sum(len(turn.scenario.steps) for turn in turns) <= 303
     assert plan == campaign_plan.planned(all_scenarios.SCENARIOS, 300, 720, seed)
     for sitting in plan:
         assert [turn.number for turn in sitting] == list(range(1, len(sitting) + 1))

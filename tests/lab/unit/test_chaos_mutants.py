@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from tests.lab.unit.test_chaos_self_test import STORED
-from tests.lab.unit.test_faults import FakeGround
+from tests.lab.unit.test_faults import FakeHost
 
 import poolkeeper
 from poolkeeper.core import errors
@@ -77,7 +77,7 @@ class Cluster:
 
 
 def fake(**known: Any) -> Any:
-    made = FakeGround(**known)
+    made = FakeHost(**known)
     made.cluster = Cluster()  # type: ignore[attr-defined]
     return made
 
@@ -88,7 +88,7 @@ OWN = {s.name: s for p in all_mutants.PLANTS for s in p.scenarios if s is not mu
 
 @pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
 def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
-    for act in scenario.acts:
+    for act in scenario.steps:
         host = fake()
         fault = act.make(host, "pg_node1", lambda: None)
         assert str(fault)

@@ -38,11 +38,14 @@ from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
 FORMATS = (("md", chaos_report.render), ("html", chaos_html.render), ("json", chaos_json.render))
-GROUND = cast(Host, SimpleNamespace())
+HOST = cast(Host, SimpleNamespace())
 
 
-def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
-    assert len(set(all_scenarios.NAMES)) == len(all_scenarios.NAMES) > 20
+def test_there_are_220_scenarios_each_with_a_unique_name() -> None:
+    assert len(all_scenarios.NAMES) == len(set(all_scenarios.NAMES)) == 220
+
+
+def test_each_scenario_has_a_name_and_a_promise() -> None:
     for scenario in all_scenarios.SCENARIOS:
         assert re.fullmatch(r"[a-z_]+", scenario.name)
         assert re.fullmatch(r"An? .* must .*|The .* must .*", scenario.promise), scenario.promise
@@ -52,32 +55,32 @@ def test_scenarios_have_a_name_of_their_own_and_a_promise() -> None:
 
 
 @pytest.mark.parametrize("scenario", all_scenarios.SCENARIOS, ids=lambda s: s.name)
-def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None:
-    for act in scenario.acts:
-        made = act.make(GROUND, "pg_node1", lambda: None)
+def test_every_step_makes_a_fault_that_can_be_healed(scenario: Scenario) -> None:
+    for step in scenario.steps:
+        made = step.make(HOST, "pg_node1", lambda: None)
         assert isinstance(made, Fault)
         assert type(made).heal is not Fault.heal
         assert str(made)
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_what_would_meet_nothing_is_not_played(shared: bool) -> None:
-    """Of all scenarios these: HAProxy and two Pgpool-II may talk past the network."""
+def test_scenarios_without_effect_over_shared_sockets_are_not_run(shared: bool) -> None:
+    """HAProxy and two Pgpool-II may communicate without the network, so the faults of these scenarios hit nothing."""
     spec = deployments.edit(ClusterSpec(), "haproxy.unix_sockets", shared)
     host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
     reasons = {s.name: s.unmet(host) for s in all_scenarios.SCENARIOS}
-    told = {name for name, reason in reasons.items() if reason}
+    reported = {name for name, reason in reasons.items() if reason}
     of_them = {"disconnect_pgpool", "cut_pgpool_from_haproxy", "cut_pgpool_ro_from_haproxy", "refuse_haproxy_to_pgpool"}
-    assert told == ({*of_them, "slow_pgpool"} if shared else set())
+    assert reported == ({*of_them, "slow_pgpool"} if shared else set())
 
 
-def test_what_would_meet_nothing_where_haproxy_meets_postgresql_by_sockets() -> None:
+def test_scenarios_without_effect_over_node_sockets_are_reported() -> None:
     spec = deployments.edit(
         deployments.edit(ClusterSpec(), "haproxy.unix_sockets", False), "haproxy.node_sockets", True
     )
     host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
-    told = {s.name for s in all_scenarios.SCENARIOS if s.unmet(host)}
-    assert told == {"cut_server_of_primary", "reset_sessions_of_primary"}
+    reported = {s.name for s in all_scenarios.SCENARIOS if s.unmet(host)}
+    assert reported == {"cut_server_of_primary", "reset_sessions_of_primary"}
 
 
 def test_unknown_scenario_is_refused() -> None:
@@ -86,7 +89,7 @@ def test_unknown_scenario_is_refused() -> None:
     assert [s.name for s in all_scenarios.choose(("switchover", "kill_node"))] == ["kill_node", "switchover"]
 
 
-def test_bound_on_age_is_promised_only_where_keeper_is_there() -> None:
+def test_bound_on_age_is_promised_only_while_keeper_runs() -> None:
     away = {s.name for s in all_scenarios.SCENARIOS if s.hits_keeper}
     of_keeper = {s.name for s in all_scenarios.SCENARIOS if "keeper" in s.name.replace("poolkeeper", "")}
     assert away == of_keeper - {"cut_keeper_from_primary"} | {"kill_everything"}  # it asks the standbys for their age
@@ -101,7 +104,7 @@ def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
     if len(planned) > 1:
         assert sum(turn.scenario.seconds for turn in planned) <= minutes * 60
     for turn in planned:
-        assert len(turn.holds) == len(turn.scenario.acts)
+        assert len(turn.holds) == len(turn.scenario.steps)
         assert all(turn.scenario.hold[0] <= hold <= turn.scenario.hold[1] for hold in turn.holds)
 
 
@@ -170,7 +173,7 @@ class Toy(Fault):
     """A fault that remembers what was done with it."""
 
     def __init__(self, breaks: BaseException | None = None, resists: bool = False) -> None:
-        self.host, self.victim = GROUND, "somebody"
+        self.host, self.victim = HOST, "somebody"
         self.done: list[str] = []
         self._breaks, self._resists = breaks, resists
 
@@ -232,9 +235,9 @@ def play(
 
     monkeypatch.setattr(Nemesis, "_primary", primary)
     monkeypatch.setattr(workload_tables, "identity", identity)
-    acts = tuple(ScenarioStep("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
-    scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0), overlaps=overlaps)
-    turn = PlayedScenario(ScheduledScenario(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
+    steps = tuple(ScenarioStep("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
+    scenario = Scenario("toy", "A toy must hold", steps, (0.0, 0.0), overlaps=overlaps)
+    turn = PlayedScenario(ScheduledScenario(1, scenario, (stop_after * 20,) * len(steps), 0.0, 0))
     path = folder / "history.jsonl"
 
     async def all_of_it() -> None:

@@ -77,7 +77,7 @@ class Shared:
         monkeypatch.setattr(setting_mutants.postgres, "query", query)
         monkeypatch.setattr(setting_mutants.workload_tables, "clear", clear)
         monkeypatch.setattr(setting_mutants.node_faults, "wait_primary", lambda *_: "pg_node1")
-        monkeypatch.setattr(setting_mutants.node_faults, "clone_anew", lambda _, node: self.clone(node))
+        monkeypatch.setattr(setting_mutants.node_faults, "clone_again", lambda _, node: self.clone(node))
         access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
         self.site: Any = SimpleNamespace(
             spec=SPEC, cluster=access, host=None, address=lambda _: "", wait_healthy=healthy

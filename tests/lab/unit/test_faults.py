@@ -1,4 +1,4 @@
-"""The faults and their healing: every one says what it does, and is healed by whatever ends it."""
+"""The faults and their healing: every fault describes itself, and is healed however its block ends."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host, Process
 
 
-class FakeGround:
-    """Remembers what was asked of it; the container is in `status`."""
+class FakeHost:
+    """A host that records all requests; the container is in `status`."""
 
     def __init__(self, status: str = "running", rules: Sequence[str] = ()) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -68,15 +68,15 @@ NODE = (
 )
 
 
-def made(name: str, fake: FakeGround) -> Fault:
-    """A fault of the catalogue on fake ground."""
+def made(name: str, fake: FakeHost) -> Fault:
+    """Return a fault of the catalogue on a fake host."""
     (entry,) = drill_faults.choose((name,))
     return entry.make(cast(Host, fake), "victim", lambda: fake.asked.append(("switchover",)))
 
 
 @pytest.mark.parametrize("entry", drill_faults.ENTRIES, ids=lambda entry: entry.name)
-def test_every_fault_says_what_it_does_and_is_injected_and_healed(entry: drill_faults.Entry) -> None:
-    fake = FakeGround()
+def test_every_fault_describes_itself_and_is_injected_and_healed(entry: drill_faults.Entry) -> None:
+    fake = FakeHost()
     fault = made(entry.name, fake)
     assert len(entry.sentence) > 15
     assert "victim" in str(fault)
@@ -89,7 +89,7 @@ def test_every_fault_says_what_it_does_and_is_injected_and_healed(entry: drill_f
     fault.heal()
 
 
-def test_the_catalogue_is_that_of_the_drill() -> None:
+def test_the_catalogue_has_the_faults_of_the_drill() -> None:
     assert len(set(drill_faults.NAMES)) == len(drill_faults.NAMES) == 12
     assert drill_faults.choose(()) == drill_faults.ENTRIES
     with pytest.raises(errors.UsageError, match="kill_all"):
@@ -97,8 +97,8 @@ def test_the_catalogue_is_that_of_the_drill() -> None:
 
 
 @pytest.mark.parametrize(("name", "pid"), [("kill_postmaster", "9"), ("kill_patroni", "8"), ("kill_pgpool", "7")])
-def test_the_signal_meets_the_right_process(name: str, pid: str) -> None:
-    fake = FakeGround()
+def test_the_signal_hits_the_right_process(name: str, pid: str) -> None:
+    fake = FakeHost()
     fault = made(name, fake)
     fault.aim()
     fault.inject()
@@ -109,34 +109,34 @@ def test_the_signal_meets_the_right_process(name: str, pid: str) -> None:
     "name", ["kill_node", "stop_node", "freeze_node", "kill_standby", "kill_pgpool", "drop_packets_to"]
 )
 def test_a_container_that_is_down_is_started(name: str) -> None:
-    fake = FakeGround("exited")
+    fake = FakeHost("exited")
     made(name, fake).heal()
     assert ("start", "c_victim") in fake.asked
 
 
-def test_a_frozen_container_is_let_go() -> None:
-    fake = FakeGround("paused")
+def test_a_frozen_container_is_unpaused() -> None:
+    fake = FakeHost("paused")
     made("freeze_node", fake).heal()
     assert fake.asked == [("unpause", "c_victim")]
 
 
 def test_only_our_rules_are_deleted() -> None:
     ours = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
-    fake = FakeGround(rules=["-P INPUT ACCEPT", "-A INPUT -s 10.0.0.9/32 -j DROP", ours])
+    fake = FakeHost(rules=["-P INPUT ACCEPT", "-A INPUT -s 10.0.0.9/32 -j DROP", ours])
     made("drop_packets_to", fake).heal()
     assert fake.asked[1:] == [("victim", "iptables", "-w", "-D", *ours.split()[1:])]
 
 
-def test_a_cut_may_be_of_one_way_and_of_some_peers() -> None:
-    fake = FakeGround()
+def test_a_cut_may_be_in_one_direction_and_from_some_peers() -> None:
+    fake = FakeHost()
     packets.DropPackets(cast(Host, fake), "pg_node1", peers.nodes, ways=("OUTPUT",)).inject()
     assert [words[4:10] for words in fake.asked] == [("OUTPUT", "!", "-o", "lo", "-d", "10.8.0.12,10.8.0.13")]
 
 
 class Planted(Fault):
-    """A fault that notes what became of it; `trouble` is raised by the injection."""
+    """A fault that records its injection and healing; the injection raises `trouble`."""
 
-    sentence = "planted in {}"
+    sentence = "injected in {}"
 
     def __init__(self, trouble: BaseException | None = None, incurable: bool = False) -> None:
         super().__init__(cast(Any, None), "victim")
@@ -153,7 +153,7 @@ class Planted(Fault):
 
 
 async def break_it(registry: healing.Healing, *broken: Planted) -> None:
-    """Inject them one inside the other; then an error of the drill itself."""
+    """Inject them one inside the other; then raise an error of the drill itself."""
     async with registry.broken(broken[0]):
         broken[0].inject()
         if broken[1:]:
@@ -170,15 +170,15 @@ def test_healed_after_an_exception(trouble: BaseException | None) -> None:
     assert registry.open == ()
 
 
-def test_a_healing_that_fails_is_told_and_the_others_are_healed() -> None:
+def test_a_failed_healing_is_reported_and_the_others_are_healed() -> None:
     registry, outer, inner = healing.Healing(), Planted(), Planted(incurable=True)
     with pytest.raises(RuntimeError):
         asyncio.run(break_it(registry, outer, inner))
     assert (outer.healed, inner.healed) == (1, 1)
-    assert registry.failures == ["NOT healed: planted in victim: no engine"]
+    assert registry.failures == ["NOT healed: injected in victim: no engine"]
 
 
-def test_healed_after_ctrl_c_and_a_second_one_does_not_stop_it() -> None:
+def test_a_second_ctrl_c_does_not_stop_the_healing() -> None:
     registry, interrupted = healing.Healing(), []
 
     class Slow(Planted):
@@ -209,7 +209,7 @@ def test_processes_below_a_real_one() -> None:
     assert mine[0].parent == os.getppid()
 
 
-def test_processes_are_read_whatever_their_name(tmp_path: Path) -> None:
+def test_processes_with_any_name_are_read(tmp_path: Path) -> None:
     for pid, parent, name in ((5, 1, "a"), (6, 5, "b) R 1 (c"), (9, 1, "other"), (7, 6, "d")):
         entry = tmp_path / str(pid)
         entry.mkdir()
@@ -220,7 +220,7 @@ def test_processes_are_read_whatever_their_name(tmp_path: Path) -> None:
     assert host.descendants(5, tmp_path)[0].program == "x"
 
 
-def test_schedule_is_fair_and_can_be_repeated() -> None:
+def test_schedule_is_fair_and_reproducible() -> None:
     turns = drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
     assert turns == drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
     assert turns != drill_schedule.turns(drill_faults.ENTRIES, 4, True, 12)

@@ -1,4 +1,4 @@
-"""A node's data on a disk of its own: it is in one place whatever ends a move, and comes back from there."""
+"""A node's data on a disk of its own: however a move ends, the data is in one place, and comes back from there."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tests.lab.unit import disk_host
 from tests.lab.unit.disk_host import DiskHost, FakeEngine
 
 from poolkeeper.core import errors
+from poolkeeper.system import process
 from poolkeeper_lab.faults import disk_images
 from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.host import Host
 
-MOUNT_TABLE = disk_images._mount_table  # before it is played
+MOUNT_TABLE = disk_images._mount_table  # before a fake replaces it
 PARTS = pytest.mark.parametrize("part", list(DiskPart))
 
 
 @pytest.fixture(name="host", autouse=True)
 def host_(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     played = FakeEngine()
-    monkeypatch.setattr(disk_images.process, "check", played.check)
+    monkeypatch.setattr(process, "check", played.check)
     monkeypatch.setattr(disk_images, "_mount_table", played.table)
     return played
 
@@ -36,7 +37,7 @@ def place(tmp_path: Path) -> DiskHost:
 
 
 def volume_of(place: DiskHost) -> dict[str, str]:
-    """Every file of the node's volume, and what is in it."""
+    """Return every file of the node's volume with its content."""
     top = place.root / "pg_node1"
     return {str(path.relative_to(top)): path.read_text() for path in sorted(top.rglob("*")) if path.is_file()}
 
@@ -49,7 +50,7 @@ def image_of(place: DiskHost, part: DiskPart) -> Image:
 
 
 def is_clean(place: DiskHost, host: FakeEngine) -> bool:
-    """Is nothing of an image left?"""
+    """Return whether nothing of an image is left."""
     left = [path for path in (place.root / "state").rglob("*.img")]
     return not host.mounts and not left and not disk_images.left(cast(Host, place))
 
@@ -73,7 +74,7 @@ def test_data_moves_there_and_back_with_what_was_written_meanwhile(
 
 @PARTS
 @pytest.mark.parametrize("step", range(6))
-def test_half_a_move_is_taken_back(part: DiskPart, step: int, host: FakeEngine, place: DiskHost) -> None:
+def test_half_a_move_is_rolled_back(part: DiskPart, step: int, host: FakeEngine, place: DiskHost) -> None:
     host.fails_at = step
     image = image_of(place, part)
     with pytest.raises(errors.EngineFailed):
@@ -84,7 +85,7 @@ def test_half_a_move_is_taken_back(part: DiskPart, step: int, host: FakeEngine, 
 
 
 @PARTS
-def test_half_a_way_back_is_gone_again(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
+def test_half_a_move_back_is_completed(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     host.fails_at = len(host.ran) + 3  # losetup, umount, mount, and then the copy
@@ -108,7 +109,7 @@ def test_a_node_that_lost_its_mount_and_cloned_itself_keeps_the_clone(host: Fake
 
 
 @PARTS
-def test_data_that_patroni_threw_away_does_not_come_back(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
+def test_data_that_patroni_removed_does_not_come_back(part: DiskPart, host: FakeEngine, place: DiskHost) -> None:
     image = image_of(place, part)
     image.move()
     for entry in (place.root / "pg_node1" / "pgdata").iterdir():
@@ -122,7 +123,7 @@ def test_data_that_patroni_threw_away_does_not_come_back(part: DiskPart, host: F
     assert is_clean(place, host)
 
 
-def test_too_much_data_is_refused_before_anything_is_done(
+def test_too_much_data_is_refused_before_any_change(
     host: FakeEngine, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_images, "_bytes_of", lambda _: disk_images.MOST)
@@ -131,7 +132,7 @@ def test_too_much_data_is_refused_before_anything_is_done(
     assert host.ran == []
 
 
-def test_segments_that_are_only_kept_for_later_are_not_copied(tmp_path: Path) -> None:
+def test_unused_segments_are_not_copied(tmp_path: Path) -> None:
     def segment(name: str, address: int) -> None:
         (tmp_path / name).write_bytes(struct.pack("<HHIQ", 0xD116, 2, 1, address) + bytes(100))
 
@@ -143,7 +144,7 @@ def test_segments_that_are_only_kept_for_later_are_not_copied(tmp_path: Path) ->
     assert sorted(file.name for file in tmp_path.iterdir()) == ["00000001.history", "0000000100000002000000FF"]
 
 
-def test_filled_to_the_last_block(place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_is_filled_to_its_last_block(place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [(5 << 20) + 8192]
 
     def allocate(file: int, offset: int, length: int) -> None:

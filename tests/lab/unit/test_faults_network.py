@@ -1,4 +1,4 @@
-"""Cuts, refusals, losses, slow links and disconnections: exactly what is asked for, and exactly that taken away."""
+"""Cuts, refusals, losses, slow links and disconnections: each does exactly its own change, and heals exactly that."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from tests.lab.unit.test_faults import FakeGround
+from tests.lab.unit.test_faults import FakeHost
 from tests.poolkeeper.unit import deployments
 
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process
 from poolkeeper.system.process import Finished
-from poolkeeper_lab.faults import links, networks, packets, peers, sweep
+from poolkeeper_lab.faults import (
+    clocks,
+    damage,
+    disk_images,
+    links,
+    networks,
+    packets,
+    peers,
+    resource_limits,
+    sweep,
+    syscalls,
+)
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
 
@@ -24,7 +35,7 @@ SPEC = ClusterSpec()
 CLEAN = "qdisc noqueue 0: dev lo root refcnt 2\nqdisc noqueue 0: dev eth1 root refcnt 2"
 
 
-class Wire(FakeGround):
+class Wire(FakeHost):
     """A container's network as iptables, tc, ip and docker show it."""
 
     def __init__(self, status: str = "running", rules: Sequence[str] = (), queues: str = CLEAN, is_in: bool = True):
@@ -42,7 +53,7 @@ class Wire(FakeGround):
         return Finished(argv, 0, self.queues if argv[0] == "tc" else "\n".join(self.rules), "")
 
     def ran(self, program: str) -> list[str]:
-        """The command lines of a program in a network, and of docker."""
+        """Return the command lines of a program in a network, and of docker."""
         own = [" ".join(words[1:]) for words in self.asked if words[1:2] == (program,)]
         return own or [" ".join(words) for words in self.asked if words[0] == program]
 
@@ -51,7 +62,7 @@ def host(wire: Wire) -> Host:
     return cast(Host, wire)
 
 
-def test_a_cut_of_ports_meets_either_side_of_tcp_and_no_more() -> None:
+def test_a_cut_of_ports_applies_to_either_side_of_tcp_only() -> None:
     wire = Wire()
     packets.DropPackets(host(wire), "pg_node1", peers.haproxy, ports=(8008, 5432)).inject()
     tail = f"-p tcp -m multiport --ports 8008,5432 -m comment --comment {packets.MARK} -j DROP"
@@ -69,7 +80,7 @@ def test_a_cut_of_ports_meets_either_side_of_tcp_and_no_more() -> None:
         (lambda g: packets.LosePackets(g, "pg_node1", 0.2), "-m statistic --mode random --probability 0.2 -j DROP"),
     ],
 )
-def test_other_ends_of_a_packet(fault: object, verdict: str) -> None:
+def test_packets_are_refused_reset_or_lost(fault: object, verdict: str) -> None:
     wire = Wire()
     made: Fault = fault(host(wire))  # type: ignore[operator]
     made.inject()
@@ -80,13 +91,13 @@ def test_other_ends_of_a_packet(fault: object, verdict: str) -> None:
     assert wire.ran("iptables")[-1] == f"iptables -w -D INPUT ! -i lo -m comment --comment {packets.MARK} {verdict}"
 
 
-def test_nobody_to_be_cut_off_from_is_not_everybody() -> None:
+def test_no_peer_does_not_mean_all_peers() -> None:
     fault = packets.DropPackets(host(Wire()), "haproxy_pgpool", peers.haproxy)
-    with pytest.raises(errors.ClusterNotUp, match="nobody"):
+    with pytest.raises(errors.ClusterNotUp, match="no service"):
         fault.aim()
 
 
-def test_nobody_is_a_peer_of_itself() -> None:
+def test_no_service_is_a_peer_of_itself() -> None:
     for of in (peers.etcd, peers.nodes, peers.haproxy, peers.keeper, peers.balanced_endpoint, peers.other_side):
         for service in SPEC.addresses():
             assert service not in of(SPEC, service)
@@ -94,7 +105,7 @@ def test_nobody_is_a_peer_of_itself() -> None:
     assert [peers.next_etcd(SPEC, f"etcd{n}") for n in (1, 2, 3)] == [["etcd2"], ["etcd3"], ["etcd1"]]
 
 
-def test_a_split_parts_two_sides_and_nothing_within_a_side() -> None:
+def test_a_split_separates_two_sides_and_nothing_within_a_side() -> None:
     for node in SPEC.nodes:
         side = {node.name, peers.beside(SPEC, node.name)}
         assert len(side) == 2
@@ -102,7 +113,7 @@ def test_a_split_parts_two_sides_and_nothing_within_a_side() -> None:
             assert set(peers.other_side(SPEC, inside)) == set(SPEC.addresses()) - side
 
 
-def test_a_container_leaves_the_network_and_comes_back_where_it_was() -> None:
+def test_a_container_leaves_the_network_and_returns_with_its_address() -> None:
     wire = Wire(is_in=False)
     fault = networks.LeaveNetwork(host(wire), "pg_node2")
     fault.inject()
@@ -113,20 +124,20 @@ def test_a_container_leaves_the_network_and_comes_back_where_it_was() -> None:
     ]
 
 
-def test_a_container_that_is_in_the_network_is_left_there_and_one_that_is_down_is_started() -> None:
+def test_a_connected_container_stays_connected_and_one_that_is_down_is_started() -> None:
     wire = Wire("exited", is_in=True)
     networks.LeaveNetwork(host(wire), "pg_node2").heal()
     assert not wire.ran("network")
     assert ("start", "c_pg_node2") in wire.asked
 
 
-def test_a_slow_link_is_the_root_of_the_interface_that_has_the_address() -> None:
+def test_a_slow_link_is_the_root_of_the_interface_with_the_address() -> None:
     wire = Wire()
     links.SlowLink(host(wire), "pg_node1", 512).inject()
     assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: tbf rate 512kbit burst 2kb latency 400ms"]
 
 
-def test_a_link_that_is_slow_to_some_is_a_class_that_only_they_come_to() -> None:
+def test_a_link_that_is_slow_to_some_peers_is_a_class_for_these_only() -> None:
     wire = Wire()
     links.SlowLink(host(wire), "pg_node1", 64, peers.nodes).inject()
     root, made, bucket, *filters = wire.ran("tc")
@@ -139,13 +150,13 @@ def test_a_link_that_is_slow_to_some_is_a_class_that_only_they_come_to() -> None
     ]
 
 
-def test_late_packets_need_netem() -> None:
+def test_delayed_packets_need_netem() -> None:
     wire = Wire()
     links.DelayPackets(host(wire), "pg_node1", 100, 50).inject()
     assert wire.ran("tc") == ["tc qdisc add dev eth1 root handle 504b: netem delay 100ms 50ms"]
 
 
-def test_only_our_queue_is_deleted_and_no_second_time() -> None:
+def test_only_our_queue_is_deleted_and_only_once() -> None:
     ours = "qdisc htb 504b: dev eth1 root refcnt 2 r2q 10\nqdisc tbf 8001: dev eth1 parent 504b:2 rate 64Kbit"
     wire = Wire(queues=f"qdisc tbf 8002: dev eth0 root refcnt 2 rate 1Mbit\n{ours}")
     fault = links.SlowLink(host(wire), "pg_node1", 64, peers.nodes)
@@ -156,14 +167,14 @@ def test_only_our_queue_is_deleted_and_no_second_time() -> None:
     assert wire.ran("tc")[2:] == ["tc qdisc show"]
 
 
-def test_a_queue_goes_with_the_container() -> None:
+def test_a_queue_ends_with_the_container() -> None:
     wire = Wire("exited")
     links.SlowLink(host(wire), "pg_node1", 64).heal()
     assert not wire.ran("tc")
     assert ("start", "c_pg_node1") in wire.asked
 
 
-def test_nothing_is_left_of_a_container_between_two_starts() -> None:
+def test_a_container_between_two_starts_has_no_faults() -> None:
     wire = Wire("restarting")
     for fault in (links.SlowLink(host(wire), "pg_node1", 64), packets.DropPackets(host(wire), "pg_node1")):
         fault.heal()
@@ -172,7 +183,7 @@ def test_nothing_is_left_of_a_container_between_two_starts() -> None:
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """A kernel that has these queues, on a machine with everything else."""
+    """Return the queues of a fake kernel, on a machine with every tool."""
     has = {"tbf", "htb"}
 
     def run(argv: Sequence[str], timeout: float) -> Finished:
@@ -186,7 +197,9 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return has
 
 
-def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_that_the_kernel_lacks_is_reported_and_not_tried(
+    kernel: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     wire = host(Wire())
     assert links.SlowLink(wire, "", 1, peers.nodes).available() == ""
     assert links.DelayPackets(wire, "", 1).available() == "this machine's kernel has no queue netem"
@@ -201,13 +214,13 @@ def test_what_the_kernel_lacks_is_said_and_not_tried(kernel: set[str], monkeypat
     links.kernel_lacks.cache_clear()
 
 
-def test_a_sweep_takes_away_each_kind(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_removes_each_kind(kernel: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     del kernel
-    monkeypatch.setattr(sweep.disk_images, "left", lambda _: ())
-    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
-    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
-    monkeypatch.setattr(sweep.resource_limits, "restore", lambda *_: None)
-    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
+    monkeypatch.setattr(disk_images, "left", lambda _: ())
+    monkeypatch.setattr(syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(damage, "clone_noted", lambda *_: None)
+    monkeypatch.setattr(resource_limits, "restore", lambda *_: None)
+    monkeypatch.setattr(clocks, "remove", lambda *_: None)
     rule = f"-A INPUT ! -i lo -m comment --comment {packets.MARK} -j DROP"
     wire = Wire("paused", [rule], "qdisc tbf 504b: dev eth0 root refcnt 2 rate 64Kbit", is_in=False)
     sweep.sweep(host(wire))
@@ -236,12 +249,12 @@ ENDPOINT, RW, POOL = SPEC.haproxy.service, SPEC.endpoints.rw.service, SPEC.endpo
     ],
 )
 @pytest.mark.parametrize("is_shared", [True, False])
-def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
+def test_a_fault_between_services_on_unix_sockets_is_unmet(
     fault: Callable[[Host], Fault], meets: bool, is_shared: bool
 ) -> None:
-    """It would meet nothing, so what is played then could not fail."""
+    """The fault would have no effect, so a scenario with it could not fail."""
     wire = Wire()
-    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))  # type: ignore[assignment]
+    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.unix_sockets", is_shared))
     assert ("haproxy.unix_sockets" in fault(host(wire)).unmet()) == (is_shared and not meets)
 
 
@@ -255,11 +268,11 @@ def test_a_fault_between_those_who_talk_by_unix_sockets_is_not_to_be_had(
     ],
 )
 @pytest.mark.parametrize("is_shared", [True, False])
-def test_a_server_that_haproxy_meets_by_a_socket_is_not_cut_from_it(
+def test_a_cut_of_a_server_on_a_unix_socket_is_unmet(
     ports: Sequence[int], whom: peers.Peers, meets: bool, is_shared: bool
 ) -> None:
-    """Its check, and what goes between the nodes, still passes the network."""
+    """Its check, and the traffic between the nodes, still pass the network."""
     wire = Wire()
-    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))  # type: ignore[assignment]
+    wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))
     cut = packets.DropPackets(host(wire), "pg_node1", whom, ports=ports)
     assert ("haproxy.node_sockets" in cut.unmet()) == (is_shared and not meets)

@@ -1,4 +1,4 @@
-"""What faults wait for and ask of a cluster: each wait ends with the condition and not before, or says what it saw."""
+"""The waits of faults: each ends with its condition and not before, or reports the last observed state."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from poolkeeper.core import errors
+from poolkeeper.operations import switchover
 from poolkeeper.system import patroni, postgres
 from poolkeeper_lab.faults import node_faults
 from poolkeeper_lab.faults.host import Host
@@ -25,7 +26,7 @@ def host() -> Host:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str, str], Any]], list[tuple[str, str]]]:
-    """Plays the servers by a function of the node and the statement; what was asked."""
+    """Fake the servers by a function of the node and the statement; return the list of requests."""
 
     def play(answer: Callable[[str, str], Any]) -> list[tuple[str, str]]:
         seen: list[tuple[str, str]] = []
@@ -44,41 +45,41 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str, str], Any
 
         monkeypatch.setattr(postgres, "query", query)
         monkeypatch.setattr(postgres, "session", session)
-        monkeypatch.setattr(node_faults, "wait_whole", lambda *_: "pg_node1")
+        monkeypatch.setattr(node_faults, "wait_healthy", lambda *_: "pg_node1")
         return seen
 
     return play
 
 
-def test_replay_is_waited_for(asked: Any) -> None:
+def test_wait_replayed_waits_until_the_position_is_replayed(asked: Any) -> None:
     positions = iter([5, None, errors.Unreachable("down"), 7])
     seen = asked(lambda node, _: 7 if node == "pg_node1" else next(positions))
     assert node_faults.wait_replayed(host(), "pg_node2") == 7
     assert len(seen) == 5
 
 
-def test_new_wal_is_waited_for(asked: Any) -> None:
+def test_wait_written_waits_for_new_wal(asked: Any) -> None:
     positions = iter([100, 150, 199, 200])
     asked(lambda *_: next(positions))
     node_faults.wait_written(host(), "pg_node1", 100)
     assert list(positions) == []
 
 
-def test_wal_that_does_not_come_is_told(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_wal_is_reported(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_faults, "PROGRESS_SECONDS", 0.2)
     asked(lambda *_: 3)
     with pytest.raises(errors.DeadlinePassed, match="0 of 100 bytes"):
         node_faults.wait_written(host(), "pg_node1", 100)
 
 
-def test_wal_is_driven_beyond_what_is_kept_and_every_node_removes_it(asked: Any) -> None:
+def test_wal_is_advanced_beyond_the_kept_size_and_every_node_removes_it(asked: Any) -> None:
     seen = asked(lambda _, statement: "128" if "wal_keep_size" in statement else 9)
     node_faults.shed_wal(host())
     assert [words for words in seen if "pg_switch_wal" in words[1]] == [("pg_node1", node_faults._NEXT_SEGMENT)] * 10
     assert [node for node, statement in seen if statement == "CHECKPOINT"] == ["pg_node1", "pg_node2", "pg_node3"]
 
 
-def test_a_clone_is_another_server_than_the_one_before(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clone_is_another_server_than_before(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[str] = []
     answers: list[Any] = [errors.ServerRefused("no leader", code="503"), None]
 
@@ -90,17 +91,17 @@ def test_a_clone_is_another_server_than_the_one_before(asked: Any, monkeypatch: 
     starts = iter(["early", "early", errors.Unreachable("stopped"), "late"])
     asked(lambda _, statement: 1 if statement == "SELECT 1" else next(starts))
     monkeypatch.setattr(patroni, "reinitialize", reinitialize)
-    node_faults.clone_anew(host(), "pg_node2")
+    node_faults.clone_again(host(), "pg_node2")
     assert requests == ["10.0.0.1"] * 2
     assert list(starts) == []
 
 
 @pytest.mark.parametrize(("primary", "moves"), [("pg_node2", True), ("pg_node1", False)])
-def test_the_role_is_taken_from_whom_has_it_only(primary: str, moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_is_taken_only_from_the_primary(primary: str, moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[Any] = []
     monkeypatch.setattr(node_faults, "wait_primary", lambda *_: primary)
-    monkeypatch.setattr(node_faults, "wait_whole", lambda *_: primary)
-    monkeypatch.setattr(node_faults.switchover, "switchover", lambda _, to, progress: moved.append((to, progress)))
+    monkeypatch.setattr(node_faults, "wait_healthy", lambda *_: primary)
+    monkeypatch.setattr(switchover, "switchover", lambda _, to, progress: moved.append((to, progress)))
     node_faults.take_role_from(host(), "pg_node2")
     assert bool(moved) is moves
     moved.clear()

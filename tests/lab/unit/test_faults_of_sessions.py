@@ -1,4 +1,4 @@
-"""Sessions as faults: that they are really held, and that what nobody felt does not count."""
+"""Sessions as faults: they are really held, and a fault without an effect does not count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolkeeper_lab.faults import session_faults
 
 
 class Connection:
-    """A session that was made; it notes what was asked of it."""
+    """A session that records its statements."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -32,17 +32,17 @@ class Connection:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The sessions that were made; the fourth is refused."""
-    there: list[Connection] = []
+    """Return the sessions that were made; the fourth is refused."""
+    opened: list[Connection] = []
 
     def connect(**_: object) -> Connection:
-        if len(there) == 3:
+        if len(opened) == 3:
             raise psycopg.OperationalError("FATAL: sorry, too many clients already")
-        there.append(Connection())
-        return there[-1]
+        opened.append(Connection())
+        return opened[-1]
 
     monkeypatch.setattr(psycopg, "connect", connect)
-    return there
+    return opened
 
 
 def test_a_server_is_full_when_it_refuses(made: list[Connection]) -> None:
@@ -87,10 +87,10 @@ def endpoint_of(children: int) -> Noted:
     return fake
 
 
-def test_an_endpoint_that_refuses_nobody_or_everybody_is_not_full(
+def test_an_endpoint_that_refuses_no_client_or_every_client_is_not_full(
     made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(errors.EngineFailed, match="took 2 sessions and said nothing"):
+    with pytest.raises(errors.EngineFailed, match="accepted 2 sessions and answered nothing"):
         session_faults.FillEndpoint(on(endpoint_of(1)), "pgpool").inject()
     assert len(made) == 2
 
@@ -98,11 +98,11 @@ def test_an_endpoint_that_refuses_nobody_or_everybody_is_not_full(
         raise psycopg.OperationalError("connection refused")
 
     monkeypatch.setattr(psycopg, "connect", refuse)
-    with pytest.raises(errors.EngineFailed, match="took 0 sessions and said"):
+    with pytest.raises(errors.EngineFailed, match="accepted 0 sessions and answered"):
         session_faults.FillEndpoint(on(Noted()), "pgpool").inject()
 
 
-def test_sessions_that_the_other_side_has_given_up_fill_nothing(
+def test_sessions_that_the_server_has_closed_fill_nothing(
     made: list[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone(*_: object) -> None:
@@ -122,7 +122,9 @@ def test_sessions_that_the_other_side_has_given_up_fill_nothing(
         (session_faults.LongQuery, "SELECT pg_sleep(30)"),
     ],
 )
-def test_a_session_is_left_in_the_midst(made: list[Connection], kind: type[session_faults.Sessions], last: str) -> None:
+def test_a_session_is_held_in_its_last_statement(
+    made: list[Connection], kind: type[session_faults.Sessions], last: str
+) -> None:
     fault = kind(on(Noted()), "pg_node1")
     fault.inject()
     assert made[-1].asked[-1] == last
@@ -138,16 +140,16 @@ def test_cancelling_counts_only_if_a_commit_waited(made: list[Connection]) -> No
     assert "SyncRep" in "".join(made[0].asked)
 
 
-def test_all_sessions_but_the_balanced_endpoints_are_ended(made: list[Connection]) -> None:
+def test_all_sessions_except_the_balanced_endpoint_s_are_ended(made: list[Connection]) -> None:
     session_faults.EndSessions(on(Noted()), "pg_node1").inject()
     assert made[0].asked[-1].endswith("usename = 'app' AND client_addr IS DISTINCT FROM '10.8.0.20'")
 
 
 @pytest.mark.parametrize("refusals", [["too many"], ["", "", "too many"], [""]])
-def test_silent_connections_take_each_child_and_nobody_is_let_in(
+def test_silent_connections_occupy_each_child_and_no_client_is_accepted(
     refusals: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client comes again while it is let in, as the silent ones may arrive after it; for some seconds."""
+    """While it is accepted, the client tries again for some seconds: the silent ones may arrive after it."""
     opened: list[object] = []
     said, asked, ended = iter(refusals), [], []
     fault = session_faults.SilentClients(on(Noted()), "pgpool_rw")
@@ -166,7 +168,7 @@ def test_silent_connections_take_each_child_and_nobody_is_let_in(
         fault.inject()
         assert len(asked) == len(refusals)
     else:
-        with pytest.raises(errors.EngineFailed, match="let a client in beside 32 connections"):
+        with pytest.raises(errors.EngineFailed, match="accepted a client beside 32 silent connections"):
             fault.inject()
     assert len(ended) == len(asked)
     assert opened == [("127.0.0.1", 5100, 32)]

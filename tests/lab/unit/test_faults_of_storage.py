@@ -1,4 +1,4 @@
-"""Faults of storage: in which order they act, that they are felt, and that what is damaged or refused is told."""
+"""Faults of storage: their order, their effect, and the reports of damage and refusals."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.lab.unit.test_faults import NODE
 
 from poolkeeper.core import errors
 from poolkeeper.operations import logs
-from poolkeeper.system import postgres
+from poolkeeper.system import postgres, process
 from poolkeeper_lab.chaos.scenarios import storage_scenarios
-from poolkeeper_lab.faults import damage, disk_images, disks, node_faults, power, sweep, syscalls
+from poolkeeper_lab.faults import damage, disk_images, disks, networks, node_faults, power, sweep, syscalls
 from poolkeeper_lab.faults.disk_images import DiskPart, Image
 from poolkeeper_lab.faults.host import Host, Process
 
@@ -28,27 +28,27 @@ def place(tmp_path: Path) -> DiskHost:
     return disk_host.made(tmp_path)
 
 
-class Told:
-    """Remembers what was called, in order; `primary` is whom everybody believes to be it."""
+class Calls:
+    """The calls, in their order; `primary` is the primary for all components."""
 
     def __init__(self, primary: str) -> None:
-        self.calls: list[str] = []
+        self.made: list[str] = []
         self.primary = primary
 
     def note(self, name: str, value: Any = None) -> Callable[..., Any]:
         def call(*words: Any, **_: Any) -> Any:
-            self.calls.append(" ".join([name, *(word for word in words if isinstance(word, str))]))
+            self.made.append(" ".join([name, *(word for word in words if isinstance(word, str))]))
             return value
 
         return call
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    made = Told("pg_node2")
-    for name in ("stop", "start", "wait_written", "hand_over", "checkpoint", "take_role_from", "clone_anew"):
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    made = Calls("pg_node2")
+    for name in ("stop", "start", "wait_written", "hand_over", "checkpoint", "take_role_from", "clone_again"):
         monkeypatch.setattr(node_faults, name, made.note(name))
-    monkeypatch.setattr(node_faults, "wait_whole", made.note("wait_whole", "pg_node2"))
+    monkeypatch.setattr(node_faults, "wait_healthy", made.note("wait_healthy", "pg_node2"))
     monkeypatch.setattr(node_faults, "wait_replayed", made.note("wait_replayed", 0x5000000))
     for name in ("move", "cut_power", "fill", "empty", "back"):
         monkeypatch.setattr(Image, name, made.note(name))
@@ -56,41 +56,41 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return made
 
 
-def test_power_is_cut_after_the_last_node_has_died(told: Told, place: DiskHost) -> None:
+def test_power_is_cut_after_the_last_node_has_died(calls: Calls, place: DiskHost) -> None:
     fault = power.LosePower(cast(Host, place), "every node", power.every_node)
     fault.inject()
     assert place.asked[-1] == ("kill", "c_pg_node1", "c_pg_node2")
-    assert told.calls == [
-        *("stop", "move", "move", "start", "wait_whole", "wait_written pg_node2", "cut_power", "cut_power")
+    assert calls.made == [
+        *("stop", "move", "move", "start", "wait_healthy", "wait_written pg_node2", "cut_power", "cut_power")
     ]
-    told.calls.clear()
+    calls.made.clear()
     fault.heal()
-    assert told.calls == ["empty", "empty", "stop", "back", "back", "start"]
+    assert calls.made == ["empty", "empty", "stop", "back", "back", "start"]
 
 
 @pytest.mark.parametrize("is_large", [True, False])
-def test_much_wal_is_shed_before_the_move(
-    is_large: bool, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+def test_much_wal_is_removed_before_the_move(
+    is_large: bool, calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "is_large", lambda _: is_large)
-    monkeypatch.setattr(node_faults, "shed_wal", told.note("shed_wal"))
+    monkeypatch.setattr(node_faults, "shed_wal", calls.note("shed_wal"))
     assert power.move_all(cast(Host, place), [Image(cast(Host, place), "pg_node1", DiskPart.WAL)]) == "pg_node2"
-    assert told.calls == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_whole"]
+    assert calls.made == [*(["shed_wal"] if is_large else []), "stop", "move", "start", "wait_healthy"]
 
 
-def test_the_victim_gets_the_role_before_its_power_is_cut(told: Told, place: DiskHost) -> None:
+def test_the_victim_gets_the_role_before_its_power_is_cut(calls: Calls, place: DiskHost) -> None:
     power.LosePower(cast(Host, place), "pg_node1", as_primary=True).inject()
-    assert told.calls[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
+    assert calls.made[-3:] == ["hand_over pg_node1", "wait_written pg_node1", "cut_power"]
 
 
 def test_only_pg_control_is_written_out_between_a_restart_point_and_the_cut(
-    told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+    calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(node_faults, "restart_point", told.note("restart_point"))
+    monkeypatch.setattr(node_faults, "restart_point", calls.note("restart_point"))
     monkeypatch.setattr(power, "flush", flushed.append)
     power.LosePowerOutOfOrder(cast(Host, place), "pg_node1").inject()
-    assert told.calls[-3:] == ["wait_written pg_node2", "restart_point pg_node1", "cut_power"]
+    assert calls.made[-3:] == ["wait_written pg_node2", "restart_point pg_node1", "cut_power"]
     assert flushed == [place.root / "pg_node1" / "pgdata" / "global" / "pg_control"]
     assert place.asked[-1] == ("kill", "c_pg_node1")
 
@@ -104,7 +104,7 @@ def test_one_file_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("as_primary", "answers", "is_felt"),
+    ("as_primary", "answers", "has_effect"),
     [
         (True, ["refused"], True),
         (True, [], False),
@@ -112,11 +112,11 @@ def test_one_file_is_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (False, [], False),
     ],
 )
-def test_a_full_disk_has_to_be_felt(
+def test_a_full_disk_counts_only_with_an_effect(
     as_primary: bool,
     answers: list[Any],
-    is_felt: bool,
-    told: Told,
+    has_effect: bool,
+    calls: Calls,
     place: DiskHost,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,43 +126,43 @@ def test_a_full_disk_has_to_be_felt(
         del dsn, timeout
         asked.append(statement)
         if statement.startswith("SELECT application_name"):
-            return answers[0] if is_felt and not as_primary else [("pg_node1",)]
-        if is_felt and as_primary and not statement.startswith("DROP"):
+            return answers[0] if has_effect and not as_primary else [("pg_node1",)]
+        if has_effect and as_primary and not statement.startswith("DROP"):
             raise errors.ServerRefused("disk full", code="53100")
         return []
 
     monkeypatch.setattr(postgres, "query", query)
     fault = disks.FillDisk(cast(Host, place), "pg_node1", DiskPart.DATA, "s.growth", as_primary)
-    if is_felt:
+    if has_effect:
         fault.inject()
     else:
-        with pytest.raises(errors.EngineFailed, match="nothing came of it"):
+        with pytest.raises(errors.EngineFailed, match="that had no effect"):
             fault.inject()
     assert asked[0] == "DROP TABLE IF EXISTS s.growth"
     assert asked[1].startswith("CREATE TABLE s.growth")
-    assert ("hand_over pg_node1" in told.calls) is as_primary
-    told.calls.clear()
+    assert ("hand_over pg_node1" in calls.made) is as_primary
+    calls.made.clear()
     fault.heal()
-    assert told.calls == ["empty", "stop", "back", "start"]
+    assert calls.made == ["empty", "stop", "back", "start"]
 
 
-def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
+def test_strace_is_attached_to_the_chosen_processes_and_ended_by_its_log(
     place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Sequence[str]] = []
     lines = ["31  fsync(6) = 0"]
 
-    def start(argv: Sequence[str], said: Path) -> None:
+    def start(argv: Sequence[str], output: Path) -> None:
         started.append(argv)
-        said.touch()
-        said.with_suffix(".strace").write_text("\n".join(lines))
+        output.touch()
+        output.with_suffix(".strace").write_text("\n".join(lines))
 
-    monkeypatch.setattr(syscalls.process, "start_detached", start)
+    monkeypatch.setattr(process, "start_detached", start)
     monkeypatch.setattr(syscalls, "tracer", lambda _: 5)
     how = syscalls.failing("EIO")
     fault = syscalls.SpoilCalls(cast(Host, place), "pg_node1", syscalls.FSYNC, how, syscalls.wal_writers)
     assert str(fault) == "strace of pg_node1: fsync,fdatasync with error=EIO"
-    monkeypatch.setattr(syscalls, "FELT_SECONDS", 0.2)
+    monkeypatch.setattr(syscalls, "EFFECT_SECONDS", 0.2)
     with pytest.raises(errors.DeadlinePassed, match="no such call was made"):
         fault.inject()
     lines.append("31  fsync(6) = -1 EIO (Input/output error) (INJECTED)")
@@ -180,7 +180,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
     fault.heal()
     assert ended == [41]
     assert list((place.root / "state" / "disks").iterdir()) == []
-    fault.heal()  # nothing is there any more, so nobody is looked for
+    fault.heal()  # no log is left, so no strace is searched
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_strace_is_attached_to_the_chosen_and_ended_by_its_log(
         ([(20000,)], errors.EngineFailed),
     ],
 )
-def test_a_read_that_fails_must_not_give_rows(
+def test_a_failing_read_must_not_return_rows(
     answer: Any, raised: type[Exception] | None, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Session:
@@ -226,14 +226,14 @@ def test_only_a_strace_with_our_log_is_ours(tmp_path: Path) -> None:
     assert list(syscalls.ours(log, tmp_path)) == [5]
 
 
-def test_whom_strace_meets() -> None:
+def test_strace_is_attached_to_processes_that_write_wal() -> None:
     startup = Process(12, 9, ("postgres: startup recovering 000000010000000000000003",))
     assert list(syscalls.wal_writers([*NODE, startup])) == [p for p in NODE if p.pid != 10]
     assert syscalls.everything(NODE) == NODE
     assert syscalls.slow(200) == "delay_enter=200000"
 
 
-def test_a_process_that_ended_is_waited_for_no_longer(tmp_path: Path) -> None:
+def test_a_process_that_ended_has_no_tracer(tmp_path: Path) -> None:
     assert syscalls.tracer(4, tmp_path) is None
     (tmp_path / "4").mkdir()
     (tmp_path / "4" / "status").write_text("Name:\tx\nTracerPid:\t0\n")
@@ -245,8 +245,8 @@ def control(redo: str) -> str:
 
 
 @pytest.mark.parametrize(("what", "left"), [("page", {3, 4, 5}), ("segment", {3, 5}), ("all", set())])
-def test_wal_is_damaged_between_redo_and_what_was_replayed(
-    what: str, left: set[int], told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+def test_wal_is_damaged_between_redo_and_the_replayed_position(
+    what: str, left: set[int], calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = place.root / "pg_node1" / "pgdata" / "pg_wal"
     for number in (3, 4, 5):
@@ -258,12 +258,12 @@ def test_wal_is_damaged_between_redo_and_what_was_replayed(
     assert set(found) == left
     spoiled = {number for number, file in found.items() if any(file.read_bytes())}
     assert spoiled == ({4} if what == "page" else set())
-    assert told.calls[-2:] == ["stop", "start"]
+    assert calls.made[-2:] == ["stop", "start"]
 
 
 @pytest.mark.parametrize("line", ["FATAL:  according to history file, WAL location 0/49 belongs to timeline 7", ""])
-def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
-    line: str, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+def test_a_standby_is_cloned_only_if_its_server_can_never_pass_the_damage(
+    line: str, calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = f"{line}, {damage.IMPASSABLE} 8" if line else "LOG:  invalid magic number 2EE9 in WAL segment"
 
@@ -273,16 +273,16 @@ def test_a_standby_is_cloned_only_where_its_server_can_never_pass_the_damage(
     monkeypatch.setattr(node_faults, "wait_answer", no_answer)
     monkeypatch.setattr(logs, "merged", lambda *_, **__: [logs.Line("", "pg_node1", said)])
     damage.LoseWal(cast(Host, place), "pg_node1").heal()
-    assert told.calls == (["clone_anew pg_node1"] if line else [])
+    assert calls.made == (["clone_again pg_node1"] if line else [])
 
 
 def test_wal_without_anything_to_replay_is_not_damaged(
-    told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+    calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, "docker", answering(place, control("0/5000000")))
     with pytest.raises(errors.EngineFailed, match="only 0 bytes"):
         damage.LoseWal(cast(Host, place), "pg_node1").inject()
-    assert told.calls[-1] == "stop"
+    assert calls.made[-1] == "stop"
 
 
 def answering(place: DiskHost, control_data: str) -> Callable[..., str]:
@@ -316,7 +316,7 @@ def test_names_and_positions_of_wal(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_page_must_be_refused(
-    answer: Any, raised: type[Exception] | None, told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+    answer: Any, raised: type[Exception] | None, calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = place.root / "pg_node1" / "pgdata" / "still"
     file.write_bytes(bytes(3 * damage.PAGE))
@@ -330,7 +330,7 @@ def test_a_damaged_page_must_be_refused(
         return answer
 
     async def at_once(*_: Any) -> None:
-        """It answers."""
+        """Answer at once."""
 
     monkeypatch.setattr(postgres, "query", query)
     monkeypatch.setattr(node_faults, "wait_answer", at_once)
@@ -341,33 +341,35 @@ def test_a_damaged_page_must_be_refused(
     else:
         fault.inject()
     assert file.read_bytes().count(0xFF) == 64
-    assert told.calls == ["checkpoint pg_node1", "wait_replayed pg_node1", "stop", "start", "hand_over pg_node1"]
-    told.calls.clear()
+    assert calls.made == ["checkpoint pg_node1", "wait_replayed pg_node1", "stop", "start", "hand_over pg_node1"]
+    calls.made.clear()
     for _ in range(2):
         fault.heal()
-    assert told.calls == ["take_role_from pg_node1", "clone_anew pg_node1"]
+    assert calls.made == ["take_role_from pg_node1", "clone_again pg_node1"]
 
 
-def test_page_is_not_damaged_where_the_file_is_too_short(tmp_path: Path) -> None:
+def test_a_page_is_not_damaged_if_the_file_is_too_short(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(bytes(damage.PAGE))
     with pytest.raises(errors.EngineFailed):
         damage.overwrite(tmp_path / "short", damage.PAGE, 1)
 
 
-def test_sweep_takes_away_what_a_killed_run_left(told: Told, place: DiskHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_removes_everything_that_a_killed_run_left(
+    calls: Calls, place: DiskHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = place.root / "state" / "disks"
     folder.mkdir()
     (folder / "pg_node2.damaged").touch()
     (folder / "pg_node1.err").touch()
     monkeypatch.setattr(syscalls, "ours", lambda _: iter(()))
-    monkeypatch.setattr(sweep.networks, "rejoin", lambda *_: None)
+    monkeypatch.setattr(networks, "rejoin", lambda *_: None)
     monkeypatch.setattr(sweep, "of_container", lambda *_: None)
     sweep.sweep(cast(Host, place))
-    assert told.calls[-3:] == ["start", "take_role_from pg_node2", "clone_anew pg_node2"]
-    assert told.calls.count("back") == 4
+    assert calls.made[-3:] == ["start", "take_role_from pg_node2", "clone_again pg_node2"]
+    assert calls.made.count("back") == 4
     assert list(folder.iterdir()) == []
 
 
-def test_the_scenarios_of_storage_are_many_and_hold_briefly() -> None:
+def test_the_scenarios_of_storage_are_many_and_brief() -> None:
     assert len(storage_scenarios.SCENARIOS) >= 16
     assert all(scenario.hold[1] <= 10 for scenario in storage_scenarios.SCENARIOS)

@@ -1,4 +1,4 @@
-"""Whom a signal meets: by the titles of real processes, and what becomes of those that ended meanwhile."""
+"""The targets of a signal: by the titles of real processes, without those that ended meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.lab.unit.test_faults import FakeGround
+from tests.lab.unit.test_faults import FakeHost
 
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Postgres, WalSender
@@ -43,7 +43,7 @@ POOL = (
     Process(13, 7, ("pgpool: PCP: wait for connection request",)),
     Process(14, 7, ("pgpool: worker process",)),
     Process(15, 7, ("pgpool: health check process(0)",)),
-    Process(16, 7, ("pgpool: accept connection",)),  # its client is there, its session is not yet
+    Process(16, 7, ("pgpool: accept connection",)),  # a client is connected, without a session yet
 )
 
 
@@ -81,7 +81,7 @@ def test_a_server_without_a_cluster_name_has_the_same_roles() -> None:
     assert [p.pid for p in choices.backend(plain)] == [1]
 
 
-class Leaving(FakeGround):
+class Leaving(FakeHost):
     """A container whose processes are NODE, of which some end before the signal comes."""
 
     def __init__(self, gone: Sequence[int] = (), stopped: Sequence[int] = ()) -> None:
@@ -104,23 +104,23 @@ def made(fake: Leaving, kind: type[processes.KillProcesses] = processes.KillProc
     return fault
 
 
-def test_of_several_those_that_ended_are_left_out() -> None:
+def test_of_several_targets_those_that_ended_are_skipped() -> None:
     fake = Leaving(gone=[14])
     made(fake).inject()
     assert fake.asked == [("SIGKILL", "15", "pg_node1")]
 
 
-def test_when_all_ended_nothing_was_broken() -> None:
+def test_an_injection_fails_if_all_targets_ended() -> None:
     with pytest.raises(ProcessLookupError):
         made(Leaving(gone=[14, 15])).inject()
 
 
-def test_what_is_not_there_cannot_be_aimed_at() -> None:
+def test_a_missing_process_cannot_be_aimed_at() -> None:
     with pytest.raises(errors.ClusterNotUp, match="no such process"):
         processes.KillProcesses(cast(Host, Leaving()), "pg_node1", choices.pool_children).aim()
 
 
-def test_an_order_to_end_says_which_signal_it_is() -> None:
+def test_a_request_to_exit_names_its_signal() -> None:
     fake = Leaving()
     fault = processes.TermProcesses(cast(Host, fake), "pg_node1", processes.postmaster, signal.SIGQUIT)
     fault.aim()
@@ -130,7 +130,7 @@ def test_an_order_to_end_says_which_signal_it_is() -> None:
     assert str(fault) == "SIGQUIT of processes of pg_node1, from the host"
 
 
-def test_frozen_ones_go_on_also_when_half_were_frozen_and_twice() -> None:
+def test_frozen_processes_continue_after_half_an_injection_and_twice() -> None:
     fake = Leaving(gone=[15])
     fault = made(fake, processes.FreezeProcesses)
     fault.inject()
@@ -139,13 +139,13 @@ def test_frozen_ones_go_on_also_when_half_were_frozen_and_twice() -> None:
     assert [words[:2] for words in fake.asked] == [("SIGSTOP", "14"), ("SIGCONT", "14"), ("SIGCONT", "14")]
 
 
-def test_a_sweep_lets_those_go_on_that_are_stopped() -> None:
+def test_a_sweep_continues_stopped_processes() -> None:
     fake = Leaving(stopped=[14])
     processes.sweep_stopped(cast(Host, fake), "pg_node1")
     assert fake.asked == [("SIGCONT", "14", "pg_node1")]
 
 
-def test_a_stopped_process_is_seen_as_such(tmp_path: Path) -> None:
+def test_a_stopped_process_is_recognised(tmp_path: Path) -> None:
     for pid, state in ((5, "S"), (6, "T")):
         entry = tmp_path / str(pid)
         entry.mkdir()
@@ -158,7 +158,7 @@ def sender(name: str, sync: str, lag: int | None) -> WalSender:
     return WalSender(name, "streaming", sync, lag)
 
 
-def test_the_standby_that_acknowledges_is_the_one_that_counts_and_is_least_behind() -> None:
+def test_the_first_standby_is_the_one_in_the_quorum_that_is_least_behind() -> None:
     def primary(*senders: WalSender) -> Postgres:
         return Postgres(False, 1, "17.6", True, "ANY 1 (pg_node2,pg_node3)", senders)
 

@@ -1,6 +1,6 @@
-"""Every fault of these scenarios has a way back: from whole and from half an injection, once, twice, and by a sweep.
+"""Every fault of these scenarios can be healed: after a complete and after half an injection, twice, and by a sweep.
 
-The containers are a model: they have rules, queues, a network, a state and stopped processes, and nothing is forgotten.
+The containers are a model: they have rules, queues, a network, a state and stopped processes, and keep each change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system.process import Finished
 from poolkeeper_lab.chaos.scenarios import cut_scenarios, link_scenarios, network_scenarios, process_scenarios
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario, ScenarioStep
-from poolkeeper_lab.faults import links, packets, sweep
+from poolkeeper_lab.faults import clocks, damage, disk_images, links, packets, resource_limits, sweep, syscalls
 from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.host import Host, Process
 
@@ -40,7 +40,7 @@ VICTIMS = {
     FaultTarget.ETCD_MEMBERS: ("etcd1", "etcd2", "etcd3"),
     FaultTarget.RW_ENDPOINT: ("pgpool_rw",),
     FaultTarget.RO_ENDPOINT: ("pgpool_ro",),
-    FaultTarget.POOL_ENDPOINT: ("pgpool",),
+    FaultTarget.BALANCED_ENDPOINT: ("pgpool",),
     FaultTarget.HAPROXY: ("haproxy_pgpool",),
     FaultTarget.KEEPER: ("keeper",),
 }
@@ -48,11 +48,11 @@ LEFT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class World:
-    """All containers; after `breath` changes the engine fails, if it is not None."""
+    """All containers; after `budget` changes the engine fails, unless it is None."""
 
-    def __init__(self, breath: int | None = None) -> None:
+    def __init__(self, budget: int | None = None) -> None:
         self.cluster = SimpleNamespace(spec=SPEC)
-        self.breath = breath
+        self.budget = budget
         self.changes = 0
         self.rules: dict[str, list[str]] = {name: ["-A INPUT -s 10.0.0.9/32 -j DROP"] for name in SPEC.addresses()}
         self.queues: dict[str, list[str]] = {name: [] for name in SPEC.addresses()}
@@ -68,8 +68,8 @@ class World:
         return self.rules, self.queues, self.out, self.stopped
 
     def _change(self) -> None:
-        if self.breath is not None and self.changes >= self.breath:
-            raise errors.EngineFailed("no breath left")
+        if self.budget is not None and self.changes >= self.budget:
+            raise errors.EngineFailed("no budget left")
         self.changes += 1
 
     def container(self, service: str) -> str:
@@ -138,7 +138,7 @@ class World:
         self._change()
         words = " ".join(argv)
         if argv[1:3] == ("qdisc", "del"):
-            self.queues[service].clear()  # a root takes all below it along
+            self.queues[service].clear()  # a root is deleted with everything below it
         elif "root" in argv:
             assert not self.queues[service]
             self.queues[service].append(f"qdisc {argv[8]} {argv[7]} dev eth0 root refcnt 2")
@@ -148,21 +148,21 @@ class World:
 
 
 def expanded(rule: str) -> list[str]:
-    """iptables makes a rule of each address of a list."""
+    """Return a rule for each address of a list, as iptables does."""
     listed = next((word for word in rule.split() if "," in word and "." in word), "")
     return [rule.replace(listed, address) for address in listed.split(",")] if listed else [rule]
 
 
-def played(act: ScenarioStep, world: World) -> Any:
-    victims = VICTIMS.get(act.target, ("pg_node1",))
-    return act.fault(cast(Host, world), victims, lambda: None)
+def fault_of(step: ScenarioStep, world: World) -> Any:
+    victims = VICTIMS.get(step.target, ("pg_node1",))
+    return step.fault(cast(Host, world), victims, lambda: None)
 
 
 def without_storage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep of what is no fault of storage: these have tests of their own."""
-    monkeypatch.setattr(sweep.disk_images, "left", lambda _: ())
-    monkeypatch.setattr(sweep.syscalls, "detach", lambda *_: None)
-    monkeypatch.setattr(sweep.damage, "clone_noted", lambda *_: None)
+    """Limit a sweep to faults that are not of storage; these have tests of their own."""
+    monkeypatch.setattr(disk_images, "left", lambda _: ())
+    monkeypatch.setattr(syscalls, "detach", lambda *_: None)
+    monkeypatch.setattr(damage, "clone_noted", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
@@ -172,14 +172,14 @@ def can_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
     without_storage(monkeypatch)
 
 
-def acts(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:
-    return [pytest.param(a, id=f"{s.name}-{n}") for s in SCENARIOS if of(s) for n, a in enumerate(s.acts)]
+def steps(of: Callable[[Scenario], bool] = lambda _: True) -> list[Any]:
+    return [pytest.param(a, id=f"{s.name}-{n}") for s in SCENARIOS if of(s) for n, a in enumerate(s.steps)]
 
 
-@pytest.mark.parametrize("act", acts())
-def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_again(act: ScenarioStep) -> None:
+@pytest.mark.parametrize("step", steps())
+def test_a_complete_injection_has_an_effect_and_is_healed_twice(step: ScenarioStep) -> None:
     world = World()
-    fault = played(act, world)
+    fault = fault_of(step, world)
     fault.aim()
     assert world.changes == 0
     fault.inject()
@@ -190,35 +190,35 @@ def test_a_whole_injection_changes_something_and_is_taken_back_and_taken_back_ag
     assert world == World()
 
 
-@pytest.mark.parametrize("act", acts())
-def test_half_an_injection_is_taken_back(act: ScenarioStep) -> None:
-    for breath in range(12):
-        world = World(breath)
-        fault = played(act, world)
+@pytest.mark.parametrize("step", steps())
+def test_half_an_injection_is_healed(step: ScenarioStep) -> None:
+    for budget in range(12):
+        world = World(budget)
+        fault = fault_of(step, world)
         fault.aim()
         try:
             fault.inject()
         except errors.EngineFailed:
-            world.breath = None
+            world.budget = None
         else:
             break
         fault.heal()
-        assert world == World(), breath
+        assert world == World(), budget
 
 
-@pytest.mark.parametrize("act", acts())
-def test_a_sweep_takes_away_what_a_killed_run_left(act: ScenarioStep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep.resource_limits, "restore", lambda *_: None)
-    monkeypatch.setattr(sweep.clocks, "take_out", lambda *_: None)
+@pytest.mark.parametrize("step", steps())
+def test_a_sweep_removes_everything_that_a_killed_run_left(step: ScenarioStep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource_limits, "restore", lambda *_: None)
+    monkeypatch.setattr(clocks, "remove", lambda *_: None)
     world = World()
-    fault = played(act, world)
+    fault = fault_of(step, world)
     fault.aim()
     fault.inject()
     sweep.sweep(cast(Host, world))
     assert world == World()
 
 
-def test_a_fault_that_is_not_taken_back_is_seen() -> None:
+def test_a_fault_that_is_not_healed_is_visible() -> None:
     world = World()
     fault = packets.DropPackets(cast(Host, world), "pg_node1")
     fault.inject()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import abc
 
+from typing_extensions import override
+
 from poolkeeper.core import interrupts
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults import packets
@@ -39,12 +41,15 @@ class ClusterChange(abc.ABC):
 class Outside(ClusterChange):
     """Nothing of the cluster is changed: the bug is in what the run is made with. A fault of it may leave rules."""
 
+    @override
     async def apply(self, site: DrilledCluster) -> None:
         del site
 
+    @override
     async def take_away(self, site: DrilledCluster) -> None:
         await interrupts.in_thread(sweep, site.host)
 
+    @override
     async def is_there(self, site: DrilledCluster) -> bool:
         if packets.lacking():
             return False  # nobody here can have made one

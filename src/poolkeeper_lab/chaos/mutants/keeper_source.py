@@ -15,6 +15,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from poolkeeper.core import errors, interrupts
 from poolkeeper.system import process
 from poolkeeper_lab.chaos.mutants.change import ClusterChange
@@ -50,18 +52,22 @@ class KeeperSource(ClusterChange):
     def __init__(self, *mutations: Mutation) -> None:
         self.mutations = mutations
 
+    @override
     def unavailable(self, site: DrilledCluster) -> str:
         del site
         if os.geteuid() != 0:
             return "it needs root on this machine"
         return "" if process.find("nsenter") else "not installed on this machine: nsenter"
 
+    @override
     async def apply(self, site: DrilledCluster) -> None:
         await interrupts.in_thread(plant, site.host, site.spec.keeper.service, self.mutations)
 
+    @override
     async def take_away(self, site: DrilledCluster) -> None:
         await interrupts.in_thread(restore, site.host, site.spec.keeper.service)
 
+    @override
     async def is_there(self, site: DrilledCluster) -> bool:
         return bool(await interrupts.in_thread(left, site.host, site.spec.keeper.service))
 

@@ -54,7 +54,7 @@ def blank(plant: Mutant, problem: str = "") -> Bug:
 def unavailable(site: DrilledCluster, plant: Mutant) -> str:
     """Why it cannot be planted, or its scenarios not played, here; "" if they can."""
     node = site.spec.nodes[0].name
-    faults = (act.make(site.host, node, lambda: None) for scenario in plant.scenarios for act in scenario.acts)
+    faults = (act.make(site.host, node, lambda: None) for scenario in plant.scenarios for act in scenario.steps)
     return plant.change.unavailable(site) or next((reason for fault in faults if (reason := fault.available())), "")
 
 

@@ -5,6 +5,8 @@ Invariant: as every fault, each is healed, also when it was half injected.
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from poolkeeper_lab.faults import containers, moments
 from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.moments import UNSEEN
@@ -24,6 +26,7 @@ class ForgetfulDrop(DropPackets):
 
     sentence = "drop of every packet to and from {}, healed but for one rule"
 
+    @override
     def heal(self) -> None:
         rules = our_rules(self.host, self.victim)
         sweep_rules(self.host, self.victim)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from poolkeeper_lab.chaos.checkers import checker_self_test, run_verdict
 from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 from poolkeeper_lab.chaos.history.history import Completion, History
@@ -20,6 +22,7 @@ FALSE_ALARM = "false alarm"
 class TrustingRecorder(Recorder):
     """Takes a COMMIT for acknowledged whatever warning it came with, as most drivers do."""
 
+    @override
     def ok(self, number: int, result: Any = None, *, warning: str = "") -> None:
         del warning
         super().ok(number, result)

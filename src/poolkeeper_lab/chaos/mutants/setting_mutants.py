@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.decide import health
@@ -32,10 +34,12 @@ class RoleSetting(ClusterChange):
             raise errors.OperationRefused(f"the role {site.spec.roles.app} has its own {self.parameter}; it is left")
         await self._change(site, f"ALTER ROLE {_quoted(site)} SET {self.parameter} = '{self.value}'")
 
+    @override
     async def take_away(self, site: DrilledCluster) -> None:
         if f"{self.parameter}={self.value}" in await self._entries(site):
             await self._change(site, f"ALTER ROLE {_quoted(site)} RESET {self.parameter}")
 
+    @override
     async def is_there(self, site: DrilledCluster) -> bool:
         return bool(await self._entries(site))
 
@@ -72,6 +76,7 @@ class SharedParameter(ClusterChange):
         await self._patch(site, self.value)
         await self._taken(site, is_planted=True)
 
+    @override
     async def take_away(self, site: DrilledCluster) -> None:
         if await self.is_there(site):
             await self._clean_up(site)
@@ -81,6 +86,7 @@ class SharedParameter(ClusterChange):
     async def _clean_up(self, site: DrilledCluster) -> None:
         """What else has to be done before the last trace goes."""
 
+    @override
     async def is_there(self, site: DrilledCluster) -> bool:
         document = await patroni.read_config(await self._address(site), site.spec.timeouts.query)
         return self.parameter in document.get("postgresql", {}).get("parameters", {})
@@ -128,7 +134,7 @@ class Unflushed(SharedParameter):
         await self._patch(site, "on")  # the trace stays until all is done
         primary = await interrupts.in_thread(node_faults.wait_primary, site.host, TAKEN_SECONDS)
         for node in await self._standbys(site, primary):
-            await interrupts.in_thread(node_faults.clone_anew, site.host, node)
+            await interrupts.in_thread(node_faults.clone_again, site.host, node)
         await self._taken(site, is_planted=False)
         await workload_tables.clear(site.cluster, await site.wait_healthy(HEALTHY_SECONDS))
 

@@ -140,7 +140,7 @@ def _passage(
         number=turn.turn.number,
         scenario=scenario.name,
         promise=scenario.promise,
-        faults=tuple(act.sentence for act in scenario.acts),
+        faults=tuple(act.sentence for act in scenario.steps),
         victims=tuple(turn.victims),
         outcome=Outcome.FAIL if is_broken else Outcome.UNKNOWN if is_unknown else Outcome.PASS,
         problem=turn.problem or ("" if turn.began else "never began"),

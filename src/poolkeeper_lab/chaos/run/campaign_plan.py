@@ -33,12 +33,12 @@ def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: in
 
 
 def _chosen(scenarios: Sequence[Scenario], faults: int, chance: random.Random) -> Iterator[Scenario]:
-    quick = sorted(scenarios, key=lambda s: s.seconds / len(s.acts))[: max(1, len(scenarios) // 2)]
+    quick = sorted(scenarios, key=lambda s: s.seconds / len(s.steps))[: max(1, len(scenarios) // 2)]
     injected, among = 0, scenarios
     while among is scenarios or injected < faults:
         for scenario in chance.sample(list(among), len(among)):
             if among is scenarios or injected < faults:
-                injected += len(scenario.acts)
+                injected += len(scenario.steps)
                 yield scenario
         among = quick
 

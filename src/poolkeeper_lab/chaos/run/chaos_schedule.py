@@ -31,7 +31,7 @@ class ScheduledScenario:
 
 def turn(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
     """A turn with its lengths, moment and victim drawn."""
-    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
+    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.steps)
     return ScheduledScenario(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
 
 

@@ -77,7 +77,7 @@ class Nemesis:
 
     async def _acts(self, played: PlayedScenario) -> None:
         await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
-        acts = tuple(zip(played.turn.scenario.acts, played.turn.holds, strict=True))
+        acts = tuple(zip(played.turn.scenario.steps, played.turn.holds, strict=True))
         if played.turn.scenario.overlaps:
             await self._act(played, *acts[0], acts[1:])
         else:

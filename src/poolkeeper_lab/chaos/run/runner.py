@@ -67,7 +67,7 @@ def header(site: DrilledCluster, turns: Sequence[ScheduledScenario], jobs: Seque
         "lease_seconds": spec.patroni.ttl,
     }
     declared = {job.name: job.declared for job in jobs}
-    faults = tuple(turn.scenario.name for turn in turns for _ in turn.scenario.acts)  # each has to begin
+    faults = tuple(turn.scenario.name for turn in turns for _ in turn.scenario.steps)  # each has to begin
     return Header("chaos run", seed, declared, faults, expects_end_state=True, cluster=facts)
 
 

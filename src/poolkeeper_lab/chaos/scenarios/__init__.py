@@ -1,1 +1,1 @@
-"""The book of scenarios: what is broken, in which order, and the promise that has to hold meanwhile."""
+"""The scenarios: the faults, their order, and the promise that has to hold meanwhile."""

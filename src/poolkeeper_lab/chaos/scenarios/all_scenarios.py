@@ -1,7 +1,7 @@
 """All scenarios, in the order in which they are listed.
 
-Invariant: only what can be done and undone here is listed. The promises are those of docs/guarantees.md. The checkers
-judge all of them in every scenario; the sentence says what it is for.
+Invariant: every listed fault can be injected and healed by this program. The promises are those of docs/guarantees.md.
+The checkers check all of them in every scenario; the promise of a scenario names the one that it stresses most.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ NAMES = tuple(scenario.name for scenario in SCENARIOS)
 
 
 def choose(names: Sequence[str]) -> tuple[Scenario, ...]:
-    """The named scenarios in the order of the list; all where none is named. Raises UsageError for an unknown name."""
+    """Return the named scenarios in the order of the list; all of them if no name is given.
+
+    Raises:
+        UsageError: if a name is unknown.
+    """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise errors.UsageError(f"no such scenario: {', '.join(unknown)}", hint="`poolkeeper chaos list` has them.")

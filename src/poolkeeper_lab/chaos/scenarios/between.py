@@ -1,6 +1,6 @@
-"""Acts between two parties: a cut both ways or one way, a refusal, a reset.
+"""Steps between two components: a cut in both directions or in one, a refusal, a reset.
 
-Invariant: it is made in the network of the target; the sentence names the other party and the direction.
+Invariant: the fault is in the network of the target; the sentence names the other component and the direction.
 """
 
 from __future__ import annotations
@@ -12,26 +12,29 @@ from poolkeeper_lab.faults import packets, peers
 from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.host import Host
 
-SERVER_PORT = 5432
-HEARS_NOT, IS_NOT_HEARD = ("INPUT",), ("OUTPUT",)
+SERVER = (5432,)
+INCOMING, OUTGOING = ("INPUT",), ("OUTPUT",)
 
 
 def cut(
     words: str, target: FaultTarget, of: peers.Peers, ways: Sequence[str] = BOTH_WAYS, ports: Sequence[int] = ()
 ) -> ScenarioStep:
-    sentence = f"drop of every packet between {words}"
+    """Return a step that drops packets; `words` are "A and B", or "from A to B" for one direction."""
+    sentence = f"drop of every packet {'between ' if ways == BOTH_WAYS else ''}{words}"
     return ScenarioStep(sentence, target, lambda host, victim, _: packets.DropPackets(host, victim, of, ways, ports))
 
 
 def refused(words: str, target: FaultTarget, of: peers.Peers) -> ScenarioStep:
+    """Return a step that refuses every packet."""
     sentence = f"refusal of every packet between {words}"
     return ScenarioStep(sentence, target, lambda host, victim, _: packets.RefusePackets(host, victim, of))
 
 
-def reset(words: str, target: FaultTarget, of: peers.Peers, port: int) -> ScenarioStep:
+def reset(words: str, target: FaultTarget, of: peers.Peers, ports: Sequence[int]) -> ScenarioStep:
+    """Return a step that resets every connection to or from a port."""
     sentence = f"reset of every connection between {words}"
 
     def make(host: Host, victim: str, _: object) -> packets.ResetConnections:
-        return packets.ResetConnections(host, victim, of, ports=(port,))
+        return packets.ResetConnections(host, victim, of, ports=ports)
 
     return ScenarioStep(sentence, target, make)

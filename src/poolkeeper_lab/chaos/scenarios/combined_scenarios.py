@@ -1,147 +1,92 @@
-"""Two faults, one after the other or one within the other, three in a row, and all at once."""
+"""Two faults in sequence or one during the other, three in a row, and all containers at once."""
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import ALL_RECOVER, Scenario, act, frozen, killed, of_drill, paused
+from poolkeeper_lab.chaos.scenarios.scenario import (
+    ALL,
+    NODE,
+    SHORT,
+    frozen,
+    killed,
+    of_drill,
+    overlapping,
+    paused,
+    row,
+    step,
+)
+from poolkeeper_lab.chaos.scenarios.targets import (
+    BALANCED_ENDPOINT,
+    ETCD_LEADER,
+    EVERYTHING,
+    HAPROXY,
+    KEEPER,
+    PRIMARY,
+    RO_ENDPOINT,
+    RW_ENDPOINT,
+    STANDBY,
+)
 from poolkeeper_lab.faults import containers, processes, session_faults
-from poolkeeper_lab.faults.fault_target import FaultTarget
 
 _PRIMARY_DIES, _SERVER_CRASHES = of_drill("kill_node"), of_drill("kill_postmaster")
 _STANDBY_DIES, _SWITCHOVER = of_drill("kill_standby"), of_drill("switchover")
 
-_ONE_AFTER_THE_OTHER = (
-    Scenario(
-        "primary_and_then_its_successor",
-        "A second failover while the first is being recovered from must lose no acknowledged write",
-        (_PRIMARY_DIES, _SERVER_CRASHES),
-    ),
-    Scenario(
-        "standby_and_then_primary",
-        "A primary that crashes while a standby comes back must be replaced by one that has everything",
-        (_STANDBY_DIES, _SERVER_CRASHES),
-    ),
-    Scenario(
-        "standby_and_then_the_other",
-        "A second standby that dies while the first one comes back must cost no acknowledged write",
-        (_STANDBY_DIES, _STANDBY_DIES),
-    ),
-    Scenario(
-        "keeper_and_then_primary",
-        "A primary that crashes while keeper starts must be replaced all the same",
-        (of_drill("kill_keeper"), _SERVER_CRASHES),
-    ),
-    Scenario(
-        "etcd_leader_and_then_primary",
-        "A primary that crashes while etcd is short of a member must be replaced all the same",
-        (of_drill("kill_etcd_leader"), _SERVER_CRASHES),
-    ),
-    Scenario(
-        "switchover_and_then_crash",
-        "A primary that crashes right after it took the role must be replaced by one that has everything",
-        (_SWITCHOVER, _SERVER_CRASHES),
-    ),
-    Scenario(
-        "three_primaries_in_a_row",
-        "A third failover while two nodes still come back must lose no acknowledged write",
-        (_SERVER_CRASHES, _SERVER_CRASHES, _SERVER_CRASHES),
-    ),
-    Scenario(
-        "haproxy_and_then_primary",
-        "An endpoint that has just started must lead nobody to a primary that then crashes",
-        (of_drill("kill_haproxy"), _SERVER_CRASHES),
-    ),
+# Ruff would give each argument a line of its own.
+# fmt: off
+_IN_SEQUENCE = (
+    row("primary_and_then_its_successor", (_PRIMARY_DIES, _SERVER_CRASHES), SHORT, NODE,
+        "A second failover while the first is being recovered from must lose no acknowledged write"),
+    row("standby_and_then_primary", (_STANDBY_DIES, _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while a standby comes back must be replaced by a node that has everything"),
+    row("standby_and_then_the_other", (_STANDBY_DIES, _STANDBY_DIES), SHORT, NODE,
+        "A second standby that dies while the first one comes back must cost no acknowledged write"),
+    row("keeper_and_then_primary", (of_drill("kill_keeper"), _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while keeper starts must still be replaced"),
+    row("etcd_leader_and_then_primary", (of_drill("kill_etcd_leader"), _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while etcd is short of a member must still be replaced"),
+    row("switchover_and_then_crash", (_SWITCHOVER, _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes right after it took the role must be replaced by a node that has everything"),
+    row("three_primaries_in_a_row", (_SERVER_CRASHES, _SERVER_CRASHES, _SERVER_CRASHES), SHORT, NODE,
+        "A third failover while two nodes still come back must lose no acknowledged write"),
+    row("haproxy_and_then_primary", (of_drill("kill_haproxy"), _SERVER_CRASHES), SHORT, NODE,
+        "An HAProxy that has just started must route no client to a primary that then crashes"),
 )
 
-_ONE_WITHIN_THE_OTHER = (
-    Scenario(
-        "keeper_frozen_and_primary_dies",
-        "A primary that dies while keeper stands still must be replaced without it, and be lost by no write",
-        (paused(FaultTarget.KEEPER), _PRIMARY_DIES),
-        overlaps=True,
-    ),
-    Scenario(
-        "etcd_leader_frozen_and_primary_crashes",
-        "A primary that crashes while etcd's leader stands still must be replaced by one that has everything",
-        (paused(FaultTarget.ETCD_LEADER), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "standby_frozen_and_primary_crashes",
-        "A primary that crashes while a standby is frozen must be replaced by the one that acknowledged",
-        (paused(FaultTarget.STANDBY), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "standby_dead_and_primary_crashes",
-        "A primary that crashes while one standby is dead must be replaced by the one that acknowledged",
-        (_STANDBY_DIES, _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "both_standbys_dead",
-        "A primary without any standby must acknowledge nothing, and go on when one is back",
-        (_STANDBY_DIES, _STANDBY_DIES),
-        overlaps=True,
-    ),
-    Scenario(
-        "both_standbys_frozen_and_primary_crashes",
-        "A primary that crashes while nobody can acknowledge must lose nothing that it had acknowledged before",
-        (paused(FaultTarget.STANDBY), paused(FaultTarget.STANDBY), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "waiting_commits_cancelled",
-        "A commit whose wait was cancelled must count as unknown; all that was acknowledged must outlive the primary",
-        (
-            paused(FaultTarget.STANDBY),
-            paused(FaultTarget.STANDBY),
-            act("pg_cancel_backend of all commits that wait", FaultTarget.PRIMARY, session_faults.CancelWaiting),
-        ),
-        (1.0, 2.0),
-        overlaps=True,
-    ),
-    Scenario(
-        "haproxy_frozen_and_primary_crashes",
-        "An endpoint that thaws after a failover must lead no writer to the former primary",
-        (paused(FaultTarget.HAPROXY), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "pgpool_frozen_and_primary_crashes",
-        "A Pgpool-II that thaws after a failover must double nothing and pass nothing to the former primary",
-        (paused(FaultTarget.RW_ENDPOINT), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "balanced_endpoint_frozen_and_primary_dies",
-        "A balanced endpoint that thaws after a failover must not write to the former primary",
-        (paused(FaultTarget.POOL_ENDPOINT), _PRIMARY_DIES),
-        overlaps=True,
-    ),
-    Scenario(
-        "patroni_frozen_and_server_crashes",
-        "A server that crashes while its Patroni stands still must be replaced all the same",
-        (frozen("the primary's Patroni", FaultTarget.PRIMARY, processes.patroni), _SERVER_CRASHES),
-        overlaps=True,
-    ),
-    Scenario(
-        "read_only_and_standby_die",
-        "A read-only endpoint that starts while a standby is dead must show nothing too old",
-        (
-            _STANDBY_DIES,
-            killed("the first process of the read-only endpoint", FaultTarget.RO_ENDPOINT, processes.first),
-        ),
-        overlaps=True,
-    ),
+_DURING_ANOTHER = (
+    overlapping("keeper_frozen_and_primary_dies", (paused(KEEPER), _PRIMARY_DIES), SHORT, NODE,
+        "A primary that dies while keeper is frozen must be replaced without keeper, and no write may be lost"),
+    overlapping("etcd_leader_frozen_and_primary_crashes", (paused(ETCD_LEADER), _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while etcd's leader is frozen must be replaced by a node that has everything"),
+    overlapping("standby_frozen_and_primary_crashes", (paused(STANDBY), _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while a standby is frozen must be replaced by the one that acknowledged"),
+    overlapping("standby_dead_and_primary_crashes", (_STANDBY_DIES, _SERVER_CRASHES), SHORT, NODE,
+        "A primary that crashes while one standby is dead must be replaced by the one that acknowledged"),
+    overlapping("both_standbys_dead", (_STANDBY_DIES, _STANDBY_DIES), SHORT, NODE,
+        "A primary without any standby must acknowledge nothing, and continue when one is back"),
+    overlapping("both_standbys_frozen_and_primary_crashes", (paused(STANDBY), paused(STANDBY), _SERVER_CRASHES), SHORT,
+        NODE,
+        "A primary that crashes while no standby can acknowledge must lose nothing that it had acknowledged before"),
+    overlapping("waiting_commits_cancelled",
+        (paused(STANDBY), paused(STANDBY),
+         step("pg_cancel_backend of all commits that wait", PRIMARY, session_faults.CancelWaiting)), (1.0, 2.0), NODE,
+        "A commit whose wait was cancelled must count as unknown; all that was acknowledged must outlive the primary"),
+    overlapping("haproxy_frozen_and_primary_crashes", (paused(HAPROXY), _SERVER_CRASHES), SHORT, NODE,
+        "An HAProxy that thaws after a failover must route no writer to the former primary"),
+    overlapping("pgpool_frozen_and_primary_crashes", (paused(RW_ENDPOINT), _SERVER_CRASHES), SHORT, NODE,
+        "A Pgpool-II that thaws after a failover must execute nothing twice and pass nothing to the former primary"),
+    overlapping("balanced_endpoint_frozen_and_primary_dies", (paused(BALANCED_ENDPOINT), _PRIMARY_DIES), SHORT, NODE,
+        "A balanced endpoint that thaws after a failover must not write to the former primary"),
+    overlapping("patroni_frozen_and_server_crashes",
+        (frozen("the primary's Patroni", PRIMARY, processes.patroni), _SERVER_CRASHES), SHORT, NODE,
+        "A server that crashes while its Patroni is frozen must still be replaced"),
+    overlapping("read_only_endpoint_and_standby_die",
+        (_STANDBY_DIES, killed("the first process of the read-only endpoint", RO_ENDPOINT, processes.first)), SHORT,
+        NODE, "A read-only endpoint that starts while a standby is dead must show nothing too old"),
 )
 
 SCENARIOS = (
-    *_ONE_AFTER_THE_OTHER,
-    *_ONE_WITHIN_THE_OTHER,
-    Scenario(
-        "kill_everything",
-        "A loss of power must lose nothing that was acknowledged, and the cluster must come back by itself",
-        (act("docker kill of every container at once", FaultTarget.EVERYTHING, containers.KillEverything),),
-        recovers=ALL_RECOVER,
-    ),
+    *_IN_SEQUENCE,
+    *_DURING_ANOTHER,
+    row("kill_everything", step("docker kill of every container at once", EVERYTHING, containers.KillEverything), SHORT,
+        ALL, "A loss of power must lose nothing that was acknowledged, and the cluster must recover automatically"),
 )
+# fmt: on

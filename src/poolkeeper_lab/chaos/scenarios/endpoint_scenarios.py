@@ -1,48 +1,27 @@
-"""The endpoints die or stand still: Pgpool-II and HAProxy."""
+"""The endpoints, Pgpool-II and HAProxy, die or are frozen."""
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import PROCESS_RECOVERS, WITHIN_LEASE, Scenario, killed, of_drill, paused
+from poolkeeper_lab.chaos.scenarios.scenario import PROCESS, SHORT, WITHIN_LEASE, killed, of_drill, paused, row
+from poolkeeper_lab.chaos.scenarios.targets import BALANCED_ENDPOINT, HAPROXY, RO_ENDPOINT, RW_ENDPOINT
 from poolkeeper_lab.faults import processes
-from poolkeeper_lab.faults.fault_target import FaultTarget
 
+# Ruff would give each argument a line of its own.
+# fmt: off
 SCENARIOS = (
-    Scenario(
-        "kill_pgpool",
-        "The death of the read-write endpoint's Pgpool-II must not double a statement",
-        (of_drill("kill_pgpool"),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "kill_pgpool_ro",
-        "The death of the read-only endpoint's Pgpool-II must not let a write or an old read through",
-        (killed("the first process of the read-only endpoint's Pgpool-II", FaultTarget.RO_ENDPOINT, processes.first),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "kill_pgpool_balanced",
-        "The death of the balanced endpoint's Pgpool-II must lose no write that it had passed on",
-        (killed("the first process of the balanced endpoint's Pgpool-II", FaultTarget.POOL_ENDPOINT, processes.first),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "freeze_pgpool",
-        "A statement that waits in a frozen Pgpool-II must take effect once or not at all",
-        (paused(FaultTarget.RW_ENDPOINT),),
-        WITHIN_LEASE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "kill_haproxy",
-        "The death of HAProxy must cost no more than sessions",
-        (of_drill("kill_haproxy"),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "freeze_haproxy",
-        "A statement that waits in a frozen HAProxy must take effect once or not at all",
-        (paused(FaultTarget.HAPROXY),),
-        WITHIN_LEASE,
-        PROCESS_RECOVERS,
-    ),
+    row("kill_pgpool", of_drill("kill_pgpool"), SHORT, PROCESS,
+        "The death of the read-write endpoint's Pgpool-II must make no statement run twice"),
+    row("kill_pgpool_ro",
+        killed("the first process of the read-only endpoint's Pgpool-II", RO_ENDPOINT, processes.first), SHORT, PROCESS,
+        "The death of the read-only endpoint's Pgpool-II must not let a write or an old read through"),
+    row("kill_pgpool_balanced",
+        killed("the first process of the balanced endpoint's Pgpool-II", BALANCED_ENDPOINT, processes.first), SHORT,
+        PROCESS, "The death of the balanced endpoint's Pgpool-II must lose no write that it had passed on"),
+    row("freeze_pgpool", paused(RW_ENDPOINT), WITHIN_LEASE, PROCESS,
+        "A statement that waits in a frozen Pgpool-II must take effect once or not at all"),
+    row("kill_haproxy", of_drill("kill_haproxy"), SHORT, PROCESS,
+        "The death of HAProxy must cost no more than sessions"),
+    row("freeze_haproxy", paused(HAPROXY), WITHIN_LEASE, PROCESS,
+        "A statement that waits in a frozen HAProxy must take effect once or not at all"),
 )
+# fmt: on

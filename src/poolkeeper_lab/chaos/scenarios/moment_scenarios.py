@@ -1,11 +1,12 @@
-"""Moments in which a bug would hurt most: one fault meets the cluster while another one holds.
+"""Moments in which a bug does most harm: one fault hits the cluster while another one lasts.
 
-Invariant: each keeps its promise in a cluster without bugs; the live self-test plants the bug that breaks it.
+Invariant: a cluster without bugs keeps each of these promises; the live self-test injects the bug that breaks it.
 """
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import Scenario, ScenarioStep, act
+from poolkeeper_lab.chaos.scenarios.scenario import NODE, SHORT, ScenarioStep, row, step
+from poolkeeper_lab.chaos.scenarios.targets import PRIMARY, STANDBY
 from poolkeeper_lab.faults import moments, operator_faults
 from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.moments import Moment, Plan
@@ -14,90 +15,41 @@ TOO_OLD = (42.0, 46.0)  # seconds: more than the bound on the age of a read and 
 
 
 def moment(sentence: str, target: FaultTarget, plan: Plan) -> ScenarioStep:
-    """An act of several faults at once."""
+    """Return a step of several faults at once."""
     return ScenarioStep(sentence, target, lambda host, victim, _: Moment(host, victim, plan))
 
 
-CUT_ALL_THEN_KILL = Scenario(
-    "cut_all_then_kill",
-    "A primary whose standbys are all cut off must acknowledge nothing that dies with it",
-    (
-        moment(
-            "every standby is cut off from the primary for 3 s, then docker kill",
-            FaultTarget.PRIMARY,
-            moments.cut_all_then_kill,
-        ),
-    ),
-)
+# Ruff would give each argument a line of its own.
+# fmt: off
+CUT_ALL_THEN_KILL = row("cut_all_then_kill",
+    moment("every standby is cut off for 3 s, then docker kill", PRIMARY, moments.cut_all_then_kill), SHORT, NODE,
+    "A primary whose standbys are all cut off must acknowledge nothing that dies with it")
 
-CUT_FIRST_THEN_KILL = Scenario(
-    "cut_first_then_kill",
-    "A primary that dies while one standby is behind must be replaced by the other one",
-    (
-        moment(
-            "one standby is cut off from the primary for 3 s, then docker kill of the primary",
-            FaultTarget.PRIMARY,
-            moments.cut_first_then_kill,
-        ),
-    ),
-)
+CUT_FIRST_THEN_KILL = row("cut_first_then_kill",
+    moment("one standby is cut off for 3 s, then docker kill of the primary", PRIMARY, moments.cut_first_then_kill),
+    SHORT, NODE, "A primary that dies while one standby is behind must be replaced by the other one")
 
-LATE_COMMITS_THEN_KILL = Scenario(
-    "late_commits_then_kill",
-    "A commit that came through after its client had given up must be kept by whoever takes over",
-    (
-        moment(
-            "every standby is cut off from the primary for 4 s and hears it again for 4 s, then docker kill",
-            FaultTarget.PRIMARY,
-            moments.late_commits_then_kill,
-        ),
-    ),
-)
-SILENT_PATRONI_LATE_STANDBY = Scenario(
-    "silent_patroni_and_late_standby",
-    "A primary whose Patroni stands still within its lease must keep its role",
-    (
-        moment(
-            "the primary's Patroni stands still; one standby hears no etcd, and the primary only after 6 s",
-            FaultTarget.PRIMARY,
-            moments.silent_patroni_and_late_standby,
-        ),
-    ),
-    (7.0, 8.0),
-)
+LATE_COMMITS_THEN_KILL = row("late_commits_then_kill",
+    moment("every standby is cut off for 4 s and reconnected for 4 s, then docker kill", PRIMARY,
+           moments.late_commits_then_kill), SHORT, NODE,
+    "A commit that completed after its client had given up must be kept by the next primary")
+SILENT_PATRONI_LATE_STANDBY = row("silent_patroni_and_late_standby",
+    moment("the primary's Patroni is frozen; one standby is cut off from etcd, and from the primary for 6 s", PRIMARY,
+           moments.silent_patroni_and_late_standby), (7.0, 8.0), NODE,
+    "A primary whose Patroni is frozen within its lease must keep its role")
 
-FALLS_BEHIND = Scenario(
-    "falls_behind",
-    "A standby that falls behind must not be read from once it is too old",
-    (
-        moment(
-            "a standby is cut off from the other nodes; clients and Patroni's store reach it",
-            FaultTarget.STANDBY,
-            moments.from_nodes,
-        ),
-    ),
-    TOO_OLD,
-)
+FALLS_BEHIND = row("falls_behind",
+    moment("a standby is cut off from the other nodes; clients and etcd reach it", STANDBY, moments.from_nodes),
+    TOO_OLD, NODE, "A standby that falls behind must not be read from once it is too old")
 
-RUNS_AND_DOES_NOT_STREAM = Scenario(
-    "runs_and_does_not_stream",
-    "A standby that runs and receives nothing must not be read from once it is too old",
-    (
-        moment(
-            "a standby is cut off from the other nodes and its WAL receiver ended; clients reach it",
-            FaultTarget.STANDBY,
-            moments.not_streaming,
-        ),
-    ),
-    TOO_OLD,
-)
+RUNS_AND_DOES_NOT_STREAM = row("runs_and_does_not_stream",
+    moment("a standby is cut off from the other nodes and its WAL receiver ended; clients reach it", STANDBY,
+           moments.not_streaming), TOO_OLD, NODE,
+    "A standby that runs and receives nothing must not be read from once it is too old")
 
-PATRONIS_SWITCHOVER = Scenario(
-    "switchover_of_patroni",
-    "A switchover that nobody announces must be followed by every witness",
-    (act("a switchover asked of Patroni itself", FaultTarget.PRIMARY, operator_faults.Handover),),
-    (1.0, 2.0),
-)
+PATRONIS_SWITCHOVER = row("switchover_of_patroni",
+    step("a switchover requested directly from Patroni", PRIMARY, operator_faults.Handover), (1.0, 2.0), NODE,
+    "A switchover that is not announced must be followed by every component")
 SCENARIOS = (
     CUT_ALL_THEN_KILL,
     CUT_FIRST_THEN_KILL,
@@ -107,3 +59,4 @@ SCENARIOS = (
     RUNS_AND_DOES_NOT_STREAM,
     PATRONIS_SWITCHOVER,
 )
+# fmt: on

@@ -1,178 +1,92 @@
-"""People at work: operations under load, requests at the worst moment, and commands behind everyone's back."""
+"""Operators at work: operations under load, requests at the worst moment, and commands without Patroni."""
 
 from __future__ import annotations
 
 from poolkeeper_lab.chaos.scenarios.scenario import (
-    PROCESS_RECOVERS,
+    NODE,
+    PROCESS,
     SHORT,
-    Scenario,
     ScenarioStep,
-    act,
     of_drill,
+    overlapping,
     paused,
+    row,
+    step,
 )
+from poolkeeper_lab.chaos.scenarios.targets import ETCD_LEADER, PRIMARY, RW_ENDPOINT, STANDBY
 from poolkeeper_lab.faults import operator_faults, session_faults
 from poolkeeper_lab.faults.fault_target import FaultTarget
 
 _AT_ONCE = (0.5, 1.0)
 _SWITCHOVER = of_drill("switchover")
+_MAINTENANCE = step("maintenance mode", PRIMARY, operator_faults.Maintenance)
 
 
 def by_hand(target: FaultTarget, sentence: str, *words: str) -> ScenarioStep:
+    """Return a step that runs pg_ctl in a node's container, without Patroni."""
     return ScenarioStep(sentence, target, lambda host, victim, _: operator_faults.ByHand(host, victim, *words))
 
 
 def attempt(sentence: str) -> ScenarioStep:
+    """Return a step that requests a switchover and accepts its refusal."""
     return ScenarioStep(sentence, FaultTarget.PRIMARY, operator_faults.CommandAttempt)
 
 
+_ATTEMPT = attempt("a switchover is requested, and may be refused")
+_STOP = ("stop", "--mode")
+
+# Ruff would give each argument a line of its own.
+# fmt: off
 SCENARIOS = (
-    Scenario(
-        "promote_by_hand",
-        "A standby that is promoted past Patroni must be taken back, and take nothing along that an endpoint acknowledged",
-        (by_hand(FaultTarget.STANDBY, "pg_ctl promote in a standby's container, past Patroni", "promote"),),
-        _AT_ONCE,
-        splits=True,
-    ),
-    Scenario(
-        "switchover_under_open_transaction",
-        "A switchover must not wait for a transaction that stands open, nor store any of it",
-        (
-            act("a transaction has written and stands open", FaultTarget.PRIMARY, session_faults.OpenTransaction),
-            _SWITCHOVER,
-        ),
-        _AT_ONCE,
-        overlaps=True,
-    ),
-    Scenario(
-        "switchover_under_lock_queue",
-        "A switchover must let a queue of lockers through as refused or done, and none of them twice",
-        (
-            act("ACCESS EXCLUSIVE on a table, behind which all queue", FaultTarget.PRIMARY, session_faults.LockedTable),
-            _SWITCHOVER,
-        ),
-        (2.0, 4.0),
-        overlaps=True,
-    ),
-    Scenario(
-        "switchover_under_long_queries",
-        "A switchover must not wait for queries that run for long at both endpoints",
-        (act("long queries at 5100 and 5101", FaultTarget.PRIMARY, session_faults.LongQuery), _SWITCHOVER),
-        _AT_ONCE,
-        overlaps=True,
-    ),
-    Scenario(
-        "switchover_while_etcd_leader_frozen",
-        "A switchover that is asked while etcd's leader stands still must be done or refused as a whole",
-        (paused(FaultTarget.ETCD_LEADER), attempt("a switchover is asked, and may be refused")),
-        SHORT,
-        overlaps=True,
-    ),
-    Scenario(
-        "switchover_while_standby_frozen",
-        "A switchover that is asked while a standby is frozen must be done or refused as a whole",
-        (paused(FaultTarget.STANDBY), attempt("a switchover is asked, and may be refused")),
-        SHORT,
-        overlaps=True,
-    ),
-    Scenario(
-        "there_and_back",
-        "A switchover right after another must not lead an endpoint to the one before",
-        (_SWITCHOVER, _SWITCHOVER),
-        _AT_ONCE,
-    ),
-    Scenario(
-        "stop_server_by_hand",
-        "A primary whose server somebody stops at once must not lose what it had acknowledged",
-        (by_hand(FaultTarget.PRIMARY, "pg_ctl stop -m immediate on the primary", "stop", "--mode", "immediate"),),
-    ),
-    Scenario(
-        "stop_server_by_hand_in_order",
-        "A primary whose server somebody stops in order must not lose what it had acknowledged",
-        (by_hand(FaultTarget.PRIMARY, "pg_ctl stop -m fast on the primary", "stop", "--mode", "fast"),),
-    ),
-    Scenario(
-        "restart_server_by_hand",
-        "A primary whose server somebody restarts must not lose what it had acknowledged, nor write beside another",
-        (
-            by_hand(
-                FaultTarget.PRIMARY, "pg_ctl restart on the primary", "restart", "--mode", "fast", "--timeout", "30"
-            ),
-        ),
-    ),
-    Scenario(
-        "stop_standby_by_hand",
-        "A standby whose server somebody stops must be started again and come back",
-        (by_hand(FaultTarget.STANDBY, "pg_ctl stop -m immediate on a standby", "stop", "--mode", "immediate"),),
-    ),
-    Scenario(
-        "maintenance",
-        "A cluster in maintenance mode must serve as ever, and go on being watched after it",
-        (act("maintenance mode", FaultTarget.PRIMARY, operator_faults.Maintenance),),
-        SHORT,
-    ),
-    Scenario(
-        "crash_in_maintenance",
-        "A primary that crashes in maintenance mode must lose nothing, and somebody lead after it",
-        (act("maintenance mode", FaultTarget.PRIMARY, operator_faults.Maintenance), of_drill("kill_postmaster")),
-        SHORT,
-        overlaps=True,
-    ),
-    Scenario(
-        "terminate_sessions",
-        "A primary on which somebody ends all sessions must store each statement once or not at all",
-        (
-            act(
-                "pg_terminate_backend of all sessions on the primary but the balanced endpoint's",
-                FaultTarget.PRIMARY,
-                session_faults.EndSessions,
-            ),
-        ),
-        _AT_ONCE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "terminate_sessions_of_standby",
-        "A standby on which somebody ends all sessions must let no session read back in time",
-        (
-            act(
-                "pg_terminate_backend of all sessions on a standby but the balanced endpoint's",
-                FaultTarget.STANDBY,
-                session_faults.EndSessions,
-            ),
-        ),
-        _AT_ONCE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "delete_lease",
-        "A primary whose lease somebody deletes must keep it or lose it, but not acknowledge beside another",
-        (act("deletion of the leader's key in etcd", FaultTarget.PRIMARY, operator_faults.DeleteLease),),
-        _AT_ONCE,
-    ),
-    Scenario(
-        "reinit_under_load",
-        "A standby that is cloned anew under load must cost no write and come back with the same rows",
-        (act("poolkeeper reinit of a standby", FaultTarget.STANDBY, operator_faults.Reinit),),
-        _AT_ONCE,
-    ),
-    Scenario(
-        "rolling_restart_under_load",
-        "A rolling restart under load must lose, double and invent nothing",
-        (act("poolkeeper restart of every node", FaultTarget.PRIMARY, operator_faults.RollingRestart),),
-        _AT_ONCE,
-    ),
-    Scenario(
-        "reload_endpoint",
-        "An endpoint whose Pgpool-II reads its configuration again must double no statement",
-        (
-            act(
-                "reloads of the read-write endpoint's Pgpool-II",
-                FaultTarget.RW_ENDPOINT,
-                operator_faults.ReloadEndpoint,
-            ),
-        ),
-        _AT_ONCE,
-        PROCESS_RECOVERS,
-    ),
+    row("promote_by_hand", by_hand(STANDBY, "pg_ctl promote in a standby's container, without Patroni", "promote"),
+        _AT_ONCE, NODE,
+        "A standby promoted without Patroni must be demoted, and discard nothing that an endpoint acknowledged",
+        splits=True),
+    overlapping("switchover_under_open_transaction",
+        (step("a transaction has written and stays open", PRIMARY, session_faults.OpenTransaction), _SWITCHOVER),
+        _AT_ONCE, NODE, "A switchover must not wait for a transaction that stands open, nor store any of it"),
+    overlapping("switchover_under_lock_queue",
+        (step("ACCESS EXCLUSIVE on a table; all its clients queue behind it", PRIMARY, session_faults.LockedTable),
+         _SWITCHOVER), (2.0, 4.0), NODE,
+        "A switchover must refuse or complete each statement of a lock queue, and run none of them twice"),
+    overlapping("switchover_under_long_queries",
+        (step("long queries at 5100 and 5101", PRIMARY, session_faults.LongQuery), _SWITCHOVER), _AT_ONCE, NODE,
+        "A switchover must not wait for queries that run for long at both endpoints"),
+    overlapping("switchover_while_etcd_leader_frozen", (paused(ETCD_LEADER), _ATTEMPT), SHORT, NODE,
+        "A switchover that is requested while etcd's leader is frozen must be done or refused completely"),
+    overlapping("switchover_while_standby_frozen", (paused(STANDBY), _ATTEMPT), SHORT, NODE,
+        "A switchover that is requested while a standby is frozen must be done or refused completely"),
+    row("there_and_back", (_SWITCHOVER, _SWITCHOVER), _AT_ONCE, NODE,
+        "A switchover right after another must not route an endpoint to the previous primary"),
+    row("stop_server_by_hand", by_hand(PRIMARY, "pg_ctl stop -m immediate on the primary", *_STOP, "immediate"), SHORT,
+        NODE, "A primary whose server is stopped immediately by hand must not lose what it had acknowledged"),
+    row("stop_server_by_hand_in_order", by_hand(PRIMARY, "pg_ctl stop -m fast on the primary", *_STOP, "fast"), SHORT,
+        NODE, "A primary whose server is stopped cleanly by hand must not lose what it had acknowledged"),
+    row("restart_server_by_hand",
+        by_hand(PRIMARY, "pg_ctl restart on the primary", "restart", "--mode", "fast", "--timeout", "30"), SHORT, NODE,
+        "A primary whose server is restarted by hand must not lose what it had acknowledged, nor write beside another"),
+    row("stop_standby_by_hand", by_hand(STANDBY, "pg_ctl stop -m immediate on a standby", *_STOP, "immediate"), SHORT,
+        NODE, "A standby whose server is stopped by hand must be started again and come back"),
+    row("maintenance", _MAINTENANCE, SHORT, NODE,
+        "A cluster in maintenance mode must serve as usual, and continue to be monitored after it"),
+    overlapping("crash_in_maintenance", (_MAINTENANCE, of_drill("kill_postmaster")), SHORT, NODE,
+        "A primary that crashes in maintenance mode must lose nothing, and a node must lead afterwards"),
+    row("terminate_sessions",
+        step("pg_terminate_backend of all sessions except the balanced endpoint's", PRIMARY,
+             session_faults.EndSessions), _AT_ONCE, PROCESS,
+        "A primary on which all sessions are ended by hand must store each statement once or not at all"),
+    row("terminate_sessions_of_standby",
+        step("pg_terminate_backend of all sessions of a standby except the balanced endpoint's", STANDBY,
+             session_faults.EndSessions), _AT_ONCE, PROCESS,
+        "A standby on which all sessions are ended by hand must let no session read back in time"),
+    row("delete_lease", step("deletion of the leader key in etcd", PRIMARY, operator_faults.DeleteLease), _AT_ONCE,
+        NODE, "A primary whose lease is deleted by hand must keep it or lose it, but not acknowledge beside another"),
+    row("reinit_under_load", step("poolkeeper reinit of a standby", STANDBY, operator_faults.Reinit), _AT_ONCE, NODE,
+        "A standby that is cloned again under load must cost no write and come back with the same rows"),
+    row("rolling_restart_under_load", step("poolkeeper restart of every node", PRIMARY, operator_faults.RollingRestart),
+        _AT_ONCE, NODE, "A rolling restart under load must lose, duplicate and invent nothing"),
+    row("reload_endpoint",
+        step("reloads of the read-write endpoint's Pgpool-II", RW_ENDPOINT, operator_faults.ReloadEndpoint), _AT_ONCE,
+        PROCESS, "An endpoint whose Pgpool-II reloads its configuration must execute no statement twice"),
 )
+# fmt: on

@@ -1,116 +1,75 @@
-"""Too little of what a part needs: memory, CPU, connections."""
+"""Too little memory or CPU, or too few connections."""
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import PROCESS_RECOVERS, WITHIN_LEASE, Scenario, ScenarioStep, act
+from poolkeeper_lab.chaos.scenarios.scenario import NODE, PROCESS, SHORT, WITHIN_LEASE, ScenarioStep, row, step
+from poolkeeper_lab.chaos.scenarios.targets import (
+    BALANCED_ENDPOINT,
+    ETCD_LEADER,
+    HAPROXY,
+    KEEPER,
+    PRIMARY,
+    RO_ENDPOINT,
+    RW_ENDPOINT,
+    STANDBY,
+)
 from poolkeeper_lab.faults import resource_limits, session_faults
 from poolkeeper_lab.faults.fault_target import FaultTarget
 
 
 def starved(target: FaultTarget) -> ScenarioStep:
-    return act(f"{target} gets one twentieth of a CPU", target, resource_limits.StarveCpu)
+    """Return a step in which a container hardly gets any CPU."""
+    return step(f"{target} gets one twentieth of a CPU", target, resource_limits.StarveCpu)
 
 
 def out_of_memory(target: FaultTarget) -> ScenarioStep:
-    return act(
-        f"{target} gets less memory than it needs, and the kernel kills in it", target, resource_limits.ExhaustMemory
+    """Return a step in which a container has too little memory."""
+    return step(
+        f"{target} gets less memory than it needs, and the kernel kills one of its processes",
+        target,
+        resource_limits.ExhaustMemory,
     )
 
 
+# Ruff would give each argument a line of its own.
+# fmt: off
 SCENARIOS = (
-    Scenario(
-        "starve_primary",
-        "A primary that hardly gets any CPU must lose nothing, whether it keeps its role or not",
-        (starved(FaultTarget.PRIMARY),),
-        WITHIN_LEASE,
-    ),
-    Scenario(
-        "starve_standby",
-        "A standby that hardly gets any CPU must show nothing too old and nothing half",
-        (starved(FaultTarget.STANDBY),),
-        WITHIN_LEASE,
-    ),
-    Scenario(
-        "starve_etcd_leader",
-        "A leader of etcd that hardly gets any CPU must not make two nodes acknowledge writes",
-        (starved(FaultTarget.ETCD_LEADER),),
-        WITHIN_LEASE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "starve_keeper",
-        "A keeper that hardly gets any CPU must not act on what is no longer so",
-        (starved(FaultTarget.KEEPER),),
-        WITHIN_LEASE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "starve_haproxy",
-        "An endpoint that hardly gets any CPU must lead nobody to the wrong node",
-        (starved(FaultTarget.HAPROXY),),
-        WITHIN_LEASE,
-        PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "no_memory_on_primary",
-        "A primary in which the kernel kills for want of memory must lose nothing that it acknowledged",
-        (out_of_memory(FaultTarget.PRIMARY),),
-    ),
-    Scenario(
-        "no_memory_on_standby",
-        "A standby in which the kernel kills for want of memory must come back with the same rows",
-        (out_of_memory(FaultTarget.STANDBY),),
-    ),
-    Scenario(
-        "no_memory_in_pgpool",
-        "A Pgpool-II in which the kernel kills for want of memory must double no statement",
-        (out_of_memory(FaultTarget.RW_ENDPOINT),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "no_memory_in_pgpool_balanced",
-        "A balanced endpoint in which the kernel kills for want of memory must lose no write that it had passed on",
-        (out_of_memory(FaultTarget.POOL_ENDPOINT),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "no_memory_in_etcd_leader",
-        "A leader of etcd that the kernel kills for want of memory must not move the primary's role",
-        (out_of_memory(FaultTarget.ETCD_LEADER),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "primary_full_of_sessions",
-        "A primary that takes no more sessions must keep its role and all that is open",
-        (act("idle sessions at the primary until it refuses more", FaultTarget.PRIMARY, session_faults.FillServer),),
-    ),
-    Scenario(
-        "standby_full_of_sessions",
-        "A standby that takes no more sessions must go on acknowledging and serve again when they end",
-        (act("idle sessions at a standby until it refuses more", FaultTarget.STANDBY, session_faults.FillServer),),
-    ),
-    Scenario(
-        "endpoint_full_of_sessions",
-        "A read-write endpoint without a free child must let new clients wait or refuse them, and lose nothing",
-        (act("idle sessions at 5100 until no child is free", FaultTarget.RW_ENDPOINT, session_faults.FillEndpoint),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "read_only_full_of_sessions",
-        "A read-only endpoint without a free child must let no session read back in time",
-        (act("idle sessions at 5101 until no child is free", FaultTarget.RO_ENDPOINT, session_faults.FillEndpoint),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "balanced_endpoint_full_of_sessions",
-        "A balanced endpoint without a free child must lose no write that it had passed on",
-        (act("idle sessions at 9999 until no child is free", FaultTarget.POOL_ENDPOINT, session_faults.FillEndpoint),),
-        recovers=PROCESS_RECOVERS,
-    ),
-    Scenario(
-        "silent_clients",
-        "A read-write endpoint whose children all wait for clients that say nothing must serve again when they leave",
-        (act("connections to 5100 that say nothing", FaultTarget.RW_ENDPOINT, session_faults.SilentClients),),
-        recovers=PROCESS_RECOVERS,
-    ),
+    row("starve_primary", starved(PRIMARY), WITHIN_LEASE, NODE,
+        "A primary that hardly gets any CPU must lose nothing, whether it keeps its role or not"),
+    row("starve_standby", starved(STANDBY), WITHIN_LEASE, NODE,
+        "A standby that hardly gets any CPU must show nothing too old and nothing incomplete"),
+    row("starve_etcd_leader", starved(ETCD_LEADER), WITHIN_LEASE, PROCESS,
+        "A leader of etcd that hardly gets any CPU must not make two nodes acknowledge writes"),
+    row("starve_keeper", starved(KEEPER), WITHIN_LEASE, PROCESS,
+        "A keeper that hardly gets any CPU must not use outdated state"),
+    row("starve_haproxy", starved(HAPROXY), WITHIN_LEASE, PROCESS,
+        "An HAProxy that hardly gets any CPU must route no client to the wrong node"),
+    row("no_memory_on_primary", out_of_memory(PRIMARY), SHORT, NODE,
+        "A primary in which the kernel kills for lack of memory must lose nothing that it acknowledged"),
+    row("no_memory_on_standby", out_of_memory(STANDBY), SHORT, NODE,
+        "A standby in which the kernel kills for lack of memory must come back with the same rows"),
+    row("no_memory_in_pgpool", out_of_memory(RW_ENDPOINT), SHORT, PROCESS,
+        "A Pgpool-II in which the kernel kills for lack of memory must execute no statement twice"),
+    row("no_memory_in_pgpool_balanced", out_of_memory(BALANCED_ENDPOINT), SHORT, PROCESS,
+        "A balanced endpoint in which the kernel kills for lack of memory must lose no write that it had passed on"),
+    row("no_memory_in_etcd_leader", out_of_memory(ETCD_LEADER), SHORT, PROCESS,
+        "A leader of etcd that the kernel kills for lack of memory must not move the primary's role"),
+    row("primary_full_of_sessions",
+        step("idle sessions at the primary until it refuses more", PRIMARY, session_faults.FillServer), SHORT, NODE,
+        "A primary that accepts no more sessions must keep its role and all that is open"),
+    row("standby_full_of_sessions",
+        step("idle sessions at a standby until it refuses more", STANDBY, session_faults.FillServer), SHORT, NODE,
+        "A standby that accepts no more sessions must continue to acknowledge and serve again when they end"),
+    row("endpoint_full_of_sessions",
+        step("idle sessions at 5100 until no child is free", RW_ENDPOINT, session_faults.FillEndpoint), SHORT, PROCESS,
+        "A read-write endpoint without a free child must let new clients wait or refuse them, and lose nothing"),
+    row("read_only_endpoint_full_of_sessions",
+        step("idle sessions at 5101 until no child is free", RO_ENDPOINT, session_faults.FillEndpoint), SHORT, PROCESS,
+        "A read-only endpoint without a free child must let no session read back in time"),
+    row("balanced_endpoint_full_of_sessions",
+        step("idle sessions at 9999 until no child is free", BALANCED_ENDPOINT, session_faults.FillEndpoint), SHORT,
+        PROCESS, "A balanced endpoint without a free child must lose no write that it had passed on"),
+    row("silent_clients", step("silent connections to 5100", RW_ENDPOINT, session_faults.SilentClients), SHORT, PROCESS,
+        "A read-write endpoint whose children all wait for silent clients must serve again when these leave"),
 )
+# fmt: on

@@ -1,46 +1,35 @@
-"""A standby dies or is silent."""
+"""A standby dies, is frozen or cut off."""
 
 from __future__ import annotations
 
 from poolkeeper_lab.chaos.scenarios.scenario import (
     BOTH_WAYS,
+    NODE,
+    SHORT,
     WITHIN_LEASE,
-    Scenario,
-    act,
     cut,
     killed,
     of_drill,
     paused,
+    row,
+    step,
 )
+from poolkeeper_lab.chaos.scenarios.targets import STANDBY
 from poolkeeper_lab.faults import containers, processes
-from poolkeeper_lab.faults.fault_target import FaultTarget
 
+# Ruff would give each argument a line of its own.
+# fmt: off
 SCENARIOS = (
-    Scenario(
-        "kill_standby",
-        "The death of a standby must cost no write, and no session may read back in time",
-        (of_drill("kill_standby"),),
-    ),
-    Scenario(
-        "kill_standby_postmaster",
-        "A standby whose server crashes must come back with the same rows",
-        (killed("a standby's postmaster", FaultTarget.STANDBY, processes.postmaster),),
-    ),
-    Scenario(
-        "stop_standby",
-        "A standby that is stopped in order must cost no write",
-        (act("docker stop of a standby's container", FaultTarget.STANDBY, containers.StopContainer),),
-    ),
-    Scenario(
-        "freeze_standby",
-        "A frozen standby must not hold back a commit for good, and must show nothing too old when it thaws",
-        (paused(FaultTarget.STANDBY),),
-        WITHIN_LEASE,
-    ),
-    Scenario(
-        "drop_packets_of_standby",
-        "A standby that is cut off must not hold back a commit for good, and must catch up when it is back",
-        (cut(FaultTarget.STANDBY, BOTH_WAYS, "every packet to and from a standby's container is dropped"),),
-        WITHIN_LEASE,
-    ),
+    row("kill_standby", of_drill("kill_standby"), SHORT, NODE,
+        "The death of a standby must cost no write, and no session may read back in time"),
+    row("kill_standby_postmaster", killed("a standby's postmaster", STANDBY, processes.postmaster), SHORT, NODE,
+        "A standby whose server crashes must come back with the same rows"),
+    row("stop_standby", step("docker stop of a standby's container", STANDBY, containers.StopContainer), SHORT, NODE,
+        "A standby that is stopped cleanly must cost no write"),
+    row("freeze_standby", paused(STANDBY), WITHIN_LEASE, NODE,
+        "A frozen standby must not hold back a commit permanently, and must show nothing too old when it thaws"),
+    row("drop_packets_of_standby", cut(STANDBY, BOTH_WAYS, "every packet to and from a standby's container is dropped"),
+        WITHIN_LEASE, NODE,
+        "A standby that is cut off must not hold back a commit permanently, and must catch up when it is back"),
 )
+# fmt: on

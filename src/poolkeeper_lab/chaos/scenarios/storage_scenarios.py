@@ -1,13 +1,14 @@
 """The disk of a node is full, slow, broken or damaged, or loses its power.
 
-Invariant: where a role has to be prepared (a primary on a small disk), the act meets a standby and gives it the role.
+Invariant: where a role has to be prepared (a primary on a small disk), the step hits a standby and gives it the role.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from poolkeeper_lab.chaos.scenarios.scenario import SHORT, Scenario, ScenarioStep
+from poolkeeper_lab.chaos.scenarios.scenario import NODE, SHORT, ScenarioStep, row
+from poolkeeper_lab.chaos.scenarios.targets import NODES, PRIMARY, STANDBY
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.faults import syscalls
 from poolkeeper_lab.faults.damage import LoseWal, SpoilPage
@@ -17,19 +18,19 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.power import LosePower, every_node, the_victim
 from poolkeeper_lab.faults.syscalls import FSYNC, READ, WRITE, SpoilCalls, SpoilReads, failing, slow
 
-PREPARES = 60.0  # about how long it takes to move a node's data there and back, and to be whole each time
-CLONES = 40.0
+PREPARES = 60.0  # about how long it takes to move a node's data there and back, and to recover each time
+CLONES = 40.0  # about how long it takes to clone a node
 
 
 def _power(sentence: str, target: FaultTarget, is_of_all: bool = False, as_primary: bool = False) -> ScenarioStep:
-    who = every_node if is_of_all else the_victim
-    return ScenarioStep(sentence, target, lambda host, victim, _: LosePower(host, victim, who, as_primary))
+    nodes = every_node if is_of_all else the_victim
+    return ScenarioStep(sentence, target, lambda host, victim, _: LosePower(host, victim, nodes, as_primary))
 
 
 def _full(part: DiskPart, as_primary: bool) -> ScenarioStep:
-    who = "a standby, which is made primary," if as_primary else "a standby"
+    node = "a standby, which becomes primary," if as_primary else "a standby"
     return ScenarioStep(
-        f"the {part} of {who} is moved to a small disk, which is then filled to its last block",
+        f"the {part} of {node} is moved to a small disk, which is then filled to its last block",
         FaultTarget.STANDBY,
         lambda host, victim, _: FillDisk(host, victim, part, workload_tables.GROWTH, as_primary),
     )
@@ -49,6 +50,14 @@ def _calls(
     )
 
 
+def _reads_of_primary() -> ScenarioStep:
+    return ScenarioStep(
+        f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {PRIMARY}",
+        PRIMARY,
+        lambda host, victim, _: SpoilReads(host, victim, READ, failing("EIO")),
+    )
+
+
 def _wal_write(target: FaultTarget, error: str) -> ScenarioStep:
     return _calls(target, WRITE, failing(error), syscalls.wal_writers, "processes that write WAL")
 
@@ -65,163 +74,72 @@ def _page(sentence: str, is_promoted: bool) -> ScenarioStep:
     )
 
 
+# Ruff would give each argument a line of its own.
+# fmt: off
 _SPACE = (
-    Scenario(
-        "data_disk_full_of_primary",
-        "A primary whose disk is full must refuse what needs space, and lose nothing that it acknowledged",
-        (_full(DiskPart.DATA, as_primary=True),),
-        SHORT,
-        PREPARES,
-    ),
-    Scenario(
-        "data_disk_full_of_standby",
-        "A standby whose disk is full must cost no write, and follow again when there is space",
-        (_full(DiskPart.DATA, as_primary=False),),
-        SHORT,
-        PREPARES,
-    ),
-    Scenario(
-        "wal_disk_full_of_primary",
-        "A primary that has no space for WAL must be replaced without losing what it had acknowledged",
-        (_full(DiskPart.WAL, as_primary=True),),
-        SHORT,
-        PREPARES,
-    ),
-    Scenario(
-        "wal_disk_full_of_standby",
-        "A standby that has no space for WAL must cost no write, and acknowledge none that it has not",
-        (_full(DiskPart.WAL, as_primary=False),),
-        SHORT,
-        PREPARES,
-    ),
+    row("data_disk_full_of_primary", _full(DiskPart.DATA, as_primary=True), SHORT, PREPARES,
+        "A primary whose disk is full must refuse what needs space, and lose nothing that it acknowledged"),
+    row("data_disk_full_of_standby", _full(DiskPart.DATA, as_primary=False), SHORT, PREPARES,
+        "A standby whose disk is full must cost no write, and follow again when there is space"),
+    row("wal_disk_full_of_primary", _full(DiskPart.WAL, as_primary=True), SHORT, PREPARES,
+        "A primary that has no space for WAL must be replaced without losing what it had acknowledged"),
+    row("wal_disk_full_of_standby", _full(DiskPart.WAL, as_primary=False), SHORT, PREPARES,
+        "A standby that has no space for WAL must cost no write, and acknowledge none that it has not"),
 )
 
 _CALLS = (
-    Scenario(
-        "fsync_slow_on_primary",
-        "A primary whose flushes take a fifth of a second must be slow, and right",
-        (_calls(FaultTarget.PRIMARY, FSYNC, slow(200)),),
-    ),
-    Scenario(
-        "fsync_slow_on_standby",
-        "A standby whose flushes take half a second must not hold back a commit that the other acknowledges",
-        (_calls(FaultTarget.STANDBY, FSYNC, slow(500)),),
-    ),
-    Scenario(
-        "fsync_fails_on_primary",
-        "A primary whose flush fails must acknowledge nothing more, and be replaced",
-        (_calls(FaultTarget.PRIMARY, FSYNC, failing("EIO")),),
-    ),
-    Scenario(
-        "fsync_fails_on_standby",
-        "A standby whose flush fails must acknowledge nothing more, and come back when the disk works",
-        (_calls(FaultTarget.STANDBY, FSYNC, failing("EIO")),),
-    ),
-    Scenario(
-        "wal_write_finds_no_space_on_primary",
-        "A primary that cannot write WAL for want of space must acknowledge nothing more, and be replaced",
-        (_wal_write(FaultTarget.PRIMARY, "ENOSPC"),),
-    ),
-    Scenario(
-        "wal_write_finds_no_space_on_standby",
-        "A standby that cannot write WAL for want of space must cost no write, and come back",
-        (_wal_write(FaultTarget.STANDBY, "ENOSPC"),),
-    ),
-    Scenario(
-        "wal_write_fails_on_primary",
-        "A primary whose write of WAL fails must acknowledge nothing more, and be replaced",
-        (_wal_write(FaultTarget.PRIMARY, "EIO"),),
-    ),
-    Scenario(
-        "wal_write_fails_on_standby",
-        "A standby whose write of WAL fails must cost no write, and come back",
-        (_wal_write(FaultTarget.STANDBY, "EIO"),),
-    ),
-    Scenario(
-        "read_fails_on_primary",
-        "A primary that cannot read its disk must answer with an error and not with other data",
-        (
-            ScenarioStep(
-                f"strace injects {failing('EIO')} into {', '.join(READ)} of the processes of {FaultTarget.PRIMARY}",
-                FaultTarget.PRIMARY,
-                lambda host, victim, _: SpoilReads(host, victim, READ, failing("EIO")),
-            ),
-        ),
-    ),
-    Scenario(
-        "read_fails_on_standby",
-        "A standby that cannot read its disk must answer with an error and not with other data",
-        (_calls(FaultTarget.STANDBY, READ, failing("EIO")),),
-    ),
+    row("fsync_slow_on_primary", _calls(PRIMARY, FSYNC, slow(200)), SHORT, NODE,
+        "A primary whose flushes take a fifth of a second may be slow, but must be correct"),
+    row("fsync_slow_on_standby", _calls(STANDBY, FSYNC, slow(500)), SHORT, NODE,
+        "A standby whose flushes take half a second must not hold back a commit that the other acknowledges"),
+    row("fsync_fails_on_primary", _calls(PRIMARY, FSYNC, failing("EIO")), SHORT, NODE,
+        "A primary whose flush fails must acknowledge nothing more, and be replaced"),
+    row("fsync_fails_on_standby", _calls(STANDBY, FSYNC, failing("EIO")), SHORT, NODE,
+        "A standby whose flush fails must acknowledge nothing more, and come back when the disk works"),
+    row("wal_write_finds_no_space_on_primary", _wal_write(PRIMARY, "ENOSPC"), SHORT, NODE,
+        "A primary that cannot write WAL for lack of space must acknowledge nothing more, and be replaced"),
+    row("wal_write_finds_no_space_on_standby", _wal_write(STANDBY, "ENOSPC"), SHORT, NODE,
+        "A standby that cannot write WAL for lack of space must cost no write, and come back"),
+    row("wal_write_fails_on_primary", _wal_write(PRIMARY, "EIO"), SHORT, NODE,
+        "A primary whose write of WAL fails must acknowledge nothing more, and be replaced"),
+    row("wal_write_fails_on_standby", _wal_write(STANDBY, "EIO"), SHORT, NODE,
+        "A standby whose write of WAL fails must cost no write, and come back"),
+    row("read_fails_on_primary", _reads_of_primary(), SHORT, NODE,
+        "A primary that cannot read its disk must answer with an error and not with other data"),
+    row("read_fails_on_standby", _calls(STANDBY, READ, failing("EIO")), SHORT, NODE,
+        "A standby that cannot read its disk must answer with an error and not with other data"),
 )
 
 _DAMAGE = (
-    Scenario(
-        "wal_page_damaged_on_standby",
-        "A standby that finds a damaged page in its WAL must replay nothing else, and fetch it or be cloned anew",
-        (_wal_lost("a page of the WAL of a stopped standby, behind its redo point, is overwritten", "page"),),
-    ),
-    Scenario(
-        "wal_page_damaged_on_killed_standby",
-        "A standby that died and finds its WAL damaged must replay nothing else, and fetch it or be cloned anew",
-        (_wal_lost("a page of the WAL of a killed standby, behind its redo point, is overwritten", "page", True),),
-    ),
-    Scenario(
-        "wal_segment_lost_on_standby",
-        "A standby that lost the last segment of its WAL must fetch it anew",
-        (_wal_lost("the last segment of the WAL of a stopped standby is removed", "segment"),),
-    ),
-    Scenario(
-        "all_wal_lost_on_standby",
-        "A standby that lost all of its WAL must fetch it anew, or be cloned anew",
-        (_wal_lost("every segment of the WAL of a stopped standby is removed", "all"),),
-    ),
-    Scenario(
-        "page_damaged_on_standby",
-        "A damaged page of a standby must be refused to whoever reads it, and never be given as data",
-        (_page("a page of a still table of a stopped standby is overwritten", is_promoted=False),),
-        recovers=CLONES,
-    ),
-    Scenario(
-        "page_damaged_on_next_primary",
-        "A primary with a damaged page must refuse that page, and serve all else as promised",
-        (_page("a page of a still table of a standby is overwritten, and it is made primary", is_promoted=True),),
-        recovers=PREPARES,
-    ),
+    row("wal_page_damaged_on_standby",
+        _wal_lost("a page of the WAL of a stopped standby, behind its redo point, is overwritten", "page"), SHORT, NODE,
+        "A standby that finds a damaged page in its WAL must replay nothing else, and fetch it or be cloned again"),
+    row("wal_page_damaged_on_killed_standby",
+        _wal_lost("a page of the WAL of a killed standby, behind its redo point, is overwritten", "page", True), SHORT,
+        NODE,
+        "A standby that died and finds its WAL damaged must replay nothing else, and fetch it or be cloned again"),
+    row("wal_segment_lost_on_standby",
+        _wal_lost("the last segment of the WAL of a stopped standby is removed", "segment"), SHORT, NODE,
+        "A standby that lost the last segment of its WAL must fetch it again"),
+    row("all_wal_lost_on_standby", _wal_lost("every segment of the WAL of a stopped standby is removed", "all"), SHORT,
+        NODE, "A standby that lost all of its WAL must fetch it again, or be cloned again"),
+    row("page_damaged_on_standby",
+        _page("a page of an unchanging table of a stopped standby is overwritten", is_promoted=False), SHORT, CLONES,
+        "A standby must refuse every read of a damaged page, and never return it as data"),
+    row("page_damaged_on_next_primary",
+        _page("a page of an unchanging table of a standby is overwritten, and it becomes primary", is_promoted=True),
+        SHORT, PREPARES, "A primary with a damaged page must refuse that page, and serve all else as promised"),
 )
 
 _POWER = (
-    Scenario(
-        "lose_power_of_every_node",
-        "A loss of power of all nodes must not lose what was acknowledged: it was flushed before",
-        (
-            _power(
-                "every node dies, and what its file system had not flushed is gone", FaultTarget.NODES, is_of_all=True
-            ),
-        ),
-        SHORT,
-        PREPARES,
-    ),
-    Scenario(
-        "lose_power_of_primary",
-        "A primary that lost its power must come back with all that it had acknowledged, or rewound",
-        (
-            _power(
-                "a standby gets the role, dies, and what its file system had not flushed is gone",
-                FaultTarget.STANDBY,
-                as_primary=True,
-            ),
-        ),
-        SHORT,
-        PREPARES,
-    ),
-    Scenario(
-        "lose_power_of_standby",
-        "A standby that lost its power must come back with the same rows, and cost no write",
-        (_power("a standby dies, and what its file system had not flushed is gone", FaultTarget.STANDBY),),
-        SHORT,
-        PREPARES,
-    ),
+    row("lose_power_of_every_node", _power("every node dies, and its unflushed data is lost", NODES, is_of_all=True),
+        SHORT, PREPARES, "A loss of power of all nodes must not lose what was acknowledged: it was flushed before"),
+    row("lose_power_of_primary",
+        _power("a standby gets the role, dies, and its unflushed data is lost", STANDBY, as_primary=True), SHORT,
+        PREPARES, "A primary that lost its power must come back with all that it had acknowledged, or rewound"),
+    row("lose_power_of_standby", _power("a standby dies, and its unflushed data is lost", STANDBY), SHORT, PREPARES,
+        "A standby that lost its power must come back with the same rows, and cost no write"),
 )
 
 SCENARIOS = (*_SPACE, *_CALLS, *_DAMAGE, *_POWER)
+# fmt: on
