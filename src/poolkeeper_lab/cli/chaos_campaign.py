@@ -18,7 +18,7 @@ from poolkeeper_lab.chaos.report import campaign_report, campaign_write
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import campaign_plan
-from poolkeeper_lab.chaos.run.campaign_plan import Sitting
+from poolkeeper_lab.chaos.run.campaign_plan import Session
 from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.workloads import all_jobs
@@ -70,7 +70,7 @@ def _sit(
     cluster: Cluster,
     asked: CampaignRequest,
     seed: int,
-    plan: Sequence[Sitting],
+    plan: Sequence[Session],
     numbers: Sequence[int],
     runs: list[ChaosRun],
 ) -> str:

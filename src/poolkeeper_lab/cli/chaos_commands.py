@@ -108,7 +108,7 @@ def check(
     from poolkeeper_lab.chaos.history import jsonl
     from poolkeeper_lab.chaos.report import verdict_document
 
-    judged = run_verdict.judge(jsonl.read(history))
+    judged = run_verdict.evaluate(jsonl.read(history))
     if as_json:
         console.print_json(verdict_document.document(judged))
     else:
@@ -202,9 +202,9 @@ def _self_test_line(result: SelfTest) -> str:
 def self_test_lines(result: SelfTest) -> Iterator[str]:
     """A line a history, then a line a broken checker."""
     for trial in result.trials:
-        wanted = trial.planted.anomaly or trial.planted.outcome
+        wanted = trial.expected.anomaly or trial.expected.outcome
         mark = "caught" if trial.is_met else f"MISSED ({trial.outcome})"
-        yield f"{mark:<8}{trial.name}: {wanted} by {trial.planted.checker} in {trial.seconds:.4f} s: {trial.words}"
+        yield f"{mark:<8}{trial.name}: {wanted} by {trial.expected.checker} in {trial.seconds:.4f} s: {trial.words}"
     for mutant in result.mutants:
         mark = "caught" if mutant.caught_by else "MISSED"
         some = ", ".join(mutant.caught_by[:3])

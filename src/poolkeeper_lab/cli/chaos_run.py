@@ -49,7 +49,7 @@ def perform(
     """Run, judge and report. Raises what a run raises before it has begun to break anything."""
     wanted = runnable(cluster, all_scenarios.choose(names), names)
     chance = drawn(seed)
-    turns = chaos_schedule.turns(wanted, minutes * 60, chance)
+    turns = chaos_schedule.plan(wanted, minutes * 60, chance)
     plan = RunPlan(turns, chance, command(minutes, chance, names), chaos_schedule.left_out(wanted, turns))
     progress = console.ConsoleSteps()
     with state.lock(
@@ -81,7 +81,7 @@ def run(
     done = interrupts.run(runner.run(site, plan.turns, plan.seed, path, progress, gear))
     with progress.step("judging the history"):
         history = jsonl.read(path)
-        judged = run_verdict.judge(history)
+        judged = run_verdict.evaluate(history)
     about = chaos_summary.About(
         cluster.spec.name,
         started_at,

@@ -61,7 +61,7 @@ def drill(
 
     try:
         with state.lock(place.folder, "drill.lock"):  # two at once would take each other's faults for their own
-            interrupts.run(drill_run.run(site, drill_schedule.turns(entries, rounds, baseline, chance), progress, tell))
+            interrupts.run(drill_run.run(site, drill_schedule.plan(entries, rounds, baseline, chance), progress, tell))
     finally:
         if book.rounds:
             written = drill_write.write_all(book.drill(), reports)
@@ -82,7 +82,7 @@ def line(done: DrillRound) -> str:
         f"{name} gap {words.seconds(gap.seconds)}" for name, gap in (("write", done.write), ("read", done.read)) if gap
     ]
     parts = [f"{name} {seconds:.2f}" for name, seconds in done.split.parts] if done.split else []
-    lost = [f"{len(done.judgement.lost)} lost of {done.judgement.acknowledged}"] if done.judgement else []
+    lost = [f"{len(done.verdict.lost)} lost of {done.verdict.acknowledged}"] if done.verdict else []
     split = [f"({', '.join(parts)})"] if parts else []
     back = [f"back {words.seconds(done.back)}"] if done.back is not None else []
     problem = [f"PROBLEM: {done.problem}"] if done.problem else []

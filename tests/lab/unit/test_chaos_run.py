@@ -94,9 +94,9 @@ def test_bound_on_age_is_promised_only_where_keeper_is_there() -> None:
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
 def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
-    planned = chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned == chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned != chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 8)
+    planned = chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned == chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned != chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 8)
     assert [turn.number for turn in planned] == list(range(1, len(planned) + 1))
     if len(planned) > 1:
         assert sum(turn.scenario.seconds for turn in planned) <= minutes * 60
@@ -107,15 +107,15 @@ def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
 
 def test_what_does_not_fit_is_named_and_what_fits_comes_again() -> None:
     few = all_scenarios.choose(("kill_patroni", "kill_keeper"))
-    many = chaos_schedule.turns(few, 600, 1)
+    many = chaos_schedule.plan(few, 600, 1)
     assert {name: sum(t.scenario.name == name for t in many) > 5 for name in ("kill_patroni", "kill_keeper")} == {
         "kill_patroni": True,
         "kill_keeper": True,
     }
-    (only,) = chaos_schedule.turns(few, 30, 1)
+    (only,) = chaos_schedule.plan(few, 30, 1)
     assert chaos_schedule.left_out(few, [only]) == tuple({"kill_patroni", "kill_keeper"} - {only.scenario.name})
     with pytest.raises(ValueError):
-        chaos_schedule.turns((), 60, 1)
+        chaos_schedule.plan((), 60, 1)
 
 
 @pytest.mark.parametrize(("suffix", "render"), FORMATS[::2])
@@ -248,7 +248,7 @@ def play(
 
     asyncio.run(all_of_it())
     read = jsonl.read(path)
-    (found,) = run_verdict.judge(read).findings
+    (found,) = run_verdict.evaluate(read).findings
     return turn, [(event.target, event.phase) for event in read.nemesis], found.outcome
 
 
@@ -381,7 +381,7 @@ def interrupted(times: int) -> runner.Run:
 
     async def work() -> None:
         for number in range(2):
-            with runner._heard(done, Silent()):
+            with runner._interruptible(done, Silent()):
                 if number < times:
                     os.kill(os.getpid(), signal.SIGINT)
                 await asyncio.sleep(0.2)

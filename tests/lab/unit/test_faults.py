@@ -221,9 +221,9 @@ def test_processes_are_read_whatever_their_name(tmp_path: Path) -> None:
 
 
 def test_schedule_is_fair_and_can_be_repeated() -> None:
-    turns = drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
-    assert turns == drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
-    assert turns != drill_schedule.turns(drill_faults.ENTRIES, 4, True, 12)
+    turns = drill_schedule.plan(drill_faults.ENTRIES, 4, True, 11)
+    assert turns == drill_schedule.plan(drill_faults.ENTRIES, 4, True, 11)
+    assert turns != drill_schedule.plan(drill_faults.ENTRIES, 4, True, 12)
     for number in range(1, 5):
         of_round = [t for t in turns if t.number == number]
         assert sorted(t.entry.name for t in of_round if t.keeper) == sorted(drill_faults.NAMES)
@@ -231,4 +231,4 @@ def test_schedule_is_fair_and_can_be_repeated() -> None:
         assert without == set(drill_faults.NAMES) - {"kill_keeper"}
     pairs = [t.entry.name for t in turns if t.entry.name != "kill_keeper"]
     assert pairs[::2] == pairs[1::2]
-    assert all(t.keeper for t in drill_schedule.turns(drill_faults.ENTRIES, 1, False, 1))
+    assert all(t.keeper for t in drill_schedule.plan(drill_faults.ENTRIES, 1, False, 1))

@@ -14,13 +14,13 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from poolkeeper_lab.chaos.run.chaos_schedule import AFTER, BEFORE, ScheduledScenario, turn
+from poolkeeper_lab.chaos.run.chaos_schedule import AFTER, BEFORE, ScheduledScenario, draw
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 
-Sitting = tuple[ScheduledScenario, ...]
+Session = tuple[ScheduledScenario, ...]
 
 
-def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: int) -> tuple[Sitting, ...]:
+def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: int) -> tuple[Session, ...]:
     """Sittings of about so many `seconds` each, with `faults` faults or more in all. Raises ValueError for none."""
     if not scenarios:
         raise ValueError("there is no scenario to run")
@@ -28,7 +28,7 @@ def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: in
     chosen = list(_chosen(scenarios, faults, chance))
     kinds = itertools.product((False, True), repeat=2)
     apart = ([s for s in chosen if (s.splits, s.hits_keeper) == kind] for kind in kinds)
-    cut = (sitting for kind in apart for sitting in _cut([turn(s, 0, chance) for s in kind], seconds))
+    cut = (sitting for kind in apart for sitting in _cut([draw(s, 0, chance) for s in kind], seconds))
     return tuple(tuple(replace(t, number=i) for i, t in enumerate(sitting, start=1)) for sitting in cut)
 
 
@@ -43,7 +43,7 @@ def _chosen(scenarios: Sequence[Scenario], faults: int, chance: random.Random) -
         among = quick
 
 
-def _cut(turns: Iterable[ScheduledScenario], seconds: float) -> Iterator[Sitting]:
+def _cut(turns: Iterable[ScheduledScenario], seconds: float) -> Iterator[Session]:
     left, sitting = seconds - BEFORE - AFTER, list[ScheduledScenario]()
     for one in turns:
         if sitting and one.scenario.seconds > left:

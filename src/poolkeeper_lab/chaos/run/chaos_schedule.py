@@ -29,13 +29,13 @@ class ScheduledScenario:
     pick: int
 
 
-def turn(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
+def draw(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
     """A turn with its lengths, moment and victim drawn."""
     holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
     return ScheduledScenario(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
 
 
-def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
+def plan(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
     """Every turn of a run of so many seconds. Raises ValueError without any scenario."""
     if not scenarios:
         raise ValueError("there is no scenario to run")
@@ -43,7 +43,7 @@ def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Sch
     while True:
         fitted = len(planned)
         for scenario in chance.sample(list(scenarios), len(scenarios)):
-            drawn = turn(scenario, len(planned) + 1, chance)
+            drawn = draw(scenario, len(planned) + 1, chance)
             if not planned or scenario.seconds <= left:
                 planned.append(drawn)
                 left -= scenario.seconds
@@ -53,5 +53,5 @@ def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[Sch
 
 def left_out(scenarios: Sequence[Scenario], planned: Sequence[ScheduledScenario]) -> tuple[str, ...]:
     """The scenarios for which there is no time."""
-    names = {turn.scenario.name for turn in planned}
+    names = {draw.scenario.name for draw in planned}
     return tuple(scenario.name for scenario in scenarios if scenario.name not in names)

@@ -22,13 +22,13 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.suite import test
 from poolkeeper.system import postgres
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.chaos.workloads.job import SCHEMA
 
 T = TypeVar("T")
 Say = Callable[[str], None]
-LOOK_SECONDS = 120.0  # for one statement over whole tables
+QUERY_SECONDS = 120.0  # for one statement over whole tables
 
 # Those that a standby can be asked for: it has no rows of an unlogged table, and refuses to read one.
 _TABLES = (
@@ -59,7 +59,7 @@ _INDEX = (
 )
 
 
-async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, say: Say) -> EndState:
+async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, say: Say) -> FinalState:
     """Look at everything; nobody works in the cluster meanwhile but the validation suite, at the end."""
     spec = cluster.spec
     nodes = tuple(node.name for node in spec.nodes)
@@ -68,7 +68,7 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
     failures = await _of_each(nodes, lambda node: _checksums(cluster, node), "the checksum failures of", say)
     complaints = await _told(_amcheck(cluster, primary, nodes), "amcheck", say)
     suite = await _told(_suite(cluster, say), "the validation suite", say)
-    return EndState(
+    return FinalState(
         nodes=nodes,
         rows=rows,
         timelines=timelines(seen, nodes),
@@ -82,10 +82,10 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
     )
 
 
-async def not_whole(cluster: Cluster, heal_seconds: float | None) -> EndState:
+async def collect_unhealthy(cluster: Cluster, heal_seconds: float | None) -> FinalState:
     """Of a cluster that is not whole: what the witnesses say, so that it is known in what; the rest is unknown."""
     seen, nodes = await snapshot.snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
-    return EndState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
+    return FinalState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
 
 
 def timelines(seen: Snapshot, nodes: Iterable[str]) -> Mapping[str, int | None]:
@@ -138,7 +138,7 @@ async def _digests(cluster: Cluster, primary: str, node: str) -> Mapping[str, st
     """Table → digest over all its rows, of every table of the application's database on the primary."""
     limit = cluster.spec.timeouts.query
     names = await postgres.query(workload_tables.straight(cluster, primary, "superuser"), _TABLES, limit)
-    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), QUERY_SECONDS) as opened:
         return {str(name): str((await opened.rows(_DIGEST.format(name)))[0][0]) for (name,) in names}
 
 
@@ -171,7 +171,7 @@ async def _amcheck(cluster: Cluster, primary: str, nodes: Iterable[str]) -> tupl
 
 async def _complaints(cluster: Cluster, node: str, schema: str) -> list[str]:
     """A heap's are rows; a B-tree's is an error of a class of its own, and the first one ends the look."""
-    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), QUERY_SECONDS) as opened:
         found = [f"{node}: {row[0]}" for row in await opened.rows(_HEAP.format(schema=schema))]
         try:
             await opened.rows(_INDEX.format(schema=schema))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import Header
 from poolkeeper_lab.chaos.run import final_state_collector, run_clients
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
@@ -68,7 +68,7 @@ def header(site: DrilledCluster, turns: Sequence[ScheduledScenario], jobs: Seque
     }
     declared = {job.name: job.declared for job in jobs}
     faults = tuple(turn.scenario.name for turn in turns for _ in turn.scenario.acts)  # each has to begin
-    return Header("chaos run", seed, declared, faults, expects_end_state=True, cluster=facts)
+    return Header("chaos run", seed, declared, faults, expects_final_state=True, cluster=facts)
 
 
 async def run(
@@ -92,15 +92,15 @@ async def run(
     done = Run(history, [PlayedScenario(turn) for turn in turns])
     with gear.recorder(history, header(site, turns, jobs, seed)) as recorder:
         staff = RunClients(recorder, site.cluster, seed, done.problems)
-        with _heard(done, progress), run_clients.working(staff, jobs):
+        with _interruptible(done, progress), run_clients.working(staff, jobs):
             await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
-        with _heard(done, progress):
-            recorder.end_state(await _finish(site, staff, jobs, done, progress, identity, gear.last_seconds))
+        with _interruptible(done, progress):
+            recorder.final_state(await _finish(site, staff, jobs, done, progress, identity, gear.last_seconds))
     return done
 
 
 @contextmanager
-def _heard(done: Run, progress: Progress) -> Iterator[None]:
+def _interruptible(done: Run, progress: Progress) -> Iterator[None]:
     """The first Ctrl-C ends the block and not the run: what was recorded is judged all the same."""
     try:
         yield
@@ -142,7 +142,7 @@ async def _finish(
     progress: Progress,
     identity: str,
     seconds: float,
-) -> EndState:
+) -> FinalState:
     """With all clients gone: wait until it is whole, read everything, look at everything."""
     try:
         with progress.step("waiting until the cluster is whole"):
@@ -160,8 +160,8 @@ async def _finish(
         done.problems.append(f"the end could not be looked at: {e.message}")
         progress.note(done.problems[-1])
         if isinstance(e, errors.DeadlinePassed):
-            return await final_state_collector.not_whole(site.cluster, done.heal_seconds)
-        return EndState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
+            return await final_state_collector.collect_unhealthy(site.cluster, done.heal_seconds)
+        return FinalState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
 
 
 async def _read_finals(staff: RunClients, jobs: Sequence[WorkloadJob]) -> None:
