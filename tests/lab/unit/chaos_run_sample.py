@@ -61,8 +61,8 @@ def history(is_broken: bool) -> History:
 def played() -> list[PlayedScenario]:
     """The turns with their times; the third one never began."""
     first, second, third = map(PlayedScenario, turns())
-    first.victims, first.began, first.healed, first.whole, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
-    second.victims, second.began, second.healed, second.whole, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
+    first.victims, first.began, first.healed, first.recovered, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
+    second.victims, second.began, second.healed, second.recovered, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
     return [first, second, third]
 
 

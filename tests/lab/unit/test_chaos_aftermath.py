@@ -63,7 +63,7 @@ def test_what_cannot_be_asked_is_said() -> None:
 
     found = asyncio.run(final_state_collector._of_each(NODES, refused, "the pages of", said.append))
     assert found == {NODES[0]: None, **dict.fromkeys(NODES[1:], 0)}
-    assert said == [f"the pages of {NODES[0]} could not be looked at: gone"]
+    assert said == [f"the pages of {NODES[0]} could not be checked: gone"]
 
 
 def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,7 +260,7 @@ def test_acts_follow_one_another_and_never_meet_the_same_standby(
     assert [toy.done for toy in toys] == [["aim", "inject", "heal"]] * 2
     one, other = (("pg_node2", p) for p in Phase), (("pg_node3", p) for p in Phase)
     assert events == [*one, *other]
-    assert turn.whole is not None
+    assert turn.recovered is not None
     assert outcome is Outcome.PASS
 
 
@@ -317,7 +317,7 @@ def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypat
         assert events == [("pg_node2", Phase.BEGIN)]
         assert turn.problem
         assert outcome is Outcome.UNKNOWN
-        assert turn.whole is not None  # the next turn finds a whole cluster all the same
+        assert turn.recovered is not None  # the next turn finds a whole cluster all the same
 
 
 def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
@@ -334,7 +334,7 @@ def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: p
     assert toy.done == ["aim", "inject", "heal"]
     assert events == [("pg_node2", Phase.BEGIN), ("pg_node2", Phase.END)]
     assert turn.healed is not None
-    assert turn.whole is None
+    assert turn.recovered is None
 
 
 def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
@@ -343,7 +343,7 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
     turn, _, _ = play(tmp_path, monkeypatch, Toy(), heals=False)
     assert turn.is_unhealed
     assert turn.heal_seconds is not None
-    run = runner.Run(tmp_path, [turn, PlayedScenario(turn.turn)])
+    run = runner.Run(tmp_path, [turn, PlayedScenario(turn.scheduled)])
     assert run.heal_seconds == turn.heal_seconds
     assert "PROBLEM" in runner.line(turn)
 
@@ -351,7 +351,7 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
 def test_longest_recovery_is_known_only_if_each_is() -> None:
     first, second, third = sample.played()
     assert runner.Run(Path(), [first, second, third]).heal_seconds == 8.0
-    second.whole = None
+    second.recovered = None
     assert runner.Run(Path(), [first, second]).heal_seconds is None
     assert runner.Run(Path(), [third]).heal_seconds is None
     assert nemesis.HEAL_SECONDS == 60

@@ -3,8 +3,8 @@
 Invariant: when `invoke` returns, the operating system has the line, so the file has every statement that is sent
 afterwards, even if this process is killed. The time of an invocation is taken before its line is written, and that of a
 completion after the answer arrived, so the recorded interval contains the true one. Lines are complete, in one new
-file. After half a line nothing more is written. Not promised: that the file survives a crash of the machine, which would
-need a flush to the disk for each line.
+file. After half a line nothing more is written.
+Not promised: that the file survives a crash of the machine, which would need a flush to the disk for each line.
 """
 
 from __future__ import annotations
