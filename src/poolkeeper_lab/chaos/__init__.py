@@ -1,1 +1,1 @@
-"""Chaos: what clients were told while the cluster was being broken, recorded and judged afterwards."""
+"""Chaos: inject faults while clients work, record their results, and check the recorded history."""

@@ -1,1 +1,1 @@
-"""The proof's commands: `drill`, `chaos` and `bench`, registered with `poolkeeper` by entry points."""
+"""Commands of the proof: `drill`, `chaos` and `bench`, registered with `poolkeeper` by entry points."""

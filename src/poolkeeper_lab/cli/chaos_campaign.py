@@ -1,4 +1,4 @@
-"""What `chaos campaign` does: every scenario, in sittings that are run and judged one after the other; and the sum."""
+"""`chaos campaign`: run every scenario in sessions, each with a verdict, and sum up the figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolkeeper_lab.chaos.report import campaign_report, campaign_write
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import campaign_plan
-from poolkeeper_lab.chaos.run.campaign_plan import Sitting
+from poolkeeper_lab.chaos.run.campaign_plan import Session
 from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.workloads import all_jobs
@@ -28,79 +28,84 @@ from poolkeeper_lab.faults.host import Host
 
 @dataclass(frozen=True)
 class CampaignRequest:
-    """What the command line says. `sitting`: only this one of the plan; `pace`: of the clients, 1 is that of `run`."""
+    """The options of the command line."""
 
     faults: int
-    minutes: float  # of a sitting
-    pace: float
+    minutes: float  # of a session
+    pace: float  # of the clients; 1 is that of `run`
     seed: int | None
-    sitting: int | None
+    session: int | None  # the only one to run
     reports: Path
     as_json: bool
 
 
-def perform(cluster: Cluster, asked: CampaignRequest) -> Outcome:
-    """Plan, run and sum up. Raises UsageError for a sitting that is not in the plan."""
-    host, seed = Host(cluster), chaos_run.drawn(asked.seed)
+def perform(cluster: Cluster, request: CampaignRequest) -> Outcome:
+    """Plan the campaign, run its sessions and write the reports.
+
+    Raises:
+        UserError: if the plan does not have the requested session.
+        PoolkeeperError: if the first session cannot begin.
+    """
+    host, seed = Host(cluster), chaos_run.seed_or_random(request.seed)
     reasons = {s.name: reason for s in all_scenarios.SCENARIOS if (reason := s.unavailable(host))}
     wanted = [s for s in all_scenarios.SCENARIOS if s.name not in reasons]
-    plan = campaign_plan.planned(wanted, asked.faults, asked.minutes * 60, seed)
-    if asked.sitting is not None and not 1 <= asked.sitting <= len(plan):
-        raise errors.UsageError(f"the plan has no sitting {asked.sitting}", hint=f"It has 1 to {len(plan)}.")
+    plan = campaign_plan.planned(wanted, request.faults, request.minutes * 60, seed)
+    if request.session is not None and not 1 <= request.session <= len(plan):
+        raise errors.UserError(f"the plan has no session {request.session}", hint=f"It has 1 to {len(plan)}.")
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     runs, problem = list[ChaosRun](), ""
-    numbers = [asked.sitting] if asked.sitting else list(range(1, len(plan) + 1))
+    numbers = [request.session] if request.session else list(range(1, len(plan) + 1))
     try:
-        with state.lock(cluster.folder, "drill.lock"):  # for all of it: nobody else breaks things in between
-            problem = _sit(cluster, asked, seed, plan, numbers, runs)
+        with state.lock(cluster.folder, "drill.lock"):  # for the campaign: no other run or drill in between
+            problem = _run_sessions(cluster, request, seed, plan, numbers, runs)
     except errors.PoolkeeperError as e:
         if not runs:
             raise
-        problem = f"the campaign ended after {len(runs)} sittings: {e.message}"
+        problem = f"the campaign ended after {len(runs)} sessions: {e.message}"
     left = tuple(f"{name}: {reason}" for name, reason in reasons.items())
-    seconds, again = time.monotonic() - began, command(asked, seed, asked.sitting)
-    told = Campaign(cluster.spec.name, started, seconds, seed, again, len(numbers), tuple(runs), left, problem)
-    written = campaign_write.write_all(told, asked.reports)
-    _say(told, asked.as_json)
+    seconds, replay = time.monotonic() - began, command(request, seed, request.session)
+    done = Campaign(cluster.spec.name, started, seconds, seed, replay, len(numbers), tuple(runs), left, problem)
+    written = campaign_write.write_all(done, request.reports)
+    _print(done, request.as_json)
     console.ConsoleSteps().note(f"reports: {', '.join(map(str, written))}")
-    return told.outcome
+    return done.outcome
 
 
-def _sit(
+def _run_sessions(
     cluster: Cluster,
-    asked: CampaignRequest,
+    request: CampaignRequest,
     seed: int,
-    plan: Sequence[Sitting],
+    plan: Sequence[Session],
     numbers: Sequence[int],
     runs: list[ChaosRun],
 ) -> str:
-    """One sitting after the other, each with its reports in a folder of its own; why it ended early, or ""."""
-    progress, gear = console.ConsoleSteps(), RunConfig(jobs=all_jobs.at_pace(asked.pace))
+    """Run the sessions in order, each with reports in its own folder; return why the campaign ended early, or ""."""
+    progress, config = console.ConsoleSteps(), RunConfig(jobs=all_jobs.at_pace(request.pace))
     for number in numbers:
-        progress.note(f"── sitting {number} of {len(plan)}")
-        own = chaos_run.RunPlan(plan[number - 1], seed + number, command(asked, seed, number))
-        runs.append(chaos_run.run(cluster, own, asked.reports / f"sitting-{number:02}", progress, gear))
-        told = runs[-1]
-        progress.note(f"{wording.SYMBOLS[told.outcome]} sitting {number}: {told.outcome}, {told.injected} faults")
-        if told.is_interrupted:
-            return f"the campaign was interrupted in sitting {number}"
+        progress.note(f"── session {number} of {len(plan)}")
+        own = chaos_run.RunPlan(plan[number - 1], seed + number, command(request, seed, number))
+        done = chaos_run.run(cluster, own, request.reports / f"session-{number:02}", progress, config)
+        runs.append(done)
+        progress.note(f"{wording.SYMBOLS[done.outcome]} session {number}: {done.outcome}, {done.injected} faults")
+        if done.is_interrupted:
+            return f"the campaign was interrupted in session {number}"
     return ""
 
 
-def command(asked: CampaignRequest, seed: int, sitting: int | None) -> str:
-    """The command line that plans the same again: all of it, or one sitting."""
-    which = f" --sitting {sitting}" if sitting else ""
-    common = f"--faults {asked.faults} --minutes {asked.minutes:g} --pace {asked.pace:g} --seed {seed}"
+def command(request: CampaignRequest, seed: int, session: int | None) -> str:
+    """Return the command line that repeats the plan of the campaign, or of one session."""
+    which = f" --session {session}" if session else ""
+    common = f"--faults {request.faults} --minutes {request.minutes:g} --pace {request.pace:g} --seed {seed}"
     return f"poolkeeper chaos campaign {common}{which}"
 
 
-def _say(told: Campaign, as_json: bool) -> None:
+def _print(done: Campaign, as_json: bool) -> None:
     if as_json:
-        console.print_json(campaign_write.document(told))
+        console.print_json(campaign_write.document(done))
         return
-    console.out.print(f"{told.outcome.upper()}: {len(told.runs)} sittings", markup=False)
-    for name, figure in campaign_report.figures(told):
+    console.out.print(f"{done.outcome.upper()}: {len(done.runs)} sessions", markup=False)
+    for name, figure in campaign_report.figures(done):
         console.out.print(f"  {figure:>12}  {name}", markup=False)
-    if told.problem:
-        console.out.print(f"! {told.problem}", markup=False)
-    console.out.print(f"  again: {told.replay}", markup=False)
+    if done.problem:
+        console.out.print(f"! {done.problem}", markup=False)
+    console.out.print(f"  again: {done.replay}", markup=False)

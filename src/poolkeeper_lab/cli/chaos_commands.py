@@ -1,4 +1,4 @@
-"""`chaos`: break the running cluster and judge what clients were told; judge a recording again; check the checkers."""
+"""`chaos`: inject faults into the running cluster and check the clients' results; check histories; test checkers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 
 WORDS = {Outcome.PASS: "every promise held", Outcome.FAIL: "a promise was broken", Outcome.UNKNOWN: "cannot tell"}
-EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 is a wrong command line
+EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 means a wrong command line
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNKNOWN: "magenta"}
 SHOWN = 5  # anomalies of one finding; --json has more
 
-HELP = "Break the running cluster, and judge what its clients were told."
+HELP = "Inject faults into the running cluster, and check the results of its clients."
 chaos = typer.Typer(help=HELP, no_args_is_help=True)
 
 
@@ -33,24 +33,24 @@ def add_to(app: typer.Typer) -> None:
 
 @chaos.callback()
 def root() -> None:
-    """Break the running cluster, and judge what its clients were told."""
+    """Inject faults into the running cluster, and check the results of its clients."""
 
 
 @chaos.command("run")
 def run_(
     ctx: typer.Context,
-    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="About how long; what is begun is ended.")] = 10,
-    seed: Annotated[int | None, typer.Option(help="Order, moments and victims as in the run with this seed.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option(help="Which; repeatable; all without it.")] = None,
-    reports: Annotated[Path, typer.Option(help="Where the reports and the history go.")] = Path("reports"),
-    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
+    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="Approximate length; a begun scenario ends.")] = 10,
+    seed: Annotated[int | None, typer.Option(help="Repeat the order, moments and victims of this seed.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Only this scenario; repeatable.")] = None,
+    reports: Annotated[Path, typer.Option(help="Directory of the reports and the history.")] = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report.")] = False,
 ) -> None:
-    """Break the running cluster for some minutes while clients work at every endpoint, and judge all that they were told.
+    """Inject faults for some minutes while clients work at every endpoint, and check all results of the clients.
 
-    Everything that is broken is healed again, also after Ctrl-C, and what was recorded is judged then too. The same
-    seed, minutes and scenarios plan the same faults. Sessions of other clients are cut as well.
+    Every fault is healed, also after Ctrl-C, and the history recorded until then is checked. The same seed, minutes and
+    scenarios plan the same faults. Sessions of other clients are cut as well.
 
-    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged.
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be checked.
     """
     from poolkeeper_lab.cli import chaos_run
 
@@ -60,33 +60,33 @@ def run_(
 @chaos.command()
 def campaign(
     ctx: typer.Context,
-    faults: Annotated[int, typer.Option(min=1, max=100_000, help="So many at the least.")] = 300,
-    minutes: Annotated[float, typer.Option(min=1, max=120, help="Of one sitting, about.")] = 12,
-    pace: Annotated[float, typer.Option(min=0.1, max=20, help="Clients ask so many times as often as in `run`.")] = 2,
-    seed: Annotated[int | None, typer.Option(help="The same sittings as in the campaign with this seed.")] = None,
-    sitting: Annotated[int | None, typer.Option(min=1, help="Only this one of the plan.")] = None,
-    reports: Annotated[Path, typer.Option(help="Where the reports and histories go.")] = Path("reports/campaign"),
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    faults: Annotated[int, typer.Option(min=1, max=100_000, help="Minimum number of faults.")] = 300,
+    minutes: Annotated[float, typer.Option(min=1, max=120, help="Approximate length of one session.")] = 12,
+    pace: Annotated[float, typer.Option(min=0.1, max=20, help="Rate of the clients; 1 is the rate of `run`.")] = 2,
+    seed: Annotated[int | None, typer.Option(help="Repeat the sessions of this seed.")] = None,
+    session: Annotated[int | None, typer.Option(min=1, help="Run only this session of the plan.")] = None,
+    reports: Annotated[Path, typer.Option(help="Directory of the reports and histories.")] = Path("reports/campaign"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Play every scenario, and the quicker ones again until there were enough faults: hours, on the running cluster.
+    """Play every scenario, and repeat the quicker ones until there are enough faults: hours, on the running cluster.
 
-    It is cut into sittings, each of which is a run that is judged by itself; one that breaks a promise is told, its
-    evidence is kept, and the next one goes on. The figures in the end are of all of them.
+    A campaign consists of sessions, each a separate run with a verdict. A session that breaks a promise is reported and
+    its evidence is kept; the campaign continues with the next session. The final figures cover all sessions.
 
-    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged.
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be checked.
     """
     from poolkeeper_lab.cli import chaos_campaign
 
-    asked = chaos_campaign.CampaignRequest(faults, minutes, pace, seed, sitting, reports, as_json)
-    raise typer.Exit(EXIT[chaos_campaign.perform(context.of(ctx), asked)])
+    request = chaos_campaign.CampaignRequest(faults, minutes, pace, seed, session, reports, as_json)
+    raise typer.Exit(EXIT[chaos_campaign.perform(context.of(ctx), request)])
 
 
 @chaos.command("list")
 def list_(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The scenarios, what each must show, and whether it can be run here; nothing is done."""
+    """List the scenarios, the promise that each tests, and whether it can run here; change nothing."""
     from poolkeeper_lab.cli import chaos_run
 
     if as_json:
@@ -98,41 +98,43 @@ def list_(
 @chaos.command()
 def check(
     history: Annotated[Path, typer.Argument(help="The recorded file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge a recorded history again: what clients were told, against what docs/guarantees.md promises.
+    """Check a recorded history: the results of the clients against the promises of docs/guarantees.md.
 
-    Exit code: 0 every promise held, 1 one was broken, 3 something could not be judged, 12 the file is damaged.
+    Exit code: 0 every promise held, 1 one was broken, 3 something could not be checked, 12 the file is damaged.
     """
     from poolkeeper_lab.chaos.checkers import run_verdict
     from poolkeeper_lab.chaos.history import jsonl
     from poolkeeper_lab.chaos.report import verdict_document
 
-    judged = run_verdict.judge(jsonl.read(history))
+    evaluation = run_verdict.evaluate(jsonl.read(history))
     if as_json:
-        console.print_json(verdict_document.document(judged))
+        console.print_json(verdict_document.document(evaluation))
     else:
-        _verdict(judged.outcome)
-        for text in lines(judged):
+        _print_verdict(evaluation.outcome)
+        for text in lines(evaluation):
             console.out.print(text, markup=False)
-    raise typer.Exit(EXIT[judged.outcome])
+    raise typer.Exit(EXIT[evaluation.outcome])
 
 
 @chaos.command("self-test")
 def self_test(
     ctx: typer.Context,
-    stored: Annotated[bool, typer.Option("--stored", help="Only the histories that come with Poolkeeper.")] = False,
-    listed: Annotated[bool, typer.Option("--list", help="Say which bugs there are; nothing is done.")] = False,
-    bug: Annotated[list[str] | None, typer.Option(help="Which; repeatable; all without it.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often a bug that nobody saw is tried.")] = 3,
-    seed: Annotated[int | None, typer.Option(help="Moments and victims as in the test with this seed.")] = None,
-    reports: Annotated[Path, typer.Option(help="Where the reports and the histories go.")] = Path("reports"),
-    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Check only the histories that ship with Poolkeeper.")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the bugs; change nothing.")] = False,
+    bug: Annotated[list[str] | None, typer.Option(help="Only this bug; repeatable.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Maximum number of tries of a missed bug.")] = 3,
+    seed: Annotated[int | None, typer.Option(help="Repeat the moments and victims of this seed.")] = None,
+    reports: Annotated[Path, typer.Option(help="Directory of the reports and the histories.")] = Path("reports"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report.")] = False,
 ) -> None:
-    """Check the checkers: stored histories and broken checkers, then bugs planted in the running cluster, one by one.
+    """Test the checkers: with stored histories and mutants, then with bugs injected into the running cluster in turn.
 
-    Each bug has to be caught by an anomaly that was named before. It is taken away afterwards, also after Ctrl-C; what
-    a test that was killed left is found and taken away by the next one.
+    Each bug has to be caught by an anomaly that is declared before the test. The bug is removed afterwards, also after
+    Ctrl-C. A killed test may leave a bug; the next test finds and removes it.
 
     Exit code: 0 all were caught, 1 one was missed, 3 one could not be tried to the end.
     """
@@ -145,16 +147,16 @@ def self_test(
             console.out.print(chaos_self_test.table(context.of(ctx)))
         return
     if not stored:
-        asked = chaos_self_test.SelfTestRequest(bug or [], rounds, seed, reports, as_json)
-        raise typer.Exit(EXIT[chaos_self_test.perform(context.of(ctx), asked)])
-    raise typer.Exit(EXIT[_stored(as_json)])
+        request = chaos_self_test.SelfTestRequest(bug or [], rounds, seed, reports, as_json)
+        raise typer.Exit(EXIT[chaos_self_test.perform(context.of(ctx), request)])
+    raise typer.Exit(EXIT[_check_stored(as_json)])
 
 
-def _stored(as_json: bool) -> Outcome:
-    from poolkeeper_lab.chaos.checkers import checker_self_test as tested
+def _check_stored(as_json: bool) -> Outcome:
+    from poolkeeper_lab.chaos.checkers import checker_self_test
     from poolkeeper_lab.chaos.report import verdict_document
 
-    result = tested.run(tested.stored())
+    result = checker_self_test.run(checker_self_test.stored())
     if as_json:
         console.print_json(verdict_document.self_test_document(result))
     else:
@@ -164,20 +166,20 @@ def _stored(as_json: bool) -> Outcome:
     return result.outcome
 
 
-def _verdict(outcome: Outcome) -> None:
+def _print_verdict(outcome: Outcome) -> None:
     console.out.print(f"{outcome.upper()}: {WORDS[outcome]}", style=STYLES[outcome], markup=False)
 
 
-def lines(judged: RunEvaluation) -> Iterator[str]:
-    """What follows the verdict: the run, a line a checker with what it found, and the pauses."""
-    counts = ", ".join(f"{count} {completion}" for completion, count in judged.counts.items())
-    yield f"{judged.header.scenario}, seed {judged.header.seed}: {counts}"
-    if judged.is_torn:
+def lines(evaluation: RunEvaluation) -> Iterator[str]:
+    """Yield the lines after the verdict: the run, the finding of each checker, and the pauses."""
+    counts = ", ".join(f"{count} {completion}" for completion, count in evaluation.counts.items())
+    yield f"{evaluation.header.scenario}, seed {evaluation.header.seed}: {counts}"
+    if evaluation.is_torn:
         yield "the last line was cut by a crash and is not counted"
-    for finding in judged.findings:
+    for finding in evaluation.findings:
         yield from _finding(finding)
-    for endpoint, gap in judged.gaps.items():
-        end = ", and no end seen" if gap.is_open else ""
+    for endpoint, gap in evaluation.gaps.items():
+        end = ", without an observed end" if gap.is_open else ""
         yield f"  longest pause at {endpoint}: {gap.seconds:.3f} s{end}"
 
 
@@ -200,11 +202,11 @@ def _self_test_line(result: SelfTest) -> str:
 
 
 def self_test_lines(result: SelfTest) -> Iterator[str]:
-    """A line a history, then a line a broken checker."""
+    """Yield a line for each history, then a line for each broken checker."""
     for trial in result.trials:
-        wanted = trial.planted.anomaly or trial.planted.outcome
+        wanted = trial.expected.anomaly or trial.expected.outcome
         mark = "caught" if trial.is_met else f"MISSED ({trial.outcome})"
-        yield f"{mark:<8}{trial.name}: {wanted} by {trial.planted.checker} in {trial.seconds:.4f} s: {trial.words}"
+        yield f"{mark:<8}{trial.name}: {wanted} by {trial.expected.checker} in {trial.seconds:.4f} s: {trial.words}"
     for mutant in result.mutants:
         mark = "caught" if mutant.caught_by else "MISSED"
         some = ", ".join(mutant.caught_by[:3])

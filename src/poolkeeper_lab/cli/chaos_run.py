@@ -1,4 +1,4 @@
-"""What `chaos run` and `chaos list` do: plan, run under a lock, judge, report, and say it."""
+"""`chaos run` and `chaos list`: plan a run, run it under a lock, evaluate its history, and report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
 from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.faults.host import Host
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run to come: its turns, the command that plans them again, and the scenarios for which there is no time."""
+    """A planned run: its scenarios, the command that repeats the plan, and the scenarios for which there is no time."""
 
-    turns: Sequence[ScheduledScenario]
+    scheduled: Sequence[ScheduledScenario]
     seed: int
     replay: str
     left_out: tuple[str, ...] = ()
@@ -46,42 +46,55 @@ class RunPlan:
 def perform(
     cluster: Cluster, minutes: float, seed: int | None, names: list[str], reports: Path, as_json: bool
 ) -> Outcome:
-    """Run, judge and report. Raises what a run raises before it has begun to break anything."""
+    """Plan a run, run it, evaluate its history and report.
+
+    Raises:
+        DeadlinePassed: if the cluster is not healthy at the start.
+        PermissionRefused: if a named scenario, or every scenario, cannot run here.
+        StateLocked: if another run or drill is in progress.
+        UserError: if a scenario is unknown.
+    """
     wanted = runnable(cluster, all_scenarios.choose(names), names)
-    chance = drawn(seed)
-    turns = chaos_schedule.turns(wanted, minutes * 60, chance)
-    plan = RunPlan(turns, chance, command(minutes, chance, names), chaos_schedule.left_out(wanted, turns))
+    chosen_seed = seed_or_random(seed)
+    scheduled = chaos_schedule.plan(wanted, minutes * 60, chosen_seed)
+    replay, left_out = command(minutes, chosen_seed, names), chaos_schedule.left_out(wanted, scheduled)
     progress = console.ConsoleSteps()
-    with state.lock(
-        cluster.folder, "drill.lock"
-    ):  # also against a drill: each would take the other's faults for its own
-        told = run(cluster, plan, reports, progress)
-    _say(told, as_json)
-    return told.outcome
+    # The lock also excludes a drill: each would take the other's faults for its own.
+    with state.lock(cluster.folder, "drill.lock"):
+        done = run(cluster, RunPlan(scheduled, chosen_seed, replay, left_out), reports, progress)
+    _print(done, as_json)
+    return done.outcome
 
 
-def drawn(seed: int | None) -> int:
-    """The seed that was given, else one by chance."""
+def seed_or_random(seed: int | None) -> int:
+    """Return the given seed, or a random one."""
     return random.SystemRandom().randrange(1 << 16) if seed is None else seed
 
 
 def run(
-    cluster: Cluster, plan: RunPlan, reports: Path, progress: console.ConsoleSteps, gear: RunConfig = runner.USUAL
+    cluster: Cluster, plan: RunPlan, reports: Path, progress: console.ConsoleSteps, config: RunConfig = runner.USUAL
 ) -> ChaosRun:
-    """One run, judged, with its reports; the caller holds the lock. Evidence is kept of one that does not pass."""
-    site, began = drill.drilled(cluster), time.monotonic()
+    """Run a plan, evaluate its history and write the reports; keep evidence of a run that does not pass.
+
+    The caller holds the lock.
+
+    Raises:
+        ClusterNotUp: if the cluster was never started.
+        DeadlinePassed: if the cluster is not healthy at the start.
+    """
+    site, began = drill_run.drilled(cluster), time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     reports.mkdir(parents=True, exist_ok=True)
     stem = f"chaos-{started_at[:19].replace(':', '')}-{plan.seed}"
     path = reports / f"{stem}.jsonl"
-    progress.note(f"seed {plan.seed}, {len(plan.turns)} scenarios planned; the history: {path}")
+    progress.note(f"seed {plan.seed}, {len(plan.scheduled)} scenarios planned; the history: {path}")
     if plan.left_out:
         progress.note(f"no time for {len(plan.left_out)} scenarios: {', '.join(plan.left_out)}")
     interrupts.run(live_self_test.clean(site, progress))
-    done = interrupts.run(runner.run(site, plan.turns, plan.seed, path, progress, gear))
-    with progress.step("judging the history"):
+    done = interrupts.run(runner.run(site, plan.scheduled, plan.seed, path, progress, config))
+    with progress.step("checking the history"):
         history = jsonl.read(path)
-        judged = run_verdict.judge(history)
+        evaluation = run_verdict.evaluate(history)
     about = chaos_summary.About(
         cluster.spec.name,
         started_at,
@@ -92,19 +105,23 @@ def run(
         tuple(done.problems),
         done.is_interrupted,
     )
-    told = chaos_summary.made(about, history, judged, done.played)
-    written = [*chaos_write.write_all(told, reports), path]
-    if told.outcome is Outcome.PASS:
+    summary = chaos_summary.made(about, history, evaluation, done.played)
+    written = [*chaos_write.write_all(summary, reports), path]
+    if summary.outcome is Outcome.PASS:
         interrupts.run(runner.clear(site, progress))
     else:
         written.append(evidence.keep(cluster, started_at, plan.replay, reports / f"{stem}-evidence"))
-        progress.note("the tables stay for you to look at; the next run drops them")
+        progress.note("the tables stay for inspection; the next run drops them")
     progress.note(f"reports: {', '.join(map(str, written))}")
-    return told
+    return summary
 
 
 def runnable(cluster: Cluster, wanted: Sequence[Scenario], named: Sequence[str]) -> tuple[Scenario, ...]:
-    """Those that can be run here. Raises PermissionRefused where one cannot that was asked for by its name."""
+    """Return the scenarios that can run here.
+
+    Raises:
+        PermissionRefused: if a scenario that the user named cannot run here, or none can.
+    """
     host = Host(cluster)
     reasons = {scenario.name: reason for scenario in wanted if (reason := scenario.unavailable(host))}
     if named and reasons:
@@ -116,13 +133,13 @@ def runnable(cluster: Cluster, wanted: Sequence[Scenario], named: Sequence[str])
 
 
 def command(minutes: float, seed: int, names: Sequence[str]) -> str:
-    """The command line that plans the same faults again."""
+    """Return the command line that plans the same faults again."""
     which = "".join(f" --scenario {name}" for name in names)
     return f"poolkeeper chaos run --minutes {minutes:g} --seed {seed}{which}"
 
 
 def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
-    """Every scenario for scripts."""
+    """Return every scenario as plain data."""
     host = Host(cluster)
     return [
         {
@@ -139,37 +156,37 @@ def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def table(cluster: Cluster) -> Table:
-    """Every scenario for people."""
+    """Return the table of every scenario."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("SCENARIO", "WHAT MUST HOLD", "WHAT IS DONE", "HERE"):
+    for column in ("SCENARIO", "PROMISE", "FAULTS", "RUNS HERE"):
         made.add_column(column)
     for s in catalogue(cluster):
         made.add_row(s["name"], s["promise"], "; then ".join(s["faults"]), s["reason"] or "yes")
     return made
 
 
-def _say(told: ChaosRun, as_json: bool) -> None:
+def _print(done: ChaosRun, as_json: bool) -> None:
     if as_json:
-        console.out.print(chaos_json.render(told), markup=False)
+        console.out.print(chaos_json.render(done), markup=False)
         return
-    for text in lines(told):
+    for text in lines(done):
         console.out.print(text, markup=False)
 
 
-def lines(told: ChaosRun) -> Iterator[str]:
-    """The verdict, a line a scenario and a finding, and what needs attention."""
-    yield f"{told.outcome.upper()}: {chaos_wording.headline(told)}"
-    for p in told.passages:
+def lines(done: ChaosRun) -> Iterator[str]:
+    """Yield the verdict, a line for each scenario and each finding, and the points that need attention."""
+    yield f"{done.outcome.upper()}: {chaos_wording.headline(done)}"
+    for p in done.passages:
         cells = chaos_wording.passage(p)
-        times = f"lasted {cells[4]}, whole after {cells[5]}, pauses {cells[9]}"
+        times = f"lasted {cells[4]}, recovered after {cells[5]}, pauses {cells[9]}"
         yield f"{wording.SYMBOLS[p.outcome]} {p.number:>3} {p.scenario}: {cells[2]}, {times}"
-    for found in told.judgements:
+    for found in done.judgements:
         yield f"{wording.SYMBOLS[found.outcome]} {chaos_wording.name(found)}: {found.summary}"
-    for share in told.shares:
+    for share in done.shares:
         yield f"  {share.workload}: {share.ok:,} acknowledged, {share.fail:,} refused, {share.info:,} open"
-    for text in chaos_wording.attention(told):
+    for text in chaos_wording.attention(done):
         yield f"! {text}"
-    yield f"  again: {told.replay}"
+    yield f"  again: {done.replay}"

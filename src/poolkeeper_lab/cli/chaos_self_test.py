@@ -1,4 +1,4 @@
-"""What `chaos self-test` does: the stored half, then a bug after the other in the running cluster, and the report."""
+"""`chaos self-test`: check the stored histories, test each bug in the running cluster, and report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from poolkeeper_lab.chaos.checkers import checker_self_test
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
 from poolkeeper_lab.chaos.report import self_test_json, self_test_wording, self_test_write
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.host import Host
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SelfTestRequest:
-    """What the command line says."""
+    """The options of the command line."""
 
     bugs: list[str]
     rounds: int
@@ -40,74 +40,79 @@ class SelfTestRequest:
     as_json: bool
 
 
-def perform(cluster: Cluster, asked: SelfTestRequest) -> Outcome:
-    """Both halves and the reports. Raises before anything is planted where a name is unknown or the lock is held."""
-    plants = all_mutants.choose(asked.bugs)
-    seed = random.SystemRandom().randrange(1 << 16) if asked.seed is None else asked.seed
+def perform(cluster: Cluster, request: SelfTestRequest) -> Outcome:
+    """Test the checkers with the stored histories, then with bugs in the running cluster, and write the reports.
+
+    Raises:
+        StateLocked: if another run or drill is in progress; no bug is injected then.
+        UserError: if a bug is unknown; no bug is injected then.
+    """
+    mutants = all_mutants.choose(request.bugs)
+    seed = random.SystemRandom().randrange(1 << 16) if request.seed is None else request.seed
     progress, began, started = console.ConsoleSteps(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     with progress.step("the stored histories, and broken checkers"):
         stored = _stored(checker_self_test.run(checker_self_test.stored()))
-    asked.reports.mkdir(parents=True, exist_ok=True)
+    request.reports.mkdir(parents=True, exist_ok=True)
     bugs: list[Bug] = []
     test = live_self_test.Test(
-        drill.drilled(cluster), asked.rounds, seed, asked.reports, started[:19].replace(":", ""), progress
+        drill_run.drilled(cluster), request.rounds, seed, request.reports, started[:19].replace(":", ""), progress
     )
-    with state.lock(cluster.folder, "drill.lock"):  # also against a run and a drill
-        interrupts.run(live_self_test.run(test, plants, bugs.append))
-    replay = command(asked, seed)
-    told = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
-    written = self_test_write.write_all(told, asked.reports)
-    if asked.as_json:
-        console.out.print(self_test_json.render(told), markup=False)
+    with state.lock(cluster.folder, "drill.lock"):  # excludes a run and a drill too
+        interrupts.run(live_self_test.run(test, mutants, bugs.append))
+    replay = command(request, seed)
+    done = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
+    written = self_test_write.write_all(done, request.reports)
+    if request.as_json:
+        console.out.print(self_test_json.render(done), markup=False)
     else:
-        for text in lines(told):
+        for text in lines(done):
             console.out.print(text, markup=False)
     progress.note(f"reports: {', '.join(map(str, written))}")
-    return told.outcome
+    return done.outcome
 
 
 def _stored(result: checker_self_test.SelfTest) -> Stored:
     return Stored(len(result.trials), len(result.mutants), result.missed, result.outcome)
 
 
-def command(asked: SelfTestRequest, seed: int) -> str:
-    """The command line that does the same again."""
-    which = "".join(f" --bug {name}" for name in asked.bugs)
-    return f"poolkeeper chaos self-test --seed {seed} --rounds {asked.rounds}{which}"
+def command(request: SelfTestRequest, seed: int) -> str:
+    """Return the command line that repeats the test."""
+    which = "".join(f" --bug {name}" for name in request.bugs)
+    return f"poolkeeper chaos self-test --seed {seed} --rounds {request.rounds}{which}"
 
 
-def lines(told: LiveTest) -> Iterator[str]:
-    """The verdict, and a line a bug."""
-    yield f"{told.outcome.upper()}: {self_test_wording.headline(told)}"
-    yield f"{wording.SYMBOLS[told.stored.outcome]} {self_test_wording.stored(told.stored)}"
-    for bug in told.bugs:
+def lines(done: LiveTest) -> Iterator[str]:
+    """Yield the verdict, and a line for each bug."""
+    yield f"{done.outcome.upper()}: {self_test_wording.headline(done)}"
+    yield f"{wording.SYMBOLS[done.stored.outcome]} {self_test_wording.stored(done.stored)}"
+    for bug in done.bugs:
         yield f"{wording.SYMBOLS[bug.outcome]} {self_test_wording.line(bug)}"
-    yield f"  again: {told.replay}"
+    yield f"  again: {done.replay}"
 
 
 def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
-    """Every bug for scripts; the cluster need not be up."""
+    """Return every bug as plain data; the cluster need not be up."""
     site = DrilledCluster(cluster, Host(cluster))
     return [
         {
-            "name": plant.name,
-            "bug": plant.sentence,
-            "scenarios": [scenario.name for scenario in plant.scenarios],
-            "caught_by": [str(catch) for catch in plant.catches],
-            "available": not live_self_test.unavailable(site, plant),
-            "reason": live_self_test.unavailable(site, plant),
+            "name": mutant.name,
+            "bug": mutant.sentence,
+            "scenarios": [scenario.name for scenario in mutant.scenarios],
+            "caught_by": [str(catch) for catch in mutant.catches],
+            "available": not live_self_test.unavailable(site, mutant),
+            "reason": live_self_test.unavailable(site, mutant),
         }
-        for plant in all_mutants.PLANTS
+        for mutant in all_mutants.PLANTS
     ]
 
 
 def table(cluster: Cluster) -> Table:
-    """Every bug for people."""
+    """Return the table of every bug."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in ("BUG", "WHAT IS WRONG THEN", "SCENARIO", "CAUGHT BY ANY OF", "HERE"):
+    for column in ("BUG", "EFFECT", "SCENARIOS", "CAUGHT BY ANY OF", "RUNS HERE"):
         made.add_column(column)
     for bug in catalogue(cluster):
         scenarios, catches = ", then ".join(bug["scenarios"]), "; ".join(bug["caught_by"])

@@ -1,4 +1,4 @@
-"""`drill`: break the running cluster for real, and measure what clients see."""
+"""`drill`: inject faults into the running cluster, and measure their effect on clients."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def add_to(app: typer.Typer) -> None:
 
 def drill(
     ctx: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Which; all without a name.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="How often each fault is injected.")] = 3,
-    baseline: Annotated[bool, typer.Option("--baseline", help="Each round also with the keeper off.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Order, moments and victims as in the run with this seed.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A missed goal is a failure too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")] = False,
-    list_only: Annotated[bool, typer.Option("--list", help="The faults and their goals; nothing is done.")] = False,
-    reports: Annotated[Path, typer.Option(help="Where the reports go.")] = Path("reports"),
+    names: Annotated[list[str] | None, typer.Argument(metavar="[FAULT]...", help="Faults; all by default.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Number of injections of each fault.")] = 3,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Repeat each round with the keeper off.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the order, moments and victims of this seed.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on a missed goal too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON report.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the faults and their goals; change nothing.")] = False,
+    reports: Annotated[Path, typer.Option(help="Directory of the reports.")] = Path("reports"),
 ) -> None:
     """Kill, freeze and cut parts of the running cluster, and measure the pause that a client sees.
 
-    A writer on the read-write endpoint and a reader on the read-only endpoint keep an account of every statement; in the end
-    the account is compared with what the primary has. Everything that is broken is healed again, also after Ctrl-C.
-    Exit code 0 when every round ran and healed and no acknowledged write was lost or stored twice; a missed goal of
-    time is shown, and is a failure only with --strict. Sessions of other clients are cut as well.
+    A writer on the read-write endpoint and a reader on the read-only endpoint record every statement. In the end, the
+    record is compared with the rows of the primary. Every fault is healed, also after Ctrl-C. The exit code is 0 if
+    every round ran and healed and no acknowledged write was lost or stored twice. A missed goal of time is shown, and
+    is a failure only with --strict. Sessions of other clients are cut as well.
     """
     from poolkeeper_lab.drill import drill_faults, drill_json, drill_run, drill_schedule, drill_write
 
@@ -50,23 +50,25 @@ def drill(
     if list_only:
         console.out.print(catalogue_table(entries))
         return
-    place, progress = context.of(ctx), console.ConsoleSteps()
-    site, chance = drill_run.drilled(place), random.SystemRandom().randrange(1 << 16) if seed is None else seed
-    book = drill_run.DrillRecord(place.spec.name, entries, rounds, chance)
-    progress.note(f"seed {chance}")
+    cluster, progress = context.of(ctx), console.ConsoleSteps()
+    site = drill_run.drilled(cluster)
+    chosen_seed = random.SystemRandom().randrange(1 << 16) if seed is None else seed
+    record = drill_run.DrillRecord(cluster.spec.name, entries, rounds, chosen_seed)
+    progress.note(f"seed {chosen_seed}")
 
-    def tell(done: DrillRound) -> None:
-        book.rounds.append(done)
+    def note(done: DrillRound) -> None:
+        record.rounds.append(done)
         progress.note(line(done))
 
+    plan = drill_schedule.plan(entries, rounds, baseline, chosen_seed)
     try:
-        with state.lock(place.folder, "drill.lock"):  # two at once would take each other's faults for their own
-            interrupts.run(drill_run.run(site, drill_schedule.turns(entries, rounds, baseline, chance), progress, tell))
+        with state.lock(cluster.folder, "drill.lock"):  # two at once would take each other's faults for their own
+            interrupts.run(drill_run.run(site, plan, progress, note))
     finally:
-        if book.rounds:
-            written = drill_write.write_all(book.drill(), reports)
+        if record.rounds:
+            written = drill_write.write_all(record.drill(), reports)
             progress.note(f"reports: {', '.join(str(path) for path in written)}")
-    result = book.drill()
+    result = record.drill()
     if as_json:
         console.out.print(drill_json.render(result), markup=False)
     else:
@@ -75,40 +77,39 @@ def drill(
 
 
 def line(done: DrillRound) -> str:
-    """What came of a round."""
-    from poolkeeper_lab.drill import drill_wording as words
+    """Return the results of a round in one line."""
+    from poolkeeper_lab.drill import drill_wording
 
-    gaps = [
-        f"{name} gap {words.seconds(gap.seconds)}" for name, gap in (("write", done.write), ("read", done.read)) if gap
-    ]
+    ends = (("write", done.write), ("read", done.read))
+    gaps = [f"{name} gap {drill_wording.seconds(gap.seconds)}" for name, gap in ends if gap]
     parts = [f"{name} {seconds:.2f}" for name, seconds in done.split.parts] if done.split else []
-    lost = [f"{len(done.judgement.lost)} lost of {done.judgement.acknowledged}"] if done.judgement else []
+    lost = [f"{len(done.verdict.lost)} lost of {done.verdict.acknowledged}"] if done.verdict else []
     split = [f"({', '.join(parts)})"] if parts else []
-    back = [f"back {words.seconds(done.back)}"] if done.back is not None else []
+    back = [f"back {drill_wording.seconds(done.back)}"] if done.back is not None else []
     problem = [f"PROBLEM: {done.problem}"] if done.problem else []
     return f"  {done.victim}: " + ", ".join([*gaps, *split, *back, *lost, *problem])
 
 
 def catalogue_table(entries: Sequence[Entry]) -> Table:
-    """The table of `--list`."""
-    table = _table("FAULT", "WHAT IT DOES", "GOALS")
+    """Return the table of `--list`."""
+    table = _table("FAULT", "EFFECT", "GOALS")
     for entry in entries:
         table.add_row(entry.name, entry.sentence, ", ".join(map(str, entry.goals)) or "none set")
     return table
 
 
 def figures_table(result: Drill) -> Table:
-    """The figures of a drill, fault by fault."""
+    """Return the table of a drill's figures, a row for each fault."""
     from rich.text import Text
 
-    from poolkeeper_lab.drill import drill_wording as words
+    from poolkeeper_lab.drill import drill_wording
 
-    table = _table(*(column.upper() for column in words.COLUMNS))
+    table = _table(*(column.upper() for column in drill_wording.COLUMNS))
     styles = {True: "green", False: "bold yellow", None: "magenta"}
     for series in result.series:
-        goals = [Text(words.goal(reached), style=styles[reached.is_met]) for reached in series.reached()]
-        table.add_row(*words.row(series)[:-1], Text("\n").join(goals))
-    table.caption = words.headline(result)
+        goals = [Text(drill_wording.goal(reached), style=styles[reached.is_met]) for reached in series.reached()]
+        table.add_row(*drill_wording.row(series)[:-1], Text("\n").join(goals))
+    table.caption = drill_wording.headline(result)
     return table
 
 

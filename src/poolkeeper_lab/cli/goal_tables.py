@@ -1,4 +1,4 @@
-"""The table of the benchmark's figures and their goals, as a terminal shows it."""
+"""Format the benchmark's figures and their goals as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"),
 
 
 def goals(figures: Sequence[Figure]) -> Table:
-    """The table of figures that each have a goal of their own."""
-    table = tables.plain_table("WHAT", "FIGURE", "GOAL", "", "")
+    """Return the table of figures that each have a goal."""
+    table = tables.plain_table("QUANTITY", "FIGURE", "GOAL", "", "")
     for figure in figures:
         goal = "-" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}".rstrip()
         table.add_row(figure.name, figure.text, goal, _MET[figure.is_met], Text(figure.remark, style="dim"))

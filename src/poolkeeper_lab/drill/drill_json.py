@@ -75,7 +75,7 @@ def _spread(found: Spread) -> dict[str, Any]:
 
 
 def _one(r: DrillRound) -> dict[str, Any]:
-    judged = r.judgement
+    judged = r.verdict
     return {
         "number": r.number,
         "keeper": r.keeper,

@@ -40,7 +40,7 @@ class DrillRound:
     problem: str = ""
     write: EndpointGap | None = None
     read: EndpointGap | None = None
-    judgement: LedgerVerdict | None = None
+    verdict: LedgerVerdict | None = None
     read_errors: Mapping[str, int] = field(default_factory=dict)
     beyond_reconnect: int = 0
     split: Split | None = None
@@ -53,7 +53,7 @@ class DrillRound:
     @property
     def is_sound(self) -> bool:
         """Did it run to its end, heal, and lose nothing?"""
-        return not self.problem and self.judgement is not None and self.judgement.is_sound
+        return not self.problem and self.verdict is not None and self.verdict.is_sound
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class Series:
     def total(self, what: str, keeper: bool | None = None) -> int:
         """How many writes were lost, duplicates, phantoms, stale, acknowledged, refused or ambiguous in all rounds."""
         rounds = self.rounds if keeper is None else self.of(keeper)
-        values = [getattr(r.judgement, what) for r in rounds if r.judgement]
+        values = [getattr(r.verdict, what) for r in rounds if r.verdict]
         return sum(value if isinstance(value, int) else len(value) for value in values)
 
     def errors(self, keeper: bool = True) -> dict[str, int]:
         """Code → count, of writes and reads together."""
         counts: dict[str, int] = {}
         for r in self.of(keeper):
-            for code, count in [*(r.judgement.errors.items() if r.judgement else ()), *r.read_errors.items()]:
+            for code, count in [*(r.verdict.errors.items() if r.verdict else ()), *r.read_errors.items()]:
                 counts[code] = counts.get(code, 0) + count
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -110,7 +110,7 @@ class Series:
         if name == RATIO:
             return self.ratio()
         if name == BEYOND:
-            ran = [r.beyond_reconnect for r in self.of(True) if r.judgement]
+            ran = [r.beyond_reconnect for r in self.of(True) if r.verdict]
             return sum(ran) if ran else None
         endpoint, _, statistic = name.partition(" ")
         by_endpoint = {"write": self.writes, "read": self.reads, "back": self.backs}

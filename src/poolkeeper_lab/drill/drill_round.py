@@ -16,7 +16,7 @@ from poolkeeper.core import errors, interrupts, wait
 from poolkeeper_lab.drill import drill_client, figures, reader, watch, writer
 from poolkeeper_lab.drill.drill_results import DrillRound
 from poolkeeper_lab.drill.drill_schedule import ScheduledFault
-from poolkeeper_lab.drill.drilled_cluster import LOOK_PAUSE, DrilledCluster
+from poolkeeper_lab.drill.drilled_cluster import POLL_PAUSE, DrilledCluster
 from poolkeeper_lab.drill.ledger import Ledger
 from poolkeeper_lab.faults.containers import StopContainer
 from poolkeeper_lab.faults.fault import Fault
@@ -146,10 +146,10 @@ async def _wait_back(stage: Stage) -> None:
         return await stage.site.missing(stage.turn, stage.scene.victim, stage.started, stage.journal)
 
     await stage.may_return.wait()
-    await asyncio.sleep(LOOK_PAUSE)  # by then the nodes' pollers and the engine have noticed the fault itself
+    await asyncio.sleep(POLL_PAUSE)  # by then the nodes' pollers and the engine have noticed the fault itself
     try:
         patience = BACK_SECONDS if stage.turn.keeper else ALONE_SECONDS
-        await wait.wait_until("the return of the victim", look, seconds=patience, pause=LOOK_PAUSE)
+        await wait.wait_until("the return of the victim", look, seconds=patience, pause=POLL_PAUSE)
         if not stage.turn.entry.hits_node:
             await _served(stage, time.monotonic(), SERVED_SECONDS)
         stage.scene.back = time.monotonic()

@@ -30,7 +30,7 @@ class ScheduledFault:
         return f"{self.entry.name}, round {self.number}{'' if self.keeper else ', keeper off'}"
 
 
-def turns(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
+def plan(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
     """Every turn of a drill in its order: in each round every fault once, shuffled."""
     chance = random.Random(seed)
     planned: list[ScheduledFault] = []

@@ -90,7 +90,7 @@ def goals(series: Series) -> str:
 
 def counted(series: Series, what: str) -> str:
     """A number of writes, and of how many rounds it is not known."""
-    unjudged = sum(r.judgement is None for r in series.rounds)
+    unjudged = sum(r.verdict is None for r in series.rounds)
     return f"{series.total(what)}" + (f" ({unjudged} not judged)" if unjudged else "")
 
 

@@ -23,7 +23,7 @@ from poolkeeper_lab.faults import peers
 from poolkeeper_lab.faults.fault_target import FaultTarget, declared
 from poolkeeper_lab.faults.host import Host
 
-LOOK_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
+POLL_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
 SWITCHOVER_SECONDS = 60.0
 _OF_ETCD = (FaultTarget.ETCD_LEADER, FaultTarget.ETCD_FOLLOWER, FaultTarget.ETCD_FOLLOWERS, FaultTarget.ETCD_MEMBERS)
 
@@ -54,7 +54,7 @@ class DrilledCluster:
             primary = judged.primary or ""
             return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
 
-        await wait.wait_until("health", look, seconds=seconds, pause=LOOK_PAUSE)
+        await wait.wait_until("health", look, seconds=seconds, pause=POLL_PAUSE)
         return primary
 
     async def find(self, target: FaultTarget, primary: str, pick: int) -> str:

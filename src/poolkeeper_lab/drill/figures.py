@@ -64,7 +64,7 @@ def figures(
         problem="; ".join(problems),
         write=write,
         read=read,
-        judgement=None if stored is None else ledger.judge(writes, stored, _newest(parts, recoveries, at)),
+        verdict=None if stored is None else ledger.evaluate(writes, stored, _newest(parts, recoveries, at)),
         read_errors=ledger.errors_by_code(reads),
         beyond_reconnect=ledger.beyond_reconnect(a for a in writes if a.ended >= at),
         split=parts,

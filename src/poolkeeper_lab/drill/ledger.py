@@ -147,7 +147,7 @@ class LedgerVerdict:
         return not (self.lost or self.duplicates or self.phantoms or self.stale)
 
 
-def judge(
+def evaluate(
     attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None
 ) -> LedgerVerdict:
     """Judge writes. `stored` maps each id to how often it is there; `new_primary`: its own name, and when it opened."""

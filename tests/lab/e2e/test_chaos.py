@@ -58,7 +58,7 @@ def test_interrupted_run_heals_and_judges_what_it_has(cluster: ClusterUnderTest,
     told = report(tmp_path)
     assert told["is_interrupted"]
     (history,) = tmp_path.glob("*.jsonl")
-    assert jsonl.read(history).end_state is not None
+    assert jsonl.read(history).final_state is not None
     cluster.wait_healthy(180)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poolkeeper_lab.chaos.history import jsonl
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import (
     Completion,
     Expected,
@@ -29,7 +29,7 @@ class Book:
         self.workloads = {self.workload: Workload(checker, options)}
         self.operations: list[Operation] = []
         self.nemesis: list[NemesisEvent] = []
-        self.end_state: EndState | None = None
+        self.final_state: FinalState | None = None
         self.faults: tuple[str, ...] = ()
 
     def op(
@@ -57,12 +57,12 @@ class Book:
         """A fault begins or ends."""
         self.nemesis.append(NemesisEvent(fault, target, phase, at))
 
-    def history(self, planted: Expected | None = None, name: str = "by hand") -> History:
+    def history(self, expected: Expected | None = None, name: str = "by hand") -> History:
         """What is written so far."""
-        header = Header(name, 0, self.workloads, self.faults, self.end_state is not None, {}, planted)
+        header = Header(name, 0, self.workloads, self.faults, self.final_state is not None, {}, expected)
         operations = tuple(sorted(self.operations, key=lambda o: (o.began, o.number)))
         last = max([0.0, *(t for o in operations for t in (o.began, o.ended) if t < float("inf"))])
-        return History(header, operations, tuple(self.nemesis), self.end_state, last=last)
+        return History(header, operations, tuple(self.nemesis), self.final_state, last=last)
 
 
 def text(history: History) -> str:
@@ -76,6 +76,6 @@ def text(history: History) -> str:
             marks.append((o.ended, 1, done))
     marks += [(event.at, 2, jsonl.nemesis_document(event, event.at)) for event in history.nemesis]
     lines = [jsonl.line(document) for _, _, document in sorted(marks, key=lambda mark: mark[:2])]
-    if history.end_state:
-        lines.append(jsonl.line(jsonl.end_state_document(history.end_state, history.last, history.last)))
+    if history.final_state:
+        lines.append(jsonl.line(jsonl.final_state_document(history.final_state, history.last, history.last)))
     return "".join([header, *lines])

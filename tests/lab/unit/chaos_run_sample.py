@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.lab.unit.chaos_histories import FAIL, INFO, Book
 
 from poolkeeper_lab.chaos.checkers import run_verdict
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import History, Phase
 from poolkeeper_lab.chaos.report import chaos_summary
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
@@ -16,7 +16,7 @@ from poolkeeper_lab.chaos.run.nemesis import PlayedScenario
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 
 NAMES = ("kill_node", "switchover", "kill_keeper")
-WHOLE = EndState(
+HEALTHY = FinalState(
     nodes=("pg_node1", "pg_node2"),
     rows={"pg_node1": {"t": "1 rows, 5"}, "pg_node2": {"t": "1 rows, 5"}},
     timelines={"pg_node1": 3, "pg_node2": 3},
@@ -54,15 +54,15 @@ def history(is_broken: bool) -> History:
         book.op("read", None, [0, 1], at=(125.0, 125.1), process=2)
     elements = [second for second in range(40) if second not in (6, 7)]
     book.op("read", "final", elements, at=(150.0, 150.1), process=3)
-    book.end_state = WHOLE
+    book.final_state = HEALTHY
     return book.history(name="chaos run")
 
 
 def played() -> list[PlayedScenario]:
     """The turns with their times; the third one never began."""
     first, second, third = map(PlayedScenario, turns())
-    first.victims, first.began, first.healed, first.whole, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
-    second.victims, second.began, second.healed, second.whole, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
+    first.victims, first.began, first.healed, first.recovered, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
+    second.victims, second.began, second.healed, second.recovered, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
     return [first, second, third]
 
 
@@ -78,4 +78,4 @@ def made(is_broken: bool = True) -> ChaosRun:
         problems=("a client of <rw> ended | badly",),
     )
     found = history(is_broken)
-    return chaos_summary.made(about, found, run_verdict.judge(found), played())
+    return chaos_summary.made(about, found, run_verdict.evaluate(found), played())

@@ -22,7 +22,7 @@ def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node")
         victim="pg_node1",
         write=EndpointGap(gap, -0.004, {"kept": gap + 0.1, "fresh": gap}),
         read=EndpointGap(0.2, 0.1, {"kept": 0.2, "fresh": 0.3}),
-        judgement=SOUND,
+        verdict=SOUND,
         read_errors={"connect: refused": 1},
         split=split,
         healed=gap + 3,

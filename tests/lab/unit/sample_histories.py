@@ -16,14 +16,14 @@ from typing import Any
 from tests.lab.unit.chaos_histories import FAIL, INFO, OK, Book, text
 from tests.lab.unit.chaos_lists import Lists
 
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import Completion, Expected, History, Phase
 
 FOLDER = Path(__file__).resolve().parents[3] / "src/poolkeeper_lab/chaos/checkers/histories"
 _MADE: dict[str, tuple[Expected, Callable[[], Book]]] = {}
 
 
-def planted(
+def sample(
     name: str, outcome: str, checker: str, anomaly: str = ""
 ) -> Callable[[Callable[[], Book]], Callable[[], Book]]:
     """Register a history under a name."""
@@ -51,18 +51,18 @@ def _set(*finals: Any, adds: tuple[Completion, ...] = (OK, OK, OK)) -> Book:
     return book
 
 
-planted("set-lost", "fail", "set", "lost")(lambda: _set([1, 3]))
-planted("set-phantom", "fail", "set", "phantom")(lambda: _set([1, 2, 3, 99]))
-planted("set-duplicate", "fail", "set", "duplicate")(lambda: _set([1, 2, 2, 3]))
-planted("set-refused", "fail", "set", "refused")(lambda: _set([1, 2, 3], adds=(OK, FAIL, OK)))
-planted("set-lost-on-one-node", "fail", "set", "lost")(lambda: _set([1, 2, 3], [1, 2]))
-planted("set-open-and-there", "pass", "set")(lambda: _set([1, 2, 3], adds=(OK, INFO, OK)))
-planted("set-open-and-absent", "pass", "set")(lambda: _set([1, 3], adds=(OK, INFO, OK)))
-planted("set-no-final-read", "unknown", "set")(_set)
-planted("set-nothing-done", "unknown", "set")(lambda: Book("set"))
+sample("set-lost", "fail", "set", "lost")(lambda: _set([1, 3]))
+sample("set-phantom", "fail", "set", "phantom")(lambda: _set([1, 2, 3, 99]))
+sample("set-duplicate", "fail", "set", "duplicate")(lambda: _set([1, 2, 2, 3]))
+sample("set-refused", "fail", "set", "refused")(lambda: _set([1, 2, 3], adds=(OK, FAIL, OK)))
+sample("set-lost-on-one-node", "fail", "set", "lost")(lambda: _set([1, 2, 3], [1, 2]))
+sample("set-open-and-there", "pass", "set")(lambda: _set([1, 2, 3], adds=(OK, INFO, OK)))
+sample("set-open-and-absent", "pass", "set")(lambda: _set([1, 3], adds=(OK, INFO, OK)))
+sample("set-no-final-read", "unknown", "set")(_set)
+sample("set-nothing-done", "unknown", "set")(lambda: Book("set"))
 
 
-@planted("set-stale", "fail", "set", "stale")
+@sample("set-stale", "fail", "set", "stale")
 def _set_stale() -> Book:
     """A read that does not show what was acknowledged; later it is there after all."""
     book = _set()
@@ -71,7 +71,7 @@ def _set_stale() -> Book:
     return book
 
 
-@planted("set-late-acknowledgement", "unknown", "set")
+@sample("set-late-acknowledgement", "unknown", "set")
 def _set_late() -> Book:
     """An add that was acknowledged only after the final read had begun."""
     book = _set()
@@ -81,7 +81,7 @@ def _set_late() -> Book:
 
 
 def _list(anomaly: str, make: Callable[[], Lists], outcome: str = "fail", name: str = "") -> None:
-    planted(f"list_append-{name or anomaly}", outcome, "list_append", anomaly)(make)
+    sample(f"list_append-{name or anomaly}", outcome, "list_append", anomaly)(make)
 
 
 _SKEW = ("x= y+1", "y= x+2")
@@ -105,19 +105,19 @@ _list("", lambda: Lists().together("x+1", "x+2 y=1", "y+1").final("x=1,2 y=1"), 
 _list("", lambda: Lists().together("x+1"), "unknown", "never-read")
 
 
-@planted("list_append-G1a", "fail", "list_append", "G1a")
+@sample("list_append-G1a", "fail", "list_append", "G1a")
 def _aborted_read() -> Book:
     book = Lists()
     book.txn("x+1", (1.0, 1.5), FAIL, 1)
     return book.together("x=1").final("x=")
 
 
-@planted("list_append-G1b", "fail", "list_append", "G1b")
+@sample("list_append-G1b", "fail", "list_append", "G1b")
 def _intermediate_read() -> Book:
     return Lists().together("x+1 x+2", "x=1").final("x=1,2")
 
 
-@planted("list_append-G-single-realtime", "fail", "list_append", "G-single-realtime")
+@sample("list_append-G-single-realtime", "fail", "list_append", "G-single-realtime")
 def _stale_read() -> Book:
     """A snapshot without what had been acknowledged before it was taken: a former primary that still answers."""
     book = Lists("repeatable-read")
@@ -126,7 +126,7 @@ def _stale_read() -> Book:
     return book.final("x=1")
 
 
-@planted("list_append-stale-where-permitted", "pass", "list_append")
+@sample("list_append-stale-where-permitted", "pass", "list_append")
 def _stale_where_permitted() -> Book:
     """The same where no order is promised beyond the level."""
     book = Lists("repeatable-read", "none")
@@ -135,7 +135,7 @@ def _stale_where_permitted() -> Book:
     return book.final("x=1")
 
 
-@planted("list_append-G-single-process", "fail", "list_append", "G-single-process")
+@sample("list_append-G-single-process", "fail", "list_append", "G-single-process")
 def _own_write_not_read() -> Book:
     book = Lists("repeatable-read", "process")
     book.txn("x+1", (1.0, 1.5), process=1)
@@ -143,7 +143,7 @@ def _own_write_not_read() -> Book:
     return book.final("x=1")
 
 
-@planted("list_append-G2-item-realtime", "fail", "list_append", "G2-item-realtime")
+@sample("list_append-G2-item-realtime", "fail", "list_append", "G2-item-realtime")
 def _skew_in_time() -> Book:
     """Serial in an order that contradicts time: T3, T1, T2, where T2 was acknowledged before T3 began."""
     book = Lists()
@@ -154,7 +154,7 @@ def _skew_in_time() -> Book:
     return book.final("x=3 y=2 z=1")
 
 
-@planted("list_append-open-and-read", "pass", "list_append")
+@sample("list_append-open-and-read", "pass", "list_append")
 def _open_and_read() -> Book:
     """Nobody was told that the first one is committed, and it is, as a whole."""
     book = Lists()
@@ -162,14 +162,14 @@ def _open_and_read() -> Book:
     return book.together("x=1 x+2").final("x=1,2 y=1")
 
 
-@planted("list_append-open-and-never", "pass", "list_append")
+@sample("list_append-open-and-never", "pass", "list_append")
 def _open_and_never() -> Book:
     book = Lists()
     book.txn("x+1 y+1", (1.0, 1.5), INFO, 1)
     return book.together("x= x+2").final("x=2 y=")
 
 
-@planted("list_append-open-in-half", "fail", "list_append", "G-single")
+@sample("list_append-open-in-half", "fail", "list_append", "G-single")
 def _open_in_half() -> Book:
     """Half of a transaction of which nobody knew: whoever leaves such ones out sees nothing wrong."""
     book = Lists()
@@ -187,15 +187,15 @@ def _register(*operations: tuple[Any, ...], initial: Any = None) -> Book:
 
 _W1, _W2 = ("write", 1, None, OK, 1.0, 2.0), ("write", 2, None, OK, 3.0, 4.0)
 _STALE = ("read", None, 1, OK, 5.0, 6.0)
-planted("register-stale-read", "fail", "register", "not-linearizable")(lambda: _register(_W1, _W2, _STALE))
+sample("register-stale-read", "fail", "register", "not-linearizable")(lambda: _register(_W1, _W2, _STALE))
 
 
-@planted("register-lost-write", "fail", "register", "not-linearizable")
+@sample("register-lost-write", "fail", "register", "not-linearizable")
 def _register_lost() -> Book:
     return _register(_W1, ("read", None, None, OK, 3.0, 4.0))
 
 
-@planted("register-two-winners", "fail", "register", "not-linearizable")
+@sample("register-two-winners", "fail", "register", "not-linearizable")
 def _two_winners() -> Book:
     """Two compare-and-sets from the same value, and only one was there."""
     return _register(
@@ -203,30 +203,30 @@ def _two_winners() -> Book:
     )
 
 
-@planted("register-loser-without-winner", "fail", "register", "not-linearizable")
+@sample("register-loser-without-winner", "fail", "register", "not-linearizable")
 def _loser() -> Book:
     return _register(("cas", [0, 1], False, OK, 1.0, 2.0), ("read", None, 0, OK, 3.0, 4.0), initial=0)
 
 
-@planted("register-back-and-forth", "fail", "register", "not-linearizable")
+@sample("register-back-and-forth", "fail", "register", "not-linearizable")
 def _back_and_forth() -> Book:
     """A read sees the new value, and a later one the old one, while the write is still under way."""
     write = ("write", 2, None, OK, 3.0, 9.0)
     return _register(_W1, write, ("read", None, 2, OK, 4.0, 5.0), ("read", None, 1, OK, 6.0, 7.0))
 
 
-@planted("register-open-takes-effect-late", "pass", "register")
+@sample("register-open-takes-effect-late", "pass", "register")
 def _open_late() -> Book:
     open_write = ("write", 7, None, INFO, 1.0, 2.0)
     return _register(open_write, ("write", 1, None, OK, 3.0, 4.0), _STALE, ("read", None, 7, OK, 7.0, 8.0))
 
 
-@planted("register-open-never", "pass", "register")
+@sample("register-open-never", "pass", "register")
 def _open_never() -> Book:
     return _register(_W1, ("write", 7, None, INFO, 3.0, 4.0), _STALE, ("read", None, 1, OK, 7.0, 8.0))
 
 
-@planted("register-concurrent", "pass", "register")
+@sample("register-concurrent", "pass", "register")
 def _concurrent() -> Book:
     """Overlapping reads may disagree with the order of the beginnings."""
     return _register(
@@ -242,11 +242,11 @@ def _bank(balances: dict[str, int], negative: bool = False) -> Book:
     return book
 
 
-planted("bank-wrong-total", "fail", "bank", "wrong-total")(lambda: _bank({"a": 5, "b": 10}))
-planted("bank-negative", "fail", "bank", "negative")(lambda: _bank({"a": -5, "b": 25}))
-planted("bank-accounts", "fail", "bank", "accounts")(lambda: _bank({"b": 20}))
-planted("bank-old-but-whole", "pass", "bank")(lambda: _bank({"a": 5, "b": 15}))
-planted("bank-negative-is-permitted", "pass", "bank")(lambda: _bank({"a": -5, "b": 25}, negative=True))
+sample("bank-wrong-total", "fail", "bank", "wrong-total")(lambda: _bank({"a": 5, "b": 10}))
+sample("bank-negative", "fail", "bank", "negative")(lambda: _bank({"a": -5, "b": 25}))
+sample("bank-accounts", "fail", "bank", "accounts")(lambda: _bank({"b": 20}))
+sample("bank-old-and-complete", "pass", "bank")(lambda: _bank({"a": 5, "b": 15}))
+sample("bank-negative-is-permitted", "pass", "bank")(lambda: _bank({"a": -5, "b": 25}, negative=True))
 
 
 def _endpoint(*reads: tuple[int, float, int], bound: float | None = 5.0, write: Completion = FAIL) -> Book:
@@ -262,16 +262,16 @@ def _endpoint(*reads: tuple[int, float, int], bound: float | None = 5.0, write: 
 
 
 _FRESH = (7, 10.0, 1)
-planted("read_only-write-accepted", "fail", "read_only", "write-accepted")(lambda: _endpoint(_FRESH, write=OK))
-planted("read_only-backwards", "fail", "read_only", "backwards")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 1), _FRESH))
-planted("read_only-too-old", "fail", "read_only", "too-old")(lambda: _endpoint((3, 10.0, 1)))
-planted("read_only-phantom", "fail", "read_only", "phantom")(lambda: _endpoint((99, 10.0, 1)))
-planted("read_only-from-the-future", "fail", "read_only", "phantom")(lambda: _endpoint((7, 2.0, 1), (7, 10.0, 2)))
-planted("read_only-refused", "fail", "read_only", "refused")(lambda: _endpoint((8, 10.0, 1)))
-planted("read_only-another-session-is-older", "pass", "read_only")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 2), _FRESH))
-planted("read_only-open-beat", "pass", "read_only")(lambda: _endpoint((9, 10.0, 1)))
-planted("read_only-old-without-a-bound", "pass", "read_only")(lambda: _endpoint((3, 10.0, 1), bound=None))
-planted("read_only-no-write-tried", "unknown", "read_only")(lambda: _endpoint(_FRESH, write=INFO))
+sample("read_only-write-accepted", "fail", "read_only", "write-accepted")(lambda: _endpoint(_FRESH, write=OK))
+sample("read_only-backwards", "fail", "read_only", "backwards")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 1), _FRESH))
+sample("read_only-too-old", "fail", "read_only", "too-old")(lambda: _endpoint((3, 10.0, 1)))
+sample("read_only-phantom", "fail", "read_only", "phantom")(lambda: _endpoint((99, 10.0, 1)))
+sample("read_only-from-the-future", "fail", "read_only", "phantom")(lambda: _endpoint((7, 2.0, 1), (7, 10.0, 2)))
+sample("read_only-refused", "fail", "read_only", "refused")(lambda: _endpoint((8, 10.0, 1)))
+sample("read_only-another-session-is-older", "pass", "read_only")(lambda: _endpoint((3, 4.0, 1), (2, 5.0, 2), _FRESH))
+sample("read_only-open-beat", "pass", "read_only")(lambda: _endpoint((9, 10.0, 1)))
+sample("read_only-old-without-a-bound", "pass", "read_only")(lambda: _endpoint((3, 10.0, 1), bound=None))
+sample("read_only-no-write-tried", "unknown", "read_only")(lambda: _endpoint(_FRESH, write=INFO))
 
 
 def _writers(*writes: tuple[str, int | None, float, float]) -> Book:
@@ -284,22 +284,22 @@ def _writers(*writes: tuple[str, int | None, float, float]) -> Book:
 
 
 _A, _B = "pg_node1", "pg_node2"
-planted("one_writer-split-brain", "fail", "one_writer", "split-brain")(
+sample("one_writer-split-brain", "fail", "one_writer", "split-brain")(
     lambda: _writers((_A, 1, 1.0, 1.1), (_A, 2, 4.0, 4.1), (_B, 2, 4.5, 4.6))
 )
-planted("one_writer-former-primary", "fail", "one_writer", "former-primary")(
+sample("one_writer-former-primary", "fail", "one_writer", "former-primary")(
     lambda: _writers((_A, 1, 1.0, 1.1), (_B, 2, 3.0, 3.1), (_A, 1, 3.2, 3.3))
 )
-planted("one_writer-there-and-back", "pass", "one_writer")(
+sample("one_writer-there-and-back", "pass", "one_writer")(
     lambda: _writers((_A, 1, 1.0, 1.1), (_B, 2, 3.0, 3.1), (_A, 3, 5.0, 5.1))
 )
-planted("one_writer-overlapping", "pass", "one_writer")(
+sample("one_writer-overlapping", "pass", "one_writer")(
     lambda: _writers((_A, 1, 1.0, 3.5), (_B, 2, 3.0, 3.1), (_B, 2, 4.0, 4.1))
 )
-planted("one_writer-no-timeline", "unknown", "one_writer")(lambda: _writers((_A, 1, 1.0, 1.1), (_B, None, 3.0, 3.1)))
+sample("one_writer-no-timeline", "unknown", "one_writer")(lambda: _writers((_A, 1, 1.0, 1.1), (_B, None, 3.0, 3.1)))
 
 _NODES = ("pg_node1", "pg_node2")
-WHOLE = EndState(
+HEALTHY = FinalState(
     nodes=_NODES,
     rows={node: {"app.public.t": "5d41"} for node in _NODES},
     timelines=dict.fromkeys(_NODES, 3),
@@ -310,34 +310,34 @@ WHOLE = EndState(
     suite="pass",
     heal_seconds=17.5,
 )
-BROKEN: dict[str, EndState] = {
-    "rows": replace(WHOLE, rows={"pg_node1": {"app.public.t": "5d41"}, "pg_node2": {"app.public.t": "7a2b"}}),
-    "timelines": replace(WHOLE, timelines={"pg_node1": 3, "pg_node2": 2}),
-    "amcheck": replace(WHOLE, amcheck=("pg_node2: item order invariant violated for index t_pkey",)),
-    "checksums": replace(WHOLE, checksum_failures={"pg_node1": 0, "pg_node2": 1}),
-    "orphaned-slots": replace(WHOLE, orphaned_slots=("pg_node9",)),
-    "drift": replace(WHOLE, drift=("pg_node2: Patroni says replica, HAProxy says down",)),
-    "suite": replace(WHOLE, suite="fail"),
-    "heal": replace(WHOLE, heal_seconds=61.0),
+BROKEN: dict[str, FinalState] = {
+    "rows": replace(HEALTHY, rows={"pg_node1": {"app.public.t": "5d41"}, "pg_node2": {"app.public.t": "7a2b"}}),
+    "timelines": replace(HEALTHY, timelines={"pg_node1": 3, "pg_node2": 2}),
+    "amcheck": replace(HEALTHY, amcheck=("pg_node2: item order invariant violated for index t_pkey",)),
+    "checksums": replace(HEALTHY, checksum_failures={"pg_node1": 0, "pg_node2": 1}),
+    "orphaned-slots": replace(HEALTHY, orphaned_slots=("pg_node9",)),
+    "drift": replace(HEALTHY, drift=("pg_node2: Patroni says replica, HAProxy says down",)),
+    "suite": replace(HEALTHY, suite="fail"),
+    "heal": replace(HEALTHY, heal_seconds=61.0),
 }
 
 
-def _after(state: EndState) -> Callable[[], Book]:
+def _in_final_state(state: FinalState) -> Callable[[], Book]:
     def make() -> Book:
         book = _set([1, 2, 3])
-        book.end_state = state
+        book.final_state = state
         return book
 
     return make
 
 
 for _name, _state in BROKEN.items():
-    planted(f"after-{_name}", "fail", "after", _name)(_after(_state))
-planted("after-whole", "pass", "after")(_after(WHOLE))
-planted("after-not-looked-at", "unknown", "after")(_after(replace(WHOLE, amcheck=None)))
+    sample(f"final_state-{_name}", "fail", "final_state", _name)(_in_final_state(_state))
+sample("final_state-healthy", "pass", "final_state")(_in_final_state(HEALTHY))
+sample("final_state-not-checked", "unknown", "final_state")(_in_final_state(replace(HEALTHY, amcheck=None)))
 
 
-@planted("faults-never-began", "unknown", "faults")
+@sample("faults-never-began", "unknown", "faults")
 def _no_fault() -> Book:
     book = _set([1, 2, 3])
     book.faults = ("kill_node", "kill_etcd_leader")

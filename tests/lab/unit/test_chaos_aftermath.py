@@ -16,7 +16,7 @@ from poolkeeper.model.observed import Seen, Slot, Snapshot
 from poolkeeper.model.verdict import Outcome, Verdict
 from poolkeeper_lab.chaos.checkers import final_state_checker
 from poolkeeper_lab.chaos.history import final_state
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.run import final_state_collector
 
 NODES = tuple(node.name for node in snapshots.SPEC.nodes)
@@ -63,7 +63,7 @@ def test_what_cannot_be_asked_is_said() -> None:
 
     found = asyncio.run(final_state_collector._of_each(NODES, refused, "the pages of", said.append))
     assert found == {NODES[0]: None, **dict.fromkeys(NODES[1:], 0)}
-    assert said == [f"the pages of {NODES[0]} could not be looked at: gone"]
+    assert said == [f"the pages of {NODES[0]} could not be checked: gone"]
 
 
 def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,11 +75,11 @@ def test_a_cluster_that_is_not_whole_says_in_what_and_the_rest_is_unknown(monkey
     async def snapshot(_: object) -> Snapshot:
         return replace(healthy, postgres=split)
 
-    monkeypatch.setattr(final_state_collector.snapshot, "take_snapshot", snapshot)
-    state = asyncio.run(final_state_collector.not_whole(Cluster(snapshots.SPEC, secrets={}), 61.0))
+    monkeypatch.setattr(final_state_collector.snapshot, "snapshot", snapshot)
+    state = asyncio.run(final_state_collector.collect_unhealthy(Cluster(snapshots.SPEC, secrets={}), 61.0))
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)
-    assert final_state_checker.judge(state).names("drift")
+    assert final_state_checker.check(state).names("drift")
 
 
 def test_each_check_of_the_suite_that_did_not_pass_is_kept_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +95,8 @@ def test_each_check_of_the_suite_that_did_not_pass_is_kept_with_its_reason(monke
     outcome, told = asyncio.run(final_state_collector._suite(Cluster(snapshots.SPEC, secrets={}), said.append))
     assert (outcome, told) == ("fail", ("load_balancing.spread: fail: one standby answered all",))
     assert said == [f"the validation suite: {told[0]}"]
-    for state in (EndState(suite="fail", suite_complaints=told), EndState(suite="unknown", suite_complaints=told)):
+    for state in (FinalState(suite="fail", suite_complaints=told), FinalState(suite="unknown", suite_complaints=told)):
         assert final_state.of_document(json.loads(json.dumps(final_state.document(state)))) == state
-        finding = final_state_checker.judge(state)
+        finding = final_state_checker.check(state)
         texts = [*(anomaly.text for anomaly in finding.anomalies), *finding.unknowns]
         assert any(text.endswith(f": {told[0]}") for text in texts)

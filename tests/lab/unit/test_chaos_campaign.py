@@ -94,7 +94,7 @@ def test_lost_elements_are_counted() -> None:
     lossy.op("read", "final", [0, 1], at=(10.0, 10.1))
     found = lossy.history()
     about = chaos_summary.About("c", "2026-01-02T03:04:05+00:00", 1.0, "again", "path")
-    assert chaos_summary.made(about, found, run_verdict.judge(found), []).lost == 3
+    assert chaos_summary.made(about, found, run_verdict.evaluate(found), []).lost == 3
 
 
 def test_reports_have_the_figures(tmp_path: Path) -> None:

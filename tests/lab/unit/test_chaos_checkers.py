@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.lab.unit.chaos_histories import FAIL, INFO, OK, Book
-from tests.lab.unit.sample_histories import WHOLE
+from tests.lab.unit.sample_histories import HEALTHY
 
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import (
@@ -21,7 +21,7 @@ from poolkeeper_lab.chaos.checkers import (
     one_writer_checker,
     read_only_checker,
 )
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import History
 
 FATES = st.lists(st.sampled_from(["ok", "fail", "info-there", "info-absent"]), min_size=1, max_size=30)
@@ -183,7 +183,7 @@ def test_one_node_alone_proves_nothing() -> None:
     book = Book("one_writer")
     book.op("write", None, {"timeline": 1}, endpoint="pg_node1")
     found = one_writer_checker.check(book.history(), {})
-    assert found.unknowns == ("only one node was asked, so a second writer could not be seen",)
+    assert found.unknowns == ("only one node received writes, so a second writer could not be detected",)
 
 
 def test_the_longest_pause_of_each_endpoint() -> None:
@@ -198,25 +198,25 @@ def test_the_longest_pause_of_each_endpoint() -> None:
     assert (found["ro"].seconds, found["ro"].is_open) == (7.0, False)
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(EndState) if f.name != "suite_complaints"])
+@pytest.mark.parametrize("name", [f.name for f in fields(FinalState) if f.name != "suite_complaints"])
 def test_each_field_of_the_end_may_be_unknown_and_is_then_never_good(name: str) -> None:
-    assert final_state_checker.judge(WHOLE).outcome is Outcome.PASS
+    assert final_state_checker.check(HEALTHY).outcome is Outcome.PASS
     missing: dict[str, Any] = {name: None}
-    assert final_state_checker.judge(replace(WHOLE, **missing)).outcome is Outcome.UNKNOWN
+    assert final_state_checker.check(replace(HEALTHY, **missing)).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["rows", "timelines", "checksum_failures"])
 def test_one_node_of_which_nothing_is_known_is_enough(name: str) -> None:
-    without: dict[str, Any] = {name: {**getattr(WHOLE, name), "pg_node2": None}}
-    found = final_state_checker.judge(replace(WHOLE, **without))
+    without: dict[str, Any] = {name: {**getattr(HEALTHY, name), "pg_node2": None}}
+    found = final_state_checker.check(replace(HEALTHY, **without))
     assert found.outcome is Outcome.UNKNOWN
     assert "pg_node2" in found.unknowns[0]
 
 
 def test_an_end_of_which_nothing_is_known() -> None:
-    assert final_state_checker.judge(None).outcome is Outcome.UNKNOWN
-    assert len(final_state_checker.judge(None).unknowns) == 9
-    assert final_state_checker.judge(replace(WHOLE, heal_seconds=None, suite="fail")).outcome is Outcome.FAIL
-    assert final_state_checker.judge(replace(WHOLE, suite="unknown")).outcome is Outcome.UNKNOWN
-    nothing_compared = replace(WHOLE, rows={node: {} for node in WHOLE.nodes or ()})
-    assert final_state_checker.judge(nothing_compared).outcome is Outcome.UNKNOWN
+    assert final_state_checker.check(None).outcome is Outcome.UNKNOWN
+    assert len(final_state_checker.check(None).unknowns) == 9
+    assert final_state_checker.check(replace(HEALTHY, heal_seconds=None, suite="fail")).outcome is Outcome.FAIL
+    assert final_state_checker.check(replace(HEALTHY, suite="unknown")).outcome is Outcome.UNKNOWN
+    nothing_compared = replace(HEALTHY, rows={node: {} for node in HEALTHY.nodes or ()})
+    assert final_state_checker.check(nothing_compared).outcome is Outcome.UNKNOWN

@@ -43,7 +43,7 @@ def test_what_is_recorded_is_read_back(file: Path) -> None:
         recorder.nemesis("kill_node", "pg_node1", Phase.BEGIN, "SIGKILL")
         recorder.ok(second, {"x": [1, None]})
         recorder.fail(first, "23505")
-        recorder.end_state(sample_histories.WHOLE)
+        recorder.final_state(sample_histories.HEALTHY)
     read = jsonl.read(file)
     assert read.header == HEADER
     a, b = read.operations
@@ -52,7 +52,7 @@ def test_what_is_recorded_is_read_back(file: Path) -> None:
     assert [(e.fault, e.target, e.phase, e.detail) for e in read.nemesis] == [
         ("kill_node", "pg_node1", "begin", "SIGKILL")
     ]
-    assert (read.end_state, read.is_torn, read.last) == (sample_histories.WHOLE, False, 5.0)
+    assert (read.final_state, read.is_torn, read.last) == (sample_histories.HEALTHY, False, 5.0)
 
 
 def test_what_has_no_completion_is_open(file: Path) -> None:
@@ -196,7 +196,7 @@ INVOKE = '{"type":"invoke","id":0,"process":0,"workload":"set","endpoint":"rw","
         (["HEADER", INVOKE, *['{"type":"ok","id":0,"value":null,"at":6}'] * 2], 4, "no open invocation"),
         (["HEADER", INVOKE, '{"type":"ok","id":0,"at":6}'], 3, "'value' is missing"),
         (["HEADER", '{"type":"nemesis","fault":"f","target":"t","phase":"middle","at":1}'], 2, "middle"),
-        (["HEADER", '{"type":"end_state","state":{"mood":"good"},"at":1}'], 2, "mood"),
+        (["HEADER", '{"type":"final_state","state":{"mood":"good"},"at":1}'], 2, "mood"),
         (['{"type":"header","schema":99}'], 1, "schema 99"),
     ],
 )

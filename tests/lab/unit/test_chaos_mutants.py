@@ -35,7 +35,7 @@ SOURCE = Path(poolkeeper.__file__).parent
 CHAOS = Path(keeper_source.__file__).parents[1]
 SPEC = ClusterSpec()
 MUTATIONS = [(p.name, m) for p in all_mutants.PLANTS if isinstance(p.change, KeeperSource) for m in p.change.mutations]
-KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.AFTER)}
+KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.FINAL_STATE)}
 
 
 @pytest.mark.parametrize("mutation", [m for _, m in MUTATIONS], ids=[f"{name}-{m.file}" for name, m in MUTATIONS])
@@ -301,17 +301,17 @@ def test_the_trusting_client_takes_a_warning_for_success(tmp_path: Path) -> None
 
 def test_a_checker_that_ignores_info_is_found_out_on_what_the_real_one_passes() -> None:
     found = {
-        name: runner_mutants.by_ignoring_info(history, run_verdict.judge(history))
+        name: runner_mutants.by_ignoring_info(history, run_verdict.evaluate(history))
         for name, history in STORED.items()
-        if history.header.planted and history.header.planted.outcome == Outcome.PASS
+        if history.header.expected and history.header.expected.outcome == Outcome.PASS
     }
     assert any(found.values())
     bad = STORED["set-lost"]
-    assert runner_mutants.by_ignoring_info(bad, run_verdict.judge(bad)) is None
+    assert runner_mutants.by_ignoring_info(bad, run_verdict.evaluate(bad)) is None
     assert not any(sight for name, sight in found.items() if not STORED[name].count(Completion.INFO))
 
 
 def test_only_an_anomaly_that_was_named_counts() -> None:
-    judged = run_verdict.judge(STORED["set-lost"])
+    judged = run_verdict.evaluate(STORED["set-lost"])
     assert sighted((Catch("set", "lost"),), judged)
     assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), judged) is None

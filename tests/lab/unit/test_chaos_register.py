@@ -107,7 +107,7 @@ def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
     book.op("read", ["other", None], 1)
     found = register_checker.check(book.history(), {"steps": 100})
     assert [anomaly.operations for anomaly in found.anomalies] == [(12,)]
-    assert "#12 sees 99, which nobody wrote" in found.anomalies[0].text
+    assert "#12 sees 99, which no client wrote" in found.anomalies[0].text
 
 
 def test_other_endpoints_are_not_held_against_it() -> None:

@@ -97,9 +97,9 @@ def test_bound_on_age_is_promised_only_while_keeper_runs() -> None:
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
 def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
-    planned = chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned == chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 7)
-    assert planned != chaos_schedule.turns(all_scenarios.SCENARIOS, minutes * 60, 8)
+    planned = chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned == chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
+    assert planned != chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 8)
     assert [turn.number for turn in planned] == list(range(1, len(planned) + 1))
     if len(planned) > 1:
         assert sum(turn.scenario.seconds for turn in planned) <= minutes * 60
@@ -110,15 +110,15 @@ def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
 
 def test_what_does_not_fit_is_named_and_what_fits_comes_again() -> None:
     few = all_scenarios.choose(("kill_patroni", "kill_keeper"))
-    many = chaos_schedule.turns(few, 600, 1)
+    many = chaos_schedule.plan(few, 600, 1)
     assert {name: sum(t.scenario.name == name for t in many) > 5 for name in ("kill_patroni", "kill_keeper")} == {
         "kill_patroni": True,
         "kill_keeper": True,
     }
-    (only,) = chaos_schedule.turns(few, 30, 1)
+    (only,) = chaos_schedule.plan(few, 30, 1)
     assert chaos_schedule.left_out(few, [only]) == tuple({"kill_patroni", "kill_keeper"} - {only.scenario.name})
     with pytest.raises(ValueError):
-        chaos_schedule.turns((), 60, 1)
+        chaos_schedule.plan((), 60, 1)
 
 
 @pytest.mark.parametrize(("suffix", "render"), FORMATS[::2])
@@ -251,7 +251,7 @@ def play(
 
     asyncio.run(all_of_it())
     read = jsonl.read(path)
-    (found,) = run_verdict.judge(read).findings
+    (found,) = run_verdict.evaluate(read).findings
     return turn, [(event.target, event.phase) for event in read.nemesis], found.outcome
 
 
@@ -263,7 +263,7 @@ def test_acts_follow_one_another_and_never_meet_the_same_standby(
     assert [toy.done for toy in toys] == [["aim", "inject", "heal"]] * 2
     one, other = (("pg_node2", p) for p in Phase), (("pg_node3", p) for p in Phase)
     assert events == [*one, *other]
-    assert turn.whole is not None
+    assert turn.recovered is not None
     assert outcome is Outcome.PASS
 
 
@@ -320,7 +320,7 @@ def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypat
         assert events == [("pg_node2", Phase.BEGIN)]
         assert turn.problem
         assert outcome is Outcome.UNKNOWN
-        assert turn.whole is not None  # the next turn finds a whole cluster all the same
+        assert turn.recovered is not None  # the next turn finds a whole cluster all the same
 
 
 def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
@@ -337,7 +337,7 @@ def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: p
     assert toy.done == ["aim", "inject", "heal"]
     assert events == [("pg_node2", Phase.BEGIN), ("pg_node2", Phase.END)]
     assert turn.healed is not None
-    assert turn.whole is None
+    assert turn.recovered is None
 
 
 def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
@@ -346,7 +346,7 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
     turn, _, _ = play(tmp_path, monkeypatch, Toy(), heals=False)
     assert turn.is_unhealed
     assert turn.heal_seconds is not None
-    run = runner.Run(tmp_path, [turn, PlayedScenario(turn.turn)])
+    run = runner.Run(tmp_path, [turn, PlayedScenario(turn.scheduled)])
     assert run.heal_seconds == turn.heal_seconds
     assert "PROBLEM" in runner.line(turn)
 
@@ -354,7 +354,7 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
 def test_longest_recovery_is_known_only_if_each_is() -> None:
     first, second, third = sample.played()
     assert runner.Run(Path(), [first, second, third]).heal_seconds == 8.0
-    second.whole = None
+    second.recovered = None
     assert runner.Run(Path(), [first, second]).heal_seconds is None
     assert runner.Run(Path(), [third]).heal_seconds is None
     assert nemesis.HEAL_SECONDS == 60
@@ -384,7 +384,7 @@ def interrupted(times: int) -> runner.Run:
 
     async def work() -> None:
         for number in range(2):
-            with runner._heard(done, Silent()):
+            with runner._interruptible(done, Silent()):
                 if number < times:
                     os.kill(os.getpid(), signal.SIGINT)
                 await asyncio.sleep(0.2)

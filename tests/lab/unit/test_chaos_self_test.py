@@ -31,16 +31,16 @@ def test_the_stored_files_are_those_that_are_made_here() -> None:
 
 @pytest.mark.parametrize("name", STORED)
 def test_each_stored_history_is_judged_as_planted(name: str) -> None:
-    result = checker_self_test.trial(name, STORED[name])
+    result = checker_self_test.try_history(name, STORED[name])
     assert result.is_met, result
 
 
 def test_every_checker_has_a_bad_a_good_and_a_blind_history() -> None:
     had: dict[str, set[str]] = {}
     for history in STORED.values():
-        assert history.header.planted is not None
-        had.setdefault(history.header.planted.checker, set()).add(history.header.planted.outcome)
-    for checker in (*run_verdict.CHECKERS, "after"):
+        assert history.header.expected is not None
+        had.setdefault(history.header.expected.checker, set()).add(history.header.expected.outcome)
+    for checker in (*run_verdict.CHECKERS, run_verdict.FINAL_STATE):
         assert had[checker] >= {"fail", "pass"}, checker
     assert "unknown" in had["faults"]
 
@@ -73,7 +73,7 @@ def test_a_checker_that_raises_is_unknown_with_its_words() -> None:
     def stumble(_: History, __: Mapping[str, Any]) -> CheckerFinding:
         raise ZeroDivisionError("by zero")
 
-    judged = run_verdict.judge(_run(set=Workload("set")), {"set": stumble})
+    judged = run_verdict.evaluate(_run(set=Workload("set")), {"set": stumble})
     assert judged.outcome is Outcome.UNKNOWN
     assert judged.findings[0].unknowns == ("the checker failed: ZeroDivisionError: by zero",)
 
@@ -88,16 +88,16 @@ def test_a_checker_that_raises_is_unknown_with_its_words() -> None:
     ],
 )
 def test_what_cannot_be_judged_is_unknown(workloads: dict[str, Workload], words: str) -> None:
-    judged = run_verdict.judge(_run(**workloads))
+    judged = run_verdict.evaluate(_run(**workloads))
     assert judged.outcome is Outcome.UNKNOWN
     assert words in judged.findings[-1].unknowns[0]
 
 
 def test_a_run_without_anything_is_unknown_and_broken_beats_unknown() -> None:
-    assert run_verdict.judge(Book("set").history()).outcome is Outcome.UNKNOWN
+    assert run_verdict.evaluate(Book("set").history()).outcome is Outcome.UNKNOWN
     lost = STORED["set-lost"]
     header = replace(lost.header, workloads={**lost.header.workloads, "bank": Workload("bank")})
-    assert run_verdict.judge(replace(lost, header=header)).outcome is Outcome.FAIL
+    assert run_verdict.evaluate(replace(lost, header=header)).outcome is Outcome.FAIL
 
 
 def test_faults_have_to_begin_and_to_be_healed() -> None:
@@ -105,16 +105,16 @@ def test_faults_have_to_begin_and_to_be_healed() -> None:
     book.final("x=")
     book.faults = ("kill_node",)
     book.fault("kill_node", Phase.BEGIN, 1.0)
-    (found,) = run_verdict.judge(book.history()).of("faults")
+    (found,) = run_verdict.evaluate(book.history()).of("faults")
     assert found.unknowns == ("1 faults were not healed",)
     book.fault("kill_node", Phase.END, 2.0)
-    assert run_verdict.judge(book.history()).of("faults")[0].outcome is Outcome.PASS
+    assert run_verdict.evaluate(book.history()).of("faults")[0].outcome is Outcome.PASS
 
 
 def test_an_expected_state_that_is_missing_is_unknown() -> None:
-    history = STORED["after-whole"]
-    assert run_verdict.judge(history).outcome is Outcome.PASS
-    assert run_verdict.judge(replace(history, end_state=None)).outcome is Outcome.UNKNOWN
+    history = STORED["final_state-healthy"]
+    assert run_verdict.evaluate(history).outcome is Outcome.PASS
+    assert run_verdict.evaluate(replace(history, final_state=None)).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize(

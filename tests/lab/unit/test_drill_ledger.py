@@ -41,7 +41,7 @@ def test_what_an_error_means(code: str, sent: bool, outcome: AttemptOutcome) -> 
 
 def test_each_way_to_be_unsound_is_seen() -> None:
     attempts = [attempt(1), attempt(2), attempt(3, REFUSED, code="25006"), attempt(4, OPEN), attempt(5, OPEN)]
-    judged = ledger.judge(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
+    judged = ledger.evaluate(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
     assert (judged.acknowledged, judged.refused, judged.ambiguous) == (2, 1, 2)
     assert (judged.lost, judged.duplicates, judged.phantoms) == ((2,), (1,), (3, 99))
     assert judged.ambiguous_stored == 1
@@ -49,19 +49,19 @@ def test_each_way_to_be_unsound_is_seen() -> None:
 
 
 def test_ambiguous_is_no_error_either_way() -> None:
-    assert ledger.judge([attempt(1, OPEN), attempt(2, OPEN)], {1: 1}, None).is_sound
+    assert ledger.evaluate([attempt(1, OPEN), attempt(2, OPEN)], {1: 1}, None).is_sound
 
 
 def test_an_acknowledgement_by_the_former_primary_is_stale() -> None:
     attempts = [attempt(1, at=9.0, server="old"), attempt(2, at=11.0, server="old"), attempt(3, at=12.0, server="new")]
-    judged = ledger.judge(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
+    judged = ledger.evaluate(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
     assert judged.stale == 1
     assert not judged.is_sound
 
 
 @given(st.sets(st.integers(1, 50)), st.sets(st.integers(1, 50)))
 def test_lost_is_exactly_what_was_acknowledged_and_is_absent(acknowledged: set[int], stored: set[int]) -> None:
-    judged = ledger.judge([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
+    judged = ledger.evaluate([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
     assert set(judged.lost) == acknowledged - stored
     assert set(judged.phantoms) == stored - acknowledged
 

@@ -48,9 +48,9 @@ def test_goals_are_met_missed_or_not_measured() -> None:
     "broken",
     [
         {"problem": "not healthy again"},
-        {"judgement": None},
-        *({"judgement": replace(sample.SOUND, **{what: (1,)})} for what in ("lost", "duplicates", "phantoms")),
-        {"judgement": replace(sample.SOUND, stale=1)},
+        {"verdict": None},
+        *({"verdict": replace(sample.SOUND, **{what: (1,)})} for what in ("lost", "duplicates", "phantoms")),
+        {"verdict": replace(sample.SOUND, stale=1)},
     ],
     ids=str,
 )

@@ -24,7 +24,7 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
-TURNS = drill_schedule.turns(drill_faults.choose(("kill_node", "kill_pgpool")), 2, False, 1)
+TURNS = drill_schedule.plan(drill_faults.choose(("kill_node", "kill_pgpool")), 2, False, 1)
 
 
 class Notes:

@@ -231,4 +231,4 @@ def test_schedule_is_fair_and_reproducible() -> None:
         assert without == set(drill_faults.NAMES) - {"kill_keeper"}
     pairs = [t.entry.name for t in turns if t.entry.name != "kill_keeper"]
     assert pairs[::2] == pairs[1::2]
-    assert all(t.keeper for t in drill_schedule.turns(drill_faults.ENTRIES, 1, False, 1))
+    assert all(t.keeper for t in drill_schedule.plan(drill_faults.ENTRIES, 1, False, 1))

@@ -102,7 +102,7 @@ async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -
         blind=lease.blind,
         write=ledger.longest_gap(attempts, began, ended),
         read=ledger.longest_gap(reads.attempts(ended), began, ended),
-        judgement=None if stored is None else ledger.judge(attempts, stored, None),
+        judgement=None if stored is None else ledger.evaluate(attempts, stored, None),
         load_average=loads,
         keeper_cpu=figure.cpu_share(before, after, ended - began),
         keeper_memory=await keeper_idle.memory(cluster),

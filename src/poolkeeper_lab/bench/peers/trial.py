@@ -160,7 +160,7 @@ def _judge(cluster: TrialCluster, found: tuple[Attempt, ...], notes: _Notes) -> 
     except errors.PoolkeeperError as e:
         notes.problem(f"not judged: {e.message}")
         return None
-    return ledger.judge(found, stored, None)
+    return ledger.evaluate(found, stored, None)
 
 
 def _served(writes: Ledger, since: float, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""The checkers: each a pure function from a workload's history and its declared options to a finding."""
+"""Checkers: pure functions from a workload's history and its declared options to a finding."""

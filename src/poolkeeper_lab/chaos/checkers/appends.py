@@ -1,11 +1,12 @@
-"""Transactions that append to lists and read them: the values, and their reading from a history.
+"""Read from a history the transactions that append to lists and read them.
 
 A transaction's value is a list of ["append", key, element] and ["r", key, null], in the order of its statements; its
-result is the same list with what the reads saw. Elements are unique for each key. After Elle (Kingsbury, Alvaro 2020):
-because a list shows all its past, a read tells the order of the writes before it.
+result is the same list with the values of the reads. Elements are unique for each key. After Elle (Kingsbury, Alvaro
+2020): a list shows all its past, so a read proves the order of the writes before it.
 
-Invariant: `first_reads` holds what the transaction saw of others, its own appends taken off; a later read of the same
-key has to be the same with its own appends after it, else it is inconsistent within itself. Pure.
+Invariant: `first_reads` holds the elements of other transactions that the transaction saw, without its own appends. A
+later read of the same key has to be the same with its own appends after it, else the transaction contradicts itself.
+Pure.
 """
 
 from __future__ import annotations
@@ -26,27 +27,31 @@ Version = tuple[Element, ...]
 
 @dataclass(frozen=True)
 class Transaction:
-    """One transaction. Of one that was not acknowledged the reads are not known."""
+    """One transaction. The reads are known only if it was acknowledged."""
 
     number: int
     process: int
     began: float
     ended: float
     completion: Completion
-    is_final: bool  # reads after everything, so it has to show all that was acknowledged
+    is_final: bool  # reads after everything else, so it has to show everything acknowledged
     appends: Mapping[Key, Version]
-    reads: tuple[tuple[Key, Version], ...] = ()  # all of them, as they were told
+    reads: tuple[tuple[Key, Version], ...] = ()  # all of them, as the client received them
     first_reads: Mapping[Key, Version] = field(default_factory=dict)
     disorder: tuple[str, ...] = ()  # how it contradicts itself
 
     @property
     def is_ok(self) -> bool:
-        """Was it acknowledged?"""
+        """Whether it was acknowledged."""
         return self.completion is Completion.OK
 
 
 def read(operations: Iterable[Operation]) -> tuple[Transaction, ...]:
-    """The transactions of a history. Raises ValueError on anything else."""
+    """Return the transactions of a history.
+
+    Raises:
+        ValueError: if an operation is not a transaction on lists.
+    """
     return tuple(_transaction(operation) for operation in operations)
 
 
@@ -73,7 +78,7 @@ def _transaction(operation: Operation) -> Transaction:
 
 @dataclass
 class _Within:
-    """A transaction as it goes on."""
+    """The statements of a transaction, taken one after the other."""
 
     first: dict[Key, Version] = field(default_factory=dict)
     own: dict[Key, Version] = field(default_factory=dict)
@@ -93,11 +98,11 @@ class _Within:
             self.disorder.append(f"it read {_end(self.first[key])} of {key}, and later {_end(others)}")
 
     def close(self, appends: Mapping[Key, Version]) -> None:
-        """What it saw of others cannot be its own."""
+        """Note reads that show the transaction's own appends before their statements."""
         for key in [key for key, version in self.first.items() if set(version) & set(appends.get(key, ()))]:
             self.disorder.append(f"it read {_end(self.first.pop(key))} of {key} before its own {list(appends[key])}")
 
 
 def _end(version: Sequence[Element]) -> str:
-    """A list in words, by its end."""
+    """Return a list in words, by its end."""
     return str(list(version)) if len(version) <= 6 else f"[… {', '.join(map(str, version[-5:]))}]"

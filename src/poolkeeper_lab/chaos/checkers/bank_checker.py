@@ -1,10 +1,10 @@
-"""A bank: money moves between accounts, and none appears or vanishes in any snapshot.
+"""Check a bank: transfers move money between its rows, and no snapshot shows more or less money in all.
 
-Operations: `transfer`, whose value names from, to and amount (one transaction); `read`, whose result maps every account
-to its balance (one statement, on any endpoint: a standby shows an old snapshot, but a whole one).
+Operations: `transfer`, whose value names from, to and amount (one transaction); `read`, whose result maps every row's
+name to its balance (one statement, on any endpoint: a standby may show an old snapshot, but a complete one).
 
-Not promised: that an acknowledged transfer is still there, for a lost one leaves the total as it was; the set and the
-list-append workloads are for that.
+Not promised: to detect a lost transfer, because it leaves the total unchanged. The set and the list-append workloads
+detect that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WRONG_TOTAL, NEGATIVE, ACCOUNTS = "wrong-total", "negative", "accounts"
 
 @dataclass(frozen=True)
 class BankOptions:
-    """The accounts, their total, and whether a balance may fall below zero."""
+    """The names of the balances, their total, and whether a balance may fall below zero."""
 
     accounts: tuple[str, ...]
     total: int
@@ -30,13 +30,18 @@ class BankOptions:
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
-    """Judge each snapshot by itself. Raises TypeError where the total or the accounts are not declared."""
+    """Check each snapshot separately.
+
+    Raises:
+        KeyError: if the names of the balances are not declared.
+        TypeError: if the total is not declared.
+    """
     wanted = BankOptions(**{**options, "accounts": tuple(map(str, options["accounts"]))})
     reads = [o for o in history.operations if o.f == READ and o.is_ok]
     moved = sum(o.f == TRANSFER and o.is_ok for o in history.operations)
     if not reads:
         return nothing("no read was answered")
-    anomalies = tuple(found for read in reads for found in _judge(read, wanted))
+    anomalies = tuple(found for read in reads for found in _check_snapshot(read, wanted))
     unknowns = () if moved else ("no transfer was acknowledged, so nothing moved",)
     summary = f"{len(reads)} snapshots of {wanted.total} in all, {moved} transfers acknowledged"
     by_endpoint = {
@@ -46,7 +51,7 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     return CheckerFinding(summary, anomalies, unknowns, figures={"transfers": moved, **by_endpoint})
 
 
-def _judge(read: Operation, wanted: BankOptions) -> Iterator[Anomaly]:
+def _check_snapshot(read: Operation, wanted: BankOptions) -> Iterator[Anomaly]:
     balances: dict[str, int] = read.result
     where = f"read #{read.number} on {read.endpoint}"
     other = set(balances) ^ set(wanted.accounts)
@@ -55,6 +60,6 @@ def _judge(read: Operation, wanted: BankOptions) -> Iterator[Anomaly]:
     total = sum(balances.values())
     if total != wanted.total:
         yield Anomaly(WRONG_TOTAL, f"{where} sums up to {total} instead of {wanted.total}", (read.number,))
-    below = sorted(account for account, balance in balances.items() if balance < 0)
+    below = sorted(name for name, balance in balances.items() if balance < 0)
     if below and not wanted.negative:
-        yield Anomaly(NEGATIVE, f"{where} shows less than nothing on {some(below)}", (read.number,))
+        yield Anomaly(NEGATIVE, f"{where} shows a negative balance of {some(below)}", (read.number,))

@@ -1,9 +1,9 @@
-"""Who checks the checkers: stored histories with a planted anomaly each, good ones beside them, and broken checkers.
+"""Test the checkers with stored histories, each with one injected anomaly or none, and with mutants of the checkers.
 
-Invariant: it passes only if every bad history fails by the name of its anomaly, every good one passes, every one that
-cannot be judged is unknown, and every broken checker is exposed by at least one of them. The broken ones see the
-history as a careless author would: INFO taken for OK, for FAIL, or left out; or one checker always says yes.
-Pure but for `stored`, which reads the files of this package, and the stopwatch.
+Invariant: the test passes only if every bad history fails by the name of its anomaly, every good one passes, every one
+without enough evidence is unknown, and at least one history exposes every mutant. A mutant misreads the history as a
+careless author would: it takes INFO for OK or for FAIL, or ignores it; or one checker always passes.
+Pure, except for `stored`, which reads the files of this package, and the stopwatch.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.history import Completion, Expected, History
 
-Judge = Callable[[History], run_verdict.RunEvaluation]
+Evaluate = Callable[[History], run_verdict.RunEvaluation]
 _SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
 class CheckerTrial:
-    """A stored history and what came of it."""
+    """A stored history and its result."""
 
     name: str
-    planted: Expected
+    expected: Expected
     outcome: Outcome
-    is_met: bool  # the planted verdict, by the planted name
+    is_met: bool  # the expected verdict, by the expected name
     seconds: float
-    words: str  # what the checker said
+    words: str  # of the checker
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A broken way of checking, and the histories of which it gets the verdict wrong."""
+class CheckerMutant:
+    """A broken way of checking, and the histories for which its verdict is wrong."""
 
     name: str
     caught_by: tuple[str, ...]
@@ -49,73 +49,86 @@ class SelfTest:
     """All trials and mutants."""
 
     trials: tuple[CheckerTrial, ...]
-    mutants: tuple[Mutant, ...]
+    mutants: tuple[CheckerMutant, ...]
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """The histories that were judged wrongly, and the mutants that nobody noticed."""
-        wrong = [trial.name for trial in self.trials if not trial.is_met]
+        """The histories with a wrong verdict, and the mutants that no history exposed."""
+        wrong = [try_history.name for try_history in self.trials if not try_history.is_met]
         return (*wrong, *(f"mutant {mutant.name}" for mutant in self.mutants if not mutant.caught_by))
 
     @property
     def outcome(self) -> Outcome:
-        """Nothing stored is unknown."""
+        """FAIL if anything was missed, else PASS; UNKNOWN without any stored history."""
         return Outcome.FAIL if self.missed else merge([Outcome.PASS] * len(self.trials))
 
 
 def stored() -> dict[str, History]:
-    """The histories of this package, by name. Raises HistoryDamaged."""
+    """Return the histories of this package, by name.
+
+    Raises:
+        HistoryDamaged: if a file is not a history.
+    """
     files = resources.files("poolkeeper_lab.chaos.checkers").joinpath("histories").iterdir()
     named = {file.name.removesuffix(_SUFFIX): file for file in files if file.name.endswith(_SUFFIX)}
     return {name: jsonl.parse(named[name].read_bytes(), named[name].name) for name in sorted(named)}
 
 
 def run(histories: Mapping[str, History]) -> SelfTest:
-    """Judge them all, then by each mutant. Raises ValueError where one does not say what was planted in it."""
-    trials = tuple(trial(name, history) for name, history in histories.items())
+    """Check all histories, then check them again by each mutant.
+
+    Raises:
+        ValueError: if a history does not declare its expected verdict.
+    """
+    trials = tuple(try_history(name, history) for name, history in histories.items())
     return SelfTest(trials, tuple(_mutants(histories)))
 
 
-def trial(name: str, history: History, judge: Judge = run_verdict.judge) -> CheckerTrial:
-    """One history."""
-    planted = history.header.planted
-    if planted is None:
-        raise ValueError(f"{name} does not say what was planted in it")
+def try_history(name: str, history: History, evaluate: Evaluate = run_verdict.evaluate) -> CheckerTrial:
+    """Evaluate one history and compare the verdict with the expected one.
+
+    Raises:
+        ValueError: if the history does not declare its expected verdict.
+    """
+    expected = history.header.expected
+    if expected is None:
+        raise ValueError(f"{name} does not declare its expected verdict")
     began = time.perf_counter()
-    judged = judge(history)
+    evaluation = evaluate(history)
     seconds = time.perf_counter() - began
-    named = [finding for finding in judged.of(planted.checker) if finding.names(planted.anomaly)]
-    is_met = judged.outcome == planted.outcome and bool(named or not planted.anomaly)
-    return CheckerTrial(name, planted, judged.outcome, is_met, seconds, _words(judged, named))
+    named = [finding for finding in evaluation.of(expected.checker) if finding.names(expected.anomaly)]
+    is_met = evaluation.outcome == expected.outcome and bool(named or not expected.anomaly)
+    return CheckerTrial(name, expected, evaluation.outcome, is_met, seconds, _words(evaluation, named))
 
 
-def _words(judged: run_verdict.RunEvaluation, named: list[CheckerFinding]) -> str:
-    for finding in (*named, *judged.findings):
-        said = [*(anomaly.text for anomaly in finding.anomalies), *finding.unknowns]
-        if said:
-            return said[0]
-    return judged.findings[0].summary if judged.findings else ""
+def _words(evaluation: run_verdict.RunEvaluation, named: list[CheckerFinding]) -> str:
+    for finding in (*named, *evaluation.findings):
+        texts = [*(anomaly.text for anomaly in finding.anomalies), *finding.unknowns]
+        if texts:
+            return texts[0]
+    return evaluation.findings[0].summary if evaluation.findings else ""
 
 
-def _mutants(histories: Mapping[str, History]) -> Iterator[Mutant]:
-    judges: dict[str, Judge] = {name: _seeing(change) for name, change in DISTORTIONS.items()}
-    judges |= {f"{name} always says yes": _gullible(name) for name in run_verdict.CHECKERS}
-    for name, judge in judges.items():
-        yield Mutant(name, tuple(key for key, history in histories.items() if not trial(key, history, judge).is_met))
+def _mutants(histories: Mapping[str, History]) -> Iterator[CheckerMutant]:
+    mutants: dict[str, Evaluate] = {name: _distorted(change) for name, change in DISTORTIONS.items()}
+    mutants |= {f"{name} always passes": _always_passing(name) for name in run_verdict.CHECKERS}
+    for name, evaluate in mutants.items():
+        trials = (try_history(key, history, evaluate) for key, history in histories.items())
+        yield CheckerMutant(name, tuple(trial.name for trial in trials if not trial.is_met))
 
 
 def info_as_ok(history: History) -> History:
-    """Whoever was not told takes it for done."""
+    """Return the history with every INFO taken for OK."""
     return _each_info(history, Completion.OK)
 
 
 def info_as_fail(history: History) -> History:
-    """Whoever was not told takes it for not done."""
+    """Return the history with every INFO taken for FAIL."""
     return _each_info(history, Completion.FAIL)
 
 
 def without_info(history: History) -> History:
-    """Whoever was not told forgets that he asked."""
+    """Return the history without its INFO operations."""
     return replace(history, operations=tuple(o for o in history.operations if not o.is_info))
 
 
@@ -131,12 +144,12 @@ def _each_info(history: History, completion: Completion) -> History:
     return replace(history, operations=tuple(changed))
 
 
-def _seeing(change: Callable[[History], History]) -> Judge:
-    return lambda history: run_verdict.judge(change(history))
+def _distorted(change: Callable[[History], History]) -> Evaluate:
+    return lambda history: run_verdict.evaluate(change(history))
 
 
-def _gullible(name: str) -> Judge:
-    def yes(_: History, __: Mapping[str, Any]) -> CheckerFinding:
-        return CheckerFinding("yes")
+def _always_passing(name: str) -> Evaluate:
+    def accept(_: History, __: Mapping[str, Any]) -> CheckerFinding:
+        return CheckerFinding("accepted")
 
-    return lambda history: run_verdict.judge(history, {**run_verdict.CHECKERS, name: yes})
+    return lambda history: run_verdict.evaluate(history, {**run_verdict.CHECKERS, name: accept})

@@ -1,4 +1,4 @@
-"""Cycles of dependencies, named as in the literature (Adya 1999; Cerone & Gotsman 2018; Elle 2020).
+"""Find cycles of dependencies, named as in the literature (Adya 1999; Cerone & Gotsman 2018; Elle 2020).
 
     G0            ww edges alone
     G1c           ww and wr, at least one wr
@@ -6,14 +6,14 @@
     G-nonadjacent several rw, no two of them next to each other
     G2-item       two rw next to each other                                  (a write skew)
 
-With `-process` or `-realtime` behind it the cycle needs such an edge. A snapshot-isolated history can show G2-item and
-no other: it has no cycle without two adjacent rw edges. That is looked for in a graph of twice the nodes, in which an
-rw edge leads to a state that no rw edge leaves, so every search is one for strongly connected components, whose time is
-in proportion to the edges.
+A suffix `-process` or `-realtime` means that the cycle needs such an edge. A snapshot-isolated history can show G2-item
+and no other: it has no cycle without two adjacent rw edges. The search for the other kinds uses a graph of twice the
+nodes, in which an rw edge leads to a state that no rw edge leaves. Every search is therefore one for strongly connected
+components, whose time is in proportion to the edges.
 
-Invariant: where there is a cycle of a kind, one is found and told, strongest kind first; a component that holds a told
-one is not searched again. Not promised: all cycles. Of several rw edges the fewest are looked for among a bounded
-number of beginnings, so a G-single in a great tangle may be called G-nonadjacent. Pure.
+Invariant: where cycles of a kind exist, at least one is reported, strongest kind first; a component that holds a
+reported cycle is not searched again. Not promised: all cycles. The search for the fewest rw edges tries a bounded
+number of start edges, so a G-single in a large component may be called G-nonadjacent. Pure.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import networkx
 
 from poolkeeper_lab.chaos.checkers.dependencies import DependencyKind, Edges
 
-TOLD = 8  # cycles of one name
-_TRIES = 200_000  # edges to be looked at for a short cycle in one component, about
+REPORTED = 8  # cycles of one name
+_TRIES = 200_000  # about how many edges the search for a short cycle visits in one component
 _DATA = (DependencyKind.WW, DependencyKind.WR)
 _LAYERS: tuple[tuple[str, tuple[DependencyKind, ...]], ...] = (
     ("", ()),
@@ -43,21 +43,21 @@ Graph = Any  # networkx.DiGraph, which has no types
 
 @dataclass(frozen=True)
 class Cycle:
-    """Its edges in order; the last one ends where the first one begins."""
+    """A cycle: its edges in order; the last edge ends where the first one begins."""
 
     name: str
     steps: tuple[tuple[int, DependencyKind, int], ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Its transactions."""
+        """The numbers of its transactions."""
         return tuple(begin for begin, _, _ in self.steps)
 
 
 @dataclass(frozen=True)
 class _Stage:
     name: str
-    kinds: tuple[DependencyKind, ...]  # that lead anywhere
+    kinds: tuple[DependencyKind, ...]  # without restriction
     rw: str  # none | single (never two in a row) | all
 
 
@@ -70,20 +70,20 @@ _STAGES = (
 
 
 def search(edges: Edges) -> tuple[Cycle, ...]:
-    """All names for which there is a cycle, each with at most TOLD of them."""
-    edges = _tangled(edges)
-    told: list[Cycle] = []
+    """Return the cycles of every kind that exists, at most REPORTED of each name."""
+    edges = _cyclic(edges)
+    found: list[Cycle] = []
     for stage in _STAGES:
         for suffix, extra in _LAYERS:
             if suffix and not any(set(extra) & set(kinds) for kinds in edges.values()):
                 continue
-            blamed = {number for cycle in told for number in cycle.numbers}
-            told += _named(edges, stage, extra, suffix, blamed)
-    return tuple(told)
+            reported = {number for cycle in found for number in cycle.numbers}
+            found += _named(edges, stage, extra, suffix, reported)
+    return tuple(found)
 
 
-def _tangled(edges: Edges) -> Edges:
-    """Only the edges that may be in any cycle: in most histories that is none."""
+def _cyclic(edges: Edges) -> Edges:
+    """Return only the edges that may be in a cycle: in most histories, none."""
     graph = networkx.DiGraph()
     graph.add_edges_from(edges)
     component = {node: i for i, nodes in enumerate(_components(graph)) for node in nodes}
@@ -95,13 +95,13 @@ def _components(graph: Graph) -> Iterator[set[Node]]:
 
 
 def _named(
-    edges: Edges, stage: _Stage, extra: tuple[DependencyKind, ...], suffix: str, blamed: set[int]
+    edges: Edges, stage: _Stage, extra: tuple[DependencyKind, ...], suffix: str, reported: set[int]
 ) -> list[Cycle]:
     kinds = (*stage.kinds, *extra)
     graph = _graph(edges, kinds, stage.rw)
     found: list[Cycle] = []
     for nodes in sorted(_components(graph), key=lambda nodes: min(map(_number, nodes))):
-        if len(found) < TOLD and not blamed & set(map(_number, nodes)):
+        if len(found) < REPORTED and not reported & set(map(_number, nodes)):
             cycle = _shortest(graph.subgraph(nodes).copy())
             found.append(Cycle(_name(stage, cycle) + suffix, tuple(cycle)))
     return found
@@ -116,12 +116,15 @@ def _rws(cycle: Iterable[tuple[int, DependencyKind, int]]) -> int:
 
 
 def _number(node: Any) -> int:
-    """Of a transaction's node, or of a pair's."""
+    """Return the number of a transaction from its node, or from a pair."""
     return int(node[0] if isinstance(node, tuple) else node)
 
 
 def _graph(edges: Edges, kinds: tuple[DependencyKind, ...], rw: str) -> Graph:
-    """An edge has its kind and weight. With rw "single" a node is a pair: the number, and did an rw edge lead there?"""
+    """Return the graph, whose edges have a kind and a weight.
+
+    With rw "single" a node is a pair: the number, and whether an rw edge led there.
+    """
     graph = networkx.DiGraph()
     for (begin, end), reasons in edges.items():
         kind = next((kind for kind in kinds if kind in reasons), None)
@@ -135,7 +138,7 @@ def _graph(edges: Edges, kinds: tuple[DependencyKind, ...], rw: str) -> Graph:
 
 
 def _shortest(graph: Graph) -> list[tuple[int, DependencyKind, int]]:
-    """A cycle of a strongly connected graph: the fewest rw edges, then the fewest edges, that a few tries find."""
+    """Return a cycle of a strongly connected graph with few rw edges, then few edges, as a bounded search finds it."""
     tries = max(1, min(64, _TRIES // graph.number_of_edges()))
     begins = sorted(
         graph.edges(data="kind"), key=lambda e: (e[2] is not DependencyKind.RW, _number(e[0]), _number(e[1]))
@@ -145,7 +148,7 @@ def _shortest(graph: Graph) -> list[tuple[int, DependencyKind, int]]:
 
 
 def _through(graph: Graph, begin: Node, end: Node) -> list[tuple[int, DependencyKind, int]]:
-    """The shortest cycle that has this edge."""
+    """Return the shortest cycle that has this edge."""
     nodes = [begin, *networkx.dijkstra_path(graph, end, begin)]
     return [(_number(a), graph.edges[a, b]["kind"], _number(b)) for a, b in itertools.pairwise(nodes)]
 
@@ -153,6 +156,6 @@ def _through(graph: Graph, begin: Node, end: Node) -> list[tuple[int, Dependency
 def reasons_of(
     cycle: Cycle, edges: Mapping[tuple[int, int], Mapping[DependencyKind, Any]]
 ) -> Iterator[tuple[int, DependencyKind, int, Any]]:
-    """Each edge with its reason."""
+    """Yield each edge of the cycle with its reason."""
     for begin, kind, end in cycle.steps:
         yield begin, kind, end, edges[begin, end][kind]

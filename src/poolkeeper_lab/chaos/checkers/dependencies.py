@@ -1,14 +1,14 @@
-"""Who has to come before whom: the edges between committed transactions, each with its reason.
+"""Draw the dependencies between committed transactions: edges from an earlier to a later one, each with its reason.
 
-    ww          the other one's append is the next after its own       (a write depends on a write)
-    wr          the other one read its append                          (a read depends on a write)
-    rw          it read the list before the other one's append         (an anti-dependency)
-    process     the same client invoked the other one afterwards
-    real-time   it was acknowledged before the other one began
+    ww          the later one's append follows the earlier one's       (a write depends on a write)
+    wr          the later one read the earlier one's append            (a read depends on a write)
+    rw          the earlier one read the list before the append        (an anti-dependency)
+    process     the same client invoked the later one afterwards
+    real-time   the earlier one was acknowledged before the later one began
 
-The last two hold only where that order is promised, so they are kept apart. Invariant: an edge is drawn only from what
+The last two hold only where that order is promised, so they are separate. Invariant: an edge is drawn only from what
 the reads prove; an acknowledged append that no read shows comes after everything that any read shows, because the list
-only grows. Real-time edges are the least set whose transitive closure is the whole order. Pure.
+only grows. Real-time edges are the smallest set whose transitive closure is the complete order. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from poolkeeper_lab.chaos.checkers.versions import Versions
 
 
 class DependencyKind(StrEnum):
-    """Of an edge."""
+    """The kind of an edge."""
 
     WW = "ww"
     WR = "wr"
@@ -33,7 +33,7 @@ class DependencyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The list and the elements that an edge is drawn from: `before` was the last one, `after` is the one that came."""
+    """The reason of an edge: the list, its last element `before`, and the next element `after`."""
 
     key: Key | None = None
     before: Element | None = None
@@ -45,7 +45,7 @@ ORDER = Why()
 
 
 def data_edges(versions: Versions) -> Edges:
-    """All ww, wr and rw edges."""
+    """Return all ww, wr and rw edges."""
     edges: Edges = {}
     for key, order in versions.order.items():
         _write_edges(edges, versions, key, order)
@@ -78,7 +78,7 @@ def _write_edges(edges: Edges, versions: Versions, key: Key, order: Version) -> 
 def _read_edges(edges: Edges, versions: Versions, reader: Transaction, key: Key, version: Version) -> None:
     order = versions.order[key]
     if version != order[: len(version)]:
-        return  # named as incompatible-order; what it proves depends on which of the two orders is true
+        return  # reported as incompatible-order; the edges depend on which of the two orders is true
     last = version[-1] if version else None
     if last is not None:
         _draw(edges, versions.writer(key, last), DependencyKind.WR, reader.number, Why(key, last))
@@ -91,7 +91,7 @@ def _read_edges(edges: Edges, versions: Versions, reader: Transaction, key: Key,
 
 
 def process_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, int]]:
-    """From each acknowledged transaction to the next of the same client."""
+    """Yield the edges from each acknowledged transaction to the next of the same client."""
     last: dict[int, Transaction] = {}
     for transaction in sorted(transactions, key=lambda t: t.began):
         before = last.get(transaction.process)
@@ -102,10 +102,10 @@ def process_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, in
 
 
 def real_time_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, int]]:
-    """From each acknowledged transaction to those that began after it, but where another one lies between."""
+    """Yield the edges from each acknowledged transaction to those that began after it, unless another lies between."""
     transactions = list(transactions)
     marks = [(t.began, 0, t) for t in transactions] + [(t.ended, 1, t) for t in transactions if t.is_ok]
-    latest: set[int] = set()  # those that ended and are before nothing that ended
+    latest: set[int] = set()  # ended, and before no other that ended
     before: dict[int, frozenset[int]] = {}
     for _, is_end, transaction in sorted(marks, key=lambda mark: mark[:2]):
         if is_end:
@@ -117,7 +117,7 @@ def real_time_edges(transactions: Iterable[Transaction]) -> Iterator[tuple[int, 
 
 
 def explain(begin: int, kind: DependencyKind, end: int, why: Why) -> str:
-    """An edge in words."""
+    """Return an edge in words."""
     after = "later" if why.after is None else f"{why.after} after it"
     match kind:
         case DependencyKind.WW:

@@ -1,6 +1,7 @@
-"""The state after everything was healed: is the cluster whole again, and are its nodes the same?
+"""Check the final state: after all faults were healed, the cluster has recovered and its nodes have the same data.
 
-Invariant: a field that is None, or lacks a declared node, is unknown, never good. Pure: others collect the state.
+Invariant: a field that is None, or lacks a declared node, is unknown, never good. Pure: `final_state_collector`
+collects the state.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, some
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 
 
 @dataclass
 class _Reading:
-    """What is found while the fields are gone through."""
+    """The results so far, while the fields are checked."""
 
-    state: EndState
+    state: FinalState
     anomalies: list[Anomaly] = field(default_factory=list)
     unknowns: list[str] = field(default_factory=list)
 
@@ -27,34 +28,33 @@ class _Reading:
         self.anomalies.append(Anomaly(name, text))
 
     def of_each_node(self, name: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What is known; what is not is noted."""
+        """Return the known values, and note the unknown ones."""
         known = {node: value for node, value in (values or {}).items() if value is not None}
         missing = sorted(set(self.state.nodes or ()) - set(known))
         if values is None or missing or not known:
-            self.unknowns.append(f"{name}: not known of {some(missing) or 'any node'}")
+            self.unknowns.append(f"{name}: not known for {some(missing) or 'any node'}")
         return known
 
-    def complaints(self, name: str, found: Sequence[str] | None) -> None:
-        """A list that has to be empty."""
+    def has_to_be_empty(self, name: str, found: Sequence[str] | None) -> None:
         if found is None:
-            self.unknowns.append(f"{name}: not looked at")
+            self.unknowns.append(f"{name}: not checked")
         elif found:
             self.broken(name, some(found))
 
 
-def judge(state: EndState | None, heal_seconds: float = HEAL_SECONDS) -> CheckerFinding:
-    """Judge every field of it."""
-    reading = _Reading(state or EndState())
+def check(state: FinalState | None, heal_seconds: float = HEAL_SECONDS) -> CheckerFinding:
+    """Check every field of the state; `heal_seconds` is the limit for the recovery."""
+    reading = _Reading(state or FinalState())
     if not reading.state.nodes:
-        reading.unknowns.append("nodes: which ones are declared is not known")
+        reading.unknowns.append("nodes: the declared nodes are not known")
     _rows(reading)
     _timelines(reading)
     _checksums(reading)
-    reading.complaints("amcheck", reading.state.amcheck)
-    reading.complaints("orphaned-slots", reading.state.orphaned_slots)
-    reading.complaints("drift", reading.state.drift)
+    reading.has_to_be_empty("amcheck", reading.state.amcheck)
+    reading.has_to_be_empty("orphaned-slots", reading.state.orphaned_slots)
+    reading.has_to_be_empty("drift", reading.state.drift)
     _suite(reading)
-    _healed(reading, heal_seconds)
+    _recovery(reading, heal_seconds)
     summary = f"{len(reading.anomalies)} of 8 conditions broken, {len(reading.unknowns)} unknown"
     return CheckerFinding(summary, tuple(reading.anomalies), tuple(reading.unknowns))
 
@@ -88,17 +88,17 @@ def _checksums(reading: _Reading) -> None:
 
 
 def _suite(reading: _Reading) -> None:
-    outcome, told = reading.state.suite, reading.state.suite_complaints
-    why = f": {some(told)}" if told else ""
+    outcome, complaints = reading.state.suite, reading.state.suite_complaints
+    why = f": {some(complaints)}" if complaints else ""
     if outcome == Outcome.FAIL:
         reading.broken("suite", f"the validation suite fails{why}")
     elif outcome != Outcome.PASS:
         reading.unknowns.append(f"suite: {outcome or 'not run'}{why}")
 
 
-def _healed(reading: _Reading, most: float) -> None:
+def _recovery(reading: _Reading, limit: float) -> None:
     seconds = reading.state.heal_seconds
     if seconds is None:
-        reading.unknowns.append("heal: it is not known that the cluster became whole")
-    elif seconds > most:
-        reading.broken("heal", f"the cluster was whole after {seconds:.1f} s, {most:g} are allowed")
+        reading.unknowns.append("heal: no recovery of the cluster was observed")
+    elif seconds > limit:
+        reading.broken("heal", f"the cluster recovered after {seconds:.1f} s, {limit:g} are allowed")

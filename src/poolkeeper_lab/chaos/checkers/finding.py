@@ -1,7 +1,7 @@
-"""What a checker found in the history of a workload: three-valued.
+"""The finding of a checker about the history of a workload, with one of three outcomes.
 
-Invariant: the outcome follows from what was found and cannot be set: any anomaly is a broken promise (FAIL), else
-anything that could not be judged leaves it UNKNOWN, else it is PASS. Pure.
+Invariant: the outcome follows from the finding and cannot be set: any anomaly is a broken promise (FAIL), else anything
+that could not be checked leaves it UNKNOWN, else it is PASS. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHOWN = 8  # of a long list, in a sentence
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One thing that must not be. `operations` are the numbers of those that show it."""
+    """One violation of a promise. `operations` are the numbers of the operations that show it."""
 
     name: str
     text: str
@@ -27,12 +27,12 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class CheckerFinding:
-    """The judgement of one checker. `checker`, `workload` and `seconds` are filled in by whoever ran it."""
+    """The finding of one checker. `run_verdict` fills in `checker`, `workload` and `seconds`."""
 
     summary: str
     anomalies: tuple[Anomaly, ...] = ()
-    unknowns: tuple[str, ...] = ()  # what could not be judged, and why
-    permitted: tuple[Anomaly, ...] = ()  # was seen, and the declared level allows it
+    unknowns: tuple[str, ...] = ()  # the parts that could not be checked, and why
+    permitted: tuple[Anomaly, ...] = ()  # observed, and allowed by the declared level
     figures: Mapping[str, Any] = field(default_factory=dict)
     checker: str = ""
     workload: str = ""
@@ -40,28 +40,28 @@ class CheckerFinding:
 
     @property
     def outcome(self) -> Outcome:
-        """fail > unknown > pass."""
+        """The outcome: fail > unknown > pass."""
         if self.anomalies:
             return Outcome.FAIL
         return Outcome.UNKNOWN if self.unknowns else Outcome.PASS
 
     @property
     def counts(self) -> dict[str, int]:
-        """Anomaly → how often."""
+        """The number of occurrences by anomaly."""
         return dict(Counter(anomaly.name for anomaly in self.anomalies))
 
     def names(self, anomaly: str) -> bool:
-        """Was this anomaly found?"""
+        """Return whether this anomaly was found."""
         return any(found.name == anomaly for found in self.anomalies)
 
 
 def nothing(what: str) -> CheckerFinding:
-    """The finding where there was nothing to look at."""
+    """Return the finding for a history that has nothing to check, which is unknown."""
     return CheckerFinding(what, unknowns=(what,))
 
 
 def some(values: Iterable[Any]) -> str:
-    """The first of a list, in words."""
+    """Return the first values of a list, in words."""
     shown = [str(value) for value in values]
     rest = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     return ", ".join(shown[:_SHOWN]) + rest

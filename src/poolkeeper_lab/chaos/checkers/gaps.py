@@ -1,4 +1,4 @@
-"""The longest pause of each endpoint: information for people, never a verdict."""
+"""Measure the longest pause of each endpoint: information for the reader, never a verdict."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from poolkeeper_lab.drill import ledger
 from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome, Gap
 
 READS = {grow_set_checker.READ, appends.FINAL, bank_checker.READ, read_only_checker.READ, register_checker.READ}
-OF_WRITES = {"rw", "balanced"}  # an endpoint that takes writes pauses when it takes none, whatever may be read there
+OF_WRITES = {"rw", "balanced"}  # at these, only acknowledged writes end a pause, not reads
 
 
 def is_write(o: Operation) -> bool:
-    """Does it change something? A transaction of lists does if it appends."""
+    """Return whether the operation writes; a transaction on lists does if it appends."""
     if o.f == appends.TRANSACTION:
         return any(step[0] == appends.APPEND for step in o.value)
     return o.f not in READS
 
 
 def longest(history: History) -> dict[str, Gap]:
-    """Endpoint → the longest interval without an acknowledgement, from its first invocation to the last line."""
+    """Return each endpoint's longest interval without an acknowledgement.
+
+    The time counts from the endpoint's first invocation to the last line of the history.
+    """
     endpoints: dict[str, list[Operation]] = {}
     for operation in history.operations:
         if operation.endpoint not in OF_WRITES or is_write(operation):

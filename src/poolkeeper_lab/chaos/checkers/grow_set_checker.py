@@ -1,10 +1,12 @@
-"""A set that only grows: what was acknowledged is there in the end, once, and nothing else is.
+"""Check a set that only grows: in the end it has every acknowledged element once, and no other element.
 
 Operations: `add` of an element (a number or a word, never the same twice); `read`, whose result is the list of all
-elements. A read whose value is "final" is judged in full: the author of the workload invokes it when no add is under
-way and, on a standby, when replay has come so far. A read on the endpoint `rw` has to show what was acknowledged before it.
+elements. A read whose value is "final" is checked in full: the workload invokes it when no add is in progress and, on a
+standby, after replay has reached that point. A read on the endpoint `rw` has to show every element acknowledged before
+it.
 
-Invariant: an INFO may be there or not, and be there once; a FAIL must not be there. Without a final read it is unknown.
+Invariant: an INFO may be absent or present, at most once; a FAIL must be absent. Without a final read the finding is
+unknown.
 """
 
 from __future__ import annotations
@@ -24,19 +26,23 @@ PHANTOM, REFUSED, DUPLICATE = "phantom", "refused", "duplicate"
 
 @dataclass(frozen=True)
 class GrowSetOptions:
-    """The endpoints whose reads are never behind."""
+    """The options: the endpoints whose reads are never behind."""
 
     current_endpoints: tuple[str, ...] = ("rw",)
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
-    """Judge the adds by the reads. Raises ValueError where an element was added twice."""
+    """Check the adds against the reads.
+
+    Raises:
+        ValueError: if an element was added twice.
+    """
     wanted = GrowSetOptions(**options)
     adds = _adds(history.operations)
     reads = [o for o in history.operations if o.f == READ and o.is_ok]
     if not adds:
         return nothing("nothing was added")
-    anomalies = [found for read in reads for found in _judge(read, adds, wanted)]
+    anomalies = [found for read in reads for found in _check_read(read, adds, wanted)]
     acknowledged = sum(add.is_ok for add in adds.values())
     lost = {number for found in anomalies if found.name == LOST for number in found.operations[1:]}
     summary = f"{len(lost)} of {acknowledged} acknowledged adds lost, {len(reads)} reads"
@@ -46,18 +52,18 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
         "open": sum(a.is_info for a in adds.values()),
         "reads": len(reads),
     }
-    return CheckerFinding(summary, tuple(anomalies), tuple(_unjudged(reads, adds)), figures=figures)
+    return CheckerFinding(summary, tuple(anomalies), tuple(_unchecked(reads, adds)), figures=figures)
 
 
 def _adds(operations: Iterable[Operation]) -> dict[Any, Operation]:
     adds: dict[Any, Operation] = {}
     for operation in operations:
         if operation.f == ADD and adds.setdefault(operation.value, operation) is not operation:
-            raise ValueError(f"{operation.value!r} was added twice, so nobody can say which one is there")
+            raise ValueError(f"{operation.value!r} was added twice, so its two adds cannot be told apart")
     return adds
 
 
-def _unjudged(reads: Iterable[Operation], adds: Mapping[Any, Operation]) -> Iterator[str]:
+def _unchecked(reads: Iterable[Operation], adds: Mapping[Any, Operation]) -> Iterator[str]:
     finals = [read.began for read in reads if read.value == FINAL]
     if not finals:
         yield "no final read was answered"
@@ -69,8 +75,8 @@ def _unjudged(reads: Iterable[Operation], adds: Mapping[Any, Operation]) -> Iter
         yield "no add was acknowledged"
 
 
-def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: GrowSetOptions) -> Iterator[Anomaly]:
-    """One anomaly a kind and read; its operations are the read and then the adds."""
+def _check_read(read: Operation, adds: Mapping[Any, Operation], wanted: GrowSetOptions) -> Iterator[Anomaly]:
+    """Yield at most one anomaly of each kind; its operations are the read and then the adds."""
     counts = Counter(read.result)
     is_final = read.value == FINAL
 
@@ -90,9 +96,9 @@ def _judge(read: Operation, adds: Mapping[Any, Operation], wanted: GrowSetOption
         return element in adds and adds[element].completion is Completion.FAIL
 
     if is_final:
-        yield from those(LOST, "lacks what was acknowledged before it", is_missing, adds)
+        yield from those(LOST, "lacks elements acknowledged before it", is_missing, adds)
     elif read.endpoint in wanted.current_endpoints:
-        yield from those(STALE, "does not yet show what was acknowledged before it", is_missing, adds)
-    yield from those(PHANTOM, "shows what nobody had tried to add", is_phantom, counts)
-    yield from those(REFUSED, "shows what was refused", is_refused, counts)
+        yield from those(STALE, "does not yet show elements acknowledged before it", is_missing, adds)
+    yield from those(PHANTOM, "shows elements that no client had tried to add", is_phantom, counts)
+    yield from those(REFUSED, "shows refused elements", is_refused, counts)
     yield from those(DUPLICATE, "shows more than once", lambda element: counts[element] > 1, counts)

@@ -1,16 +1,16 @@
-"""Transactions on lists, held against an isolation level: which anomalies does the history show, and are they allowed?
+"""Check transactions on lists against an isolation level: find the anomalies, and decide which the level allows.
 
-Operations: `txn` and `final`, as `appends` describes them; `final` only reads, after all else, and has to show all that
-was acknowledged. Levels, as PostgreSQL means them:
+Operations: `txn` and `final`, as `appends` describes them; `final` only reads, after everything else, and has to show
+everything acknowledged. Levels, as PostgreSQL means them:
 
     serializable      nothing is allowed
     repeatable-read   snapshot isolation: G2-item (write skew) is allowed, all else is not
 
-`order` says what is promised beyond the level: "real-time" (one primary, whose snapshots have all that was acknowledged
-before: the endpoint rw), "process" (a client's own order), or "none". For the former two PostgreSQL's levels are strong
-ones; docs/guarantees.md says why, and where that ends.
+`order` is the promise beyond the level: "real-time" (one primary, whose snapshots contain everything acknowledged
+before them: the endpoint rw), "process" (a client's own order), or "none". With the former two, PostgreSQL's levels are
+strong ones; docs/guarantees.md explains why, and where that ends.
 
-Invariant: all transactions of the workload ran at that level; one that did not may make any of them look guilty.
+Invariant: all transactions of the workload ran at that level. One that did not may cause an anomaly in any other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ _ALLOWED = {SERIALIZABLE: (), REPEATABLE_READ: ("G2-item",)}
 
 @dataclass(frozen=True)
 class ListAppendOptions:
-    """The level that every transaction asked for, and the order that is promised beyond it."""
+    """The level that every transaction requested, and the order that is promised beyond it.
+
+    Raises:
+        ValueError: if the level or the order is unknown.
+    """
 
     level: str
     order: str = REAL_TIME
@@ -41,12 +45,16 @@ class ListAppendOptions:
             raise ValueError(f"there is no level {self.level!r} with the order {self.order!r}")
 
     def permits(self, anomaly: str) -> bool:
-        """Does the level allow it? With a suffix too: snapshots that are never behind allow the same skew."""
+        """Return whether the level allows the anomaly, also with a suffix: current snapshots allow the same skew."""
         return anomaly.removesuffix("-process").removesuffix("-realtime") in _ALLOWED[self.level]
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
-    """Judge all transactions together. Raises ValueError where elements are not unique."""
+    """Check all transactions together.
+
+    Raises:
+        ValueError: if elements are not unique, or the options are unknown.
+    """
     wanted = ListAppendOptions(**options)
     transactions = appends.read(history.operations)
     acknowledged = sum(t.is_ok for t in transactions)
@@ -60,7 +68,7 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     return CheckerFinding(
         summary,
         tuple(a for a in found if not wanted.permits(a.name)),
-        tuple(_unjudged(inferred, losses.unjudged)),
+        tuple(_unchecked(inferred, losses.unchecked)),
         permitted=tuple(a for a in found if wanted.permits(a.name)),
         figures=_figures(transactions, inferred, edges),
     )
@@ -83,11 +91,11 @@ def _cycle(cycle: cycles.Cycle, edges: Edges) -> Anomaly:
     return Anomaly(cycle.name, words, cycle.numbers)
 
 
-def _unjudged(inferred: versions.Versions, unread: int) -> Iterable[str]:
+def _unchecked(inferred: versions.Versions, unread: int) -> Iterable[str]:
     if unread:
         yield f"{unread} acknowledged transactions' appends were never read, and no read had to show them"
     if not any(inferred.order.values()):
-        yield "no read shows any element, so nothing is known of any order"
+        yield "no read shows any element, so every order is unknown"
 
 
 def _figures(transactions: Iterable[appends.Transaction], inferred: versions.Versions, edges: Edges) -> dict[str, int]:

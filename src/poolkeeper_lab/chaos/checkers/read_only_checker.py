@@ -1,11 +1,11 @@
-"""The read-only endpoint: it never writes, a session never goes back in time, and nothing is shown that is too old.
+"""Check that the read-only endpoint never writes, never goes back in time within a session, and shows nothing too old.
 
-Operations: `beat` on `rw` writes the next number of a counter; `read` on `ro`, whose result is the counter's number;
-`write` on `ro`, an attempt to write that has to be refused with 25006. A session is the pair (process, session).
+Operations: `beat` on `rw` writes the next number of a counter; `read` on `ro` returns the counter's number; `write` on
+`ro` is an attempt to write that has to be refused with 25006. A session is the pair (process, session).
 
 Invariant: a read is too old only against a beat that was acknowledged more than bound + slack seconds before the read
-began. `bound` None: no bound is promised under the faults of this run (without keeper there is none), and ages are only
-figures. Each of the three parts that could not be looked at leaves the finding unknown.
+began. With `bound` None, no bound is promised under the faults of this run (without keeper there is none), and ages are
+only figures. Each of the three parts that could not be checked leaves the finding unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WRITTEN, BACKWARDS, TOO_OLD, PHANTOM, REFUSED = "write-accepted", "backwards", "
 
 @dataclass(frozen=True)
 class ReadOnlyOptions:
-    """Seconds; `initial` is the counter before the first beat."""
+    """The bounds in seconds; `initial` is the counter before the first beat."""
 
     bound: float | None
     slack: float = 0.0
@@ -45,23 +45,23 @@ class _Beats:
         self._highest = [initial, *accumulate((o.value for o in acknowledged), max, initial=initial)][1:]
 
     def highest_before(self, moment: float) -> int:
-        """The highest number that was acknowledged before that moment."""
+        """Return the highest number that was acknowledged before that moment."""
         return int(self._highest[bisect_left(self.ends, moment)])
 
     def age(self, read: Operation) -> float:
-        """Seconds from the acknowledgement of the first beat that it does not show to its own beginning, or 0."""
+        """Return the seconds from the acknowledgement of the first beat that the read lacks to its begin, or 0."""
         newer = bisect_right(self._highest, read.result)
         return max(0.0, read.began - self.ends[newer - 1]) if 0 < newer < len(self._highest) else 0.0
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
-    """Judge the endpoint's writes, its sessions and the age of what they read."""
+    """Check the endpoint's writes, its sessions and the age of their reads."""
     wanted = ReadOnlyOptions(**options)
     at_endpoint = [o for o in history.operations if o.endpoint == wanted.endpoint]
     reads = [o for o in at_endpoint if o.f == READ and o.is_ok]
     writes = [o for o in at_endpoint if o.f == WRITE]
     if not at_endpoint:
-        return nothing(f"nothing was asked of the endpoint {wanted.endpoint}")
+        return nothing(f"the endpoint {wanted.endpoint} received no operation")
     beats = _Beats(history.operations, wanted.initial)
     anomalies = [*_accepted(writes), *_backwards(reads), *_impossible(reads, beats, wanted)]
     if wanted.bound is not None:
@@ -74,14 +74,14 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
         "oldest_seconds": max(map(beats.age, reads), default=None),
         "write_codes": dict(refusals.most_common()),
     }
-    return CheckerFinding(summary, tuple(anomalies), tuple(_unjudged(reads, refusals, beats)), figures=figures)
+    return CheckerFinding(summary, tuple(anomalies), tuple(_unchecked(reads, refusals, beats)), figures=figures)
 
 
-def _unjudged(reads: Sequence[Operation], refusals: Mapping[str, int], beats: _Beats) -> Iterator[str]:
+def _unchecked(reads: Sequence[Operation], refusals: Mapping[str, int], beats: _Beats) -> Iterator[str]:
     if not reads:
         yield "no read was answered"
     if not refusals.get(READ_ONLY):
-        yield f"no write was refused with {READ_ONLY}, so nobody looked whether writes are"
+        yield f"no write was refused with {READ_ONLY}, so the refusal of writes was not checked"
     if not beats.ends:
         yield "no beat was acknowledged, so no age is known"
     elif reads and reads[-1].began <= beats.ends[0]:
@@ -111,7 +111,8 @@ def _impossible(reads: Sequence[Operation], beats: _Beats, wanted: ReadOnlyOptio
         if read.result == wanted.initial:
             continue
         if beat is None or beat.began > read.ended:
-            yield Anomaly(PHANTOM, f"read #{read.number} shows {read.result}, which was not yet tried", (read.number,))
+            words = f"read #{read.number} shows {read.result}, which no client had tried yet"
+            yield Anomaly(PHANTOM, words, (read.number,))
         elif beat.is_fail:
             words = f"read #{read.number} shows {read.result}, which was refused"
             yield Anomaly(REFUSED, words, (beat.number, read.number))

@@ -1,11 +1,11 @@
-"""Registers: each key behaves as one variable that every operation touches at one moment within its interval.
+"""Check that each key is a register: every operation takes effect at one moment within its interval.
 
-Operations, each one statement on the endpoint `rw`, and [key, …] its value: `read` [key, null], whose result is what it saw
-(null: no row); `write` [key, v]; `cas` [key, [old, new]], whose result is true or, where another value was found, false
-(which is an observation, not a FAIL). Values are numbers, words or null, and need not be unique.
+Each operation is one statement on the endpoint `rw`, with the value [key, …]: `read` [key, null], whose result is the
+value it saw (null: no row); `write` [key, v]; `cas` [key, [old, new]], whose result is true, or false where it found
+another value (which is an observation, not a FAIL). Values are numbers, words or null, and need not be unique.
 
-Linearizability is local, so keys are judged one by one (`linearize`). Operations at other endpoints are not judged, since
-nothing of the kind is promised there. A key whose search takes too many steps is unknown.
+Linearizability is local, so `linearize` checks the keys one by one. Operations at other endpoints are not checked,
+because linearizability is not promised there. A key whose search takes too many steps is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NOT_LINEARIZABLE = "not-linearizable"
 
 @dataclass(frozen=True)
 class RegisterOptions:
-    """What each key holds at first, and how many steps the search of one key may take."""
+    """The initial value of each key, and the limit of steps for the search of one key."""
 
     initial: Any = None
     steps: int = 500_000
@@ -32,7 +32,7 @@ class RegisterOptions:
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
-    """Judge each key by itself."""
+    """Check each key separately."""
     wanted = RegisterOptions(**options)
     keys: dict[Any, list[Operation]] = {}
     for operation in history.operations:
@@ -42,15 +42,15 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
     if not acknowledged:
         return nothing(f"nothing was acknowledged on the endpoint {wanted.endpoint}")
     invented = [found for key, asked in keys.items() for found in _invented(key, asked, wanted.initial)]
-    spoilt = {found.operations[0] for found in invented}
+    impossible = {found.operations[0] for found in invented}
     results = {
         key: linearize.search(steps(asked), wanted.initial, wanted.steps)
         for key, asked in keys.items()
-        if not spoilt & {o.number for o in asked}  # no order explains it, and to search for one could take for ever
+        if not impossible & {o.number for o in asked}  # no order explains such a read, and the search could be endless
     }
-    unsure = [key for key, result in results.items() if result.is_exhausted]
+    unfinished = [key for key, result in results.items() if result.is_exhausted]
     figures = {"keys": len(keys), "acknowledged": acknowledged, "steps": sum(r.steps for r in results.values())}
-    unknowns = [f"no order within {wanted.steps} steps for the keys {some(unsure)}"] if unsure else []
+    unknowns = [f"no order within {wanted.steps} steps for the keys {some(unfinished)}"] if unfinished else []
     if not any(o.f == READ and o.is_ok for asked in keys.values() for o in asked):
         unknowns.append("no read was answered")
     summary = f"{acknowledged} acknowledged operations on {len(keys)} keys"
@@ -58,16 +58,20 @@ def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:
 
 
 def _invented(key: Any, asked: Sequence[Operation], initial: Any) -> Iterator[Anomaly]:
-    """Reads of what nobody tried to write."""
+    """Yield the reads of a value that no client tried to write."""
     written = {initial, *(value for step in steps(asked) for value in step.puts)}
     for o in asked:
         if o.f == READ and o.is_ok and o.result not in written:
-            words = f"key {key!r}: #{o.number} sees {o.result!r}, which nobody wrote"
+            words = f"key {key!r}: #{o.number} sees {o.result!r}, which no client wrote"
             yield Anomaly(NOT_LINEARIZABLE, words, (o.number,))
 
 
 def steps(operations: Sequence[Operation]) -> Iterator[linearize.SearchStep]:
-    """What can be seen or done by each; a FAIL and a read without an answer do neither."""
+    """Yield each operation's step; a FAIL and a read without an answer have none.
+
+    Raises:
+        ValueError: if an operation is none of a register's.
+    """
     for operation in operations:
         if not (operation.is_fail or (operation.f == READ and operation.is_info)):
             yield _step(operation)
@@ -93,7 +97,7 @@ def _anomalies(results: Mapping[Any, linearize.LinearizeResult]) -> Iterator[Ano
         stuck = result.stuck
         if stuck is not None:
             words = (
-                f"key {key!r}: no order of what was under way explains #{stuck.number}, which {stuck}; "
+                f"key {key!r}: no order of the operations in progress explains #{stuck.number}, which {stuck}; "
                 f"before it the value could have been {some(map(repr, result.values))}"
             )
-            yield Anomaly(NOT_LINEARIZABLE, words, (stuck.number, *result.under_way))
+            yield Anomaly(NOT_LINEARIZABLE, words, (stuck.number, *result.in_progress))

@@ -1,8 +1,8 @@
-"""The verdict of a whole run: each workload by its checker, the faults, the state after it, and their merge.
+"""Evaluate a run: each workload by its checker, the faults, the final state, and merge their verdicts.
 
-Invariant: fail > unknown > pass. A checker that raises is unknown with the exception's text; so is a workload that was
-declared and did nothing, one that nobody declared, a fault that never began, a state that was expected and is missing,
-and a run in which nothing was judged. Nothing that could not be looked at is ever green. Pure but for the stopwatch.
+Invariant: fail > unknown > pass. A checker that raises is unknown with the exception's text. Also unknown: a declared
+workload that did nothing, an undeclared workload, a fault that never began, an expected final state that is missing,
+and a run without any finding. What could not be checked never passes. Pure, except for the stopwatch.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ CHECKERS: dict[str, Check] = {
     "read_only": read_only_checker.check,
     "one_writer": one_writer_checker.check,
 }
-FAULTS, AFTER = "faults", "after"  # the two that judge the run and no workload
+FAULTS, FINAL_STATE = "faults", "final_state"  # the two that check the run and no workload
 
 
 @dataclass(frozen=True)
 class RunEvaluation:
-    """A run and all findings about it; `gaps` is information only."""
+    """A run and all findings about it; `gaps` is only for information."""
 
     header: Header
     findings: tuple[CheckerFinding, ...]
@@ -53,16 +53,16 @@ class RunEvaluation:
 
     @property
     def outcome(self) -> verdict.Outcome:
-        """The merged one."""
+        """The merged outcome of all findings."""
         return verdict.merge(finding.outcome for finding in self.findings)
 
     def of(self, checker: str) -> tuple[CheckerFinding, ...]:
-        """The findings of one checker."""
+        """Return the findings of one checker."""
         return tuple(finding for finding in self.findings if finding.checker == checker)
 
 
-def judge(history: History, checkers: Mapping[str, Check] = CHECKERS) -> RunEvaluation:
-    """Judge all that the header declares."""
+def evaluate(history: History, checkers: Mapping[str, Check] = CHECKERS) -> RunEvaluation:
+    """Evaluate everything that the header declares."""
     counts = {completion.value: history.count(completion) for completion in Completion}
     return RunEvaluation(
         history.header, tuple(_findings(history, checkers)), gaps.longest(history), counts, history.is_torn
@@ -72,36 +72,36 @@ def judge(history: History, checkers: Mapping[str, Check] = CHECKERS) -> RunEval
 def _findings(history: History, checkers: Mapping[str, Check]) -> Iterator[CheckerFinding]:
     declared = history.header.workloads
     for name, workload in declared.items():
-        yield examine(history, name, workload, checkers)
+        yield check_workload(history, name, workload, checkers)
     for name in dict.fromkeys(o.workload for o in history.operations):
         if name not in declared:
             yield replace(nothing("no checker was declared for it"), workload=name, checker="none")
     if history.header.faults:
         yield replace(_faults(history), checker=FAULTS)
-    if history.end_state or history.header.expects_end_state:
-        yield replace(final_state_checker.judge(history.end_state), checker=AFTER)
+    if history.final_state or history.header.expects_final_state:
+        yield replace(final_state_checker.check(history.final_state), checker=FINAL_STATE)
 
 
-def examine(
+def check_workload(
     history: History, name: str, workload: Workload, checkers: Mapping[str, Check] = CHECKERS
 ) -> CheckerFinding:
-    """One workload by its checker; never raises."""
+    """Check one workload by its checker; never raises."""
     began = time.perf_counter()
     try:
         own = history.of(name)
         found = checkers[workload.checker](own, workload.options) if own.operations else nothing("it did nothing")
-    except Exception as e:  # noqa: BLE001 (whatever a checker stumbles over, the others still have to be heard)
+    except Exception as e:  # noqa: BLE001 (an error of one checker must not hide the findings of the others)
         found = nothing(f"the checker failed: {type(e).__name__}: {e}")
     return replace(found, checker=workload.checker, workload=name, seconds=time.perf_counter() - began)
 
 
 def _faults(history: History) -> CheckerFinding:
-    """Was each planned fault injected, as often as planned? A run without its fault proves nothing about it."""
+    """Check that each fault was injected as often as planned: a run without its fault proves nothing about it."""
     began = [event.fault for event in history.nemesis if event.phase is Phase.BEGIN]
     missing = Counter(history.header.faults) - Counter(began)
     ended = sum(event.phase is Phase.END for event in history.nemesis)
     unknowns = tuple(
-        f"{fault} was planned and {'not all of it began' if fault in began else 'never began'}" for fault in missing
+        f"{fault} was planned and {'began less often' if fault in began else 'never began'}" for fault in missing
     )
     if ended < len(began):
         unknowns += (f"{len(began) - ended} faults were not healed",)

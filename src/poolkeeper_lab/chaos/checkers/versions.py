@@ -1,10 +1,12 @@
-"""The order of each list's elements, as its longest read tells it, and what contradicts it or must not be read at all.
+"""Infer the order of each list's elements from its longest read, and find the reads that contradict it.
 
-Named here, after Adya and Elle: G1a (a read of what an aborted transaction wrote), G1b (a read of what a transaction
-had not finished writing), internal, incompatible-order, duplicate-elements, garbage (nobody appended it), lost-append.
+Anomalies named here, after Adya and Elle: G1a (a read of an aborted transaction's write), G1b (a read of the
+intermediate state of a transaction), internal, incompatible-order, duplicate-elements, garbage (no transaction appended
+the element), lost-append.
 
-Invariant: an INFO transaction of which any append was read is committed, as a whole. An acknowledged append that no
-read shows is lost only if a read that had to show it began after it; where there is none it is *unjudged*. Pure.
+Invariant: an INFO transaction with any append that was read is committed, with all its appends. An acknowledged append
+that no read shows is lost only if a read that had to show it began after it; without such a read it is *unchecked*.
+Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from poolkeeper_lab.chaos.history.history import Completion
 
 @dataclass(frozen=True)
 class Versions:
-    """What the reads tell. `committed`: the numbers of all that took effect; `unread`: those with unread appends."""
+    """The facts that follow from the reads.
+
+    `committed` holds the numbers of all transactions that took effect, `unread` those with unread appends.
+    """
 
     by_number: Mapping[int, Transaction]
     writers: Mapping[tuple[Key, Element], int]
@@ -28,13 +33,17 @@ class Versions:
     unread: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)
 
     def writer(self, key: Key, element: Element) -> int | None:
-        """Who appended it; None where nobody did, or one that was aborted."""
+        """Return the transaction that appended the element; None if there is none, or if it was aborted."""
         number = self.writers.get((key, element))
         return number if number in self.committed else None
 
 
 def infer(transactions: Sequence[Transaction]) -> Versions:
-    """Raises ValueError where an element was appended to a list twice: then nobody can say who wrote what."""
+    """Infer the writers and the order of all elements from the reads.
+
+    Raises:
+        ValueError: if an element was appended to a list twice: then its writer is not known.
+    """
     writers = _writers(transactions)
     order: dict[Key, Version] = {}
     observed: set[tuple[Key, Element]] = set()
@@ -70,13 +79,13 @@ def _reads(transactions: Iterable[Transaction]) -> Iterator[tuple[Key, Version]]
 
 
 def _distinct(transactions: Iterable[Transaction], order: Mapping[Key, Version]) -> Iterator[tuple[Key, Version]]:
-    """Each longest read, and the reads that are no prefix of it: together they show all that was ever read."""
+    """Yield each longest read, and the reads that are no prefix of it: together they show every element ever read."""
     yield from order.items()
     yield from ((key, version) for key, version in _reads(transactions) if version != order[key][: len(version)])
 
 
 def direct(versions: Versions) -> Iterator[Anomaly]:
-    """All anomalies that need no cycle, but for lost appends."""
+    """Yield all anomalies that need no cycle, except lost appends."""
     for transaction in versions.by_number.values():
         for words in transaction.disorder:
             yield Anomaly("internal", f"#{transaction.number} contradicts itself: {words}", (transaction.number,))
@@ -96,11 +105,11 @@ def _of_version(versions: Versions, reader: int, key: Key, version: Version) -> 
         words = f"#{reader} read {version[at]} at place {at} of {key}, where the longest read has {longest[at]}"
         yield Anomaly("incompatible-order", words, (reader,))
     elif version != longest and len(version) < len(longest):
-        return  # what a prefix shows the longest read shows as well: it is told once, of whoever made that
+        return  # the longest read shows the elements of a prefix too, and they are reported once, for the longest read
     for element in version:
         writer = versions.writers.get((key, element))
         if writer is None:
-            yield Anomaly("garbage", f"#{reader} read {element} in {key}, which nobody appended", (reader,))
+            yield Anomaly("garbage", f"#{reader} read {element} in {key}, which no client appended", (reader,))
         elif versions.by_number[writer].completion is Completion.FAIL:
             words = f"#{reader} read {element} in {key}, which #{writer} appended, and #{writer} was aborted"
             yield Anomaly("G1a", words, (writer, reader))
@@ -110,24 +119,24 @@ def _intermediate(versions: Versions, reader: int, key: Key, version: Version) -
     writer = versions.writers.get((key, version[-1])) if version else None
     if writer is None or writer == reader:
         return
-    whole = versions.by_number[writer].appends[key]
-    if version[-1] != whole[-1]:
-        words = f"#{reader} read {key} up to {version[-1]}, and #{writer} went on to append {whole[-1]}"
+    complete = versions.by_number[writer].appends[key]
+    if version[-1] != complete[-1]:
+        words = f"#{reader} read {key} up to {version[-1]}, and #{writer} appended more, up to {complete[-1]}"
         yield Anomaly("G1b", words, (writer, reader))
 
 
 @dataclass(frozen=True)
 class Losses:
-    """`unjudged` counts acknowledged appends that no read had to show."""
+    """The lost appends; `unchecked` counts acknowledged appends that no read had to show."""
 
     lost: tuple[Anomaly, ...]
-    unjudged: int
+    unchecked: int
 
 
 def losses(versions: Versions, is_current: bool) -> Losses:
-    """Acknowledged appends that a later read lacks. `is_current`: has every read to show what was acknowledged before?
+    """Find acknowledged appends that a later read lacks.
 
-    If not, only final reads have.
+    With `is_current`, every read has to show everything acknowledged before it; without it, only final reads have to.
     """
     lost: dict[tuple[Key, Element], Anomaly] = {}
     latest: dict[Key, Transaction] = {}
@@ -138,21 +147,21 @@ def losses(versions: Versions, is_current: bool) -> Losses:
         if transaction.is_ok and transaction.is_final:
             for key, version in transaction.first_reads.items():
                 lost.update(_missing(transaction, key, version, appended.get(key, ())))
-    unjudged = 0
+    unchecked = 0
     for key, numbers in versions.unread.items():
         reader = latest.get(key)
         if reader:
             lost.update(_missing(reader, key, versions.order[key], appended[key]))
         ends = [versions.by_number[number].ended for number in numbers if versions.by_number[number].is_ok]
-        unjudged += sum(reader is None or end >= reader.began for end in ends)
-    return Losses(tuple(lost.values()), unjudged)
+        unchecked += sum(reader is None or end >= reader.began for end in ends)
+    return Losses(tuple(lost.values()), unchecked)
 
 
 Appended = Sequence[tuple[Element, Transaction]]
 
 
 def _by_key(versions: Versions) -> dict[Key, list[tuple[Element, Transaction]]]:
-    """Every element that was tried, with its writer."""
+    """Return every element that a transaction tried to append, with its writer."""
     appended: dict[Key, list[tuple[Element, Transaction]]] = {}
     for (key, element), number in versions.writers.items():
         appended.setdefault(key, []).append((element, versions.by_number[number]))
@@ -165,5 +174,5 @@ def _missing(
     shown = set(version)
     for element, writer in appended:
         if writer.is_ok and writer.ended < reader.began and element not in shown:
-            words = f"#{writer.number} was acknowledged its append of {element} to {key}, which #{reader.number} lacks"
+            words = f"#{writer.number}'s append of {element} to {key} was acknowledged, and #{reader.number} lacks it"
             yield (key, element), Anomaly("lost-append", words, (writer.number, reader.number))

@@ -1,38 +1,50 @@
-"""What the cluster was like after everything was healed: a document that others collect and `checkers.after` judges.
+"""The state of the cluster after all faults were healed.
 
-Invariant: None means that nobody could look; it is never the same as "nothing found". Pure.
+`final_state_collector` fills it and `final_state_checker` reads it.
+Invariant: None means that the field could not be checked; it never means "nothing found". Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 
 @dataclass(frozen=True)
-class EndState:
-    """Every field but evidence may be unknown (None), and so may a node's part of one."""
+class FinalState:
+    """The final state. Every field except evidence may be unknown (None), and so may a node's part of one."""
 
-    nodes: tuple[str, ...] | None = None  # that are declared, so have to be in each table below
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    nodes: tuple[str, ...] | None = None  # the declared ones, so each table below has to have them
     rows: Mapping[str, Mapping[str, str] | None] | None = None  # node → table → digest over all its rows
     timelines: Mapping[str, int | None] | None = None  # node → timeline
     amcheck: tuple[str, ...] | None = None  # its complaints
     checksum_failures: Mapping[str, int | None] | None = None  # node → pages
     orphaned_slots: tuple[str, ...] | None = None  # slots that no declared node uses
-    drift: tuple[str, ...] | None = None  # disagreements of the witnesses, in words
+    drift: tuple[str, ...] | None = None  # disagreements of the components, in words
     suite: str | None = None  # the validation suite's outcome: pass | fail | unknown
     suite_complaints: tuple[str, ...] = ()  # evidence: of its checks that did not pass, "name: outcome: why"
-    heal_seconds: float | None = None  # from the end of a fault to a cluster that is whole again, the longest
+    heal_seconds: float | None = None  # the longest time from the end of a fault to a recovered cluster
 
 
-def document(state: EndState) -> dict[str, Any]:
-    """For JSON; evidence only where there is any."""
-    return {name: value for name, value in asdict(state).items() if name != "suite_complaints" or value}
+_ADAPTER = TypeAdapter(FinalState)
 
 
-def of_document(read: Mapping[str, Any]) -> EndState:
-    """From JSON. Raises TypeError on a field that is not known."""
-    lists = {"nodes", "amcheck", "orphaned_slots", "drift", "suite_complaints"}
-    fields: dict[str, Any] = {k: tuple(v) if k in lists and v is not None else v for k, v in read.items()}
-    return EndState(**fields)
+def document(state: FinalState) -> dict[str, Any]:
+    """Return the state for JSON, with evidence only if there is any."""
+    written: dict[str, Any] = _ADAPTER.dump_python(
+        state, mode="json", exclude=None if state.suite_complaints else {"suite_complaints"}
+    )
+    return written
+
+
+def of_document(read: Mapping[str, Any]) -> FinalState:
+    """Return the state that `document` wrote.
+
+    Raises:
+        ValueError: if a field is unknown or has a wrong type (pydantic's ValidationError).
+    """
+    return _ADAPTER.validate_python(read)

@@ -1,9 +1,9 @@
-"""A history: what each client asked of the cluster, when, and what it was told. The values, and their pairing.
+"""A history: the operations of each client, their times and their results. The values, and their pairing.
 
-Invariant: an operation is OK only if the server acknowledged it to the end, FAIL only if it certainly has no effect;
-everything else is INFO, also what has no completion at all, and an INFO may take effect at any later time or never.
-The recorded interval contains the true one, so "a ended before b began" is never said of two that overlapped.
-Not promised: that the values make sense; each checker says what it expects in them. Pure.
+Invariant: an operation is OK only if the server acknowledged it completely, FAIL only if it certainly has no effect;
+everything else is INFO, also an operation without a completion. An INFO may take effect at any later time or never.
+The recorded interval contains the true one, so "a ended before b began" never holds for two that overlapped.
+Not promised: that the values are meaningful; each checker documents the values that it expects. Pure.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from poolkeeper_lab.chaos.history.final_state import EndState
+from pydantic import ConfigDict
+
+from poolkeeper_lab.chaos.history.final_state import FinalState
 
 SCHEMA = 1
 
 
 class Completion(StrEnum):
-    """What the client knows of an operation."""
+    """The client's knowledge of an operation's effect."""
 
     OK = "ok"
     FAIL = "fail"
@@ -28,7 +30,7 @@ class Completion(StrEnum):
 
 
 class Phase(StrEnum):
-    """A fault begins when it is injected and ends when it is healed."""
+    """The phase of a fault: it begins when it is injected and ends when it is healed."""
 
     BEGIN = "begin"
     END = "end"
@@ -36,16 +38,18 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Workload:
-    """Which checker judges a workload, and with what options; both are declared before the run."""
+    """The checker of a workload and its options; both are declared before the run."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     checker: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a stored history was made for: the verdict it must get, and the anomaly that must be named ("": none)."""
+    """The verdict that a stored history must get, and the anomaly that the checker must name ("": none)."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     outcome: str  # of model.verdict.Outcome
     checker: str
     anomaly: str = ""
@@ -53,15 +57,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Header:
-    """What was planned: all that a judgement needs and the operations do not say."""
+    """The plan of a run: everything that a verdict needs beside the operations."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     scenario: str
     seed: int
     workloads: Mapping[str, Workload]
-    faults: tuple[str, ...] = ()  # names of faults that are to be injected; one that never begins leaves it unknown
-    expects_end_state: bool = False
-    cluster: Mapping[str, Any] = field(default_factory=dict)  # facts for people: versions, nodes, settings
-    planted: Expected | None = None
+    faults: tuple[str, ...] = ()  # names of the faults to inject; if one never begins, the verdict is unknown
+    expects_final_state: bool = False
+    cluster: Mapping[str, Any] = field(default_factory=dict)  # facts for the reader: versions, nodes, settings
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Operation:
     process: int
     session: int
     workload: str
-    endpoint: str  # rw | ro | pool | the name of a node
+    endpoint: str  # rw | ro | balanced | the name of a node
     f: str
     value: Any
     began: float
@@ -86,21 +91,21 @@ class Operation:
 
     @property
     def is_ok(self) -> bool:
-        """Was it acknowledged?"""
+        """Whether it was acknowledged."""
         return self.completion is Completion.OK
 
     @property
     def is_fail(self) -> bool:
-        """Has it certainly no effect?"""
+        """Whether it certainly has no effect."""
         return self.completion is Completion.FAIL
 
     @property
     def is_info(self) -> bool:
-        """May it have taken effect, or take it later, or never?"""
+        """Whether it may have taken effect, or take effect later, or never."""
         return self.completion is Completion.INFO
 
     def completed(self, at: float, completion: Completion, result: Any = None, code: str = "") -> Operation:
-        """The same with its completion."""
+        """Return the operation with its completion."""
         ended = math.inf if completion is Completion.INFO else at
         return replace(self, ended=ended, completion=completion, result=result, code=code)
 
@@ -108,13 +113,15 @@ class Operation:
 def invoked(
     number: int, process: int, workload: str, endpoint: str, f: str, value: Any, at: float, session: int = 0
 ) -> Operation:
-    """An operation that has no completion yet, which is INFO."""
+    """Return an operation that has no completion yet, which is INFO."""
     return Operation(number, process, session, workload, endpoint, f, value, at, math.inf, Completion.INFO)
 
 
 @dataclass(frozen=True)
 class NemesisEvent:
-    """A fault began or ended."""
+    """The begin or the end of a fault."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     fault: str
     target: str
@@ -125,19 +132,19 @@ class NemesisEvent:
 
 @dataclass(frozen=True)
 class History:
-    """A whole run, or the part of one workload. Operations are in the order of their invocation."""
+    """A complete run, or the part of one workload. Operations are in the order of their invocation."""
 
     header: Header
     operations: tuple[Operation, ...] = ()
     nemesis: tuple[NemesisEvent, ...] = ()
-    end_state: EndState | None = None
+    final_state: FinalState | None = None
     is_torn: bool = False  # the last line was cut, and is not counted
     last: float = 0.0  # time of the last line
 
     def of(self, workload: str) -> History:
-        """Only the operations of that workload."""
+        """Return the history with only the operations of that workload."""
         return replace(self, operations=tuple(o for o in self.operations if o.workload == workload))
 
     def count(self, completion: Completion) -> int:
-        """How many operations ended so."""
+        """Return the number of operations with this completion."""
         return sum(o.completion is completion for o in self.operations)

@@ -88,7 +88,7 @@ FORMER_PRIMARY_IN_POOL = Mutant(
         ),
     ),
     (moment_scenarios.PATRONIS_SWITCHOVER,),
-    (Catch("after", "drift"), Catch("after", "heal")),
+    (Catch("final_state", "drift"), Catch("final_state", "heal")),
 )
 
 PLANTS = (

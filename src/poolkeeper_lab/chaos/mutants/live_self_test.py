@@ -179,11 +179,11 @@ async def _rounds(test: Test, plant: Mutant, bug: Bug) -> Bug:
 async def _round(
     test: Test, plant: Mutant, scenario: Scenario, number: int, path: Path
 ) -> tuple[runner.Run, Sighting | None]:
-    turns = chaos_schedule.turns((scenario,), 0, test.seed + number)
+    turns = chaos_schedule.plan((scenario,), 0, test.seed + number)
     done = await runner.run(test.site, turns, test.seed + number, path, test.progress, plant.gear)
     with test.progress.step("judging"):
         history = await interrupts.in_thread(jsonl.read, path)
-        judged = await interrupts.in_thread(run_verdict.judge, history)
+        judged = await interrupts.in_thread(run_verdict.evaluate, history)
         return done, plant.sighted(history, judged)
 
 

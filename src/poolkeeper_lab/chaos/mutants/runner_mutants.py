@@ -32,7 +32,7 @@ def by_ignoring_info(history: History, judged: RunEvaluation) -> Sighting | None
     """A checker that leaves out what nobody was told of accuses a cluster that the real one finds no anomaly in."""
     if any(finding.anomalies for finding in judged.findings) or not history.count(Completion.INFO):
         return None
-    for finding in run_verdict.judge(checker_self_test.without_info(history)).findings:
+    for finding in run_verdict.evaluate(checker_self_test.without_info(history)).findings:
         for anomaly in finding.anomalies:
             return Sighting(Catch(f"{finding.checker} without info", FALSE_ALARM), f"{anomaly.name}: {anomaly.text}")
     return None
@@ -51,7 +51,7 @@ FORGOTTEN_RULE = Mutant(
     "the healing of a cut forgets one rule of the packet filter",
     Outside(),
     (mutant_scenarios.FORGETFUL,),
-    (Catch("after", "drift"), Catch("after", "heal")),
+    (Catch("final_state", "drift"), Catch("final_state", "heal")),
 )
 INFO_IGNORED = Mutant(
     "info_ignored",

@@ -132,12 +132,12 @@ def _passage(
     def after(moment: float | None) -> float | None:
         return None if moment is None else round(moment - zero, 3)
 
-    scenario = turn.turn.scenario
+    scenario = turn.scheduled.scenario
     own = [o for o in history.operations if time and time[0] <= o.began < time[1]]
     is_broken = turn.is_unhealed or any(time and time[0] <= at < time[1] for at in seen)
-    is_unknown = bool(turn.problem) or turn.whole is None
+    is_unknown = bool(turn.problem) or turn.recovered is None
     return Passage(
-        number=turn.turn.number,
+        number=turn.scheduled.number,
         scenario=scenario.name,
         promise=scenario.promise,
         faults=tuple(act.sentence for act in scenario.steps),
@@ -146,7 +146,7 @@ def _passage(
         problem=turn.problem or ("" if turn.began else "never began"),
         began=after(turn.began),
         healed=after(turn.healed),
-        whole=after(turn.whole),
+        whole=after(turn.recovered),
         completions={c.value: sum(o.completion is c for o in own) for c in Completion} if time else None,
         pauses=_pauses(history, time) if time else None,
     )

@@ -1,1 +1,1 @@
-"""A chaos run: its schedule, its clients, the nemesis, and the evidence that it keeps."""
+"""Chaos runs: schedule, clients, nemesis, and the evidence that a run keeps."""

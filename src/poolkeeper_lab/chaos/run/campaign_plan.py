@@ -1,10 +1,10 @@
-"""A campaign's plan: every scenario once at the least, and so many faults, in sittings that can be judged one by one.
+"""Plan a campaign: every scenario at least once, and a minimum of faults, in sessions with a verdict each.
 
-Invariant: a pure function of the scenarios, the number of faults, the length of a sitting and the seed. A sitting is a
-run of its own, with its own history, final reads and state after it all, so neither memory nor the time to judge grows
-with the campaign. Scenarios that take keeper away have sittings of their own, as only in the others is the age of reads
-judged; so have those that make a second primary, as only in the others is a node's own port asked for writes. After
-each has had its turn, the quicker half of them fill up what is missing.
+Invariant: a pure function of the scenarios, the number of faults, the length of a session and the seed. A session is a
+separate run, with its own history, final reads and final state, so neither memory nor the time of the checkers grows
+with the campaign. Scenarios that take keeper away have separate sessions, because only the others check the age of
+reads. Scenarios that make a second primary have separate sessions too, because only the others write at a node's own
+port. Once every scenario is planned, the quicker half of them supplies the missing faults.
 """
 
 from __future__ import annotations
@@ -14,22 +14,26 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from poolkeeper_lab.chaos.run.chaos_schedule import AFTER, BEFORE, ScheduledScenario, turn
+from poolkeeper_lab.chaos.run.chaos_schedule import IDLE_SECONDS, ScheduledScenario, draw
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 
-Sitting = tuple[ScheduledScenario, ...]
+Session = tuple[ScheduledScenario, ...]
 
 
-def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: int) -> tuple[Sitting, ...]:
-    """Sittings of about so many `seconds` each, with `faults` faults or more in all. Raises ValueError for none."""
+def planned(scenarios: Sequence[Scenario], faults: int, seconds: float, seed: int) -> tuple[Session, ...]:
+    """Return sessions of about `seconds` each, with `faults` faults or more in all.
+
+    Raises:
+        ValueError: without any scenario.
+    """
     if not scenarios:
         raise ValueError("there is no scenario to run")
     chance = random.Random(seed)
     chosen = list(_chosen(scenarios, faults, chance))
     kinds = itertools.product((False, True), repeat=2)
     apart = ([s for s in chosen if (s.splits, s.hits_keeper) == kind] for kind in kinds)
-    cut = (sitting for kind in apart for sitting in _cut([turn(s, 0, chance) for s in kind], seconds))
-    return tuple(tuple(replace(t, number=i) for i, t in enumerate(sitting, start=1)) for sitting in cut)
+    cut = (session for kind in apart for session in _cut([draw(s, 0, chance) for s in kind], seconds))
+    return tuple(tuple(replace(s, number=i) for i, s in enumerate(session, start=1)) for session in cut)
 
 
 def _chosen(scenarios: Sequence[Scenario], faults: int, chance: random.Random) -> Iterator[Scenario]:
@@ -43,13 +47,13 @@ def _chosen(scenarios: Sequence[Scenario], faults: int, chance: random.Random) -
         among = quick
 
 
-def _cut(turns: Iterable[ScheduledScenario], seconds: float) -> Iterator[Sitting]:
-    left, sitting = seconds - BEFORE - AFTER, list[ScheduledScenario]()
-    for one in turns:
-        if sitting and one.scenario.seconds > left:
-            yield tuple(sitting)
-            left, sitting = seconds - BEFORE - AFTER, []
-        sitting.append(one)
-        left -= one.scenario.seconds
-    if sitting:
-        yield tuple(sitting)
+def _cut(planned: Iterable[ScheduledScenario], seconds: float) -> Iterator[Session]:
+    left, session = seconds - IDLE_SECONDS, list[ScheduledScenario]()
+    for scheduled in planned:
+        if session and scheduled.scenario.seconds > left:
+            yield tuple(session)
+            left, session = seconds - IDLE_SECONDS, []
+        session.append(scheduled)
+        left -= scheduled.scenario.seconds
+    if session:
+        yield tuple(session)

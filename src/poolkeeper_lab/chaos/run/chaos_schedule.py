@@ -1,7 +1,7 @@
-"""Which scenario when: a pure function of the scenarios, the time and the seed, so that a run can be made again.
+"""Schedule the scenarios of a run: a pure function of the scenarios, the time and the seed, so a run is repeatable.
 
-Invariant: in each round every scenario comes once, shuffled, as long as there is time by the scenarios' own estimates;
-there is always one. What was planned is run to its end even if the cluster takes longer than estimated.
+Invariant: each round has every scenario once, shuffled, as long as the scenarios' own estimates leave time; a run has
+at least one scenario. Planned scenarios run to their end even if the cluster takes longer than estimated.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 
-BEFORE, AFTER = 5.0, 25.0  # seconds of a run without a fault: first to warm up, in the end to read and to look around
+IDLE_SECONDS = 5.0 + 25.0  # of a run without a fault: to warm up first, and for the final reads and checks
 
 
 @dataclass(frozen=True)
 class ScheduledScenario:
-    """A scenario to come. `holds`: seconds of each act; `phase` (0 to 1): where in Patroni's round the first one falls.
+    """A planned scenario.
 
-    `pick` chooses among standbys.
+    `holds` has the seconds of each step. `phase` (0 to 1) is the moment of the first step within Patroni's loop. `pick`
+    chooses among standbys.
     """
 
     number: int
@@ -29,29 +30,33 @@ class ScheduledScenario:
     pick: int
 
 
-def turn(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
-    """A turn with its lengths, moment and victim drawn."""
-    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.steps)
+def draw(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
+    """Return the scenario with its lengths, moment and victim drawn."""
+    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
     return ScheduledScenario(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
 
 
-def turns(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
-    """Every turn of a run of so many seconds. Raises ValueError without any scenario."""
+def plan(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
+    """Return the scenarios of a run of so many seconds, in their order.
+
+    Raises:
+        ValueError: without any scenario.
+    """
     if not scenarios:
         raise ValueError("there is no scenario to run")
-    chance, left, planned = random.Random(seed), seconds - BEFORE - AFTER, list[ScheduledScenario]()
+    chance, left, planned = random.Random(seed), seconds - IDLE_SECONDS, list[ScheduledScenario]()
     while True:
-        fitted = len(planned)
+        before = len(planned)
         for scenario in chance.sample(list(scenarios), len(scenarios)):
-            drawn = turn(scenario, len(planned) + 1, chance)
+            drawn = draw(scenario, len(planned) + 1, chance)
             if not planned or scenario.seconds <= left:
                 planned.append(drawn)
                 left -= scenario.seconds
-        if len(planned) == fitted or left <= 0:
+        if len(planned) == before or left <= 0:
             return tuple(planned)
 
 
 def left_out(scenarios: Sequence[Scenario], planned: Sequence[ScheduledScenario]) -> tuple[str, ...]:
-    """The scenarios for which there is no time."""
-    names = {turn.scenario.name for turn in planned}
+    """Return the names of the scenarios for which there is no time."""
+    names = {scheduled.scenario.name for scheduled in planned}
     return tuple(scenario.name for scenario in scenarios if scenario.name not in names)

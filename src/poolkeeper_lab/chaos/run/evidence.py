@@ -1,7 +1,7 @@
-"""What is kept of a run that did not pass: the containers' logs of its time, the rendered files, and how to repeat it.
+"""Keep evidence of a run that did not pass: the containers' logs, the rendered files, and the command to repeat it.
 
-Invariant: for the owner's eyes only (mode 700), since rendered files may tell more than a report should; nothing that
-was kept before is overwritten. Not promised: logs of containers that were removed meanwhile.
+Invariant: only the owner can read it (mode 700), because rendered files may contain more than a report should. Earlier
+evidence is never overwritten. Not promised: logs of containers that were removed meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from poolkeeper.system import state
 
 
 def keep(cluster: Cluster, since: str, replay: str, folder: Path) -> Path:
-    """Put all of it into a new `folder`; its path. `since` is ISO 8601. Raises EngineFailed, PermissionRefused."""
+    """Write the evidence into a new `folder` and return its path. `since` is ISO 8601.
+
+    Raises:
+        EngineFailed: if a log cannot be read.
+        FileExistsError: if the folder exists.
+        PermissionRefused: if a file cannot be written.
+    """
     folder.mkdir(mode=0o700, parents=True)
     for name in cluster.spec.addresses():
         lines = logs.merged({name: cluster.container(name)}, since=since)

@@ -1,8 +1,8 @@
-"""What the cluster is like after it all: everything that `checkers.after` judges, collected.
+"""Collect the final state of the cluster for `final_state_checker`.
 
-Invariant: what could not be looked at is None, and said; nothing is concluded from it here.
-Not promised: the pages of other databases than the application's are not looked at, and what PostgreSQL counts of
-checksum failures is since that server's last crash.
+Invariant: a field that could not be checked is None, with a message; this module draws no conclusion.
+Not promised: a check of pages outside the application's database. PostgreSQL counts checksum failures only since that
+server's last crash.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.suite import test
 from poolkeeper.system import postgres
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.workloads import workload_tables
 from poolkeeper_lab.chaos.workloads.job import SCHEMA
 
 T = TypeVar("T")
 Say = Callable[[str], None]
-LOOK_SECONDS = 120.0  # for one statement over whole tables
+QUERY_SECONDS = 120.0  # for one statement over complete tables
 
-# Those that a standby can be asked for: it has no rows of an unlogged table, and refuses to read one.
+# Only tables that a standby can read: it has no rows of an unlogged table, and refuses to read one.
 _TABLES = (
     "SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
     "WHERE relkind IN ('r', 'p') AND relpersistence = 'p' AND nspname NOT IN ('pg_catalog', 'information_schema') "
     "ORDER BY 1"
 )
-# The sum does not depend on the order of the rows, and needs no memory for them; the count tells doubles apart. The
-# alias is the whole row as long as no column has its name.
+# The sum does not depend on the order of the rows, and needs no memory for them; the count detects duplicates. The
+# alias stands for all columns of the row as long as no column has its name.
 _DIGEST = (
-    "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(whole_row__::text, 0)::numeric), 0) "
-    "FROM {} AS whole_row__"
+    "SELECT count(*) || ' rows, ' || coalesce(sum(hashtextextended(all_columns__::text, 0)::numeric), 0) "
+    "FROM {} AS all_columns__"
 )
 _CHECKSUMS = "SELECT sum(checksum_failures)::bigint FROM pg_stat_database"
 _AMCHECK_SCHEMA = (
@@ -59,16 +59,16 @@ _INDEX = (
 )
 
 
-async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, say: Say) -> EndState:
-    """Look at everything; nobody works in the cluster meanwhile but the validation suite, at the end."""
+async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, say: Say) -> FinalState:
+    """Collect the state of a healthy cluster. Only the validation suite, at the end, writes meanwhile."""
     spec = cluster.spec
     nodes = tuple(node.name for node in spec.nodes)
     seen = await snapshot.take_snapshot(cluster)
     rows = await _of_each(nodes, lambda node: _digests(cluster, primary, node), "the rows of", say)
     failures = await _of_each(nodes, lambda node: _checksums(cluster, node), "the checksum failures of", say)
-    complaints = await _told(_amcheck(cluster, primary, nodes), "amcheck", say)
-    suite = await _told(_suite(cluster, say), "the validation suite", say)
-    return EndState(
+    complaints = await _or_none(_amcheck(cluster, primary, nodes), "amcheck", say)
+    suite = await _or_none(_suite(cluster, say), "the validation suite", say)
+    return FinalState(
         nodes=nodes,
         rows=rows,
         timelines=timelines(seen, nodes),
@@ -82,20 +82,20 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
     )
 
 
-async def not_whole(cluster: Cluster, heal_seconds: float | None) -> EndState:
-    """Of a cluster that is not whole: what the witnesses say, so that it is known in what; the rest is unknown."""
-    seen, nodes = await snapshot.take_snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
-    return EndState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
+async def collect_unhealthy(cluster: Cluster, heal_seconds: float | None) -> FinalState:
+    """Return the state of a cluster that did not recover: the drift shows the reason; the rest is unknown."""
+    seen, nodes = await snapshot.snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
+    return FinalState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
 
 
 def timelines(seen: Snapshot, nodes: Iterable[str]) -> Mapping[str, int | None]:
-    """Node → the timeline that it says."""
+    """Return each node's timeline, as the node reports it; None if it did not answer."""
     servers = {node: seen.postgres[node].value if node in seen.postgres else None for node in nodes}
     return {node: server.timeline if server else None for node, server in servers.items()}
 
 
 def orphaned(seen: Snapshot, nodes: Iterable[str]) -> tuple[str, ...] | None:
-    """Slots of any node that bear no declared node's name; None where a node did not answer."""
+    """Return the slots on any node that belong to no declared node; None if a node did not answer."""
     servers = {node: seen.postgres[node].value if node in seen.postgres else None for node in nodes}
     slots, found = {slot_of(node) for node in servers}, list[str]()
     for node, server in servers.items():
@@ -106,23 +106,23 @@ def orphaned(seen: Snapshot, nodes: Iterable[str]) -> tuple[str, ...] | None:
 
 
 def slot_of(node: str) -> str:
-    """The name that Patroni gives to a member's slot."""
+    """Return the name that Patroni gives to a member's slot."""
     return re.sub("[-. ]", "_", node.lower())
 
 
 def drift(spec: ClusterSpec, seen: Snapshot) -> tuple[str, ...] | None:
-    """What the witnesses disagree about or find broken; None where all that is said is that one did not answer."""
-    judged: Assessment = health.assess(spec, seen)
-    found = tuple(str(finding) for finding in judged.findings if finding.kind is not FindingKind.UNKNOWN)
-    return None if judged.findings and not found else found
+    """Return the disagreements and failures of the components; None if the only findings are missing answers."""
+    assessment: Assessment = health.assess(spec, seen)
+    found = tuple(str(finding) for finding in assessment.findings if finding.kind is not FindingKind.UNKNOWN)
+    return None if assessment.findings and not found else found
 
 
-async def _told(work: Awaitable[T], what: str, say: Say) -> T | None:
-    """What it gives; where it cannot, None, and why is said."""
+async def _or_none(work: Awaitable[T], what: str, say: Say) -> T | None:
+    """Return the result of the work; on an error, return None and say why."""
     try:
         return await work
     except errors.PoolkeeperError as e:
-        say(f"{what} could not be looked at: {e.message}")
+        say(f"{what} could not be checked: {e.message}")
         return None
 
 
@@ -130,20 +130,20 @@ async def _of_each(
     nodes: Iterable[str], ask: Callable[[str], Awaitable[T]], what: str, say: Say
 ) -> Mapping[str, T | None]:
     nodes = tuple(nodes)
-    found = await asyncio.gather(*(_told(ask(node), f"{what} {node}", say) for node in nodes))
+    found = await asyncio.gather(*(_or_none(ask(node), f"{what} {node}", say) for node in nodes))
     return dict(zip(nodes, found, strict=True))
 
 
 async def _digests(cluster: Cluster, primary: str, node: str) -> Mapping[str, str]:
-    """Table → digest over all its rows, of every table of the application's database on the primary."""
+    """Return the digest over all rows of every table of the application's database, by table."""
     limit = cluster.spec.timeouts.query
     names = await postgres.query(workload_tables.straight(cluster, primary, "superuser"), _TABLES, limit)
-    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), QUERY_SECONDS) as opened:
         return {str(name): str((await opened.rows(_DIGEST.format(name)))[0][0]) for (name,) in names}
 
 
 async def _checksums(cluster: Cluster, node: str) -> int | None:
-    """Pages; None where the server keeps no checksums."""
+    """Return the number of pages that failed; None if the server keeps no checksums."""
     ((found,),) = await postgres.query(
         workload_tables.straight(cluster, node, "superuser"), _CHECKSUMS, cluster.spec.timeouts.query
     )
@@ -151,9 +151,9 @@ async def _checksums(cluster: Cluster, node: str) -> int | None:
 
 
 async def _amcheck(cluster: Cluster, primary: str, nodes: Iterable[str]) -> tuple[str, ...]:
-    """What amcheck says of all heaps and B-trees of the application's database, on every node.
+    """Return amcheck's complaints about all heaps and B-trees of the application's database, on every node.
 
-    The extension is there for as long as it is needed, in the run's own schema, unless the database has it already.
+    The extension exists only during the check, in the run's own schema, unless the database already has it.
     """
     limit, dsn = cluster.spec.timeouts.query, workload_tables.straight(cluster, primary, "superuser")
     had = await postgres.query(dsn, _AMCHECK_SCHEMA, limit)
@@ -170,8 +170,8 @@ async def _amcheck(cluster: Cluster, primary: str, nodes: Iterable[str]) -> tupl
 
 
 async def _complaints(cluster: Cluster, node: str, schema: str) -> list[str]:
-    """A heap's are rows; a B-tree's is an error of a class of its own, and the first one ends the look."""
-    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), LOOK_SECONDS) as opened:
+    """Return the complaints of one node. Complaints about heaps are rows; the first about a B-tree is an error."""
+    async with postgres.session(workload_tables.straight(cluster, node, "superuser"), QUERY_SECONDS) as opened:
         found = [f"{node}: {row[0]}" for row in await opened.rows(_HEAP.format(schema=schema))]
         try:
             await opened.rows(_INDEX.format(schema=schema))
@@ -183,9 +183,9 @@ async def _complaints(cluster: Cluster, node: str, schema: str) -> list[str]:
 
 
 async def _suite(cluster: Cluster, say: Say) -> tuple[str, tuple[str, ...]]:
-    """Its outcome, and each check that did not pass with what it says."""
+    """Return the suite's outcome, and each check that did not pass with its summary."""
     suite = await test.run_suite(test.own_target(cluster), None, lambda _: None)
-    told = tuple(f"{v.check}: {v.outcome}: {v.summary}" for v in suite.verdicts if v.outcome is not Outcome.PASS)
-    for text in told:
+    failed = tuple(f"{v.check}: {v.outcome}: {v.summary}" for v in suite.verdicts if v.outcome is not Outcome.PASS)
+    for text in failed:
         say(f"the validation suite: {text}")
-    return suite.outcome.value, told
+    return suite.outcome.value, failed

@@ -1,7 +1,7 @@
-"""One scenario against the running cluster: its acts in order, their healing, and the cluster whole again.
+"""Play one scenario against the running cluster: inject its steps in order, heal them, and wait for the recovery.
 
-Invariant: a fault is in the history before it is injected; its end is there only if it was injected and taken away, so
-that a fault that failed leaves the verdict unknown. It is healed whatever happens, Ctrl-C included.
+Invariant: the history has a fault's begin before its injection, and its end only if it was injected and healed, so a
+fault that failed leaves the verdict unknown. Every fault is healed whatever happens, Ctrl-C included.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 
-PRIMARY_SECONDS = 40.0  # between two acts: a lease and an election
-Held = tuple[tuple[ScenarioStep, float], ...]  # acts to come, and for how many seconds each lasts
+PRIMARY_SECONDS = 40.0  # between two steps: a lease and an election
+Held = tuple[tuple[ScenarioStep, float], ...]  # the next steps, and the seconds that each lasts
 
 
 @dataclass
 class PlayedScenario:
-    """What came of a turn. Times are of the monotonic clock, None where it did not come so far."""
+    """A scenario and its course. Times are of the monotonic clock, None for what did not happen."""
 
-    turn: ScheduledScenario
+    scheduled: ScheduledScenario
     victims: list[str] = field(default_factory=list)
-    began: float | None = None  # when the first act was injected
-    healed: float | None = None  # when the last one was taken away
-    whole: float | None = None  # when every witness said green again
+    began: float | None = None  # when the first step was injected
+    healed: float | None = None  # when the last step was healed
+    recovered: float | None = None  # when all health checks passed again
     ended: float = 0.0
-    is_unhealed: bool = False  # it was not whole in time
+    is_unhealed: bool = False  # the cluster did not recover in time
     problem: str = ""
 
     @property
     def heal_seconds(self) -> float | None:
-        """From the end of the fault to a whole cluster; where it did not become whole, how long that was waited for."""
-        end = self.ended if self.is_unhealed else self.whole
+        """The seconds from the end of the fault to the recovery, or to the end of the wait without one."""
+        end = self.ended if self.is_unhealed else self.recovered
         return None if self.healed is None or end is None else end - self.healed
 
 
 @dataclass
 class Nemesis:
-    """Who breaks things, and writes it down."""
+    """Injects the faults of scenarios, and records them."""
 
     site: DrilledCluster
     recorder: Recorder
@@ -59,11 +59,11 @@ class Nemesis:
     identity: str  # of the cluster that may be broken
 
     async def play(self, played: PlayedScenario) -> None:
-        """Play a turn; what happens is noted in it. What it began ends with a whole cluster, or with `is_unhealed`."""
+        """Play a scenario and note its course in it. After a fault began, wait for recovery or set `is_unhealed`."""
         try:
-            await self._try(played, self._acts(played))
+            await self._try(played, self._steps(played))
             if played.began is not None:
-                await self._try(played, self._become_whole(played))
+                await self._try(played, self._recover(played))
         finally:
             played.ended = time.monotonic()
 
@@ -73,29 +73,30 @@ class Nemesis:
         except errors.PoolkeeperError as e:
             played.problem = "; ".join(filter(None, (played.problem, e.message)))
         except ProcessLookupError:
-            played.problem = "the process that was to be met had just ended"
+            played.problem = "the target process had just ended"
 
-    async def _acts(self, played: PlayedScenario) -> None:
-        await asyncio.sleep(played.turn.phase * self.site.spec.patroni.loop_wait)  # a moment of Patroni's round
-        acts = tuple(zip(played.turn.scenario.steps, played.turn.holds, strict=True))
-        if played.turn.scenario.overlaps:
-            await self._act(played, *acts[0], acts[1:])
+    async def _steps(self, played: PlayedScenario) -> None:
+        scheduled = played.scheduled
+        await asyncio.sleep(scheduled.phase * self.site.spec.patroni.loop_wait)  # a moment within Patroni's loop
+        steps = tuple(zip(scheduled.scenario.acts, scheduled.holds, strict=True))
+        if scheduled.scenario.overlaps:
+            await self._step(played, *steps[0], steps[1:])
         else:
-            for act, hold in acts:
-                await self._act(played, act, hold)
+            for step, hold in steps:
+                await self._step(played, step, hold)
 
-    async def _act(self, played: PlayedScenario, act: ScenarioStep, hold: float, inside: Held = ()) -> None:
-        """One act; those of `inside` are played, one in the other, when it has lasted for its time."""
+    async def _step(self, played: PlayedScenario, step: ScenarioStep, hold: float, inside: Held = ()) -> None:
+        """Play one step; after its time, play those of `inside`, one within the other, while it still lasts."""
         primary = await self._primary()
         await workload_tables.require_identity(self.site.cluster, primary, self.identity)
-        victims = await self._victims(act, primary, played)
+        victims = await self._victims(step, primary, played)
         victim = ", ".join(victims)
-        fault = act.fault(self.site.host, victims, self.site.switchover(primary, keeper=True))
+        fault = step.fault(self.site.host, victims, self.site.switchover(primary, keeper=True))
         if reason := fault.available():
             raise errors.PermissionRefused(f"not run: {reason}")
         await interrupts.in_thread(fault.aim)
         played.victims.append(victim)
-        self.recorder.nemesis(played.turn.scenario.name, victim, Phase.BEGIN, act.sentence)
+        self.recorder.nemesis(played.scheduled.scenario.name, victim, Phase.BEGIN, step.sentence)
         await self._break(played, fault, hold, inside)
 
     async def _break(self, played: PlayedScenario, fault: Fault, hold: float, inside: Held) -> None:
@@ -105,40 +106,44 @@ class Nemesis:
                 played.began = played.began or time.monotonic()
                 await interrupts.in_thread(fault.inject)
                 is_injected = True
-                await asyncio.sleep(hold)  # a fault lasts a while: that is the experiment
+                await asyncio.sleep(hold)  # the length of the fault, not a wait for a condition
                 if inside:
-                    await self._act(played, *inside[0], inside[1:])
+                    await self._step(played, *inside[0], inside[1:])
         finally:
             played.healed = time.monotonic()
             if is_injected and len(self.healing.failures) == failures:
-                self.recorder.nemesis(played.turn.scenario.name, victim, Phase.END)
+                self.recorder.nemesis(played.scheduled.scenario.name, victim, Phase.END)
         if failed := self.healing.failures[failures:]:
             raise errors.EngineFailed("; ".join(failed))
 
-    async def _become_whole(self, played: PlayedScenario) -> None:
+    async def _recover(self, played: PlayedScenario) -> None:
         try:
             await self.site.wait_healthy(HEAL_SECONDS)
-            played.whole = time.monotonic()
+            played.recovered = time.monotonic()
         except errors.DeadlinePassed:
             played.is_unhealed = True
             raise
 
-    async def _victims(self, act: ScenarioStep, primary: str, played: PlayedScenario) -> tuple[str, ...]:
-        """Whom an act meets: of two standbys never the one that an act before has just broken."""
-        if act.target is not FaultTarget.STANDBY:
-            return await self.site.find_all(act.target, primary, played.turn.pick)
+    async def _victims(self, step: ScenarioStep, primary: str, played: PlayedScenario) -> tuple[str, ...]:
+        """Return the victims of a step: of two standbys, never the one that an earlier step broke."""
+        pick = played.scheduled.pick
+        if step.target is not FaultTarget.STANDBY:
+            return await self.site.find_all(step.target, primary, pick)
         count = len(self.site.spec.nodes)
-        found = [await self.site.find_all(act.target, primary, played.turn.pick + shift) for shift in range(count)]
+        found = [await self.site.find_all(step.target, primary, pick + shift) for shift in range(count)]
         return next((names for names in found if not set(names) & set(played.victims)), found[0])
 
     async def _primary(self) -> str:
-        """The primary's name. Raises DeadlinePassed where there is none for a long time."""
-        found = ""
+        """Wait for a primary and return its name.
 
-        async def look() -> str | None:
-            nonlocal found
-            found = health.assess(self.site.spec, await snapshot.take_snapshot(self.site.cluster)).primary or ""
-            return None if found else "no primary"
+        Raises:
+            DeadlinePassed: if there is none for PRIMARY_SECONDS.
+        """
 
-        await wait.wait_until("a primary", look, seconds=PRIMARY_SECONDS)
-        return found
+        async def check() -> str:
+            found = health.assess(self.site.spec, await snapshot.snapshot(self.site.cluster)).primary
+            if not found:
+                raise wait.NotYet("no primary")
+            return found
+
+        return await wait.wait_for("a primary", check, seconds=PRIMARY_SECONDS)

@@ -1,8 +1,8 @@
-"""The clients of a run at work: a thread each, from a beginning to an end, and then the final reads.
+"""Run the clients of all workloads, a thread each, and then the final reads.
 
-Invariant: when `working` has ended, no operation is under way any more, or it is left without a completion. A client
-that ends by an error of its own is told, for a workload that fell silent proves less than it seems.
-Not promised: the order in which clients act; only what each of them asks follows from the seed.
+Invariant: after `working` has ended, no operation is in progress, or it stays without a completion. A client that ends
+by an error is reported, because a silent workload proves less than it seems to.
+Not promised: the order in which clients act; only the operations of each client follow from the seed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.workloads.job import ENDPOINTS, RETRY_PACE, ClientRole, WorkloadJob
 from poolkeeper_lab.chaos.workloads.workload_client import CONNECT_SECONDS, STATEMENT_SECONDS, WorkloadClient
 
-FINAL_SECONDS = 60.0  # for all final reads together; the cluster is whole by then
-FINAL_PACE = 1.0  # seconds between two tries of one, which is a new operation each time
-_JOIN_SECONDS = CONNECT_SECONDS + 2 * STATEMENT_SECONDS + 2.0  # of the longest wait of a client, and some
+FINAL_SECONDS = 60.0  # for all final reads together; the cluster is healthy by then
+FINAL_PACE = 1.0  # seconds between two tries of a final read; each try is a new operation
+_JOIN_SECONDS = CONNECT_SECONDS + 2 * STATEMENT_SECONDS + 2.0  # the longest wait of a client, and a margin
 
 
 def dsn_of(cluster: Cluster, endpoint: str) -> Dsn:
-    """An endpoint's port, or a node's own one, as the application's role."""
+    """Return the connection to an endpoint's port, or to a node's own port, as the application's role."""
     database = cluster.spec.roles.app_database
     return (
         cluster.endpoint(endpoint, "app", database)
@@ -37,7 +37,7 @@ def dsn_of(cluster: Cluster, endpoint: str) -> Dsn:
 
 @dataclass
 class RunClients:
-    """Makes clients, numbers them, and hears of those that failed."""
+    """Creates and numbers clients, and collects the problems of those that failed."""
 
     recorder: Recorder
     cluster: Cluster
@@ -45,14 +45,14 @@ class RunClients:
     problems: list[str] = field(default_factory=list)
     _count: int = 0
 
-    def hire(self, job: WorkloadJob, role: ClientRole) -> Worker:
-        """A client for a role."""
+    def create(self, job: WorkloadJob, role: ClientRole) -> Worker:
+        """Create a client for a role."""
         self._count += 1
         dsn = dsn_of(self.cluster, role.endpoint)
         client = WorkloadClient(self.recorder, self._count, job.name, role.endpoint, dsn, role.refuses_writes)
-        return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._complain(job.name, e))
+        return Worker(client, role, random.Random(f"{self.seed}/{self._count}"), lambda e: self._note(job.name, e))
 
-    def _complain(self, workload: str, error: Exception) -> None:
+    def _note(self, workload: str, error: Exception) -> None:
         self.problems.append(f"a client of {workload} ended: {type(error).__name__}: {error}")
 
 
@@ -60,40 +60,40 @@ class Worker(threading.Thread):
     """One client at work."""
 
     def __init__(
-        self, client: WorkloadClient, role: ClientRole, chance: random.Random, complain: Callable[[Exception], None]
+        self, client: WorkloadClient, role: ClientRole, chance: random.Random, on_error: Callable[[Exception], None]
     ) -> None:
         super().__init__(name=f"chaos {role.endpoint}", daemon=True)
         self.client = client
-        self._role, self._chance, self._complain = role, chance, complain
+        self._role, self._chance, self._on_error = role, chance, on_error
         self._end = threading.Event()
 
     def run(self) -> None:
-        """Act until told to end; the one that is under way ends first."""
+        """Run operations until `end` is called; an operation in progress ends first."""
         try:
             while not self._end.is_set():
                 began = time.monotonic()
                 self._role.act(self.client, self._chance)
                 pace = self._role.pace if self.client.is_open else max(self._role.pace, RETRY_PACE)
                 self._end.wait(max(0.001, began + pace - time.monotonic()))
-        except Exception as e:  # noqa: BLE001 (whatever it is, it has to be told; the other clients go on)
-            self._complain(e)
+        except Exception as e:  # noqa: BLE001 (every error is reported, and the other clients continue)
+            self._on_error(e)
         finally:
             self.client.end()
 
     def end(self) -> None:
-        """Ask it to end."""
+        """Request the end; does not wait."""
         self._end.set()
 
     def try_once(self) -> bool:
-        """One operation in the caller's thread; was it answered in order?"""
+        """Run one operation in the caller's thread; return whether it was answered in order."""
         self._role.act(self.client, self._chance)
         return self.client.is_open
 
 
 @contextmanager
-def working(crew: RunClients, jobs: Sequence[WorkloadJob]) -> Iterator[None]:
-    """All clients of all jobs, for the length of the block."""
-    workers = [crew.hire(job, role) for job in jobs for role in job.roles]
+def working(clients: RunClients, jobs: Sequence[WorkloadJob]) -> Iterator[None]:
+    """Run all clients of all jobs during the block."""
+    workers = [clients.create(job, role) for job in jobs for role in job.roles]
     for worker in workers:
         worker.start()
     try:
@@ -106,17 +106,17 @@ def working(crew: RunClients, jobs: Sequence[WorkloadJob]) -> Iterator[None]:
             worker.join(max(0.0, deadline - time.monotonic()))
         left = sum(worker.is_alive() for worker in workers)
         if left:
-            crew.problems.append(f"{left} clients did not end, so the final reads are not the last operations")
+            clients.problems.append(f"{left} clients did not end, so the final reads are not the last operations")
 
 
 def read_finals(
-    crew: RunClients, jobs: Sequence[WorkloadJob], stop: threading.Event, seconds: float = FINAL_SECONDS
+    clients: RunClients, jobs: Sequence[WorkloadJob], stop: threading.Event, seconds: float = FINAL_SECONDS
 ) -> None:
-    """Every final read, each once at the least and until it is answered, but not beyond the time that all have."""
+    """Run every final read at least once and until it is answered, within `seconds` for all of them."""
     deadline = time.monotonic() + seconds
     for job in jobs:
         for role in job.finals:
-            worker = crew.hire(job, role)
+            worker = clients.create(job, role)
             try:
                 while not (stop.is_set() or worker.try_once() or time.monotonic() > deadline):
                     stop.wait(FINAL_PACE)

@@ -1,6 +1,6 @@
-"""What a run is made with, where it is not made as usual: the self-test passes its broken parts in here.
+"""The replaceable parts of a run: the self-test injects its broken parts here.
 
-Invariant: without it a run is what docs/guarantees.md speaks of. Values only.
+Invariant: a run with the default is the run that docs/guarantees.md describes. Values only.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.workloads import all_jobs
 from poolkeeper_lab.chaos.workloads.job import WorkloadJob
 
-LAST_SECONDS = 120.0  # beyond what a turn is allowed: the final reads are worth the wait
+LAST_SECONDS = 120.0  # more than a scenario's limit: the final reads are worth the wait
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The workloads, who writes the history, and how long the end waits for a whole cluster, in seconds."""
+    """The workloads, the recorder of the history, and how many seconds the end waits for a healthy cluster."""
 
     jobs: Callable[[ClusterSpec, bool], tuple[WorkloadJob, ...]] = all_jobs.made
     recorder: type[Recorder] = Recorder

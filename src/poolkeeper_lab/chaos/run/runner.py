@@ -1,8 +1,8 @@
-"""A whole run: clients at every endpoint, one scenario after the other, the final reads, the state after it, the history.
+"""Run chaos: clients at every endpoint, the scenarios in order, the final reads, the final state, and the history.
 
-Invariant: the workloads run from before the first fault until after the last recovery; everything is healed before
-anything is concluded, also after Ctrl-C, and what was recorded until then can be judged. A cluster that does not become
-whole ends the breaking of it. Two runs at once would take each other's faults for their own: the caller holds a lock.
+Invariant: the workloads run from before the first fault until after the last recovery. Every fault is healed before the
+final checks, also after Ctrl-C, and the history recorded until then can be checked. If the cluster does not recover, no
+further fault is injected. Two simultaneous runs would take each other's faults for their own: the caller holds a lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
-from poolkeeper_lab.chaos.history.final_state import EndState
+from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import Header
 from poolkeeper_lab.chaos.run import final_state_collector, run_clients
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
@@ -30,16 +30,16 @@ from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.sweep import sweep
 
-FIRST_SECONDS = 180.0  # until the cluster is healthy, before anything is begun
+FIRST_SECONDS = 180.0  # until the cluster is healthy, before the run begins
 WARM_UP = 3.0  # seconds of service before the first fault
-SETTLE = 1.0  # and after each recovery
+SETTLE = 1.0  # seconds of service after each recovery
 USUAL = RunConfig()
 INTERRUPTED = "interrupted"
 
 
 @dataclass
 class Run:
-    """What came of it, beside the history. `problems` are of the run itself, not of the cluster."""
+    """The results of a run beside its history. `problems` are those of the run itself, not of the cluster."""
 
     history: Path
     played: list[PlayedScenario]
@@ -48,16 +48,16 @@ class Run:
 
     @property
     def heal_seconds(self) -> float | None:
-        """The longest of all turns; None where nothing was broken, or where one is not known and none was too long."""
-        broken = [turn for turn in self.played if turn.began is not None]
-        lengths = [turn.heal_seconds for turn in broken]
+        """The longest recovery; None without a fault, or if one is not known and none was too long."""
+        broken = [played for played in self.played if played.began is not None]
+        lengths = [played.heal_seconds for played in broken]
         known = [length for length in lengths if length is not None]
-        is_complete = len(known) == len(lengths) or any(turn.is_unhealed for turn in broken)
+        is_complete = len(known) == len(lengths) or any(played.is_unhealed for played in broken)
         return max(known) if known and is_complete else None
 
 
-def header(site: DrilledCluster, turns: Sequence[ScheduledScenario], jobs: Sequence[WorkloadJob], seed: int) -> Header:
-    """What is planned."""
+def header(site: DrilledCluster, plan: Sequence[ScheduledScenario], jobs: Sequence[WorkloadJob], seed: int) -> Header:
+    """Return the header of the history: the plan of the run."""
     spec = site.spec
     facts = {
         "name": spec.name,
@@ -67,41 +67,45 @@ def header(site: DrilledCluster, turns: Sequence[ScheduledScenario], jobs: Seque
         "lease_seconds": spec.patroni.ttl,
     }
     declared = {job.name: job.declared for job in jobs}
-    faults = tuple(turn.scenario.name for turn in turns for _ in turn.scenario.steps)  # each has to begin
-    return Header("chaos run", seed, declared, faults, expects_end_state=True, cluster=facts)
+    faults = tuple(scheduled.scenario.name for scheduled in plan for _ in scheduled.scenario.acts)  # each has to begin
+    return Header("chaos run", seed, declared, faults, expects_final_state=True, cluster=facts)
 
 
 async def run(
     site: DrilledCluster,
-    turns: Sequence[ScheduledScenario],
+    plan: Sequence[ScheduledScenario],
     seed: int,
     history: Path,
     progress: Progress,
-    gear: RunConfig = USUAL,
+    config: RunConfig = USUAL,
 ) -> Run:
-    """Do it all; the history is closed then. Raises DeadlinePassed if the cluster is not healthy to begin with."""
-    is_bounded = not any(turn.scenario.hits_keeper for turn in turns)
-    jobs = gear.jobs(site.spec, is_bounded)
-    if any(turn.scenario.splits for turn in turns):  # nobody asks at the nodes' own ports then
+    """Run the plan and write the history to a new file.
+
+    Raises:
+        DeadlinePassed: if the cluster is not healthy at the start.
+    """
+    is_bounded = not any(scheduled.scenario.hits_keeper for scheduled in plan)
+    jobs = config.jobs(site.spec, is_bounded)
+    if any(scheduled.scenario.splits for scheduled in plan):  # no client may use the nodes' own ports then
         jobs = tuple(job for job in jobs if job.name not in all_jobs.STRAIGHT)
     await interrupts.in_thread(sweep, site.host)
-    with progress.step("waiting for a healthy cluster, and making the tables"):
+    with progress.step("waiting for a healthy cluster, and creating the tables"):
         primary = await site.wait_healthy(FIRST_SECONDS)
         identity = await workload_tables.identity(site.cluster, primary)
         await workload_tables.prepare(site.cluster, primary, jobs)
-    done = Run(history, [PlayedScenario(turn) for turn in turns])
-    with gear.recorder(history, header(site, turns, jobs, seed)) as recorder:
-        staff = RunClients(recorder, site.cluster, seed, done.problems)
-        with _heard(done, progress), run_clients.working(staff, jobs):
+    done = Run(history, [PlayedScenario(scheduled) for scheduled in plan])
+    with config.recorder(history, header(site, plan, jobs, seed)) as recorder:
+        clients = RunClients(recorder, site.cluster, seed, done.problems)
+        with _interruptible(done, progress), run_clients.working(clients, jobs):
             await _play_all(Nemesis(site, recorder, Healing(), identity), done, progress)
-        with _heard(done, progress):
-            recorder.end_state(await _finish(site, staff, jobs, done, progress, identity, gear.last_seconds))
+        with _interruptible(done, progress):
+            recorder.final_state(await _finish(site, clients, jobs, done, progress, identity, config.last_seconds))
     return done
 
 
 @contextmanager
-def _heard(done: Run, progress: Progress) -> Iterator[None]:
-    """The first Ctrl-C ends the block and not the run: what was recorded is judged all the same."""
+def _interruptible(done: Run, progress: Progress) -> Iterator[None]:
+    """Let the first Ctrl-C end the block and not the run: the recorded history is checked all the same."""
     try:
         yield
     except asyncio.CancelledError:
@@ -110,64 +114,65 @@ def _heard(done: Run, progress: Progress) -> Iterator[None]:
             raise
         task.uncancel()
         done.is_interrupted = True
-        progress.note("interrupted: what was broken is healed; now the end is looked at. Ctrl-C again ends at once")
+        progress.note("interrupted: every fault is healed; the final checks follow. Ctrl-C again ends the run at once")
 
 
 async def _play_all(nemesis: Nemesis, done: Run, progress: Progress) -> None:
-    await asyncio.sleep(WARM_UP)  # a time of quiet service, which is measured too
+    await asyncio.sleep(WARM_UP)  # undisturbed service, which is measured too
     for played in done.played:
-        turn = played.turn
-        with progress.step(f"{turn.number} of {len(done.played)}: {turn.scenario.name}: {turn.scenario.promise}"):
+        number, scenario = played.scheduled.number, played.scheduled.scenario
+        with progress.step(f"{number} of {len(done.played)}: {scenario.name}: {scenario.promise}"):
             await nemesis.play(played)
         progress.note(line(played))
         if played.is_unhealed:
-            progress.note("the cluster does not become whole, so nothing more is broken")
+            progress.note("the cluster does not recover, so no further fault is injected")
             return
         await asyncio.sleep(SETTLE)
 
 
 def line(played: PlayedScenario) -> str:
-    """What came of a turn, for a person who waits."""
-    holds = " and ".join(f"{hold:g} s" for hold in played.turn.holds)
-    healed = f", whole after {played.heal_seconds:.1f} s" if played.whole and played.heal_seconds is not None else ""
+    """Return the course of a scenario in one line, for the terminal."""
+    holds = " and ".join(f"{hold:g} s" for hold in played.scheduled.holds)
+    is_known = played.recovered and played.heal_seconds is not None
+    recovered = f", recovered after {played.heal_seconds:.1f} s" if is_known else ""
     problem = f", PROBLEM: {played.problem}" if played.problem else ""
-    return f"  {', then '.join(played.victims) or 'nobody'} for {holds}{healed}{problem}"
+    return f"  {', then '.join(played.victims) or 'no victim'} for {holds}{recovered}{problem}"
 
 
 async def _finish(
     site: DrilledCluster,
-    staff: RunClients,
+    clients: RunClients,
     jobs: Sequence[WorkloadJob],
     done: Run,
     progress: Progress,
     identity: str,
     seconds: float,
-) -> EndState:
-    """With all clients gone: wait until it is whole, read everything, look at everything."""
+) -> FinalState:
+    """Wait for the recovery after all clients ended, run the final reads, and collect the final state."""
     try:
-        with progress.step("waiting until the cluster is whole"):
+        with progress.step("waiting until the cluster has recovered"):
             primary = await site.wait_healthy(seconds)
         for played in done.played:  # the one that was interrupted
-            if played.healed is not None and played.whole is None and not played.is_unhealed:
-                played.whole = time.monotonic()
+            if played.healed is not None and played.recovered is None and not played.is_unhealed:
+                played.recovered = time.monotonic()
         with progress.step("final reads, at the endpoint and at every node"):
             await workload_tables.require_identity(site.cluster, primary, identity)
             await workload_tables.replayed(site.cluster, primary)
-            await _read_finals(staff, jobs)
+            await _read_finals(clients, jobs)
         with progress.step("rows, pages, timelines, slots, and the validation suite"):
             return await final_state_collector.collect(site.cluster, primary, done.heal_seconds, progress.note)
     except errors.PoolkeeperError as e:
-        done.problems.append(f"the end could not be looked at: {e.message}")
+        done.problems.append(f"the final state could not be checked: {e.message}")
         progress.note(done.problems[-1])
         if isinstance(e, errors.DeadlinePassed):
-            return await final_state_collector.not_whole(site.cluster, done.heal_seconds)
-        return EndState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
+            return await final_state_collector.collect_unhealthy(site.cluster, done.heal_seconds)
+        return FinalState(nodes=tuple(node.name for node in site.spec.nodes), heal_seconds=done.heal_seconds)
 
 
-async def _read_finals(staff: RunClients, jobs: Sequence[WorkloadJob]) -> None:
-    """In a thread of its own, which Ctrl-C asks to end instead of waiting for it."""
+async def _read_finals(clients: RunClients, jobs: Sequence[WorkloadJob]) -> None:
+    """Run the final reads in a separate thread, which Ctrl-C stops early."""
     stop = threading.Event()
-    reading = asyncio.ensure_future(interrupts.in_thread(run_clients.read_finals, staff, jobs, stop))
+    reading = asyncio.ensure_future(interrupts.in_thread(run_clients.read_finals, clients, jobs, stop))
     try:
         await asyncio.shield(reading)
     except asyncio.CancelledError:
@@ -177,7 +182,7 @@ async def _read_finals(staff: RunClients, jobs: Sequence[WorkloadJob]) -> None:
 
 
 async def clear(site: DrilledCluster, progress: Progress) -> None:
-    """Drop the tables; where that fails, the next run does it."""
+    """Drop the tables; if that fails, the next run drops them."""
     try:
         await workload_tables.clear(site.cluster, await site.wait_healthy(LAST_SECONDS))
     except errors.PoolkeeperError as e:
