@@ -51,7 +51,7 @@ def perform(cluster: Cluster, request: CampaignRequest) -> Outcome:
     wanted = [s for s in all_scenarios.SCENARIOS if s.name not in reasons]
     plan = campaign_plan.planned(wanted, request.faults, request.minutes * 60, seed)
     if request.session is not None and not 1 <= request.session <= len(plan):
-        raise errors.UserError(f"the plan has no session {request.session}", hint=f"It has 1 to {len(plan)}.")
+        raise errors.UsageError(f"the plan has no session {request.session}", hint=f"It has 1 to {len(plan)}.")
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     runs, problem = list[ChaosRun](), ""
     numbers = [request.session] if request.session else list(range(1, len(plan) + 1))

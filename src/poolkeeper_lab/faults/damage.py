@@ -85,7 +85,7 @@ class LoseWal(Fault):
     @override
     def heal(self) -> None:
         self.start_if_down()
-        asyncio.run(snapshot.see(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
+        asyncio.run(snapshot.observe(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
         lines = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
         if any(IMPASSABLE in line.text for line in lines):
             node_faults.clone_again(self.host, self.victim)

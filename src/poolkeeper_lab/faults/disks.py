@@ -59,7 +59,7 @@ class FillDisk(Fault):
             await postgres.query(dsn, f"DROP TABLE IF EXISTS {self._growth}", STATEMENT_SECONDS)
         statement = _FILL_WAL if self._image.part is DiskPart.WAL else _FILL_DATA.format(self._growth)
         for _ in range(MESSAGES):
-            pressed = await snapshot.see(postgres.query(dsn, statement, STATEMENT_SECONDS))
+            pressed = await snapshot.observe(postgres.query(dsn, statement, STATEMENT_SECONDS))
             if pressed.error and primary == self.victim:
                 return
             following = await snapshot.observe(postgres.query(dsn, _FOLLOWERS, STATEMENT_SECONDS))

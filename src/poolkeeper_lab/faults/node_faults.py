@@ -48,7 +48,7 @@ def wait_healthy(host: Host, seconds: float = HEALTHY_SECONDS) -> str:
     cluster = host.cluster.with_passwords()
 
     async def healthy() -> str:
-        assessed = health.assess(cluster.spec, await snapshot.snapshot(cluster))
+        assessed = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
         if assessed.is_healthy and assessed.primary:
             return assessed.primary
         raise wait.NotYet("; ".join(map(str, assessed.findings)) or "no primary")
@@ -65,7 +65,7 @@ def wait_primary(host: Host, seconds: float = HEALTHY_SECONDS) -> str:
     cluster = host.cluster.with_passwords()
 
     async def led() -> str:
-        if primary := health.assess(cluster.spec, await snapshot.snapshot(cluster)).primary:
+        if primary := health.assess(cluster.spec, await snapshot.take_snapshot(cluster)).primary:
             return primary
         raise wait.NotYet("no primary")
 
@@ -156,7 +156,7 @@ def wait_replayed(host: Host, standby: str) -> int:
     ((wanted,),) = asyncio.run(postgres.query(cluster.node(primary, "superuser"), _POSITION, limit))
 
     async def replayed() -> None:
-        seen = await snapshot.see(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
+        seen = await snapshot.observe(postgres.query(cluster.node(standby, "superuser"), _REPLAYED, limit))
         found = seen.value[0][0] if seen.value else None
         wait.require(None if found is not None and found >= wanted else seen.error or f"{found} of {wanted}")
 
@@ -174,7 +174,7 @@ async def wait_answer(host: Host, node: str, seconds: float) -> None:
     limit = cluster.spec.timeouts.query
 
     async def answered() -> None:
-        wait.require((await snapshot.see(postgres.query(cluster.node(node), "SELECT 1", limit))).error or None)
+        wait.require((await snapshot.observe(postgres.query(cluster.node(node), "SELECT 1", limit))).error or None)
 
     await wait.wait_for(f"an answer of {node}", answered, seconds=seconds)
 
@@ -205,12 +205,12 @@ def clone_again(host: Host, node: str) -> None:
         return (await snapshot.observe(postgres.query(dsn, "SELECT pg_postmaster_start_time()", limit))).value
 
     async def work() -> None:
-        await snapshot.see(wait_answer(host, node, ANSWER_SECONDS))  # it is cloned even if it does not answer
+        await snapshot.observe(wait_answer(host, node, ANSWER_SECONDS))  # it is cloned even if it does not answer
         before, deadline = await started(), time.monotonic() + HEALTHY_SECONDS
         address = str(cluster.spec.addresses()[node])
 
         async def accepted() -> None:
-            wait.require((await snapshot.see(patroni.reinitialize(address, cluster.rest_auth, limit))).error or None)
+            wait.require((await snapshot.observe(patroni.reinitialize(address, cluster.rest_auth, limit))).error or None)
 
         async def cloned() -> None:
             after = await started()

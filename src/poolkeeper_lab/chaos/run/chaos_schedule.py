@@ -32,7 +32,7 @@ class ScheduledScenario:
 
 def draw(scenario: Scenario, number: int, chance: random.Random) -> ScheduledScenario:
     """Return the scenario with its lengths, moment and victim drawn."""
-    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.acts)
+    holds = tuple(round(chance.uniform(*scenario.hold), 1) for _ in scenario.steps)
     return ScheduledScenario(number, scenario, holds, chance.random(), chance.randrange(1 << 16))
 
 

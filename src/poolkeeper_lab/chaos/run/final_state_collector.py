@@ -84,7 +84,7 @@ async def collect(cluster: Cluster, primary: str, heal_seconds: float | None, sa
 
 async def collect_unhealthy(cluster: Cluster, heal_seconds: float | None) -> FinalState:
     """Return the state of a cluster that did not recover: the drift shows the reason; the rest is unknown."""
-    seen, nodes = await snapshot.snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
+    seen, nodes = await snapshot.take_snapshot(cluster), tuple(node.name for node in cluster.spec.nodes)
     return FinalState(nodes=nodes, drift=drift(cluster.spec, seen), heal_seconds=heal_seconds)
 
 

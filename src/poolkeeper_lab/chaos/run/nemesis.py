@@ -78,7 +78,7 @@ class Nemesis:
     async def _steps(self, played: PlayedScenario) -> None:
         scheduled = played.scheduled
         await asyncio.sleep(scheduled.phase * self.site.spec.patroni.loop_wait)  # a moment within Patroni's loop
-        steps = tuple(zip(scheduled.scenario.acts, scheduled.holds, strict=True))
+        steps = tuple(zip(scheduled.scenario.steps, scheduled.holds, strict=True))
         if scheduled.scenario.overlaps:
             await self._step(played, *steps[0], steps[1:])
         else:
@@ -141,7 +141,7 @@ class Nemesis:
         """
 
         async def check() -> str:
-            found = health.assess(self.site.spec, await snapshot.snapshot(self.site.cluster)).primary
+            found = health.assess(self.site.spec, await snapshot.take_snapshot(self.site.cluster)).primary
             if not found:
                 raise wait.NotYet("no primary")
             return found

@@ -67,7 +67,7 @@ def header(site: DrilledCluster, plan: Sequence[ScheduledScenario], jobs: Sequen
         "lease_seconds": spec.patroni.ttl,
     }
     declared = {job.name: job.declared for job in jobs}
-    faults = tuple(scheduled.scenario.name for scheduled in plan for _ in scheduled.scenario.acts)  # each has to begin
+    faults = tuple(scheduled.scenario.name for scheduled in plan for _ in scheduled.scenario.steps)  # each has to begin
     return Header("chaos run", seed, declared, faults, expects_final_state=True, cluster=facts)
 
 
