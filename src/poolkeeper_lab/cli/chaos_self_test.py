@@ -42,7 +42,7 @@ class SelfTestRequest:
 
 def perform(cluster: Cluster, asked: SelfTestRequest) -> Outcome:
     """Both halves and the reports. Raises before anything is planted where a name is unknown or the lock is held."""
-    plants = all_mutants.choose(asked.bugs)
+    mutants = all_mutants.choose(asked.bugs)
     seed = random.SystemRandom().randrange(1 << 16) if asked.seed is None else asked.seed
     progress, began, started = console.ConsoleSteps(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     with progress.step("the stored histories, and broken checkers"):
@@ -53,7 +53,7 @@ def perform(cluster: Cluster, asked: SelfTestRequest) -> Outcome:
         drill.drilled(cluster), asked.rounds, seed, asked.reports, started[:19].replace(":", ""), progress
     )
     with state.lock(cluster.folder, "drill.lock"):  # also against a run and a drill
-        interrupts.run(live_self_test.run(test, plants, bugs.append))
+        interrupts.run(live_self_test.run(test, mutants, bugs.append))
     replay = command(asked, seed)
     told = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
     written = self_test_write.write_all(told, asked.reports)
@@ -90,14 +90,14 @@ def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
     site = DrilledCluster(cluster, Host(cluster))
     return [
         {
-            "name": plant.name,
-            "bug": plant.sentence,
-            "scenarios": [scenario.name for scenario in plant.scenarios],
-            "caught_by": [str(catch) for catch in plant.catches],
-            "available": not live_self_test.unavailable(site, plant),
-            "reason": live_self_test.unavailable(site, plant),
+            "name": mutant.name,
+            "bug": mutant.sentence,
+            "scenarios": [scenario.name for scenario in mutant.scenarios],
+            "caught_by": [str(catch) for catch in mutant.catches],
+            "available": not live_self_test.unavailable(site, mutant),
+            "reason": live_self_test.unavailable(site, mutant),
         }
-        for plant in all_mutants.PLANTS
+        for mutant in all_mutants.MUTANTS
     ]
 
 

@@ -1,8 +1,8 @@
 """The scenarios that only the self-test has; the others are in scenarios/moment_scenarios.py.
 
 In a cluster without bugs `cut_cancel_then_kill` and `lose_power_of_standby_out_of_order` keep their promise; other
-promises of a run are broken in them. A cancelled wait is visible (docs/guarantees.md), so in the former only writes that
-were acknowledged without a warning must be there in the end.
+promises of a run are broken in them. A cancelled wait is visible (docs/guarantees.md), so in the former only writes
+that were acknowledged without a warning must be there in the end.
 """
 
 from __future__ import annotations
