@@ -29,7 +29,7 @@ FORGETFUL = row("cut_of_standby_that_is_not_healed",
 LOSE_POWER_OUT_OF_ORDER = row("lose_power_of_standby_out_of_order",
     step("a standby dies after a restart point; of its unflushed data, only pg_control is kept", STANDBY,
          LosePowerOutOfOrder), SHORT, PREPARES,
-    "A standby that lost its power must come back with the same rows, whatever the kernel wrote out first")
+    "A standby that lost its power must come back with the same rows, for any order of the kernel's writes")
 
 
 def _of(scenarios: Sequence[Scenario], name: str) -> Scenario:
