@@ -119,6 +119,6 @@ class Host:
         self.docker("run", *flags, image, "-c", f"kill -{number.value} {pid}")
 
     def in_network(self, service: str, *argv: str) -> process.Finished:
-        """Run a program of the host in the network namespace of a container, whatever its exit code."""
+        """Run a program of the host in a container's network namespace, and return its result for any exit code."""
         enter = ["nsenter", "--target", str(self.first_process(service)), "--net"]
         return process.run([*enter, *argv], timeout=_SECONDS)

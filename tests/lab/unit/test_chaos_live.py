@@ -1,4 +1,4 @@
-"""The live self-test as a whole: caught, missed or not tried, the bug taken away whatever happens, and its reports."""
+"""The complete live self-test: bugs caught, missed or not tried, their removal in every case, and the reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.lab.unit.test_chaos_mutants import fake, site
+from tests.lab.unit.test_chaos_mutants import drilled, fake
 from tests.poolkeeper.unit.test_report_html import Page
 from typer.testing import CliRunner
 
@@ -28,26 +28,26 @@ from poolkeeper_lab.chaos.run.runner import INTERRUPTED, Run
 
 
 class Toy(ClusterChange):
-    """A change that is remembered; it may resist."""
+    """A change that records its calls; its removal may fail."""
 
     def __init__(self, log: list[str], resists: bool = False, breaks: BaseException | None = None) -> None:
-        self.log, self.resists, self.breaks, self.there = log, resists, breaks, False
+        self.log, self.resists, self.breaks, self.applied = log, resists, breaks, False
 
-    async def apply(self, site: Any) -> None:
-        del site
+    async def apply(self, drilled: Any) -> None:
+        del drilled
         self.log.append("apply")
-        self.there = True
+        self.applied = True
         if self.breaks:
             raise self.breaks
 
-    async def take_away(self, site: Any) -> None:
-        del site
-        self.log.append("take away")
-        self.there = self.resists
+    async def revert(self, drilled: Any) -> None:
+        del drilled
+        self.log.append("revert")
+        self.applied = self.resists
 
-    async def is_there(self, site: Any) -> bool:
-        del site
-        return self.there
+    async def is_applied(self, drilled: Any) -> bool:
+        del drilled
+        return self.applied
 
 
 class Silent:
@@ -64,8 +64,10 @@ class Silent:
         self.notes.append(text)
 
 
-def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Mutant], seen: Sequence[Any], rounds: int = 2) -> list[Bug]:
-    """Try plants; `seen` is what each round brings: a sighting, None, an error, or INTERRUPTED."""
+def tried(
+    monkeypatch: pytest.MonkeyPatch, mutants: Sequence[Mutant], seen: Sequence[Any], rounds: int = 2
+) -> list[Bug]:
+    """Try mutants; `seen` is the result of each round: a sighting, None, an error, or INTERRUPTED."""
     coming, bugs = list(seen), list[Bug]()
 
     async def play(*_: Any) -> tuple[Run, Sighting | None]:
@@ -80,77 +82,77 @@ def tried(monkeypatch: pytest.MonkeyPatch, plants: Sequence[Mutant], seen: Seque
     monkeypatch.setattr(live_self_test, "_round", play)
     monkeypatch.setattr(live_self_test, "sweep", lambda _: None)
     monkeypatch.setattr(live_self_test.clean, "__defaults__", ((),))
-    test = live_self_test.Test(site(fake()), rounds, 1, Path("x"), "now", cast(Any, Silent()))
-    asyncio.run(live_self_test.run(test, plants, bugs.append))
+    test = live_self_test.Test(drilled(fake()), rounds, 1, Path("x"), "now", cast(Any, Silent()))
+    asyncio.run(live_self_test.run(test, mutants, bugs.append))
     assert not coming
     return bugs
 
 
 def toy(log: list[str], **how: Any) -> Mutant:
-    return Mutant("toy", "a toy", Toy(log, **how), all_mutants.PLANTS[0].scenarios, (Catch("set", "lost"),))
+    return Mutant("toy", "a toy", Toy(log, **how), all_mutants.MUTANTS[0].scenarios, (Catch("set", "lost"),))
 
 
 SIGHT = Sighting(Catch("set", "lost"), "three are lost")
 
 
-def test_a_bug_is_caught_or_missed_and_always_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_caught_or_missed_and_always_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     caught, missed = tried(monkeypatch, [toy(log), toy(log)], [None, SIGHT, None, None])
     assert (caught.outcome, caught.rounds, caught.caught_by) == (Outcome.PASS, 2, "set: lost")
     assert (missed.outcome, missed.rounds, missed.seconds) == (Outcome.FAIL, 2, None)
-    assert log == ["apply", "take away"] * 2
+    assert log == ["apply", "revert"] * 2
 
 
-def test_a_fault_that_failed_is_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fault_is_not_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
     (bug,) = tried(monkeypatch, [toy([])], ["not injected"], rounds=1)
     assert (bug.outcome, bug.problem) == (Outcome.UNKNOWN, "it failed")
 
 
-def test_an_error_is_no_catch_and_an_interruption_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_not_a_catch_and_an_interruption_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
-    trouble = [errors.Unreachable("nobody answers"), INTERRUPTED]
+    trouble = [errors.Unreachable("no answer"), INTERRUPTED]
     failed, stopped, left = tried(monkeypatch, [toy(log), toy(log), toy(log)], trouble)
-    assert (failed.outcome, failed.problem) == (Outcome.UNKNOWN, "nobody answers")
+    assert (failed.outcome, failed.problem) == (Outcome.UNKNOWN, "no answer")
     assert (stopped.outcome, stopped.problem) == (Outcome.UNKNOWN, INTERRUPTED)
     assert (left.outcome, left.problem) == (Outcome.UNKNOWN, "not tried: interrupted")
-    assert log == ["apply", "take away"] * 2
+    assert log == ["apply", "revert"] * 2
 
 
 @pytest.mark.parametrize("kind", [errors.EngineFailed("no"), asyncio.CancelledError()])
-def test_half_a_bug_is_taken_away(monkeypatch: pytest.MonkeyPatch, kind: BaseException) -> None:
+def test_half_a_bug_is_removed(monkeypatch: pytest.MonkeyPatch, kind: BaseException) -> None:
     log: list[str] = []
     try:
         tried(monkeypatch, [toy(log, breaks=kind)], [])
     except asyncio.CancelledError:
         assert not isinstance(kind, Exception)
-    assert log == ["apply", "take away"]
+    assert log == ["apply", "revert"]
 
 
-def test_a_bug_that_stays_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_that_cannot_be_removed_ends_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     stuck, left = tried(monkeypatch, [toy(log, resists=True), toy(log)], [SIGHT])
-    assert (stuck.outcome, stuck.problem) == (Outcome.UNKNOWN, "toy is still there")
+    assert (stuck.outcome, stuck.problem) == (Outcome.UNKNOWN, "toy is still in the cluster")
     assert left.problem.startswith("not tried: the cluster is not as it was")
-    assert log == ["apply", "take away"]
+    assert log == ["apply", "revert"]
 
 
-def test_what_a_killed_test_left_is_taken_away_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_of_a_killed_test_are_removed_first(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
-    plant = toy(log)
-    cast(Toy, plant.change).there = True
+    mutant = toy(log)
+    cast(Toy, mutant.change).applied = True
     monkeypatch.setattr(live_self_test, "sweep", lambda _: None)
     progress = Silent()
-    asyncio.run(live_self_test.clean(site(fake()), cast(Any, progress), [plant]))
-    assert log == ["take away"]
+    asyncio.run(live_self_test.clean(drilled(fake()), cast(Any, progress), [mutant]))
+    assert log == ["revert"]
     assert "toy" in progress.notes[0]
 
 
 def sample(outcome: Outcome = Outcome.FAIL) -> LiveTest:
-    """A test with a bug of each kind."""
+    """Return a test with a bug of each kind."""
     wanted = ("set: lost",)
     bugs = (
-        Bug("one", "a <b>", wanted, Outcome.PASS, "scene", "set: lost", "lost: 3 | 4", 31.2, 1, ("one-1.jsonl",)),
-        Bug("two", "c", wanted, outcome, "scene", rounds=3),
+        Bug("one", "a <b>", wanted, Outcome.PASS, "scenario", "set: lost", "lost: 3 | 4", 31.2, 1, ("one-1.jsonl",)),
+        Bug("two", "c", wanted, outcome, "scenario", rounds=3),
         Bug("three", "d", wanted, problem="not tried: it needs root"),
     )
     stored = Stored(76, 9, (), Outcome.PASS)
@@ -165,7 +167,7 @@ RENDERERS: tuple[Callable[[LiveTest], str], ...] = (
 
 
 @pytest.mark.parametrize("render", RENDERERS)
-def test_a_missed_bug_is_told_in_every_report(render: Callable[[LiveTest], str]) -> None:
+def test_a_missed_bug_is_in_every_report(render: Callable[[LiveTest], str]) -> None:
     text = render(sample()).replace("\\_", "_")
     assert "two" in text
     assert "not tried: it needs root" in text
@@ -173,7 +175,7 @@ def test_a_missed_bug_is_told_in_every_report(render: Callable[[LiveTest], str])
     assert sample(Outcome.PASS).outcome is Outcome.UNKNOWN
 
 
-def test_the_page_needs_nothing_and_nests(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_well_formed(tmp_path: Path) -> None:
     text = self_test_html.render(sample())
     assert not Page(text).open
     assert not re.search(r"<script|url\(|@import|https?://", text)
@@ -183,7 +185,7 @@ def test_the_page_needs_nothing_and_nests(tmp_path: Path) -> None:
     assert json.loads(paths[2].read_text())["bugs"][1]["outcome"] == "fail"
 
 
-def test_the_command_lists_every_bug_and_refuses_one_that_nobody_knows(tmp_path: Path) -> None:
+def test_the_command_lists_every_bug_and_refuses_an_unknown_one(tmp_path: Path) -> None:
     (tmp_path / ".poolkeeper").mkdir()
     (tmp_path / "cluster.toml").write_text("")
     words = ["--file", str(tmp_path / "cluster.toml"), "chaos", "self-test", "--list"]

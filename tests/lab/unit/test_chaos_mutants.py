@@ -1,4 +1,4 @@
-"""The bugs of the live self-test: each can be planted, is taken away again, and is only caught by what was named."""
+"""The mutants of the live self-test: each can be injected and removed, and is caught only by a named anomaly."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from poolkeeper.model.verdict import Outcome
 from poolkeeper.system import process
 from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history.history import Completion, Header
+from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.mutants import all_mutants, keeper_source, mutant_faults, mutant_scenarios, runner_mutants
 from poolkeeper_lab.chaos.mutants.change import Outside
 from poolkeeper_lab.chaos.mutants.keeper_source import HALF, KEPT, PACKAGE, KeeperSource, Mutation
@@ -34,12 +35,12 @@ from poolkeeper_lab.faults.moments import Moment
 SOURCE = Path(poolkeeper.__file__).parent
 CHAOS = Path(keeper_source.__file__).parents[1]
 SPEC = ClusterSpec()
-MUTATIONS = [(p.name, m) for p in all_mutants.PLANTS if isinstance(p.change, KeeperSource) for m in p.change.mutations]
-KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.FINAL_STATE)}
+MUTATIONS = [(p.name, m) for p in all_mutants.MUTANTS if isinstance(p.change, KeeperSource) for m in p.change.mutations]
+KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.AFTER)}
 
 
 @pytest.mark.parametrize("mutation", [m for _, m in MUTATIONS], ids=[f"{name}-{m.file}" for name, m in MUTATIONS])
-def test_a_mutation_finds_its_text_once_and_what_it_makes_compiles(mutation: Mutation) -> None:
+def test_a_mutation_finds_its_text_once_and_its_result_compiles(mutation: Mutation) -> None:
     text = (SOURCE / mutation.file).read_text(encoding="utf-8")
     assert text.count(mutation.old) == 1
     mutated = mutation.of(text)
@@ -47,28 +48,28 @@ def test_a_mutation_finds_its_text_once_and_what_it_makes_compiles(mutation: Mut
     compile(mutated, mutation.file, "exec")
 
 
-def test_a_text_that_is_gone_or_there_twice_is_refused() -> None:
+def test_a_text_that_is_missing_or_not_unique_is_refused() -> None:
     for text in ("", "a a"):
         with pytest.raises(errors.OperationRefused, match=f"occurs {text.count('a')} times"):
             Mutation("x.py", "a", "b").of(text)
 
 
-def test_every_bug_has_a_name_a_scenario_and_an_anomaly_that_exists() -> None:
+def test_every_mutant_has_a_name_a_scenario_and_an_existing_anomaly() -> None:
     assert len(set(all_mutants.NAMES)) == len(all_mutants.NAMES) >= 9
     known = "".join(path.read_text() for path in CHAOS.rglob("*.py") if "mutants" not in path.parts)
-    for plant in all_mutants.PLANTS:
-        assert re.fullmatch(r"[a-z_]+", plant.name)
-        assert plant.scenarios
-        for catch in plant.catches:
-            assert plant.look or (catch.checker in KINDS and f'"{catch.anomaly}"' in known), catch
-    assert all_mutants.choose(()) == all_mutants.PLANTS
+    for mutant in all_mutants.MUTANTS:
+        assert re.fullmatch(r"[a-z_]+", mutant.name)
+        assert mutant.scenarios
+        for catch in mutant.catches:
+            assert mutant.detect or (catch.checker in KINDS and f'"{catch.anomaly}"' in known), catch
+    assert all_mutants.choose(()) == all_mutants.MUTANTS
     assert [p.name for p in all_mutants.choose(("fsync_off",))] == ["fsync_off"]
     with pytest.raises(errors.UsageError, match="no such bug: weevil"):
         all_mutants.choose(("weevil",))
 
 
 class Cluster:
-    """The default cluster with everything that faults ask of it."""
+    """The default cluster with everything that faults need."""
 
     spec = SPEC
 
@@ -78,12 +79,12 @@ class Cluster:
 
 def fake(**known: Any) -> Any:
     made = FakeHost(**known)
-    made.cluster = Cluster()  # type: ignore[attr-defined]
+    made.cluster = Cluster()  # type: ignore[assignment]
     return made
 
 
-# What a loss of power does to a disk is tested with a place that has one (test_faults_of_storage.py).
-OWN = {s.name: s for p in all_mutants.PLANTS for s in p.scenarios if s is not mutant_scenarios.LOSE_POWER_OUT_OF_ORDER}
+# What a loss of power does to a disk is tested with a host that has one (test_faults_of_storage.py).
+OWN = {s.name: s for p in all_mutants.MUTANTS for s in p.scenarios if s is not mutant_scenarios.LOSE_POWER_OUT_OF_ORDER}
 
 
 @pytest.mark.parametrize("scenario", OWN.values(), ids=OWN)
@@ -100,7 +101,7 @@ def test_every_scenario_makes_faults_that_aim_and_heal(scenario: Any) -> None:
         ] == []
 
 
-def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standbys_are_cut_off_from_the_primary_alone_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "UNSEEN", 0.0)
     host = fake()
     Moment(host, "pg_node2", moments.cut_all_then_kill).inject()
@@ -111,7 +112,7 @@ def test_standbys_are_cut_off_from_the_primary_alone_and_only_then_it_dies(monke
     assert [words[0] for words in host.asked] == ["pg_node2"] * 2 + ["kill"]
 
 
-def test_standbys_hear_the_primary_again_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standbys_are_reconnected_to_the_primary_before_it_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIVEN_UP", "SENT_AGAIN"):
         monkeypatch.setattr(moments, name, 0.0)
     host = fake(rules=[f"-A INPUT -s 10.8.0.11/32 -m comment --comment {packets.MARK} -j DROP"])
@@ -128,7 +129,7 @@ def test_the_wal_receiver_is_ended_after_the_cut() -> None:
     assert host.asked[-1] == ("SIGTERM", "12", "pg_node2")
 
 
-def test_a_part_of_a_cut_ends_early_and_nobody_else_s_rule_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_a_cut_ends_early_and_no_other_rule_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "VOTES", 0.0)
     rule = f"-A INPUT -s {{}}/32 ! -i lo -m comment --comment {packets.MARK} -j DROP"
     host = fake(rules=[rule.format("10.8.0.11"), rule.format("10.8.0.31"), "-A INPUT -s 10.8.0.11/32 -j DROP"])
@@ -149,7 +150,7 @@ def test_a_part_of_a_cut_ends_early_and_nobody_else_s_rule_is_touched(monkeypatc
 
 
 class Part(Fault):
-    """A part of several faults, which may resist."""
+    """A part of several faults; its healing may fail."""
 
     def __init__(self, name: str, log: list[str], resists: bool = False) -> None:
         self.name, self.log, self.resists = name, log, resists
@@ -171,7 +172,7 @@ class Part(Fault):
             raise errors.EngineFailed("it resists")
 
 
-def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
+def test_several_faults_are_all_healed_in_the_reverse_order() -> None:
     log: list[str] = []
     parts = (Part("a", log), Part("b", log, resists=True), Part("c", log))
     fault = Moment(cast(Host, None), "victim", lambda *_: [(part, 0.0) for part in parts])
@@ -182,18 +183,18 @@ def test_several_faults_are_healed_in_reverse_and_all_of_them() -> None:
     assert log == ["inject a", "inject b", "heal c", "heal b", "heal a"]
 
 
-def test_a_forgetful_healing_leaves_one_rule_and_the_change_takes_it_away() -> None:
+def test_a_forgetful_healing_leaves_one_rule_and_the_change_removes_it() -> None:
     rules = [f"-A {way} ! -i lo -m comment --comment {packets.MARK} -j DROP" for way in ("INPUT", "OUTPUT")]
     host = fake(rules=rules)
     mutant_faults.ForgetfulDrop(host, "pg_node2").heal()
     asked = [words[3] for words in host.asked if "-S" not in words]
     assert asked == ["-D", "-D", "-A"]
     assert host.asked[-1][4] == "OUTPUT"
-    assert asyncio.run(Outside().is_there(site(host)))
-    assert not asyncio.run(Outside().is_there(site(fake())))
+    assert asyncio.run(Outside().is_applied(drilled(host)))
+    assert not asyncio.run(Outside().is_applied(drilled(fake())))
 
 
-def site(host: Any) -> Any:
+def drilled(host: Any) -> Any:
     return SimpleNamespace(host=host, spec=SPEC, cluster=None, wait_healthy=healthy)
 
 
@@ -203,7 +204,7 @@ async def healthy(seconds: float) -> str:
 
 
 class Container:
-    """The keeper's container as a folder: what runs in it or in its mount namespace is run below that folder."""
+    """The keeper's container as a folder: programs in it or in its mount namespace run below that folder."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.restarts, self.cluster = folder, 0, Cluster()
@@ -235,9 +236,7 @@ class Container:
 real_check = process.check
 
 
-def test_a_mutation_is_planted_and_the_file_comes_back_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mutation_is_injected_and_the_file_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = Container(tmp_path, monkeypatch)
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text("x = 1\n")
@@ -245,14 +244,14 @@ def test_a_mutation_is_planted_and_the_file_comes_back_as_it_was(
     change = KeeperSource(
         Mutation("one.py", "x = 1", "x = 2"), Mutation("two.py", "x", "y"), Mutation("one.py", "2\n", "3\n")
     )
-    where = site(container)
+    where = drilled(container)
     asyncio.run(change.apply(where))
-    assert asyncio.run(change.is_there(where))
+    assert asyncio.run(change.is_applied(where))
     assert [(tmp_path / name).read_text() for name in ("one.py", "two.py")] == ["x = 3\n", "y = 1\n"]
     assert container.restarts == 1
     for _ in range(2):
-        asyncio.run(change.take_away(where))
-        assert not asyncio.run(change.is_there(where))
+        asyncio.run(change.revert(where))
+        assert not asyncio.run(change.is_applied(where))
         after = {path.name: path.stat() for path in tmp_path.iterdir()}
         assert {n: (s.st_mtime_ns, s.st_size) for n, s in after.items()} == {
             n: (s.st_mtime_ns, s.st_size) for n, s in before.items()
@@ -260,28 +259,26 @@ def test_a_mutation_is_planted_and_the_file_comes_back_as_it_was(
     assert container.restarts == 2
 
 
-def test_half_a_mutation_is_seen_and_taken_away_by_whoever_comes_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_a_mutation_is_found_and_removed_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     container = Container(tmp_path, monkeypatch)
     (tmp_path / "one.py").write_text("x = 1\n")
     (tmp_path / "two.py").write_text("x = 1\n")
     change = KeeperSource(Mutation("one.py", "1", "2"), Mutation("two.py", "1", "2"))
     container.breaks = str(tmp_path / "two.py")
     with pytest.raises(errors.EngineFailed):
-        asyncio.run(change.apply(site(container)))
+        asyncio.run(change.apply(drilled(container)))
     (tmp_path / f"two.py{HALF}").write_text("x =")
     container.breaks = ""
     another = KeeperSource()
-    assert asyncio.run(another.is_there(site(container)))
-    asyncio.run(another.take_away(site(container)))
+    assert asyncio.run(another.is_applied(drilled(container)))
+    asyncio.run(another.revert(drilled(container)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.py", "two.py"]
     assert (tmp_path / "one.py").read_text() == "x = 1\n"
     assert PACKAGE.endswith("/poolkeeper")
     assert KEPT != HALF
 
 
-def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
+def test_brisk_jobs_are_the_usual_ones_at_twice_the_pace_with_more_readers() -> None:
     usual, quick = all_jobs.made(SPEC, True), brisk(SPEC, True)
     for one, other in zip(usual, quick, strict=True):
         assert other.name == one.name
@@ -291,15 +288,15 @@ def test_brisk_jobs_are_the_usual_ones_quicker_and_with_more_readers() -> None:
     assert readers[1] > readers[0]
 
 
-def test_the_trusting_client_takes_a_warning_for_success(tmp_path: Path) -> None:
-    for kind, completion in ((runner_mutants.TrustingRecorder, "ok"), (runner_mutants.Recorder, "info")):
+def test_the_trusting_client_treats_a_warning_as_success(tmp_path: Path) -> None:
+    for kind, completion in ((runner_mutants.TrustingRecorder, "ok"), (Recorder, "info")):
         path = tmp_path / completion
         with kind(path, Header("t", 1, {})) as recorder:
             recorder.ok(recorder.invoke(1, "set", "rw", "add", 1), warning="01000")
         assert json.loads(path.read_text().splitlines()[-1])["type"] == completion
 
 
-def test_a_checker_that_ignores_info_is_found_out_on_what_the_real_one_passes() -> None:
+def test_a_checker_that_ignores_info_raises_a_false_alarm() -> None:
     found = {
         name: runner_mutants.by_ignoring_info(history, run_verdict.evaluate(history))
         for name, history in STORED.items()
@@ -311,7 +308,7 @@ def test_a_checker_that_ignores_info_is_found_out_on_what_the_real_one_passes() 
     assert not any(sight for name, sight in found.items() if not STORED[name].count(Completion.INFO))
 
 
-def test_only_an_anomaly_that_was_named_counts() -> None:
-    judged = run_verdict.evaluate(STORED["set-lost"])
-    assert sighted((Catch("set", "lost"),), judged)
-    assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), judged) is None
+def test_only_a_named_anomaly_counts() -> None:
+    evaluated = run_verdict.judge(STORED["set-lost"])
+    assert sighted((Catch("set", "lost"),), evaluated)
+    assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), evaluated) is None

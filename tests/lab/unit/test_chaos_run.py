@@ -364,7 +364,7 @@ def test_nothing_is_broken_of_a_cluster_that_is_another_one(tmp_path: Path, monk
     toy = Toy()
     turn, events, outcome = play(tmp_path, monkeypatch, toy, cluster="another")
     assert (toy.done, events, outcome) == ([], [], Outcome.UNKNOWN)
-    assert "made the cluster anew" in turn.problem
+    assert "the cluster was re-created" in turn.problem
 
 
 class Silent:

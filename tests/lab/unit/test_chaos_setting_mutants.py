@@ -1,4 +1,4 @@
-"""Bugs of the configuration: each setting is made once, never over another, and taken away with all that it left."""
+"""Mutants of the configuration: a setting is made once, replaces no other, and is removed with all its effects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import pytest
 from tests.lab.unit.test_chaos_mutants import SPEC, healthy
 
 from poolkeeper.core import errors
+from poolkeeper.system import patroni, postgres
 from poolkeeper_lab.chaos.mutants import setting_mutants
+from poolkeeper_lab.chaos.workloads import workload_tables
+from poolkeeper_lab.faults import node_faults
 
 
-def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_of_the_role_is_made_once_and_replaces_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     entries: list[str] = []
     asked: list[str] = []
 
@@ -28,24 +31,24 @@ def test_a_setting_of_the_role_is_made_once_and_never_over_another(monkeypatch: 
         return []
 
     monkeypatch.setattr(setting_mutants.RoleSetting, "_ask", ask)
-    monkeypatch.setattr(setting_mutants.postgres, "query", query)
+    monkeypatch.setattr(postgres, "query", query)
     change = setting_mutants.RoleSetting("synchronous_commit", "local")
     where = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(node=lambda *_: None))
-    asyncio.run(change.take_away(cast(Any, where)))
+    asyncio.run(change.revert(cast(Any, where)))
     assert not any(statement.startswith("ALTER") for statement in asked)
     asyncio.run(change.apply(cast(Any, where)))
-    assert asyncio.run(change.is_there(cast(Any, where)))
+    assert asyncio.run(change.is_applied(cast(Any, where)))
     with pytest.raises(errors.OperationRefused):
         asyncio.run(change.apply(cast(Any, where)))
-    asyncio.run(change.take_away(cast(Any, where)))
-    assert not asyncio.run(change.is_there(cast(Any, where)))
+    asyncio.run(change.revert(cast(Any, where)))
+    assert not asyncio.run(change.is_applied(cast(Any, where)))
     entries[:] = ["synchronous_commit=remote_apply"]
-    asyncio.run(change.take_away(cast(Any, where)))
+    asyncio.run(change.revert(cast(Any, where)))
     assert entries == ["synchronous_commit=remote_apply"]
 
 
 class Shared:
-    """Patroni's shared configuration, and three servers that take it at once."""
+    """Patroni's shared configuration, and three servers that adopt it at once."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.parameters: dict[str, str] = {}
@@ -69,17 +72,17 @@ class Shared:
             return [("off" if self.parameters.get("fsync") == "off" else "on",)]
 
         async def clear(*_: Any) -> None:
-            assert self.parameters == {"fsync": "on"}, "its trace is there until the end"
+            assert self.parameters == {"fsync": "on"}, "the parameter is set until the end"
             assert not self.broken
 
         for name, call in (("observe_version", version), ("read_config", read), ("patch_config", patch)):
-            monkeypatch.setattr(setting_mutants.patroni, name, call)
-        monkeypatch.setattr(setting_mutants.postgres, "query", query)
-        monkeypatch.setattr(setting_mutants.workload_tables, "clear", clear)
-        monkeypatch.setattr(setting_mutants.node_faults, "wait_primary", lambda *_: "pg_node1")
-        monkeypatch.setattr(setting_mutants.node_faults, "clone_again", lambda _, node: self.clone(node))
+            monkeypatch.setattr(patroni, name, call)
+        monkeypatch.setattr(postgres, "query", query)
+        monkeypatch.setattr(workload_tables, "clear", clear)
+        monkeypatch.setattr(node_faults, "wait_primary", lambda *_: "pg_node1")
+        monkeypatch.setattr(node_faults, "clone_again", lambda _, node: self.clone(node))
         access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
-        self.site: Any = SimpleNamespace(
+        self.drilled: Any = SimpleNamespace(
             spec=SPEC, cluster=access, host=None, address=lambda _: "", wait_healthy=healthy
         )
 
@@ -89,32 +92,34 @@ class Shared:
         self.cloned.append(node)
 
 
-def test_fsync_comes_back_and_the_standbys_are_cloned_before_its_trace_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fsync_is_restored_and_the_standbys_are_cloned_before_the_parameter_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shared, change = Shared(monkeypatch), setting_mutants.Unflushed()
-    asyncio.run(change.take_away(shared.site))
+    asyncio.run(change.revert(shared.drilled))
     assert shared.cloned == []
-    asyncio.run(change.apply(shared.site))
+    asyncio.run(change.apply(shared.drilled))
     assert shared.parameters == {"fsync": "off"}
-    assert asyncio.run(change.is_there(shared.site))
+    assert asyncio.run(change.is_applied(shared.drilled))
     with pytest.raises(errors.OperationRefused):
-        asyncio.run(change.apply(shared.site))
-    asyncio.run(change.take_away(shared.site))
+        asyncio.run(change.apply(shared.drilled))
+    asyncio.run(change.revert(shared.drilled))
     assert shared.parameters == {}
     assert shared.cloned == ["pg_node2", "pg_node3"]
-    assert not asyncio.run(change.is_there(shared.site))
+    assert not asyncio.run(change.is_applied(shared.drilled))
 
 
-def test_a_standby_that_does_not_start_is_cloned_first_and_kept_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_standby_that_does_not_start_is_cloned_first(monkeypatch: pytest.MonkeyPatch) -> None:
     shared, change = Shared(monkeypatch), setting_mutants.Unflushed()
-    asyncio.run(change.apply(shared.site))
+    asyncio.run(change.apply(shared.drilled))
     shared.broken = {"pg_node3"}
-    asyncio.run(change.take_away(shared.site))
+    asyncio.run(change.revert(shared.drilled))
     assert shared.cloned == ["pg_node3", "pg_node2"]
     assert shared.parameters == {}
 
 
-def test_a_server_that_does_not_take_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_adopt_the_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = Shared(monkeypatch)
-    monkeypatch.setattr(setting_mutants, "TAKEN_SECONDS", 0.01)
+    monkeypatch.setattr(setting_mutants, "ADOPT_SECONDS", 0.01)
     with pytest.raises(errors.DeadlinePassed, match="pg_node1 has fsync = on"):
-        asyncio.run(setting_mutants.SharedParameter("fsync", "shut").apply(shared.site))
+        asyncio.run(setting_mutants.SharedParameter("fsync", "shut").apply(shared.drilled))

@@ -1,4 +1,4 @@
-"""The workloads: what they ask, how they understand answers, and what a client writes down of each."""
+"""The workloads: their statements, their reading of answers, and the records of their clients."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,12 +29,12 @@ Said = Answer | Failed
 
 
 def answer(row: str = "", tag: str = "", warning: str = "") -> Answer:
-    """A server's answer."""
+    """Return a server's answer."""
     return Answer((row,) if row else (), warning, tag)
 
 
 class Server:
-    """Answers in turn what it was told to, and remembers what it was asked; "" is a connection."""
+    """A server that gives its answers in turn and records the requests; "" is a connection."""
 
     def __init__(self, *said: Said) -> None:
         self._said = iter(said)
@@ -60,7 +61,7 @@ Recording = Callable[[Server, Callable[[WorkloadClient], None]], tuple[Operation
 
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
-    """What a client of that server writes down."""
+    """Return the records of a client of that server."""
 
     def record(
         server: Server, act: Callable[[WorkloadClient], None], refuses_writes: bool = False
@@ -75,13 +76,13 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
 
 
 def twice(client: WorkloadClient) -> None:
-    """Two operations of one statement."""
+    """Run two operations of one statement."""
     client.single("add", 1, "INSERT 1")
     client.single("add", 2, "INSERT 2")
 
 
 def transfer(client: WorkloadClient) -> None:
-    """An operation of one transaction of two statements."""
+    """Run an operation of one transaction of two statements."""
     client.transaction("txn", 1, "SERIALIZABLE", ["one", "two"], len, bank.was_changed)
 
 
@@ -134,14 +135,14 @@ def test_transaction(recorded: Recording, said: tuple[Said, ...], completion: st
     assert seen.result == (2 if seen.completion is Completion.OK else seen.result)
 
 
-def test_one_count_of_elements_is_added_at_every_node_s_own_port() -> None:
+def test_every_node_s_own_port_shares_one_count_of_elements() -> None:
     (straight,) = [j for j in all_jobs.made(DEFAULT, is_bounded=True) if j.name == all_jobs.SET_STRAIGHT]
     assert [role.endpoint for role in straight.roles] == [node.name for node in DEFAULT.nodes]
-    assert len({role.act for role in straight.roles}) == 1
+    assert len({role.operation for role in straight.roles}) == 1
     assert all(role.refuses_writes for role in straight.roles)
 
 
-def test_jobs_are_judged_by_checkers_that_exist_and_share_no_table() -> None:
+def test_each_job_has_an_existing_checker_and_its_own_table() -> None:
     made = all_jobs.made(DEFAULT, is_bounded=True)
     assert {j.declared.checker for j in made} == set(run_verdict.CHECKERS)
     assert len({j.name for j in made}) == len(made)
@@ -174,10 +175,10 @@ def test_age_of_reads_is_bounded_by_keeper(is_bounded: bool, bound: float | None
     assert endpoint.declared.options["bound"] == bound
 
 
-def test_endpoints_are_the_applications() -> None:
-    access = type("A", (), {"spec": DEFAULT, "endpoint": lambda _, *words: words, "node": lambda _, *words: words})()
-    assert run_clients.dsn_of(access, "ro") == ("ro", "app", "app")
-    assert run_clients.dsn_of(access, "pg_node2") == ("pg_node2", "app", "app")
+def test_endpoints_are_those_of_the_application() -> None:
+    access: Any = type("A", (), {"spec": DEFAULT, "endpoint": lambda _, *w: w, "node": lambda _, *w: w})()
+    found: list[Any] = [run_clients.dsn_of(access, name) for name in ("ro", "pg_node2")]
+    assert found == [("ro", "app", "app"), ("pg_node2", "app", "app")]
 
 
 def test_statements_of_lists() -> None:
@@ -198,16 +199,16 @@ def test_elements_are_new_and_keys_are_retired() -> None:
     assert {key for _, key, _ in made} <= set(steps.keys)
 
 
-def test_reads_of_lists_are_put_beside_their_steps() -> None:
+def test_reads_of_lists_are_joined_with_their_steps() -> None:
     asked = [["append", 0, 5], ["r", 0, None], ["r", 1, None]]
-    told = [answer(tag="INSERT 0 1"), answer("[4, 5]"), answer()]
-    assert list_append.seen(asked, told) == [["append", 0, 5], ["r", 0, [4, 5]], ["r", 1, []]]
+    answers = [answer(tag="INSERT 0 1"), answer("[4, 5]"), answer()]
+    assert list_append.seen(asked, answers) == [["append", 0, 5], ["r", 0, [4, 5]], ["r", 1, []]]
 
 
 def test_final_read_of_lists_covers_every_key(recorded: Recording) -> None:
     made = list_append.made("it", "serializable")
     server = Server(BEGUN, answer(json.dumps({"1": [7]})), answer(tag="COMMIT"))
-    (seen,) = recorded(server, lambda client: made.finals[0].act(client, random.Random(1)))
+    (seen,) = recorded(server, lambda client: made.finals[0].operation(client, random.Random(1)))
     assert seen.f == "final"
     assert seen.result == [["r", 0, []], ["r", 1, [7]], ["r", 2, []], ["r", 3, []]]
 
@@ -234,20 +235,20 @@ def test_other_statements_and_answers() -> None:
     assert job.json_of(answer()) is None
 
 
-def toy_job(act: job.Act) -> job.WorkloadJob:
-    """A job of two clients and a final read."""
+def toy_job(operation: job.Operation) -> job.WorkloadJob:
+    """Return a job of two clients and a final read."""
     return job.WorkloadJob(
-        "toy", Workload("set"), (), (job.ClientRole("rw", act, 0.001),) * 2, (job.ClientRole("rw", act),)
+        "toy", Workload("set"), (), (job.ClientRole("rw", operation, 0.001),) * 2, (job.ClientRole("rw", operation),)
     )
 
 
 def staffed(recorder: Recorder) -> run_clients.RunClients:
-    """A crew at the default endpoints."""
+    """Return clients at the default endpoints."""
     access = type("A", (), {"spec": DEFAULT, "endpoint": lambda *_: DSN, "node": lambda *_: DSN})()
     return run_clients.RunClients(recorder, access, 7)
 
 
-def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_work_until_the_end_and_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "connect", Server().connect)
     worked, both = set[int](), threading.Event()
 
@@ -272,7 +273,7 @@ def test_crew_works_until_the_end_and_then_reads(tmp_path: Path, monkeypatch: py
     assert first.value == random.Random("7/1").random()
 
 
-def test_a_client_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_ends_with_an_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "connect", Server().connect)
     toy = toy_job(lambda client, _: client.single("read", None, "SELECT", one_writer.timeline))
     with Recorder(tmp_path / "h", Header("by hand", 0, {})) as recorder:
@@ -283,7 +284,7 @@ def test_a_client_that_ends_by_an_error_is_told(tmp_path: Path, monkeypatch: pyt
     assert "IndexError" in staff.problems[0]
 
 
-def test_final_reads_end_in_time_and_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_final_reads_end_at_the_deadline_and_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Failed("42P01", "no such table", sent=True)
     monkeypatch.setattr(link, "connect", Server(gone, gone, gone).connect)
     toy = toy_job(lambda client, _: client.single("read", "final", "SELECT"))

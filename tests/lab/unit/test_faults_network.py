@@ -259,7 +259,7 @@ def test_a_fault_between_services_on_unix_sockets_is_unmet(
 
 
 @pytest.mark.parametrize(
-    ("ports", "whom", "meets"),
+    ("ports", "others", "meets"),
     [
         ((5432,), peers.haproxy, False),
         ((8008,), peers.haproxy, True),
@@ -269,10 +269,10 @@ def test_a_fault_between_services_on_unix_sockets_is_unmet(
 )
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_a_cut_of_a_server_on_a_unix_socket_is_unmet(
-    ports: Sequence[int], whom: peers.Peers, meets: bool, is_shared: bool
+    ports: Sequence[int], others: peers.Peers, meets: bool, is_shared: bool
 ) -> None:
     """Its check, and the traffic between the nodes, still pass the network."""
     wire = Wire()
     wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))
-    cut = packets.DropPackets(host(wire), "pg_node1", whom, ports=ports)
+    cut = packets.DropPackets(host(wire), "pg_node1", others, ports=ports)
     assert ("haproxy.node_sockets" in cut.unmet()) == (is_shared and not meets)

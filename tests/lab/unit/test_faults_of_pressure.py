@@ -128,7 +128,7 @@ def test_a_killed_container_counts_as_a_kill() -> None:
     class Dies(Noted):
         def state(self, service: str) -> dict[str, object]:
             self.status = "running" if not self.asked else "exited"
-            self.asked.append(("looked",))
+            self.asked.append(("inspected",))
             return super().state(service)
 
     resource_limits.ExhaustMemory(on(Dies()), "victim").inject()

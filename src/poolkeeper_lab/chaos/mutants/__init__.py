@@ -1,1 +1,1 @@
-"""The live self-test: bugs that a person might ship, planted one at a time in a running cluster, and who sees them."""
+"""The live self-test: mutants, injected one at a time in a running cluster, and the checkers that catch them."""

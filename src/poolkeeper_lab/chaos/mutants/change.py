@@ -1,8 +1,8 @@
-"""What planting a bug changes in a cluster, and the way back.
+"""The change of a cluster that injects a bug, and its reversal.
 
-Invariant: `take_away` may be called at any time, also when nothing was applied, half of it was, or all is gone already;
-after it `is_there` is false, and the cluster is as it was before. `is_there` looks at the cluster and not at what this
-process remembers, so the next run finds what a killed one left.
+Invariant: `revert` may be called at any time, also if nothing or half of it was applied, or if it was reverted already.
+After it `is_applied` is false, and the cluster is as it was before. `is_applied` checks the cluster and not the memory
+of this process, so the next run finds a change that a killed run left.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from poolkeeper_lab.faults.sweep import sweep
 
 
 class ClusterChange(abc.ABC):
-    """One way to plant a bug. Everything raises what the servers and the engine raise."""
+    """One way to inject a bug. Every method raises the errors of the servers and of the engine."""
 
-    def unavailable(self, site: DrilledCluster) -> str:
-        """Why it cannot be done here; "" if it can."""
-        del site
+    def unavailable(self, drilled: DrilledCluster) -> str:
+        """Return why the change is impossible here; "" if it is possible."""
+        del drilled
         return ""
 
     @abc.abstractmethod
-    async def apply(self, site: DrilledCluster) -> None:
-        """Plant it."""
+    async def apply(self, drilled: DrilledCluster) -> None:
+        """Inject the bug."""
 
     @abc.abstractmethod
-    async def take_away(self, site: DrilledCluster) -> None:
-        """Take away all of it."""
+    async def revert(self, drilled: DrilledCluster) -> None:
+        """Remove all of it."""
 
     @abc.abstractmethod
-    async def is_there(self, site: DrilledCluster) -> bool:
-        """Is any of it in the cluster?"""
+    async def is_applied(self, drilled: DrilledCluster) -> bool:
+        """Return whether any of it is in the cluster."""
 
 
 class Outside(ClusterChange):
-    """Nothing of the cluster is changed: the bug is in what the run is made with. A fault of it may leave rules."""
+    """No change of the cluster: the bug is in the run itself, whose fault may leave rules."""
 
     @override
-    async def apply(self, site: DrilledCluster) -> None:
-        del site
+    async def apply(self, drilled: DrilledCluster) -> None:
+        del drilled
 
     @override
-    async def take_away(self, site: DrilledCluster) -> None:
-        await interrupts.in_thread(sweep, site.host)
+    async def revert(self, drilled: DrilledCluster) -> None:
+        await interrupts.in_thread(sweep, drilled.host)
 
     @override
-    async def is_there(self, site: DrilledCluster) -> bool:
+    async def is_applied(self, drilled: DrilledCluster) -> bool:
         if packets.lacking():
-            return False  # nobody here can have made one
-        return any(packets.our_rules(site.host, service) for service in site.spec.addresses())
+            return False  # no run on this machine can have made one
+        return any(packets.our_rules(drilled.host, service) for service in drilled.spec.addresses())

@@ -1,4 +1,4 @@
-"""Bugs of the configuration: what is acknowledged before a standby has it, or before any disk has."""
+"""Mutants of the configuration: commits are acknowledged before a standby, or before any disk, has them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from poolkeeper_lab.chaos.scenarios import moment_scenarios
 
 ASYNCHRONOUS_COMMIT = Mutant(
     "asynchronous_commit",
-    "synchronous_commit = local for the application's role: nobody waits for a standby",
+    "synchronous_commit = local for the application's role: no commit waits for a standby",
     RoleSetting("synchronous_commit", "local"),
     (moment_scenarios.CUT_ALL_THEN_KILL,),
     (Catch("set", "lost"), Catch("list_append", "lost-append")),
 )
 FSYNC_OFF = Mutant(
     "fsync_off",
-    "fsync = off on every node: nothing that is acknowledged is on a disk",
+    "fsync = off on every node: acknowledged commits are on no disk",
     Unflushed(),
     (mutant_scenarios.LOSE_POWER_OUT_OF_ORDER,),
-    # drift: it does not start; what was seen is an empty postmaster.pid
-    tuple(Catch("final_state", condition) for condition in ("rows", "amcheck", "drift")),
+    # drift: the server does not start; the observed cause is an empty postmaster.pid
+    tuple(Catch("after", condition) for condition in ("rows", "amcheck", "drift")),
 )
 
-PLANTS = (ASYNCHRONOUS_COMMIT, FSYNC_OFF)
+MUTANTS = (ASYNCHRONOUS_COMMIT, FSYNC_OFF)

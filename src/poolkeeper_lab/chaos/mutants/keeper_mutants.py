@@ -1,7 +1,7 @@
-"""Bugs of the keeper. The texts are those of src/poolkeeper, and tests/unit/test_chaos_plants.py holds that they are.
+"""Mutants of keeper. They quote the sources in src/poolkeeper; tests/lab/unit/test_chaos_mutants.py checks the quotes.
 
-What keeper cannot do, no bug of it can: it has no password of PostgreSQL or of Patroni's REST API and no socket of the
-engine, so it cannot promote a server by itself. The one way that it has to elect is the leader key in etcd.
+A bug of keeper can do no more than keeper: it has no password of PostgreSQL or of Patroni's REST API and no socket of
+the engine, so it cannot promote a server on its own. Its only way to elect is the leader key in etcd.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOST = (
 
 RELEASE_WITHOUT_PROOF = Mutant(
     "release_without_proof",
-    "keeper takes a Patroni that is silent for two seconds for a dead node, and gives its lease away",
+    "keeper treats a node as dead once its Patroni is silent for two seconds, and gives its lease away",
     KeeperSource(
         Mutation(
             "keeper/watchers.py",
@@ -53,7 +53,7 @@ ELECTION_BY_KEEPER = Mutant(
 )
 READERS_BEFORE_STREAMING = Mutant(
     "readers_before_streaming",
-    "keeper leaves a standby with the readers that runs and does not stream",
+    "keeper lets clients read from a standby that runs and does not stream",
     KeeperSource(
         Mutation(
             "keeper/decide/routes.py",
@@ -66,7 +66,7 @@ READERS_BEFORE_STREAMING = Mutant(
 )
 AGE_IS_IGNORED = Mutant(
     "age_is_ignored",
-    "keeper takes the bound on the age of reads for a thousand times what it is",
+    "keeper allows a thousand times the bound on the age of reads",
     KeeperSource(
         Mutation(
             "keeper/decide/routes.py",
@@ -79,7 +79,7 @@ AGE_IS_IGNORED = Mutant(
 )
 FORMER_PRIMARY_IN_POOL = Mutant(
     "former_primary_in_pool",
-    "keeper leaves the former primary as the primary in the balanced endpoint's Pgpool-II",
+    "keeper keeps the former primary as the primary in the balanced endpoint's Pgpool-II",
     KeeperSource(
         Mutation(
             "keeper/decide/backends.py",
@@ -91,7 +91,7 @@ FORMER_PRIMARY_IN_POOL = Mutant(
     (Catch("final_state", "drift"), Catch("final_state", "heal")),
 )
 
-PLANTS = (
+MUTANTS = (
     RELEASE_WITHOUT_PROOF,
     READERS_BEFORE_STREAMING,
     FORMER_PRIMARY_IN_POOL,

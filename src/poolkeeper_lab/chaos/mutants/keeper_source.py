@@ -1,12 +1,12 @@
-"""Bugs of the keeper: a change of its own source, made in its container and nowhere else.
+"""Mutants of keeper: a change of its own source, made only in its container.
 
-A mutation is (file, old text, new text); the old text must occur once. The original is kept beside the changed file
-under another name, so that whoever finds one there can put it back without knowing which bug it was, and the time of
-the file comes back with it, by which Python knows its compiled form. The container's file system is read-only for
-everything in it and stays so but for the moment of the change, which is made from this machine as root.
+A mutation is (file, old text, new text); the old text must occur exactly once. The original is kept beside the changed
+file under another name, so that any later run can restore it without knowing the bug. Its modification time is restored
+as well, since Python matches compiled files by it. The container's file system is read-only for its processes and stays
+so, except for the moment of the change, which this machine makes as root.
 
-Invariant: a file is replaced whole, and only after its original was kept. The end of the container (`up` that makes it
-anew) takes the change away as well. Not promised: to work with an engine on another machine.
+Invariant: a file is replaced atomically, and only after its original was kept. A re-created container (by `up`) has no
+change either. Not promised: to work with an engine on another machine.
 """
 
 from __future__ import annotations
@@ -24,56 +24,64 @@ from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.host import Host
 
 PACKAGE = "/usr/local/lib/poolkeeper/poolkeeper"  # in the keeper's container (images/keeper/Dockerfile)
-KEPT, HALF = ".before-plant", ".plant-half"
+KEPT, HALF = ".before-mutant", ".mutant-half"
 _SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """`file` is below the package's folder, as "decide/release.py"."""
+    """A replacement in one file; `file` is relative to the package's folder, for example "decide/release.py"."""
 
     file: str
     old: str
     new: str
 
     def of(self, text: str) -> str:
-        """The text with the bug in it. Raises OperationRefused where the old text does not occur exactly once."""
+        """Return the text with the bug.
+
+        Raises:
+            OperationRefused: if the old text does not occur exactly once.
+        """
         if (count := text.count(self.old)) != 1:
             raise errors.OperationRefused(
-                f"{self.file}: the text to be changed occurs {count} times, so the bug cannot be planted",
-                hint="The mutation in chaos/plants/ has to follow the source.",
+                f"{self.file}: the text to be changed occurs {count} times, so the bug cannot be injected",
+                hint="The mutation in chaos/mutants/ has to match the source.",
             )
         return text.replace(self.old, self.new)
 
 
 class KeeperSource(ClusterChange):
-    """Some mutations that together are one bug."""
+    """The mutations that make one bug."""
 
     def __init__(self, *mutations: Mutation) -> None:
         self.mutations = mutations
 
     @override
-    def unavailable(self, site: DrilledCluster) -> str:
-        del site
+    def unavailable(self, drilled: DrilledCluster) -> str:
+        del drilled
         if os.geteuid() != 0:
             return "it needs root on this machine"
         return "" if process.find("nsenter") else "not installed on this machine: nsenter"
 
     @override
-    async def apply(self, site: DrilledCluster) -> None:
-        await interrupts.in_thread(plant, site.host, site.spec.keeper.service, self.mutations)
+    async def apply(self, drilled: DrilledCluster) -> None:
+        await interrupts.in_thread(mutate, drilled.host, drilled.spec.keeper.service, self.mutations)
 
     @override
-    async def take_away(self, site: DrilledCluster) -> None:
-        await interrupts.in_thread(restore, site.host, site.spec.keeper.service)
+    async def revert(self, drilled: DrilledCluster) -> None:
+        await interrupts.in_thread(restore, drilled.host, drilled.spec.keeper.service)
 
     @override
-    async def is_there(self, site: DrilledCluster) -> bool:
-        return bool(await interrupts.in_thread(left, site.host, site.spec.keeper.service))
+    async def is_applied(self, drilled: DrilledCluster) -> bool:
+        return bool(await interrupts.in_thread(left, drilled.host, drilled.spec.keeper.service))
 
 
-def plant(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
-    """Change the files and start the process anew. Raises OperationRefused before anything was changed."""
+def mutate(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
+    """Change the files and restart the container.
+
+    Raises:
+        OperationRefused: before any change, if the old text of a mutation does not occur exactly once.
+    """
     texts: dict[str, str] = {}
     for mutation in mutations:
         path = f"{PACKAGE}/{mutation.file}"
@@ -90,14 +98,14 @@ def plant(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
 
 
 def left(host: Host, service: str) -> tuple[str, ...]:
-    """The originals that are kept there, and halves of changes: nothing where no bug is planted."""
-    host.docker("start", host.container(service))  # which leaves alone what runs
+    """Return the kept originals and unfinished changes; none without an injected bug."""
+    host.docker("start", host.container(service))  # no effect on a container that runs
     words = ("find", PACKAGE, "-name", f"*{KEPT}", "-o", "-name", f"*{HALF}")
     return tuple(host.docker("exec", host.container(service), *words).split())
 
 
 def restore(host: Host, service: str) -> None:
-    """Put every original back, and start the process anew if there was any."""
+    """Restore every original, and restart the container if there was any."""
     found = left(host, service)
     if not found:
         return

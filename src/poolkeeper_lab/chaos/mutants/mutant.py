@@ -1,6 +1,6 @@
-"""A bug that a person might ship: what is changed, the scenarios that should expose it, and who must catch it. Values.
+"""A mutant: the change, the scenarios that should expose it, and the anomalies that must catch it. Values only.
 
-Invariant: a plant is caught only by an anomaly that is named beforehand; that a run went wrong somehow is not enough.
+Invariant: a mutant is caught only by an anomaly that is named beforehand; another failure of the run is not enough.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poolkeeper_lab.chaos.scenarios.scenario import Scenario
 from poolkeeper_lab.chaos.workloads import all_jobs, job
 from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
 
-LAST_SECONDS = 20.0  # the end of a run with a bug waits less: that it does not become whole may be the very finding
+LAST_SECONDS = 20.0  # the end of a run with a bug waits less: a cluster that does not recover may be the finding
 PACE = 0.5  # of the usual pauses between two operations
 
 
@@ -34,17 +34,17 @@ class Catch:
 
 @dataclass(frozen=True)
 class Sighting:
-    """What exposed it, in the checker's words."""
+    """The anomaly that exposed the bug, in the checker's words."""
 
     catch: Catch
     text: str
 
 
-Look = Callable[[History, RunEvaluation], Sighting | None]
+Detect = Callable[[History, RunEvaluation], Sighting | None]
 
 
 def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
-    """The workloads of a run at twice the pace, with twice the readers at the read-only endpoint."""
+    """Return the workloads of a run at twice the pace, with twice the readers at the read-only endpoint."""
     return tuple(replace(made, roles=_brisk(made.roles)) for made in all_jobs.made(spec, is_bounded))
 
 
@@ -58,25 +58,25 @@ BRISK = RunConfig(brisk, last_seconds=LAST_SECONDS)
 
 @dataclass(frozen=True)
 class Mutant:
-    """`scenarios` are tried in turn; any of `catches` exposes it. `look` stands in for `catches` where it is there."""
+    """An injected bug. `scenarios` run in turn; any of `catches` exposes it. `detect`, if given, replaces `catches`."""
 
     name: str
     sentence: str
     change: ClusterChange
     scenarios: tuple[Scenario, ...]
     catches: tuple[Catch, ...]
-    gear: RunConfig = BRISK
-    look: Look | None = None
+    config: RunConfig = BRISK
+    detect: Detect | None = None
 
-    def sighted(self, history: History, judged: RunEvaluation) -> Sighting | None:
-        """What exposes it in this run; None if nothing does."""
-        return self.look(history, judged) if self.look else sighted(self.catches, judged)
+    def sighted(self, history: History, evaluated: RunEvaluation) -> Sighting | None:
+        """Return the anomaly that exposes the bug in this run; None if there is none."""
+        return self.detect(history, evaluated) if self.detect else sighted(self.catches, evaluated)
 
 
-def sighted(catches: Sequence[Catch], judged: RunEvaluation) -> Sighting | None:
-    """The first anomaly that was named beforehand."""
+def sighted(catches: Sequence[Catch], evaluated: RunEvaluation) -> Sighting | None:
+    """Return the first anomaly of a run that was named beforehand; None if there is none."""
     for catch in catches:
-        for finding in judged.of(catch.checker):
+        for finding in evaluated.of(catch.checker):
             for anomaly in finding.anomalies:
                 if anomaly.name == catch.anomaly:
                     return Sighting(catch, anomaly.text)

@@ -1,6 +1,6 @@
-"""What the self-test does and no real run: a healing that forgets, and a primary that dies after waits were cancelled.
+"""Faults of the self-test only: a healing that forgets a rule, and a primary that dies after cancelled waits.
 
-Invariant: as every fault, each is healed, also when it was half injected.
+Invariant: like every fault, each is healed, also after half an injection.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from poolkeeper_lab.faults.together import Parts
 
 
 def cut_cancel_then_kill(host: Host, victim: str) -> Parts:
-    """No standby hears the primary; the commits that wait for one are cancelled, and then the primary dies."""
+    """Cut the primary off from every standby, cancel the commits that wait for one, then kill the primary."""
     cuts = [(moments.cut_from(host, standby, victim), 0.0) for standby in moments.others(host, victim)]
     return (*cuts, (CancelWaiting(host, victim, UNSEEN), 0.0), (containers.KillContainer(host, victim), 0.0))
 
 
 class ForgetfulDrop(DropPackets):
-    """A cut whose healing forgets one rule. It is one of the bugs, and in no scenario of a real run."""
+    """A cut whose healing forgets one rule. It is a mutant, and in no scenario of a real run."""
 
-    sentence = "drop of every packet to and from {}, healed but for one rule"
+    sentence = "drop of every packet to and from {}, healed except for one rule"
 
     @override
     def heal(self) -> None:

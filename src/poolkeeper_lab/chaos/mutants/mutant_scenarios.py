@@ -1,8 +1,8 @@
 """The scenarios that only the self-test has; the others are in scenarios/moment_scenarios.py.
 
 In a cluster without bugs `cut_cancel_then_kill` and `lose_power_of_standby_out_of_order` keep their promise; other
-promises of a run are broken in them. A cancelled wait is visible (docs/guarantees.md), so in the former only writes that
-were acknowledged without a warning must be there in the end.
+promises of a run are broken in them. A cancelled wait is visible (docs/guarantees.md), so in the former only writes
+that were acknowledged without a warning must be there in the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORGETFUL = row("cut_of_standby_that_is_not_healed",
 LOSE_POWER_OUT_OF_ORDER = row("lose_power_of_standby_out_of_order",
     step("a standby dies after a restart point; of its unflushed data, only pg_control is kept", STANDBY,
          LosePowerOutOfOrder), SHORT, PREPARES,
-    "A standby that lost its power must come back with the same rows, whatever the kernel wrote out first")
+    "A standby that lost its power must come back with the same rows, for any order of the kernel's writes")
 
 
 def _of(scenarios: Sequence[Scenario], name: str) -> Scenario:

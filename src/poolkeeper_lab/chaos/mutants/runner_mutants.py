@@ -1,4 +1,4 @@
-"""Bugs on our own side of the endpoints: of a client, of a fault's healing, of a checker. The cluster is not changed."""
+"""Mutants of the test itself: of a client, of a fault's healing, of a checker. The cluster does not change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FALSE_ALARM = "false alarm"
 
 
 class TrustingRecorder(Recorder):
-    """Takes a COMMIT for acknowledged whatever warning it came with, as most drivers do."""
+    """A recorder that treats a COMMIT as acknowledged despite any warning, as most drivers do."""
 
     @override
     def ok(self, number: int, result: Any = None, *, warning: str = "") -> None:
@@ -28,9 +28,9 @@ class TrustingRecorder(Recorder):
         super().ok(number, result)
 
 
-def by_ignoring_info(history: History, judged: RunEvaluation) -> Sighting | None:
-    """A checker that leaves out what nobody was told of accuses a cluster that the real one finds no anomaly in."""
-    if any(finding.anomalies for finding in judged.findings) or not history.count(Completion.INFO):
+def by_ignoring_info(history: History, evaluated: RunEvaluation) -> Sighting | None:
+    """Return a false alarm of checkers that leave out INFO operations, where the real ones find no anomaly."""
+    if any(finding.anomalies for finding in evaluated.findings) or not history.count(Completion.INFO):
         return None
     for finding in run_verdict.evaluate(checker_self_test.without_info(history)).findings:
         for anomaly in finding.anomalies:
@@ -40,7 +40,7 @@ def by_ignoring_info(history: History, judged: RunEvaluation) -> Sighting | None
 
 WARNING_AS_SUCCESS = Mutant(
     "warning_as_success",
-    "a client takes a COMMIT with WARNING 01000 for acknowledged",
+    "a client treats a COMMIT with WARNING 01000 as acknowledged",
     Outside(),
     (mutant_scenarios.CUT_CANCEL_THEN_KILL,),
     (Catch("set", "lost"),),
@@ -55,11 +55,11 @@ FORGOTTEN_RULE = Mutant(
 )
 INFO_IGNORED = Mutant(
     "info_ignored",
-    "a checker leaves out the operations of which nobody was told what became",
+    "a checker leaves out the operations whose outcome no client knows",
     Outside(),
     (mutant_scenarios.KILL_PGPOOL, moment_scenarios.LATE_COMMITS_THEN_KILL, mutant_scenarios.KILL_POSTMASTER),
     (Catch("any checker without info", FALSE_ALARM),),
-    look=by_ignoring_info,
+    detect=by_ignoring_info,
 )
 
-PLANTS = (WARNING_AS_SUCCESS, FORGOTTEN_RULE, INFO_IGNORED)
+MUTANTS = (WARNING_AS_SUCCESS, FORGOTTEN_RULE, INFO_IGNORED)

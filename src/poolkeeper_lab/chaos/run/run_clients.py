@@ -72,7 +72,7 @@ class Worker(threading.Thread):
         try:
             while not self._end.is_set():
                 began = time.monotonic()
-                self._role.act(self.client, self._chance)
+                self._role.operation(self.client, self._chance)
                 pace = self._role.pace if self.client.is_open else max(self._role.pace, RETRY_PACE)
                 self._end.wait(max(0.001, began + pace - time.monotonic()))
         except Exception as e:  # noqa: BLE001 (every error is reported, and the other clients continue)

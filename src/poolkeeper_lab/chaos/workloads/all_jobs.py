@@ -1,4 +1,4 @@
-"""Which workloads a run has: one of each checker, and two where a promise is made at two endpoints or two levels."""
+"""The workloads of a run: one for each checker, and two for a promise at two endpoints or two isolation levels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ STRAIGHT = (ONE_WRITER, SET_STRAIGHT)  # the jobs at the nodes' own ports
 
 
 def made(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
-    """New jobs for a run. `is_bounded`: is keeper there all the time, so that the age of a read is held?"""
+    """Return new jobs for a run. `is_bounded`: keeper runs all the time, so the age of a read is bounded."""
     nodes = [node.name for node in spec.nodes]
     bound = float(spec.keeper.max_read_staleness_seconds) if is_bounded else None
     return (
         grow_set.made("set", job.RW, nodes),
-        grow_set.made("set_balanced", job.POOL, nodes),
+        grow_set.made("set_balanced", job.BALANCED, nodes),
         list_append.made("list_append_serializable", "serializable"),
         list_append.made("list_append_repeatable_read", "repeatable-read"),
         register.made("register"),
@@ -31,9 +31,9 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
 
 
 def set_straight(nodes: Sequence[str]) -> WorkloadJob:
-    """Elements are added at every node's own port: what a former primary acknowledges there must not be lost either.
+    """Return a job that adds elements at every node's own port: a former primary's acknowledgements must not be lost.
 
-    Two rivals that share one standby acknowledge one after the other, never both; only the loss tells of them then.
+    Two rivals that share one standby acknowledge one after the other, never both; then only the loss reveals them.
     """
     one = grow_set.made(SET_STRAIGHT, nodes[0], nodes)
     add = one.roles[0]
@@ -41,7 +41,7 @@ def set_straight(nodes: Sequence[str]) -> WorkloadJob:
 
 
 def at_pace(factor: float) -> Callable[[ClusterSpec, bool], tuple[WorkloadJob, ...]]:
-    """What makes the same jobs with clients that ask `factor` times as often, as far as the answers come so fast."""
+    """Return a maker of the same jobs whose clients ask `factor` times as often, as far as the answers are so fast."""
 
     def jobs(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
         return tuple(_at_pace(job, factor) for job in made(spec, is_bounded))

@@ -23,28 +23,28 @@ READ_PACE = 0.25  # seconds, at each endpoint
 
 
 def change(table: str, account: str, amount: int) -> str:
-    """The SQL of one half of a transfer; no balance falls below nothing."""
+    """Return the SQL of one half of a transfer; no balance falls below zero."""
     changed = f"balance {'-' if amount < 0 else '+'} {abs(amount):d}"
     return f"UPDATE {table} SET balance = {changed} WHERE account = '{account}' AND {changed} >= 0"
 
 
 def halves(table: str, payer: str, payee: str, amount: int) -> list[str]:
-    """Both halves in the order of the accounts."""
+    """Return the SQL of both halves in the order of the accounts."""
     return [change(table, account, by) for account, by in sorted([(payer, -amount), (payee, amount)])]
 
 
 def was_changed(answer: Answer) -> bool:
-    """Could that half be done?"""
+    """Return whether that half was applied."""
     return answer.tag == "UPDATE 1"
 
 
 def balances(table: str) -> str:
-    """The SQL of a snapshot: one statement, one row."""
+    """Return the SQL of a snapshot: one statement, one row."""
     return f"SELECT json_object_agg(account, balance) FROM {table}"
 
 
 def made(name: str) -> WorkloadJob:
-    """The job."""
+    """Return the job."""
     table = job.table(name)
     rows = ", ".join(f"('{account}', {BALANCE:d})" for account in ACCOUNTS)
 
@@ -67,6 +67,6 @@ def made(name: str) -> WorkloadJob:
         ),
         (
             *(ClientRole(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-            *(ClientRole(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.POOL)),
+            *(ClientRole(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.BALANCED)),
         ),
     )

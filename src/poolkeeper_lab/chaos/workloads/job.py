@@ -1,7 +1,7 @@
-"""What a workload is made of: its tables, its clients, what they do in the end, and who judges it.
+"""The parts of a workload: its tables, its clients, their final operations, and its checker.
 
-Invariant: the tables of one job are touched by no other, so that a checker knows all that can have changed them.
-Statements hold numbers and names of ours only, so that nothing has to be escaped.
+Invariant: the tables of one job are touched by no other, so a checker knows every possible change of them.
+Statements contain only our own numbers and names, so nothing has to be escaped.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
-SCHEMA = "poolkeeper_chaos"  # in the application's database; made and dropped by a run
-ENDPOINTS = RW, RO, POOL = "rw", "ro", "balanced"
-# Two cores are shared with the cluster: all paces together ask about 150 operations a second, which leaves the cluster
-# the time to fail over as it would beside an application. A statement costs well below 1 ms, a connection 5 to 10 ms.
-ACT_PACE = 0.125  # seconds between the beginnings of two operations of a client of single statements
+SCHEMA = "poolkeeper_chaos"  # in the application's database; a run creates and drops it
+ENDPOINTS = RW, RO, BALANCED = "rw", "ro", "balanced"
+# Two cores are shared with the cluster: all clients together run about 150 operations a second. This leaves the cluster
+# time to fail over as it would beside an application. A statement costs well below 1 ms, a connection 5 to 10 ms.
+STATEMENT_PACE = 0.125  # seconds between the beginnings of two operations of a client of single statements
 TRANSACTION_PACE = 0.25  # the same of a client of transactions, each of which is four to six statements
 RETRY_PACE = 0.25  # after a failed one; all clients of an endpoint lose their connections at the same moment
 
-Act = Callable[[WorkloadClient, random.Random], None]  # one operation
+Operation = Callable[[WorkloadClient, random.Random], None]
 
 
 @dataclass(frozen=True)
 class ClientRole:
-    """A client by what it does again and again. `endpoint`: rw, ro, pool, or a node's name for its own port."""
+    """A client and its repeated operation. `endpoint`: rw, ro, balanced, or a node's name for its own port."""
 
     endpoint: str
-    act: Act
-    pace: float = ACT_PACE
+    operation: Operation
+    pace: float = STATEMENT_PACE
     refuses_writes: bool = False
 
 
 @dataclass(frozen=True)
 class WorkloadJob:
-    """A workload. `finals` are asked once each when no other operation is under way and all nodes have replayed."""
+    """A workload. `finals` run once each, when no other operation is in progress and all nodes have replayed."""
 
     name: str
     declared: Workload
-    tables: tuple[str, ...]  # statements that make them, with what is in them at first
+    tables: tuple[str, ...]  # statements that create them with their initial rows
     roles: tuple[ClientRole, ...]
     finals: tuple[ClientRole, ...] = field(default=())
 
 
 def table(name: str) -> str:
-    """The qualified name of a workload's table; `set` by itself would be a word of SQL."""
+    """Return the qualified name of a workload's table; `set` alone would be a keyword of SQL."""
     return f"{SCHEMA}.of_{name}"
 
 
 def json_of(answer: Answer) -> Any:
-    """The JSON value of an answer's only column; None where there is no row or it is null."""
+    """Return the JSON value of an answer's only column; None without a row, or if it is null."""
     return json.loads(answer.row[0]) if answer.row and answer.row[0] else None

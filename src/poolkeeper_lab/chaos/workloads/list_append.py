@@ -1,7 +1,7 @@
 """Transactions of two to four statements that append to lists and read them, all at one isolation level.
 
-A list takes ELEMENTS elements, and then its key is retired: a read shows the whole list, so long ones would make the
-history long and the reads slow. A few keys are in use at a time, so that transactions meet.
+A list takes ELEMENTS elements, and then its key is retired: a read returns the complete list, so long lists would make
+the history long and the reads slow. A few keys are in use at a time, so that transactions meet.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Step = list[Any]  # ["append", key, element] or ["r", key, None]
 
 
 def statement(table: str, step: Step) -> str:
-    """The SQL of a step of a transaction."""
+    """Return the SQL of a step of a transaction."""
     what, key, element = step
     if what == appends.READ:
         return f"SELECT array_to_json(elements) FROM {table} WHERE key = {key:d}"
@@ -39,25 +39,25 @@ def statement(table: str, step: Step) -> str:
 
 
 def everything(table: str) -> str:
-    """The SQL of the final read: all lists in one snapshot."""
+    """Return the SQL of the final read: all lists in one snapshot."""
     return f"SELECT json_object_agg(key, elements) FROM {table}"
 
 
 def seen(steps: Sequence[Step], answers: Sequence[Answer]) -> list[Step]:
-    """The steps with what the reads saw; a list without a row is empty."""
-    told = zip(steps, answers, strict=True)
-    return [[w, k, job.json_of(a) or [] if w == appends.READ else e] for (w, k, e), a in told]
+    """Return the steps with the results of the reads; a list without a row is empty."""
+    pairs = zip(steps, answers, strict=True)
+    return [[w, k, job.json_of(a) or [] if w == appends.READ else e] for (w, k, e), a in pairs]
 
 
 class AppendSteps:
-    """Makes transactions; threads may share it."""
+    """A maker of transactions; threads may share it."""
 
     def __init__(self) -> None:
         self._elements = 0
         self._lock = threading.Lock()
 
     def transaction(self, chance: random.Random) -> list[Step]:
-        """Some steps on the keys that are in use; every element is new."""
+        """Return some steps on the keys in use; every element is new."""
         return [self._step(chance) for _ in range(chance.randint(*STATEMENTS))]
 
     def _step(self, chance: random.Random) -> Step:
@@ -70,15 +70,15 @@ class AppendSteps:
 
     @property
     def keys(self) -> range:
-        """All that were ever used; the last KEYS of them are in use."""
+        """All keys that were ever used; the last KEYS of them are in use."""
         return range(KEYS * (self._elements // (KEYS * ELEMENTS) + 1))
 
 
 def made(name: str, level: str) -> WorkloadJob:
-    """The job at a level, at the read-write endpoint."""
+    """Return the job at an isolation level, at the read-write endpoint."""
     table, steps, isolation = job.table(name), AppendSteps(), LEVELS[level]
 
-    def act(client: WorkloadClient, chance: random.Random) -> None:
+    def operate(client: WorkloadClient, chance: random.Random) -> None:
         asked = steps.transaction(chance)
         sql = [statement(table, step) for step in asked]
         client.transaction(appends.TRANSACTION, asked, isolation, sql, lambda answers: seen(asked, answers))
@@ -95,6 +95,6 @@ def made(name: str, level: str) -> WorkloadJob:
         name,
         Workload("list_append", {"level": level}),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, elements bigint[] NOT NULL)",),
-        tuple(ClientRole(job.RW, act, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+        tuple(ClientRole(job.RW, operate, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
         (ClientRole(job.RW, final),),
     )

@@ -1,6 +1,6 @@
-"""Every node's own port is asked to write, all the time; only one may ever do it.
+"""Clients write at every node's own port, all the time; only one node may ever accept it.
 
-The timeline is that of the WAL that is being written. `pg_control_checkpoint()` would show the former one until the
+The timeline is the one of the WAL that is being written. `pg_control_checkpoint()` would show the former one until the
 first checkpoint after a promotion has ended.
 """
 
@@ -18,17 +18,17 @@ from poolkeeper_lab.drill.link import Answer
 
 
 def insert(table: str) -> str:
-    """The SQL of a write; its answer is the name of the WAL file that it goes to."""
+    """Return the SQL of a write; its answer is the name of the WAL file that it is written to."""
     return f"INSERT INTO {table} DEFAULT VALUES RETURNING pg_walfile_name(pg_current_wal_insert_lsn())"
 
 
 def timeline(answer: Answer) -> dict[str, int]:
-    """The first eight hexadecimal digits of a WAL file's name."""
+    """Return the timeline: the first eight hexadecimal digits of a WAL file's name."""
     return {one_writer_checker.TIMELINE: int(answer.row[0][:8], 16)}
 
 
 def made(name: str, nodes: Sequence[str]) -> WorkloadJob:
-    """The job, a client a node."""
+    """Return the job, with a client for each node."""
     table = job.table(name)
 
     def write(client: WorkloadClient, _: random.Random) -> None:

@@ -1,7 +1,7 @@
 """Single statements that read, write, and compare and set variables at the read-write endpoint.
 
-A key takes about OPERATIONS operations and is retired then: what is left open by a fault stays possible for ever, and a
-search over few operations stays short. They are counted and not timed, so that a pause meets keys that go on after it.
+A key takes about OPERATIONS operations and is then retired: an operation that a fault left open stays possible forever,
+and a search over few operations stays short. They are counted and not timed, so keys in use continue after a pause.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from poolkeeper_lab.drill.link import Answer
 CLIENTS = 3
 KEYS = 3  # in use at a time
 OPERATIONS = 150  # of a key, about
-VALUES = 5  # few, so that a compare-and-set often finds what it compares with
+VALUES = 5  # few, so that a compare-and-set often succeeds
 
 
 def read(table: str, key: int) -> str:
-    """The SQL of a read."""
+    """Return the SQL of a read."""
     return f"SELECT value FROM {table} WHERE key = {key:d}"
 
 
 def write(table: str, key: int, value: int) -> str:
-    """The SQL of a write, which makes the row where there is none."""
+    """Return the SQL of a write, which inserts the row if there is none."""
     values = f"VALUES ({key:d}, {value:d})"
     return f"INSERT INTO {table} (key, value) {values} ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 def compare_and_set(table: str, key: int, old: int, new: int) -> str:
-    """The SQL of a compare-and-set: at READ COMMITTED the row is looked at again once it is locked."""
+    """Return the SQL of a compare-and-set: at READ COMMITTED the row is checked again once it is locked."""
     return f"UPDATE {table} SET value = {new:d} WHERE key = {key:d} AND value = {old:d}"
 
 
 def value_of(answer: Answer) -> int | None:
-    """What a read saw; None without a row."""
+    """Return the result of a read; None without a row."""
     return int(answer.row[0]) if answer.row else None
 
 
 def was_set(answer: Answer) -> bool:
-    """Did a compare-and-set find its value? By the tag: UPDATE 1 or UPDATE 0."""
+    """Return whether a compare-and-set succeeded, by the tag: UPDATE 1 or UPDATE 0."""
     return answer.tag == "UPDATE 1"
 
 
 def made(name: str) -> WorkloadJob:
-    """The job."""
+    """Return the job."""
     table, count = job.table(name), itertools.count()
 
-    def act(client: WorkloadClient, chance: random.Random) -> None:
+    def operate(client: WorkloadClient, chance: random.Random) -> None:
         key = KEYS * (next(count) // (KEYS * OPERATIONS)) + chance.randrange(KEYS)
         old, new = chance.randrange(VALUES), chance.randrange(VALUES)
         match chance.choice(
@@ -71,5 +71,5 @@ def made(name: str) -> WorkloadJob:
         name,
         Workload("register"),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, value bigint NOT NULL)",),
-        tuple(ClientRole(job.RW, act) for _ in range(CLIENTS)),
+        tuple(ClientRole(job.RW, operate) for _ in range(CLIENTS)),
     )

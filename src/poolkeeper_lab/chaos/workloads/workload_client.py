@@ -1,8 +1,8 @@
-"""A client of one endpoint: it asks one thing at a time, and writes down what it asks and what it is told.
+"""A client of one endpoint: it runs one operation at a time and records the requests and the answers.
 
 Invariant: an operation is in the history before anything of it is sent, the connection included, and no step of it
-outlives its deadline. After whatever leaves doubt the connection is given up, and the next operation is of a new
-session. Not promised: to be shared by threads.
+outlives its deadline. After any uncertain outcome the client closes the connection, and the next operation is of a
+new session. Not promised: to be shared by threads.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from poolkeeper_lab.drill import link
 from poolkeeper_lab.drill.link import Answer
 
 CONNECT_SECONDS = 4.0  # an endpoint may hold a new session while there is no server for it
-STATEMENT_SECONDS = 3.0  # then the connection is given up; what was sent may take effect later
+STATEMENT_SECONDS = 3.0  # then the client closes the connection; a sent statement may take effect later
 DECLINED = "declined"  # the client itself rolled back
-_ABORTS = ("40001", "40P01")  # the transaction lost against another one; the session is as good as before
+_ABORTS = ("40001", "40P01")  # the transaction lost against another one; the session remains usable
 _READ_ONLY = "25006"
 
 Read = Callable[[Answer], Any]
@@ -26,16 +26,16 @@ Accept = Callable[[Answer], bool]
 
 
 def nothing(_: Answer) -> None:
-    """The result of a statement whose answer says nothing but that it was done."""
+    """Return no result, for a statement whose answer only confirms it."""
 
 
 def anything(_: Answer) -> bool:
-    """Accepts every answer."""
+    """Accept every answer."""
     return True
 
 
 class WorkloadClient:
-    """One client. `refuses_writes`: an endpoint at which 25006 is the answer that is expected, so no reason to leave."""
+    """One client. `refuses_writes`: the endpoint is expected to answer 25006, so the session stays open then."""
 
     def __init__(
         self, recorder: Recorder, process: int, workload: str, endpoint: str, dsn: Dsn, refuses_writes: bool = False
@@ -53,11 +53,11 @@ class WorkloadClient:
 
     @property
     def is_open(self) -> bool:
-        """Is there a connection that the last operation left in order?"""
+        """Is there a connection that the last operation left usable?"""
         return self._link is not None
 
     def single(self, f: str, value: Any, statement: str, read: Read = nothing) -> None:
-        """An operation of one statement, which commits by itself."""
+        """Run an operation of one statement in autocommit."""
         number = self._invoke(f, value)
         try:
             answer = self._connected().ask(statement, STATEMENT_SECONDS)
@@ -76,7 +76,7 @@ class WorkloadClient:
         read: Callable[[Sequence[Answer]], Any],
         accept: Accept = anything,
     ) -> None:
-        """An operation of one transaction. An answer that is not accepted ends it by a ROLLBACK."""
+        """Run an operation of one transaction; an answer that is not accepted ends it with a ROLLBACK."""
         number, is_committing = self._invoke(f, value), False
         try:
             opened, answers = self._connected(), []
@@ -96,7 +96,7 @@ class WorkloadClient:
             self._close(number, commit, lambda: read(answers))
 
     def _close(self, number: int, commit: Answer, result: Callable[[], Any]) -> None:
-        """A COMMIT of a transaction that had failed completes with the tag ROLLBACK, and without an error."""
+        """Record the outcome of a COMMIT; for a failed transaction its tag is ROLLBACK, without an error."""
         if commit.tag == "COMMIT":
             self._recorder.ok(number, result(), warning=commit.warning)
         elif commit.tag == "ROLLBACK":
@@ -117,7 +117,7 @@ class WorkloadClient:
         return self._link
 
     def _recover(self, code: str, *, in_transaction: bool) -> None:
-        """Keep the session only where the code says that it is in order."""
+        """Keep the session only if the code says that it is usable."""
         if code not in self._stays or self._link is None:
             self._drop()
         elif in_transaction:
@@ -127,7 +127,7 @@ class WorkloadClient:
                 self._drop()
 
     def _drop(self) -> None:
-        """The next operation is of a new session, also where this one was never opened: it costs nothing."""
+        """Close the session; the next operation is of a new session, even if this one was never opened."""
         if self._link is not None:
             self._link.close()
             self._link = None
