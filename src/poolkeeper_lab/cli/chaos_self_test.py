@@ -102,7 +102,7 @@ def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
             "available": not live_self_test.unavailable(site, mutant),
             "reason": live_self_test.unavailable(site, mutant),
         }
-        for mutant in all_mutants.PLANTS
+        for mutant in all_mutants.MUTANTS
     ]
 
 

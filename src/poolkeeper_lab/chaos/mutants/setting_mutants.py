@@ -58,7 +58,7 @@ class RoleSetting(ClusterChange):
             await postgres.query(drilled.cluster.node(node.name, "superuser"), end, drilled.spec.timeouts.query)
 
     async def _ask(self, drilled: DrilledCluster, statement: str) -> list[postgres.Row]:
-        primary = health.assess(drilled.spec, await snapshot.snapshot(drilled.cluster)).primary
+        primary = health.assess(drilled.spec, await snapshot.take_snapshot(drilled.cluster)).primary
         if primary is None:
             raise errors.ClusterNotUp("no node is primary")
         return await postgres.query(drilled.cluster.node(primary, "superuser"), statement, drilled.spec.timeouts.query)
@@ -109,7 +109,7 @@ class SharedParameter(ClusterChange):
         """Return the address of a Patroni that answers; raise ClusterNotUp if none does."""
         for node in drilled.spec.nodes:
             if (
-                await snapshot.see(patroni.observe_version(drilled.address(node.name), drilled.spec.timeouts.query))
+                await snapshot.observe(patroni.observe_version(drilled.address(node.name), drilled.spec.timeouts.query))
             ).is_known:
                 return drilled.address(node.name)
         raise errors.ClusterNotUp("no Patroni answers")
@@ -120,7 +120,7 @@ class SharedParameter(ClusterChange):
 
         async def adopted() -> None:
             for node in drilled.spec.nodes:
-                seen = await snapshot.see(postgres.query(drilled.cluster.node(node.name), show, limit))
+                seen = await snapshot.observe(postgres.query(drilled.cluster.node(node.name), show, limit))
                 if seen.value is None:
                     raise wait.NotYet(seen.error)
                 if (seen.value[0][0] == self.value) is not is_applied:
@@ -150,7 +150,7 @@ class Unflushed(SharedParameter):
         """Return the standbys, those that do not answer first, so that the primary always has one."""
         names = [node.name for node in drilled.spec.nodes if node.name != primary]
         seen = [
-            await snapshot.see(postgres.query(drilled.cluster.node(name), "SELECT 1", drilled.spec.timeouts.query))
+            await snapshot.observe(postgres.query(drilled.cluster.node(name), "SELECT 1", drilled.spec.timeouts.query))
             for name in names
         ]
         return [name for _, name in sorted(zip([one.is_known for one in seen], names, strict=True))]

@@ -86,7 +86,7 @@ class Worker(threading.Thread):
 
     def try_once(self) -> bool:
         """Run one operation in the caller's thread; return whether it was answered in order."""
-        self._role.act(self.client, self._chance)
+        self._role.operation(self.client, self._chance)
         return self.client.is_open
 
 
