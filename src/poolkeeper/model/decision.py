@@ -1,7 +1,7 @@
-"""What the keeper may do, each with its cause; and what it declined to do, with the reason.
+"""The keeper's actions with their causes, and the actions that it declined with the reasons.
 
-Invariant: every action can be repeated without harm, and the one that could do harm (the release of the lease) carries
-what must still be true in the store when it is done.
+Invariant: every action can be repeated without harm. The one that could do harm, the release of the lease, has the
+revisions that the store must still have at that time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Verb(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """One action on one node, and why.
+    """One action on one node, with its cause.
 
     `proxy` is the inner port of CUT and OPEN; `index` the backend of Pgpool-II; `lease_revision`, `record_revision` and
     `incarnation` are what RELEASE compares.
@@ -50,7 +50,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that would have been of use and was not done. The same words are said once, not at every look."""
+    """An action that would help and was declined. The keeper logs the same refusal once, not in every iteration."""
 
     subject: str
     reason: str
@@ -61,10 +61,11 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the keeper must remember between two looks; all times are monotonic seconds.
+    """The state that the keeper keeps between two iterations; all times are monotonic seconds.
 
-    `eligible_since`: since when a standby has been fit without a break. `progress`: the leader's positions and when each was
-    first seen, oldest first. Losing it (a restart) makes the keeper slower, never wrong.
+    `eligible_since`: since when a standby has been eligible without interruption. `progress`: the leader's positions
+    with the time of their first observation, oldest first. Without it, after a restart, the keeper is slower, never
+    wrong.
     """
 
     eligible_since: Mapping[str, float] = field(default_factory=dict)

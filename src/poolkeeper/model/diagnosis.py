@@ -1,7 +1,7 @@
-"""What `doctor` looks at, and what it says: plain facts of a running cluster, and the judgement of each.
+"""The facts that `doctor` collects from a running cluster, and the finding for each.
 
-Invariant: a fact that could not be had is a `Reading` without a value, never a zero. Counters are the servers' own,
-since they were last reset; the rest is of the moment.
+Invariant: a fact that could not be read is a `Reading` without a value, never a zero. Counters are those of the servers
+since their last reset; the other facts are of the moment.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from poolkeeper.model.verdict import Evidence, Outcome
 
 @dataclass(frozen=True)
 class PoolUse:
-    """The processes of an endpoint's Pgpool-II and what they keep. The session that asked is not counted."""
+    """The processes of an endpoint's Pgpool-II and their connections. The session of the query is not counted."""
 
     children: int
-    busy: int  # that serve a client
-    sessions: int  # that these processes have served since each began
-    connections: int  # kept server connections, one a pool (Pgpool-II may have it to several nodes)
-    uses: int  # sessions that these connections have served
+    busy: int  # with a client
+    sessions: int  # that these processes served since each started
+    connections: int  # kept server connections, one for each pool (Pgpool-II may have it to several nodes)
+    uses: int  # sessions that these connections served
     pairs: tuple[tuple[str, str], ...] = ()  # (user, database) of the connections, each once
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """A row of HAProxy's statistics: the queue and the sessions. `limit` is None where there is none."""
+    """A row of HAProxy's statistics: the queue and the sessions. `limit` is None without one."""
 
     proxy: str
     name: str
@@ -47,7 +47,7 @@ class StandbyLag:
     state: str
     sync_state: str
     bytes: int | None  # not yet replayed
-    seconds: float | None  # replay_lag; None while nothing is written
+    seconds: float | None  # replay_lag; None while no client writes
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class SlotUse:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a server's sessions do. Times are in seconds; ages in transactions."""
+    """The activity of a server's sessions. Times are in seconds, ages in transactions."""
 
     clients: int
     busy: int
     longest_transaction: float
     longest_idle_transaction: float
-    slow_commits: int  # that have waited for a standby for more than a second
+    slow_commits: int  # that wait for a standby for more than a second
     xmin_age: int
     lock_waits: int  # for more than a second
     longest_lock_wait: float
@@ -83,7 +83,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class Counters:
-    """A server's counters, of all its databases, since `seconds` ago where that is known (checkpoints: always)."""
+    """The counters of all databases of a server. Those of the checkpoints began `seconds` ago."""
 
     hits: int
     reads: int
@@ -93,16 +93,16 @@ class Counters:
     transactions: int
     checkpoints_timed: int
     checkpoints_requested: int
-    seconds: float  # since the checkpointer's counters began
+    seconds: float  # since the reset of the checkpointer's counters
 
 
 @dataclass(frozen=True)
 class NodeLoad:
-    """One PostgreSQL. `settings` are as pg_settings has them, in the parameter's own unit."""
+    """One PostgreSQL. `settings` are those of pg_settings, in the unit of each parameter."""
 
     in_recovery: bool
     settings: Mapping[str, str]
-    pending: tuple[str, ...]  # parameters that wait for a restart
+    pending: tuple[str, ...]  # parameters that need a restart
     activity: Activity
     counters: Counters
     oldest_xid: tuple[str, int]  # database and age
@@ -111,7 +111,11 @@ class NodeLoad:
     standbys: tuple[StandbyLag, ...] = ()
 
     def number(self, setting: str) -> int:
-        """A setting that is a whole number. Raises KeyError for one that was not asked for."""
+        """Return a setting that is an integer.
+
+        Raises:
+            KeyError: for a setting that was not read.
+        """
         return int(self.settings[setting])
 
 
@@ -126,7 +130,7 @@ class DeadRows:
 
 @dataclass(frozen=True)
 class Vacuuming:
-    """The tables of a database that autovacuum leaves alone, and those that it does not keep up with."""
+    """The tables of a database that autovacuum skips, and those with more dead rows than it removes in time."""
 
     disabled: tuple[str, ...]
     behind: tuple[DeadRows, ...]
@@ -134,7 +138,7 @@ class Vacuuming:
 
 @dataclass(frozen=True)
 class EtcdLoad:
-    """One etcd member. `fsyncs` maps an upper bound in seconds to how many writes of the log took no longer."""
+    """One etcd member. `fsyncs` maps an upper bound in seconds to the number of log writes within it."""
 
     db_bytes: int
     quota_bytes: int
@@ -150,7 +154,7 @@ class Volume:
     path: str
     size: int
     used: int
-    free: int  # for a user that is not root
+    free: int  # for a user other than root
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class HostLoad:
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """Everything that one look collected: by endpoint, node, database, etcd member, service."""
+    """The facts of one collection: by endpoint, node, database, etcd member and service."""
 
     endpoints: Mapping[str, Reading[PoolUse]] = field(default_factory=dict)
     traffic: Reading[tuple[Traffic, ...]] | None = None
@@ -180,19 +184,19 @@ class ClusterFacts:
 
     @property
     def primary(self) -> str | None:
-        """The node that says it is not in recovery; None where none or several do."""
+        """The node that reports that it is not in recovery; None if no node or several nodes report that."""
         found = [name for name, reading in self.nodes.items() if reading.value and not reading.value.in_recovery]
         return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One question and its answer: pass (does not limit), fail (limits now), unknown (could not be looked at).
+    """The result of one check: pass (no limit), fail (a limit now) or unknown (it could not be checked).
 
-    `key` is what to change in cluster.toml ("" where nothing there helps), `query` what to run to see more.
+    `key` is the key of cluster.toml to change ("" if none helps), `query` a command that shows more.
     """
 
-    check: str  # stable id, as endpoints.sessions
+    check: str  # stable id, such as endpoints.sessions
     subject: str
     outcome: Outcome
     figure: str

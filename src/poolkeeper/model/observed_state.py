@@ -1,7 +1,7 @@
-"""What the keeper acts by: Patroni's word in etcd, the witness of processes, Pgpool-II's and HAProxy's views.
+"""The input of the keeper's decisions: Patroni's keys in etcd, the process monitor, Pgpool-II and HAProxy.
 
-Invariant: what could not be asked is a `Seen` without a value; nothing here guesses. Times are seconds of the monotonic
-clock of the process that looked. Not promised: that all parts were seen at the same instant.
+Invariant: a source without an answer is a `Seen` without a value; nothing is guessed. Times are seconds of the
+monotonic clock of the observing process. Not promised: that all parts are of the same instant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NOT_ASKED: Seen[Any] = Seen(error="not asked yet")
 
 @dataclass(frozen=True)
 class Lease:
-    """The leader key: who holds it, and the revision of the store that last wrote it."""
+    """The leader key: its owner, and the revision of the store that last wrote it."""
 
     owner: str
     revision: int
@@ -27,29 +27,29 @@ class Lease:
 
 @dataclass(frozen=True)
 class Member:
-    """What a node's Patroni last published of itself. `lsn` is the position it has received (or written), in bytes."""
+    """The last publication of a node's Patroni. `lsn` is the received (or written) position, in bytes."""
 
     name: str
     role: str  # primary | replica | …
     state: str  # running | streaming | starting | stopped | …
     timeline: int | None
     lsn: int | None
-    replication: str = ""  # streaming | in archive recovery | "" where it says nothing
+    replication: str = ""  # streaming | in archive recovery | "" if not published
 
     @property
     def is_running(self) -> bool:
-        """Could its PostgreSQL answer a session?"""
+        """Whether its PostgreSQL may answer a session."""
         return self.state in ("running", "streaming")
 
     @property
     def is_streaming(self) -> bool:
-        """Does it run and receive WAL from its primary? What it said of its replication outlives a stop."""
+        """Whether it runs and receives WAL from the primary. `replication` alone outlives a stop."""
         return self.role != "primary" and self.is_running and "streaming" in (self.state, self.replication)
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """The position, in bytes, up to which a standby showed what was written, by its own word at that moment."""
+    """The replay position of a standby in bytes, as it reported at that time."""
 
     at: float
     lsn: int
@@ -57,7 +57,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """What a node's supervisor wrote when it started: which incarnation runs, on which boot of which machine."""
+    """The record of a node's supervisor from its start: the incarnation, and the boot of its machine."""
 
     node: str
     incarnation: str
@@ -67,7 +67,7 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class StoreView:
-    """Everything that etcd tells of the cluster. `leader_lsn` is the leader's last published position, in bytes."""
+    """The cluster as etcd has it. `leader_lsn` is the leader's last published position, in bytes."""
 
     revision: int
     lease: Lease | None = None
@@ -79,7 +79,7 @@ class StoreView:
 
 @dataclass(frozen=True)
 class PoolNode:
-    """A backend as a Pgpool-II tells it by its control port."""
+    """A backend as a Pgpool-II reports it at its control port."""
 
     index: int
     name: str
@@ -88,7 +88,7 @@ class PoolNode:
 
     @property
     def is_up(self) -> bool:
-        """Does Pgpool use it?"""
+        """Whether Pgpool-II uses it."""
         return self.status in ("up", "waiting")
 
 
@@ -96,7 +96,8 @@ class PoolNode:
 class Contradiction:
     """The balanced endpoint refuses every new session: it chose its main backend without one that it has as up.
 
-    `index` is that one; `since` the first of `refusals` refusals in a row; nobody was let in between them.
+    `index` is that backend, `since` the time of the first of `refusals` refusals in a row. No session was accepted
+    between them.
     """
 
     index: int
@@ -111,15 +112,15 @@ class Route:
     proxy: str
     node: str
     is_up: bool
-    in_maintenance: bool  # drained or in maintenance: no new session, whatever its check says
+    in_maintenance: bool  # drained or in maintenance: no new session, regardless of its check
 
 
 @dataclass(frozen=True)
 class ObservedState:
-    """All of it, at the moment `at`.
+    """All sources, at the time `at`.
 
-    `opened` is the holder of the lease once it has been seen to accept writes; `silent` says since when the holder's
-    Patroni has given no answer; `contradiction` is None also where nobody could ask.
+    `opened` is the lease whose holder was observed to accept writes. `silent` maps a node to the time since which its
+    Patroni has not answered. `contradiction` is None also if the check was not possible.
     """
 
     at: float
@@ -133,13 +134,13 @@ class ObservedState:
     contradiction: Contradiction | None = None
 
     def is_dead(self, node: str) -> bool:
-        """Is it proven that no process of the node's latest known incarnation remains?"""
+        """Tell whether it is proven that no process of the node's latest known incarnation remains."""
         sight, view = self.sights.get(node), self.store.value
         record = view.records.get(node) if view else None
         return bool(sight and record and sight.state == "dead" and sight.incarnation == record.incarnation)
 
     @property
     def primary(self) -> str | None:
-        """The holder of the lease, if it is known to accept writes under this very lease."""
+        """The holder of the lease, if it is known to accept writes under this particular lease."""
         view = self.store.value
         return view.lease.owner if view and view.lease and view.lease == self.opened else None

@@ -1,7 +1,7 @@
-"""What the keeper knows of the nodes' processes.
+"""The observed states of the nodes' supervisor processes.
 
-Purpose: the values that pass between the keeper's witnesses, its decisions and its reports. Invariant: a witness that
-cannot tell says "unknown" with its reason; it is never read as dead, nor as alive. They say nothing about PostgreSQL.
+The process monitor produces these values; the keeper's decisions and reports use them. Invariant: a state that cannot
+be determined is "unknown" with a reason, never dead or alive. Not covered: the state of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ Life = Literal["alive", "dead", "unknown"]
 
 @dataclass(frozen=True)
 class Sight:
-    """What the witness knows of one node's supervisor process.
+    """The observed state of one node's supervisor process.
 
-    `since` is in seconds of the monotonic clock: when this state was first seen. `reason` is a sentence for people.
+    `since` is the time of the first observation of this state, in seconds of the monotonic clock. `reason` is a
+    sentence for the reader.
     """
 
     node: str

@@ -49,9 +49,9 @@ FILES: dict[str, str] = {
         address = "10.8.0.31"
         """,
     # Wrong types.
-    "text for a number": '[patroni]\nttl = "20"  #! patroni.ttl: must be a whole number, not "20"',
-    "fraction for a number": "[patroni]\nttl = 20.0  #! patroni.ttl: must be a whole number, not 20.0",
-    "truth for a number": "[patroni]\nttl = true  #! patroni.ttl: must be a whole number, not true",
+    "text for a number": '[patroni]\nttl = "20"  #! patroni.ttl: must be an integer, not "20"',
+    "fraction for a number": "[patroni]\nttl = 20.0  #! patroni.ttl: must be an integer, not 20.0",
+    "truth for a number": "[patroni]\nttl = true  #! patroni.ttl: must be an integer, not true",
     "number for truth": "[pgpool]\nconnection_cache = 1  #! pgpool.connection_cache: must be true or false, not 1",
     "number for text": "name = 5  #! name: must be text in quotes, not 5",
     "number for an address": "[haproxy]\naddress = 10  #! haproxy.address: must be an IPv4 address",
@@ -122,7 +122,7 @@ FILES: dict[str, str] = {
     "six mistakes": """
         name = "Bad Name"  #! name: must be a name
         [patroni]
-        ttl = "30s"  #! patroni.ttl: must be a whole number
+        ttl = "30s"  #! patroni.ttl: must be an integer
         [postgresql]
         max_connections = 100  #! postgresql.max_connections: 100 is too few
         [[nodes]]
@@ -174,10 +174,10 @@ BROKEN_RULES: dict[str, list[str]] = {
         '[endpoints.rw]\nservice = "pgpool"\n[endpoints.balanced]\nservice = "pgpool"  #! endpoints.balanced.service: is used twice',
         "[keeper]\nservice = \"pg_node3\"  #! keeper.service: the name 'pg_node3' is used twice",
     ],
-    "container_names_fit": [
+    "container_names_are_short": [
         f'name = "{"c" * 31}"\n[haproxy]\nservice = "{"h" * 32}"  #! haproxy.service: 64 characters; at most 63',
     ],
-    "addresses_fit": [
+    "addresses_are_in_the_subnet": [
         '[haproxy]\naddress = "10.9.0.1"  #! haproxy.address: 10.9.0.1 is outside network.subnet 10.8.0.0/24',
         '[haproxy]\naddress = "10.8.0.0"  #! haproxy.address: is the network address',
         '[haproxy]\naddress = "10.8.0.1"  #! haproxy.address: is the gateway address',
@@ -198,7 +198,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[keeper]\nport = 8406  #! keeper.port: already used by haproxy.stats_port",
         "[pgpool]\npcp_port = 9999  #! pgpool.pcp_port: 9999 is Pgpool-II's own port",
     ],
-    "counts_make_sense": [
+    "counts_are_consistent": [
         "nodes = []  #! nodes: a cluster is one primary and at least one standby; 0 are declared",
         '[[nodes]]  #! nodes: 1 is declared\nname = "pg_node1"\naddress = "10.8.0.11"\nport = 5611',
         "[etcd]\nmembers = []  #! etcd.members: an odd number of members is needed; 0 are declared",
@@ -214,7 +214,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[postgresql]\nmax_wal_senders = 3  #! postgresql.max_wal_senders: 3 nodes need at least 4",
         "[postgresql]\nmax_replication_slots = 2  #! postgresql.max_replication_slots: 3 nodes need at least 4",
     ],
-    "lease_holds": [
+    "timeouts_are_ordered": [
         "[patroni]\nretry_timeout = 10\nttl = 21  #! patroni.ttl: loop_wait + 2 × retry_timeout = 22 must not exceed",
         "[etcd]\nelection_ms = 400  #! etcd.election_ms: must be at least 5 × heartbeat_ms = 500",
         "[pgpool]\nsearch_primary_node_timeout = 20  #! pgpool.search_primary_node_timeout: above patroni.ttl = 20",
@@ -240,13 +240,13 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[pgpool.parameters]\nconnect_timeout = 9  #! pgpool.parameters.connect_timeout: set pgpool.connect_timeout_ms",
         "[pgpool.parameters]\nmax_pool = 9  #! pgpool.parameters.max_pool: set endpoints.rw.max_pool",
     ],
-    "parameters_stand_once": [
+    "parameters_are_set_once": [
         '[postgresql.parameters]\nTimeZone = "UTC"\ntimezone = "UTC"  #! postgresql.parameters.timezone: is set twice',
     ],
-    "pgpool_can_read": [
+    "pgpool_values_have_no_quote": [
         '[pgpool.parameters]\nlog_line_prefix = "it\'s "  #! pgpool.parameters.log_line_prefix: has a single quote',
     ],
-    "commits_wait": [
+    "commits_wait_for_standbys": [
         '[postgresql.parameters]\nsynchronous_commit = "local"  #! postgresql.parameters.synchronous_commit: no stand',
         "[postgresql.parameters]\nsynchronous_commit = false  #! postgresql.parameters.synchronous_commit: no stand",
     ],
