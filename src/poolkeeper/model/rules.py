@@ -203,8 +203,8 @@ def timeouts_are_ordered(spec: ClusterSpec) -> Iterator[Broken]:
 def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
     """Each connection that the endpoints may open is within `postgresql.max_connections`.
 
-    That number is at least the sum of: `num_init_children × max_pool` of the three endpoints with a Pgpool-II, `max_sessions` of
-    each direct endpoint with a port (1 if that is 0), `postgresql.admin_connections` and
+    That number is at least the sum of: `num_init_children × max_pool` of the three endpoints with a Pgpool-II,
+    `max_sessions` of each direct endpoint with a port (1 if that is 0), `postgresql.admin_connections` and
     `postgresql.superuser_reserved_connections`. The sum is the worst case: after role changes every endpoint may use
     the same node.
     """
