@@ -165,7 +165,7 @@ def edit(spec: ClusterSpec, path: str, value: Any) -> ClusterSpec:
     inner = getattr(spec, key)
     if rest and isinstance(inner, tuple):
         index, _, rest = rest.partition(".")
-        item = edit(inner[int(index)], rest, value)  # type: ignore[arg-type]
+        item = edit(inner[int(index)], rest, value)
         value = tuple(item if i == int(index) else old for i, old in enumerate(inner))
     elif rest:
         value = edit(inner, rest, value)

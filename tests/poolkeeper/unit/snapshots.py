@@ -200,7 +200,7 @@ def sources(spec: ClusterSpec) -> tuple[Source, ...]:
 def silence(seen: Snapshot, *silent: Source) -> Snapshot:
     """Return the snapshot without the answers of these components."""
     for field, key in silent:
-        answers = {**getattr(seen, field), key: Seen(error=SILENT)} if key else Seen(error=SILENT)
+        answers: Any = {**getattr(seen, field), key: Seen(error=SILENT)} if key else Seen(error=SILENT)
         seen = replace(seen, **{field: answers})
     return seen
 
@@ -208,7 +208,7 @@ def silence(seen: Snapshot, *silent: Source) -> Snapshot:
 def forget(seen: Snapshot, *missing: Source) -> Snapshot:
     """Return the snapshot as if these components had not been asked."""
     for field, key in missing:
-        kept = {name: answer for name, answer in getattr(seen, field).items() if name != key} if key else Seen()
+        kept: Any = {name: answer for name, answer in getattr(seen, field).items() if name != key} if key else Seen()
         seen = replace(seen, **{field: kept})
     return seen
 
@@ -262,7 +262,8 @@ def edit_proxy(seen: Snapshot, proxy: str, name: str, status: str | None) -> Sna
 
 
 def _edited(answer: Seen[Any], **changes: Any) -> Seen[Any]:
-    return Seen(replace(answer.value, **changes))
+    value: Any = answer.value
+    return Seen(replace(value, **changes))
 
 
 def _edited_rows(rows: tuple[Any, ...], key: str, edits: Mapping[str, Mapping[str, Any] | None]) -> tuple[Any, ...]:
