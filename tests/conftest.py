@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Return `golden(name, text)`, which compares the text with that golden file of the test's package, or writes it."""
+    """Return `golden(name, text)`: it compares the text with that golden file of the package, or writes it."""
     root = TESTS / request.path.relative_to(TESTS).parts[0] / "golden"
     shown = root.relative_to(TESTS.parent)
     write = bool(request.config.getoption("--write-golden"))

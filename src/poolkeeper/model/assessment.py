@@ -1,4 +1,4 @@
-"""What the facts amount to: one level, the findings behind it, and one row a node."""
+"""The assessment of a snapshot: its level, its findings, and a row for each node."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Level(IntEnum):
 
 
 class FindingKind(StrEnum):
-    """What a finding says."""
+    """The kinds of finding."""
 
-    DOWN = "down"  # nobody can write, or nothing runs
+    DOWN = "down"  # no client can write, or nothing runs
     FAULT = "fault"  # something is broken
-    DRIFT = "drift"  # two witnesses disagree
-    UNKNOWN = "unknown"  # a witness could not be asked
+    DRIFT = "drift"  # two components disagree
+    UNKNOWN = "unknown"  # a component did not answer
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be: about whom, and a sentence."""
+    """A deviation from the healthy state: its subject and a sentence."""
 
     kind: FindingKind
     subject: str
@@ -38,14 +38,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class NodeRow:
-    """A node by each witness, side by side; "?" where a witness did not answer, "-" where there is nothing."""
+    """A node as each component reports it; "?" for a component that did not answer, "-" for nothing to report."""
 
     node: str
     container: str
     postgres: str  # primary | standby | ?
     patroni: str  # as "leader, running"
     timeline: str
-    lag: str  # bytes not yet replayed, as Patroni says
+    lag: str  # bytes not yet replayed, as Patroni reports
     slot: str  # active | inactive | - on the primary
     pgpool: str  # as "primary, up"
     haproxy: str  # primary | standby | out | both
@@ -54,7 +54,7 @@ class NodeRow:
 
 @dataclass(frozen=True)
 class Assessment:
-    """The judgement of a snapshot."""
+    """The level of a snapshot, with its findings and the rows of the nodes."""
 
     level: Level
     findings: tuple[Finding, ...]
@@ -63,5 +63,5 @@ class Assessment:
 
     @property
     def is_healthy(self) -> bool:
-        """Is everything known, and good?"""
+        """Whether everything is known and healthy."""
         return self.level is Level.HEALTHY

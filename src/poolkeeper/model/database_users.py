@@ -1,4 +1,4 @@
-"""Database users as their witnesses tell them, and as `poolkeeper user list` shows them."""
+"""Database users as PostgreSQL and Pgpool-II report them, and as `poolkeeper user list` shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class DatabaseRole:
-    """A role of PostgreSQL. Its verifier is not in the text form."""
+    """A role of PostgreSQL. The text form omits its verifier."""
 
     name: str
     oid: int
@@ -19,17 +19,17 @@ class DatabaseRole:
 
 @dataclass(frozen=True)
 class UserRow:
-    """A user by all witnesses. None means that the witness did not answer."""
+    """A user as all components report it. None: the component did not answer."""
 
     name: str
     can_login: bool | None
     in_pool_passwd: bool | None
     is_superuser: bool | None
     databases: tuple[str, ...]
-    drift: tuple[str, ...] = ()  # where the witnesses disagree
-    undecided: tuple[str, ...] = ()  # what could not be compared, and why
+    drift: tuple[str, ...] = ()  # the disagreements of the components
+    undecided: tuple[str, ...] = ()  # the comparisons that were not possible, with the reason
 
     @property
     def has_drift(self) -> bool:
-        """Do the witnesses disagree?"""
+        """Whether the components disagree."""
         return bool(self.drift)

@@ -28,7 +28,7 @@ class Verb(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """One action on one node, and why.
+    """One action on one node, with its cause.
 
     `proxy` is the inner port of CUT and OPEN; `index` the backend of Pgpool-II; `lease_revision`, `record_revision` and
     `incarnation` are what RELEASE compares.

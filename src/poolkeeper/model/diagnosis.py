@@ -31,7 +31,7 @@ class PoolUse:
 
 @dataclass(frozen=True)
 class Traffic:
-    """A row of HAProxy's statistics: the queue and the sessions. `limit` is None where there is none."""
+    """A row of HAProxy's statistics: the queue and the sessions. `limit` is None without one."""
 
     proxy: str
     name: str
@@ -50,7 +50,7 @@ class StandbyLag:
     state: str
     sync_state: str
     bytes: int | None  # not yet replayed
-    seconds: float | None  # replay_lag; None while nothing is written
+    seconds: float | None  # replay_lag; None while no client writes
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class NodeLoad:
 
     in_recovery: bool
     settings: Mapping[str, str]
-    pending: tuple[str, ...]  # parameters that wait for a restart
+    pending: tuple[str, ...]  # parameters that need a restart
     activity: Activity
     counters: Counters
     oldest_xid: tuple[str, int]  # database and age
@@ -160,7 +160,7 @@ class Volume:
     path: str
     size: int
     used: int
-    free: int  # for a user that is not root
+    free: int  # for a user other than root
 
 
 @dataclass(frozen=True)

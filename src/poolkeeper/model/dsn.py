@@ -1,4 +1,4 @@
-"""Where and as whom to connect to something that speaks PostgreSQL's protocol.
+"""The parameters of a connection to a server with PostgreSQL's protocol.
 
 Invariant: the text form of a `Dsn` never holds its password.
 """
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Dsn:
-    """Where and as whom to connect. The password is not in its text form."""
+    """The parameters of a connection. The text form omits the password."""
 
     host: str
     port: int
     user: str
     dbname: str
     password: str = field(default="", repr=False)
-    options: tuple[tuple[str, str], ...] = ()  # further libpq parameters, as sslmode
+    options: tuple[tuple[str, str], ...] = ()  # further libpq parameters, such as sslmode
 
     @property
     def label(self) -> str:

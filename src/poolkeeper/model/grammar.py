@@ -1,7 +1,7 @@
 """The grammars of single values: names, addresses, image references, free-form parameters.
 
-Invariant: no text that these types accept contains a line break, a NUL or another control character, so that a value
-can never become a second line of a rendered file. Not promised: that a name is free on this machine.
+Invariant: no text that these types accept contains a line break, a NUL or another control character, so a value
+is never a second line of a rendered file. Not promised: that a name is free on this machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ IN_WORDS = {
     IMAGE: "an image reference such as debian:trixie-slim",
 }
 
-# What each of these would be taken for instead of the service: a line of /etc/hosts, a keyword of
+# Names with another meaning, and that meaning: a line of /etc/hosts, a keyword of
 # synchronous_standby_names, a keyword in the address column of pg_hba.conf.
 RESERVED_SERVICES = {
     **dict.fromkeys(("localhost", "localdomain", "broadcasthost"), "stands for the machine itself"),
@@ -56,12 +56,12 @@ _SHOWN_LENGTH = 60
 
 
 def refuse(sentence: str) -> PydanticCustomError:
-    """An error whose sentence is shown to the user as it is."""
+    """Return an error whose sentence is shown without changes."""
     return PydanticCustomError("refused", "{sentence}", {"sentence": sentence})
 
 
 def shown(value: object) -> str:
-    """A value as the file would have it, on one line and not too long."""
+    """Return a value as the file would have it, on one line and not too long."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -127,14 +127,14 @@ def _setting(value: object) -> object:
 
 
 def _one_line(text: str) -> str:
-    """No control character (tab excepted) and no Unicode line or paragraph separator."""
+    """Refuse a control character other than tab, and a Unicode line or paragraph separator."""
     if any((not char.isprintable() and char != "\t" and ord(char) < 0xA0) or char in "\u2028\u2029" for char in text):
         raise refuse(f"must be one line without control characters, not {shown(text)}")
     return text
 
 
 def _words(command: str) -> str:
-    """It can be taken apart into a program and its arguments; blanks alone are none."""
+    """Refuse a command that cannot be split into a program and its arguments; strip blanks around it."""
     try:
         shlex.split(command)
     except ValueError as e:
@@ -147,7 +147,7 @@ ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER)]
 RoleName = Annotated[str, StringConstraints(pattern=ROLE)]
 ImageName = Annotated[str, StringConstraints(pattern=IMAGE, max_length=255)]
 ImagePrefix = Annotated[str, StringConstraints(pattern=IMAGE_PREFIX, max_length=128)]
-# Our own ceilings, or HAProxy's and Pgpool-II's: their timers are 31 bits of milliseconds.
+# Limits of ours, or of HAProxy and Pgpool-II: their timers have 31 bits of milliseconds.
 Milliseconds = Annotated[int, Field(le=2_147_483_647)]
 Seconds = Annotated[int, Field(le=86_400)]
 ByteCount = Annotated[int, Field(ge=0, le=2**40)]

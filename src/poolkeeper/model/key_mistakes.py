@@ -9,7 +9,7 @@ from poolkeeper.model.locations import Location
 
 UNKNOWN_KEY = "extra_forbidden"  # pydantic's name for it
 _SENTENCES = {
-    "int_type": "must be a whole number",
+    "int_type": "must be an integer",
     "bool_type": "must be true or false",
     "string_type": "must be text in quotes",
     "model_type": "must be a table",

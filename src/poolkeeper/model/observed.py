@@ -1,6 +1,6 @@
-"""What was seen: plain facts from each witness, and the fact that a witness did not answer.
+"""The observed state of a cluster: plain facts from each component, or the fact that it did not answer.
 
-Invariant: a `Seen` holds either a value or the reason why there is none. No judgement is made here.
+Invariant: a `Seen` holds either a value or the reason for its absence. This module makes no assessment.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-NODE_PARAMETER = "poolkeeper.node"  # of PostgreSQL: by it a session can ask which node serves it, at whatever endpoint
+NODE_PARAMETER = "poolkeeper.node"  # of PostgreSQL: with it a session at any endpoint can ask which node serves it
 
 
 @dataclass(frozen=True)
 class Seen(Generic[T]):
-    """A witness's answer: `value`, or `error` when it gave none."""
+    """A component's answer: `value`, or `error` without one."""
 
     value: T | None = None
     error: str = ""
 
     @property
     def is_known(self) -> bool:
-        """Did the witness answer?"""
+        """Whether the component answered."""
         return self.value is not None
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container as the engine tells it."""
+    """A container as the engine reports it."""
 
     service: str
     name: str
@@ -36,7 +36,7 @@ class Container:
     state: str  # created | running | paused | restarting | exited | dead
     health: str  # healthy | unhealthy | starting | none
     image: str
-    definition: str  # digest of the Compose service that made it
+    definition: str  # digest of the Compose service that created it
     started_at: str  # ISO 8601
     exit_code: int
     restarts: int
@@ -44,13 +44,13 @@ class Container:
 
     @property
     def is_running(self) -> bool:
-        """Is the container running and not paused?"""
+        """Whether the container runs and is not paused."""
         return self.state == "running"
 
 
 @dataclass(frozen=True)
 class PatroniMember:
-    """One member as a Patroni's `/cluster` tells it. `lag_bytes` is None where Patroni does not know it."""
+    """One member as a Patroni's `/cluster` reports it. `lag_bytes` is None if Patroni does not know it."""
 
     name: str
     role: str  # leader | quorum_standby | sync_standby | replica | standby_leader
@@ -61,13 +61,13 @@ class PatroniMember:
 
     @property
     def is_leader(self) -> bool:
-        """Does Patroni say that this member holds the lease?"""
+        """Whether Patroni reports that this member holds the lease."""
         return self.role == "leader"
 
 
 @dataclass(frozen=True)
 class PatroniView:
-    """The cluster as one Patroni tells it."""
+    """The cluster as one Patroni reports it."""
 
     members: tuple[PatroniMember, ...]
     paused: bool = False
@@ -78,7 +78,7 @@ class PatroniView:
         return next((m.name for m in self.members if m.is_leader), None)
 
     def member(self, name: str) -> PatroniMember | None:
-        """The member of that name, if Patroni knows it."""
+        """Return the member of that name, None if Patroni does not know it."""
         return next((m for m in self.members if m.name == name), None)
 
 
@@ -94,7 +94,7 @@ class WalSender:
 
 @dataclass(frozen=True)
 class Slot:
-    """A row of pg_replication_slots. `retained_bytes` is the WAL that it holds back."""
+    """A row of pg_replication_slots. `retained_bytes` is the WAL that it retains."""
 
     name: str
     kind: str
@@ -104,7 +104,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Postgres:
-    """What a node's PostgreSQL says of itself."""
+    """A node's PostgreSQL as it reports itself."""
 
     in_recovery: bool
     timeline: int
@@ -116,7 +116,7 @@ class Postgres:
 
     @property
     def role(self) -> str:
-        """primary or standby."""
+        """The role: primary or standby."""
         return "standby" if self.in_recovery else "primary"
 
 
@@ -127,7 +127,7 @@ class PgpoolNode:
     index: int
     hostname: str
     status: str  # up | down | waiting | unused | quarantine
-    server_status: str  # up | down, as pgpool's own probe says
+    server_status: str  # up | down, by the probe of Pgpool-II
     role: str  # primary | standby
     server_role: str
     selects: int
@@ -135,13 +135,13 @@ class PgpoolNode:
 
 @dataclass(frozen=True)
 class PgpoolView:
-    """The cluster as a Pgpool-II tells it."""
+    """The cluster as a Pgpool-II reports it."""
 
     version: str
     nodes: tuple[PgpoolNode, ...]
 
     def node(self, hostname: str) -> PgpoolNode | None:
-        """The backend of that host name, if Pgpool has it."""
+        """Return the backend of that host name, None if Pgpool-II has none."""
         return next((n for n in self.nodes if n.hostname == hostname), None)
 
 
@@ -157,19 +157,19 @@ class Proxy:
 
     @property
     def is_up(self) -> bool:
-        """OPEN, or UP without a pending change."""
+        """Whether the status is OPEN, or UP without a pending change."""
         return self.status in ("OPEN", "UP") or self.status.startswith("UP ")
 
 
 @dataclass(frozen=True)
 class HaproxyView:
-    """Everything that HAProxy tells."""
+    """The version and the statistics of HAProxy."""
 
     version: str
     proxies: tuple[Proxy, ...]
 
     def row(self, proxy: str, name: str) -> Proxy | None:
-        """The row of a proxy, if HAProxy has it."""
+        """Return the row of a proxy, None if HAProxy has none."""
         return next((p for p in self.proxies if p.proxy == proxy and p.name == name), None)
 
 
@@ -183,9 +183,9 @@ class EtcdView:
 
 @dataclass(frozen=True)
 class KeeperView:
-    """The keeper by its own word.
+    """The keeper as it reports itself.
 
-    `blind` names each source that it cannot ask, `open_matters` what it is about to mend, `last` its latest events.
+    `blind` names each source that does not answer, `open_matters` the pending repairs, `last` the latest events.
     """
 
     healthy: bool
@@ -199,7 +199,7 @@ class KeeperView:
 
 @dataclass(frozen=True)
 class EndpointView:
-    """The answer of one query through an endpoint's published port."""
+    """The answer to a query through an endpoint's published port."""
 
     node: str  # host name of the PostgreSQL that answered
     in_recovery: bool
@@ -207,22 +207,22 @@ class EndpointView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that was seen at one moment. Mappings are by service name; `endpoints` by the key of an endpoint."""
+    """All observations of one moment. Mappings are by service name, `endpoints` by the key of an endpoint."""
 
     at: str  # ISO 8601, UTC
-    containers: Seen[Mapping[str, Container]] = Seen(error="not looked at")
+    containers: Seen[Mapping[str, Container]] = Seen(error="not checked")
     patroni: Mapping[str, Seen[PatroniView]] = field(default_factory=dict)
     patroni_versions: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, Seen[Postgres]] = field(default_factory=dict)
-    pgpool: Seen[PgpoolView] = Seen(error="not looked at")
-    haproxy: Seen[HaproxyView] = Seen(error="not looked at")
+    pgpool: Seen[PgpoolView] = Seen(error="not checked")
+    haproxy: Seen[HaproxyView] = Seen(error="not checked")
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
     endpoints: Mapping[str, Seen[EndpointView]] = field(default_factory=dict)
-    keeper: Seen[KeeperView] = Seen(error="not looked at")
+    keeper: Seen[KeeperView] = Seen(error="not checked")
 
 
 def versions(seen: Snapshot) -> dict[str, str]:
-    """The versions in use, as the running servers tell them: component → one version, or several with a comma."""
+    """Return the versions that the servers report: component → one version, or several separated by commas."""
     found = {
         "PostgreSQL": {s.value.version for s in seen.postgres.values() if s.value},
         "Patroni": set(seen.patroni_versions.values()),

@@ -28,7 +28,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Member:
-    """What a node's Patroni last published of itself. `lsn` is the position it has received (or written), in bytes."""
+    """The last publication of a node's Patroni. `lsn` is the received (or written) position, in bytes."""
 
     name: str
     role: str  # primary | replica | …
@@ -61,7 +61,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """What a node's supervisor wrote when it started: which incarnation runs, on which boot of which machine."""
+    """The record of a node's supervisor from its start: the incarnation, and the boot of its machine."""
 
     node: str
     incarnation: str

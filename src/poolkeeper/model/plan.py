@@ -1,4 +1,4 @@
-"""What `up` would do: an ordered list of steps, each with its reason, printable as text."""
+"""The plan of `up`: an ordered list of steps, each with its reason, printable as text."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 
 class Action(StrEnum):
-    """The kinds of step, from nothing to most disturbing."""
+    """The kinds of step, from the least to the most disruptive."""
 
     START = "start"  # create what is missing, start what is stopped
     ATTACH = "attach"  # let Pgpool-II use a node again
-    RELOAD = "reload"  # take the configuration again, no session ends
+    RELOAD = "reload"  # read the configuration again; no session ends
     PATCH = "patch"  # change Patroni's shared configuration
     RESTART_POSTGRES = "restart PostgreSQL"  # in place, by Patroni; the lease stays
     RESTART = "restart"  # the container
-    RECREATE = "recreate"  # the container anew; its volume stays
+    RECREATE = "recreate"  # a new container; its volume stays
     REMOVE = "remove"  # a service that is no longer declared, with its volume
 
 
 @dataclass(frozen=True)
 class PlanStep:
-    """One step: what is done to which services, and why."""
+    """One step: an action on some services, with its reason."""
 
     action: Action
     services: tuple[str, ...]
@@ -36,13 +36,13 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in their order; empty when nothing is to be done."""
+    """The steps in their order; empty if there is nothing to do."""
 
     steps: tuple[PlanStep, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        """Is there nothing to do?"""
+        """Whether there is nothing to do."""
         return not self.steps
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
-"""What must be true before an operation may begin, and whether it is.
+"""The preconditions of an operation, and whether they hold.
 
-Invariant: what could not be looked at is UNKNOWN, and an unknown forbids as a failure does.
+Invariant: a precondition that could not be checked is UNKNOWN. It forbids the operation as a failed one does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poolkeeper.model.verdict import Outcome
 
 @dataclass(frozen=True)
 class Precondition:
-    """One of them: its name, what was found, and the fact. One that is not required only warns."""
+    """A precondition: its name, its outcome and the observed fact. One that is not required only warns."""
 
     name: str
     outcome: Outcome
@@ -22,12 +22,12 @@ class Precondition:
 
     @property
     def holds(self) -> bool:
-        """Was it looked at, and is it so?"""
+        """Whether it was checked and holds."""
         return self.outcome is Outcome.PASS
 
     @property
     def forbids(self) -> bool:
-        """Does it forbid the operation?"""
+        """Whether it forbids the operation."""
         return self.is_required and not self.holds
 
     def __str__(self) -> str:
@@ -35,5 +35,5 @@ class Precondition:
 
 
 def allowed(preconditions: Iterable[Precondition]) -> bool:
-    """Does none of them forbid?"""
+    """Tell whether none of the preconditions forbids the operation."""
     return not any(precondition.forbids for precondition in preconditions)

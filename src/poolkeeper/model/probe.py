@@ -1,7 +1,7 @@
-"""What the validation suite collected: one `Reading` a question, with its evidence.
+"""The readings of the validation suite: a `Reading` for each question, with its evidence.
 
-Invariant: a reading holds a value or a failure, never both and never none. No judgement is made here; a reading that
-was not taken is None, or is missing from its mapping.
+Invariant: a reading holds either a value or a failure. This module makes no verdict. A reading that was not taken is
+None, or is missing from its mapping.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = tuple[int, int]  # (session, number) of a row of the concurrent writes
 
 
 class FailureKind(StrEnum):
-    """unreachable: no answer in time; refused: an error came back; ambiguous: a commit without its quorum's word."""
+    """unreachable: no answer in time; refused: an error as answer; ambiguous: a commit that no quorum acknowledged."""
 
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
@@ -28,7 +28,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no value. `code` is the SQLSTATE or HTTP status, where there was one."""
+    """The reason for a missing value. `code` is the SQLSTATE or HTTP status, "" without one."""
 
     kind: FailureKind
     code: str
@@ -36,18 +36,18 @@ class Failure:
 
     @property
     def is_refused(self) -> bool:
-        """Did the server answer, with an error?"""
+        """Whether the server answered with an error."""
         return self.kind is FailureKind.REFUSED
 
     @property
     def is_access(self) -> bool:
-        """Was it our user, password or database that was refused? Then nothing was learnt about the server's health."""
+        """Whether the server refused the user, password or database. That shows nothing about its health."""
         return self.is_refused and (self.code[:2] in ("28", "3D") or self.code in ("401", "403"))
 
 
 @dataclass(frozen=True)
 class Reading(Generic[T]):
-    """The answer to one question, or why there is none."""
+    """The answer to one question, or the reason for its absence."""
 
     evidence: Evidence
     value: T | None = None
@@ -59,26 +59,26 @@ class Reading(Generic[T]):
 
     @property
     def answered(self) -> bool:
-        """Did anybody answer, be it with an error?"""
+        """Whether a server answered, also with an error."""
         return self.failure is None or self.failure.kind is not FailureKind.UNREACHABLE
 
 
 @dataclass(frozen=True)
 class Server:
-    """Which PostgreSQL answered. The start of its postmaster tells servers apart behind any number of hops."""
+    """The PostgreSQL that answered. The start time of its postmaster identifies it behind any number of proxies."""
 
     started: str  # seconds since 1970 with microseconds, as text
     address: str  # its own address; "" on a local socket
 
     @property
     def label(self) -> str:
-        """Its address, or its start where it has none."""
+        """Its address, or its start time without one."""
         return self.address or f"the server started at {self.started}"
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What a node says of itself."""
+    """A node as it reports itself."""
 
     server: Server
     in_recovery: bool
@@ -87,13 +87,13 @@ class NodeFacts:
 
     @property
     def role(self) -> str:
-        """primary or standby."""
+        """The role: primary or standby."""
         return "standby" if self.in_recovery else "primary"
 
 
 @dataclass(frozen=True)
 class EndpointFacts:
-    """Who answered a query through an endpoint."""
+    """The server that answered a query through an endpoint."""
 
     server: Server
     in_recovery: bool
@@ -101,7 +101,7 @@ class EndpointFacts:
 
 @dataclass(frozen=True)
 class Sender:
-    """A row of pg_stat_replication. `state` is None where our role may not see it."""
+    """A row of pg_stat_replication. `state` is None if the role may not read it."""
 
     application: str
     state: str | None
@@ -118,7 +118,7 @@ class SlotFacts:
 
 @dataclass(frozen=True)
 class Arrival:
-    """What was seen on a node of something written elsewhere. `found` is None if nothing came in time."""
+    """The observation on a node of a write on another one. `found` is None if nothing arrived in time."""
 
     expected: str
     found: str | None
@@ -126,13 +126,13 @@ class Arrival:
 
     @property
     def arrived(self) -> bool:
-        """Did exactly the expected thing come?"""
+        """Whether exactly the expected value arrived."""
         return self.found == self.expected
 
 
 @dataclass(frozen=True)
 class WriteAttempt:
-    """A write sent straight to a node. `code` is the SQLSTATE of the refusal, "" if it was accepted."""
+    """A write sent directly to a node. `code` is the SQLSTATE of the refusal, "" if it was accepted."""
 
     in_recovery: bool
     code: str
@@ -141,10 +141,10 @@ class WriteAttempt:
 
 @dataclass(frozen=True)
 class ReadOnlySession:
-    """A session of the read-only endpoint: who answered it, and how two writes ended.
+    """A session of the read-only endpoint: its server, and the results of two writes.
 
-    `first` was tried as the session came, `asked` after it had asked for a session that writes; "" if it was accepted,
-    else the SQLSTATE.
+    `first` is the write of the new session, `asked` the one after the session requested to be read-write. A result is
+    "" for an accepted write, else the SQLSTATE.
     """
 
     server: Server
@@ -155,7 +155,7 @@ class ReadOnlySession:
 
 @dataclass(frozen=True)
 class ReadOnlyFacts:
-    """Sessions of the read-only endpoint, all open at once, and the dashboard while they were (None: it did not answer)."""
+    """Simultaneous sessions of the read-only endpoint, with HAProxy's statistics meanwhile (None: no answer)."""
 
     sessions: tuple[ReadOnlySession, ...]
     failures: tuple[Failure, ...] = ()
@@ -164,7 +164,7 @@ class ReadOnlyFacts:
 
 @dataclass(frozen=True)
 class Acknowledger:
-    """A row of pg_stat_replication. `state` and `sync_state` are None where our role may not see them."""
+    """A row of pg_stat_replication. `state` and `sync_state` are None if the role may not read them."""
 
     application: str
     state: str | None
@@ -173,7 +173,7 @@ class Acknowledger:
 
 @dataclass(frozen=True)
 class CommitFacts:
-    """For whom the primary waits before it acknowledges a commit."""
+    """The standbys that the primary waits for before it acknowledges a commit."""
 
     synchronous_standby_names: str
     standbys: tuple[Acknowledger, ...]
@@ -181,7 +181,7 @@ class CommitFacts:
 
 @dataclass(frozen=True)
 class Balance:
-    """Reads over many sessions: by Pgpool's counters before and after, and by what the servers said of themselves."""
+    """Reads over many sessions: Pgpool-II's counters before and after, and the servers as they report themselves."""
 
     sessions: int
     before: tuple[PgpoolNode, ...]
@@ -192,7 +192,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class Inserts:
-    """Rows written by concurrent sessions. `intended` were tried, `acknowledged` were confirmed by the server."""
+    """Rows of concurrent sessions. `intended` were sent, `acknowledged` were confirmed by the server."""
 
     intended: tuple[Row, ...]
     acknowledged: tuple[Row, ...]
@@ -201,7 +201,7 @@ class Inserts:
 
 @dataclass(frozen=True)
 class RowsSeen:
-    """The rows that a node has, sorted; duplicates stay."""
+    """The rows of a node, sorted, with duplicates."""
 
     rows: tuple[Row, ...]
     waited: float  # seconds
@@ -209,7 +209,7 @@ class RowsSeen:
 
 @dataclass(frozen=True)
 class PgpoolFacts:
-    """What Pgpool-II says of itself."""
+    """Pgpool-II as it reports itself."""
 
     version: str
     processes: int
@@ -221,7 +221,7 @@ def _none() -> Mapping[str, Reading[T]]:
 
 @dataclass(frozen=True)
 class Readings:
-    """Everything that one run collected. Mappings are by node."""
+    """All readings of one run. Mappings are by node."""
 
     nodes: Mapping[str, Reading[NodeFacts]] = field(default_factory=_none)
     senders: Mapping[str, Reading[tuple[Sender, ...]]] = field(default_factory=_none)  # of nodes not in recovery

@@ -1,4 +1,4 @@
-"""What the keeper knows of the nodes' processes.
+"""The observed states of the nodes' supervisor processes.
 
 Purpose: the values that pass between the keeper's watchers, its decisions and its reports. Invariant: a monitor that
 cannot decide reports "unknown" with its reason; "unknown" is never read as dead, nor as alive. These values say nothing

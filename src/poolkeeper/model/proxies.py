@@ -1,4 +1,4 @@
-"""The names of HAProxy's proxies, and what an endpoint leaves free: rendered by one room, expected by others."""
+"""The names of HAProxy's proxies, and the children of Pgpool-II that HAProxy keeps free."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from poolkeeper.model.spec import ClusterSpec
 
 PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
-# The proxy whose servers a direct endpoint shares: what ends a session there, or lets one wait, holds for the endpoint too.
+# The proxy whose servers a direct endpoint uses: whatever ends or delays a session there does so at the endpoint.
 BEHIND = {"direct_rw": PRIMARY, "direct_ro": STANDBYS}
 
-# Children of an endpoint's Pgpool that HAProxy leaves free: one for its own check, one for somebody who looks after it.
-# A full endpoint then queues at the endpoint instead of failing its check.
+# Children of an endpoint's Pgpool-II that HAProxy keeps free: one for its own check, one for an administrator. With
+# them, clients of a full endpoint queue in HAProxy, and the check still passes.
 SPARE_CHILDREN = 2
 
 
 def expected(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:
-    """Every frontend and backend that must be up."""
+    """Return every frontend and backend that must be up."""
     endpoints = ("rw", "ro", *spec.direct_endpoints(), "stats", PRIMARY, STANDBYS)
     backends = ("endpoint_rw", "endpoint_ro", PRIMARY, STANDBYS)
     return (*((name, "FRONTEND") for name in endpoints), *((name, "BACKEND") for name in backends))
 
 
 def fallback(node: str) -> str:
-    """The server of the port `standbys` that leads to this node while it is the primary and no standby is up.
+    """Return the server of the port `standbys` for this node as a primary while no standby is up.
 
-    No node's own name has a dot.
+    It differs from every node's own name, which has no dot.
     """
     return f"{node}.fallback"
 
 
 def role_of(view: HaproxyView, node: str) -> str:
-    """primary, standby, both or out, as the two inner ports say of a node."""
+    """Return the role of a node at the two inner ports: primary, standby, both or out."""
     names = {PRIMARY: "primary", STANDBYS: "standby"}
     up = [role for proxy, role in names.items() if (row := view.row(proxy, node)) and row.is_up]
     return {0: "out", 1: up[0] if up else "", 2: "both"}[len(up)]

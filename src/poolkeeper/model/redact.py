@@ -1,8 +1,8 @@
-"""Takes passwords out of text before it is shown or kept.
+"""The removal of passwords from text before it is shown or stored.
 
-Invariant: redacting twice changes nothing more. Where the end of a password is in doubt, too much is masked rather
-than too little. It knows a password by its place (after `password=`, inside a URL), not by its value: a password
-that stands alone in the text stays.
+Invariant: a second redaction changes nothing. If the end of a password is uncertain, too much is masked rather than too
+little. A password is recognised by its place (after `password=`, inside a URL), not by its value. Not promised: to mask
+a password without such a place.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _SQL = re.compile(
     re.ASCII | re.I | re.S,
 )
 
-# What a password becomes in pg_authid, and what a browser sends.
+# The verifiers of pg_authid, and the HTTP header with credentials.
 _VERIFIER = re.compile(
     r"(?P<kind>SCRAM-SHA-256\$|\bmd5(?=[0-9a-f]{32}\b)|\bAuthorization:\s*(?:Basic|Bearer)\s+)\S+", re.I
 )
 
 
 def redact(text: str) -> str:
-    """The text with every password, and everything that stands for one, replaced by `***`."""
+    """Return the text with every password and every verifier replaced by `***`."""
     text = _WORD.sub(_mask_urls, text) if "://" in text else text
     text = _SQL.sub(rf"\g<key>'{MASK}'", text)
     text = _KEYWORD.sub(_mask_value, text)
@@ -44,7 +44,7 @@ def redact(text: str) -> str:
 
 
 def _mask_urls(word: re.Match[str]) -> str:
-    """Mask each URL of a word. One without @ is read on into the next: its password may hold a comma and a ://."""
+    """Mask each URL of a word. One without @ extends into the next: its password may contain a comma and a ://."""
     masked: list[str] = []
     waiting: list[str] = []
     for piece in _NEXT_URL.split(word[0]):
@@ -56,12 +56,12 @@ def _mask_urls(word: re.Match[str]) -> str:
 
 
 def _mask_url(text: str) -> str:
-    """The password runs to the last @, since careless writers leave @ and / unescaped."""
+    """Mask up to the last @, because @ and / in a password may be unescaped."""
     found, at = _CREDENTIALS.search(text), text.rfind("@")
     return f"{text[: found.end()]}{MASK}{text[at:]}" if found and at >= found.end() else text
 
 
 def _mask_value(found: re.Match[str]) -> str:
-    """Keep the key and the kind of quotes, so that the text around still reads as it was."""
+    """Mask a value, and keep its key and its kind of quotes."""
     quote = found["quote"] or ""
     return f"{found['key']}{found['gap']}{quote}{MASK}{quote}"

@@ -1,8 +1,8 @@
-"""The rules that tie keys of `cluster.toml` together.
+"""The rules between keys of `cluster.toml`.
 
-Each rule is a generator of (location, sentence); the location is the path of the key to blame, as pydantic writes it.
-Invariant: a spec for which `broken_rules` yields nothing renders to files that the real binaries accept, but for the
-free-form parameters, whose values only the servers can judge.
+Each rule is a generator of (location, sentence); the location is the path of the wrong key, as pydantic writes it.
+Invariant: the real binaries accept the rendered files of a spec without a broken rule. Excepted are the free-form
+parameters, whose values only the servers can check.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from poolkeeper.model.spec_postgresql import Postgresql
 Location = tuple[str | int, ...]
 Broken = tuple[Location, str]
 
-# Parameters that Patroni or Poolkeeper answers for; a second value in [postgresql.parameters] would lose silently, or
-# break what other keys promise.
+# Parameters that Patroni or Poolkeeper sets. A second value in [postgresql.parameters] would have no effect, or would
+# break a promise of other keys.
 OWNED_POSTGRESQL = frozenset(
     """
     archive_recovery_conninfo cluster_name config_file data_checksums data_directory hba_file hot_standby ident_file
@@ -44,11 +44,11 @@ ENDPOINTS = ("rw", "ro", "balanced")
 BEHIND_HAPROXY = ("rw", "ro", "direct_rw", "direct_ro")
 # Ports that HAProxy listens on inside the network only.
 INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
-# Pgpool-II's MAX_NUM_BACKENDS.
+# MAX_NUM_BACKENDS of Pgpool-II.
 MAX_NODES = 128
 # A label of a DNS name.
 MAX_CONTAINER_NAME = 63
-# Names that CREATE ROLE or pg_hba.conf takes for something else, and databases that exist already or are keywords.
+# Names that have another meaning for CREATE ROLE or pg_hba.conf, and databases that exist or are keywords.
 RESERVED_ROLES = frozenset({"public", "none", "all"})
 RESERVED_DATABASES = frozenset(
     {"postgres", "template0", "template1", "all", "sameuser", "samerole", "samegroup", "replication"}
@@ -61,7 +61,7 @@ def _endpoints(spec: ClusterSpec) -> Iterator[tuple[str, Endpoint]]:
 
 
 def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
-    """Each service's location in the file, name and address."""
+    """Yield each service's location in the file, its name and its address."""
     for i, node in enumerate(spec.nodes):
         yield ("nodes", i), node.name, node.address
     for i, member in enumerate(spec.etcd.members):
@@ -73,7 +73,7 @@ def _services(spec: ClusterSpec) -> Iterator[tuple[Location, str, IPv4Address]]:
 
 
 def unique_names(spec: ClusterSpec) -> Iterator[Broken]:
-    """A service name (`nodes`, `etcd.members`, `endpoints`, `haproxy`, `keeper`) stands once."""
+    """Each service name (`nodes`, `etcd.members`, `endpoints`, `haproxy`, `keeper`) is used once."""
     seen: set[str] = set()
     for location, name, _ in _services(spec):
         if name in seen:
@@ -81,8 +81,8 @@ def unique_names(spec: ClusterSpec) -> Iterator[Broken]:
         seen.add(name)
 
 
-def container_names_fit(spec: ClusterSpec) -> Iterator[Broken]:
-    """A container's name, which for any cluster but `poolkeeper` is NAME_SERVICE, has at most 63 characters."""
+def container_names_are_short(spec: ClusterSpec) -> Iterator[Broken]:
+    """Each container's name, NAME_SERVICE except in the cluster `poolkeeper`, has at most 63 characters."""
     for location, name, _ in _services(spec):
         container = spec.container_name(name)
         if len(container) > MAX_CONTAINER_NAME:
@@ -97,9 +97,11 @@ def _name_key(location: Location) -> Location:
     return (*location, "name" if location[0] in ("nodes", "etcd") else "service")
 
 
-def addresses_fit(spec: ClusterSpec) -> Iterator[Broken]:
-    """Each address is inside `network.subnet` (/8 to /29), is not its first (network), second (gateway) or last
-    (broadcast) address, and stands once."""
+def addresses_are_in_the_subnet(spec: ClusterSpec) -> Iterator[Broken]:
+    """Each address is inside `network.subnet` (/8 to /29), and is used once.
+
+    The first address (network), the second (gateway) and the last (broadcast) are not used.
+    """
     subnet = spec.network.subnet
     if subnet.prefixlen > 29 or subnet.prefixlen < 8:
         yield ("network", "subnet"), f"{subnet} must be between /8 and /29"
@@ -119,8 +121,11 @@ def addresses_fit(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
-    """A host port is published once; the inner ports of HAProxy differ from its endpoints and from each other; the control
-    port of Pgpool-II is none of 5432, 8008 and 9999."""
+    """Each host port is published once.
+
+    The inner ports of HAProxy differ from its endpoints and from each other. The control port of Pgpool-II is none of
+    5432, 8008 and 9999.
+    """
     haproxy = spec.haproxy
     published: list[tuple[Location, int, str]] = [
         (("nodes", i, "port"), n.port, n.name) for i, n in enumerate(spec.nodes)
@@ -149,9 +154,13 @@ def _used_twice(entries: Iterable[tuple[Location, int, str]]) -> Iterator[Broken
         owner.setdefault(port, name)
 
 
-def counts_make_sense(spec: ClusterSpec) -> Iterator[Broken]:
-    """Two to 128 nodes; an odd number of etcd members; no more `replication.quorum_acknowledgements` than standbys
-    (unless the mode is `off`); a WAL sender and a replication slot for each node and one to spare."""
+def counts_are_consistent(spec: ClusterSpec) -> Iterator[Broken]:
+    """Each number matches the nodes and the members.
+
+    There are 2 to 128 nodes and an odd number of etcd members. `replication.quorum_acknowledgements` is at most the
+    number of standbys, unless the mode is `off`. `postgresql.max_wal_senders` and `postgresql.max_replication_slots`
+    are at least the number of nodes plus one.
+    """
     count, members = len(spec.nodes), len(spec.etcd.members)
     if count < 2:
         yield ("nodes",), f"a cluster is one primary and at least one standby; {_declared(count)}"
@@ -175,9 +184,12 @@ def _declared(count: int) -> str:
     return "1 is declared" if count == 1 else f"{count} are declared"
 
 
-def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
-    """`patroni.loop_wait + 2 × patroni.retry_timeout ≤ patroni.ttl`; `etcd.election_ms` is at least 5 heartbeats;
-    `pgpool.search_primary_node_timeout` is above `patroni.ttl`."""
+def timeouts_are_ordered(spec: ClusterSpec) -> Iterator[Broken]:
+    """Each timeout is long enough for those inside it.
+
+    `patroni.loop_wait + 2 × patroni.retry_timeout ≤ patroni.ttl`; `etcd.election_ms` is at least 5 heartbeats;
+    `pgpool.search_primary_node_timeout` is above `patroni.ttl`.
+    """
     p = spec.patroni
     if p.loop_wait + 2 * p.retry_timeout > p.ttl:
         total = p.loop_wait + 2 * p.retry_timeout
@@ -189,11 +201,12 @@ def lease_holds(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
-    """`num_init_children × max_pool` of the three endpoints with a Pgpool-II, `max_sessions` of each direct endpoint that has a
-    port (1 where that is 0), `postgresql.admin_connections` and `postgresql.superuser_reserved_connections` together
-    fit `postgresql.max_connections`.
+    """Each connection that the endpoints may open is within `postgresql.max_connections`.
 
-    Worst case, and the one counted: after role changes one node may be asked by every endpoint at once.
+    That number is at least the sum of: `num_init_children × max_pool` of the three endpoints with a Pgpool-II,
+    `max_sessions` of each direct endpoint with a port (1 if that is 0), `postgresql.admin_connections` and
+    `postgresql.superuser_reserved_connections`. The sum is the worst case: after role changes every endpoint may use
+    the same node.
     """
     server, endpoints = spec.postgresql, [endpoint for _, endpoint in _endpoints(spec)]
     direct = [max(1, endpoint.max_sessions) for endpoint in spec.direct_endpoints().values()]
@@ -211,7 +224,7 @@ def connection_budget(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def owned_parameters(spec: ClusterSpec) -> Iterator[Broken]:
-    """Free-form parameters do not touch what Poolkeeper or Patroni answers for (the lists are below)."""
+    """Free-form parameters contain none that Poolkeeper or Patroni sets (see the lists below)."""
     for name in spec.postgresql.parameters:
         if name.lower() in OWNED_POSTGRESQL:
             yield ("postgresql", "parameters", name), _owned(name.lower(), spec.postgresql, "Poolkeeper or Patroni")
@@ -222,7 +235,7 @@ def owned_parameters(spec: ClusterSpec) -> Iterator[Broken]:
 
 
 def _owned(name: str, table: Postgresql | Pgpool, owner: str) -> str:
-    """Where to set it instead, if anywhere."""
+    """Return the sentence about an owned parameter, with the key to set instead if there is one."""
     title = type(table).__name__.lower()
     for key in (name, f"{name}_ms", f"{name}_bytes"):
         if key in type(table).model_fields:
@@ -234,36 +247,38 @@ def _owned(name: str, table: Postgresql | Pgpool, owner: str) -> str:
     return f"is set by {owner} and may not be set here; docs/configuration.md lists all such parameters"
 
 
-def parameters_stand_once(spec: ClusterSpec) -> Iterator[Broken]:
-    """PostgreSQL takes `TimeZone` and `timezone` for one parameter: names that differ in case only are refused."""
+def parameters_are_set_once(spec: ClusterSpec) -> Iterator[Broken]:
+    """Each parameter is set once. PostgreSQL ignores case: `TimeZone` and `timezone` are the same parameter."""
     seen: set[str] = set()
     for name in spec.postgresql.parameters:
         if name.lower() in seen:
-            yield ("postgresql", "parameters", name), "is set twice; capitals make no difference here"
+            yield ("postgresql", "parameters", name), "is set twice; case makes no difference here"
         seen.add(name.lower())
 
 
-def pgpool_can_read(spec: ClusterSpec) -> Iterator[Broken]:
-    """A value in `[pgpool.parameters]` has no single quote: pgpool.conf has no way to write one."""
+def pgpool_values_have_no_quote(spec: ClusterSpec) -> Iterator[Broken]:
+    """No value in `[pgpool.parameters]` has a single quote: pgpool.conf cannot express one."""
     for name, value in spec.pgpool.parameters.items():
         if isinstance(value, str) and "'" in value:
-            yield ("pgpool", "parameters", name), "has a single quote in it, and pgpool.conf has no way to write one"
+            yield ("pgpool", "parameters", name), "has a single quote in it, and pgpool.conf cannot express one"
 
 
-def commits_wait(spec: ClusterSpec) -> Iterator[Broken]:
-    """`synchronous_commit` may not undo `replication.synchronous_mode`: off and local do not wait for a standby."""
+def commits_wait_for_standbys(spec: ClusterSpec) -> Iterator[Broken]:
+    """`synchronous_commit` does not contradict `replication.synchronous_mode`: off and local wait for no standby."""
     for name, value in spec.postgresql.parameters.items():
         waits = str(value).lower() not in {"off", "local", "false", "no", "0"}
         if name.lower() == "synchronous_commit" and not waits and spec.replication.synchronous_mode != "off":
             yield (
                 ("postgresql", "parameters", name),
-                'acknowledges a commit that no standby has; replication.synchronous_mode = "off" says so openly',
+                'acknowledges a commit that no standby has; set replication.synchronous_mode = "off" if you want that',
             )
 
 
 def distinct_roles(spec: ClusterSpec) -> Iterator[Broken]:
-    """Each database role has a name of its own, not one that PostgreSQL reserves (`pg_…`, `public`, `none`, `all`);
-    `roles.app_database` is no database that exists already or a keyword of pg_hba.conf."""
+    """Each database role has a different name, and none that PostgreSQL reserves (`pg_…`, `public`, `none`, `all`).
+
+    `roles.app_database` is neither an existing database nor a keyword of pg_hba.conf.
+    """
     seen: dict[str, str] = {}
     for field in ("superuser", "replication", "rewind", "check", "app"):
         name = getattr(spec.roles, field)
@@ -278,20 +293,20 @@ def distinct_roles(spec: ClusterSpec) -> Iterator[Broken]:
 
 RULES: tuple[Callable[[ClusterSpec], Iterator[Broken]], ...] = (
     unique_names,
-    container_names_fit,
-    addresses_fit,
+    container_names_are_short,
+    addresses_are_in_the_subnet,
     ports_differ,
-    counts_make_sense,
-    lease_holds,
+    counts_are_consistent,
+    timeouts_are_ordered,
     connection_budget,
     owned_parameters,
-    parameters_stand_once,
-    pgpool_can_read,
-    commits_wait,
+    parameters_are_set_once,
+    pgpool_values_have_no_quote,
+    commits_wait_for_standbys,
     distinct_roles,
 )
 
 
 def broken_rules(spec: ClusterSpec) -> list[Broken]:
-    """Every broken rule, in the order of `RULES`."""
+    """Return every broken rule, in the order of `RULES`."""
     return [broken for rule in RULES for broken in rule(spec)]

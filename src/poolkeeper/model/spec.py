@@ -1,8 +1,8 @@
-"""The declared cluster: one pydantic class a table of `cluster.toml`.
+"""The declared cluster: one pydantic class for each table of `cluster.toml`.
 
-Invariant: a `ClusterSpec` that exists obeys every rule of a single key (types, ranges, name patterns); the rules that
-tie keys together are in `rules.py`, and `source.load` applies both. Every field has a default and a description:
-`docs/configuration.md` is generated from them. Not promised: that the machine can run it; that is preflight's matter.
+Invariant: every `ClusterSpec` obeys all rules of single keys (types, ranges, name patterns). The rules between keys are
+in `rules.py`; `source.load` applies both. Every field has a default and a description: `docs/configuration.md` is
+generated from them. Not promised: that the machine can run the cluster; preflight checks that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PGPOOL_PORT = 9999  # inside a Pgpool-II's container
 
 
 class Network(SpecTable):
-    """The private network of the containers, and the host address that published ports bind to."""
+    """The private network of the containers, and the host address of the published ports."""
 
     subnet: Subnet = Field(IPv4Network("10.8.0.0/24"), description="The cluster's private network.")
     bind_address: BindAddress = Field(
@@ -44,19 +44,19 @@ class Network(SpecTable):
 
 
 class Keeper(SpecTable):
-    """The agent that keeps every view equal to Patroni's. Without it the cluster is correct, only slower."""
+    """The agent that reconciles Pgpool-II and HAProxy with Patroni. Without it the cluster is correct, only slower."""
 
     service: ServiceName = Field("keeper", description="Service and container name.")
     address: Address = Field(IPv4Address("10.8.0.30"), description="Its address in the network.")
     port: HostPort = Field(8407, description="Host port of its API and metrics; it only reads.")
     tick_ms: Milliseconds = Field(
-        1000, ge=100, le=60_000, description="Pause between two looks when no event comes, in ms."
+        1000, ge=100, le=60_000, description="Pause between two checks when no event comes, in ms."
     )
     attach_after_seconds: Seconds = Field(
-        3, ge=0, description="A standby must have been fit for so long before Pgpool gets it back, in seconds."
+        3, ge=0, description="Pgpool-II gets a standby back after it was eligible for so long, in seconds."
     )
     early_release: bool = Field(
-        True, description="Release the lease of a primary that is proven dead, so that the election begins at once."
+        True, description="Release the lease of a primary that is proven dead, so that the election starts at once."
     )
     release_interval_seconds: Seconds = Field(
         10, ge=0, description="At most one early release in this many seconds; then the lease decides."
@@ -64,22 +64,22 @@ class Keeper(SpecTable):
     fence_command: Command = Field(
         "",
         description="Program and arguments, run in keeper's container when a primary's machine is silent; `{node}` is"
-        " its name. Exit code 0 says: that machine is off. Empty: only this machine's deaths are proven.",
+        " its name. Exit code 0 means that the machine is off. Empty: only deaths on this machine are proven.",
     )
     fence_after_seconds: Seconds = Field(
-        5, ge=1, description="A primary must have been silent for so long before it is fenced, in seconds."
+        5, ge=1, description="A primary is fenced after it was silent for so long, in seconds."
     )
     read_fallback: Literal["refuse", "primary"] = Field(
         "refuse",
-        description="Without a fit standby, the read-only endpoint refuses sessions, or reads from the primary.",
+        description="Without an eligible standby, the read-only endpoint refuses sessions, or reads from the primary.",
     )
     max_read_staleness_seconds: Seconds = Field(
-        30, ge=5, description="A standby that is known to be further behind serves no reads, in seconds."
+        30, ge=5, description="A standby with a greater known lag serves no reads, in seconds."
     )
 
 
 class Roles(SpecTable):
-    """Database roles that the first start makes; their passwords are generated."""
+    """Roles that the first start creates, with generated passwords."""
 
     superuser: RoleName = Field("postgres", description="Superuser of PostgreSQL.")
     replication: RoleName = Field("replicator", description="Role of the standbys.")
@@ -92,9 +92,9 @@ class Roles(SpecTable):
 
 
 class Images(SpecTable):
-    """Where the containers come from."""
+    """The images of the containers."""
 
-    base: ImageName = Field("debian:trixie-slim", description="Base image; bootstrapped where it can't be had.")
+    base: ImageName = Field("debian:trixie-slim", description="Base image; bootstrapped if no registry provides it.")
     suite: Literal["trixie"] = Field("trixie", description="Debian suite of the bootstrapped base.")
     prefix: ImagePrefix = Field("poolkeeper", description="Images are named PREFIX/ROLE.")
 
@@ -102,9 +102,9 @@ class Images(SpecTable):
 class Timeouts(SpecTable):
     """Deadlines of Poolkeeper's own waits, in seconds."""
 
-    up: Seconds = Field(120, ge=10, description="From the start of the containers until everything is green.")
+    up: Seconds = Field(120, ge=10, description="From the start of the containers until all health checks pass.")
     query: Seconds = Field(5, ge=1, description="One connection or query of status and the validation suite.")
-    stop: Seconds = Field(30, ge=1, description="A container may take this long to end by itself.")
+    stop: Seconds = Field(30, ge=1, description="A container may take this long to stop; then the engine kills it.")
 
 
 def _default_nodes() -> tuple[Node, ...]:
@@ -112,9 +112,12 @@ def _default_nodes() -> tuple[Node, ...]:
 
 
 class ClusterSpec(SpecTable):
-    """The whole of `cluster.toml`."""
+    """All of `cluster.toml`."""
 
-    name: ClusterName = Field("poolkeeper", description="Names of another cluster's containers get it as a prefix.")
+    name: ClusterName = Field(
+        "poolkeeper",
+        description="Name of the cluster. Unless it is poolkeeper, it is the prefix of each container's name.",
+    )
     network: Network = Field(Network(), description="")
     nodes: Annotated[tuple[Node, ...], Strict(False)] = Field(
         default_factory=_default_nodes, description="The nodes; the first is the first primary."
@@ -133,31 +136,31 @@ class ClusterSpec(SpecTable):
 
     @property
     def standby_count(self) -> int:
-        """How many nodes are standbys when all is well."""
+        """The number of standbys of a healthy cluster."""
         return len(self.nodes) - 1
 
     @property
     def project(self) -> str:
-        """The Compose project, and the prefix of volumes: our own name, so that no other project's is met."""
+        """The Compose project and prefix of the volumes. It begins with poolkeeper, unlike those of other projects."""
         return self.name if self.name == "poolkeeper" else f"poolkeeper-{self.name}"
 
     def container_name(self, service: str) -> str:
-        """The container of a service: the bare name for the default cluster, `NAME_service` for any other."""
+        """Return the container of a service: its bare name in the default cluster, `NAME_service` in any other."""
         return service if self.name == "poolkeeper" else f"{self.name}_{service}"
 
     def endpoint_by_service(self) -> dict[str, Endpoint]:
-        """The three endpoints that have a Pgpool-II, by its service name."""
+        """Return the three endpoints with a Pgpool-II, by its service name."""
         return {
             endpoint.service: endpoint for endpoint in (self.endpoints.rw, self.endpoints.ro, self.endpoints.balanced)
         }
 
     def direct_endpoints(self) -> dict[str, DirectEndpoint]:
-        """The direct endpoints that have an endpoint, by their key."""
+        """Return the direct endpoints that have a port, by their key."""
         endpoints = {"direct_rw": self.endpoints.direct_rw, "direct_ro": self.endpoints.direct_ro}
         return {key: endpoint for key, endpoint in endpoints.items() if endpoint.port}
 
     def direct_sessions(self) -> dict[str, int]:
-        """How many sessions each direct endpoint serves at once; 0 where the connection budget leaves it none."""
+        """Return how many sessions each direct endpoint serves at once; 0 if the connection budget leaves none."""
         server, endpoints = self.postgresql, self.direct_endpoints()
         taken = self.pooled_connections + server.admin_connections + server.superuser_reserved_connections
         left = server.max_connections - taken - sum(endpoint.max_sessions for endpoint in endpoints.values())
@@ -170,7 +173,7 @@ class ClusterSpec(SpecTable):
         return sum(endpoint.num_init_children * endpoint.max_pool for endpoint in self.endpoint_by_service().values())
 
     def addresses(self) -> dict[str, IPv4Address]:
-        """Each service's address in the network, in the order of the Compose file."""
+        """Return each service's address in the network, in the order of the Compose file."""
         members = [(m.name, m.address) for m in self.etcd.members]
         nodes = [(n.name, n.address) for n in self.nodes]
         endpoints = [(name, endpoint.address) for name, endpoint in self.endpoint_by_service().items()]
@@ -180,7 +183,7 @@ class ClusterSpec(SpecTable):
         )
 
     def published_ports(self) -> dict[str, dict[int, int]]:
-        """By service: host port → container port."""
+        """Return the published ports of each service: host port → container port."""
         ports: dict[str, dict[int, int]] = {node.name: {node.port: 5432} for node in self.nodes}
         ports[self.endpoints.balanced.service] = {self.endpoints.balanced.port: PGPOOL_PORT}
         direct = (endpoint.port for endpoint in self.direct_endpoints().values())

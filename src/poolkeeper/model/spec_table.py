@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SpecTable(BaseModel):
-    """A table of the file: frozen; a key that it does not know, or a value of another type, is refused."""
+    """A frozen table of the file. It refuses an unknown key and a value of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -59,7 +59,7 @@ def _stand_in(kind: Any, info: FieldInfo | None, name: str, unused: UnusedValues
     """Return a valid value that breaks no rule of another key.
 
     Names, addresses and ports are unused ones. There are no nodes, numbers are the smallest, and the network is too
-    small for any address, so that `rules.addresses_fit` does not check them.
+    small for any address, so that `rules.addresses_are_in_the_subnet` does not check them.
     """
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         fields = kind.model_fields.items()

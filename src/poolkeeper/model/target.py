@@ -1,6 +1,6 @@
-"""What the validation suite is run against: the endpoints that users use, and as whom to knock.
+"""The target of the validation suite: the endpoints that clients use, with the roles for the connections.
 
-Invariant: nothing here tells who is primary; the nodes say that themselves. A target's text form holds no password.
+Invariant: a target does not name the primary; the nodes report it. The text form of a target has no password.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from poolkeeper.model.dsn import Dsn
 
 @dataclass(frozen=True)
 class OwnCluster:
-    """What only a cluster of a `cluster.toml` has, and is reached by other ways than users take."""
+    """The parts of a cluster that only a `cluster.toml` declares; clients do not use these connections."""
 
     patroni: Mapping[str, str]  # name → address of its Patroni's REST API
     keeper: tuple[str, int]  # host and port of the keeper's API
-    read_sessions: int  # that the read-only endpoint can well spare at once
+    read_sessions: int  # that the suite may open at once at the read-only endpoint
     acknowledgements: int  # standbys that must have flushed a commit, as declared; 0: synchronous replication is off
-    direct: Mapping[str, Dsn] = field(default_factory=dict)  # direct endpoint that has an endpoint → as the worker
+    direct: Mapping[str, Dsn] = field(default_factory=dict)  # key of a direct endpoint with a port → as the worker
 
 
 @dataclass(frozen=True)
 class Target:
-    """A cluster as the suite reaches it: by its published ports.
+    """A cluster, reached by its published ports.
 
     The worker is a role that may create a schema in its database; the monitor is one with pg_monitor. For a cluster
     that Poolkeeper did not start, both may be the same role.
     """
 
     cluster: str
-    nodes: Mapping[str, Dsn]  # name → straight to that node, as the worker
-    monitors: Mapping[str, Dsn]  # name → straight to that node, as the monitor; the same names
+    nodes: Mapping[str, Dsn]  # name → directly to that node, as the worker
+    monitors: Mapping[str, Dsn]  # name → directly to that node, as the monitor; the same names
     balanced: Dsn  # the balancing Pgpool-II, as the worker
     rw: Dsn  # HAProxy's read-write endpoint, as the worker
     ro: Dsn  # HAProxy's read-only endpoint, as the worker
     stats_url: str  # HAProxy's dashboard, without a query
     stats_auth: tuple[str, str] | None = field(default=None, repr=False)
-    proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all that there are
+    proxies: tuple[tuple[str, str], ...] = ()  # (proxy, FRONTEND or BACKEND) that must be up; empty: all
     timeout: float = 5.0  # seconds, of one answer or of one arrival
-    own: OwnCluster | None = None  # None: somebody else set this cluster up
+    own: OwnCluster | None = None  # None: Poolkeeper did not start this cluster
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,5 +49,5 @@ class Target:
 
     @property
     def is_foreign(self) -> bool:
-        """Did somebody else set this cluster up? Then application names, slots and the read-only endpoint may differ."""
+        """Whether Poolkeeper did not start it. Then application names, slots and the read-only endpoint may differ."""
         return self.own is None

@@ -1,4 +1,4 @@
-"""The story of a role change: its steps in the order of time, each as a log told it."""
+"""The timeline of a role change: its events in the order of time, each from a line of a log."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What a step was. The first group are causes: a story may begin with one."""
+    """The kinds of event. The first group are causes: a timeline may begin with one."""
 
     ASKED = "switchover asked for"
-    DIED = "death seen"
+    DIED = "death observed"
     DEMOTED = "demoted"
     STOPPED = "stopping"
     LOST = "primary lost"
@@ -27,7 +27,7 @@ class EventKind(StrEnum):
     DECIDED = "decided"
     DONE = "done"
     REWOUND = "rewound"
-    CLONED = "cloned anew"
+    CLONED = "re-cloned"
     STARTED = "started"
     STREAMING = "streams"
 
@@ -39,7 +39,7 @@ CAUSES = frozenset(
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of a service's log, and when the engine took it."""
+    """A line of a service's log, with the time at which the engine received it."""
 
     at: datetime
     service: str
@@ -48,7 +48,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """One step: when, whose log told it, what it was, which node it is about ("" if none), and the log's own words."""
+    """One event: its time, the service of the log, its kind, its node ("" for none), and the text of the log."""
 
     at: datetime
     service: str
@@ -59,7 +59,7 @@ class TimelineEvent:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The last role change: who took the lease, from whom if that is known, and every step."""
+    """The last role change: the new primary, the former one if it is known, and every event."""
 
     primary: str
     former: str | None
@@ -67,9 +67,9 @@ class Timeline:
 
     @property
     def kind(self) -> str:
-        """switchover if somebody asked for it, else failover."""
+        """The kind of change: switchover if it was requested, else failover."""
         return "switchover" if any(step.kind is EventKind.ASKED for step in self.steps) else "failover"
 
     def offset_ms(self, step: TimelineEvent) -> int:
-        """Milliseconds since the first step."""
+        """Return the milliseconds since the first event."""
         return round((step.at - self.steps[0].at).total_seconds() * 1000)

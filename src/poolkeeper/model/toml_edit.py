@@ -1,7 +1,7 @@
-"""Other values for some keys of a TOML text, everything else as it was: comments, order, blank lines, other keys.
+"""Edits of single values in a TOML text that keep everything else: comments, order, blank lines, other keys.
 
-Invariant: `put` returns a text that says exactly what the old one says, but for the given keys; where it cannot (a
-value over several lines, a table written in one line), it raises and nothing is returned. Every key is in a table.
+Invariant: the result of `put` differs from the old text in the given keys only, when both are parsed. `put` raises for
+a form that it does not edit, such as a value over several lines or an inline table. Every key is in a table.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from poolkeeper.model.grammar import Setting
 from poolkeeper.model.locations import dotted
 from poolkeeper.model.toml_lines import line_index
 
-Location = tuple[str | int, ...]  # a number is the position in a list of tables
-# A key, the equals sign, a value that ends on its line, and a comment behind it.
+Location = tuple[str, ...]
+# A key, the equals sign, a value that ends on its line, and a comment after it.
 _LINE = re.compile(r"""^(\s*[^=#]+?\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'\[{]+)(\s*(?:\#.*)?)$""")
 _HEADER = re.compile(r"^\s*\[")
 _BARE = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 def literal(value: Setting) -> str:
-    """A value as TOML writes it; large whole numbers in groups, as the default file has them."""
+    """Return a value as TOML text. Large integers have groups of digits, as in the default file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -37,9 +37,10 @@ def literal(value: Setting) -> str:
 
 
 def put(text: str, values: Mapping[Location, Setting]) -> str:
-    """The text with these keys at these values. Raises OperationRefused where it cannot be edited line by line.
+    """Return the text with new values for these keys. `text` must be valid TOML.
 
-    `text` is TOML that can be read.
+    Raises:
+        OperationRefused: if a key cannot be edited in place.
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     edited = text.removeprefix(mark)
@@ -47,7 +48,7 @@ def put(text: str, values: Mapping[Location, Setting]) -> str:
     for location, value in values.items():
         edited = _put_one(edited, location, value)
     if _loads(edited) != wanted:
-        raise _by_hand(next(iter(values)), "the file is written in a form that is not edited here")
+        raise _not_editable(next(iter(values)), "this form of the file is not supported")
     return mark + edited
 
 
@@ -63,9 +64,9 @@ def _expected(before: Mapping[str, Any], values: Mapping[Location, Setting]) -> 
     for (*way, last), value in values.items():
         table: Any = wanted
         for part in way:
-            table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
-            if not isinstance(table, dict | list):
-                raise _by_hand((*way, last), f"{part} is no table")
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise _not_editable((*way, last), f"{part} is not a table")
         table[last] = value
     return wanted
 
@@ -90,12 +91,12 @@ def _replaced(line: str, location: Location, value: Setting) -> str:
     ending = "\r" if line.endswith("\r") else ""
     found = _LINE.match(line.removesuffix("\r"))
     if not found:
-        raise _by_hand(location, "its value is not alone on its line")
+        raise _not_editable(location, "its value is not the only one on its line")
     return f"{found[1]}{literal(value)}{found[3]}{ending}"
 
 
 def _end_of_table(lines: list[str], head: int) -> int:
-    """Where a new line of the table that begins on line `head` (1-based) goes: behind its last key."""
+    """Return the index after the last key of the table that begins on line `head` (1-based)."""
     end = head
     for at in range(head, len(lines)):
         line = lines[at].strip()
@@ -106,7 +107,7 @@ def _end_of_table(lines: list[str], head: int) -> int:
     return end
 
 
-def _by_hand(location: Location, why: str) -> errors.OperationRefused:
+def _not_editable(location: Location, why: str) -> errors.OperationRefused:
     return errors.OperationRefused(
         f"{dotted(location)} cannot be edited in place: {why}; nothing was written",
         hint="Edit cluster.toml by hand; `poolkeeper tune` prints the values.",

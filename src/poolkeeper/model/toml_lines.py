@@ -1,7 +1,7 @@
-"""On which line of a TOML text each table, key and list item begins; TOML parsers drop it.
+"""The line of each table, key and list item of a TOML text; TOML parsers do not keep it.
 
 Invariant: for a text that `tomllib` accepts, every location in its result has a line, and that line is inside the
-text. Not promised: anything about a text that `tomllib` refuses; what is valid is not judged again here.
+text. Not promised: anything about a text that `tomllib` refuses. This module does not validate.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class _Token:
 
 
 def line_index(text: str) -> dict[Location, int]:
-    """The line (1-based) on which each table, key and list item begins."""
+    """Return the line (1-based) on which each table, key and list item begins."""
     scanner = _Scanner(list(_tokens(text)))
     scanner.read_document()
     return scanner.index
 
 
 def find_line(index: dict[Location, int], location: Location) -> int | None:
-    """The line of a key, or of the nearest table around it that the file has."""
+    """Return the line of a key, or of the nearest table around it in the file; None if there is none."""
     while location:
         if location in index:
             return index[location]
@@ -63,7 +63,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 @dataclass
 class _Scanner:
-    """Walks the tokens once. `items` counts the tables of each `[[list]]`."""
+    """One pass over the tokens. `items` counts the tables of each `[[list]]`."""
 
     tokens: list[_Token]
     at: int = 0
@@ -85,7 +85,7 @@ class _Scanner:
                 self.read_pair(table)
 
     def read_header(self) -> Location:
-        """`[a.b]` or `[[a.b]]`; a name on its way that is a list stands for the list's last item."""
+        """Read `[a.b]` or `[[a.b]]`. A list on the way stands for its last item."""
         line = self.token.line
         self.at += 1
         is_list = self.token.text == "["
@@ -154,7 +154,7 @@ class _Scanner:
 
 
 def _unquote(quoted: str) -> str:
-    """A quoted key's text; the TOML parser itself undoes the escapes."""
+    """Return a quoted key's text; the TOML parser resolves the escapes."""
     try:
         return str(tomllib.loads(f"key = {quoted}")["key"])
     except tomllib.TOMLDecodeError:

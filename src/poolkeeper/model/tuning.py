@@ -1,8 +1,8 @@
-"""A proposal of `tune`: the values that a machine and a number of clients ask for, each with its reason.
+"""A proposal of `tune`: the values for a machine and a number of clients, each with its reason.
 
-Invariant: a `Proposal` that exists passes every rule of the spec, and the lines of its budget add up to no more than
-the machine's memory. Not promised: that a server which is asked for other things than these lines count stays below
-them (an extension, a session that raises its own work_mem).
+Invariant: every `Proposal` obeys all rules of the spec, and the sum of its budget is at most the machine's memory. Not
+promised: that a server stays below the budget if it uses memory that the budget does not count, such as that of an
+extension or of a session that raises its own work_mem.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Location = tuple[str, ...]
 
 
 class WorkloadKind(StrEnum):
-    """Which endpoint takes most of the clients, and how heavy a statement is."""
+    """The kinds of workload: the endpoint with most of the clients, and the cost of a statement."""
 
     OLTP = "oltp"  # many short transactions, at the read-write endpoint
-    MIXED = "mixed"  # half and half
+    MIXED = "mixed"  # half of them at each
     REPORTING = "reporting"  # few long reads, at the read-only endpoint
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What all the containers share: processor cores, and memory in MiB."""
+    """The machine that all containers share: processor cores, and memory in MiB."""
 
     cores: int
     memory_mb: int
@@ -35,9 +35,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted. None leaves that part of the endpoints as it is declared.
+    """The requested capacity. None keeps the declared values of that part of the endpoints.
 
-    `clients` are sessions open at once, `pairs` the different pairs of user and database that they log in as.
+    `clients` is the number of sessions at once, `pairs` that of their different pairs of user and database.
     """
 
     clients: int | None = None
@@ -47,7 +47,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Choice:
-    """One key of `cluster.toml`: what it is now (None: not set, so `default` holds), and what is proposed."""
+    """One key of `cluster.toml`: its present value (None: not set, so `default` applies) and the proposed one."""
 
     location: Location
     now: Setting | None
@@ -58,18 +58,18 @@ class Choice:
 
     @property
     def key(self) -> str:
-        """As `postgresql.max_connections`."""
+        """The dotted key, such as `postgresql.max_connections`."""
         return ".".join(self.location)
 
     @property
     def is_change(self) -> bool:
-        """Is the proposed value another one than holds now? 1024MB and 1GB are the same."""
+        """Whether the proposed value differs from the present one. 1024MB and 1GB are equal."""
         return _plain(self.default if self.now is None else self.now) != _plain(self.proposed)
 
 
 @dataclass(frozen=True)
 class MemoryShare:
-    """A line of the memory budget, in MiB, of the whole machine."""
+    """A line of the machine's memory budget, in MiB."""
 
     title: str
     mb: float
@@ -78,7 +78,7 @@ class MemoryShare:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Every choice, what the machine's memory goes to, and the cluster that results."""
+    """Every choice, the budget of the machine's memory, and the resulting cluster."""
 
     machine: Machine
     wish: Wish
@@ -90,12 +90,12 @@ class Proposal:
 
     @property
     def changes(self) -> tuple[Choice, ...]:
-        """The choices that are other values than now."""
+        """The choices that differ from the present values."""
         return tuple(choice for choice in self.choices if choice.is_change)
 
     @property
     def total_mb(self) -> float:
-        """What the lines of the budget add up to."""
+        """The sum of the budget, in MiB."""
         return sum(share.mb for share in self.budget)
 
 
@@ -104,7 +104,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def _plain(value: Setting | None) -> object:
-    """A value in which the unit makes no difference: sizes in kB, times in seconds, whole numbers as numbers."""
+    """Return a value that can be compared: sizes in kB, times in seconds, integers as numbers."""
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
@@ -120,6 +120,6 @@ def _plain(value: Setting | None) -> object:
 
 
 def size(mb: float) -> str:
-    """MiB as PostgreSQL writes them, rounded down: whole GB where they are whole."""
-    whole = int(mb)
-    return f"{whole // 1024}GB" if whole >= 1024 and whole % 1024 == 0 else f"{whole}MB"
+    """Return MiB as PostgreSQL writes them, rounded down; in GB if that is an integer."""
+    size_mb = int(mb)
+    return f"{size_mb // 1024}GB" if size_mb >= 1024 and size_mb % 1024 == 0 else f"{size_mb}MB"

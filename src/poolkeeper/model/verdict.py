@@ -1,4 +1,4 @@
-"""What a check found: three-valued, with its evidence.
+"""The three-valued verdict of a check, with its evidence.
 
 Invariant: UNKNOWN never counts as PASS, and a suite without verdicts is UNKNOWN.
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """pass: it was looked at and holds; fail: it was looked at and does not; unknown: it could not be looked at."""
+    """pass: checked, and it holds; fail: checked, and it does not hold; unknown: it could not be checked."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 
 
 def merge(outcomes: Iterable[Outcome]) -> Outcome:
-    """fail > unknown > pass; nothing at all is unknown."""
+    """Return the worst outcome: fail, else unknown, else pass. No outcome at all is unknown."""
     found = set(outcomes)
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN, Outcome.PASS):
         if outcome in found:
@@ -29,7 +29,7 @@ def merge(outcomes: Iterable[Outcome]) -> Outcome:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One thing that was run: where, what, what came back, and how long it took (seconds)."""
+    """One command or query: where it ran, its text, its result, and its duration in seconds."""
 
     where: str
     ran: str
@@ -39,9 +39,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one check. `seconds` is the sum of its evidence."""
+    """The verdict of one check. `seconds` is the sum of its evidence."""
 
-    check: str  # stable id, as "node_status.pg_node1"
+    check: str  # stable id, such as "node_status.pg_node1"
     group: int  # a key of GROUPS
     title: str
     outcome: Outcome
@@ -74,17 +74,17 @@ GROUPS: dict[int, str] = {
     17: "Keeper",
     18: "Direct Endpoints",
 }
-# The promises of a cluster that Poolkeeper started; the groups before are what any such cluster must hold.
+# The promises of a cluster that Poolkeeper started. The other groups apply to any such cluster.
 OWN_GROUPS = frozenset({14, 15, 16, 17, 18})
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One run of the validation suite. `changes` compares with the run before (empty when there was none)."""
+    """One run of the validation suite. `changes` are the differences from the run before; empty without one."""
 
     cluster: str
     started_at: str  # ISO 8601, UTC
-    seconds: float  # wall time of the whole run
+    seconds: float  # wall time of the run
     verdicts: tuple[Verdict, ...]
     versions: dict[str, str] = field(default_factory=dict)  # component → version
     topology: tuple[tuple[str, str, str], ...] = ()  # (service, where, role)
@@ -96,17 +96,17 @@ class Suite:
         return merge(v.outcome for v in self.verdicts)
 
     def count(self, outcome: Outcome) -> int:
-        """How many checks ended so."""
+        """Return how many checks have this outcome."""
         return sum(v.outcome is outcome for v in self.verdicts)
 
     def by_group(self) -> dict[int, tuple[Verdict, ...]]:
-        """The verdicts of each group that ran, in order."""
+        """Return the verdicts of each group that ran, in order."""
         groups = sorted({v.group for v in self.verdicts})
         return {g: tuple(v for v in self.verdicts if v.group == g) for g in groups}
 
 
 def compare(before: dict[str, str], after: tuple[Verdict, ...]) -> tuple[str, ...]:
-    """What changed since the last run. `before` maps a check's id to its outcome."""
+    """Return the changes since the last run. `before` maps a check's id to its outcome."""
     now = {v.check: v.outcome.value for v in after}
     changed = [f"{c}: {before[c]} → {now[c]}" for c in now if c in before and before[c] != now[c]]
     added = [f"{c}: new, {now[c]}" for c in now if c not in before]

@@ -1,4 +1,4 @@
-"""What a client reads: `pg_service.conf` and `pgpass`."""
+"""The files for clients: `pg_service.conf` and `pgpass`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from poolkeeper.model.spec import ClusterSpec
 
 
 def client_host(spec: ClusterSpec) -> str:
-    """The host name that this machine's clients use."""
+    """Return the host name for clients on this machine."""
     bind = str(spec.network.bind_address)
     return "127.0.0.1" if bind == "0.0.0.0" else bind
 
 
 def endpoints(spec: ClusterSpec) -> dict[str, int]:
-    """Each service of `pg_service.conf`: each endpoint's key, and one a node (node1, node2, …) → host port."""
+    """Return the host port of each service of `pg_service.conf`: the endpoints' keys, and node1, node2 and so on."""
     endpoints = {"rw": spec.endpoints.rw.port, "ro": spec.endpoints.ro.port, "balanced": spec.endpoints.balanced.port}
     direct = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
     return {**endpoints, **direct, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
 
 
 def service_file(spec: ClusterSpec) -> str:
-    """`pg_service.conf`: one section an endpoint, each as the application's role in its database."""
+    """Return `pg_service.conf`: a section for each service, with the application's role and database."""
     head = "# PGSERVICEFILE=.poolkeeper/pg_service.conf PGPASSFILE=.poolkeeper/pgpass psql service=rw\n"
     return head + "".join(
         f"\n[{name}]\nhost={client_host(spec)}\nport={port}\nuser={spec.roles.app}\ndbname={spec.roles.app_database}\n"
@@ -30,7 +30,7 @@ def service_file(spec: ClusterSpec) -> str:
 
 
 def password_file(spec: ClusterSpec, passwords: Mapping[str, str]) -> str:
-    """`pgpass`: every endpoint, for each role of `passwords` (role → password)."""
+    """Return `pgpass`: a line for each port and each role of `passwords` (role → password)."""
     return "".join(
         f"{client_host(spec)}:{port}:*:{_escape(role)}:{_escape(password)}\n"
         for role, password in passwords.items()

@@ -1,7 +1,7 @@
 """The Compose file: dumped from data, never templated.
 
-Each service carries the label `poolkeeper.definition`, a digest of its own definition: `up` compares it with the
-running container to know what must be made anew. Paths are relative to the file, so the folder can be read anywhere.
+Each service has the label `poolkeeper.definition`, a digest of its definition. `up` compares it with that of the
+running container to decide which containers to re-create. Paths are relative to the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")  # the folders of im
 
 
 def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
-    """The Compose file as data. `images` maps each of ROLES to an image reference."""
+    """Return the Compose file as data. `images` maps each of ROLES to an image reference."""
     services: dict[str, Any] = {}
     for member in spec.etcd.members:
         services[member.name] = _etcd(images["etcd"], member.name)
@@ -56,18 +56,18 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
 
 
 def text(spec: ClusterSpec, images: Mapping[str, str]) -> str:
-    """The Compose file as text."""
+    """Return the Compose file as text."""
     head = f'# Rendered by Poolkeeper for the cluster "{spec.name}"; edit cluster.toml instead, then `poolkeeper up`.\n'
     return head + yaml.safe_dump(document(spec, images), sort_keys=False, width=120)
 
 
 def volume_name(spec: ClusterSpec, service: str) -> str:
-    """The volume of a service."""
+    """Return the name of a service's volume."""
     return f"{spec.project}_{service}"
 
 
 def digest(value: Any) -> str:
-    """A short, stable digest of plain data."""
+    """Return a short, stable digest of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -82,7 +82,7 @@ def _network(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
 
 
 def _memory_volume(spec: ClusterSpec, label: dict[str, str]) -> dict[str, Any]:
-    """It holds sockets only, and is empty again once none of the containers that share it runs."""
+    """Return the volume in memory for sockets. It is empty again when none of its containers runs."""
     options = dict(sockets.DRIVER)
     name = volume_name(spec, sockets.VOLUME)
     return {sockets.VOLUME: {"name": name, "driver": "local", "driver_opts": options, "labels": label}}
@@ -97,7 +97,7 @@ def _with_sockets(service: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _common(spec: ClusterSpec, name: str) -> dict[str, Any]:
-    """What every service has: its name, its address, its ports, a bounded log and a restart after a crash."""
+    """Return the common part of a service: name, address, ports, a bounded log and a restart after a crash."""
     bind = spec.network.bind_address
     ports = [f"{bind}:{host}:{inner}" for host, inner in spec.published_ports().get(name, {}).items()]
     service: dict[str, Any] = {
@@ -131,7 +131,7 @@ def _postgres(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
         },
         "secrets": ["superuser", "replication", "rewind", "rest", "check", "app"],
         "volumes": [f"./patroni/{name}:/etc/poolkeeper:ro", f"{name}:/var/lib/postgresql/data"],
-        # Patroni turns SIGTERM into a fast, clean shutdown.
+        # Patroni shuts PostgreSQL down fast and cleanly on SIGTERM.
         "stop_signal": "SIGTERM",
     }
 
@@ -152,7 +152,7 @@ def _pgpool(spec: ClusterSpec, image: str, name: str) -> dict[str, Any]:
         "secrets": ["check", "pcp"],
         "volumes": [f"./pgpool/{name}:/etc/poolkeeper:ro", "../secrets/pool:/run/pool:ro"],
         "tmpfs": ["/run/pgpool:mode=0755"],
-        # Pgpool's fast shutdown: ends the sessions, then itself.
+        # Fast shutdown of Pgpool-II: it ends the sessions, then exits.
         "stop_signal": "SIGINT",
     }
 
@@ -172,13 +172,13 @@ def _haproxy(spec: ClusterSpec, image: str) -> dict[str, Any]:
 
 
 def _keeper(image: str) -> dict[str, Any]:
-    """It sees the machine's processes and may touch none of them: docs/architecture.md, "The witness"."""
+    """Return keeper's service. It sees the machine's processes and may not signal them (docs/architecture.md)."""
     return {
         "image": image,
         "pid": "host",
         "read_only": True,
         "cap_drop": ["ALL"],
-        # Its entry point reads the secrets, whoever owns it, and becomes a user without any capability.
+        # Its entry point reads the secrets of any owner, and becomes a user without capabilities.
         "cap_add": ["DAC_READ_SEARCH", "SETGID", "SETUID"],
         "security_opt": ["no-new-privileges:true"],
         "secrets": ["check", "pcp"],

@@ -1,4 +1,4 @@
-"""etcd's configuration file, one a member."""
+"""etcd's configuration file, one for each member."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PEER_PORT = 2380
 
 
 def config(spec: ClusterSpec, member: EtcdMember) -> str:
-    """The file of one member. Names, not addresses: the name of a dead container fails at once."""
+    """Return the file of one member. It has names, not addresses: the name of a dead container fails at once."""
     initial = ",".join(f"{m.name}=http://{m.name}:{PEER_PORT}" for m in spec.etcd.members)
     return yaml.safe_dump(
         {

@@ -1,6 +1,6 @@
-"""Every file of a cluster, by its path below the folder that holds them.
+"""All rendered files of a cluster, by their path in the folder of rendered files.
 
-Invariant: the same spec and images give the same bytes, and no password is in any of them.
+Invariant: the same spec and images give the same bytes, and no file has a password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from poolkeeper.render import (
 
 
 def render(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, str]:
-    """Every file of the cluster: relative path → text. `images` maps each of compose.ROLES to a reference."""
+    """Return every file: relative path → text. `images` maps each of compose_file.ROLES to a reference."""
     files = {"compose.yml": compose_file.text(spec, images), "pg_service.conf": client_files.service_file(spec)}
     for member in spec.etcd.members:
         files[f"etcd/{member.name}/etcd.yml"] = etcd_config.config(spec, member)

@@ -1,7 +1,7 @@
 """HAProxy's configuration: the endpoints, the dashboard, and two inner ports that follow the roles.
 
-A direct endpoint is an endpoint of its own with an inner port's servers behind it. It has no server by itself, so whatever ends,
-drains or holds the sessions of the inner port (its checks, keeper, a node that leaves) does the same to the endpoint's.
+A direct endpoint is a frontend of its own with the servers of an inner port. So whatever ends, drains or holds the
+sessions of the inner port (its checks, keeper, a node that leaves) does the same to those of the endpoint.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from poolkeeper.model.spec_postgresql import Node
 from poolkeeper.render import patroni_config, sockets, templating
 
 POSTGRES_PORT = 5432
-# Clients of a full direct endpoint that the kernel keeps until a session ends.
-BACKLOG = 4096  # as many as it keeps at all (net.core.somaxconn)
-# A connection attempt to a node, in ms; measured: after a refusal HAProxy 3.0 waits this long, at most a second.
+# Clients of a full direct endpoint that wait in the kernel until a session ends; the default of net.core.somaxconn.
+BACKLOG = 4096
+# Limit of a connection attempt to a node, in ms. Measured: after a refusal HAProxy 3.0 waits this long, at most 1 s.
 INNER_CONNECT_MS = 500
 
 
 @dataclass(frozen=True)
 class BackendServer:
-    """Where a node's PostgreSQL is met, and the words for its check, which asks its Patroni."""
+    """The address of a node's PostgreSQL, and the options for its check, which queries its Patroni."""
 
-    place: str
+    address: str
     check: str
 
 
 def _server(spec: ClusterSpec, node: Node) -> BackendServer:
     if node.name in sockets.nodes(spec):
-        place = f"unix@{sockets.path(node.name, POSTGRES_PORT)}"
-        return BackendServer(place, f"check addr {node.address} port {patroni_config.REST_PORT}")
+        address = f"unix@{sockets.path(node.name, POSTGRES_PORT)}"
+        return BackendServer(address, f"check addr {node.address} port {patroni_config.REST_PORT}")
     return BackendServer(f"{node.address}:{POSTGRES_PORT}", f"check port {patroni_config.REST_PORT}")
 
 
 def config(spec: ClusterSpec) -> str:
-    """`haproxy.cfg`. The dashboard's password is an environment variable that the container's entry point sets."""
+    """Return `haproxy.cfg`. The container's entry point sets the dashboard's password as an environment variable."""
     endpoints = [("rw", spec.endpoints.rw), ("ro", spec.endpoints.ro)]
     direct = spec.direct_sessions()
     return templating.fill(

@@ -1,4 +1,4 @@
-"""The keeper's file: the part of the declared cluster that it acts by, so that no other edit restarts it."""
+"""The keeper's file: the part of the declared cluster that it uses, so that no other edit restarts it."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ _PART: dict[str, Any] = {
 
 
 def config(spec: ClusterSpec) -> str:
-    """`cluster.json`; keys that it leaves out have their defaults when it is read again."""
+    """Return `cluster.json`. Its omitted keys have their defaults when the keeper reads it."""
     return spec.model_dump_json(indent=1, include=_PART) + "\n"

@@ -1,4 +1,4 @@
-"""Patroni's configuration: the shared part that lives in etcd, and one file a node. No password is in either."""
+"""Patroni's configuration: the shared part in etcd, and a file for each node. Neither has a password."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SOCKETS = "/var/run/postgresql"
 
 
 def dynamic_config(spec: ClusterSpec) -> dict[str, Any]:
-    """What all members share. Patroni keeps it in etcd; `up` patches it there when `cluster.toml` changes."""
+    """Return the part that all members share. Patroni keeps it in etcd, where `up` patches it after an edit."""
     mode = {"quorum": "quorum", "on": True, "off": False}[spec.replication.synchronous_mode]
     return {
         "ttl": spec.patroni.ttl,
         "loop_wait": spec.patroni.loop_wait,
         "retry_timeout": spec.patroni.retry_timeout,
         "maximum_lag_on_failover": spec.patroni.maximum_lag_on_failover,
-        # After a crash, a standby that has every acknowledged write takes over rather than that this node recovers.
-        # Without synchronous replication none is known to have them: then recovery, within Patroni's default.
+        # After a crash, a standby with every acknowledged write takes over, and this node does not recover first.
+        # Without synchronous replication no standby is known to have them; then Patroni's default time applies.
         **({"primary_start_timeout": 0} if mode else {}),
         "synchronous_mode": mode,
         "synchronous_mode_strict": spec.replication.synchronous_mode_strict,
@@ -56,7 +56,7 @@ def _parameters(spec: ClusterSpec) -> dict[str, Any]:
 
 
 def _host_rules(spec: ClusterSpec) -> list[str]:
-    """SCRAM on every hop, the local socket included; replication only from inside the network."""
+    """Return pg_hba.conf: SCRAM for every connection, also by the local socket; replication from the network only."""
     return [
         "local all all scram-sha-256",
         f"local replication {spec.roles.replication} scram-sha-256",
@@ -67,7 +67,7 @@ def _host_rules(spec: ClusterSpec) -> list[str]:
 
 
 def node_config(spec: ClusterSpec, node: Node) -> str:
-    """The file of one node, `patroni.yml`."""
+    """Return `patroni.yml` of one node."""
     return yaml.safe_dump(
         {
             "scope": spec.name,
@@ -103,7 +103,7 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
         "use_unix_socket": True,
         "use_unix_socket_repl": True,
         "parameters": {
-            # Patroni itself takes the first one.
+            # Patroni uses the first one.
             "unix_socket_directories": ",".join([SOCKETS, *([sockets.folder(node.name)] if by_socket else [])]),
             NODE_PARAMETER: node.name,
         },
@@ -113,7 +113,7 @@ def _local_server(spec: ClusterSpec, node: Node) -> dict[str, Any]:
             "rewind": {"username": spec.roles.rewind},
         },
         "basebackup": [{"checkpoint": "fast"}],
-        # Of this node only, not of the shared part: they are programs of its image.
+        # In the part of the node, because they are programs of its image.
         "pre_promote": "/usr/local/bin/before_promotion.sh",
         "before_stop": "/usr/local/bin/before_stop.sh",
         "callbacks": dict.fromkeys(("on_start", "on_restart", "on_role_change"), "/usr/local/bin/on_role_change.sh"),

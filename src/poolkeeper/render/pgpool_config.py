@@ -1,8 +1,8 @@
-"""Pgpool-II's configuration, one an endpoint. No password is in it: an empty one is looked up in `pool_passwd`.
+"""Pgpool-II's configuration, one for each endpoint. It has no password: Pgpool-II reads them from `pool_passwd`.
 
-The balanced endpoint (`pool`) sees all nodes. The other two see one server each, an inner port of HAProxy that follows the
-primary or spreads over the standbys by Patroni's own word; so their view cannot go stale, and no session of theirs
-opens a connection to a node that it does not use (docs/architecture.md, "Endpoints").
+The Pgpool-II of the balanced endpoint has all nodes. The other two have one server each: an inner port of HAProxy that
+follows the primary or spreads over the standbys as Patroni reports them. So their view is never stale, and none of
+their sessions opens a connection to a node that it does not use (docs/architecture.md, "Endpoints").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poolkeeper.render import sockets, templating
 RUN = "/run/pgpool"
 
 # Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6: "can only be set at server start" in its
-# documentation, "change requires restart" in its sample file). Those of the watchdog, which we never use, are left out.
+# documentation, "change requires restart" in its sample file). Those of the watchdog, which is off, are left out.
 NEEDS_RESTART = frozenset(
     """
     backend_clustering_mode child_life_time child_max_connections connection_cache connection_life_time enable_pool_hba
@@ -33,10 +33,10 @@ NEEDS_RESTART = frozenset(
 
 
 def literal(value: Setting) -> str:
-    """A value as pgpool.conf writes it.
+    """Return a value as text of pgpool.conf.
 
-    Pgpool-II reads what stands between the quotes as it is: a backslash escapes nothing, and a quote cannot be written
-    at all (`rules.pgpool_can_read`).
+    Pgpool-II reads the text between the quotes without escapes: a backslash is a backslash, and a quote is not possible
+    (`rules.pgpool_values_have_no_quote`).
     """
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -46,29 +46,30 @@ def literal(value: Setting) -> str:
 
 
 def host_rules() -> str:
-    """`pool_hba.conf`: SCRAM from everywhere, as in PostgreSQL's own rules."""
+    """Return `pool_hba.conf`: SCRAM from every address, as in pg_hba.conf."""
     return "# type  database  user  address    method\nlocal   all       all              scram-sha-256\n" + (
         "host    all       all   0.0.0.0/0  scram-sha-256\n"
     )
 
 
-# Pooled connections stay with the standby that they were opened to. A child that ends after so many sessions, and a
-# connection that nobody has used for so many seconds, let reads spread again over one that came back.
+# A pooled connection stays with its standby. A child ends after so many sessions, and an unused connection after so
+# many seconds; then reads spread again over a standby that returned.
 READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_time": 60}
 
 
-# What Pgpool-II has asked the catalogs, shared by the children. Its defaults, 64 MB and a table for a million entries
-# of 48 bytes, are filled with zeros at each start of each endpoint; this holds what fifty thousand questions need.
+# The cache of catalog queries that the children share. Pgpool-II's defaults are 64 MB and a table for a million entries
+# of 48 bytes, which each start of each endpoint fills with zeros. These sizes hold fifty thousand queries.
 CATALOG_CACHE: dict[str, Setting] = {"memqcache_total_size": 16 * 1024**2, "memqcache_max_num_cache": 50_000}
 
 
-# Clients of a full balanced endpoint that the kernel keeps until a child is free: beyond them it drops their first packets,
-# which they repeat later and later until they give up. HAProxy queues for the other endpoints, so theirs stay few.
-BACKLOG = 4096  # as many as the kernel keeps at all (net.core.somaxconn)
+# Clients of a full balanced endpoint that wait in the kernel until a child is free; the default of net.core.somaxconn.
+# Beyond them the kernel drops SYN packets, and clients retry with growing pauses until they give up. HAProxy queues for
+# the other endpoints, so few of their clients wait here.
+BACKLOG = 4096
 
 
 def config(spec: ClusterSpec, endpoint_key: str) -> str:
-    """The endpoint's `pgpool.conf`; `endpoint_key` is rw, ro or pool."""
+    """Return the endpoint's `pgpool.conf`; `endpoint_key` is rw, ro or balanced."""
     promise = type(spec.endpoints).model_fields[endpoint_key].description
     sections = {name: _literals(values) for name, values in settings(spec, endpoint_key).items()}
     return templating.fill("pgpool.conf.j2", cluster=spec.name, promise=promise, sections=sections)
@@ -79,7 +80,7 @@ def _literals(values: dict[str, Setting]) -> dict[str, str]:
 
 
 def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Setting]]:
-    """Every setting of an endpoint, by section, in the order of the file."""
+    """Return every setting of an endpoint, by section, in the order of the file."""
     endpoint: Endpoint = getattr(spec.endpoints, endpoint_key)
     by_socket = endpoint.service in sockets.endpoints(spec)
     return {
@@ -112,11 +113,11 @@ def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Settin
         },
         "Balancing": _balancing(endpoint_key),
         "Checks": _checks(spec, endpoint_key),
-        "Failover: Patroni alone decides who is primary, so no command is run here": {
+        "Failover: Patroni alone elects the primary, so Pgpool-II runs no command": {
             "failover_command": "",
             "follow_primary_command": "",
             "failover_on_backend_error": False,
-            # Keeper attaches, once a node has been fit for long enough; without it, `up` does.
+            # Keeper attaches a node that was eligible for long enough; without keeper, `up` does.
             "auto_failback": False,
             "search_primary_node_timeout": spec.pgpool.search_primary_node_timeout,
         },
@@ -138,8 +139,8 @@ def _servers(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
     inner = spec.haproxy.primary_port if endpoint_key == "rw" else spec.haproxy.standby_port
     endpoint = spec.haproxy.service
     return {
-        # In both modes a server that is always the primary is asked for nothing; in this one each Parse, Execute and
-        # Close is followed by a flush (pool_extended_send_and_wait in Pgpool-II 4.6's pool_query_context.c).
+        # In both modes Pgpool-II sends no check to a server that is always the primary. In streaming_replication it
+        # sends a flush after each Parse, Execute and Close (pool_extended_send_and_wait, Pgpool-II 4.6).
         "backend_clustering_mode": spec.pgpool.one_server_mode,
         "backend_hostname0": sockets.folder(endpoint) if sockets.endpoints(spec) else endpoint,
         "backend_port0": inner,
@@ -149,38 +150,39 @@ def _servers(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
 
 
 def _balancing(endpoint_key: str) -> dict[str, Setting]:
-    """What makes a session of the balanced endpoint read what it wrote; what it can't mend is in docs/endpoints.md.
+    """Return the settings with which a session of the balanced endpoint reads its own writes.
 
-    The pattern list and relcache_expire were measured without and with (tests/e2e/test_balanced_endpoint.py);
-    check_unlogged_table and allow_sql_comments state a default that the endpoint relies on.
+    docs/endpoints.md has the remaining limits. tests/poolkeeper/e2e/test_balanced_endpoint.py measures the pattern list
+    and relcache_expire, with and without them. check_unlogged_table and allow_sql_comments state a default that the
+    endpoint depends on.
     """
     if endpoint_key != "balanced":
         return {"load_balance_mode": False}
     return {
         "load_balance_mode": True,
-        # A session's first write takes its reads to the primary for good: a standby confirms before it replays.
+        # After its first write, a session reads from the primary only: a standby acknowledges before it replays.
         "disable_load_balance_on_write": "always",
-        # One standby a session: SET reaches the primary and that one only, so another would not know it.
+        # One standby for each session: SET reaches the primary and that standby, and no other one.
         "statement_level_load_balance": False,
-        # Pgpool follows CREATE and DROP of temporary tables itself; "catalog" asks the primary each time.
+        # Pgpool-II tracks CREATE and DROP of temporary tables; "catalog" queries the primary each time.
         "check_temp_table": "trace",
-        # A standby can't read unlogged tables at all (0A000).
+        # A standby cannot read unlogged tables (0A000).
         "check_unlogged_table": True,
-        # A leading comment takes a statement to the primary: the user's own way to say "not from a standby".
+        # A leading comment routes a statement to the primary: with it, a user excludes the standbys.
         "allow_sql_comments": False,
-        # PREPARE of a read: EXECUTE follows it, even after a write, so a standby would answer stale; in the extended
-        # protocol EXECUTE doesn't find it at all (26000). The functions are declared stable, yet two fail on a
-        # standby (25006), and pg_backend_pid() would name a process that holds none of the session's locks.
+        # EXECUTE goes to the server of its PREPARE, even after a write, so a standby would return stale rows. In the
+        # extended protocol EXECUTE does not find it at all (26000). The functions are declared stable, but two fail
+        # on a standby (25006), and pg_backend_pid() would name a process without the session's locks.
         "primary_routing_query_pattern_list": (
             "[[:space:]]*PREPARE.*;.*pg_current_xact_id.*;.*txid_current.*;.*pg_backend_pid.*"
         ),
-        # Whether a function is volatile and a table unlogged is cached; 0 keeps it for ever, also when it's redefined.
+        # Pgpool-II caches whether a function is volatile and a table unlogged; 0 never expires, also if redefined.
         "relcache_expire": 5,
     }
 
 
 def _checks(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
-    """The one-server endpoints check nothing: HAProxy follows the roles for them, and their server is never detached."""
+    """Return the checks. Endpoints with one server have none: HAProxy follows the roles, and never detaches it."""
     balanced = endpoint_key == "balanced"
     return {
         "health_check_period": spec.pgpool.health_check_period if balanced else 0,
@@ -198,7 +200,7 @@ def _checks(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
 
 
 def needs_restart(old: str, new: str) -> bool:
-    """Must Pgpool-II restart to go from one pgpool.conf to another? Reading the lines is enough: we wrote them."""
+    """Tell whether a change of pgpool.conf needs a restart. It compares lines, because Poolkeeper wrote both files."""
     changed = set(_lines(old).items()) ^ set(_lines(new).items())
     return any(key in NEEDS_RESTART or key.startswith("backend_") for key, _ in changed)
 

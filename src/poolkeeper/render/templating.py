@@ -1,4 +1,4 @@
-"""The one Jinja2 environment of the rendered configuration files: an undefined name is an error."""
+"""The Jinja2 environment of the rendered files; an undefined name is an error."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def fill(template: str, **values: object) -> str:
-    """The template of that name, filled."""
+    """Return the template of that name with these values."""
     return _ENVIRONMENT.get_template(template).render(**values)

@@ -1,4 +1,4 @@
-"""The rendered files: exactly these bytes, the same each time, and never a password in them."""
+"""The rendered files: exactly these bytes each time, and no password in them."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ SPECS = edits().map(Edit.text).map(source.load)
 
 
 @pytest.mark.parametrize(("cluster", "path"), FILES, ids=[f"{cluster}/{path}" for cluster, path in FILES])
-def test_a_file_is_as_it_was(golden: Callable[[str, str], None], cluster: str, path: str) -> None:
-    """Byte for byte; a wanted change is written with --write-golden and read as a diff."""
+def test_a_file_equals_its_golden_file(golden: Callable[[str, str], None], cluster: str, path: str) -> None:
+    """Write an intended change with --write-golden and read the diff."""
     golden(f"rendered/{cluster}/{path}", RENDERED[cluster][path])
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_no_other_file_is_kept(cluster: str) -> None:
-    """A file that is rendered no more goes from tests/golden too."""
+def test_the_golden_folder_has_no_other_file(cluster: str) -> None:
+    """A file that is no longer rendered must leave the golden folder."""
     assert set(state.read_tree(GOLDEN / cluster)) == set(RENDERED[cluster])
 
 
 @given(SPECS)
 @settings(max_examples=15)
 def test_the_same_declaration_gives_the_same_bytes(spec: ClusterSpec) -> None:
-    """Also when it was read anew."""
+    """Also after the spec was written and read."""
     again = ClusterSpec.model_validate_json(spec.model_dump_json())
     assert render(spec, IMAGES) == render(again, IMAGES)
 
 
 def _passwords(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value whose key is about a password, with its place."""
+    """Yield every value whose key names a password, with its path."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in pairs:
         if "passw" in str(key).lower():
@@ -63,7 +63,7 @@ def _settings(text: str) -> dict[str, str]:
 @given(SPECS)
 @settings(max_examples=15)
 def test_no_password_is_in_any_file(spec: ClusterSpec) -> None:
-    """Where a file speaks of one, it is empty, a file's name, or a variable that the entry point sets."""
+    """A password's value is empty, the name of a file, or a variable that the entry point sets."""
     for path, text in render(spec, IMAGES).items():
         if path.endswith(".yml"):
             found = dict(_passwords(yaml.safe_load(text)))
@@ -81,7 +81,7 @@ def test_no_password_is_in_any_file(spec: ClusterSpec) -> None:
 
 @pytest.mark.parametrize("spec", CLUSTERS.values(), ids=CLUSTERS.keys())
 def test_secrets_are_mounted_as_files(spec: ClusterSpec) -> None:
-    """Each secret of the Compose file is one that the first start makes; none is in the environment of a container."""
+    """The first start creates each secret of the Compose file; no container has one in its environment."""
     document = compose_file.document(spec, IMAGES)
     assert set(document["secrets"]) <= set(state.SECRET_NAMES)
     assert all(secret == {"file": f"../secrets/{name}"} for name, secret in document["secrets"].items())
@@ -90,14 +90,14 @@ def test_secrets_are_mounted_as_files(spec: ClusterSpec) -> None:
 
 
 def test_a_definition_does_not_depend_on_the_others() -> None:
-    """A service that did not change keeps its digest when another one does."""
+    """A change of one service keeps the digests of the others."""
     spec = snapshots.SPEC.model_copy(update={"haproxy": snapshots.SPEC.haproxy.model_copy(update={"stats_port": 8408})})
     before, after = (compose_file.document(each, IMAGES)["services"] for each in (snapshots.SPEC, spec))
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {spec.haproxy.service}
 
 
-def test_no_name_or_address_stands_for_two() -> None:
+def test_two_clusters_share_nothing() -> None:
     """Two clusters side by side share no container, volume, network, port or address."""
     one, two = (compose_file.document(spec, IMAGES) for spec in CLUSTERS.values())
     assert not _claims(one) & _claims(two)

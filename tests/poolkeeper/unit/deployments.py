@@ -1,6 +1,6 @@
-"""A cluster that steps act on: what `execute` does to the engine and to Patroni, written as pure edits of facts.
+"""A simulated deployment: the effects of a plan's steps on the engine and on Patroni, as pure edits of facts.
 
-It knows nothing of why a step is there; so after a plan, what is still to be done shows in the next plan.
+It does not know the reason for a step, so a second plan shows the work that the first one left.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ IMAGES = Path(__file__).resolve().parents[3] / "src/poolkeeper/images"
 
 
 def desired(spec: ClusterSpec) -> planning.Desired:
-    """What is declared: the real rendered files and definitions, with the real image references."""
+    """Return the desired state: the real rendered files and definitions, with the real image references."""
     return _desired(spec.model_dump_json())
 
 
 @functools.lru_cache(maxsize=200)
 def _desired(spec_text: str) -> planning.Desired:
-    """To render takes longer than all else here."""
+    """Return the desired state from the cache; rendering is the slowest part."""
     spec = ClusterSpec.model_validate_json(spec_text)
     references = image_references(spec)
     return up.desired(spec, references, render(spec, references))
 
 
 def image_references(spec: ClusterSpec) -> dict[str, str]:
-    """The real ones, made once: their inputs are files, which somebody may be editing."""
+    """Return the real references, computed once, because their input files may change during the tests."""
     return _references(spec.images, spec.postgresql.version)
 
 
@@ -51,7 +51,7 @@ def _references(declared: Images, version: int) -> dict[str, str]:
 
 
 def patch(config: dict[str, Any], change: Mapping[str, Any]) -> None:
-    """Patroni's own PATCH (patroni/utils.py, patch_config): None removes, equal text is no change."""
+    """Apply a change as Patroni's PATCH does (patch_config in patroni/utils.py): None removes, equal text stays."""
     for name, value in change.items():
         if value is None:
             config.pop(name, None)
@@ -63,9 +63,9 @@ def patch(config: dict[str, Any], change: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What exists. `stored` is Patroni's configuration in etcd, which outlives every container."""
+    """The existing state. `stored` is Patroni's configuration in etcd, which outlives every container."""
 
-    spec: ClusterSpec | None = None  # what it was last brought up as
+    spec: ClusterSpec | None = None  # of the last `up`
     containers: Mapping[str, Container] = field(default_factory=dict)
     applied: Mapping[str, str] = field(default_factory=dict)
     stored: Mapping[str, Any] | None = None
@@ -73,7 +73,7 @@ class Deployment:
     pending: frozenset[str] = frozenset()
 
     def actual(self) -> planning.Actual:
-        """What can be known of it: nothing of Patroni while no node runs."""
+        """Return the observable state: nothing of Patroni while no node runs."""
         runs = any(c.is_running for c in self.containers.values() if c.image.startswith("poolkeeper/postgres"))
         return planning.Actual(
             containers=self.containers,
@@ -85,16 +85,16 @@ class Deployment:
         )
 
     def plan(self, spec: ClusterSpec) -> Plan:
-        """The plan from here to `spec`."""
+        """Return the plan from this state to `spec`."""
         return planning.plan_up(spec, desired(spec), self.actual(), pgpool_config.needs_restart)
 
     def edit(self, edits: Mapping[str, Mapping[str, Any] | None]) -> Deployment:
-        """Other facts about some containers; None takes one away."""
+        """Return the deployment with changes of some containers; None removes one."""
         known = {name: c for name, c in self.containers.items() if edits.get(name, {}) is not None}
         return replace(self, containers={name: replace(c, **(edits.get(name) or {})) for name, c in known.items()})
 
     def walk(self, spec: ClusterSpec, steps: Plan) -> Deployment:
-        """As it is after the plan; the starts come first, as in `execute.walk`."""
+        """Return the deployment after the plan; the starts come first, as in `up`."""
         wanted, now = desired(spec), self
         for step in sorted(steps.steps, key=lambda step: step.action not in (Action.REMOVE, Action.START)):
             now = now._take(spec, wanted, step)
@@ -119,7 +119,7 @@ class Deployment:
         raise AssertionError(f"no plan of `up` has {step}")
 
     def _start(self, spec: ClusterSpec, wanted: planning.Desired, services: tuple[str, ...]) -> Deployment:
-        """Compose makes anew what is defined otherwise; a paused container goes on with the files that it has."""
+        """Start services: Compose re-creates changed definitions; a paused container continues with its files."""
         kept = {
             name
             for name in services
@@ -147,7 +147,7 @@ class Deployment:
 
 
 def running(spec: ClusterSpec, leader: str | None = None) -> Deployment:
-    """A cluster that was brought up as declared and runs."""
+    """Return a running cluster in its desired state."""
     wanted = desired(spec)
     made = Deployment()._make(spec, wanted, tuple(spec.addresses()))
     first = leader or spec.nodes[0].name
@@ -155,17 +155,17 @@ def running(spec: ClusterSpec, leader: str | None = None) -> Deployment:
 
 
 def stopped(spec: ClusterSpec) -> Deployment:
-    """The same after `poolkeeper stop`."""
+    """Return that cluster after `poolkeeper stop`."""
     return running(spec).edit({name: {"state": "exited"} for name in spec.addresses()})
 
 
 def edit(spec: ClusterSpec, path: str, value: Any) -> ClusterSpec:
-    """A spec with another value at a dotted path; a number names an entry of a list."""
+    """Return a spec with another value at a dotted path; a number selects an entry of a list."""
     key, _, rest = path.partition(".")
     inner = getattr(spec, key)
     if rest and isinstance(inner, tuple):
         index, _, rest = rest.partition(".")
-        item = edit(inner[int(index)], rest, value)  # type: ignore[arg-type]
+        item = edit(inner[int(index)], rest, value)
         value = tuple(item if i == int(index) else old for i, old in enumerate(inner))
     elif rest:
         value = edit(inner, rest, value)

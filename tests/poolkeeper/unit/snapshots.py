@@ -1,6 +1,6 @@
-"""What is seen of a healthy cluster, for any declared one, and edits of it: each makes one thing different.
+"""Snapshots of a healthy cluster for any spec, and edits of them; each edit changes one thing.
 
-Nothing here stands for a server: a `Snapshot` is the plain facts that the servers' answers are read into.
+No server is simulated: a `Snapshot` has the plain facts from the servers' answers.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from poolkeeper.model.spec_postgresql import Etcd, EtcdMember, Node, Replication
 SPEC = ClusterSpec()
 PRIMARY, STANDBY, OTHER = (node.name for node in SPEC.nodes)
 SILENT = "connection refused"
-Witness = tuple[str, str]  # a field of Snapshot, and the key in it ("" where the field is one answer)
+Source = tuple[str, str]  # a field of Snapshot, and the key in it ("" for a field with one answer)
 
 
 def spec_of(nodes: int = 3, members: int = 3, **changes: Any) -> ClusterSpec:
-    """A declared cluster of that many nodes and etcd members; `changes` are fields of ClusterSpec."""
+    """Return a spec with that many nodes and etcd members; `changes` are fields of ClusterSpec."""
     sizes = {
         "nodes": tuple(_node(i) for i in range(1, nodes + 1)),
         "etcd": Etcd(members=tuple(_member(i) for i in range(1, members + 1))),
@@ -56,7 +56,7 @@ def _member(i: int) -> EtcdMember:
 
 
 def blue() -> ClusterSpec:
-    """A second cluster beside the default one: two nodes, one etcd member, acknowledged by the primary alone."""
+    """Return a second cluster beside the default one: two nodes, one etcd member, asynchronous replication."""
     endpoints = Endpoints(
         rw=Endpoint(service="pgpool_rw", address=IPv4Address("172.30.5.21"), port=6200, num_init_children=8),
         ro=Endpoint(service="pgpool_ro", address=IPv4Address("172.30.5.22"), port=6201, num_init_children=8),
@@ -89,7 +89,7 @@ def blue() -> ClusterSpec:
 
 
 def healthy(spec: ClusterSpec = SPEC, primary: str | None = None) -> Snapshot:
-    """Every witness answers, and all is well. `primary` is the first node where none is named."""
+    """Return a snapshot in which every component answers and is healthy. `primary` is the first node by default."""
     names = [node.name for node in spec.nodes]
     first = primary or names[0]
     standbys = [name for name in names if name != first]
@@ -119,7 +119,7 @@ def _direct_endpoint(key: str, primary: str, standbys: list[str]) -> EndpointVie
 
 
 def image(spec: ClusterSpec, service: str) -> str:
-    """The image that a service runs."""
+    """Return the image of a service."""
     role = "postgres" if service in {node.name for node in spec.nodes} else "pgpool"
     role = "etcd" if service in {member.name for member in spec.etcd.members} else role
     role = "haproxy" if service == spec.haproxy.service else role
@@ -128,7 +128,7 @@ def image(spec: ClusterSpec, service: str) -> str:
 
 
 def container(spec: ClusterSpec, service: str, **changes: Any) -> Container:
-    """A running container of a service, edited."""
+    """Return a running container of a service, with changes."""
     made = Container(
         service=service,
         name=spec.container_name(service),
@@ -145,7 +145,7 @@ def container(spec: ClusterSpec, service: str, **changes: Any) -> Container:
 
 
 def patroni_view(names: list[str], leader: str) -> PatroniView:
-    """The cluster as Patroni tells it when all is well."""
+    """Return a healthy cluster as Patroni reports it."""
     return PatroniView(
         tuple(
             PatroniMember(name, "leader", "running", 1, None)
@@ -186,8 +186,8 @@ def _haproxy(spec: ClusterSpec, primary: str) -> HaproxyView:
     return HaproxyView("3.0.11", tuple(rows))
 
 
-def witnesses(spec: ClusterSpec) -> tuple[Witness, ...]:
-    """Everyone who is asked."""
+def sources(spec: ClusterSpec) -> tuple[Source, ...]:
+    """Return every component that a snapshot asks."""
     nodes = [node.name for node in spec.nodes]
     return (
         *((field, "") for field in ("containers", "pgpool", "haproxy")),
@@ -197,24 +197,24 @@ def witnesses(spec: ClusterSpec) -> tuple[Witness, ...]:
     )
 
 
-def silence(seen: Snapshot, *silent: Witness) -> Snapshot:
-    """These gave no answer."""
+def silence(seen: Snapshot, *silent: Source) -> Snapshot:
+    """Return the snapshot without the answers of these components."""
     for field, key in silent:
-        answers = {**getattr(seen, field), key: Seen(error=SILENT)} if key else Seen(error=SILENT)
+        answers: Any = {**getattr(seen, field), key: Seen(error=SILENT)} if key else Seen(error=SILENT)
         seen = replace(seen, **{field: answers})
     return seen
 
 
-def forget(seen: Snapshot, *missing: Witness) -> Snapshot:
-    """These were not even asked."""
+def forget(seen: Snapshot, *missing: Source) -> Snapshot:
+    """Return the snapshot as if these components had not been asked."""
     for field, key in missing:
-        kept = {name: answer for name, answer in getattr(seen, field).items() if name != key} if key else Seen()
+        kept: Any = {name: answer for name, answer in getattr(seen, field).items() if name != key} if key else Seen()
         seen = replace(seen, **{field: kept})
     return seen
 
 
 def edit_containers(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
-    """Other facts about some containers; None takes one away."""
+    """Return the snapshot with changes of some containers; None removes one."""
     known = dict(seen.containers.value or {})
     for service, changes in edits.items():
         found = known.pop(service)
@@ -224,22 +224,22 @@ def edit_containers(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None
 
 
 def edit_postgres(seen: Snapshot, node: str, **changes: Any) -> Snapshot:
-    """A node's PostgreSQL says something else of itself."""
+    """Return the snapshot with another answer of a node's PostgreSQL."""
     return replace(seen, postgres={**seen.postgres, node: _edited(seen.postgres[node], **changes)})
 
 
 def edit_etcd(seen: Snapshot, member: str, **changes: Any) -> Snapshot:
-    """An etcd member says something else of itself."""
+    """Return the snapshot with another answer of an etcd member."""
     return replace(seen, etcd={**seen.etcd, member: _edited(seen.etcd[member], **changes)})
 
 
 def edit_endpoint(seen: Snapshot, endpoint: str, **changes: Any) -> Snapshot:
-    """Another server answers through an endpoint."""
+    """Return the snapshot with the answer of another server at an endpoint."""
     return replace(seen, endpoints={**seen.endpoints, endpoint: _edited(seen.endpoints[endpoint], **changes)})
 
 
 def edit_members(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
-    """Every Patroni says something else of some members; None: they do not know one."""
+    """Return the snapshot with changes of some members at every Patroni; None removes a member."""
     views = {}
     for name, answer in seen.patroni.items():
         assert answer.value
@@ -248,13 +248,13 @@ def edit_members(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) 
 
 
 def edit_backends(seen: Snapshot, edits: Mapping[str, Mapping[str, Any] | None]) -> Snapshot:
-    """Pgpool-II says something else of some backends; None: it does not have one."""
+    """Return the snapshot with changes of some backends of Pgpool-II; None removes one."""
     assert seen.pgpool.value
     return replace(seen, pgpool=_edited(seen.pgpool, nodes=_edited_rows(seen.pgpool.value.nodes, "hostname", edits)))
 
 
 def edit_proxy(seen: Snapshot, proxy: str, name: str, status: str | None) -> Snapshot:
-    """HAProxy says something else of a row; None: it does not have it."""
+    """Return the snapshot with another status of a row of HAProxy; None removes it."""
     assert seen.haproxy.value
     rows = [row for row in seen.haproxy.value.proxies if (row.proxy, row.name) != (proxy, name)]
     rows += [Proxy(proxy, name, status, 0)] if status is not None else []
@@ -262,7 +262,8 @@ def edit_proxy(seen: Snapshot, proxy: str, name: str, status: str | None) -> Sna
 
 
 def _edited(answer: Seen[Any], **changes: Any) -> Seen[Any]:
-    return Seen(replace(answer.value, **changes))
+    value: Any = answer.value
+    return Seen(replace(value, **changes))
 
 
 def _edited_rows(rows: tuple[Any, ...], key: str, edits: Mapping[str, Mapping[str, Any] | None]) -> tuple[Any, ...]:

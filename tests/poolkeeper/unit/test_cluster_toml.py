@@ -1,4 +1,4 @@
-"""The default file, the model and the page about them say the same."""
+"""The default file, the model and their page agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "configuration.md"
 
 
 def keys(tree: Any, path: str = "") -> Iterator[str]:
-    """Every dotted key of nested tables; entries of a list are one `name[]`."""
+    """Yield every dotted key of nested tables; all entries of a list have one key `name[]`."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield from keys(value, f"{path}.{key}" if path else key)
@@ -47,7 +47,7 @@ def test_the_default_spec_breaks_no_rule() -> None:
 
 def test_the_file_has_exactly_the_keys_of_the_model() -> None:
     assert sorted(set(keys(tomllib.loads(TEXT)))) == MODEL_KEYS
-    assert tomllib.loads(TEXT)["pgpool"]["parameters"] == {}  # empty, and there
+    assert tomllib.loads(TEXT)["pgpool"]["parameters"] == {}  # present and empty
 
 
 def test_every_table_of_the_file_has_a_comment() -> None:
@@ -55,7 +55,7 @@ def test_every_table_of_the_file_has_a_comment() -> None:
     for number, line in enumerate(lines):
         if line.startswith("[") and not line.startswith("[["):
             near = lines[number - 1 : number + 2]
-            assert any(text.startswith("#") for text in near), f"line {number + 1}: {line} is without a comment"
+            assert any(text.startswith("#") for text in near), f"line {number + 1}: {line} has no comment"
 
 
 def test_each_key_of_the_model_is_found_on_its_line() -> None:
@@ -68,7 +68,7 @@ def test_each_key_of_the_model_is_found_on_its_line() -> None:
 
 def test_the_page_is_what_the_model_renders() -> None:
     assert PAGE.read_text(encoding="utf-8") == config_docs.render(), (
-        "write it anew: python -c 'from poolkeeper.render import config_docs as page; "
+        "write it again: python -c 'from poolkeeper.render import config_docs as page; "
         'open("docs/configuration.md", "w").write(page.render())\''
     )
 

@@ -56,7 +56,7 @@ def _every_container(**changes: object) -> Snapshot:
 
 
 def _every(field: str) -> Snapshot:
-    return snapshots.silence(HEALTHY, *(witness for witness in snapshots.witnesses(SPEC) if witness[0] == field))
+    return snapshots.silence(HEALTHY, *(witness for witness in snapshots.sources(SPEC) if witness[0] == field))
 
 
 def _silent(field: str, key: str = "") -> Snapshot:
@@ -234,7 +234,7 @@ def test_a_backend_that_waits_for_its_first_session_is_fine() -> None:
 @given(SPECS, st.data())
 def test_without_any_one_answer_it_is_not_green(spec: ClusterSpec, data: st.DataObject) -> None:
     """A witness that is silent, or was not asked, is never taken for a good one."""
-    witness = data.draw(st.sampled_from(snapshots.witnesses(spec)))
+    witness = data.draw(st.sampled_from(snapshots.sources(spec)))
     seen = snapshots.healthy(spec)
     for missing in (snapshots.silence(seen, witness), snapshots.forget(seen, witness)):
         judged = health.assess(spec, missing)
@@ -245,7 +245,7 @@ def test_without_any_one_answer_it_is_not_green(spec: ClusterSpec, data: st.Data
 @given(SPECS, st.data())
 def test_any_subset_of_answers_is_judged(spec: ClusterSpec, data: st.DataObject) -> None:
     """Whoever answers: a judgement, with a row for each node; green only if everyone does."""
-    known = snapshots.witnesses(spec)
+    known = snapshots.sources(spec)
     silent = data.draw(st.sets(st.sampled_from(known)))
     missing = data.draw(st.sets(st.sampled_from(known)))
     judged = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
@@ -256,7 +256,7 @@ def test_any_subset_of_answers_is_judged(spec: ClusterSpec, data: st.DataObject)
 @given(SPECS, st.data())
 def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -> None:
     """Neither the engine nor a node answers: that is not "down", whatever the others say."""
-    known = snapshots.witnesses(spec)
+    known = snapshots.sources(spec)
     nodes = [witness for witness in known if witness[0] in ("containers", "postgres")]
     others = data.draw(st.sets(st.sampled_from([witness for witness in known if witness not in nodes])))
     seen = snapshots.healthy(spec)

@@ -54,7 +54,7 @@ FILES: dict[str, str] = {
     "several old keys and other mistakes": """
         nam = "x"  #! nam: unknown key; did you mean name?
         [lanes.rw]  #! lanes.rw: is now named endpoints.rw
-        max_pool = "4"  #! lanes.rw.max_pool: must be a whole number, not "4"
+        max_pool = "4"  #! lanes.rw.max_pool: must be an integer, not "4"
         [patroni]
         ttl = 19  #! patroni.ttl: must be at least 20, not 19
         [lanes.pool]  #! lanes.pool: is now named endpoints.balanced

@@ -111,7 +111,7 @@ def worlds(draw: st.DrawFn) -> Snapshot:
             "status": draw(st.sampled_from(["up", "down", "waiting", "quarantine"])),
         }
         seen = snapshots.edit_backends(seen, {name: words})
-    silent = draw(st.sets(st.sampled_from(snapshots.witnesses(SPEC)), max_size=3))
+    silent = draw(st.sets(st.sampled_from(snapshots.sources(SPEC)), max_size=3))
     return snapshots.silence(seen, *silent)
 
 

@@ -1,4 +1,4 @@
-"""No password survives redaction, wherever it stands, and the text around it stays readable."""
+"""Redaction removes every password at any place, and keeps the text around it readable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poolkeeper.model.redact import redact
 
 SECRET = "S3CR3T"
 _ANY = st.text(max_size=12)
-# libpq's own blanks; what Python calls a blank beyond these belongs to the password.
+# The blanks of libpq; other blanks of Python belong to the password.
 _NO_BLANK = st.text(alphabet=st.characters(exclude_characters=" \t\n\r\f\v"), max_size=12)
 _KEYS = st.sampled_from(
     ["password", "PGPASSWORD", "sslpassword", "POSTGRES_PASSWORD", "passwd", "passphrase", "sr_check_password"]
@@ -54,7 +54,7 @@ def test_url_with_a_password_that_should_have_been_escaped(head: str) -> None:
         _ANY, st.text(alphabet="pas word=:'\"\\@/,x$*\n", max_size=30), st.just("password="), st.just("a://b:c@d")
     )
 )
-def test_twice_is_once(text: str) -> None:
+def test_a_second_redaction_changes_nothing(text: str) -> None:
     for candidate in (text, f"password={text}", f"x://u:{text}@h password '{text}", f"password='{text}"):
         once = redact(candidate)
         assert redact(once) == once
@@ -81,7 +81,7 @@ def test_twice_is_once(text: str) -> None:
         ("password='unfinished and cut", "password='***'"),
     ],
 )
-def test_what_is_shown_instead(text: str, shown: str) -> None:
+def test_the_redacted_text(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
@@ -98,7 +98,7 @@ def test_what_is_shown_instead(text: str, shown: str) -> None:
         "md5 of the file",
     ],
 )
-def test_what_is_no_password_stays(text: str) -> None:
+def test_text_without_a_password_stays(text: str) -> None:
     assert redact(text) == text
 
 
@@ -106,5 +106,5 @@ def test_what_is_no_password_stays(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["a", "a.", "://a:", "password=", "'", "\\", "password='", "password '", "$$", "@", "x://u:p", ",a"]
 )
-def test_long_evidence_does_not_stall_it(piece: str) -> None:
+def test_long_evidence_is_redacted_quickly(piece: str) -> None:
     redact(piece * 20_000)

@@ -1,4 +1,4 @@
-"""Unix sockets between HAProxy and the endpoints' Pgpool-II: both ends name one file, and only who needs it mounts it."""
+"""Unix sockets between HAProxy and Pgpool-II: both ends name the same file, and only they mount the volume."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ SHARING = {"haproxy_pgpool", "pgpool_rw", "pgpool_ro"}
 
 
 def setting(spec: ClusterSpec, endpoint: str, name: str) -> str:
-    """A line of an endpoint's pgpool.conf, without its quotes."""
+    """Return a setting of an endpoint's pgpool.conf, without quotes."""
     found = re.search(rf"^{name} = '?(.*?)'?$", pgpool_config.config(spec, endpoint), re.MULTILINE)
     assert found
     return found[1]
 
 
 @pytest.mark.parametrize("endpoint", ["rw", "ro"])
-def test_haproxy_asks_where_pgpool_listens(endpoint: str) -> None:
-    """The server's file is in a folder of that Pgpool-II's own list, under the name of its port."""
+def test_haproxy_connects_to_the_socket_of_pgpool(endpoint: str) -> None:
+    """The server's file is in a folder of that Pgpool-II's list, with the name of its port."""
     service = getattr(ON.endpoints, endpoint).service
     (server,) = re.findall(
         rf"^    server {service} unix@(\S+) check maxconn 30$", haproxy_config.config(ON), re.MULTILINE
@@ -42,7 +42,7 @@ def test_haproxy_asks_where_pgpool_listens(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(("endpoint", "inner"), [("rw", "primary"), ("ro", "standbys")])
-def test_pgpool_asks_where_the_inner_port_listens(endpoint: str, inner: str) -> None:
+def test_pgpool_connects_to_the_socket_of_the_inner_port(endpoint: str, inner: str) -> None:
     """A host name that begins with / is a folder to Pgpool-II; the inner port stays open by TCP as well."""
     section = haproxy_config.config(ON).split(f"\nlisten {inner}\n")[1].split("\n\n")[0]
     wanted = f"{setting(ON, endpoint, 'backend_hostname0')}/.s.PGSQL.{setting(ON, endpoint, 'backend_port0')}"
@@ -50,26 +50,26 @@ def test_pgpool_asks_where_the_inner_port_listens(endpoint: str, inner: str) -> 
     assert re.search(rf"^    bind {SPEC.haproxy.address}:\d+$", section, re.MULTILINE)
 
 
-def test_two_pgpools_do_not_share_a_file() -> None:
+def test_two_pgpools_have_different_sockets() -> None:
     assert sockets.path("pgpool_rw", 9999) != sockets.path("pgpool_ro", 9999)
 
 
-def test_only_who_needs_the_volume_mounts_it() -> None:
+def test_only_the_services_with_sockets_mount_the_volume() -> None:
     document = compose_file.document(ON, IMAGES)
     mounting = {n for n, s in document["services"].items() if f"sockets:{sockets.ROOT}" in s.get("volumes", [])}
-    told = {n for n, s in document["services"].items() if "POOLKEEPER_SOCKETS" in s.get("environment", {})}
-    assert mounting == told == SHARING
+    configured = {n for n, s in document["services"].items() if "POOLKEEPER_SOCKETS" in s.get("environment", {})}
+    assert mounting == configured == SHARING
     volume = document["volumes"]["sockets"]
     assert volume["driver_opts"]["type"] == "tmpfs"
     assert volume["labels"] == {"poolkeeper.cluster": SPEC.name}
 
 
-def test_the_balanced_endpoint_knows_nothing_of_it() -> None:
+def test_sockets_do_not_change_the_balanced_endpoint() -> None:
     assert pgpool_config.config(ON, "balanced") == pgpool_config.config(OFF, "balanced")
     assert keeper_config.config(ON) == keeper_config.config(OFF)
 
 
-def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
+def test_without_sockets_no_volume_is_mounted_and_all_is_tcp() -> None:
     document = compose_file.document(OFF, IMAGES)
     assert "sockets" not in document["volumes"]
     assert "unix@" not in haproxy_config.config(OFF)
@@ -82,8 +82,8 @@ def test_without_it_nothing_is_mounted_and_all_is_tcp() -> None:
 NODES = deployments.edit(OFF, "haproxy.node_sockets", True)
 
 
-def test_haproxy_asks_where_postgresql_listens() -> None:
-    """Each of its servers is a file in a folder of that node's own list; Patroni is asked by TCP."""
+def test_haproxy_connects_to_the_socket_of_postgresql() -> None:
+    """Each server is a file in a folder of that node's list; Patroni is checked by TCP."""
     lines = re.findall(
         r"^    server (pg_node\d) unix@(\S+) check addr (\S+) port 8008 ", haproxy_config.config(NODES), re.M
     )
@@ -98,16 +98,16 @@ def test_haproxy_asks_where_postgresql_listens() -> None:
 
 def test_only_haproxy_and_the_nodes_share_their_sockets() -> None:
     document = compose_file.document(NODES, IMAGES)
-    told = {n: s["environment"]["POOLKEEPER_SOCKETS"] for n, s in document["services"].items()
+    folders = {n: s["environment"]["POOLKEEPER_SOCKETS"] for n, s in document["services"].items()
             if "POOLKEEPER_SOCKETS" in s.get("environment", {})}  # fmt: skip
-    assert told == {name: sockets.folder(name) for name in ("pg_node1", "pg_node2", "pg_node3", "haproxy_pgpool")}
+    assert folders == {name: sockets.folder(name) for name in ("pg_node1", "pg_node2", "pg_node3", "haproxy_pgpool")}
     assert setting(NODES, "rw", "backend_hostname0") == "haproxy_pgpool"
     assert not sockets.endpoints(NODES)
 
 
 @pytest.mark.parametrize("spec", [ON, NODES], ids=["tcp", "sockets"])
-def test_a_node_tells_its_name_at_every_endpoint(spec: ClusterSpec) -> None:
-    """Where inet_server_addr() is null, too."""
+def test_a_node_reports_its_name_at_every_endpoint(spec: ClusterSpec) -> None:
+    """Also if inet_server_addr() is null."""
     for node in spec.nodes:
         assert (
             yaml.safe_load(patroni_config.node_config(spec, node))["postgresql"]["parameters"][NODE_PARAMETER]
@@ -116,14 +116,14 @@ def test_a_node_tells_its_name_at_every_endpoint(spec: ClusterSpec) -> None:
     assert NODE_PARAMETER in postgres.SERVED_BY
 
 
-def test_local_clients_log_in_as_any_other() -> None:
-    """What comes by a socket is `local` to pool_hba.conf, and no less is asked of it."""
+def test_local_clients_need_a_password_as_well() -> None:
+    """A connection by a socket is `local` to pool_hba.conf, with the same method."""
     (rule,) = (line.split() for line in pgpool_config.host_rules().splitlines() if line.startswith("local"))
     assert rule == ["local", "all", "all", "scram-sha-256"]
 
 
-def test_who_is_made_anew_by_the_edit() -> None:
-    """The three that share the volume, the endpoint last; the nodes stay as they are."""
+def test_the_edit_recreates_the_services_with_sockets() -> None:
+    """The three services with the volume, HAProxy last; the nodes stay."""
     before, after = deployments.desired(OFF), deployments.desired(ON)
     there = {
         name: Container(**{**vars(snapshots.container(OFF, name)), "definition": before.definitions[name]})
@@ -138,8 +138,8 @@ def test_who_is_made_anew_by_the_edit() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["rw", "ro", "balanced"])
-def test_mode_of_the_endpoints_that_have_one_server(endpoint: str) -> None:
-    """The balanced endpoint has to know who is primary, and keeps its mode."""
+def test_mode_of_the_endpoints_with_one_server(endpoint: str) -> None:
+    """The balanced endpoint must know the primary, and keeps its mode."""
     spec = deployments.edit(SPEC, "pgpool.one_server_mode", "logical_replication")
     wanted = "streaming_replication" if endpoint == "balanced" else "logical_replication"
     assert setting(spec, endpoint, "backend_clustering_mode") == wanted
@@ -149,7 +149,7 @@ def test_mode_of_the_endpoints_that_have_one_server(endpoint: str) -> None:
     )
 
 
-def test_threads_are_said_only_where_they_are_declared() -> None:
+def test_threads_are_rendered_only_if_declared() -> None:
     assert "nbthread" not in haproxy_config.config(SPEC)
     (line,) = re.findall(
         r"^    nbthread \d+$", haproxy_config.config(deployments.edit(SPEC, "haproxy.threads", 1)), re.MULTILINE
@@ -158,12 +158,12 @@ def test_threads_are_said_only_where_they_are_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "told"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
+    ("key", "services"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
 )
-def test_who_is_told_to_give_way(key: str, told: set[str]) -> None:
-    """Nobody where nothing is declared."""
+def test_batch_scheduling_is_set_for_the_declared_services(key: str, services: set[str]) -> None:
+    """No service has it if none is declared."""
     other = "pgpool" if key == "haproxy" else "haproxy"
     alone = deployments.edit(SPEC, f"{other}.batch", False)
-    for spec, wanted in ((alone, told), (deployments.edit(alone, f"{key}.batch", False), set())):
-        services = compose_file.document(spec, IMAGES)["services"]
-        assert {n for n, s in services.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted
+    for spec, wanted in ((alone, services), (deployments.edit(alone, f"{key}.batch", False), set())):
+        rendered = compose_file.document(spec, IMAGES)["services"]
+        assert {n for n, s in rendered.items() if "POOLKEEPER_BATCH" in s.get("environment", {})} == wanted

@@ -49,9 +49,9 @@ FILES: dict[str, str] = {
         address = "10.8.0.31"
         """,
     # Wrong types.
-    "text for a number": '[patroni]\nttl = "20"  #! patroni.ttl: must be a whole number, not "20"',
-    "fraction for a number": "[patroni]\nttl = 20.0  #! patroni.ttl: must be a whole number, not 20.0",
-    "truth for a number": "[patroni]\nttl = true  #! patroni.ttl: must be a whole number, not true",
+    "text for a number": '[patroni]\nttl = "20"  #! patroni.ttl: must be an integer, not "20"',
+    "fraction for a number": "[patroni]\nttl = 20.0  #! patroni.ttl: must be an integer, not 20.0",
+    "truth for a number": "[patroni]\nttl = true  #! patroni.ttl: must be an integer, not true",
     "number for truth": "[pgpool]\nconnection_cache = 1  #! pgpool.connection_cache: must be true or false, not 1",
     "number for text": "name = 5  #! name: must be text in quotes, not 5",
     "number for an address": "[haproxy]\naddress = 10  #! haproxy.address: must be an IPv4 address",
@@ -79,7 +79,7 @@ FILES: dict[str, str] = {
     "one letter": '[haproxy]\nservice = "h"  #! haproxy.service: of 2 to 40 characters',
     "too long": f'[haproxy]\nservice = "{"h" * 41}"  #! haproxy.service: of 2 to 40 characters',
     "reserved by hosts": '[haproxy]\nservice = "localhost"  #! haproxy.service: stands for the machine itself',
-    "reserved by the servers": '[endpoints.ro]\nservice = "samenet"  #! endpoints.ro.service: is a keyword of pg_hba.conf',
+    "reserved by the servers": '[endpoints.ro]\nservice = "samenet"  #! endpoints.ro.service: a keyword of pg_hba.conf',
     "cluster name": 'name = "my_cluster"  #! name: must be a name of a-z, 0-9 and -',
     "role name": '[roles]\napp = "App-User"  #! roles.app: must be a name of a-z, 0-9 and _',
     "line break in a name": 'name = "a\\nb"  #! name: not "a\\nb"',
@@ -92,7 +92,7 @@ FILES: dict[str, str] = {
     "image": '[images]\nbase = "Debian Trixie"  #! images.base: must be an image reference',
     "image with a line break": '[images]\nbase = "debian\\nRUN x"  #! images.base: must be an image reference',
     "prefix": '[images]\nprefix = "poolkeeper/"  #! images.prefix: must be the first part of an image',
-    # Addresses and networks by themselves.
+    # Single addresses and networks.
     "host bits": '[network]\nsubnet = "10.8.0.1/24"  #! network.subnet: the subnet itself is "10.8.0.0/24"',
     "no network": '[network]\nsubnet = "10.8.0/24"  #! network.subnet: must be a subnet such as',
     "loopback network": '[network]\nsubnet = "127.0.0.0/24"  #! network.subnet: overlaps the loopback addresses',
@@ -122,7 +122,7 @@ FILES: dict[str, str] = {
     "six mistakes": """
         name = "Bad Name"  #! name: must be a name
         [patroni]
-        ttl = "30s"  #! patroni.ttl: must be a whole number
+        ttl = "30s"  #! patroni.ttl: must be an integer
         [postgresql]
         max_connections = 100  #! postgresql.max_connections: 100 is too few
         [[nodes]]
@@ -148,7 +148,7 @@ FILES: dict[str, str] = {
           { name = "x]#", address = "10.8.0.33" },  #! etcd.members[#3].name: must be a name
         ]
         """,
-    "text that looks like tables": """
+    "text that resembles tables": """
         [postgresql.parameters]
         a = '''x  #! postgresql.parameters.a: must be one line
         [patroni]
@@ -157,7 +157,7 @@ FILES: dict[str, str] = {
         [patroni]  # [etcd]
         ttl = 1  #! patroni.ttl: must be at least 20
         """,
-    # What is not in the file is judged by its default.
+    # An absent key is checked with its default.
     "another network, the rest left": """
         [network]
         subnet = "10.8.0.0/27"  # .31 is the last address, .32 and up are outside
@@ -171,13 +171,18 @@ FILES: dict[str, str] = {
 BROKEN_RULES: dict[str, list[str]] = {
     "unique_names": [
         "[haproxy]\nservice = \"etcd2\"  #! haproxy.service: the name 'etcd2' is used twice",
-        '[endpoints.rw]\nservice = "pgpool"\n[endpoints.balanced]\nservice = "pgpool"  #! endpoints.balanced.service: is used twice',
+        """
+        [endpoints.rw]
+        service = "pgpool"
+        [endpoints.balanced]
+        service = "pgpool"  #! endpoints.balanced.service: the name 'pgpool' is used twice
+        """,
         "[keeper]\nservice = \"pg_node3\"  #! keeper.service: the name 'pg_node3' is used twice",
     ],
-    "container_names_fit": [
+    "container_names_are_short": [
         f'name = "{"c" * 31}"\n[haproxy]\nservice = "{"h" * 32}"  #! haproxy.service: 64 characters; at most 63',
     ],
-    "addresses_fit": [
+    "addresses_are_in_the_subnet": [
         '[haproxy]\naddress = "10.9.0.1"  #! haproxy.address: 10.9.0.1 is outside network.subnet 10.8.0.0/24',
         '[haproxy]\naddress = "10.8.0.0"  #! haproxy.address: is the network address',
         '[haproxy]\naddress = "10.8.0.1"  #! haproxy.address: is the gateway address',
@@ -187,7 +192,12 @@ BROKEN_RULES: dict[str, list[str]] = {
         '[network]\nsubnet = "10.8.0.0/30"  #! network.subnet: must be between /8 and /29',
     ],
     "ports_differ": [
-        "[endpoints.rw]\nport = 9999\n[endpoints.balanced]\nport = 9999  #! endpoints.balanced.port: already used by endpoints.rw",
+        """
+        [endpoints.rw]
+        port = 9999
+        [endpoints.balanced]
+        port = 9999  #! endpoints.balanced.port: already used by endpoints.rw
+        """,
         "[endpoints.direct_rw]\nport = 5100  #! endpoints.direct_rw.port: already used by endpoints.rw",
         "[haproxy]\nprimary_port = 5201  #! haproxy.primary_port: already used by endpoints.direct_ro",
         "[haproxy]\nstats_port = 5612  #! haproxy.stats_port: already used by pg_node2",
@@ -198,7 +208,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[keeper]\nport = 8406  #! keeper.port: already used by haproxy.stats_port",
         "[pgpool]\npcp_port = 9999  #! pgpool.pcp_port: 9999 is Pgpool-II's own port",
     ],
-    "counts_make_sense": [
+    "counts_are_consistent": [
         "nodes = []  #! nodes: a cluster is one primary and at least one standby; 0 are declared",
         '[[nodes]]  #! nodes: 1 is declared\nname = "pg_node1"\naddress = "10.8.0.11"\nport = 5611',
         "[etcd]\nmembers = []  #! etcd.members: an odd number of members is needed; 0 are declared",
@@ -214,7 +224,7 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[postgresql]\nmax_wal_senders = 3  #! postgresql.max_wal_senders: 3 nodes need at least 4",
         "[postgresql]\nmax_replication_slots = 2  #! postgresql.max_replication_slots: 3 nodes need at least 4",
     ],
-    "lease_holds": [
+    "timeouts_are_ordered": [
         "[patroni]\nretry_timeout = 10\nttl = 21  #! patroni.ttl: loop_wait + 2 × retry_timeout = 22 must not exceed",
         "[etcd]\nelection_ms = 400  #! etcd.election_ms: must be at least 5 × heartbeat_ms = 500",
         "[pgpool]\nsearch_primary_node_timeout = 20  #! pgpool.search_primary_node_timeout: above patroni.ttl = 20",
@@ -240,13 +250,13 @@ BROKEN_RULES: dict[str, list[str]] = {
         "[pgpool.parameters]\nconnect_timeout = 9  #! pgpool.parameters.connect_timeout: set pgpool.connect_timeout_ms",
         "[pgpool.parameters]\nmax_pool = 9  #! pgpool.parameters.max_pool: set endpoints.rw.max_pool",
     ],
-    "parameters_stand_once": [
+    "parameters_are_set_once": [
         '[postgresql.parameters]\nTimeZone = "UTC"\ntimezone = "UTC"  #! postgresql.parameters.timezone: is set twice',
     ],
-    "pgpool_can_read": [
+    "pgpool_values_have_no_quote": [
         '[pgpool.parameters]\nlog_line_prefix = "it\'s "  #! pgpool.parameters.log_line_prefix: has a single quote',
     ],
-    "commits_wait": [
+    "commits_wait_for_standbys": [
         '[postgresql.parameters]\nsynchronous_commit = "local"  #! postgresql.parameters.synchronous_commit: no stand',
         "[postgresql.parameters]\nsynchronous_commit = false  #! postgresql.parameters.synchronous_commit: no stand",
     ],
@@ -281,19 +291,19 @@ def test_a_bad_file_is_refused_with_exactly_its_mistakes(text: str) -> None:
 
 
 @pytest.mark.parametrize(("rule", "text"), [(rule, text) for rule, texts in BROKEN_RULES.items() for text in texts])
-def test_a_planted_fault_is_found_by_its_rule(rule: str, text: str) -> None:
+def test_an_injected_violation_is_found_by_its_rule(rule: str, text: str) -> None:
     check(text)
     spec = ClusterSpec.model_validate(tomllib.loads(text))
     assert {found.__name__ for found in rules.RULES if list(found(spec))} == {rule}
 
 
-def test_every_rule_has_a_planted_fault() -> None:
+def test_every_rule_has_an_injected_violation() -> None:
     assert set(BROKEN_RULES) == {rule.__name__ for rule in rules.RULES}
     assert all(BROKEN_RULES.values())
 
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD.keys())
-def test_a_good_file_is_taken(text: str) -> None:
+def test_a_valid_file_is_accepted(text: str) -> None:
     assert isinstance(source.load(text), ClusterSpec)
 
 
@@ -302,8 +312,8 @@ def test_a_partial_endpoint_keeps_its_defaults() -> None:
     assert endpoint == Endpoint(service="pgpool_rw", address=IPv4Address("10.8.0.21"), port=5100, num_init_children=16)
 
 
-def test_what_direct_endpoints_get_of_the_budget() -> None:
-    """A file that was written before there were any still fits, and one that leaves nothing says so."""
+def test_the_share_of_the_direct_endpoints_in_the_budget() -> None:
+    """A file without direct endpoints stays valid; they share the rest of the connections."""
     before = "[postgresql]\nmax_connections = {}\n"
     assert source.load(before.format(420)).direct_sessions() == {"direct_rw": 6, "direct_ro": 6}
     assert source.load(before.format(409)).direct_sessions() == {"direct_rw": 1, "direct_ro": 1}
@@ -342,7 +352,7 @@ def test_a_value_is_shown_on_one_short_line() -> None:
     assert len(rule) < 200
 
 
-def test_a_wrong_name_is_not_replaced_by_an_invented_one() -> None:
+def test_no_message_has_the_name_of_a_stand_in() -> None:
     text = """
         [[nodes]]
         name = "PG 1"  #! nodes[#1].name: must be a name

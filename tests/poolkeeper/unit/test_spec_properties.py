@@ -1,4 +1,4 @@
-"""What holds for every file: valid edits are taken, and whatever is wrong ends in SpecError with lines of the file."""
+"""Properties of every file: a valid one is accepted, and any other ends in SpecError with lines of the file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCALARS = st.one_of(
 
 @dataclass(frozen=True)
 class Edit:
-    """A valid cluster: as many distinct names, addresses and ports as it needs."""
+    """A valid cluster, with as many distinct names, addresses and ports as it needs."""
 
     cluster: str
     subnet: IPv4Network
@@ -102,7 +102,7 @@ def _outcome(text: str | bytes) -> ClusterSpec | SpecError:
 
 
 def load(text: str | bytes) -> ClusterSpec | SpecError:
-    """The outcome; a mistake has a key, a rule on one line, and a line that the text has (or none)."""
+    """Return the outcome. Assert that each mistake has a key, a rule on one line, and a line of the text or none."""
     outcome = _outcome(text)
     if isinstance(outcome, SpecError):
         decoded = text if isinstance(text, str) else text.decode(errors="replace")
@@ -121,7 +121,7 @@ def load(text: str | bytes) -> ClusterSpec | SpecError:
 
 @given(edits())
 @settings(deadline=None)
-def test_a_valid_edit_is_taken(edit: Edit) -> None:
+def test_a_valid_edit_is_accepted(edit: Edit) -> None:
     spec = source.load(edit.text())
     assert (len(spec.nodes), len(spec.etcd.members), spec.network.subnet) == (edit.nodes, edit.members, edit.subnet)
     assert set(spec.addresses()) == set(edit.names)
@@ -228,7 +228,7 @@ STATEMENTS = st.one_of(
 
 
 def _locations(tree: Any, path: toml_lines.Location = ()) -> set[toml_lines.Location]:
-    """Every location of a parsed text."""
+    """Return every location of a parsed text."""
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     return {path} | {found for key, value in pairs for found in _locations(value, (*path, key))}
 

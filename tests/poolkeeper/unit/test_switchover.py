@@ -121,8 +121,8 @@ def test_healthy_cluster_may_switch_over(to: str | None) -> None:
     assert all(precondition.holds for precondition in judged.preconditions)
 
 
-@pytest.mark.parametrize("witness", snapshots.witnesses(SPEC))
-def test_silence_never_passes_for_a_fact(witness: snapshots.Witness) -> None:
+@pytest.mark.parametrize("witness", snapshots.sources(SPEC))
+def test_silence_never_passes_for_a_fact(witness: snapshots.Source) -> None:
     """Whoever is silent: the candidate's own witnesses and the leader's forbid; the others leave it allowed."""
     judged = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
     needed = {

@@ -1,4 +1,4 @@
-"""Editing `cluster.toml` in place: only the keys that are meant, every comment kept, whole or not at all."""
+"""Edits of `cluster.toml` in place: only the given keys change, comments stay, and a refused edit writes nothing."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ WISH = Wish(120, 2, WorkloadKind.MIXED)
 
 
 def comments(text: str) -> list[str]:
-    """Every line that is a comment or empty, in order."""
+    """Return every line that is a comment or empty, in order."""
     return [line for line in text.split("\n") if not line.strip() or line.lstrip().startswith("#")]
 
 
 def changed(old: str, new: str) -> dict[str, Any]:
-    """Dotted key → new value, of all that differs."""
+    """Return the differences: dotted key → new value."""
     return _changed(tomllib.loads(old), tomllib.loads(new), "")
 
 
@@ -61,21 +61,21 @@ def _file(folder: Path, text: str = TEXT) -> Path:
 
 
 FORMS: tuple[tuple[str, str, str], ...] = (
-    ("a comment behind the value", "[a.b]\nc = 1  # one\n", "[a.b]\nc = 2  # one\n"),
-    ("text with a sign of a comment in it", '[a.b]\nc = "x # y" # z\n', "[a.b]\nc = 2 # z\n"),
+    ("a comment after the value", "[a.b]\nc = 1  # one\n", "[a.b]\nc = 2  # one\n"),
+    ("text with a # in it", '[a.b]\nc = "x # y" # z\n', "[a.b]\nc = 2 # z\n"),
     (
-        "a key that is not there",
+        "a missing key",
         "[a.b]\n# head\nd = 1\n# tail\n\n[e]\n",
         "[a.b]\n# head\nd = 1\nc = 2\n# tail\n\n[e]\n",
     ),
     ("an empty table", "[a.b]\n\n[e]\n", "[a.b]\nc = 2\n\n[e]\n"),
-    ("a table that is not there", "[e]\nf = 1\n", "[e]\nf = 1\n\n[a.b]\nc = 2\n"),
-    ("nothing at all", "", "\n[a.b]\nc = 2\n"),
+    ("a missing table", "[e]\nf = 1\n", "[e]\nf = 1\n\n[a.b]\nc = 2\n"),
+    ("an empty file", "", "\n[a.b]\nc = 2\n"),
     ("no line end at the end", "[e]\nf = 1", "[e]\nf = 1\n\n[a.b]\nc = 2\n"),
     ("a dotted key", "a.b.c = 1\n", "a.b.c = 2\n"),
     ("line ends of two characters", "[a.b]\r\nc = 1 # x\r\nd = 1\r\n", "[a.b]\r\nc = 2 # x\r\nd = 1\r\n"),
     ("a quoted key", '[a.b]\n"c" = 1\n', '[a.b]\n"c" = 2\n'),
-    ("a mark of the byte order", "\ufeff[a.b]\nc = 1\n", "\ufeff[a.b]\nc = 2\n"),
+    ("a byte-order mark", "\ufeff[a.b]\nc = 1\n", "\ufeff[a.b]\nc = 2\n"),
 )
 
 
@@ -86,16 +86,16 @@ def test_forms_that_are_edited(form: str, old: str, new: str) -> None:
 
 BY_HAND: tuple[tuple[str, str], ...] = (
     ("a value over several lines", '[a.b]\nc = """x\ny"""\n'),
-    ("a table in one line", "a = { b = { c = 1 } }\n"),
-    ("a table in one line, that lacks the key", "a = { b = { d = 1 } }\n"),
-    ("a list where a table is meant", "[[a]]\nb = 1\n"),
-    ("a value where a table is meant", "[a]\nb = 1\n"),
+    ("an inline table", "a = { b = { c = 1 } }\n"),
+    ("an inline table without the key", "a = { b = { d = 1 } }\n"),
+    ("a list in place of a table", "[[a]]\nb = 1\n"),
+    ("a value in place of a table", "[a]\nb = 1\n"),
     ("a table made of dotted keys", "[a]\nb.d = 1\n"),
 )
 
 
 @pytest.mark.parametrize(("form", "old"), BY_HAND, ids=[form for form, _ in BY_HAND])
-def test_forms_that_are_left_to_a_person(form: str, old: str) -> None:
+def test_forms_that_are_not_edited(form: str, old: str) -> None:
     with pytest.raises(errors.OperationRefused, match="nothing was written"):
         toml_edit.put(old, {("a", "b", "c"): 2})
     assert tomllib.loads(old), form
@@ -117,7 +117,7 @@ def test_a_literal_reads_as_its_value(value: Any) -> None:
 @given(st.dictionaries(st.sampled_from(list(tomllib.loads(TEXT)["postgresql"]["parameters"])), VALUES), VALUES)
 def test_any_values_in_the_default_file(values: dict[str, Any], one: Any) -> None:
     """Only those keys change, and every comment stays."""
-    wanted = {("postgresql", "parameters", name): value for name, value in values.items()}
+    wanted: dict[tuple[str, ...], Any] = {("postgresql", "parameters", n): value for n, value in values.items()}
     wanted |= {("postgresql", "parameters", "work_mem"): one}
     after = toml_edit.put(TEXT, wanted)
     assert comments(after) == comments(TEXT)
@@ -126,14 +126,14 @@ def test_any_values_in_the_default_file(values: dict[str, Any], one: Any) -> Non
 
 
 def run(*words: str) -> Any:
-    """A poolkeeper command line in this process."""
+    """Run a poolkeeper command line in this process."""
     return CliRunner().invoke(main.app, list(words))
 
 
 ASKED = ("--cores", "8", "--memory", "32", "--clients", "120", "--pairs", "2", "--workload", "mixed")
 
 
-def test_write_edits_the_file_keeps_its_mode_and_is_done_then(tmp_path: Path) -> None:
+def test_write_edits_the_file_once_and_keeps_its_mode(tmp_path: Path) -> None:
     path = _file(tmp_path)
     done = run("--file", str(path), "tune", *ASKED, "--write")
     assert done.exit_code == 0, done.output
@@ -147,7 +147,7 @@ def test_write_edits_the_file_keeps_its_mode_and_is_done_then(tmp_path: Path) ->
     assert "says all of that already" in again.stderr
 
 
-def test_a_file_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
+def test_the_owner_of_the_file_stays(tmp_path: Path) -> None:
     path = _file(tmp_path)
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
@@ -157,7 +157,7 @@ def test_a_file_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
 
 
 def test_without_write_nothing_is_changed(tmp_path: Path) -> None:
-    """It prints the table; --diff the edit; --json the whole."""
+    """The default output is the table; --diff prints the edit, --json everything."""
     path = _file(tmp_path)
     shown = run("--file", str(path), "tune", *ASKED)
     assert "endpoints.rw.num_init_children" in shown.stdout
@@ -167,7 +167,7 @@ def test_without_write_nothing_is_changed(tmp_path: Path) -> None:
     assert path.read_text() == TEXT
 
 
-def test_what_does_not_fit_writes_nothing(tmp_path: Path) -> None:
+def test_a_refused_proposal_writes_nothing(tmp_path: Path) -> None:
     path = _file(tmp_path)
     done = run("--file", str(path), "tune", "--memory", "1", "--clients", "100", "--write")
     assert isinstance(done.exception, SystemExit)
@@ -175,7 +175,7 @@ def test_what_does_not_fit_writes_nothing(tmp_path: Path) -> None:
     assert path.read_text() == TEXT
 
 
-def test_a_wrong_file_is_refused_before_anything(tmp_path: Path) -> None:
+def test_a_wrong_file_is_refused_first(tmp_path: Path) -> None:
     path = _file(tmp_path, TEXT.replace("max_connections = 500", "max_connections = 50"))
     done = run("--file", str(path), "tune", "--write")
     assert done.exit_code == errors.SpecError.exit_code
@@ -194,8 +194,8 @@ def test_a_file_that_was_changed_meanwhile_is_left_alone(tmp_path: Path) -> None
     assert path.read_text() == TEXT + "# mine\n"
 
 
-def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
-    """The proposal was made for another file: its pools do not fit the connections that this one keeps."""
+def test_an_edit_that_breaks_a_rule_is_refused(tmp_path: Path) -> None:
+    """The proposal was made for another file: its pools exceed the connections of this one."""
     path = _file(tmp_path)
     made = tune.proposal(context.ClusterFile(path).cluster, MACHINE, WISH)
     other = TEXT.replace("admin_connections = 20", "admin_connections = 1000").replace("= 500", "= 2000")
@@ -206,12 +206,12 @@ def test_an_edit_that_breaks_a_rule_is_refused_whole(tmp_path: Path) -> None:
 
 
 def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
-    """Each change alone, by `up`'s own plan."""
+    """Each change alone has the effect that the plan of `up` gives."""
     cluster = context.ClusterFile(_file(tmp_path)).cluster
     effects = tune.proposal(cluster, Machine(64, 256_000), Wish(400, 2, WorkloadKind.REPORTING)).effects
     assert effects["endpoints.ro.num_init_children"] == "restarts pgpool_ro, reloads haproxy_pgpool"
     assert effects["endpoints.direct_ro.max_sessions"] == "reloads haproxy_pgpool"
-    # What a pool gives back goes to the direct endpoints, as long as they share; so does what the servers get.
+    # The direct endpoints share the rest of the budget, so they change with a pool and with max_connections.
     assert effects["endpoints.balanced.max_pool"] == "restarts pgpool, reloads haproxy_pgpool"
     assert effects["postgresql.max_connections"] == "reloads haproxy_pgpool, restarts PostgreSQL on every node"
     assert effects["postgresql.parameters.shared_buffers"] == "restarts PostgreSQL on every node"
@@ -219,7 +219,7 @@ def test_effects_are_those_of_the_plan(tmp_path: Path) -> None:
     assert effects["postgresql.shared_memory_mb"] == "re-creates every node"
 
 
-def test_this_machines_own_figures_are_the_default() -> None:
+def test_the_figures_of_this_machine_are_the_default() -> None:
     found = tune.machine_of(None, None)
     assert found.cores >= 1
     assert found.memory_mb > 100
