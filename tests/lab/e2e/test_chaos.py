@@ -65,6 +65,7 @@ def test_an_interrupted_run_heals_and_checks_its_history(cluster: ClusterUnderTe
 def test_an_injected_bug_is_caught_and_removed_from_the_cluster(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     done = cluster.run("chaos", "self-test", "--bug", "election_by_keeper", "--reports", str(tmp_path), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    (bug,) = load_json((tmp_path / "self-test.json").read_text())["bugs"]
+    written: dict[str, Any] = load_json((tmp_path / "self-test.json").read_text())
+    (bug,) = written["bugs"]
     assert (bug["outcome"], bug["caught_by"]) == ("pass", "set: lost")
     assert cluster.assess().level is Level.HEALTHY

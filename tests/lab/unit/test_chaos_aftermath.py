@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import pytest
 from tests.poolkeeper.unit import snapshots
 
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Seen, Slot, Snapshot
 from poolkeeper.model.verdict import Outcome, Verdict
+from poolkeeper.suite import test
 from poolkeeper_lab.chaos.checkers import final_state_checker
 from poolkeeper_lab.chaos.history import final_state
 from poolkeeper_lab.chaos.history.final_state import FinalState
@@ -72,10 +74,10 @@ def test_an_unhealthy_cluster_has_its_drift_and_the_rest_is_unknown(monkeypatch:
     assert server is not None
     split = {**healthy.postgres, NODES[1]: Seen(replace(server, timeline=99))}
 
-    async def snapshot(_: object) -> Snapshot:
+    async def observe(_: object) -> Snapshot:
         return replace(healthy, postgres=split)
 
-    monkeypatch.setattr(final_state_collector.snapshot, "snapshot", snapshot)
+    monkeypatch.setattr(snapshot, "snapshot", observe)
     state = asyncio.run(final_state_collector.collect_unhealthy(Cluster(snapshots.SPEC, secrets={}), 61.0))
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)
@@ -90,8 +92,8 @@ def test_each_check_of_the_suite_that_did_not_pass_is_kept_with_its_reason(monke
     async def run_suite(*_: object) -> SimpleNamespace:
         return SimpleNamespace(verdicts=(good, bad), outcome=Outcome.FAIL)
 
-    monkeypatch.setattr(final_state_collector.test, "run_suite", run_suite)
-    monkeypatch.setattr(final_state_collector.test, "own_target", lambda _: None)
+    monkeypatch.setattr(test, "run_suite", run_suite)
+    monkeypatch.setattr(test, "own_target", lambda _: None)
     outcome, failed = asyncio.run(final_state_collector._suite(Cluster(snapshots.SPEC, secrets={}), said.append))
     assert (outcome, failed) == ("fail", ("load_balancing.spread: fail: one standby answered all",))
     assert said == [f"the validation suite: {failed[0]}"]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.lab.unit import chaos_oracles, chaos_stores
+from tests.lab.unit.chaos_histories import FAIL
 from tests.lab.unit.chaos_lists import Lists
 
 from poolkeeper.model.verdict import Outcome
@@ -22,7 +23,7 @@ CHOICES = st.lists(st.integers(0, 119), min_size=1, max_size=200)
 COUNT = st.integers(1, 30)
 
 
-def judged(history: History, level: str = "serializable", order: str = "real-time") -> CheckerFinding:
+def checked(history: History, level: str = "serializable", order: str = "real-time") -> CheckerFinding:
     return list_append_checker.check(history, {"level": level, "order": order})
 
 
@@ -39,22 +40,22 @@ def test_a_serial_store_has_no_anomaly(choices: list[int], count: int) -> None:
     history = serial(choices, count)
     for level in ("serializable", "repeatable-read"):
         for order in ("real-time", "process", "none"):
-            assert not judged(history, level, order).anomalies
+            assert not checked(history, level, order).anomalies
 
 
 @given(CHOICES, COUNT)
 def test_a_snapshot_store_has_no_anomaly_but_write_skew(choices: list[int], count: int) -> None:
     history = snapshot(choices, count)
-    assert not judged(history, "repeatable-read").anomalies
-    names = set(judged(history).counts)
+    assert not checked(history, "repeatable-read").anomalies
+    names = set(checked(history).counts)
     assert names <= {"G2-item", "G2-item-process", "G2-item-realtime"}
-    assert names == {anomaly.name for anomaly in judged(history, "repeatable-read").permitted}
+    assert names == {anomaly.name for anomaly in checked(history, "repeatable-read").permitted}
 
 
 def test_a_snapshot_store_shows_write_skew() -> None:
     chance = random.Random(1)
     histories = [snapshot([chance.randrange(120) for _ in range(300)], 40) for _ in range(30)]
-    assert sum(judged(history).names("G2-item") for history in histories) > 5
+    assert sum(checked(history).names("G2-item") for history in histories) > 5
 
 
 @settings(max_examples=300)
@@ -65,7 +66,7 @@ def test_the_quick_checker_agrees_with_trying_every_order(
     """Serializable or not: the final read shows every order of appends, so the answer is exact."""
     history = snapshot(choices, count) if is_snapshot else serial(choices, count)
     history = _blurred(history, choices)
-    found = judged(history, order="real-time" if in_time else "none")
+    found = checked(history, order="real-time" if in_time else "none")
     assert bool(found.anomalies) is not chaos_oracles.is_serializable(history.operations, in_time)
 
 
@@ -75,7 +76,7 @@ def test_repeatable_read_forbids_exactly_the_histories_without_an_order_of_snaps
     choices: list[int], count: int, in_time: bool
 ) -> None:
     history = _blurred(snapshot(choices, count), choices)
-    found = judged(history, "repeatable-read", "real-time" if in_time else "none")
+    found = checked(history, "repeatable-read", "real-time" if in_time else "none")
     assert bool(found.anomalies) is not chaos_oracles.is_snapshot_isolated(history.operations, in_time)
 
 
@@ -109,7 +110,7 @@ def test_a_lost_append_is_always_found(choices: list[int], count: int, data: Any
     assume(appends)
     _, key, element = data.draw(st.sampled_from(appends))
     operations = tuple(replace(o, result=_without(o.result, key, element)) for o in history.operations)
-    found = judged(replace(history, operations=operations), order=data.draw(st.sampled_from(["none", "real-time"])))
+    found = checked(replace(history, operations=operations), order=data.draw(st.sampled_from(["none", "real-time"])))
     assert found.outcome is Outcome.FAIL
     assert {"lost-append", "internal"} & set(found.counts)
 
@@ -134,7 +135,7 @@ def test_two_swapped_elements_in_one_read_are_always_found(choices: list[int], c
     key, version, at = data.draw(st.sampled_from(shown))
     swapped = [*version[:at], version[at + 1], version[at], *version[at + 2 :]]
     changed = [[w, k, swapped if k == key else v] for w, k, v in final.result]
-    assert judged(_with(history, replace(final, result=changed))).names("incompatible-order")
+    assert checked(_with(history, replace(final, result=changed))).names("incompatible-order")
 
 
 @given(CHOICES, COUNT, st.data())
@@ -146,12 +147,12 @@ def test_an_aborted_read_is_always_found(choices: list[int], count: int, data: A
     ]
     assume(shown)
     chosen = data.draw(st.sampled_from(shown))
-    failed = chosen.completed(chosen.ended, chaos_stores.FAIL)
-    assert judged(_with(history, failed)).names("G1a")
+    failed = chosen.completed(chosen.ended, FAIL)
+    assert checked(_with(history, failed)).names("G1a")
 
 
 def test_a_cycle_is_reported_with_its_transactions_and_reasons() -> None:
-    found = judged(Lists().together("x= y+1", "y= x+2").final("x=2 y=1").history())
+    found = checked(Lists().together("x= y+1", "y= x+2").final("x=2 y=1").history())
     (anomaly,) = found.anomalies
     assert (anomaly.name, anomaly.operations) == ("G2-item", (0, 1))
     assert (
@@ -162,11 +163,11 @@ def test_a_cycle_is_reported_with_its_transactions_and_reasons() -> None:
 
 def test_a_history_that_cannot_be_checked_is_reported() -> None:
     with pytest.raises(ValueError, match="appended to 'x' twice"):
-        judged(Lists().together("x+1", "x+1").final("x=1").history())
+        checked(Lists().together("x+1", "x+1").final("x=1").history())
     with pytest.raises(ValueError, match="no level"):
-        judged(Lists().together("x+1").history(), level="read-committed")
-    assert judged(Lists().together("x+1", "x+2").history()).outcome is Outcome.UNKNOWN
-    assert judged(Lists().together("x+1", "x+2").final("x=1,2").history()).outcome is Outcome.PASS
+        checked(Lists().together("x+1").history(), level="read-committed")
+    assert checked(Lists().together("x+1", "x+2").history()).outcome is Outcome.UNKNOWN
+    assert checked(Lists().together("x+1", "x+2").final("x=1,2").history()).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(("level", "is_snapshot"), [("serializable", False), ("repeatable-read", True)])
@@ -179,7 +180,7 @@ def test_twenty_thousand_transactions_take_some_seconds(
     store = chaos_stores.ListStore([chance.randrange(1 << 30) for _ in range(99_991)], 20_000, level, is_snapshot)
     history = store.history()
     began = time.process_time()
-    found = judged(history, level)
+    found = checked(history, level)
     assert not found.anomalies
     assert found.figures["acknowledged"] > 10_000
     assert time.process_time() - began < 20, "it took some seconds when this test was written"

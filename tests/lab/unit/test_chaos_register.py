@@ -76,7 +76,8 @@ def test_ten_clients_at_once_on_one_key() -> None:
     for i in range(2000):
         moment = i + 0.5
         f = chance.choice(("read", "write", "cas"))
-        argument = {"read": None, "write": chance.randrange(5), "cas": [chance.randrange(5), chance.randrange(5)]}[f]
+        arguments: dict[str, Any] = {"read": None, "write": chance.randrange(5)}
+        argument = (arguments | {"cas": [chance.randrange(5), chance.randrange(5)]})[f]
         result: Any = {"read": held, "write": None, "cas": argument and f == "cas" and held == argument[0]}[f]
         if f == "write" or (f == "cas" and result):
             held = argument if f == "write" else argument[1]

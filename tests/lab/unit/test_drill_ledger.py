@@ -41,11 +41,11 @@ def test_the_code_of_an_error_decides_the_outcome(code: str, sent: bool, outcome
 
 def test_each_kind_of_unsound_write_is_found() -> None:
     attempts = [attempt(1), attempt(2), attempt(3, REFUSED, code="25006"), attempt(4, OPEN), attempt(5, OPEN)]
-    judged = ledger.evaluate(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
-    assert (judged.acknowledged, judged.refused, judged.ambiguous) == (2, 1, 2)
-    assert (judged.lost, judged.duplicates, judged.phantoms) == ((2,), (1,), (3, 99))
-    assert judged.ambiguous_stored == 1
-    assert not judged.is_sound
+    verdict = ledger.evaluate(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
+    assert (verdict.acknowledged, verdict.refused, verdict.ambiguous) == (2, 1, 2)
+    assert (verdict.lost, verdict.duplicates, verdict.phantoms) == ((2,), (1,), (3, 99))
+    assert verdict.ambiguous_stored == 1
+    assert not verdict.is_sound
 
 
 def test_ambiguous_is_no_error_either_way() -> None:
@@ -54,16 +54,16 @@ def test_ambiguous_is_no_error_either_way() -> None:
 
 def test_an_acknowledgement_by_the_former_primary_is_stale() -> None:
     attempts = [attempt(1, at=9.0, server="old"), attempt(2, at=11.0, server="old"), attempt(3, at=12.0, server="new")]
-    judged = ledger.evaluate(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
-    assert judged.stale == 1
-    assert not judged.is_sound
+    verdict = ledger.evaluate(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
+    assert verdict.stale == 1
+    assert not verdict.is_sound
 
 
 @given(st.sets(st.integers(1, 50)), st.sets(st.integers(1, 50)))
 def test_a_lost_write_is_acknowledged_and_absent(acknowledged: set[int], stored: set[int]) -> None:
-    judged = ledger.evaluate([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
-    assert set(judged.lost) == acknowledged - stored
-    assert set(judged.phantoms) == stored - acknowledged
+    verdict = ledger.evaluate([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
+    assert set(verdict.lost) == acknowledged - stored
+    assert set(verdict.phantoms) == stored - acknowledged
 
 
 def test_gap_is_between_acknowledgements_around_the_fault() -> None:

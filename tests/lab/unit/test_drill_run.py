@@ -140,16 +140,14 @@ def test_back_is_streaming_on_the_timeline_of_the_leader(node: PatroniMember, is
     assert drilled_cluster.lacks_in_patroni(PatroniView((leader,)), "leader") is None
 
 
-SIDES = (drill_faults.FaultTarget.PRIMARY_SIDE, drill_faults.FaultTarget.STANDBY_SIDE)
-ASKED = tuple(role for role in drill_faults.FaultTarget if ("ETCD" in role.name or "QUORUM" in role.name))
+SIDES = (FaultTarget.PRIMARY_SIDE, FaultTarget.STANDBY_SIDE)
+ASKED = tuple(role for role in FaultTarget if ("ETCD" in role.name or "QUORUM" in role.name))
 
 
 def test_roles_of_several() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    found = [
-        asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.FaultTarget.STANDBYS, *SIDES)
-    ]
+    found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (FaultTarget.STANDBYS, *SIDES)]
     assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
 
 
@@ -159,7 +157,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(drilled_cluster.DrilledCluster, "_etcd_leader", leader)
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
-    target = drill_faults.FaultTarget
+    target = FaultTarget
     wanted = {
         target.ETCD_LEADER: ("etcd2",),
         target.ETCD_FOLLOWER: ("etcd3",),
@@ -172,10 +170,10 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    for target in drill_faults.FaultTarget:
-        if target not in (*ASKED, drill_faults.FaultTarget.NODES, drill_faults.FaultTarget.EVERYTHING):
+    for target in FaultTarget:
+        if target not in (*ASKED, FaultTarget.NODES, FaultTarget.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
-    standbys = {asyncio.run(where.find(drill_faults.FaultTarget.STANDBY, "pg_node2", pick)) for pick in range(4)}
+    standbys = {asyncio.run(where.find(FaultTarget.STANDBY, "pg_node2", pick)) for pick in range(4)}
     assert standbys == {"pg_node1", "pg_node3"}
 
 
