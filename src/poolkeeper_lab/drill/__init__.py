@@ -1,1 +1,1 @@
-"""The drill: break a running cluster for real, and measure what a client sees."""
+"""The drill: inject faults into a running cluster, and measure their effect on clients."""

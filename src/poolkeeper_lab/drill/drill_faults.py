@@ -1,6 +1,6 @@
-"""The faults of the drill: each a mechanism, whom it hits, its sentence, and what a client may notice of it at most.
+"""The faults of the drill: each has a mechanism, a target, a sentence, and limits for its effect on clients.
 
-Invariant: the goals are those that the drill is measured against; they are stated here once, and read by every report.
+Invariant: every report reads the goals from here; they are stated nowhere else in the code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from poolkeeper_lab.faults.host import Host
 
 @dataclass(frozen=True)
 class Entry:
-    """A fault by its name. `lasts_until_healed`: the victim cannot come back before; its way counts from then."""
+    """A fault by its name.
+
+    `lasts_until_healed`: the victim cannot come back before the healing, so its time to come back counts from there.
+    """
 
     name: str
     target: FaultTarget
@@ -30,7 +33,7 @@ class Entry:
 
     @property
     def hits_node(self) -> bool:
-        """Is the victim a PostgreSQL node, which has to stream and to be attached before it is back?"""
+        """Whether the victim is a PostgreSQL node, which has to stream and to be attached before it is back."""
         return self.target in (FaultTarget.PRIMARY, FaultTarget.STANDBY)
 
 
@@ -85,7 +88,7 @@ ENTRIES = (
     Entry(
         "freeze_node",
         FaultTarget.PRIMARY,
-        "docker pause of the primary's container: everything in it stands still, alive and silent",
+        "docker pause of the primary's container: all its processes stand still, alive and silent",
         _plain(containers.PauseContainer),
         WITHIN_LEASE,
         lasts_until_healed=True,
@@ -150,7 +153,11 @@ NAMES = tuple(entry.name for entry in ENTRIES)
 
 
 def choose(names: tuple[str, ...]) -> tuple[Entry, ...]:
-    """The named faults in the order of the catalogue; all where none is named. Raises UsageError for an unknown name."""
+    """Return the named faults in the order of the catalogue, or all faults without a name.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise errors.UsageError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(NAMES)}.")

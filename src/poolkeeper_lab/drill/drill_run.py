@@ -1,4 +1,4 @@
-"""A whole drill: every turn in its order, one result for each, also for those that could not be run."""
+"""Run a drill: every injection in its order, with one result for each, also for those that could not run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 from poolkeeper_lab.faults.sweep import sweep
 
-_INTERRUPTED = 5  # seconds that somebody who interrupts waits for a healthy cluster
+_INTERRUPTED = 5  # seconds of the wait for a healthy cluster after an interruption
 
 
 def drilled(cluster: Cluster) -> DrilledCluster:
-    """The cluster as the drill needs it. Raises ClusterNotUp where it was never started."""
+    """Return the cluster as the drill needs it.
+
+    Raises:
+        ClusterNotUp: if the cluster was never started.
+    """
     return DrilledCluster(cluster.with_passwords(), Host(cluster))
 
 
 async def run(
-    site: DrilledCluster, turns: Sequence[ScheduledFault], progress: Progress, done: Callable[[DrillRound], None]
+    site: DrilledCluster, plan: Sequence[ScheduledFault], progress: Progress, done: Callable[[DrillRound], None]
 ) -> None:
-    """Play every turn; `done` is given each round as it ends. Raises DeadlinePassed if the cluster is not healthy.
+    """Play every injection; pass each round to `done` as it ends.
 
-    When it is interrupted, what is broken is healed first, and what was done stays told.
+    On an interruption, the fault is healed first, and the rounds passed so far stay valid.
+
+    Raises:
+        DeadlinePassed: if the cluster is not healthy at the start.
     """
     healing = Healing()
     sweep(site.host)
@@ -40,7 +47,7 @@ async def run(
     await writer.prepare(site.cluster, primary)
     patience = _INTERRUPTED
     try:
-        await _play_all(site, turns, healing, progress, done)
+        await _play_all(site, plan, healing, progress, done)
         patience = site.spec.timeouts.up
     finally:
         for failure in healing.failures:
@@ -50,26 +57,26 @@ async def run(
 
 async def _play_all(
     site: DrilledCluster,
-    turns: Sequence[ScheduledFault],
+    plan: Sequence[ScheduledFault],
     healing: Healing,
     progress: Progress,
     done: Callable[[DrillRound], None],
 ) -> None:
     first = 1
-    for index, turn in enumerate(turns):
+    for index, scheduled in enumerate(plan):
         try:
-            with progress.step(f"{index + 1} of {len(turns)}: {turn.title}"):
-                played, first = await drill_round.play(site, turn, healing, first)
+            with progress.step(f"{index + 1} of {len(plan)}: {scheduled.title}"):
+                played, first = await drill_round.play(site, scheduled, healing, first)
                 done(played)
         except drill_round.NotHealthy as e:
-            for left in turns[index:]:
+            for left in plan[index:]:
                 done(DrillRound(left.entry.name, left.number, left.keeper, problem=f"not run: {e}"))
             progress.note(f"the cluster does not become healthy, so the drill ends here: {e}")
             return
 
 
 async def _clear(site: DrilledCluster, progress: Progress, seconds: float) -> None:
-    """Drop the table; where that fails, the next drill does it."""
+    """Drop the table; if that fails, the next drill drops it."""
     try:
         await writer.clear(site.cluster, await site.wait_healthy(seconds))
     except errors.PoolkeeperError as e:
@@ -77,7 +84,7 @@ async def _clear(site: DrilledCluster, progress: Progress, seconds: float) -> No
 
 
 class DrillRecord:
-    """The rounds as they come, and the drill that they make."""
+    """Collects the rounds as they end, and returns the drill so far."""
 
     def __init__(self, cluster: str, entries: Sequence[Entry], rounds: int, seed: int) -> None:
         self.rounds: list[DrillRound] = []
@@ -85,7 +92,7 @@ class DrillRecord:
         self._started_at, self._began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
 
     def drill(self) -> Drill:
-        """What there is by now; a fault without any round is left out."""
+        """Return the drill so far, without the faults that have no round."""
         series = (
             Series(e.name, e.sentence, tuple(r for r in self.rounds if r.fault == e.name), e.goals)
             for e in self._entries

@@ -1,7 +1,7 @@
-"""Which fault when: a pure function of the seed, so that a run can be made again.
+"""Schedule the faults of a drill: a pure function of the seed, so that a drill is repeatable.
 
-Invariant: each fault comes in each round once, and with a baseline the two ways of a pair follow one another, so that
-whatever else goes on in the machine meets both alike. What hits the keeper itself has no baseline.
+Invariant: each round has each fault once. With a baseline, the two variants of a pair follow one another, so other load
+on the machine affects both alike. A fault of the keeper itself has no baseline.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 
 @dataclass(frozen=True)
 class ScheduledFault:
-    """One injection to come. `phase` (0 to 1) is where in Patroni's round it falls, `pick` chooses among standbys."""
+    """A planned injection. `phase` (0 to 1) is its moment within Patroni's loop; `pick` chooses among standbys."""
 
     entry: Entry
     number: int
@@ -26,16 +26,19 @@ class ScheduledFault:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The name of the injection for messages."""
         return f"{self.entry.name}, round {self.number}{'' if self.keeper else ', keeper off'}"
 
 
 def plan(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
-    """Every turn of a drill in its order: in each round every fault once, shuffled."""
+    """Return every injection of a drill in its order: in each round every fault once, shuffled."""
     chance = random.Random(seed)
     planned: list[ScheduledFault] = []
     for number in range(1, rounds + 1):
         for entry in chance.sample(list(entries), len(entries)):
-            ways = chance.sample([True, False], 2) if baseline and entry.target is not FaultTarget.KEEPER else [True]
-            planned += [ScheduledFault(entry, number, way, chance.random(), chance.randrange(1 << 16)) for way in ways]
+            has_baseline = baseline and entry.target is not FaultTarget.KEEPER
+            variants = chance.sample([True, False], 2) if has_baseline else [True]
+            planned += [
+                ScheduledFault(entry, number, keeper, chance.random(), chance.randrange(1 << 16)) for keeper in variants
+            ]
     return tuple(planned)

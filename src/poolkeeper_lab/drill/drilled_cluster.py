@@ -1,4 +1,4 @@
-"""The cluster that a drill is made on: who has which role now, when it is healthy, when a victim is back."""
+"""The cluster under a drill: find the service of a role, wait for health, and check whether a victim is back."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from poolkeeper_lab.faults import peers
 from poolkeeper_lab.faults.fault_target import FaultTarget, declared
 from poolkeeper_lab.faults.host import Host
 
-POLL_PAUSE = 0.2  # seconds between two looks at a victim that is coming back
+POLL_PAUSE = 0.2  # seconds between two checks of a returning victim
 SWITCHOVER_SECONDS = 60.0
 _OF_ETCD = (FaultTarget.ETCD_LEADER, FaultTarget.ETCD_FOLLOWER, FaultTarget.ETCD_FOLLOWERS, FaultTarget.ETCD_MEMBERS)
 
 
 @dataclass(frozen=True)
 class DrilledCluster:
-    """A running cluster, the endpoints to it, and what faults act with."""
+    """A running cluster, and the host on which faults act."""
 
     cluster: Cluster
     host: Host
@@ -41,28 +41,38 @@ class DrilledCluster:
         return self.cluster.spec
 
     def address(self, service: str) -> str:
-        """A service's address in the network."""
+        """Return a service's address in the network."""
         return str(self.spec.addresses()[service])
 
     async def wait_healthy(self, seconds: float) -> str:
-        """Wait until every witness says green; the primary. Raises DeadlinePassed with the findings."""
-        primary = ""
+        """Wait until all health checks pass, and return the primary's name.
 
-        async def look() -> str | None:
-            nonlocal primary
-            judged = health.assess(self.spec, await snapshot.take_snapshot(self.cluster))
-            primary = judged.primary or ""
-            return None if judged.is_healthy and primary else "; ".join(map(str, judged.findings)) or "no primary"
+        Raises:
+            DeadlinePassed: with the findings.
+        """
 
-        await wait.wait_until("health", look, seconds=seconds, pause=POLL_PAUSE)
-        return primary
+        async def check() -> str:
+            assessment = health.assess(self.spec, await snapshot.snapshot(self.cluster))
+            if not (assessment.is_healthy and assessment.primary):
+                raise wait.NotYet("; ".join(map(str, assessment.findings)) or "no primary")
+            return assessment.primary
+
+        return await wait.wait_for("health", check, seconds=seconds, pause=POLL_PAUSE)
 
     async def find(self, target: FaultTarget, primary: str, pick: int) -> str:
-        """The first service that has the role now. Raises Unreachable where nobody tells."""
+        """Return the first service that has the role now.
+
+        Raises:
+            Unreachable: if no component names the service.
+        """
         return (await self.find_all(target, primary, pick))[0]
 
     async def find_all(self, target: FaultTarget, primary: str, pick: int) -> tuple[str, ...]:
-        """Every service that has the role now; of `pick` one where the role is one of many's. Raises Unreachable."""
+        """Return every service that has the role now; `pick` chooses one if several have the same role.
+
+        Raises:
+            Unreachable: if no component names the service.
+        """
         standbys = [node.name for node in self.spec.nodes if node.name != primary]
         standby = standbys[pick % len(standbys)]
         if target in _OF_ETCD:
@@ -97,18 +107,18 @@ class DrilledCluster:
         return tuple(followers) if target is FaultTarget.ETCD_FOLLOWERS else (followers[pick % len(followers)],)
 
     async def _etcd_leader(self) -> str:
-        """The member whose own id is that of the leader that it names (etcd: maintenance API, Status)."""
+        """Return the member that names itself as the leader (etcd: maintenance API, Status)."""
         for member in self.spec.etcd.members:
             url = f"http://{self.address(member.name)}:{etcd.PORT}/v3/maintenance/status"
             status = await http.fetch_json(url, timeout=self.spec.timeouts.query, method="POST", body={})
             if str(status.get("leader")) == str(status["header"]["member_id"]):
                 return member.name
-        raise errors.Unreachable("no member of etcd says that it leads")
+        raise errors.Unreachable("no member of etcd reports that it leads")
 
     def switchover(self, primary: str, keeper: bool) -> Callable[[], None]:
-        """What moves the role away from this primary and waits until it is: the operation that people use.
+        """Return the call that moves the role away from this primary and waits for the end: Poolkeeper's own operation.
 
-        Without the keeper it is Patroni's own request alone, which is what the operation is compared with.
+        Without the keeper the call is Patroni's own request alone, the baseline of the operation.
         """
 
         def request() -> None:
@@ -120,19 +130,21 @@ class DrilledCluster:
 
         return request
 
-    async def missing(self, turn: ScheduledFault, victim: str, started: object, journal: watch.WatchLog) -> str | None:
-        """What the victim still lacks to be back; None when it lacks nothing. `started`: its start before the fault."""
+    async def missing(
+        self, scheduled: ScheduledFault, victim: str, started: object, journal: watch.WatchLog
+    ) -> str | None:
+        """Return what the victim still lacks to be back; None if nothing. `started`: its start before the fault."""
         state = await asyncio.to_thread(self.host.state, victim)
         if state["Status"] != "running" or state.get("Paused"):
             return f"its container is {state['Status']}"
-        if turn.entry.ends_container and state["StartedAt"] == started:
+        if scheduled.entry.ends_container and state["StartedAt"] == started:
             return "its container has not ended yet"
-        return await self._missing_of_node(victim, journal) if turn.entry.hits_node else None
+        return await self._missing_of_node(victim, journal) if scheduled.entry.hits_node else None
 
     async def _missing_of_node(self, node: str, journal: watch.WatchLog) -> str | None:
-        """By the node's own port, its own Patroni, and the Pgpool-II that knows nodes."""
-        if (said := journal.state(node)) not in (watch.PRIMARY, watch.STANDBY):
-            return f"its PostgreSQL is {said or 'not asked'}"
+        """Check the node's own port, its own Patroni, and the Pgpool-II that has the nodes as backends."""
+        if (state := journal.state(node)) not in (watch.PRIMARY, watch.STANDBY):
+            return f"its PostgreSQL is {state or 'not yet queried'}"
         limit = self.spec.timeouts.query
         try:
             lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
@@ -141,15 +153,17 @@ class DrilledCluster:
             backend = (await pgpool.observe(self.cluster.endpoint("balanced"), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
-        return (
-            None
-            if backend and pool_node_states.is_in_use(backend.status)
-            else f"Pgpool-II has it {backend.status if backend else 'not'}"
-        )
+        if backend is None:
+            return "Pgpool-II does not know it"
+        return None if backend.status in _UP else f"Pgpool-II has it {backend.status}"
 
 
 def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:
-    """Of the standbys whose word counts for a commit, the one that is least behind. Raises Unreachable without any."""
+    """Return the standby with the least lag among those whose acknowledgement counts for a commit.
+
+    Raises:
+        Unreachable: if the primary names no such standby.
+    """
     counted = [
         sender
         for sender in (primary.senders if primary else ())
@@ -161,7 +175,7 @@ def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:
 
 
 def lacks_in_patroni(view: PatroniView, node: str) -> str | None:
-    """What a node lacks by Patroni's word: to lead, or to stream on the leader's timeline."""
+    """Return what a node lacks to lead, or to stream on the leader's timeline, by Patroni; None if nothing."""
     member = view.member(node)
     leader: PatroniMember | None = view.member(view.leader) if view.leader else None
     if member is None or leader is None:

@@ -1,6 +1,6 @@
-"""What was seen in a round → its figures. Pure.
+"""Calculate the figures of a round from the observations. Pure.
 
-Invariant: the figures come from the clients' own account alone; the watch of the cluster only says where the time went.
+Invariant: the figures come only from the clients' own record; the watch of the cluster only explains how a gap splits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BEFORE, _AFTER, _AT_MOST = 2.0, 3.0, 60.0  # the drawn window: before the fault
 
 @dataclass
 class ObservedRound:
-    """What is noted while a fault runs; times are of the monotonic clock, None where it did not come so far."""
+    """The observations while a fault lasts; times are of the monotonic clock, None for what did not happen."""
 
     fault: str
     number: int
@@ -34,12 +34,12 @@ class ObservedRound:
     problems: list[str] = field(default_factory=list)
 
     def failed(self) -> DrillRound:
-        """The round when there is nothing but its problems."""
+        """Return a round with nothing but its problems."""
         return DrillRound(self.fault, self.number, self.keeper, self.victim, "; ".join(self.problems))
 
 
 def figures(
-    scene: ObservedRound,
+    observed: ObservedRound,
     clients: Iterable[str],
     writes: tuple[Attempt, ...],
     reads: tuple[Attempt, ...],
@@ -48,19 +48,19 @@ def figures(
     recoveries: Iterable[split.Recovery],
     nodes: Collection[str],
 ) -> DrillRound:
-    """The round. `stored` is None where the primary could not be asked; `nodes`: the names that count."""
-    if scene.injected is None:
-        return scene.failed()
-    at, recoveries = scene.injected, tuple(recoveries)
-    parts = split.split_gap(at, _first_served(writes, at, nodes), leases, recoveries, scene.victim)
-    write, read = (_endpoint_gap(attempts, clients, scene) for attempts in (writes, reads))
-    problems = [*scene.problems, *(f"no {w} was acknowledged any more" for w, g in _named(write, read) if g.is_open)]
-    since = scene.healed if scene.back_since_healed else at
+    """Return the round. `stored` is None if the primary could not be queried; `nodes` are the servers that count."""
+    if observed.injected is None:
+        return observed.failed()
+    at, recoveries = observed.injected, tuple(recoveries)
+    parts = split.split_gap(at, _first_served(writes, at, nodes), leases, recoveries, observed.victim)
+    write, read = (_endpoint_gap(attempts, clients, observed) for attempts in (writes, reads))
+    problems = [*observed.problems, *(f"no {w} was acknowledged any more" for w, g in _named(write, read) if g.is_open)]
+    since = observed.healed if observed.back_since_healed else at
     return DrillRound(
-        scene.fault,
-        scene.number,
-        scene.keeper,
-        scene.victim,
+        observed.fault,
+        observed.number,
+        observed.keeper,
+        observed.victim,
         problem="; ".join(problems),
         write=write,
         read=read,
@@ -68,8 +68,8 @@ def figures(
         read_errors=ledger.errors_by_code(reads),
         beyond_reconnect=ledger.beyond_reconnect(a for a in writes if a.ended >= at),
         split=parts,
-        healed=None if scene.healed is None else scene.healed - at,
-        back=None if scene.back is None or since is None else scene.back - since,
+        healed=None if observed.healed is None else observed.healed - at,
+        back=None if observed.back is None or since is None else observed.back - since,
         rate=_rate(writes, at, write),
     )
 
@@ -78,15 +78,15 @@ def _named(write: EndpointGap, read: EndpointGap) -> tuple[tuple[str, EndpointGa
     return ("write", write), ("read", read)
 
 
-def _endpoint_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], scene: ObservedRound) -> EndpointGap:
-    at, until = scene.injected or 0.0, scene.ended
+def _endpoint_gap(attempts: tuple[Attempt, ...], clients: Iterable[str], observed: ObservedRound) -> EndpointGap:
+    at, until = observed.injected or 0.0, observed.ended
     gap = ledger.longest_gap(attempts, at, until)
     by_client = {client: ledger.longest_gap(attempts, at, until, client).seconds for client in clients}
     return EndpointGap(gap.seconds, gap.begin - at, by_client, gap.is_open and gap.seconds > 1)
 
 
 def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) -> dict[str, float]:
-    """Node → when it first acknowledged a write after the fault: also one that began before, and waited at the endpoint."""
+    """Return each node's first acknowledgement after the fault, also of a write that began before and waited."""
     found: dict[str, float] = {}
     for attempt in writes:
         if attempt.outcome is AttemptOutcome.ACKNOWLEDGED and attempt.ended >= at and attempt.server in nodes:
@@ -95,14 +95,14 @@ def _first_served(writes: Iterable[Attempt], at: float, nodes: Collection[str]) 
 
 
 def _newest(parts: split.Split | None, recoveries: Iterable[split.Recovery], at: float) -> tuple[str, float] | None:
-    """The new primary, and when it was seen open."""
+    """Return the new primary, and the time at which it was first observed open."""
     if parts is None or (opened := split.opened_at(recoveries, parts.new_primary, at)) is None:
         return None
     return parts.new_primary, opened
 
 
 def _rate(writes: Iterable[Attempt], at: float, gap: EndpointGap) -> tuple[tuple[float, int], ...]:
-    """Acknowledged writes in each tenth of a second, from shortly before the fault to shortly after the gap."""
+    """Return the acknowledged writes in each tenth of a second around the fault and the gap."""
     buckets = math.ceil(round((_BEFORE + min(max(gap.end, 0.0) + _AFTER, _AT_MOST)) / BUCKET, 6))
     acknowledged = (a.ended - at for a in writes if a.outcome is AttemptOutcome.ACKNOWLEDGED)
     counts = Counter(math.floor((moment + _BEFORE) / BUCKET) for moment in acknowledged)

@@ -1,4 +1,4 @@
-"""Figures over several rounds, and the limits that they are held against. Pure.
+"""Figures over several rounds, and their limits. Pure.
 
 Invariant: a goal without a figure is neither met nor missed. Percentiles are by nearest rank, so each is a real round.
 """
@@ -14,7 +14,10 @@ BEYOND = "errors beyond a reconnect"
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
-    """By nearest rank: the smallest value that at least `percent` per cent of them do not exceed. None of nothing."""
+    """Return the smallest value that at least `percent` per cent of the values do not exceed (nearest rank).
+
+    None without any value.
+    """
     ordered = sorted(values)
     return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1] if ordered else None
 
@@ -30,7 +33,7 @@ class Spread:
 
 
 def spread(values: Iterable[float | None]) -> Spread:
-    """Of those that are known."""
+    """Return the figures of the known values."""
     known = [value for value in values if value is not None]
     return Spread(len(known), percentile(known, 50), percentile(known, 95), max(known, default=None))
 
@@ -39,12 +42,12 @@ def spread(values: Iterable[float | None]) -> Spread:
 class DrillGoal:
     """A limit from the goals of the drill. `figure` names what is limited (see `Series.figure`)."""
 
-    figure: str  # as "write p50"; "× baseline" is a least, all others are a most
+    figure: str  # as "write p50"; "× baseline" has a minimum, all others have a maximum
     limit: float
 
     @property
     def is_least(self) -> bool:
-        """Must the figure reach the limit, rather than stay within it?"""
+        """Whether the figure must reach the limit, rather than stay within it."""
         return self.figure == RATIO
 
     def __str__(self) -> str:
@@ -54,19 +57,19 @@ class DrillGoal:
 
 @dataclass(frozen=True)
 class GoalResult:
-    """A goal and what was measured: `is_met` is None where nothing was."""
+    """A goal and the measured figure: `is_met` is None without a figure."""
 
     goal: DrillGoal
     measured: float | None
 
     @property
     def is_met(self) -> bool | None:
-        """Is it reached?"""
+        """Whether the goal is reached; None without a figure."""
         if self.measured is None:
             return None
         return self.measured >= self.goal.limit if self.goal.is_least else self.measured <= self.goal.limit
 
     @property
     def word(self) -> str:
-        """For people."""
+        """The result in words."""
         return {True: "met", False: "missed", None: "not measured"}[self.is_met]

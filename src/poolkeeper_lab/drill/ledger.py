@@ -1,8 +1,8 @@
-"""The client's own account of what it asked and what it was told, and the judgement of it.
+"""Record the clients' attempts and their results, and compare the record with the stored rows.
 
-Invariant: an attempt is in the account before anything of it is sent, and it is acknowledged only if the server said so
-to the end and without a warning. What was sent and has no such answer is ambiguous: it may be stored or not, and
-neither is an error. Pure but for the lock. Times are seconds of the monotonic clock of one process.
+Invariant: an attempt is in the ledger before any part of it is sent. It is acknowledged only if the server's answer is
+complete and without a warning. An attempt that was sent and has no such answer is ambiguous: it may be stored or not,
+and neither is an error. Pure, except for the lock. Times are seconds of the monotonic clock of one process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 # Classes of SQLSTATE after which a statement may be stored all the same: a cancelled wait for the quorum (01), a lost
-# connection (08), an ended session (57), failures of the system or of Pgpool-II (58, XX); 40003 says it itself.
+# connection (08), an ended session (57), failures of the system or of Pgpool-II (58, XX). 40003 means just that.
 _MAYBE_STORED = ("01", "08", "57", "58", "XX")
 _UNKNOWN_COMPLETION = "40003"
 LOST = "lost"  # the connection ended without a SQLSTATE
@@ -25,7 +25,7 @@ _RECONNECT = (LOST, SILENT, "57P01", "57P02", "08006", "08003", "08000")
 
 
 class AttemptOutcome(StrEnum):
-    """What the client knows of an attempt."""
+    """The client's knowledge of an attempt."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -34,19 +34,19 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One statement of one client: `number` is the id that it writes; `server` what answered, by its own word."""
+    """One statement of one client: `number` is the id that it writes; `server` the server that reports the answer."""
 
     number: int
     client: str  # kept | fresh
     began: float
     ended: float
     outcome: AttemptOutcome
-    code: str = ""  # SQLSTATE, or a word where there is none; "" when all was well
+    code: str = ""  # SQLSTATE, or a word if there is none; "" without an error
     server: str = ""
 
 
 def outcome_of(code: str, sent: bool) -> AttemptOutcome:
-    """What an error means for the statement. Without `sent` nothing can have been stored."""
+    """Return the outcome of a statement that ended with this code. A statement that was not `sent` cannot be stored."""
     if not sent:
         return AttemptOutcome.REFUSED
     open_end = code in (LOST, SILENT, _UNKNOWN_COMPLETION) or code[:2] in _MAYBE_STORED
@@ -54,7 +54,7 @@ def outcome_of(code: str, sent: bool) -> AttemptOutcome:
 
 
 class Ledger:
-    """The account of one endpoint; threads may share it."""
+    """The attempts at one endpoint; threads may share it."""
 
     def __init__(self, first: int = 1) -> None:
         self._next = first
@@ -64,14 +64,14 @@ class Ledger:
         self._lock = threading.Lock()
 
     def open(self, client: str, now: float) -> int:
-        """Note an attempt before it is made; its number."""
+        """Record an attempt before it is sent, and return its number."""
         with self._lock:
             number, self._next = self._next, self._next + 1
             self._open[number] = (client, now)
         return number
 
     def close(self, number: int, now: float, outcome: AttemptOutcome, code: str = "", server: str = "") -> None:
-        """Note what came of it."""
+        """Record the result of an attempt."""
         with self._lock:
             client, began = self._open.pop(number)
             self._closed.append(Attempt(number, client, began, now, outcome, code, server))
@@ -79,7 +79,7 @@ class Ledger:
                 self._proven[client] = began
 
     def attempts(self, now: float) -> tuple[Attempt, ...]:
-        """All of them in the order of their ends; one that has not ended by `now` is ambiguous."""
+        """Return all attempts in the order of their ends; one that has not ended by `now` is ambiguous."""
         with self._lock:
             hanging = [
                 Attempt(n, c, began, now, AttemptOutcome.AMBIGUOUS, SILENT) for n, (c, began) in self._open.items()
@@ -87,7 +87,7 @@ class Ledger:
             return tuple(sorted([*self._closed, *hanging], key=lambda a: a.ended))
 
     def served_since(self, moment: float, clients: Iterable[str]) -> bool:
-        """Has each of the clients had an attempt acknowledged that it began after that moment?"""
+        """Return whether each client had an attempt acknowledged that it began after that moment."""
         with self._lock:
             return all(self._proven.get(client, moment) > moment for client in clients)
 
@@ -99,7 +99,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Gap:
-    """An interval without an acknowledged attempt. It is open where none came until the account ended."""
+    """An interval without an acknowledged attempt. It is open if none followed until the record ended."""
 
     begin: float
     end: float
@@ -107,14 +107,15 @@ class Gap:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length of the gap."""
         return self.end - self.begin
 
 
 def longest_gap(attempts: Iterable[Attempt], since: float, until: float, client: str | None = None) -> Gap:
-    """The longest interval between two successive acknowledgements of which the second came after `since`.
+    """Return the longest interval between two successive acknowledgements of which the second came after `since`.
 
-    `until` ends the account; `client` looks at one of them alone. Before the first acknowledgement, `since` stands.
+    `until` ends the record; `client` restricts it to one client. Without an earlier acknowledgement, the first interval
+    begins at `since`.
     """
     ends = sorted(a.ended for a in _acknowledged(attempts) if client in (None, a.client) and a.ended <= until)
     before = max((end for end in ends if end <= since), default=since)
@@ -129,28 +130,31 @@ def _acknowledged(attempts: Iterable[Attempt]) -> list[Attempt]:
 
 @dataclass(frozen=True)
 class LedgerVerdict:
-    """The account beside what the primary has in the end. `errors` counts codes of what was not acknowledged."""
+    """The record compared with the final rows of the primary. `errors` counts the codes of other attempts."""
 
     acknowledged: int
     refused: int
     ambiguous: int
     lost: tuple[int, ...]  # acknowledged and absent
-    duplicates: tuple[int, ...]  # there more than once
-    phantoms: tuple[int, ...]  # refused and there all the same, or never asked for
+    duplicates: tuple[int, ...]  # stored more than once
+    phantoms: tuple[int, ...]  # refused and stored all the same, or never attempted
     ambiguous_stored: int
     stale: int  # acknowledged by another node after the new primary was open
     errors: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_sound(self) -> bool:
-        """Nothing lost, nothing twice, nothing out of nowhere, nothing acknowledged by a former primary."""
+        """Whether no write was lost, stored twice, stored without an attempt, or acknowledged by a former primary."""
         return not (self.lost or self.duplicates or self.phantoms or self.stale)
 
 
 def evaluate(
     attempts: Iterable[Attempt], stored: Mapping[int, int], new_primary: tuple[str, float] | None
 ) -> LedgerVerdict:
-    """Judge writes. `stored` maps each id to how often it is there; `new_primary`: its own name, and when it opened."""
+    """Compare the attempted writes with the stored rows.
+
+    `stored` maps each id to its number of rows; `new_primary` is the node's name and the time at which it opened.
+    """
     attempts = list(attempts)
     by = {outcome: {a.number for a in attempts if a.outcome is outcome} for outcome in AttemptOutcome}
     possible = by[AttemptOutcome.ACKNOWLEDGED] | by[AttemptOutcome.AMBIGUOUS]
@@ -168,7 +172,7 @@ def evaluate(
 
 
 def _stale(attempts: Iterable[Attempt], new_primary: tuple[str, float] | None) -> int:
-    """Statements that began after the new primary was open, and that another node acknowledged."""
+    """Count the statements that began after the new primary was open, and that another node acknowledged."""
     if new_primary is None:
         return 0
     node, opened = new_primary
@@ -176,11 +180,11 @@ def _stale(attempts: Iterable[Attempt], new_primary: tuple[str, float] | None) -
 
 
 def errors_by_code(attempts: Iterable[Attempt]) -> dict[str, int]:
-    """Code → how many attempts ended with it, the most frequent first."""
+    """Return the number of attempts by error code, the most frequent first."""
     return dict(Counter(a.code for a in attempts if a.outcome is not AttemptOutcome.ACKNOWLEDGED).most_common())
 
 
 def beyond_reconnect(attempts: Iterable[Attempt]) -> int:
-    """Errors that a client between transactions is not spared by a reconnect: all but an ended session."""
+    """Count the errors that a reconnect between transactions does not avoid: all except an ended session."""
     failed = (a.code for a in attempts if a.outcome is not AttemptOutcome.ACKNOWLEDGED)
     return sum(code not in _RECONNECT and not code.endswith(ENDED) for code in failed)

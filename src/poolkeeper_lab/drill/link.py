@@ -1,8 +1,8 @@
 """One connection to a PostgreSQL port in which every step has the client's own deadline.
 
-libpq is driven without blocking, so that a frozen server, a dropped packet or an endpoint that holds a session can never
-hold the client for longer than it wants. Neither TCP's timeouts nor a cancel request, which needs an answer itself, are
-relied on. Not promised: parameters, rows of more than text, or to be shared by threads.
+libpq runs in non-blocking mode, so a frozen server, a dropped packet or an endpoint that holds a session never blocks
+the client beyond its deadline. The connection relies neither on TCP's timeouts nor on a cancel request, which needs an
+answer itself. Not promised: parameters, rows of other types than text, or use by several threads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poolkeeper_lab.drill import ledger
 
 _AMBIGUOUS = "01000"  # WARNING of a commit whose wait for the quorum was cancelled (PostgreSQL: SyncRepWaitForLSN)
 _DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
-_WORDS = {  # what libpq says of a failed connection → our word for it; it gives no SQLSTATE then
+_WORDS = {  # part of libpq's message about a failed connection → our code for it; libpq gives no SQLSTATE then
     "Connection refused": "connect: refused",
     "FATAL": "connect: FATAL",
     "ERROR": "connect: ERROR",
@@ -27,7 +27,7 @@ _WORDS = {  # what libpq says of a failed connection → our word for it; it giv
 
 
 class Failed(Exception):
-    """A statement or a connection failed: `code` is a SQLSTATE or a word; `sent`: a statement was on its way."""
+    """A statement or a connection failed: `code` is a SQLSTATE or a word; `sent`: a statement was sent."""
 
     def __init__(self, code: str, text: str, *, sent: bool) -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class Failed(Exception):
 class Answer:
     """The first row, the code of the warning that makes a commit ambiguous ("" without), and the command's tag.
 
-    The tag of a COMMIT that was turned into a rollback is ROLLBACK; nothing else tells it.
+    The tag of a COMMIT that was turned into a rollback is ROLLBACK; the answer has no other sign of it.
     """
 
     row: tuple[str, ...]
@@ -62,7 +62,11 @@ class Link:
         self._warning = _AMBIGUOUS if code == _AMBIGUOUS else self._warning
 
     def ask(self, statement: str, seconds: float) -> Answer:
-        """One statement; all of its answer, up to where the server is ready for the next one. Raises Failed."""
+        """Send one statement and return its complete answer, once the server is ready for the next statement.
+
+        Raises:
+            Failed: on an error of the server, a lost connection, or after so many seconds.
+        """
         deadline, self._warning = time.monotonic() + seconds, ""
         row: tuple[str, ...] = ()
         tag = ""
@@ -93,12 +97,16 @@ class Link:
         return self._connection.get_result()
 
     def close(self) -> None:
-        """End it; never waits."""
+        """Close the connection; never waits."""
         self._connection.finish()
 
 
 def connect(dsn: Dsn, seconds: float) -> Link:
-    """Open a connection. Raises Failed (not sent) after so many seconds, or when it is refused."""
+    """Open a connection.
+
+    Raises:
+        Failed: (not sent) after so many seconds, or when the connection is refused.
+    """
     deadline = time.monotonic() + seconds
     text = conninfo.make_conninfo(
         host=dsn.host, port=dsn.port, user=dsn.user, dbname=dsn.dbname, password=dsn.password or None,
@@ -124,8 +132,8 @@ def _negotiate(connection: pq.abc.PGconn, deadline: float) -> None:
                 _wait(connection.socket, select.POLLOUT, deadline, sent=False)
             case _:
                 break
-    said = " ".join(connection.error_message.decode(errors="replace").split())
-    raise Failed(next((word for sign, word in _WORDS.items() if sign in said), "connect: lost"), said, sent=False)
+    text = " ".join(connection.error_message.decode(errors="replace").split())
+    raise Failed(next((word for sign, word in _WORDS.items() if sign in text), "connect: lost"), text, sent=False)
 
 
 def _wait(descriptor: int, events: int, deadline: float, *, sent: bool) -> None:
@@ -144,9 +152,9 @@ def _first_row(result: pq.abc.PGresult) -> tuple[str, ...]:
 
 def _refusal(result: pq.abc.PGresult) -> Failed:
     code = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-    said = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
-    # Pgpool-II's own errors have no untranslated severity; it speaks English.
+    text = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+    # Pgpool-II's own errors have no untranslated severity; their severity is in English.
     severities = (pq.DiagnosticField.SEVERITY_NONLOCALIZED, pq.DiagnosticField.SEVERITY)
     severity = next((found for field in severities if (found := result.error_field(field))), b"")
     is_fatal = severity in (b"FATAL", b"PANIC")
-    return Failed(code + ledger.ENDED * is_fatal if code else ledger.LOST, said, sent=True)
+    return Failed(code + ledger.ENDED * is_fatal if code else ledger.LOST, text, sent=True)

@@ -1,4 +1,4 @@
-"""The reader at the read-only endpoint."""
+"""The drill's reader at the read-only endpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from poolkeeper_lab.drill import drill_client
 
 
 def endpoint(cluster: Cluster) -> drill_client.ClientEndpoint:
-    """The read-only endpoint as the application's role. Each read is of the server itself, so no table is needed."""
+    """Return the read-only endpoint as the application's role. Its reads need no table."""
     return drill_client.ClientEndpoint("ro", cluster.endpoint("ro", "app", cluster.spec.roles.app_database), _select)
 
 

@@ -1,7 +1,7 @@
-"""Where the time of a write gap went: detection, election, promotion, routing.
+"""Split the time of a write gap into detection, election, promotion and routing.
 
-Invariant: the four follow one another without a hole, from the fault to the first acknowledged write, so that they add
-up; each is None where no other node took over. Pure. All times are of one monotonic clock, in seconds.
+Invariant: the four parts follow one another without a hole, from the fault to the first acknowledged write, so they add
+up; there is no split if no other node took over. Pure. All times are of one monotonic clock, in seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PARTS = ("detection", "election", "promotion", "routing")
 
 @dataclass(frozen=True)
 class LeaseTimes:
-    """A change of Patroni's leader key: its owner from then on, None while nobody has it."""
+    """A change of Patroni's leader key: its owner from then on, None while the key is absent."""
 
     at: float
     owner: str | None
@@ -23,7 +23,7 @@ class LeaseTimes:
 
 @dataclass(frozen=True)
 class Recovery:
-    """A change of what a node's own port says: `primary`, `standby`, or `silent`."""
+    """A change of the state that a node's own port reports: `primary`, `standby`, or `silent`."""
 
     at: float
     node: str
@@ -59,9 +59,9 @@ def split_gap(
 ) -> Split | None:
     """Split the time from the fault to the first write that the new primary acknowledged.
 
-    `served` maps a node to its first acknowledgement after the fault. None where no other node than `former` became
-    leader and served. What was seen after that (a poll is later than the fact) counts as having been then; what was not
-    seen at all took no time of its own.
+    `served` maps a node to its first acknowledgement after the fault. None if no other node than `former` became leader
+    and served. An event observed after that write (a poll is later than the event) counts as simultaneous with it; an
+    event that was not observed takes no time.
     """
     later = [lease for lease in leases if lease.at >= injected and lease.owner != former]
     owners = ((lease.at, lease.owner) for lease in later if lease.owner is not None and lease.owner in served)
@@ -78,5 +78,5 @@ def split_gap(
 
 
 def opened_at(recoveries: Iterable[Recovery], node: str, since: float) -> float | None:
-    """When the node was first seen out of recovery after `since`."""
+    """Return the time at which the node was first observed out of recovery after `since`."""
     return next((r.at for r in recoveries if r.node == node and r.state == "primary" and r.at >= since), None)

@@ -1,7 +1,7 @@
-"""What is seen from the host while a fault runs: who owns the leader key, and who has left recovery.
+"""Watch the cluster from the host while a fault lasts: the owner of the leader key, and the nodes' recovery states.
 
-Invariant: every time is `time.monotonic()` of this process at the moment at which the news arrived; so each is late by
-the way of the news (etcd's watch: a few ms; the poll of a node: up to POLL_PACE and one query), and never early.
+Invariant: every time is `time.monotonic()` of this process at the arrival of the event. It is therefore late by the
+delay of the source (etcd's watch: a few ms; the poll of a node: up to POLL_PACE and one query), and never early.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from poolkeeper.system import cluster_store, etcd_kv, etcd_wire
 from poolkeeper_lab.drill import link
 from poolkeeper_lab.drill.split import LeaseTimes, Recovery
 
-POLL_PACE = 0.02  # seconds between two questions to a node
+POLL_PACE = 0.02  # seconds between two queries to a node
 RETRY_PACE = 0.1  # seconds between two connections to a node that does not answer
-ASK_SECONDS = 1.0  # a node that gives no answer for so long is silent
+ASK_SECONDS = 1.0  # a node without an answer for this time is silent
 PRIMARY, STANDBY, SILENT = "primary", "standby", "silent"
 
 
 class LeaseJournal(Protocol):
-    """Who wants to hear of the leader key."""
+    """A receiver of the changes of the leader key."""
 
     def note_owner(self, owner: str | None, revision: int) -> None:
-        """The leader key has this owner since this revision of the store; None and 0: there is none."""
+        """Note the key's owner since this revision of the store; None and 0: the key is absent."""
 
     def note_blind(self, reason: str) -> None:
-        """It could not be watched for a while."""
+        """Note that the key could not be watched for a while."""
 
 
 class WatchLog:
-    """What was seen, in the order in which it was; threads may share it. Only changes are kept."""
+    """The observed changes in their order; threads may share it. It keeps only changes."""
 
     def __init__(self) -> None:
         self.leases: list[LeaseTimes] = []
@@ -45,27 +45,27 @@ class WatchLog:
         self.blind: list[str] = []  # why the leader key could not be watched for a while
 
     def note_owner(self, owner: str | None, revision: int) -> None:
-        """The leader key has this owner now; the same owner's next revision is no news here."""
+        """Note the owner of the leader key; the same owner's next revision is not a change here."""
         del revision
         if not self.leases or self.leases[-1].owner != owner:
             self.leases.append(LeaseTimes(time.monotonic(), owner))
 
     def note_blind(self, reason: str) -> None:
-        """The leader key could not be watched for a while."""
+        """Note that the leader key could not be watched for a while."""
         self.blind.append(reason)
 
     def note_state(self, node: str, state: str) -> None:
-        """The node says this now."""
+        """Note the state that the node reports now."""
         if self.state(node) != state:
             self.recoveries.append(Recovery(time.monotonic(), node, state))
 
     def state(self, node: str) -> str:
-        """What the node said last; "" if it was not asked yet."""
+        """Return the last state of the node; "" if it was not queried yet."""
         return next((seen.state for seen in reversed(self.recoveries) if seen.node == node), "")
 
 
 class _Poller(threading.Thread):
-    """Asks one node's own port whether it is in recovery."""
+    """Queries one node's own port whether it is in recovery."""
 
     def __init__(self, node: str, dsn: Dsn, journal: WatchLog) -> None:
         super().__init__(name=f"drill poll {node}", daemon=True)
@@ -83,7 +83,7 @@ class _Poller(threading.Thread):
             self._poll(opened)
 
     def _poll(self, opened: link.Link) -> None:
-        """Until the connection fails or the end is asked for."""
+        """Query until the connection fails or `end` is called."""
         try:
             while not self._end.is_set():
                 in_recovery = opened.ask("SELECT pg_is_in_recovery()", ASK_SECONDS).row == ("t",)
@@ -95,13 +95,13 @@ class _Poller(threading.Thread):
             opened.close()
 
     def end(self) -> None:
-        """Ask it to end."""
+        """Request the end; does not wait."""
         self._end.set()
 
 
 @contextmanager
 def nodes(cluster: Cluster, journal: WatchLog) -> Iterator[None]:
-    """Every node is asked for the length of the block."""
+    """Poll every node during the block."""
     pollers = [_Poller(node.name, cluster.node(node.name), journal) for node in cluster.spec.nodes]
     for poller in pollers:
         poller.start()
@@ -116,14 +116,14 @@ def nodes(cluster: Cluster, journal: WatchLog) -> Iterator[None]:
 
 @asynccontextmanager
 async def leader_key(cluster: Cluster, journal: LeaseJournal) -> AsyncIterator[None]:
-    """Patroni's leader key is watched for the length of the block."""
+    """Watch Patroni's leader key during the block; raises the error that ended the watch early, if any."""
     spec = cluster.spec
     store = etcd_kv.Store([str(spec.addresses()[m.name]) for m in spec.etcd.members], spec.timeouts.query)
     watching = asyncio.create_task(_follow(store, cluster_store.leader_key(spec.name), journal))
     try:
         yield
         if watching.done():
-            watching.result()  # it ends only by an error, and what it did not see must not pass for calm
+            watching.result()  # it ends only by an error, and a missed change must not pass for a calm time
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -131,7 +131,7 @@ async def leader_key(cluster: Cluster, journal: LeaseJournal) -> AsyncIterator[N
 
 
 async def _follow(store: etcd_kv.Store, key: str, journal: LeaseJournal) -> None:
-    """Read, then watch; again from the reading when the member that told goes away."""
+    """Read the key, then watch it; start again with the read when the connection to the member ends."""
     while True:
         try:
             revision, found = await store.read(key)

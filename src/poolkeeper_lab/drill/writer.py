@@ -1,7 +1,7 @@
-"""The writer at the read-write endpoint, its table, and what is in that table in the end.
+"""The drill's writer at the read-write endpoint, its table, and the final contents of that table.
 
-Invariant: every statement writes an id of its own into a table without any constraint, so that a statement that was
-executed twice is seen as a duplicate instead of being refused. The id tells the round; nothing is ever written again.
+Invariant: every statement writes a unique id into a table without any constraint, so a statement that ran twice shows
+as a duplicate instead of being refused. The id identifies the round; no id is ever written again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TABLE = "poolkeeper_drill"
 
 
 def endpoint(cluster: Cluster) -> drill_client.ClientEndpoint:
-    """The read-write endpoint as the application's role."""
+    """Return the read-write endpoint as the application's role."""
     return drill_client.ClientEndpoint("rw", cluster.endpoint("rw", "app", cluster.spec.roles.app_database), _insert)
 
 
@@ -28,7 +28,12 @@ def _straight(cluster: Cluster, node: str) -> Dsn:
 
 
 async def prepare(cluster: Cluster, primary: str) -> None:
-    """Make the table, empty. Raises as `postgres.query` does."""
+    """Create the empty table.
+
+    Raises:
+        ServerRefused: if the primary refuses a statement.
+        Unreachable: if the primary does not answer.
+    """
     async with postgres.session(_straight(cluster, primary), cluster.spec.timeouts.query) as opened:
         await opened.rows(f"DROP TABLE IF EXISTS {TABLE}")
         await opened.rows(
@@ -37,12 +42,12 @@ async def prepare(cluster: Cluster, primary: str) -> None:
 
 
 async def clear(cluster: Cluster, primary: str) -> None:
-    """Drop the table."""
+    """Drop the table; raises the same errors as `prepare`."""
     await postgres.query(_straight(cluster, primary), f"DROP TABLE IF EXISTS {TABLE}", cluster.spec.timeouts.query)
 
 
 async def stored(cluster: Cluster, primary: str, first: int, beyond: int) -> dict[int, int]:
-    """Id → how often the primary has it, of the ids from `first` to before `beyond`."""
+    """Return how often the primary has each id, of the ids from `first` to before `beyond`."""
     query = f"SELECT id, count(*) FROM {TABLE} WHERE id >= {first:d} AND id < {beyond:d} GROUP BY id"
     rows = await postgres.query(_straight(cluster, primary), query, 60)
     return {int(number): int(times) for number, times in rows}

@@ -1,4 +1,4 @@
-"""A short run of chaos against a real cluster, by the command that a user types: every promise held, all had worked."""
+"""A short chaos run against a real cluster, by the user's command: every promise holds, and every workload ran."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from poolkeeper_lab.chaos.history import jsonl
 
 pytestmark = pytest.mark.e2e
 SECONDS = 600
-# Five minutes, in the order, with the moments and victims of a seed: of each kind of fault some that every machine can
-# make. All of them are for a campaign (docs/test-record.md).
+# Five minutes, in the order, with the moments and victims of a seed: some faults of each kind that every machine can
+# inject. A campaign plays all of them (docs/test-record.md).
 SUBSET = (
     *("kill_postmaster", "kill_standby", "switchover", "kill_everything"),
     *("kill_checkpointer", "term_all_backends", "freeze_walsenders", "freeze_etcd_leader", "kill_keeper"),
@@ -24,13 +24,13 @@ SUBSET = (
 
 
 def words(folder: Path, minutes: str, *scenarios: str) -> list[str]:
-    """The command line of a run with a fixed seed."""
+    """Return the command line of a run with a fixed seed."""
     which = [word for name in scenarios for word in ("--scenario", name)]
     return ["chaos", "run", "--minutes", minutes, "--seed", "1", "--reports", str(folder), *which]
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """The JSON report that a run left."""
+    """Return the JSON report of a run."""
     return load_json((folder / "chaos.json").read_text())
 
 
@@ -38,11 +38,11 @@ def report(folder: Path) -> dict[str, Any]:
 def test_five_seeded_minutes_hold_every_promise(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     done = cluster.run(*words(tmp_path, "5", *SUBSET), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    told = report(tmp_path)
-    assert told["outcome"] == "pass"
-    assert len(told["passages"]) > len(SUBSET) / 2
-    assert told["lost"] == 0
-    assert [s["workload"] for s in told["shares"] if not s["ok"]] == []
+    written = report(tmp_path)
+    assert written["outcome"] == "pass"
+    assert len(written["passages"]) > len(SUBSET) / 2
+    assert written["lost"] == 0
+    assert [s["workload"] for s in written["shares"] if not s["ok"]] == []
     assert cluster.assess().level is Level.HEALTHY
     (history,) = tmp_path.glob("*.jsonl")
     assert {path.name for path in tmp_path.iterdir()} == {"chaos.md", "chaos.html", "chaos.json", history.name}
@@ -50,22 +50,22 @@ def test_five_seeded_minutes_hold_every_promise(cluster: ClusterUnderTest, tmp_p
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_interrupted_run_heals_and_judges_what_it_has(cluster: ClusterUnderTest, tmp_path: Path) -> None:
+def test_an_interrupted_run_heals_and_checks_its_history(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     child = cluster.spawn(*words(tmp_path, "1", "freeze_node"))
     cluster.wait_paused(child)
     assert interrupt(child, 240) in (0, 3)  # the one fault that was planned had begun, and is healed
     assert not cluster.paused()
-    told = report(tmp_path)
-    assert told["is_interrupted"]
+    assert report(tmp_path)["is_interrupted"]
     (history,) = tmp_path.glob("*.jsonl")
     assert jsonl.read(history).final_state is not None
     cluster.wait_healthy(180)
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_a_planted_bug_is_caught_and_the_cluster_is_clean_of_it(cluster: ClusterUnderTest, tmp_path: Path) -> None:
+def test_an_injected_bug_is_caught_and_removed_from_the_cluster(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     done = cluster.run("chaos", "self-test", "--bug", "election_by_keeper", "--reports", str(tmp_path), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    (bug,) = load_json((tmp_path / "self-test.json").read_text())["bugs"]
+    written: dict[str, Any] = load_json((tmp_path / "self-test.json").read_text())
+    (bug,) = written["bugs"]
     assert (bug["outcome"], bug["caught_by"]) == ("pass", "set: lost")
     assert cluster.assess().level is Level.HEALTHY

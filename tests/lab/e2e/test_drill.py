@@ -1,4 +1,4 @@
-"""The drill by the command that a user types, against a real cluster: its account of every write must be whole."""
+"""The drill by the user's command, against a real cluster: its record of every write must be complete."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from poolkeeper_lab.drill import drill_faults
 
 pytestmark = pytest.mark.e2e
 SECONDS = 480
-ELSEWHERE = {  # injected by a test that asks more of it, or as much
-    "freeze_node": "test_interrupted_drill_heals_what_it_broke; test_direct_endpoints, for the sessions of who is frozen",
+ELSEWHERE = {  # injected by another test that checks at least as much
+    "freeze_node": "test_interrupted_drill_heals_its_fault; test_direct_endpoints, for the sessions of the frozen node",
     "kill_etcd_leader": "test_baseline_runs_with_the_keeper_off_and_starts_it_again",
     "kill_haproxy": "test_kills",
     "kill_pgpool": "test_kills",
@@ -27,7 +27,7 @@ TOGETHER = tuple(name for name in drill_faults.NAMES if name not in ELSEWHERE an
 
 
 def drill(cluster: ClusterUnderTest, folder: Path, *words: str) -> dict[str, Any]:
-    """Run a drill; its report. Fails where a round did not run or heal, or a write was lost or doubled."""
+    """Run a drill and return its report; fail if a round did not run or heal, or a write was lost or stored twice."""
     done = cluster.run("drill", *words, "--json", "--reports", str(folder), timeout=SECONDS)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr}"
     return load_json(done.stdout)
@@ -62,7 +62,7 @@ def test_baseline_runs_with_the_keeper_off_and_starts_it_again(cluster: ClusterU
 
 
 @pytest.mark.timeout(SECONDS + 60)
-def test_interrupted_drill_heals_what_it_broke(cluster: ClusterUnderTest, tmp_path: Path) -> None:
+def test_interrupted_drill_heals_its_fault(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     child = cluster.spawn("drill", "freeze_node", "--rounds", "1", "--reports", str(tmp_path))
     cluster.wait_paused(child)
     assert interrupt(child) == 130

@@ -1,4 +1,4 @@
-"""Histories by hand: operations one after the other, or at given times, and a history's text."""
+"""Build histories by hand: operations one after the other, or at given times, and a history's text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Book:
         code: str = "",
         workload: str = "",
     ) -> int:
-        """Its number. `at` is when it began and ended."""
+        """Add an operation and return its number. `at` has its begin and end."""
         number = len(self.operations)
         began, ended = at or (number + 1.0, number + 1.5)
         asked = invoked(number, process, workload or self.workload, endpoint, f, value, began, session)
@@ -54,11 +54,11 @@ class Book:
         return number
 
     def fault(self, fault: str, phase: Phase, at: float, target: str = "pg_node1") -> None:
-        """A fault begins or ends."""
+        """Add the begin or the end of a fault."""
         self.nemesis.append(NemesisEvent(fault, target, phase, at))
 
     def history(self, expected: Expected | None = None, name: str = "by hand") -> History:
-        """What is written so far."""
+        """Return the history so far."""
         header = Header(name, 0, self.workloads, self.faults, self.final_state is not None, {}, expected)
         operations = tuple(sorted(self.operations, key=lambda o: (o.began, o.number)))
         last = max([0.0, *(t for o in operations for t in (o.began, o.ended) if t < float("inf"))])
@@ -66,7 +66,7 @@ class Book:
 
 
 def text(history: History) -> str:
-    """The file that a recorder would have written: INFO without a completion, the wall clock beginning at 0."""
+    """Return the text that a recorder would have written: INFO without a completion, the wall clock beginning at 0."""
     header = jsonl.line(jsonl.header_document(history.header))
     marks: list[tuple[float, int, dict[str, Any]]] = []
     for o in history.operations:

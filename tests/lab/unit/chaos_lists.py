@@ -18,20 +18,20 @@ class Lists(Book):
         super().__init__("list_append", level=level, order=order)
 
     def txn(self, words: str, at: tuple[float, float] | None, completion: Completion = OK, process: int = 0) -> int:
-        """One transaction."""
+        """Add one transaction."""
         done = [_statement(word) for word in words.split()]
         asked = [[what, key, value if what == "append" else None] for what, key, value in done]
         result = [list(statement) for statement in done] if completion is OK else None
         return self.op("txn", asked, result, completion, at=at, process=process)
 
     def together(self, *transactions: str) -> Lists:
-        """All of them at once, each by a client of its own."""
+        """Add transactions at the same time, each by a separate client."""
         for process, words in enumerate(transactions, start=1):
             self.txn(words, (1.0 + process / 10, 5.0 + process / 10), process=process)
         return self
 
     def final(self, words: str, at: tuple[float, float] = (90.0, 91.0)) -> Lists:
-        """The last read."""
+        """Add the final read."""
         done = [list(_statement(word)) for word in words.split()]
         self.op("final", [[what, key, None] for what, key, _ in done], done, at=at, process=99)
         return self

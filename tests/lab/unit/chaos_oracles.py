@@ -1,4 +1,4 @@
-"""Slow and plain judgements of small histories by trying every order: what the quick checkers are held against."""
+"""Slow and simple checks of small histories by trying every order; the quick checkers have to agree with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poolkeeper_lab.chaos.history.history import Operation
 
 
 def _orders(operations: Sequence[Operation], in_time: bool) -> Iterator[tuple[Operation, ...]]:
-    """All orders of the acknowledged ones and any of the open ones; with `in_time`, those that respect time."""
+    """Yield all orders of the acknowledged and any open operations; with `in_time`, only those that respect time."""
     sure, open_ = [o for o in operations if o.is_ok], [o for o in operations if o.is_info]
     for count in range(len(open_) + 1):
         for chosen in combinations(open_, count):
@@ -20,7 +20,7 @@ def _orders(operations: Sequence[Operation], in_time: bool) -> Iterator[tuple[Op
 
 
 def is_serializable(operations: Sequence[Operation], in_time: bool) -> bool:
-    """Does one order of whole transactions on lists explain every read?"""
+    """Return whether one order of complete transactions on lists explains every read."""
     return any(_explains_lists(order) for order in _orders(operations, in_time))
 
 
@@ -36,7 +36,7 @@ def _explains_lists(order: Sequence[Operation]) -> bool:
 
 
 def is_linearizable(operations: Sequence[Operation], initial: Any) -> bool:
-    """Does one order of a register's operations, which respects time, explain every result?"""
+    """Return whether one order of a register's operations, which respects time, explains every result."""
     return any(_explains_register(order, initial) for order in _orders(operations, in_time=True))
 
 
@@ -55,7 +55,10 @@ def _explains_register(order: Sequence[Operation], held: Any) -> bool:
 
 
 def is_snapshot_isolated(operations: Sequence[Operation], in_time: bool) -> bool:
-    """Does one order of snapshots and commits explain every read? Of two writers of a list that overlap, one aborts."""
+    """Return whether one order of snapshots and commits explains every read.
+
+    Of two overlapping writers of a list, one aborts.
+    """
     sure, open_ = [o for o in operations if o.is_ok], [o for o in operations if o.is_info]
     chosen = (combinations(open_, count) for count in range(len(open_) + 1))
     return any(_interleaved({}, {}, [*sure, *some], in_time) for subsets in chosen for some in subsets)
@@ -65,7 +68,7 @@ Lists = dict[Any, tuple[Any, ...]]
 
 
 def _interleaved(lists: Lists, running: dict[int, Lists], left: Sequence[Operation], in_time: bool) -> bool:
-    """Every next event is tried: a snapshot of one that has none yet, or the commit of one that has.
+    """Try every next event: the snapshot of a transaction without one, or the commit of one with a snapshot.
 
     `running` maps a transaction to its snapshot; `left` are those that have not committed.
     """

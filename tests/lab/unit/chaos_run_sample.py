@@ -1,4 +1,4 @@
-"""A run of chaos as it might have gone: one scenario well, one with an anomaly in its time, one that never began."""
+"""A sample chaos run: one scenario without a problem, one with an anomaly in its time, one that never began."""
 
 from __future__ import annotations
 
@@ -30,27 +30,26 @@ HEALTHY = FinalState(
 
 
 def turns() -> list[ScheduledScenario]:
-    """One turn of each scenario."""
+    """Return each scenario once."""
     return [
         ScheduledScenario(n, all_scenarios.choose((name,))[0], (3.0,), 0.5, 1) for n, name in enumerate(NAMES, start=1)
     ]
 
 
 def history(is_broken: bool) -> History:
-    """Adds, one a second from 100 s on; the faults at 105 and 120 s; a final read that may lack one."""
+    """Return adds, one a second from 100 s on; faults at 105 and 120 s; and reads, of which one may be stale."""
     book = Book("set")
     for second in range(40):
         completion, code = ((FAIL, "connect: <refused>"), (INFO, "57P01"))[second % 2] if second in (6, 7) else ("", "")
         at = (100.0 + second, 100.25 + second)
-        told = (completion,) if completion else ()
-        book.op("add", second, None, *told, at=at, code=code, process=second % 2)
+        completions = (completion,) if completion else ()
+        book.op("add", second, None, *completions, at=at, code=code, process=second % 2)
     book.faults = NAMES
     for name, begin in zip(NAMES, (105.0, 120.0), strict=False):
         book.fault(name, Phase.BEGIN, begin)
         book.fault(name, Phase.END, begin + 3)
-    if (
-        is_broken
-    ):  # at the read-write endpoint, in the time of the switchover, a read lacks what was acknowledged before it
+    # A read at the read-write endpoint, during the switchover, lacks elements acknowledged before it.
+    if is_broken:
         book.op("read", None, [0, 1], at=(125.0, 125.1), process=2)
     elements = [second for second in range(40) if second not in (6, 7)]
     book.op("read", "final", elements, at=(150.0, 150.1), process=3)
@@ -59,15 +58,21 @@ def history(is_broken: bool) -> History:
 
 
 def played() -> list[PlayedScenario]:
-    """The turns with their times; the third one never began."""
+    """Return the scenarios with their times; the third one never began."""
     first, second, third = map(PlayedScenario, turns())
     first.victims, first.began, first.healed, first.recovered, first.ended = ["pg_node1"], 105.0, 108.0, 116.0, 116.0
-    second.victims, second.began, second.healed, second.recovered, second.ended = ["pg_node2"], 120.0, 123.0, 127.0, 127.0
+    second.victims, second.began, second.healed, second.recovered, second.ended = (
+        ["pg_node2"],
+        120.0,
+        123.0,
+        127.0,
+        127.0,
+    )
     return [first, second, third]
 
 
 def made(is_broken: bool = True) -> ChaosRun:
-    """The values of its report."""
+    """Return the values of the run's report."""
     about = chaos_summary.About(
         "poolkeeper",
         "2026-01-02T03:04:05+00:00",

@@ -1,9 +1,9 @@
-"""Simulated databases that make histories: one that is serial, and one with snapshot isolation. Both are correct.
+"""Simulated databases that produce histories: a serial one, and one with snapshot isolation. Both are correct.
 
-Randomness is Hypothesis's: every choice is a number of the `choices` list, so that a failure shrinks. Clients are
+Hypothesis provides the randomness: every choice is a number of the `choices` list, so a failure shrinks. Clients are
 interleaved: a transaction begins, takes effect at one moment between its begin and its end (a snapshot-isolated one
 takes its snapshot at one moment and commits at another), and ends OK, or without an answer (INFO) with or without
-effect, or FAIL without. Time is the number of the event.
+effect, or FAIL without effect. Time is the number of the event.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Version = tuple[int, ...]
 
 
 class Chance:
-    """Numbers in turn, from the beginning again when they are used up."""
+    """Returns the numbers in their order, and begins again after the last one."""
 
     def __init__(self, choices: Sequence[int]) -> None:
         self._choices = cycle([*choices, 0])
@@ -60,7 +60,7 @@ class Running:
 
 
 class ListStore:
-    """Lists. `is_snapshot`: a transaction commits later than its snapshot, unless its lists were written meanwhile."""
+    """A store of lists. `is_snapshot`: a transaction commits after its snapshot, unless its lists changed meanwhile."""
 
     def __init__(self, choices: Sequence[int], transactions: int, level: str, is_snapshot: bool) -> None:
         self.chance = Chance(choices)
@@ -103,7 +103,7 @@ class ListStore:
                 yield ["r", key, None]
 
     def _step(self, running: Running) -> None:
-        """Snapshot, then commit, then the answer."""
+        """Take the snapshot, then commit, then answer."""
         if running.state is None:
             running.run(self.lists)
             if not self.is_snapshot:
@@ -132,10 +132,10 @@ class ListStore:
 
 
 def registers(choices: Sequence[int], operations: int) -> History:
-    """A linearizable register for each of two keys."""
+    """Return the history of a linearizable register for each of two keys."""
     chance, book, now = Chance(choices), Book("register", initial=0), 0.0
     held = {"k": 0, "l": 0}
-    open_: dict[int, tuple[str, str, Any, float, list[Any]]] = {}  # client → f, key, argument, began, what came of it
+    open_: dict[int, tuple[str, str, Any, float, list[Any]]] = {}  # client → f, key, argument, began, result
     while operations or open_:
         now += 1
         process = chance.below(CLIENTS)

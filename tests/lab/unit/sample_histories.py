@@ -1,9 +1,9 @@
-"""The stored histories of the self-test, made here: each shows one thing. To write them anew:
+"""Build the stored histories of the self-test: each shows one thing. To write the files again:
 
-PYTHONPATH=src:. .venv/bin/python -m tests.unit.chaos_planted
+PYTHONPATH=src:. .venv/bin/python -m tests.lab.unit.sample_histories
 
-`tests/unit/test_chaos_self_test.py` holds that the files are exactly these. Names begin with the checker's; what is bad
-is named by its anomaly, and the good ones say why one might have taken them for bad.
+`test_chaos_self_test.py` checks that the files equal these histories. A name begins with that of the checker. A bad
+history is named by its anomaly, a good one by the reason why a checker might report it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def sample(
 
 
 def histories() -> dict[str, History]:
-    """All of them, by name."""
+    """Return all histories, by name."""
     return {name: make().history(what, name) for name, (what, make) in sorted(_MADE.items())}
 
 
 def _set(*finals: Any, adds: tuple[Completion, ...] = (OK, OK, OK)) -> Book:
-    """Adds of 1, 2, 3 and so on, then final reads."""
+    """Return adds of 1, 2, 3 and so on, then final reads."""
     book = Book("set")
     for element, completion in enumerate(adds, start=1):
         book.op("add", element, completion=completion, process=element)
@@ -64,7 +64,7 @@ sample("set-nothing-done", "unknown", "set")(lambda: Book("set"))
 
 @sample("set-stale", "fail", "set", "stale")
 def _set_stale() -> Book:
-    """A read that does not show what was acknowledged; later it is there after all."""
+    """Return a read that lacks an acknowledged element; a later read shows it."""
     book = _set()
     book.op("read", None, [1, 2])
     book.op("read", "final", [1, 2, 3])
@@ -73,7 +73,7 @@ def _set_stale() -> Book:
 
 @sample("set-late-acknowledgement", "unknown", "set")
 def _set_late() -> Book:
-    """An add that was acknowledged only after the final read had begun."""
+    """Return an add that was acknowledged only after the final read began."""
     book = _set()
     book.op("add", 4, at=(3.2, 9.0), process=9)
     book.op("read", "final", [1, 2, 3], at=(5.0, 5.5))
@@ -119,7 +119,7 @@ def _intermediate_read() -> Book:
 
 @sample("list_append-G-single-realtime", "fail", "list_append", "G-single-realtime")
 def _stale_read() -> Book:
-    """A snapshot without what had been acknowledged before it was taken: a former primary that still answers."""
+    """Return a snapshot without an earlier acknowledged append: a former primary that still answers."""
     book = Lists("repeatable-read")
     book.txn("x+1", (1.0, 1.5), process=1)
     book.txn("x=", (2.0, 2.5), process=2)
@@ -128,7 +128,7 @@ def _stale_read() -> Book:
 
 @sample("list_append-stale-where-permitted", "pass", "list_append")
 def _stale_where_permitted() -> Book:
-    """The same where no order is promised beyond the level."""
+    """Return the same stale read without a promised order beyond the level."""
     book = Lists("repeatable-read", "none")
     book.txn("x+1", (1.0, 1.5), process=1)
     book.txn("x=", (2.0, 2.5), process=2)
@@ -145,7 +145,7 @@ def _own_write_not_read() -> Book:
 
 @sample("list_append-G2-item-realtime", "fail", "list_append", "G2-item-realtime")
 def _skew_in_time() -> Book:
-    """Serial in an order that contradicts time: T3, T1, T2, where T2 was acknowledged before T3 began."""
+    """Return a history serial only against time: T3, T1, T2, where T2 was acknowledged before T3 began."""
     book = Lists()
     book.txn("x= y=2 z+1", (1.0, 9.0), process=1)
     book.txn("x+3", (2.0, 3.0), process=2)
@@ -156,7 +156,7 @@ def _skew_in_time() -> Book:
 
 @sample("list_append-open-and-read", "pass", "list_append")
 def _open_and_read() -> Book:
-    """Nobody was told that the first one is committed, and it is, as a whole."""
+    """Return a first transaction without an answer that is committed, with all its appends."""
     book = Lists()
     book.txn("x+1 y+1", (1.0, 1.5), INFO, 1)
     return book.together("x=1 x+2").final("x=1,2 y=1")
@@ -171,14 +171,14 @@ def _open_and_never() -> Book:
 
 @sample("list_append-open-in-half", "fail", "list_append", "G-single")
 def _open_in_half() -> Book:
-    """Half of a transaction of which nobody knew: whoever leaves such ones out sees nothing wrong."""
+    """Return a read of half a transaction without an answer: a checker that ignores INFO misses it."""
     book = Lists()
     book.txn("x+1 y+1", (1.0, 1.5), INFO, 1)
     return book.together("x=1 y=", "x=1 y=1").final("x=1 y=1")
 
 
 def _register(*operations: tuple[Any, ...], initial: Any = None) -> Book:
-    """(f, argument, result, completion, began, ended), each by a client of its own."""
+    """Return operations (f, argument, result, completion, began, ended), each by a separate client."""
     book = Book("register", initial=initial)
     for process, (f, argument, result, completion, began, ended) in enumerate(operations):
         book.op(f, ["k", argument], result, completion, at=(began, ended), process=process)
@@ -197,7 +197,7 @@ def _register_lost() -> Book:
 
 @sample("register-two-winners", "fail", "register", "not-linearizable")
 def _two_winners() -> Book:
-    """Two compare-and-sets from the same value, and only one was there."""
+    """Return two successful compare-and-sets from the same value, which existed once."""
     return _register(
         ("cas", [0, 1], True, OK, 1.0, 3.0), ("cas", [0, 2], True, OK, 1.5, 3.5), ("read", None, 2, OK, 5, 6), initial=0
     )
@@ -210,7 +210,7 @@ def _loser() -> Book:
 
 @sample("register-back-and-forth", "fail", "register", "not-linearizable")
 def _back_and_forth() -> Book:
-    """A read sees the new value, and a later one the old one, while the write is still under way."""
+    """Return a read of the new value, and a later one of the old value, while the write is in progress."""
     write = ("write", 2, None, OK, 3.0, 9.0)
     return _register(_W1, write, ("read", None, 2, OK, 4.0, 5.0), ("read", None, 1, OK, 6.0, 7.0))
 
@@ -228,7 +228,7 @@ def _open_never() -> Book:
 
 @sample("register-concurrent", "pass", "register")
 def _concurrent() -> Book:
-    """Overlapping reads may disagree with the order of the beginnings."""
+    """Return overlapping reads that disagree with the order of their begins, as they may."""
     return _register(
         ("write", 1, None, OK, 1.0, 9.0), ("read", None, 1, OK, 2.0, 8.0), ("read", None, None, OK, 3.0, 7.0)
     )
@@ -250,7 +250,7 @@ sample("bank-negative-is-permitted", "pass", "bank")(lambda: _bank({"a": -5, "b"
 
 
 def _endpoint(*reads: tuple[int, float, int], bound: float | None = 5.0, write: Completion = FAIL) -> Book:
-    """Beats 1 to 9 at seconds 1 to 9, a write that is refused, and reads (what, when, session)."""
+    """Return beats 1 to 9 at seconds 1 to 9, a refused write, and reads (result, begin, session)."""
     book = Book("read_only", bound=bound, slack=0.5)
     for beat in range(1, 10):
         completion = {8: FAIL, 9: INFO}.get(beat, OK)
@@ -275,7 +275,7 @@ sample("read_only-no-write-tried", "unknown", "read_only")(lambda: _endpoint(_FR
 
 
 def _writers(*writes: tuple[str, int | None, float, float]) -> Book:
-    """(node, timeline, began, ended)."""
+    """Return writes (node, timeline, began, ended)."""
     book = Book("one_writer")
     for node, timeline, began, ended in writes:
         book.op("write", None, {"timeline": timeline}, at=(began, ended), endpoint=node, process=int(node[-1]))
@@ -347,7 +347,7 @@ def _no_fault() -> Book:
 
 
 def main() -> None:
-    """Write the files anew."""
+    """Write the files again."""
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.jsonl"):
         old.unlink()

@@ -1,4 +1,4 @@
-"""A campaign: its plan has every scenario and faults enough, its sum is right and never better than a sitting."""
+"""A campaign: its plan has every scenario and enough faults; its sum is right and never better than a session."""
 
 from __future__ import annotations
 
@@ -25,60 +25,60 @@ from poolkeeper_lab.chaos.workloads import all_jobs
 
 
 def campaign(*is_broken: bool, planned: int | None = None) -> Campaign:
-    """Sittings as they might have gone."""
+    """Return a campaign of sample sessions."""
     runs = tuple(sample.made(broken) for broken in is_broken)
     return Campaign("c", "2026-01-02T03:04:05+00:00", 99.0, 7, "again", planned or len(runs), runs)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_plan_has_each_scenario_and_faults_enough(seed: int) -> None:
+def test_the_plan_has_each_scenario_and_enough_faults(seed: int) -> None:
     plan = campaign_plan.planned(all_scenarios.SCENARIOS, 300, 720, seed)
-    turns = [turn for sitting in plan for turn in sitting]
+    turns = [turn for session in plan for turn in session]
     assert {turn.scenario.name for turn in turns} == set(all_scenarios.NAMES)
     assert 300 <= sum(len(turn.scenario.steps) for turn in turns) <= 303
     assert plan == campaign_plan.planned(all_scenarios.SCENARIOS, 300, 720, seed)
-    for sitting in plan:
-        assert [turn.number for turn in sitting] == list(range(1, len(sitting) + 1))
-        assert len(sitting) == 1 or sum(turn.scenario.seconds for turn in sitting) <= 720
-        assert len({(turn.scenario.hits_keeper, turn.scenario.splits) for turn in sitting}) == 1
+    for session in plan:
+        assert [turn.number for turn in session] == list(range(1, len(session) + 1))
+        assert len(session) == 1 or sum(turn.scenario.seconds for turn in session) <= 720
+        assert len({(turn.scenario.hits_keeper, turn.scenario.splits) for turn in session}) == 1
 
 
 def test_few_faults_still_mean_every_scenario_once() -> None:
-    turns = [turn for sitting in campaign_plan.planned(all_scenarios.SCENARIOS, 1, 720, 1) for turn in sitting]
+    turns = [turn for session in campaign_plan.planned(all_scenarios.SCENARIOS, 1, 720, 1) for turn in session]
     assert sorted(turn.scenario.name for turn in turns) == sorted(all_scenarios.NAMES)
     with pytest.raises(ValueError, match="no scenario"):
         campaign_plan.planned((), 1, 720, 1)
 
 
-def test_sum_of_two_sittings() -> None:
-    told = campaign(False, True)
-    first, second = told.runs
-    assert told.outcome is Outcome.FAIL
-    assert told.faults == first.injected + second.injected == 4
-    assert told.operations == 2 * 41 + 1
-    assert told.writes == 2 * 38
-    assert told.anomalies == second.judgements[0].count == 1
-    assert told.lost == 0
-    kill = next(tally for tally in told.tallies if tally.scenario == "kill_node")
+def test_the_sum_of_two_sessions() -> None:
+    done = campaign(False, True)
+    first, second = done.runs
+    assert done.outcome is Outcome.FAIL
+    assert done.faults == first.injected + second.injected == 4
+    assert done.operations == 2 * 41 + 1
+    assert done.writes == 2 * 38
+    assert done.anomalies == second.judgements[0].count == 1
+    assert done.lost == 0
+    kill = next(tally for tally in done.tallies if tally.scenario == "kill_node")
     assert (kill.turns, kill.longest_heal) == (2, 8.0)
-    assert [tally.scenario for tally in told.tallies] == ["kill_node", "switchover"]  # the third one never began
+    assert [tally.scenario for tally in done.tallies] == ["kill_node", "switchover"]  # the third one never began
 
 
-def test_a_sitting_that_did_not_take_place_leaves_it_unknown() -> None:
+def test_a_missing_session_leaves_the_campaign_unknown() -> None:
     sound = replace(campaign(False), runs=(replace(sample.made(False), outcome=Outcome.PASS),))
     assert sound.outcome is Outcome.PASS
     assert replace(sound, planned=2).outcome is Outcome.UNKNOWN
 
 
-def test_turn_that_began_and_never_became_whole_is_unhealed() -> None:
+def test_a_scenario_without_recovery_is_unhealed() -> None:
     run = sample.made(False)
     assert campaign(False).unhealed == 0  # the third one never began
     stuck = tuple(replace(passage, whole=None) for passage in run.passages)
     assert replace(campaign(False), runs=(replace(run, passages=stuck),)).unhealed == 2
 
 
-def test_turn_that_became_whole_too_late_is_unhealed() -> None:
-    """Also where it became so in a later turn: its own look had given up by then."""
+def test_a_scenario_with_a_late_recovery_is_unhealed() -> None:
+    """Also if the recovery came in a later scenario: its own wait had ended by then."""
     run = sample.made(False)
     first = run.passages[0]
     assert first.healed is not None
@@ -98,10 +98,10 @@ def test_lost_elements_are_counted() -> None:
 
 
 def test_reports_have_the_figures(tmp_path: Path) -> None:
-    told = replace(campaign(False, True), left_out=("drop: it needs <root>",), problem="the campaign ended | early")
-    markdown, document = campaign_write.write_all(told, tmp_path)
+    done = replace(campaign(False, True), left_out=("drop: it needs <root>",), problem="the campaign ended | early")
+    markdown, document = campaign_write.write_all(done, tmp_path)
     text, read = markdown.read_text(), json.loads(document.read_text())
-    for name, figure in campaign_report.figures(told):
+    for name, figure in campaign_report.figures(done):
         assert f"| {name} | {figure} |" in text
     assert "needs \\<root" in text
     assert "ended \\| early" in text
@@ -109,7 +109,7 @@ def test_reports_have_the_figures(tmp_path: Path) -> None:
     assert len(read["runs"]) == 2
 
 
-def test_pace_is_of_the_clients_alone() -> None:
+def test_the_pace_changes_only_the_clients() -> None:
     spec = ClusterSpec()
     usual, quick = all_jobs.made(spec, is_bounded=True), all_jobs.at_pace(4)(spec, True)
     assert [job.declared for job in usual] == [job.declared for job in quick]
@@ -118,7 +118,7 @@ def test_pace_is_of_the_clients_alone() -> None:
         assert [role.pace for role in fast.finals] == [role.pace for role in slow.finals]
 
 
-def test_evidence_is_the_owners_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_is_complete_and_only_the_owner_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Somewhere:
         spec = ClusterSpec()
         folder = cast(Any, type("Folder", (), {"rendered": tmp_path / "rendered"}))

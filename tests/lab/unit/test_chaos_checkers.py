@@ -1,4 +1,4 @@
-"""The set, the bank, the read-only endpoint, the one writer, the pauses, the state after: what each sees and what not."""
+"""The checkers of set, bank, read-only endpoint, one writer and final state, and the pauses: what each detects."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def _set(fates: Sequence[str], result: Sequence[int] | None = None) -> History:
 
 
 @given(FATES)
-def test_a_set_that_keeps_its_word_is_never_accused(fates: list[str]) -> None:
+def test_a_correct_set_has_no_anomaly(fates: list[str]) -> None:
     found = grow_set_checker.check(_set(fates), {})
     assert found.outcome is (Outcome.PASS if "ok" in fates else Outcome.UNKNOWN)
 
 
 @given(FATES, st.data())
-def test_each_mutation_of_a_set_is_noticed_by_its_name(fates: list[str], data: Any) -> None:
+def test_each_mutation_of_a_set_is_found_by_its_name(fates: list[str], data: Any) -> None:
     there = [i for i, fate in enumerate(fates) if fate in ("ok", "info-there")]
     acknowledged, refused = (
         [i for i, fate in enumerate(fates) if fate == "ok"],
@@ -60,7 +60,7 @@ def test_each_mutation_of_a_set_is_noticed_by_its_name(fates: list[str], data: A
         assert set(grow_set_checker.check(_set(fates, result), {}).counts) == {name}
 
 
-def test_a_set_that_adds_twice_cannot_be_judged() -> None:
+def test_a_set_that_adds_twice_cannot_be_checked() -> None:
     book = Book("set")
     book.op("add", 1)
     book.op("add", 1)
@@ -78,9 +78,7 @@ def test_a_read_on_a_standby_may_be_behind_and_one_on_rw_may_not() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=40), st.data())
-def test_a_bank_keeps_its_total_and_every_wrong_snapshot_is_noticed(
-    moves: list[tuple[int, int, int]], data: Any
-) -> None:
+def test_a_bank_keeps_its_total_and_every_wrong_snapshot_is_found(moves: list[tuple[int, int, int]], data: Any) -> None:
     balances = dict.fromkeys("abcd", 100)
     book, options = Book("bank"), {"accounts": list("abcd"), "total": 400, "negative": True}
     for source, target, amount in moves:
@@ -97,7 +95,7 @@ def test_a_bank_keeps_its_total_and_every_wrong_snapshot_is_noticed(
     assert [(a.name, a.operations) for a in found.anomalies] == [("wrong-total", (chosen.number,))]
 
 
-def test_a_bank_nobody_read_or_used_is_unknown() -> None:
+def test_a_bank_without_reads_or_transfers_is_unknown() -> None:
     options = {"accounts": ["a"], "total": 1}
     book = Book("bank")
     assert bank_checker.check(book.history(), options).outcome is Outcome.UNKNOWN
@@ -106,7 +104,7 @@ def test_a_bank_nobody_read_or_used_is_unknown() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0, 2)), min_size=3, max_size=25), st.floats(0, 2))
-def test_an_endpoint_within_its_bound_is_never_accused(steps: list[tuple[float, float]], slack: float) -> None:
+def test_an_endpoint_within_its_bound_has_no_anomaly(steps: list[tuple[float, float]], slack: float) -> None:
     """A standby that shows what was committed up to `lag` ago, in one session, never going back."""
     book, now, shown = Book("read_only"), 1.0, 0
     commits: list[tuple[float, int]] = [(0.0, 0)]
@@ -141,7 +139,7 @@ def test_the_age_of_the_oldest_read_is_a_figure(result: int, age: float) -> None
     assert read_only_checker.check(book.history(), {"bound": None}).figures["oldest_seconds"] == age
 
 
-def test_each_part_of_the_endpoint_that_nobody_looked_at_is_said() -> None:
+def test_each_unchecked_part_of_the_endpoint_is_reported() -> None:
     book = Book("read_only")
     book.op("write", None, None, FAIL, endpoint="ro", code="connect: refused")
     found = read_only_checker.check(book.history(), {"bound": 5})
@@ -149,34 +147,34 @@ def test_each_part_of_the_endpoint_that_nobody_looked_at_is_said() -> None:
     assert found.figures["write_codes"] == {"connect: refused": 1}
 
 
-REIGNS = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6)), min_size=2, max_size=12)
+TERMS = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6)), min_size=2, max_size=12)
 
 
-def _writers(reigns: Sequence[tuple[int, int]]) -> Book:
-    """The role goes from node to node, each time on the next timeline; the others refuse."""
+def _writers(terms: Sequence[tuple[int, int]]) -> Book:
+    """Move the role from node to node, each time on the next timeline; the others refuse."""
     book = Book("one_writer")
-    for timeline, (node, writes) in enumerate(reigns, start=1):
+    for timeline, (node, writes) in enumerate(terms, start=1):
         for _ in range(writes):
             book.op("write", None, {"timeline": timeline}, endpoint=f"pg_node{node}")
             book.op("write", None, None, FAIL, endpoint=f"pg_node{(node + 1) % 3}", code="25006")
     return book
 
 
-@given(REIGNS)
-def test_a_role_that_goes_around_is_never_two(reigns: list[tuple[int, int]]) -> None:
-    assert one_writer_checker.check(_writers(reigns).history(), {}).outcome is Outcome.PASS
+@given(TERMS)
+def test_a_role_that_moves_is_never_a_split_brain(terms: list[tuple[int, int]]) -> None:
+    assert one_writer_checker.check(_writers(terms).history(), {}).outcome is Outcome.PASS
 
 
-@given(REIGNS, st.data())
-def test_a_former_primary_and_a_twin_are_always_noticed(reigns: list[tuple[int, int]], data: Any) -> None:
-    timeline = data.draw(st.integers(1, len(reigns) - 1))
-    late = _writers(reigns)
-    number = late.op("write", None, {"timeline": timeline}, endpoint=f"pg_node{reigns[timeline - 1][0]}")
+@given(TERMS, st.data())
+def test_a_former_primary_and_a_second_primary_are_always_found(terms: list[tuple[int, int]], data: Any) -> None:
+    timeline = data.draw(st.integers(1, len(terms) - 1))
+    late = _writers(terms)
+    number = late.op("write", None, {"timeline": timeline}, endpoint=f"pg_node{terms[timeline - 1][0]}")
     found = one_writer_checker.check(late.history(), {})
     assert [(a.name, a.operations[1]) for a in found.anomalies] == [("former-primary", number)]
-    twin = _writers(reigns)
-    twin.op("write", None, {"timeline": len(reigns)}, endpoint=f"pg_node{(reigns[-1][0] + 1) % 3}")
-    assert set(one_writer_checker.check(twin.history(), {}).counts) == {"split-brain"}
+    second = _writers(terms)
+    second.op("write", None, {"timeline": len(terms)}, endpoint=f"pg_node{(terms[-1][0] + 1) % 3}")
+    assert set(one_writer_checker.check(second.history(), {}).counts) == {"split-brain"}
 
 
 def test_one_node_alone_proves_nothing() -> None:
@@ -191,7 +189,7 @@ def test_the_longest_pause_of_each_endpoint() -> None:
     for at, endpoint in ((1.0, "rw"), (2.0, "ro"), (3.0, "rw"), (9.0, "ro")):
         f = "read" if endpoint == "ro" else "add"
         book.op(f, at, [], at=(at, at + 0.5), endpoint=endpoint)
-    book.op("read", None, [], at=(8.0, 8.5), endpoint="rw")  # an endpoint that takes writes pauses all the same
+    book.op("read", None, [], at=(8.0, 8.5), endpoint="rw")  # a read does not end the pause of writes
     book.op("add", 9, [], FAIL, at=(9.1, 10.0), endpoint="rw")
     found = gaps.longest(book.history())
     assert (found["rw"].seconds, found["rw"].is_open) == (6.5, True)
@@ -199,21 +197,21 @@ def test_the_longest_pause_of_each_endpoint() -> None:
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(FinalState) if f.name != "suite_complaints"])
-def test_each_field_of_the_end_may_be_unknown_and_is_then_never_good(name: str) -> None:
+def test_each_unknown_field_of_the_final_state_leaves_it_unknown(name: str) -> None:
     assert final_state_checker.check(HEALTHY).outcome is Outcome.PASS
     missing: dict[str, Any] = {name: None}
     assert final_state_checker.check(replace(HEALTHY, **missing)).outcome is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["rows", "timelines", "checksum_failures"])
-def test_one_node_of_which_nothing_is_known_is_enough(name: str) -> None:
+def test_one_unknown_node_leaves_the_final_state_unknown(name: str) -> None:
     without: dict[str, Any] = {name: {**getattr(HEALTHY, name), "pg_node2": None}}
     found = final_state_checker.check(replace(HEALTHY, **without))
     assert found.outcome is Outcome.UNKNOWN
     assert "pg_node2" in found.unknowns[0]
 
 
-def test_an_end_of_which_nothing_is_known() -> None:
+def test_an_unknown_final_state() -> None:
     assert final_state_checker.check(None).outcome is Outcome.UNKNOWN
     assert len(final_state_checker.check(None).unknowns) == 9
     assert final_state_checker.check(replace(HEALTHY, heal_seconds=None, suite="fail")).outcome is Outcome.FAIL

@@ -1,4 +1,4 @@
-"""Histories on disk: what is written is read back, a crash leaves a file that can be judged, and damage is named."""
+"""Histories on disk: a written history is read back, a crash leaves a readable file, and damage is named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _ticks() -> Callable[[], float]:
     return lambda: float(next(moments))
 
 
-def test_what_is_recorded_is_read_back(file: Path) -> None:
+def test_a_recorded_history_is_read_back(file: Path) -> None:
     with Recorder(file, HEADER, clock=_ticks()) as recorder:
         first = recorder.invoke(3, "set", "rw", "add", 1, session=2)
         second = recorder.invoke(4, "set", "rw", "add", "ä\n")
@@ -55,7 +55,7 @@ def test_what_is_recorded_is_read_back(file: Path) -> None:
     assert (read.final_state, read.is_torn, read.last) == (sample_histories.HEALTHY, False, 5.0)
 
 
-def test_what_has_no_completion_is_open(file: Path) -> None:
+def test_an_operation_without_completion_is_open(file: Path) -> None:
     recorder = Recorder(file, HEADER)
     recorder.invoke(0, "set", "rw", "add", 1)
     (operation,) = jsonl.read(file).operations
@@ -83,14 +83,14 @@ def test_an_unsure_commit_is_never_ok(file: Path) -> None:
         ("25006", True, "fail"),
     ],
 )
-def test_what_an_error_means(file: Path, code: str, sent: bool, completion: str) -> None:
+def test_the_code_of_an_error_decides_the_completion(file: Path, code: str, sent: bool, completion: str) -> None:
     with Recorder(file, HEADER) as recorder:
         recorder.failed(recorder.invoke(0, "set", "rw", "add", 1), code, sent=sent)
     assert jsonl.read(file).operations[0].completion == completion
 
 
-def test_a_killed_recorder_leaves_all_that_was_invoked(file: Path) -> None:
-    """No close, no exit handler: the line is with the operating system before `invoke` returns."""
+def test_a_killed_recorder_leaves_every_invocation(file: Path) -> None:
+    """Without close and exit handler: the operating system has the line before `invoke` returns."""
     script = (
         "import os, pathlib, signal, sys\n"
         "from poolkeeper_lab.chaos.history.history import Header\n"
@@ -127,7 +127,7 @@ def test_threads_share_a_recorder(file: Path) -> None:
     assert all(o.value[1] == o.result for o in read.operations)
 
 
-def test_a_recorder_refuses_what_makes_a_history_worthless(file: Path) -> None:
+def test_a_recorder_refuses_damage_to_its_history(file: Path) -> None:
     with Recorder(file, HEADER) as recorder:
         with pytest.raises(FileExistsError):
             Recorder(file, HEADER)
@@ -157,13 +157,13 @@ def test_after_half_a_line_nothing_more_is_written(file: Path, monkeypatch: pyte
 
 
 @given(st.lists(st.integers(0, 119), min_size=1, max_size=60), st.integers(1, 10), st.data())
-def test_a_history_cut_anywhere_is_read_as_far_as_it_is_whole(choices: list[int], count: int, data: Any) -> None:
+def test_a_history_cut_anywhere_is_read_up_to_the_last_complete_line(choices: list[int], count: int, data: Any) -> None:
     history = chaos_stores.registers(choices, count)
-    whole = chaos_histories.text(history).encode()
-    first = whole.index(b"\n") + 1
-    cut = data.draw(st.integers(first, len(whole)))
-    read = jsonl.parse(whole[:cut])
-    assert read.is_torn == (whole[cut - 1 : cut] != b"\n")
+    text = chaos_histories.text(history).encode()
+    first = text.index(b"\n") + 1
+    cut = data.draw(st.integers(first, len(text)))
+    read = jsonl.parse(text[:cut])
+    assert read.is_torn == (text[cut - 1 : cut] != b"\n")
     assert {o.number for o in read.operations} <= {o.number for o in history.operations}
     for operation in read.operations:
         (original,) = (o for o in history.operations if o.number == operation.number)
@@ -217,7 +217,7 @@ def test_a_file_that_is_empty_or_absent_is_damaged(file: Path) -> None:
         jsonl.read(file)
 
 
-def test_a_workload_is_a_history_of_its_own() -> None:
+def test_a_workload_has_a_separate_history() -> None:
     book = chaos_histories.Book("set")
     book.op("add", 1)
     book.op("add", 2, workload="other")

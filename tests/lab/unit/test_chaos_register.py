@@ -1,4 +1,4 @@
-"""Registers: a correct one always passes, the search agrees with trying every order, and it gives up in words."""
+"""Registers: a correct one always passes, the search agrees with trying every order, and its limit is reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHOICES = st.lists(st.integers(0, 119), min_size=1, max_size=300)
 
 
 @given(CHOICES, st.integers(1, 60))
-def test_a_register_is_never_accused(choices: list[int], count: int) -> None:
+def test_a_correct_register_has_no_anomaly(choices: list[int], count: int) -> None:
     assert not register_checker.check(chaos_stores.registers(choices, count), {"initial": 0}).anomalies
 
 
@@ -28,9 +28,9 @@ def test_a_register_is_never_accused(choices: list[int], count: int) -> None:
 @given(CHOICES, st.integers(1, 6), st.integers(0, 3), st.data())
 def test_the_search_agrees_with_trying_every_order(choices: list[int], count: int, other: int, data: Any) -> None:
     history = _one_key(chaos_stores.registers(choices, count))
-    told = [o for o in history.operations if o.is_ok and o.f != "write"]
-    if told:  # one result is made another one, which may or may not be explained
-        chosen = data.draw(st.sampled_from(told))
+    results = [o for o in history.operations if o.is_ok and o.f != "write"]
+    if results:  # one result is replaced by another, which an order may or may not explain
+        chosen = data.draw(st.sampled_from(results))
         result = other if chosen.f == "read" else bool(other % 2)
         changed = (replace(o, result=result) if o is chosen else o for o in history.operations)
         history = replace(history, operations=tuple(changed))
@@ -43,7 +43,7 @@ def _one_key(history: History) -> History:
 
 
 @given(CHOICES, st.integers(2, 40), st.data())
-def test_a_read_of_a_value_that_nobody_wrote_is_always_noticed(choices: list[int], count: int, data: Any) -> None:
+def test_a_read_of_a_value_without_a_write_is_always_found(choices: list[int], count: int, data: Any) -> None:
     history = chaos_stores.registers(choices, count)
     reads = [o for o in history.operations if o.is_ok and o.f == "read"]
     assume(reads)
@@ -76,7 +76,8 @@ def test_ten_clients_at_once_on_one_key() -> None:
     for i in range(2000):
         moment = i + 0.5
         f = chance.choice(("read", "write", "cas"))
-        argument = {"read": None, "write": chance.randrange(5), "cas": [chance.randrange(5), chance.randrange(5)]}[f]
+        arguments: dict[str, Any] = {"read": None, "write": chance.randrange(5)}
+        argument = (arguments | {"cas": [chance.randrange(5), chance.randrange(5)]})[f]
         result: Any = {"read": held, "write": None, "cas": argument and f == "cas" and held == argument[0]}[f]
         if f == "write" or (f == "cas" and result):
             held = argument if f == "write" else argument[1]
@@ -86,7 +87,7 @@ def test_ten_clients_at_once_on_one_key() -> None:
     assert found.outcome is Outcome.PASS
 
 
-def test_what_takes_too_many_steps_is_unknown() -> None:
+def test_a_search_with_too_many_steps_is_unknown() -> None:
     book = Book("register")
     for i in range(12):
         book.op("write", ["k", i], at=(1.0, 50.0), process=i)
@@ -98,7 +99,7 @@ def test_what_takes_too_many_steps_is_unknown() -> None:
     assert found.unknowns == ("no order within 100 steps for the keys k",)
 
 
-def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
+def test_a_read_of_a_value_without_a_write_needs_no_search() -> None:
     book = Book("register")
     for i in range(12):
         book.op("write", ["k", i], at=(1.0, 50.0), process=i)
@@ -110,7 +111,7 @@ def test_a_read_of_what_nobody_wrote_needs_no_search() -> None:
     assert "#12 sees 99, which no client wrote" in found.anomalies[0].text
 
 
-def test_other_endpoints_are_not_held_against_it() -> None:
+def test_operations_at_other_endpoints_are_not_checked() -> None:
     book = Book("register")
     book.op("write", ["k", 1])
     book.op("read", ["k", None], None, endpoint="ro")
@@ -119,7 +120,7 @@ def test_other_endpoints_are_not_held_against_it() -> None:
     assert register_checker.check(book.history(), {}).outcome is Outcome.PASS
 
 
-def test_the_operation_that_nothing_explains_is_told() -> None:
+def test_the_unexplained_operation_is_reported() -> None:
     book = Book("register")
     book.op("write", ["k", 1], None, OK)
     book.op("write", ["k", 2], None, OK)

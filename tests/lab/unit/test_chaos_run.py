@@ -1,4 +1,4 @@
-"""The plan of a run and its report: replayable, complete, and nothing that is broken or unknown looks well."""
+"""The plan of a run and its report: repeatable, complete, and clear about what is broken or unknown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.history import Header, Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.report import chaos_html, chaos_json, chaos_report, chaos_write
-from poolkeeper_lab.chaos.run import chaos_schedule, nemesis, runner
+from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
+from poolkeeper_lab.chaos.run import chaos_schedule, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
 from poolkeeper_lab.chaos.run.nemesis import Nemesis, PlayedScenario
 from poolkeeper_lab.chaos.scenarios import all_scenarios
@@ -55,9 +56,9 @@ def test_each_scenario_has_a_name_and_a_promise() -> None:
 
 
 @pytest.mark.parametrize("scenario", all_scenarios.SCENARIOS, ids=lambda s: s.name)
-def test_every_step_makes_a_fault_that_can_be_healed(scenario: Scenario) -> None:
-    for step in scenario.steps:
-        made = step.make(HOST, "pg_node1", lambda: None)
+def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None:
+    for act in scenario.acts:
+        made = act.make(HOST, "pg_node1", lambda: None)
         assert isinstance(made, Fault)
         assert type(made).heal is not Fault.heal
         assert str(made)
@@ -69,9 +70,9 @@ def test_scenarios_without_effect_over_shared_sockets_are_not_run(shared: bool) 
     spec = deployments.edit(ClusterSpec(), "haproxy.unix_sockets", shared)
     host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
     reasons = {s.name: s.unmet(host) for s in all_scenarios.SCENARIOS}
-    reported = {name for name, reason in reasons.items() if reason}
+    unmet = {name for name, reason in reasons.items() if reason}
     of_them = {"disconnect_pgpool", "cut_pgpool_from_haproxy", "cut_pgpool_ro_from_haproxy", "refuse_haproxy_to_pgpool"}
-    assert reported == ({*of_them, "slow_pgpool"} if shared else set())
+    assert unmet == ({*of_them, "slow_pgpool"} if shared else set())
 
 
 def test_scenarios_without_effect_over_node_sockets_are_reported() -> None:
@@ -79,8 +80,8 @@ def test_scenarios_without_effect_over_node_sockets_are_reported() -> None:
         deployments.edit(ClusterSpec(), "haproxy.unix_sockets", False), "haproxy.node_sockets", True
     )
     host = cast(Host, SimpleNamespace(cluster=SimpleNamespace(spec=spec)))
-    reported = {s.name for s in all_scenarios.SCENARIOS if s.unmet(host)}
-    assert reported == {"cut_server_of_primary", "reset_sessions_of_primary"}
+    unmet = {s.name for s in all_scenarios.SCENARIOS if s.unmet(host)}
+    assert unmet == {"cut_server_of_primary", "reset_sessions_of_primary"}
 
 
 def test_unknown_scenario_is_refused() -> None:
@@ -96,7 +97,7 @@ def test_bound_on_age_is_promised_only_while_keeper_runs() -> None:
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2, 10, 60])
-def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
+def test_the_plan_follows_from_the_seed_and_respects_the_time(minutes: float) -> None:
     planned = chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
     assert planned == chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 7)
     assert planned != chaos_schedule.plan(all_scenarios.SCENARIOS, minutes * 60, 8)
@@ -108,7 +109,7 @@ def test_plan_follows_from_the_seed_and_fits_the_time(minutes: float) -> None:
         assert all(turn.scenario.hold[0] <= hold <= turn.scenario.hold[1] for hold in turn.holds)
 
 
-def test_what_does_not_fit_is_named_and_what_fits_comes_again() -> None:
+def test_scenarios_without_time_are_named_and_short_ones_repeat() -> None:
     few = all_scenarios.choose(("kill_patroni", "kill_keeper"))
     many = chaos_schedule.plan(few, 600, 1)
     assert {name: sum(t.scenario.name == name for t in many) > 5 for name in ("kill_patroni", "kill_keeper")} == {
@@ -138,12 +139,12 @@ def test_page_needs_nothing_and_nests() -> None:
     assert "client of &lt;rw&gt;" in text
 
 
-def test_what_happened_is_counted_where_it_happened() -> None:
+def test_results_are_counted_at_their_scenario() -> None:
     run = sample.made()
     first, second, third = run.passages
     assert (first.outcome, second.outcome, third.outcome) == (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN)
     assert first.completions == {"ok": 13, "fail": 1, "info": 1}
-    assert first.pauses == {"rw": pytest.approx(3.0)}
+    assert dict(first.pauses or {}) == pytest.approx({"rw": 3.0})
     assert (first.began, first.heal_seconds) == (5.0, 8.0)
     assert third.problem == "never began"
     assert run.outcome is Outcome.FAIL
@@ -173,7 +174,7 @@ class Toy(Fault):
     """A fault that remembers what was done with it."""
 
     def __init__(self, breaks: BaseException | None = None, resists: bool = False) -> None:
-        self.host, self.victim = HOST, "somebody"
+        self.host, self.victim = HOST, "a victim"
         self.done: list[str] = []
         self._breaks, self._resists = breaks, resists
 
@@ -195,7 +196,7 @@ class Toy(Fault):
 
 
 class Field:
-    """A site whose cluster becomes whole, or does not."""
+    """A site whose cluster recovers, or does not."""
 
     def __init__(self, heals: bool = True) -> None:
         self.spec = SimpleNamespace(patroni=SimpleNamespace(loop_wait=0), nodes=(1, 2, 3))
@@ -225,7 +226,7 @@ def play(
     target: FaultTarget = FaultTarget.STANDBY,
     overlaps: bool = False,
 ) -> tuple[PlayedScenario, list[tuple[str, Phase]], Outcome]:
-    """Play a turn of these faults at standbys; it, the events of the history, and what the faults' finding is."""
+    """Play a scenario of these faults; return it, the events of the history, and the outcome of the faults."""
 
     async def primary(_: object) -> str:
         return "pg_node1"
@@ -235,9 +236,9 @@ def play(
 
     monkeypatch.setattr(Nemesis, "_primary", primary)
     monkeypatch.setattr(workload_tables, "identity", identity)
-    steps = tuple(ScenarioStep("a toy", target, lambda *_, toy=toy: toy) for toy in toys)  # type: ignore[misc]
-    scenario = Scenario("toy", "A toy must hold", steps, (0.0, 0.0), overlaps=overlaps)
-    turn = PlayedScenario(ScheduledScenario(1, scenario, (stop_after * 20,) * len(steps), 0.0, 0))
+    acts = tuple(ScenarioStep("a toy", target, lambda *_, toy=toy: toy) for toy in toys)
+    scenario = Scenario("toy", "A toy must hold", acts, (0.0, 0.0), overlaps=overlaps)
+    turn = PlayedScenario(ScheduledScenario(1, scenario, (stop_after * 20,) * len(acts), 0.0, 0))
     path = folder / "history.jsonl"
 
     async def all_of_it() -> None:
@@ -255,7 +256,7 @@ def play(
     return turn, [(event.target, event.phase) for event in read.nemesis], found.outcome
 
 
-def test_acts_follow_one_another_and_never_meet_the_same_standby(
+def test_steps_follow_one_another_and_never_hit_the_same_standby(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys = Toy(), Toy()
@@ -267,7 +268,7 @@ def test_acts_follow_one_another_and_never_meet_the_same_standby(
     assert outcome is Outcome.PASS
 
 
-def test_a_fault_of_several_victims_meets_each_and_is_one_in_the_history(
+def test_a_fault_of_several_victims_hits_each_and_is_one_event_in_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy = Toy()
@@ -278,7 +279,7 @@ def test_a_fault_of_several_victims_meets_each_and_is_one_in_the_history(
     assert outcome is Outcome.PASS
 
 
-def test_acts_that_overlap_are_healed_in_reverse_whatever_happens(
+def test_overlapping_steps_are_healed_in_reverse_whatever_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys = Toy(), Toy()
@@ -298,7 +299,7 @@ def test_acts_that_overlap_are_healed_in_reverse_whatever_happens(
     assert outcome is Outcome.UNKNOWN
 
 
-def test_a_scenario_of_which_a_part_never_began_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scenario_with_a_step_that_never_began_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Away(Toy):
         def aim(self) -> None:
             raise errors.ClusterNotUp("its victim does not run")
@@ -311,7 +312,7 @@ def test_a_scenario_of_which_a_part_never_began_is_unknown(tmp_path: Path, monke
         assert outcome is Outcome.UNKNOWN
 
 
-def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, toy in enumerate((Toy(errors.EngineFailed("no")), Toy(resists=True), Toy(ProcessLookupError()))):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -320,7 +321,7 @@ def test_what_is_not_injected_or_not_healed_is_unknown(tmp_path: Path, monkeypat
         assert events == [("pg_node2", Phase.BEGIN)]
         assert turn.problem
         assert outcome is Outcome.UNKNOWN
-        assert turn.recovered is not None  # the next turn finds a whole cluster all the same
+        assert turn.recovered is not None  # the next scenario finds a healthy cluster all the same
 
 
 def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
@@ -331,7 +332,7 @@ def test_a_fault_that_resists_on_a_cluster_that_stays_broken_ends_the_run(
     assert turn.problem.count(";") == 1
 
 
-def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_heals_and_records_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = Toy()
     turn, events, _ = play(tmp_path, monkeypatch, toy, stop_after=0.2)
     assert toy.done == ["aim", "inject", "heal"]
@@ -340,7 +341,7 @@ def test_an_interruption_heals_and_writes_it_down(tmp_path: Path, monkeypatch: p
     assert turn.recovered is None
 
 
-def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
+def test_a_cluster_that_does_not_recover_is_reported_with_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn, _, _ = play(tmp_path, monkeypatch, Toy(), heals=False)
@@ -351,16 +352,16 @@ def test_a_cluster_that_does_not_become_whole_is_told_with_its_time(
     assert "PROBLEM" in runner.line(turn)
 
 
-def test_longest_recovery_is_known_only_if_each_is() -> None:
+def test_the_longest_recovery_is_known_only_if_each_is_known() -> None:
     first, second, third = sample.played()
     assert runner.Run(Path(), [first, second, third]).heal_seconds == 8.0
     second.recovered = None
     assert runner.Run(Path(), [first, second]).heal_seconds is None
     assert runner.Run(Path(), [third]).heal_seconds is None
-    assert nemesis.HEAL_SECONDS == 60
+    assert HEAL_SECONDS == 60
 
 
-def test_nothing_is_broken_of_a_cluster_that_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fault_is_injected_into_another_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy = Toy()
     turn, events, outcome = play(tmp_path, monkeypatch, toy, cluster="another")
     assert (toy.done, events, outcome) == ([], [], Outcome.UNKNOWN)
@@ -368,7 +369,7 @@ def test_nothing_is_broken_of_a_cluster_that_is_another_one(tmp_path: Path, monk
 
 
 class Silent:
-    """Progress that says nothing."""
+    """Progress without output."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
         del title
@@ -379,7 +380,7 @@ class Silent:
 
 
 def interrupted(times: int) -> runner.Run:
-    """Two blocks, in each of which a Ctrl-C may come; what comes after them is what a run still does."""
+    """Run two blocks, in each of which a Ctrl-C may arrive; the code after them is the rest of a run."""
     done = runner.Run(Path(), [])
 
     async def work() -> None:
@@ -388,16 +389,16 @@ def interrupted(times: int) -> runner.Run:
                 if number < times:
                     os.kill(os.getpid(), signal.SIGINT)
                 await asyncio.sleep(0.2)
-        done.problems.append("went on")
+        done.problems.append("continued")
 
     interrupts.run(work())
     return done
 
 
-def test_the_first_interruption_is_heard_and_the_run_goes_on() -> None:
+def test_the_first_interruption_ends_the_block_and_the_run_continues() -> None:
     assert interrupted(0).is_interrupted is False
     once = interrupted(1)
     assert once.is_interrupted
-    assert once.problems == ["went on"]
+    assert once.problems == ["continued"]
     with pytest.raises(KeyboardInterrupt):
         interrupted(2)

@@ -1,4 +1,4 @@
-"""The verdict of a run, the stored histories, and the commands that judge them."""
+"""The verdict of a run, the stored histories, and the commands that check them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from poolkeeper_lab.chaos.checkers.finding import CheckerFinding
 from poolkeeper_lab.chaos.history.history import Completion, History, Phase, Workload
 
 STORED = checker_self_test.stored()
-WRITE = "PYTHONPATH=src:. .venv/bin/python -m tests.lab.unit.sample_histories writes them anew"
+WRITE = "PYTHONPATH=src:. .venv/bin/python -m tests.lab.unit.sample_histories writes them again"
 
 
-def test_the_stored_files_are_those_that_are_made_here() -> None:
+def test_the_stored_files_equal_the_sample_histories() -> None:
     made = {name: chaos_histories.text(history) for name, history in sample_histories.histories().items()}
     files = {path.stem: path.read_text(encoding="utf-8") for path in sample_histories.FOLDER.glob("*.jsonl")}
     assert files == made, WRITE
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_each_stored_history_is_judged_as_planted(name: str) -> None:
+def test_each_stored_history_gets_its_expected_verdict(name: str) -> None:
     result = checker_self_test.try_history(name, STORED[name])
     assert result.is_met, result
 
 
-def test_every_checker_has_a_bad_a_good_and_a_blind_history() -> None:
+def test_every_checker_has_a_bad_and_a_good_history() -> None:
     had: dict[str, set[str]] = {}
     for history in STORED.values():
         assert history.header.expected is not None
@@ -45,7 +45,7 @@ def test_every_checker_has_a_bad_a_good_and_a_blind_history() -> None:
     assert "unknown" in had["faults"]
 
 
-def test_the_self_test_passes_and_every_broken_checker_is_found_out() -> None:
+def test_the_self_test_passes_and_every_broken_checker_is_exposed() -> None:
     result = checker_self_test.run(STORED)
     assert (result.outcome, result.missed) == (Outcome.PASS, ())
     assert {mutant.name for mutant in result.mutants} >= set(checker_self_test.DISTORTIONS)
@@ -69,13 +69,13 @@ def _run(**workloads: Workload) -> History:
     return book.history()
 
 
-def test_a_checker_that_raises_is_unknown_with_its_words() -> None:
-    def stumble(_: History, __: Mapping[str, Any]) -> CheckerFinding:
+def test_a_checker_that_raises_is_unknown_with_its_message() -> None:
+    def fail(_: History, __: Mapping[str, Any]) -> CheckerFinding:
         raise ZeroDivisionError("by zero")
 
-    judged = run_verdict.evaluate(_run(set=Workload("set")), {"set": stumble})
-    assert judged.outcome is Outcome.UNKNOWN
-    assert judged.findings[0].unknowns == ("the checker failed: ZeroDivisionError: by zero",)
+    evaluation = run_verdict.evaluate(_run(set=Workload("set")), {"set": fail})
+    assert evaluation.outcome is Outcome.UNKNOWN
+    assert evaluation.findings[0].unknowns == ("the checker failed: ZeroDivisionError: by zero",)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_a_checker_that_raises_is_unknown_with_its_words() -> None:
         ({}, "no checker was declared for it"),
     ],
 )
-def test_what_cannot_be_judged_is_unknown(workloads: dict[str, Workload], words: str) -> None:
-    judged = run_verdict.evaluate(_run(**workloads))
-    assert judged.outcome is Outcome.UNKNOWN
-    assert words in judged.findings[-1].unknowns[0]
+def test_a_workload_that_cannot_be_checked_is_unknown(workloads: dict[str, Workload], words: str) -> None:
+    evaluation = run_verdict.evaluate(_run(**workloads))
+    assert evaluation.outcome is Outcome.UNKNOWN
+    assert words in evaluation.findings[-1].unknowns[0]
 
 
-def test_a_run_without_anything_is_unknown_and_broken_beats_unknown() -> None:
+def test_an_empty_run_is_unknown_and_broken_outweighs_unknown() -> None:
     assert run_verdict.evaluate(Book("set").history()).outcome is Outcome.UNKNOWN
     lost = STORED["set-lost"]
     header = replace(lost.header, workloads={**lost.header.workloads, "bank": Workload("bank")})
@@ -111,7 +111,7 @@ def test_faults_have_to_begin_and_to_be_healed() -> None:
     assert run_verdict.evaluate(book.history()).of("faults")[0].outcome is Outcome.PASS
 
 
-def test_an_expected_state_that_is_missing_is_unknown() -> None:
+def test_a_missing_final_state_is_unknown() -> None:
     history = STORED["final_state-healthy"]
     assert run_verdict.evaluate(history).outcome is Outcome.PASS
     assert run_verdict.evaluate(replace(history, final_state=None)).outcome is Outcome.UNKNOWN
@@ -125,7 +125,7 @@ def test_an_expected_state_that_is_missing_is_unknown() -> None:
         ("set-no-final-read", 3, "UNKNOWN: cannot tell"),
     ],
 )
-def test_check_says_the_verdict_first(name: str, code: int, first: str) -> None:
+def test_check_prints_the_verdict_first(name: str, code: int, first: str) -> None:
     file = str(sample_histories.FOLDER / f"{name}.jsonl")
     said = CliRunner().invoke(app, ["chaos", "check", file])
     assert (said.exit_code, said.stdout.splitlines()[0]) == (code, first)
@@ -138,7 +138,7 @@ def test_check_names_the_offending_transactions() -> None:
     assert "G-single: #1 read y empty, and #0 appended 1 after it (rw); #1 read x up to 1" in said.stdout
 
 
-def test_check_tells_of_a_cut_line_and_refuses_damage(tmp_path: Path) -> None:
+def test_check_reports_a_cut_line_and_refuses_damage(tmp_path: Path) -> None:
     file = tmp_path / "h.jsonl"
     file.write_text(chaos_histories.text(STORED["set-lost"]) + '{"type":"inv')
     assert "the last line was cut" in CliRunner().invoke(app, ["chaos", "check", str(file)]).stdout

@@ -1,4 +1,4 @@
-"""The clients' account: what is lost, doubled, out of nowhere or stale, and how long nobody was served."""
+"""The clients' ledger: lost, duplicate, phantom and stale writes, and the length of a gap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ACK, REFUSED, OPEN = AttemptOutcome.ACKNOWLEDGED, AttemptOutcome.REFUSED, Attemp
 
 
 def attempt(number: int, outcome: AttemptOutcome = ACK, at: float | None = None, **more: str) -> Attempt:
-    """One that took a millisecond."""
+    """Return an attempt that took a millisecond."""
     ended = float(number) if at is None else at
     return Attempt(number, more.pop("client", "kept"), ended - 0.001, ended, outcome, **more)
 
@@ -35,17 +35,17 @@ def attempt(number: int, outcome: AttemptOutcome = ACK, at: float | None = None,
         (ledger.SILENT, False, REFUSED),
     ],
 )
-def test_what_an_error_means(code: str, sent: bool, outcome: AttemptOutcome) -> None:
+def test_the_code_of_an_error_decides_the_outcome(code: str, sent: bool, outcome: AttemptOutcome) -> None:
     assert ledger.outcome_of(code, sent) is outcome
 
 
-def test_each_way_to_be_unsound_is_seen() -> None:
+def test_each_kind_of_unsound_write_is_found() -> None:
     attempts = [attempt(1), attempt(2), attempt(3, REFUSED, code="25006"), attempt(4, OPEN), attempt(5, OPEN)]
-    judged = ledger.evaluate(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
-    assert (judged.acknowledged, judged.refused, judged.ambiguous) == (2, 1, 2)
-    assert (judged.lost, judged.duplicates, judged.phantoms) == ((2,), (1,), (3, 99))
-    assert judged.ambiguous_stored == 1
-    assert not judged.is_sound
+    verdict = ledger.evaluate(attempts, {1: 2, 3: 1, 4: 1, 99: 1}, None)
+    assert (verdict.acknowledged, verdict.refused, verdict.ambiguous) == (2, 1, 2)
+    assert (verdict.lost, verdict.duplicates, verdict.phantoms) == ((2,), (1,), (3, 99))
+    assert verdict.ambiguous_stored == 1
+    assert not verdict.is_sound
 
 
 def test_ambiguous_is_no_error_either_way() -> None:
@@ -54,16 +54,16 @@ def test_ambiguous_is_no_error_either_way() -> None:
 
 def test_an_acknowledgement_by_the_former_primary_is_stale() -> None:
     attempts = [attempt(1, at=9.0, server="old"), attempt(2, at=11.0, server="old"), attempt(3, at=12.0, server="new")]
-    judged = ledger.evaluate(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
-    assert judged.stale == 1
-    assert not judged.is_sound
+    verdict = ledger.evaluate(attempts, {1: 1, 2: 1, 3: 1}, ("new", 10.0))
+    assert verdict.stale == 1
+    assert not verdict.is_sound
 
 
 @given(st.sets(st.integers(1, 50)), st.sets(st.integers(1, 50)))
-def test_lost_is_exactly_what_was_acknowledged_and_is_absent(acknowledged: set[int], stored: set[int]) -> None:
-    judged = ledger.evaluate([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
-    assert set(judged.lost) == acknowledged - stored
-    assert set(judged.phantoms) == stored - acknowledged
+def test_a_lost_write_is_acknowledged_and_absent(acknowledged: set[int], stored: set[int]) -> None:
+    verdict = ledger.evaluate([attempt(n) for n in acknowledged], dict.fromkeys(stored, 1), None)
+    assert set(verdict.lost) == acknowledged - stored
+    assert set(verdict.phantoms) == stored - acknowledged
 
 
 def test_gap_is_between_acknowledgements_around_the_fault() -> None:
@@ -78,7 +78,7 @@ def test_gap_is_between_acknowledgements_around_the_fault() -> None:
     assert (gap.begin, gap.end, gap.is_open) == (9.9, 11.6, False)
 
 
-def test_gap_that_never_ended_is_open() -> None:
+def test_a_gap_without_an_end_is_open() -> None:
     gap = ledger.longest_gap([attempt(1, at=9.9)], since=10.0, until=40.0)
     assert gap.is_open
     assert gap.seconds == pytest.approx(30.1)
@@ -95,25 +95,25 @@ def test_gap_of_one_client_is_its_own() -> None:
     assert ledger.longest_gap(attempts, 10.0, 12.0, "kept").seconds == pytest.approx(2.1)
 
 
-def test_account_knows_an_attempt_before_its_end() -> None:
-    account = ledger.Ledger(first=100)
-    first, hanging = account.open("kept", 1.0), account.open("fresh", 1.0)
-    assert account.attempts(2.0)[0].outcome is OPEN
-    account.close(first, 1.5, ACK, server="a")
-    assert [(a.number, a.outcome) for a in account.attempts(3.0)] == [(100, ACK), (hanging, OPEN)]
-    assert account.next_number == 102
+def test_the_ledger_has_an_attempt_before_its_end() -> None:
+    record = ledger.Ledger(first=100)
+    first, hanging = record.open("kept", 1.0), record.open("fresh", 1.0)
+    assert record.attempts(2.0)[0].outcome is OPEN
+    record.close(first, 1.5, ACK, server="a")
+    assert [(a.number, a.outcome) for a in record.attempts(3.0)] == [(100, ACK), (hanging, OPEN)]
+    assert record.next_number == 102
 
 
 def test_served_means_every_client_by_an_attempt_that_began_later() -> None:
-    account = ledger.Ledger()
+    record = ledger.Ledger()
     for client, began in (("kept", 5.0), ("fresh", 4.0)):
-        account.close(account.open(client, began), 6.0, ACK)
-    assert account.served_since(3.9, ("kept", "fresh"))
-    assert not account.served_since(4.0, ("kept", "fresh"))
+        record.close(record.open(client, began), 6.0, ACK)
+    assert record.served_since(3.9, ("kept", "fresh"))
+    assert not record.served_since(4.0, ("kept", "fresh"))
     assert not ledger.Ledger().served_since(0.0, ("kept",))
 
 
-def test_only_an_ended_session_is_mended_by_a_reconnect() -> None:
+def test_a_reconnect_avoids_only_the_error_of_an_ended_session() -> None:
     codes = ("lost", "57P01", "25006", "connect: refused")
     attempts = [attempt(1), *(attempt(n, REFUSED, code=code) for n, code in enumerate(codes, start=2))]
     assert ledger.beyond_reconnect(attempts) == 2

@@ -1,4 +1,4 @@
-"""The course of a drill: what cannot be run is told, the table is dropped, and the command says what it offers."""
+"""The course of a drill: rounds that cannot run are reported, the table is dropped, the command lists the faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poolkeeper.cli import main
 from poolkeeper.core import errors
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper_lab.cli import drill_command as command
+from poolkeeper_lab.cli import drill_command
 from poolkeeper_lab.drill import drill_faults, drill_round, drill_run, drill_schedule, drilled_cluster, writer
 from poolkeeper_lab.drill.drill_results import DrillRound
 from poolkeeper_lab.drill.drill_schedule import ScheduledFault
@@ -28,7 +28,7 @@ TURNS = drill_schedule.plan(drill_faults.choose(("kill_node", "kill_pgpool")), 2
 
 
 class Notes:
-    """Progress that remembers."""
+    """Progress that keeps its messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -43,7 +43,7 @@ class Notes:
 
 
 class Waiting:
-    """A site that is healthy; `patience` tells how long it was waited for, each time."""
+    """A healthy site; `patience` has the seconds of each wait."""
 
     def __init__(self) -> None:
         self.spec = SimpleNamespace(nodes=(), timeouts=SimpleNamespace(up=120))
@@ -58,7 +58,7 @@ class Waiting:
 
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What became of the writer's table."""
+    """The operations on the writer's table."""
     seen: list[str] = []
 
     async def prepare(*_: object) -> None:
@@ -75,7 +75,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def played_until(
     monkeypatch: pytest.MonkeyPatch, turns_before: int, end: BaseException
 ) -> tuple[list[DrillRound], Waiting]:
-    """A drill in which so many rounds go well, and then this happens."""
+    """Run a drill in which so many rounds succeed, and the next one raises `end`."""
     done: list[DrillRound] = []
     cluster = Waiting()
 
@@ -91,7 +91,7 @@ def played_until(
     return done, cluster
 
 
-def test_what_is_left_when_the_cluster_does_not_heal_is_told(
+def test_rounds_after_an_unhealthy_cluster_are_reported_as_not_run(
     monkeypatch: pytest.MonkeyPatch, tables: list[str]
 ) -> None:
     done, _ = played_until(monkeypatch, 1, drill_round.NotHealthy("pg_node2 does not stream"))
@@ -101,7 +101,7 @@ def test_what_is_left_when_the_cluster_does_not_heal_is_told(
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt(), errors.EngineFailed("gone")])
-def test_an_end_in_the_midst_drops_the_table_without_long_waiting(
+def test_an_early_end_drops_the_table_without_a_long_wait(
     monkeypatch: pytest.MonkeyPatch, tables: list[str], end: BaseException
 ) -> None:
     if isinstance(end, KeyboardInterrupt):
@@ -111,15 +111,15 @@ def test_an_end_in_the_midst_drops_the_table_without_long_waiting(
     assert tables == ["made", "dropped"]
 
 
-def test_book_makes_the_drill_of_what_there_is() -> None:
-    book = drill_run.DrillRecord("poolkeeper", drill_faults.ENTRIES, 2, 7)
-    book.rounds.append(sample.made(1, 1.0))
-    (series,) = book.drill().series
-    assert (series.fault, len(series.rounds), book.drill().asked) == ("kill_node", 1, 2)
+def test_the_record_returns_the_drill_so_far() -> None:
+    record = drill_run.DrillRecord("poolkeeper", drill_faults.ENTRIES, 2, 7)
+    record.rounds.append(sample.made(1, 1.0))
+    (series,) = record.drill().series
+    assert (series.fault, len(series.rounds), record.drill().asked) == ("kill_node", 1, 2)
 
 
 def member(name: str, state: str = "streaming", timeline: int | None = 2, role: str = "replica") -> PatroniMember:
-    """A member as Patroni tells it."""
+    """Return a member as Patroni reports it."""
     return PatroniMember(name, role, state, timeline, 0)
 
 
@@ -140,16 +140,14 @@ def test_back_is_streaming_on_the_timeline_of_the_leader(node: PatroniMember, is
     assert drilled_cluster.lacks_in_patroni(PatroniView((leader,)), "leader") is None
 
 
-SIDES = (drill_faults.FaultTarget.PRIMARY_SIDE, drill_faults.FaultTarget.STANDBY_SIDE)
-ASKED = tuple(role for role in drill_faults.FaultTarget if ("ETCD" in role.name or "QUORUM" in role.name))
+SIDES = (FaultTarget.PRIMARY_SIDE, FaultTarget.STANDBY_SIDE)
+ASKED = tuple(role for role in FaultTarget if ("ETCD" in role.name or "QUORUM" in role.name))
 
 
 def test_roles_of_several() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    found = [
-        asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (drill_faults.FaultTarget.STANDBYS, *SIDES)
-    ]
+    found = [asyncio.run(where.find_all(target, "pg_node2", 1)) for target in (FaultTarget.STANDBYS, *SIDES)]
     assert found == [("pg_node1", "pg_node3"), ("pg_node2", "etcd2"), ("pg_node3", "etcd3")]
 
 
@@ -159,7 +157,7 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(drilled_cluster.DrilledCluster, "_etcd_leader", leader)
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=ClusterSpec())), cast(Any, None))
-    target = drill_faults.FaultTarget
+    target = FaultTarget
     wanted = {
         target.ETCD_LEADER: ("etcd2",),
         target.ETCD_FOLLOWER: ("etcd3",),
@@ -172,10 +170,10 @@ def test_roles_in_etcd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_role_has_a_service() -> None:
     spec = ClusterSpec()
     where = drilled_cluster.DrilledCluster(cast(Any, SimpleNamespace(spec=spec)), cast(Any, None))
-    for target in drill_faults.FaultTarget:
-        if target not in (*ASKED, drill_faults.FaultTarget.NODES, drill_faults.FaultTarget.EVERYTHING):
+    for target in FaultTarget:
+        if target not in (*ASKED, FaultTarget.NODES, FaultTarget.EVERYTHING):
             assert asyncio.run(where.find(target, "pg_node2", 5)) in spec.addresses()
-    standbys = {asyncio.run(where.find(drill_faults.FaultTarget.STANDBY, "pg_node2", pick)) for pick in range(4)}
+    standbys = {asyncio.run(where.find(FaultTarget.STANDBY, "pg_node2", pick)) for pick in range(4)}
     assert standbys == {"pg_node1", "pg_node3"}
 
 
@@ -184,17 +182,17 @@ def test_list_shows_every_fault_and_its_goals() -> None:
     assert shown.exit_code == 0
 
 
-def test_line_of_a_round_tells_gaps_split_and_problem() -> None:
-    text = command.line(sample.made(1, 1.25))
+def test_the_line_of_a_round_has_gaps_split_and_problem() -> None:
+    text = drill_command.line(sample.made(1, 1.25))
     assert "write gap 1.25 s" in text
     assert "detection 0.62" in text
     assert "0 lost of 5000" in text
-    assert "PROBLEM: not judged" in command.line(sample.UNHEALED.rounds[0])
+    assert "PROBLEM: not judged" in drill_command.line(sample.UNHEALED.rounds[0])
 
 
 @pytest.mark.parametrize("primary", ["pg_node1", "pg_node2", "pg_node3"])
-def test_the_primary_is_whoever_has_the_role(primary: str) -> None:
-    """And its standbys are the others; what is declared by name never stands for a role that moves."""
+def test_the_primary_is_the_node_with_the_role(primary: str) -> None:
+    """Its standbys are the other nodes; a declared name never stands for a role that moves."""
     spec = ClusterSpec()
     here = drilled_cluster.DrilledCluster(SimpleNamespace(spec=spec), cast(Host, None))  # type: ignore[arg-type]
     assert asyncio.run(here.find(FaultTarget.PRIMARY, primary, 0)) == primary

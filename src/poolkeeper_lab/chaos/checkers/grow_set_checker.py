@@ -59,7 +59,7 @@ def _adds(operations: Iterable[Operation]) -> dict[Any, Operation]:
     adds: dict[Any, Operation] = {}
     for operation in operations:
         if operation.f == ADD and adds.setdefault(operation.value, operation) is not operation:
-            raise ValueError(f"{operation.value!r} was added twice, so its two adds cannot be told apart")
+            raise ValueError(f"{operation.value!r} was added twice, so its two adds cannot be distinguished")
     return adds
 
 
