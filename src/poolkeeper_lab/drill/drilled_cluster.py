@@ -52,7 +52,7 @@ class DrilledCluster:
         """
 
         async def check() -> str:
-            assessment = health.assess(self.spec, await snapshot.snapshot(self.cluster))
+            assessment = health.assess(self.spec, await snapshot.take_snapshot(self.cluster))
             if not (assessment.is_healthy and assessment.primary):
                 raise wait.NotYet("; ".join(map(str, assessment.findings)) or "no primary")
             return assessment.primary
