@@ -83,7 +83,7 @@ def _info(state: docker_engine.EngineState, steps: tuple[engine_choice.Step, ...
         raise errors.EngineFailed(
             "Docker was installed and started, but " + ("Compose v2" if state.answers else "the engine") + " is silent",
             hint="Look at `docker version` and `docker compose version`.",
-            detail=state.said,
+            detail=state.complaint,
         )
     return EngineInfo(
         engine_version=state.engine_version,

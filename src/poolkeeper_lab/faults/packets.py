@@ -85,7 +85,7 @@ class DropPackets(Fault):
     def _filter(self, *words: str) -> None:
         done = self.host.in_network(self.victim, "iptables", "-w", *words)
         if not done.ok:
-            raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.said)
+            raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.output)
 
 
 class RefusePackets(DropPackets):
@@ -128,7 +128,7 @@ def sweep_rules(host: Host, service: str, address: str = "") -> None:
     for words in _joined(about):
         done = host.in_network(service, "iptables", "-w", "-D", *words)
         if not done.ok:
-            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.said)
+            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.output)
 
 
 def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
@@ -146,6 +146,6 @@ def our_rules(host: Host, service: str) -> list[list[str]]:
     """The rules with our mark in a container's network, each in the words of `iptables -S`. Raises EngineFailed."""
     listed = host.in_network(service, "iptables", "-w", "-S")
     if not listed.ok:
-        raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)
+        raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.output)
     found = [line.replace('"', "").split() for line in listed.stdout.splitlines()]
     return [words for words in found if MARK in words and words[0] == "-A"]

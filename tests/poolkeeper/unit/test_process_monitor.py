@@ -105,7 +105,7 @@ def test_nobody_is_unknown_until_it_is_there(
         _plant(proc, child.pid)
         assert looking.attend("pg_node1", INCARNATION, BOOT) is first
         (proc / str(child.pid)).rename(proc / "away")
-        monkeypatch.setattr(process_monitor, "LOOK_AGAIN", 0)
+        monkeypatch.setattr(process_monitor, "SEARCH_PAUSE", 0)
         looking = process_monitor.ProcessMonitor(proc)
         first = looking.attend("pg_node1", INCARNATION, BOOT)
         assert looking.attend("pg_node1", INCARNATION, BOOT).since == first.since
@@ -137,7 +137,7 @@ def test_who_is_no_supervisor(proc: Path, child: subprocess.Popen[bytes], argv: 
 def test_two_supervisors_are_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
     _plant(proc, child.pid)
     _plant(proc, os.getpid())
-    assert _attend(proc) == ("unknown", "2 processes say to be it")
+    assert _attend(proc) == ("unknown", "2 processes have its incarnation")
 
 
 @pytest.mark.parametrize("boot", ["", "8a0c1bd2-0000-4000-8000-00000000000f"])
