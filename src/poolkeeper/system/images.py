@@ -1,8 +1,8 @@
 """Build the images, each only when its inputs changed.
 
 Invariant: the tag is a digest of the inputs: the role's folder, the base's name, the build arguments, and for the
-keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an interrupted
-build leaves no tag. No file of another package, and no file of another role's folder, changes a tag.
+keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an
+interrupted build leaves no tag. No file of another package, and no file of another role's folder, changes a tag.
 """
 
 from __future__ import annotations

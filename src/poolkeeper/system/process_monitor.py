@@ -1,7 +1,7 @@
 """Proof of death: whether the supervisor (PID 1) of a node's container has ended, seen from the host's /proc.
 
 Invariant: the monitor reports "dead" only for a process that it has itself seen alive and holds by a pidfd. In every
-other unclear case it reports "unknown" with a reason, and no component may act on that.
+unclear case it reports "unknown" with a reason, and no component may act on that.
 
 Why the end of PID 1 is the end of the node: a process that ends first releases its children (`exit_notify` →
 `forget_original_parent` → `find_child_reaper`). There the init of a PID namespace kills every other process of the

@@ -1,4 +1,4 @@
-"""A Pgpool-II that contradicts itself: planted by the race in its source, seen by clients alone, mended by keeper."""
+"""A Pgpool-II that contradicts itself: injected through the race in its source, seen by clients alone, repaired by keeper."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def contradict(cluster: ClusterUnderTest, node: str) -> None:
 
 
 def test_an_endpoint_that_contradicts_itself_lets_in_again(cluster: ClusterUnderTest) -> None:
-    """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
+    """Without keeper it stays so, while the control port says that all is well; keeper repairs it by a detach."""
     spec = cluster.handle.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:

@@ -1,4 +1,4 @@
-"""The keeper mends what went wrong behind its back, may be killed at any moment, and does nothing where it is blind."""
+"""The keeper repairs changes that it did not make, may be killed at any moment, and does nothing where it is blind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
 
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
 def test_stale_view_of_pgpool_is_mended(cluster: ClusterUnderTest, wrong: str) -> None:
-    """Planted by PCP while no keeper is there, so that it stays; mended as soon as one is."""
+    """Injected by PCP while no keeper runs, so that it stays; repaired as soon as a keeper runs."""
     primary, victim = cluster.primary(), standbys(cluster)[0]
     keeper = cluster.container(cluster.handle.spec.keeper.service)
     journal = keeping.Journal(cluster)
