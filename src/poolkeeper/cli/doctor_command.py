@@ -63,7 +63,7 @@ def screen(cluster: str, judgements: Sequence[DoctorFinding], outcome: Outcome, 
     parts += [line for j in judgements if j.outcome is Outcome.FAIL for line in _limit(j)]
     parts += _unknown([j for j in judgements if j.outcome is Outcome.UNKNOWN])
     if show_all:
-        parts += [*(_line(j.outcome, f"{j.check} ({j.subject}): {j.text}") for j in judgements if _is_fine(j)), ""]
+        parts += [*(_line(j.outcome, f"{j.check} ({j.subject}): {j.message}") for j in judgements if _is_fine(j)), ""]
     counts = [(sum(j.outcome is kind for j in judgements), kind) for kind in Outcome]
     said = {Outcome.PASS: "do not limit it", Outcome.FAIL: "limit it", Outcome.UNKNOWN: "unknown"}
     parts.append(Text(f"{len(judgements)} looks: " + ", ".join(f"{count} {said[kind]}" for count, kind in counts)))
@@ -87,7 +87,7 @@ def _limit(judgement: DoctorFinding) -> list[RenderableType]:
         "look": judgement.query,
         "seen": "; ".join(f"{e.where}: {_short(e.returned)}" for e in judgement.evidence),
     }
-    head = _line(judgement.outcome, f"{judgement.check} ({judgement.subject}): {judgement.text}")
+    head = _line(judgement.outcome, f"{judgement.check} ({judgement.subject}): {judgement.message}")
     return [head, *(Text(f"    {name:<6}{text}", style="dim") for name, text in rows.items() if text), ""]
 
 
@@ -95,7 +95,7 @@ def _unknown(judgements: Sequence[DoctorFinding]) -> list[RenderableType]:
     """One line for each reason: a node that does not answer is unknown by many checks."""
     groups: dict[tuple[str, str], list[str]] = {}
     for judgement in judgements:
-        groups.setdefault((judgement.subject, judgement.text), []).append(judgement.check)
+        groups.setdefault((judgement.subject, judgement.message), []).append(judgement.check)
     lines = [_line(Outcome.UNKNOWN, f"{who}: {why}: {', '.join(checks)}") for (who, why), checks in groups.items()]
     return [*lines, *([""] if lines else [])]
 

@@ -1,4 +1,7 @@
-"""A Pgpool-II that contradicts itself: injected through a race in its source, seen only by clients, repaired by keeper."""
+"""A Pgpool-II that contradicts itself: injected through a race in its source, and repaired by keeper.
+
+Only clients see the contradiction.
+"""
 
 from __future__ import annotations
 
