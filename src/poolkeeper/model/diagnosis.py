@@ -199,7 +199,7 @@ class ClusterFacts:
 class DoctorFinding:
     """The result of one rule: pass (no limit), fail (limits the cluster now) or unknown (could not be checked).
 
-    `text` is the result in words. `key` is the key to change in cluster.toml ("" where no key helps), and `query` a
+    `message` is the result in words. `key` is the key to change in cluster.toml ("" where no key helps), and `query` a
     command or statement that shows more.
     """
 
@@ -208,7 +208,7 @@ class DoctorFinding:
     outcome: Outcome
     figure: str
     threshold: str
-    text: str
+    message: str
     key: str = ""
     advice: str = ""
     query: str = ""

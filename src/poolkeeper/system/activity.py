@@ -1,6 +1,6 @@
-"""What a PostgreSQL 17 tells of its load: sessions, locks, counters, slots, standbys, vacuum.
+"""The load of a PostgreSQL 17 as its views report it: sessions, locks, counters, slots, standbys, vacuum.
 
-For a role with pg_monitor. Each call is one session and reads only; errors are those of `postgres.session`.
+The role needs pg_monitor. Each call opens one session and only reads; its errors are those of `postgres.session`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ SELECT format('%I.%I', schemaname, relname), n_dead_tup, n_live_tup FROM pg_stat
 
 
 async def node_load(dsn: Dsn, timeout: float) -> NodeLoad:
-    """One server's load; `timeout` in seconds bounds each statement."""
+    """Return one server's load; `timeout` in seconds bounds each statement."""
     async with postgres.session(dsn, timeout) as opened:
         settings = await opened.rows(SETTINGS)
         in_recovery = bool(settings[0][3])
@@ -99,12 +99,12 @@ async def node_load(dsn: Dsn, timeout: float) -> NodeLoad:
 
 
 async def databases(dsn: Dsn, timeout: float) -> tuple[str, ...]:
-    """Every database that can be connected to and is no template."""
+    """Return every database that accepts connections and is no template."""
     return tuple(str(row[0]) for row in await postgres.query(dsn, DATABASES, timeout))
 
 
 async def vacuuming(dsn: Dsn, timeout: float) -> Vacuuming:
-    """The tables of the session's database that autovacuum may not touch, or does not keep up with."""
+    """Return the tables of the session's database without autovacuum, and those with many dead rows."""
     async with postgres.session(dsn, timeout) as opened:
         disabled = await opened.rows(DISABLED)
         behind = await opened.rows(BEHIND)

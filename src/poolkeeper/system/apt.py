@@ -1,7 +1,7 @@
-"""Installing the distribution's packages, as root or by a sudo that asks for no password.
+"""Install the distribution's packages, as root or by a sudo that asks for no password.
 
 Invariant: the machine's sources, preferences and keys are never changed; a package of another suite is fetched with a
-private configuration in a temporary folder, so that nothing else can come from there, then or later.
+private configuration in a temporary folder, so that no other package can come from that suite, then or later.
 Not promised: a user interface. apt is silent here, and its last lines are shown only where it fails.
 """
 
@@ -19,8 +19,8 @@ from poolkeeper.core import errors
 from poolkeeper.system import apt_sources, process
 
 LISTS = Path("/var/lib/apt/lists")
-LISTS_MAX_AGE = 86_400.0  # seconds; a day, as apt's own daily timer
-LOCK_SECONDS = 120.0  # another apt, as the unattended upgrade of a machine that has just started, may take this long
+LISTS_MAX_AGE = 86_400.0  # seconds; a day, like apt's own daily timer
+LOCK_SECONDS = 120.0  # another apt, such as the unattended upgrade after a boot, may take this long
 _ENVIRONMENT = ("LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1")
 _OPTIONS = (
     f"DPkg::Lock::Timeout={LOCK_SECONDS:.0f}",
@@ -33,7 +33,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class Distribution:
-    """What /etc/os-release says: "debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)"."""
+    """The fields of /etc/os-release, such as "debian", "12", "bookworm", "Debian GNU/Linux 12 (bookworm)"."""
 
     id: str
     release: str
@@ -43,7 +43,7 @@ class Distribution:
 
 @functools.cache
 def distribution(path: Path = Path("/etc/os-release")) -> Distribution:
-    """This machine's distribution; empty words where nothing says so."""
+    """Return this machine's distribution; a field that the file lacks is empty."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -59,7 +59,7 @@ def distribution(path: Path = Path("/etc/os-release")) -> Distribution:
 
 @functools.cache
 def root_prefix() -> tuple[str, ...] | None:
-    """What to put before a command that needs root: nothing, `sudo -n`, or None where this user cannot become root."""
+    """Return the prefix of a command that needs root: none, `sudo -n`, or None where this user cannot become root."""
     if os.geteuid() == 0:
         return ()
     if process.find("sudo") and process.run(["sudo", "-n", "true"], timeout=10).ok:
@@ -68,7 +68,11 @@ def root_prefix() -> tuple[str, ...] | None:
 
 
 def as_root(argv: Sequence[str]) -> list[str]:
-    """The command, run as root with the system's folders in its PATH. Raises PermissionRefused where that cannot be."""
+    """Return the command that runs `argv` as root, with the system's folders in its PATH.
+
+    Raises:
+        PermissionRefused: if this user cannot become root.
+    """
     prefix = root_prefix()
     if prefix is None:
         raise errors.PermissionRefused(
@@ -78,15 +82,18 @@ def as_root(argv: Sequence[str]) -> list[str]:
 
 
 def is_usable() -> bool:
-    """May this user install packages with apt?"""
+    """Return whether this user may install packages with apt."""
     return process.find("apt-get") is not None and root_prefix() is not None
 
 
 def install(packages: Sequence[str]) -> None:
     """Install packages (names, or paths of .deb files) without their recommendations.
 
-    The lists are fetched first where they are missing or a day old, else only if the installation fails; a dpkg that
-    was interrupted is completed. Raises EngineFailed with apt's last lines.
+    The lists are fetched first where they are missing or a day old, else only if the installation fails. An interrupted
+    dpkg is completed.
+
+    Raises:
+        EngineFailed: with apt's last lines, if a package could not be installed.
     """
     updated = update() if _are_lists_old() else None
     done = _apt_get(["install", "--no-install-recommends", *packages])
@@ -97,41 +104,45 @@ def install(packages: Sequence[str]) -> None:
     if not done.ok:
         raise errors.EngineFailed(
             f"apt could not install {' '.join(Path(package).name for package in packages)}",
-            hint="If a mirror does not answer, check the network, the proxy and /etc/apt; then run the same again.",
-            detail="\n".join(part for part in (_complaints(updated), _tail(done.said)) if part),
+            hint="If a mirror does not answer, check the network, the proxy and /etc/apt; then run the command again.",
+            detail="\n".join(part for part in (_complaints(updated), _tail(done.output)) if part),
         )
 
 
 def update() -> process.Finished:
-    """Fetch the lists. A source that fails is no error here: whether it was needed, the installation shows."""
+    """Fetch the lists; return the finished apt.
+
+    A source that fails is no error here: the installation fails if it needs that source.
+    """
     return _apt_get(["update"])
 
 
 def borrow(package: str, suite: str) -> None:
-    """Install one package of another suite of this machine's own archive; its dependencies come from the machine's own.
+    """Install one package of another suite of this machine's archive; its dependencies come from the machine's suite.
 
-    Raises EngineFailed where no source of this machine has its codename, or the archive does not answer.
+    Raises:
+        EngineFailed: if no source of this machine has its codename, or the archive does not answer.
     """
     source = apt_sources.find(apt_sources.read(), distribution().codename, architecture())
     if source is None:
         raise errors.EngineFailed(
-            f"no source in /etc/apt has the suite {distribution().codename}, so {package} has nowhere to come from",
-            hint="Install Docker Compose v2 by hand, then run the same again.",
+            f"no source in /etc/apt has the suite {distribution().codename}, so {package} has no source",
+            hint="Install Docker Compose v2 manually, then run the command again.",
         )
     with tempfile.TemporaryDirectory(prefix="poolkeeper-apt-", ignore_cleanup_errors=True) as name:
         try:
             install([str(_download(package, source.with_suite(suite), Path(name)))])
-        finally:  # with sudo, the files in there are root's
+        finally:  # with sudo, root owns the files in it
             process.run(as_root(["find", name, "-mindepth", "1", "-delete"]))
 
 
 def architecture() -> str:
-    """dpkg's word for this machine's architecture, as "amd64"; empty where there is no dpkg."""
+    """Return dpkg's name of this machine's architecture, such as "amd64"; "" where there is no dpkg."""
     return process.run(["dpkg", "--print-architecture"]).stdout.strip() if process.find("dpkg") else ""
 
 
 def private_options(folder: Path) -> tuple[str, ...]:
-    """apt's options for a configuration of its own in `folder`: sources, lists, cache and an empty dpkg state."""
+    """Return apt's options for a private configuration in `folder`: sources, lists, cache and an empty dpkg state."""
     return (
         f"Dir::Etc::SourceList={folder}/private.sources",
         "Dir::Etc::SourceParts=/dev/null",
@@ -141,7 +152,7 @@ def private_options(folder: Path) -> tuple[str, ...]:
         f"Dir::State::Lists={folder}/lists",
         f"Dir::State::status={folder}/status",
         f"Dir::Cache={folder}/cache",
-        "APT::Sandbox::User=root",  # the folder is ours alone, and _apt could not enter it
+        "APT::Sandbox::User=root",  # only this user may enter the folder; the user _apt could not
         "APT::Update::Error-Mode=any",
         "APT::Update::Post-Invoke-Success=",
         "Acquire::Languages=none",
@@ -158,26 +169,26 @@ def _download(package: str, source: apt_sources.Source, folder: Path) -> Path:
         if not done.ok:
             raise errors.EngineFailed(
                 f"{package} could not be fetched from {source.suite} of {source.uri}",
-                hint="Check the network and the proxy, then run the same again.",
-                detail=_tail(done.said),
+                hint="Check the network and the proxy, then run the command again.",
+                detail=_tail(done.output),
             )
     return next(folder.glob("*.deb"))
 
 
 def _apt_get(arguments: Sequence[str], options: Sequence[str] = (), cwd: Path | None = None) -> process.Finished:
-    """Run apt-get; where another apt holds a lock that it does not wait for itself, try again until the deadline."""
+    """Run apt-get; where another apt holds a lock for which apt-get does not wait, retry until the deadline."""
     settings = [word for option in (*_OPTIONS, *options) for word in ("-o", option)]
     argv = as_root(["env", *_ENVIRONMENT, "apt-get", "-q", "-y", *settings, *arguments])
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         done = process.run(argv, timeout=1200, cwd=cwd)
-        if done.ok or "Could not get lock" not in done.said or time.monotonic() > deadline:
+        if done.ok or "Could not get lock" not in done.output or time.monotonic() > deadline:
             return done
         time.sleep(1)
 
 
 def _are_lists_old() -> bool:
-    """The lists' own times are the archive's; the folders change when apt writes there."""
+    """Return whether the lists are old: their own times are the archive's; apt's writes change the folders' times."""
     if not any(LISTS.glob("*_Packages*")):
         return True
     newest = max(path.stat().st_mtime for path in (LISTS, LISTS / "partial") if path.exists())
@@ -185,7 +196,7 @@ def _are_lists_old() -> bool:
 
 
 def _complaints(done: process.Finished | None) -> str:
-    lines = done.said.splitlines() if done else []
+    lines = done.output.splitlines() if done else []
     return "\n".join(line for line in lines if line.startswith(("E:", "W:", "Err:")))
 
 

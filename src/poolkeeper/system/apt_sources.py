@@ -1,7 +1,7 @@
-"""Where this machine's packages come from: the sources of apt, in both of its formats, as values.
+"""The sources of this machine's packages: apt's configuration, in both of its formats, as values.
 
-Invariant: only enabled `deb` entries count, one `Source` for each pair of URI and suite, in the order of the files.
-The parsers are pure. Not promised: options other than the architectures, the keys and `trusted` are dropped.
+Invariant: only enabled `deb` entries count. Each pair of URI and suite gives one `Source`, in the order of the files.
+The parsers are pure. Not promised: other options than the architectures, the keys and `trusted`; they are dropped.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 LIST_FILE = Path("/etc/apt/sources.list")
 PARTS_FOLDER = Path("/etc/apt/sources.list.d")
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?:\s+(?P<components>.+))?")
-_NO = frozenset({"no", "false", "without", "off", "disable", "0"})  # apt's own words, StringToBool()
+_NO = frozenset({"no", "false", "without", "off", "disable", "0"})  # apt's own values, StringToBool()
 _YES = frozenset({"yes", "true", "with", "on", "enable", "1"})
 
 
 @dataclass(frozen=True)
 class Source:
-    """One archive and suite. `signed_by` is a list of key files, or a key itself in deb822's continuation lines."""
+    """One archive and suite. `signed_by` is a list of key files, or an inline key in deb822's continuation lines."""
 
     uri: str
     suite: str
@@ -31,15 +31,15 @@ class Source:
 
     @property
     def key_file(self) -> str:
-        """The one key file that `signed_by` names; empty for none, for several and for a key written in place."""
+        """The one key file that `signed_by` names; empty for none, for several and for an inline key."""
         return self.signed_by if self.signed_by.startswith("/") and len(self.signed_by.split()) == 1 else ""
 
     def with_suite(self, suite: str) -> Source:
-        """The same archive, another suite."""
+        """Return the same archive with another suite."""
         return replace(self, suite=suite)
 
     def as_deb822(self) -> str:
-        """The entry as a `.sources` file, for the component main alone."""
+        """Return the entry as a `.sources` file, for the component main only."""
         lines = ["Types: deb", f"URIs: {self.uri}", f"Suites: {self.suite}", "Components: main"]
         if self.signed_by:
             lines.append(f"Signed-By: {self.signed_by}")
@@ -48,25 +48,25 @@ class Source:
         return "\n".join(lines) + "\n"
 
     def as_one_line(self) -> str:
-        """The entry as a line of `sources.list`, for the component main alone; a key written in place is left out."""
+        """Return the entry as a line of `sources.list`, for the component main only; an inline key is left out."""
         options = [f"signed-by={self.key_file}"] if self.key_file else []
         options += ["trusted=yes"] if self.is_trusted else []
         return " ".join(["deb", *([f"[{' '.join(options)}]"] if options else []), self.uri, self.suite, "main"])
 
 
 def parse_one_line(text: str) -> tuple[Source, ...]:
-    """The entries of a `.list` file."""
+    """Return the entries of a `.list` file."""
     found = (_ONE_LINE.fullmatch(line.split("#", 1)[0].strip()) for line in text.splitlines())
     return tuple(_from_match(match) for match in found if match)
 
 
 def parse_deb822(text: str) -> tuple[Source, ...]:
-    """The entries of a `.sources` file."""
+    """Return the entries of a `.sources` file."""
     return tuple(source for stanza in _stanzas(text) for source in _from_stanza(stanza))
 
 
 def find(sources: Iterable[Source], suite: str, architecture: str = "") -> Source | None:
-    """The first entry for exactly this suite with component main that serves the architecture (empty: any)."""
+    """Return the first entry for exactly this suite with component main and the architecture ("": any)."""
     for source in sources:
         serves = not (source.architectures and architecture) or architecture in source.architectures
         if source.suite == suite and "main" in source.components and serves:
@@ -75,9 +75,9 @@ def find(sources: Iterable[Source], suite: str, architecture: str = "") -> Sourc
 
 
 def read(list_file: Path = LIST_FILE, parts: Path = PARTS_FOLDER) -> tuple[Source, ...]:
-    """The entries of this machine, those of `mirror+file:` resolved to the first mirror named there; CD-ROMs left out.
+    """Return the entries of this machine, without CD-ROMs; `mirror+file:` is resolved to the first mirror in the file.
 
-    A file that cannot be read counts as empty: without an entry the caller says what is missing.
+    A file that cannot be read counts as empty: without an entry the caller reports what is missing.
     """
     found = list(parse_one_line(_text(list_file)))
     for path in sorted(parts.glob("*")) if parts.is_dir() else []:
@@ -102,7 +102,7 @@ def _from_match(match: re.Match[str]) -> Source:
 
 
 def _stanzas(text: str) -> Iterator[dict[str, str]]:
-    """Each stanza's fields by lower-case name; a continuation keeps its line break and its leading space."""
+    """Yield each stanza's fields by lower-case name; a continuation keeps its line break and its leading space."""
     fields: dict[str, str] = {}
     name = ""
     for line in [*text.splitlines(), ""]:

@@ -1,7 +1,7 @@
-"""The image that all of ours are built from: one that is here, one from a registry, or one bootstrapped from packages.
+"""The base of all our images: one that exists here, one from a registry, or one bootstrapped from packages.
 
-Invariant: an image gets its name only when it is complete; Ctrl-C at any moment leaves neither half an image nor files.
-Not promised: that the bootstrapped image is the registry's bit for bit. It has the same packages and the same habits:
+Invariant: an image gets its name only when it is complete; Ctrl-C at any time leaves neither a partial image nor files.
+Not promised: that the bootstrapped image equals the registry's bit for bit. It has the same packages and rules:
 no documentation, no translations, no services started by an installation, no package lists.
 """
 
@@ -25,10 +25,10 @@ from poolkeeper.system import apt, apt_sources, process
 REPOSITORY = "poolkeeper-base"
 PULL_SECONDS = 60.0
 BOOTSTRAP_SECONDS = 900.0  # 20 s on two busy cores; a slow mirror may need minutes for its 45 MB
-_KEYS_IN_IMAGE = "/usr/share/keyrings/"  # where the distribution's own keyring package puts its keys
-# dpkg's own filter serves what is installed later; mmdebstrap's (--dpkgopt) is written in Python and costs 12 s more
-# than unpacking all and deleting.
-_DPKG_HABITS = """force-unsafe-io
+_KEYS_IN_IMAGE = "/usr/share/keyrings/"  # the folder of the distribution's own keyring package
+# dpkg's own filter applies to later installations. mmdebstrap's filter (--dpkgopt) is written in Python, and costs 12 s
+# more than unpacking all files and deleting some.
+_DPKG_OPTIONS = """force-unsafe-io
 path-exclude=/usr/share/doc/*
 path-include=/usr/share/doc/*/copyright
 path-exclude=/usr/share/man/*
@@ -38,12 +38,12 @@ path-exclude=/usr/share/locale/*
 path-include=/usr/share/locale/locale.alias
 """
 _TRIM = f"""cd "$1" && mkdir -p etc/dpkg/dpkg.cfg.d && cat >etc/dpkg/dpkg.cfg.d/poolkeeper <<'END'
-{_DPKG_HABITS}END
+{_DPKG_OPTIONS}END
 rm -rf usr/share/man/* usr/share/info/* usr/share/lintian/*
 find usr/share/doc ! -type d ! -name copyright -delete
 find usr/share/locale -mindepth 1 ! -name locale.alias -delete
 """
-_APT_HABITS = (
+_APT_OPTIONS = (
     'Acquire::Languages "none"',
     "Acquire::GzipIndexes true",
     'APT::AutoRemove::SuggestsImportant "false"',
@@ -57,9 +57,10 @@ _IMPORT_CHANGES = (
 
 
 def base_image(name: str, suite: str, say: Callable[[str], None]) -> str:
-    """The reference to build FROM for the image `name` (as "debian:trixie-slim"), which holds Debian's `suite`.
+    """Return the reference to build FROM for the image `name`, such as "debian:trixie-slim", with Debian's `suite`.
 
-    Raises ImageFailed where no registry answers and a bootstrap cannot be done here.
+    Raises:
+        ImageFailed: if no registry answers and a bootstrap is not possible here.
     """
     own = f"{REPOSITORY}:{suite}"
     for here in (name, own):
@@ -68,7 +69,7 @@ def base_image(name: str, suite: str, say: Callable[[str], None]) -> str:
     say(f"pulling {name} …")
     if _pull(name):
         return name
-    say(f"  no registry gives it; bootstrapping {own} from Debian's packages instead …")
+    say(f"  no registry serves it; bootstrapping {own} from Debian's packages instead …")
     begin = time.monotonic()
     bootstrap(suite, own)
     say(f"  done in {time.monotonic() - begin:.1f} s")
@@ -76,7 +77,11 @@ def base_image(name: str, suite: str, say: Callable[[str], None]) -> str:
 
 
 def bootstrap(suite: str, reference: str) -> None:
-    """Make the image `reference` by mmdebstrap, installing that where it is missing and may be. Raises ImageFailed."""
+    """Create the image `reference` with mmdebstrap, which is installed first where it is missing.
+
+    Raises:
+        ImageFailed: if mmdebstrap is missing and cannot be installed, or fails, or the engine refuses the image.
+    """
     _need_mmdebstrap()
     with tempfile.TemporaryDirectory(prefix="poolkeeper-base-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -87,11 +92,11 @@ def bootstrap(suite: str, reference: str) -> None:
         changes = [word for change in _IMPORT_CHANGES for word in ("--change", change)]
         done = process.run(["docker", "import", *changes, str(tar), reference])
     if not done.ok:
-        raise errors.ImageFailed(f"the engine could not import {reference}", detail=done.said)
+        raise errors.ImageFailed(f"the engine could not import {reference}", detail=done.output)
 
 
 def command(suite: str, tar: Path, sources: Sequence[apt_sources.Source]) -> list[str]:
-    """mmdebstrap's argument list; without sources it takes its default mirror."""
+    """Return mmdebstrap's argument list; without sources it uses its default mirror."""
     own_keys = sorted({source.key_file for source in sources} - {""})
     uploads = [f"--customize-hook=upload {key} {key}" for key in own_keys if not key.startswith(_KEYS_IN_IMAGE)]
     is_https = any(source.uri.startswith("https:") for source in sources)
@@ -101,7 +106,7 @@ def command(suite: str, tar: Path, sources: Sequence[apt_sources.Source]) -> lis
         "--variant=minbase",
         "--format=tar",
         *(["--include=ca-certificates"] if is_https else []),
-        *(f"--aptopt={habit}" for habit in _APT_HABITS),
+        *(f"--aptopt={option}" for option in _APT_OPTIONS),
         f"--extract-hook={_TRIM}",
         *uploads,
         suite,
@@ -111,7 +116,10 @@ def command(suite: str, tar: Path, sources: Sequence[apt_sources.Source]) -> lis
 
 
 def _forbid_services(tar: Path) -> None:
-    """As in the registry's image: an installation in a build must not start its service. mmdebstrap removes its own."""
+    """Add a policy-rc.d, as the registry's image has: an installation in a build must not start its service.
+
+    mmdebstrap removes its own policy-rc.d.
+    """
     entry = tarfile.TarInfo("./usr/sbin/policy-rc.d")
     entry.size, entry.mode, entry.mtime = len(_NO_SERVICES), 0o755, int(time.time())
     with tarfile.open(tar, "a") as archive:
@@ -121,7 +129,7 @@ def _forbid_services(tar: Path) -> None:
 def choose_sources(
     machine: Sequence[apt_sources.Source], codename: str, suite: str, architecture: str = ""
 ) -> tuple[apt_sources.Source, ...]:
-    """The machine's own mirrors, asked for `suite`, its updates and its security; empty without a source for it."""
+    """Return the machine's own mirrors for `suite`, its updates and its security; empty without a source for it."""
     chosen = [
         found.with_suite(suite + kind)
         for kind in ("", "-updates", "-security")
@@ -143,7 +151,7 @@ def _is_here(reference: str) -> bool:
 
 @functools.cache
 def _pull(name: str) -> bool:
-    """One attempt in the life of this process."""
+    """Pull the image, once in the life of this process; return whether that worked."""
     try:
         return process.run(["docker", "pull", "--quiet", name], timeout=PULL_SECONDS).ok
     except errors.EngineFailed:
@@ -155,8 +163,8 @@ def _need_mmdebstrap() -> None:
         return
     if not apt.is_usable():
         raise errors.ImageFailed(
-            "the base image is not here, no registry gives it, and mmdebstrap is not installed to make it",
-            hint="Either `docker pull` it by a registry that answers, or: sudo apt-get install mmdebstrap",
+            "the base image is missing, no registry serves it, and mmdebstrap is not installed to create it",
+            hint="Either `docker pull` it from a registry that answers, or: sudo apt-get install mmdebstrap",
         )
     without_root = ("uidmap",) if os.geteuid() else ()
     foreign = ("debian-archive-keyring", "gpg") if apt.distribution().id != "debian" else ()
@@ -164,7 +172,7 @@ def _need_mmdebstrap() -> None:
 
 
 def _run_to_end(argv: Sequence[str], folder: Path) -> None:
-    """Run mmdebstrap in a process group of its own, so that an interruption ends all of it before the folder goes."""
+    """Run mmdebstrap in its own process group, so that an interruption ends all of it before the folder is deleted."""
     log = folder / "log"
     with log.open("wb") as out:
         child = subprocess.Popen(
@@ -183,14 +191,14 @@ def _run_to_end(argv: Sequence[str], folder: Path) -> None:
             _end_group(child)
     if code != 0:
         raise errors.ImageFailed(
-            f"mmdebstrap could not make the base image (it ended with {code})",
-            hint="Does the mirror answer? See the sources in /etc/apt, the network and the proxy.",
+            f"mmdebstrap could not create the base image (it ended with {code})",
+            hint="Does the mirror answer? Check the sources in /etc/apt, the network and the proxy.",
             detail="\n".join(log.read_text(errors="replace").splitlines()[-12:]),
         )
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt, so that it takes down its own mounts; end it by force where it does not."""
+    """Interrupt the child, so that it removes its own mounts; kill it where it does not end."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if child.poll() is not None:
             return

@@ -1,6 +1,6 @@
-"""What etcd holds of one cluster: Patroni's keys (Patroni 4: dcs/__init__.py names them) and ours.
+"""The keys of one cluster in etcd: Patroni's (Patroni 4: dcs/__init__.py names them) and ours.
 
-Invariant: a key that is missing or cannot be read is an absent fact, never an invented one.
+Invariant: a key that is missing or unreadable is an absent fact, never an invented one.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from typing import Any
 from poolkeeper.model.observed_state import Lease, Member, NodeRecord, StoreView
 from poolkeeper.system.etcd_wire import Guard, KeyValue
 
-PRIMARY_ROLES = ("primary", "master")  # Patroni before 4 said master
+PRIMARY_ROLES = ("primary", "master")  # Patroni before 4 wrote master
 
 
 def patroni_prefix(cluster: str) -> str:
-    """Where Patroni keeps the cluster."""
+    """Return the prefix of Patroni's keys."""
     return f"/service/{cluster}/"
 
 
 def own_prefix(cluster: str) -> str:
-    """Where the nodes' supervisors and the keeper keep theirs."""
+    """Return the prefix of the supervisors' and the keeper's keys."""
     return f"/poolkeeper/{cluster}/"
 
 
 def leader_key(cluster: str) -> str:
-    """The lease."""
+    """Return the key of the lease."""
     return f"{patroni_prefix(cluster)}leader"
 
 
 def member_key(cluster: str, node: str) -> str:
-    """What a node's Patroni publishes of itself."""
+    """Return the key that a node's Patroni publishes."""
     return f"{patroni_prefix(cluster)}members/{node}"
 
 
 def record_key(cluster: str, node: str) -> str:
-    """What a node's supervisor wrote at its start."""
+    """Return the key that a node's supervisor writes at its start."""
     return f"{own_prefix(cluster)}nodes/{node}"
 
 
 def release_guards(cluster: str, owner: str, lease_revision: int, record_revision: int) -> tuple[Guard, Guard]:
-    """What must be true for the lease to be released: the same holder, the same lease, the same incarnation."""
+    """Return the guards of the lease's release: the same holder, the same lease, the same incarnation."""
     return (
         Guard(leader_key(cluster), value=owner, revision=lease_revision),
         Guard(record_key(cluster, owner), revision=record_revision),
@@ -49,7 +49,7 @@ def release_guards(cluster: str, owner: str, lease_revision: int, record_revisio
 
 
 def read_view(cluster: str, revision: int, keys: Iterable[KeyValue]) -> StoreView:
-    """The keys of both prefixes → what they say."""
+    """Return the view that the keys of both prefixes give."""
     by_key = {pair.key: pair for pair in keys}
     service, own = patroni_prefix(cluster), own_prefix(cluster)
     leader = by_key.get(leader_key(cluster))
@@ -68,7 +68,7 @@ def _under(prefix: str, by_key: Mapping[str, KeyValue]) -> list[KeyValue]:
 
 
 def _document(pair: KeyValue | None) -> dict[str, Any]:
-    """The value as JSON; an empty document where there is none."""
+    """Return the value as JSON; an empty document where there is none."""
     try:
         document = json.loads(pair.value) if pair else {}
     except ValueError:

@@ -1,4 +1,4 @@
-"""Docker and Compose through their command line: the cluster's containers, and nothing that is not ours.
+"""Docker and Compose through their command line, for the objects of one cluster only.
 
 Invariant: every object is found by the label `poolkeeper.cluster` or by the Compose project's name.
 """
@@ -30,12 +30,12 @@ class Project:
     file: Path
 
     def argv(self, *words: str) -> list[str]:
-        """A Compose command line."""
+        """Return a Compose command line."""
         return ["docker", "compose", "--progress", "plain", "-p", self.name, "-f", str(self.file), *words]
 
 
 def up(project: Project, services: Sequence[str], *, recreate: bool = False) -> None:
-    """Create and start services; with `recreate`, make them anew even if nothing changed."""
+    """Create and start services; `recreate` creates them again even if nothing changed."""
     flags = ["--force-recreate"] if recreate else []
     argv = project.argv("up", "-d", "--no-deps", "--no-build", "--pull", "never", *flags, *services)
     _run(argv, f"docker compose up {' '.join(services)}")
@@ -47,12 +47,15 @@ def create(project: Project) -> None:
 
 
 def start(names: Sequence[str]) -> None:
-    """Start containers that exist, in this order; one that runs already is left alone."""
+    """Start existing containers in this order; a running container stays as it is."""
     _run(["docker", "start", *names], f"docker start {' '.join(names)}")
 
 
 def stop_all(cluster: str, order: Sequence[Sequence[str]], seconds: int) -> None:
-    """Stop the cluster's containers, group after group (services); each may take `seconds` to end by itself."""
+    """Stop the cluster's containers, one group of services after the other.
+
+    The engine kills a container that does not end within `seconds`.
+    """
     known = containers(cluster)
     rest = [service for service in known if not any(service in group for group in order)]
     for group in (*order, rest):
@@ -65,7 +68,7 @@ def stop_all(cluster: str, order: Sequence[Sequence[str]], seconds: int) -> None
 
 
 def unpause(container: str) -> None:
-    """Let a paused container go on."""
+    """Unpause a paused container."""
     _run(["docker", "unpause", container], f"docker unpause {container}")
 
 
@@ -77,14 +80,19 @@ def restart(container: str) -> None:
 def signal(container: str, name: str) -> None:
     """Send a signal to a container's first process.
 
-    From inside: after any `docker kill`, of whatever signal, the engine takes a container for one that was stopped by
-    hand, and does not start it again when it crashes (`HasBeenManuallyStopped` in moby's daemon/kill.go).
+    The signal is sent from inside the container. After any `docker kill`, with any signal, the engine considers the
+    container manually stopped, and does not restart it after a crash (`HasBeenManuallyStopped` in moby's
+    daemon/kill.go).
     """
     _run(["docker", "exec", container, "sh", "-c", f"kill -{name} 1"], f"kill -{name} 1 in {container}")
 
 
 def execute(container: str, argv: Sequence[str], *, stdin: str | None = None) -> str:
-    """Run a program inside a container; its output. Raises EngineFailed with what it printed."""
+    """Run a program inside a container; return its output.
+
+    Raises:
+        EngineFailed: with the program's output, if it fails.
+    """
     flags = ["-i"] if stdin is not None else []
     return process.check(
         ["docker", "exec", *flags, container, *argv], stdin=stdin, timeout=60, what=f"{argv[0]} in {container}"
@@ -92,16 +100,16 @@ def execute(container: str, argv: Sequence[str], *, stdin: str | None = None) ->
 
 
 def containers(cluster: str, names: Sequence[str] = ()) -> dict[str, Container]:
-    """Every container of the cluster, running or not, by its service.
+    """Return every container of the cluster, running or not, by its service.
 
-    `names` are containers that probably exist: they are asked about while the engine is still listing.
+    `names` are containers that probably exist: they are inspected while the engine still lists the others.
     """
     found = [_container(document) for document in inspect(cluster, names)]
     return {container.service: container for container in found}
 
 
 def inspect(cluster: str, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The engine's full account of every container of the cluster."""
+    """Return the engine's full description of every container of the cluster."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         listing = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label={CLUSTER}={cluster}"]
         listed = pool.submit(process.check, listing)
@@ -112,12 +120,12 @@ def inspect(cluster: str, names: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def _inspect(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Those of the containers that exist: the engine prints them, and ends with 1 where another does not."""
+    """Return the existing containers: the engine prints them, and exits with 1 if another does not exist."""
     if not names:
         return []
     done = process.run(["docker", "inspect", "--type", "container", *names])
     if not done.ok and "No such container" not in done.stderr:
-        raise errors.EngineFailed("docker inspect failed", detail=done.said)
+        raise errors.EngineFailed("docker inspect failed", detail=done.output)
     documents: list[dict[str, Any]] = json.loads(done.stdout or "[]")
     return documents
 
@@ -140,7 +148,7 @@ def _container(document: dict[str, Any]) -> Container:
 
 
 def memory_bytes(names: Sequence[str]) -> dict[str, str]:
-    """Memory in use by each running container, as the engine prints it."""
+    """Return the memory in use by each running container, as the engine prints it."""
     if not names:
         return {}
     done = process.check(["docker", "stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", *names])
@@ -149,13 +157,13 @@ def memory_bytes(names: Sequence[str]) -> dict[str, str]:
 
 
 def tail(container: str, lines: int = 20) -> str:
-    """The last log lines of a container, both channels."""
+    """Return the last log lines of a container, from both channels."""
     done = process.run(["docker", "logs", "--tail", str(lines), container])
-    return done.said
+    return done.output
 
 
 def follow_logs(container: str, *, follow: bool, since: str | None, tail_lines: int | None) -> Iterator[str]:
-    """Log lines of a container, each after its time stamp (RFC 3339) and a blank."""
+    """Return the log lines of a container, each after its timestamp (RFC 3339) and a space."""
     flags = ["--timestamps"]
     flags += ["--follow"] if follow else []
     flags += ["--since", since] if since else []
@@ -164,7 +172,7 @@ def follow_logs(container: str, *, follow: bool, since: str | None, tail_lines: 
 
 
 def networks() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Every network of the engine: name → (cluster label or "", subnets)."""
+    """Return every network of the engine: name → (cluster label or "", subnets)."""
     ids = process.check(["docker", "network", "ls", "-q"]).split()
     documents = json.loads(process.check(["docker", "network", "inspect", *ids])) if ids else []
     return {
@@ -178,7 +186,7 @@ def networks() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What `remove_all` took away."""
+    """The numbers of objects that `remove_all` removed."""
 
     containers: int
     networks: int
@@ -186,7 +194,7 @@ class Removed:
 
 
 def remove_all(cluster: str, *, volumes: bool = True) -> Removed:
-    """Remove every container and network of the cluster, and its volumes. Needs no Compose file."""
+    """Remove every container and network of the cluster, and its volumes; no Compose file is needed."""
     label = f"label={CLUSTER}={cluster}"
     ids = process.check(["docker", "ps", "-aq", "--filter", label]).split()
     if ids:
@@ -212,11 +220,11 @@ def remove_service(cluster: str, service: str, *, volume: str | None) -> None:
 
 
 def volumes(cluster: str) -> tuple[str, ...]:
-    """The names of the cluster's volumes."""
+    """Return the names of the cluster's volumes."""
     return tuple(process.check(["docker", "volume", "ls", "-q", "--filter", f"label={CLUSTER}={cluster}"]).split())
 
 
 def _run(argv: Sequence[str], what: str) -> None:
     done = process.run(argv, timeout=300)
     if not done.ok:
-        raise errors.EngineFailed(f"{what} ended with {done.code}", detail="\n".join(done.said.splitlines()[-15:]))
+        raise errors.EngineFailed(f"{what} ended with {done.code}", detail="\n".join(done.output.splitlines()[-15:]))

@@ -1,7 +1,7 @@
-"""Roles and databases of PostgreSQL, changed as superuser straight on the primary.
+"""Roles and databases of PostgreSQL, changed by a superuser directly on the primary.
 
-Invariant: no password reaches the server: a SCRAM verifier made here stands for it; and no statement of this module
-reaches the server's log. A name is quoted by psycopg, never put into a statement as text.
+Invariant: no password reaches the server; it gets a SCRAM verifier that is computed here. No statement of this module
+reaches the server's log. psycopg quotes each name; none becomes text of a statement.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SELECT r.rolname, r.oid::int8, r.rolcanlogin, r.rolsuper, r.rolpassword,
               WHERE d.datdba = r.oid AND NOT d.datistemplate AND d.datname <> 'postgres' ORDER BY 1)
   FROM pg_authid r WHERE r.rolname !~ '^pg_' ORDER BY 1
 """
-# What keeps a role from being dropped, but for what goes with a database: pg_shdepend has it for all databases.
+# The objects that prevent the drop of a role, without those of one database: pg_shdepend lists them for all databases.
 _DEPENDENTS = """
 SELECT CASE deptype WHEN 'o' THEN 'owner of ' WHEN 'r' THEN 'target of ' ELSE 'privileges for ' END ||
        CASE WHEN dbid = 0 THEN pg_describe_object(class, object, 0)
@@ -42,9 +42,9 @@ SELECT CASE deptype WHEN 'o' THEN 'owner of ' WHEN 'r' THEN 'target of ' ELSE 'p
 
 @asynccontextmanager
 async def administer(dsn: Dsn, timeout: float, *, wait_for_standbys: bool = True) -> AsyncIterator[Session]:
-    """A superuser's session whose statements stay out of the log.
+    """Open a superuser's session whose statements stay out of the log.
 
-    With `wait_for_standbys` off, its commits do not wait for their quorum: what takes something back must not hang.
+    Without `wait_for_standbys`, its commits do not wait for their quorum: a rollback must not hang.
     """
     async with postgres.session(dsn, timeout) as opened:
         await opened.rows(_QUIET)
@@ -54,29 +54,29 @@ async def administer(dsn: Dsn, timeout: float, *, wait_for_standbys: bool = True
 
 
 async def read_roles(session: Session) -> dict[str, DatabaseRole]:
-    """Every role but PostgreSQL's own."""
+    """Return every role but PostgreSQL's own, by name."""
     found = [DatabaseRole(*row) for row in await session.rows(_ROLES)]
     return {role.name: replace(role, databases=tuple(role.databases)) for role in found}
 
 
 async def is_keyword(session: Session, name: str) -> bool:
-    """Would SQL need quotes around this name?"""
+    """Return whether SQL needs quotes around this name."""
     return bool((await session.rows("SELECT quote_ident(%s) <> %s", [name, name]))[0][0])
 
 
 async def owner_of(session: Session, database: str) -> str | None:
-    """A database's owner; None if there is no such database."""
+    """Return a database's owner; None if there is no such database."""
     found = await session.rows("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [database])
     return str(found[0][0]) if found else None
 
 
 async def dependents(session: Session, role: str, without_database: str | None) -> list[str]:
-    """What keeps a role from being dropped, in words; what is in `without_database` is left out."""
+    """Return the objects that prevent the drop of a role, in words, without those in `without_database`."""
     return [str(row[0]) for row in await session.rows(_DEPENDENTS, [role, without_database])]
 
 
 async def create_role(session: Session, name: str, password: str) -> None:
-    """A role that may log in."""
+    """Create a role that may log in."""
     await _run(session, "CREATE ROLE {} LOGIN PASSWORD {}", name, sql.Literal(session.scram_verifier(name, password)))
 
 
@@ -86,17 +86,17 @@ async def set_password(session: Session, name: str, password: str) -> None:
 
 
 async def set_verifier(session: Session, name: str, verifier: str | None) -> None:
-    """Give a role what stands for a password, or none."""
+    """Give a role a password's verifier, or none."""
     await _run(session, "ALTER ROLE {} PASSWORD {}", name, sql.Literal(verifier))
 
 
 async def let_login(session: Session, name: str, allowed: bool) -> None:
-    """Let a role log in, or not."""
+    """Allow or forbid a role to log in."""
     await _run(session, f"ALTER ROLE {{}} {'LOGIN' if allowed else 'NOLOGIN'}", name)
 
 
 async def drop_role(session: Session, name: str) -> None:
-    """Drop a role if it is there."""
+    """Drop a role if it exists."""
     await _run(session, "DROP ROLE IF EXISTS {}", name)
 
 
@@ -106,12 +106,12 @@ async def create_database(session: Session, name: str, owner: str) -> None:
 
 
 async def drop_database(session: Session, name: str) -> None:
-    """Drop a database if it is there, and end the sessions in it."""
+    """Drop a database if it exists, and end the sessions in it."""
     await _run(session, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
 async def end_sessions(session: Session, role_oid: int) -> int:
-    """End a role's sessions on this node; how many there were."""
+    """End a role's sessions on this node; return their number."""
     query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = %s AND pid <> pg_backend_pid()"
     return len(await session.rows(query, [role_oid]))
 

@@ -1,6 +1,6 @@
-"""The container engine of this machine: is it there, does it answer, and starting it.
+"""The container engine of this machine: its state, and its start.
 
-Invariant: an engine that answers is never touched. Not promised: stopping it; what was started stays.
+Invariant: an engine that answers is never touched. Not promised: a stop; a started engine keeps running.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.system import apt, process
 
 OWN_SOCKET = "unix:///var/run/docker.sock"
-START_SECONDS = 60.0  # dockerd answers within 2 s here; a slow disk with many images needs longer
+START_SECONDS = 60.0  # dockerd answers within 2 s on our machine; a slow disk with many images needs longer
 _PROBE_SECONDS = 10.0
 _PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
@@ -25,7 +25,11 @@ _PID_FILES = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/cont
 
 @dataclass(frozen=True)
 class EngineState:
-    """What was found. A version is empty where that part does not answer; `said` is what the client complained of."""
+    """The state of the engine, its client and Compose.
+
+    A version is empty where that part does not answer. `complaint` is the client's error text, `chosen` the engine that
+    the user selected instead of this machine's own.
+    """
 
     client: str
     engine_version: str
@@ -33,28 +37,28 @@ class EngineState:
     is_installed: bool
     is_refused: bool
     chosen: str
-    said: str
+    complaint: str
 
     @property
     def answers(self) -> bool:
-        """Does the engine answer this user?"""
+        """Whether the engine answers this user."""
         return bool(self.engine_version)
 
     @property
     def has_compose(self) -> bool:
-        """Is Compose here, in version 2 or later?"""
+        """Whether Compose is installed in version 2 or later."""
         major = self.compose_version.lstrip("v").split(".")[0]
         return major.isdigit() and int(major) >= 2
 
 
 def probe() -> EngineState:
-    """Look, change nothing. Two calls of the client, side by side."""
+    """Return the engine's state, from two parallel calls of the client; nothing is changed."""
     client = process.find("docker") or ""
     with ThreadPoolExecutor(max_workers=1) as pool:
         asked = pool.submit(_ask, ["docker", "compose", "version", "--short"], client)
         version = _ask(["docker", "version", "--format", "{{.Server.Version}}"], client)
         compose = asked.result()
-    complaint = "" if version.ok else version.said
+    complaint = "" if version.ok else version.output
     return EngineState(
         client=client,
         engine_version=version.stdout.strip() if version.ok else "",
@@ -62,12 +66,12 @@ def probe() -> EngineState:
         is_installed=any(os.access(f"{folder}/dockerd", os.X_OK) for folder in _PROGRAM_FOLDERS),
         is_refused="permission denied" in complaint.lower(),
         chosen="" if version.ok else _chosen(client),
-        said=complaint,
+        complaint=complaint,
     )
 
 
 def init_system() -> str:
-    """Who starts services: "systemd", "service" or "none" (the words of `decide.engine_setup.Init`)."""
+    """Return the program that starts services: "systemd", "service" or "none"."""
     if Path("/run/systemd/system").is_dir():
         return "systemd"
     with suppress(OSError):
@@ -77,16 +81,19 @@ def init_system() -> str:
 
 
 def has_apparmor() -> bool:
-    """Does the kernel enforce AppArmor? Then the engine needs its parser to start any container."""
+    """Return whether the kernel enforces AppArmor: then the engine needs its parser to start any container."""
     with suppress(OSError):
         return Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
     return False
 
 
 def start(by: str, log: Path, seconds: float = START_SECONDS) -> None:
-    """Start the installed engine and wait until it answers. `by` is a word of `init_system`; `log` takes dockerd's own.
+    """Start the installed engine and wait until it answers.
 
-    A dockerd that runs already, as one still starting, is only waited for. Raises EngineFailed with the log's tail.
+    `by` is a value of `init_system`; `log` is the file for dockerd's own log. If a dockerd runs, this only waits.
+
+    Raises:
+        EngineFailed: with the log's last lines, if the engine does not answer within `seconds`.
     """
     if by == "none" and running_pid() is None:
         _start_directly(log, seconds)
@@ -99,10 +106,10 @@ def start(by: str, log: Path, seconds: float = START_SECONDS) -> None:
 
 
 def running_pid() -> int | None:
-    """A dockerd of this machine (not one inside a container), by its process id."""
+    """Return the process id of this machine's dockerd (not of one inside a container); None if none runs."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (folder / "comm").read_text().strip() == "dockerd" and _is_in_our_world(folder):
+            if (folder / "comm").read_text().strip() == "dockerd" and _is_in_our_namespace(folder):
                 return int(folder.name)
     return None
 
@@ -114,11 +121,11 @@ def _start_directly(log: Path, seconds: float) -> None:
     _remove_stale_pid_files()
     pid = process.start_detached(apt.as_root(["dockerd"]), log)
 
-    def trouble() -> str:
+    def failure() -> str:
         return "" if _is_alive(pid) else f"dockerd ended at once (its log: {log})"
 
     try:
-        _wait_for_answer(seconds, trouble)
+        _wait_for_answer(seconds, failure)
     except errors.EngineFailed as e:
         if _is_alive(pid):
             process.run(apt.as_root(["kill", str(pid)]))
@@ -126,18 +133,18 @@ def _start_directly(log: Path, seconds: float) -> None:
         raise errors.EngineFailed(e.message, hint=_hint(tail), detail=tail) from e
 
 
-def _wait_for_answer(seconds: float, trouble: Callable[[], str]) -> None:
-    """Until the engine answers, or refuses this user, which is an answer too; `trouble` says why to wait no more."""
+def _wait_for_answer(seconds: float, failure: Callable[[], str]) -> None:
+    """Wait until the engine answers or refuses this user; end early when `failure` returns a reason."""
     deadline = time.monotonic() + seconds
     while True:
         seen = _ask(["docker", "version", "--format", "{{.Server.Version}}"], "docker")
-        if seen.ok or "permission denied" in seen.said.lower():
+        if seen.ok or "permission denied" in seen.output.lower():
             return
-        if reason := trouble():
+        if reason := failure():
             raise errors.EngineFailed(reason)
         if time.monotonic() > deadline:
             raise errors.EngineFailed(
-                f"the engine was started but did not answer within {seconds:.0f} s", detail=seen.said
+                f"the engine was started but did not answer within {seconds:.0f} s", detail=seen.output
             )
         time.sleep(0.1)
 
@@ -146,11 +153,11 @@ def _call(argv: Sequence[str], log_command: Sequence[str]) -> None:
     done = process.run(apt.as_root(argv), timeout=120)
     if not done.ok:
         log = process.run(apt.as_root(log_command), timeout=20)
-        raise errors.EngineFailed(f"`{' '.join(argv)}` ended with {done.code}", detail=f"{done.said}\n{log.said}")
+        raise errors.EngineFailed(f"`{' '.join(argv)}` ended with {done.code}", detail=f"{done.output}\n{log.output}")
 
 
 def _remove_stale_pid_files() -> None:
-    """After a crash a pid file can name a process that is something else now; dockerd would refuse to start."""
+    """Remove pid files that name another program's process: after a crash, dockerd would refuse to start."""
     for path in _PID_FILES:
         with suppress(OSError, ValueError):
             comm = Path(f"/proc/{int(path.read_text())}/comm")
@@ -159,7 +166,7 @@ def _remove_stale_pid_files() -> None:
 
 
 def _ask(argv: Sequence[str], client: str) -> process.Finished:
-    """The client's answer; a client that is absent or hangs is an answer as well."""
+    """Return the client's answer; a missing or hanging client also gives an answer."""
     if not client:
         return process.Finished(tuple(argv), 127, "", "no docker client is installed")
     try:
@@ -169,23 +176,23 @@ def _ask(argv: Sequence[str], client: str) -> process.Finished:
 
 
 def _chosen(client: str) -> str:
-    """The engine that the user chose by DOCKER_HOST or by a context; empty for this machine's own."""
+    """Return the engine that DOCKER_HOST or a context selects; "" for this machine's own."""
     if host := os.environ.get("DOCKER_HOST"):
         return f"DOCKER_HOST={host}" if host != OWN_SOCKET else ""
-    said = _ask(["docker", "context", "inspect", "--format", "{{.Name}} {{.Endpoints.docker.Host}}"], client)
-    name, _, host = said.stdout.strip().partition(" ")
-    return f"docker context {name} ({host})" if said.ok and host not in {"", OWN_SOCKET} else ""
+    shown = _ask(["docker", "context", "inspect", "--format", "{{.Name}} {{.Endpoints.docker.Host}}"], client)
+    name, _, host = shown.stdout.strip().partition(" ")
+    return f"docker context {name} ({host})" if shown.ok and host not in {"", OWN_SOCKET} else ""
 
 
-def _is_in_our_world(folder: Path) -> bool:
-    """The same mount namespace; a process whose namespace we may not see counts as ours."""
+def _is_in_our_namespace(folder: Path) -> bool:
+    """Return whether a process has our mount namespace; a process with an unreadable namespace counts as ours."""
     with suppress(PermissionError):
         return (folder / "ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink()
     return True
 
 
 def _is_alive(pid: int) -> bool:
-    """Not ended and no zombie."""
+    """Return whether a process has not ended and is no zombie."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     return False

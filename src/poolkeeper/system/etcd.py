@@ -13,7 +13,7 @@ PORT, PEER_PORT = 2379, 2380
 
 
 async def observe(address: str, timeout: float) -> EtcdView:
-    """One member: its version, and whether it can serve a linearizable read (/health answers 503 if it can't)."""
+    """Return one member's version, and whether it can serve a linearizable read (/health answers 503 if not)."""
     version = str((await http.fetch_json(f"http://{address}:{PORT}/version", timeout=timeout))["etcdserver"])
     try:
         health = await http.fetch_json(f"http://{address}:{PORT}/health", timeout=timeout)
@@ -25,7 +25,11 @@ async def observe(address: str, timeout: float) -> EtcdView:
 
 
 async def serves_peers(address: str, timeout: float) -> None:
-    """Raises Unreachable unless the member answers its peers; its clients it answers only once there is a leader."""
+    """Ask a member on its peer port, where it answers before there is a leader; its client port answers only after.
+
+    Raises:
+        Unreachable: if the member does not answer within `timeout` seconds.
+    """
     await http.fetch(f"http://{address}:{PEER_PORT}/version", timeout=timeout)
 
 
@@ -34,12 +38,16 @@ _FSYNCS = "etcd_disk_wal_fsync_duration_seconds_bucket"
 
 
 async def observe_load(address: str, timeout: float) -> EtcdLoad:
-    """One member's size, quota and writes of its log since it started, by its metrics."""
+    """Return one member's size, its quota and the log writes since its start, from its metrics."""
     return read_load((await http.fetch(f"http://{address}:{PORT}/metrics", timeout=timeout)).text)
 
 
 def read_load(text: str) -> EtcdLoad:
-    """Metrics of etcd 3.5. Raises ServerRefused (code "metrics") where one that is needed is missing."""
+    """Return the load in the metrics of etcd 3.5.
+
+    Raises:
+        ServerRefused: with code "metrics", if a needed metric is missing.
+    """
     samples = [(name, bound, float(value)) for name, bound, value in _SAMPLE.findall(text)]
     plain = {name: value for name, bound, value in samples if not bound}
     fsyncs = sorted((float(bound), int(value)) for name, bound, value in samples if name == _FSYNCS)

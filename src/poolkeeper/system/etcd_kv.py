@@ -1,10 +1,10 @@
 """etcd as a store of keys: read, write under guards, watch (etcd 3.5: docs, "gRPC gateway" and "KV API guarantees").
 
-Invariant: a write under guards is one transaction of etcd, so it happens only in the state that was looked at; a watch
-gives every change after `after`, in order and once, or ends with an error, after which the caller resumes behind the
-last change that it took. Members are asked in turn, first the one that answered last; an answer always needed a quorum.
+Invariant: a write under guards is one transaction of etcd, so it happens only in the observed state. A watch yields
+every change after `after`, in order and once, or ends with an error; then the caller resumes after the last change that
+it processed. Members are asked one after the other, first the last one that answered; every answer needed a quorum.
 
-It does not promise that a write whose answer was lost was not done: it raises Unreachable, and the caller reads again.
+Not promised: that a write without an answer did not happen. It raises Unreachable, and the caller reads again.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from poolkeeper.system.etcd_wire import (
 )
 
 PULSE = 1.0  # seconds of silence on a watch after which its member must show that it still has a quorum
-_KEPT_OPEN = 60.0  # seconds that an idle connection is kept: longer than a pulse, so that a ping opens none
-_SILENT_STATUS = frozenset({503, 504})  # the gateway's words for gRPC's "unavailable" and "deadline exceeded"
-# A peer that came back on the same address does not know a watch's old connection; the kernel asks it and learns so.
+_KEPT_OPEN = 60.0  # seconds that an idle connection is kept: longer than PULSE, so that a ping opens no new one
+_SILENT_STATUS = frozenset({503, 504})  # the gateway's codes for gRPC's "unavailable" and "deadline exceeded"
+# A restarted peer on the same address does not know a watch's old connection; TCP keepalive detects that.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2),
@@ -47,7 +47,7 @@ _KEEPALIVE = (
 
 
 class _Silent(errors.Unreachable):
-    """One member did not answer; `sent`: what was asked of it may have been done all the same."""
+    """One member did not answer; `sent`: the request may have been executed nevertheless."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -55,22 +55,24 @@ class _Silent(errors.Unreachable):
 
 
 class Store:
-    """A store of several members. `timeout` is in seconds, for one member to connect, and again to answer.
+    """A store of several members, for use inside one event loop; the caller closes it.
 
-    Every call raises Unreachable when no member answers, ServerRefused with etcd's status when one refuses. To be used
-    inside one event loop, and closed.
+    `timeout` is in seconds, for one member to connect, and again to answer. Every call raises Unreachable if no member
+    answers, and ServerRefused with etcd's status if a member refuses.
     """
 
     def __init__(self, addresses: Sequence[str], timeout: float) -> None:
         self._members = [f"http://{address}:{etcd.PORT}/v3" for address in addresses]
         self._first = 0  # index of the member that answered last
         self._timeout = timeout
-        self._heard = dict.fromkeys(self._members, 0.0)  # member → when it last showed its quorum, monotonic
+        self._answered_at = dict.fromkeys(self._members, 0.0)  # member → when it last showed its quorum, monotonic
         self._client = httpx.AsyncClient(
             timeout=timeout,
             trust_env=False,
             transport=httpx.AsyncHTTPTransport(
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used; httpx would load the system's, slowly
+                verify=ssl.SSLContext(
+                    ssl.PROTOCOL_TLS_CLIENT
+                ),  # never used; httpx would slowly load the system's certificates
                 limits=httpx.Limits(keepalive_expiry=_KEPT_OPEN),
                 socket_options=_KEEPALIVE,
             ),
@@ -81,36 +83,39 @@ class Store:
         await self._client.aclose()
 
     async def read(self, prefix: str) -> tuple[int, tuple[KeyValue, ...]]:
-        """The store's revision, and every key under `prefix` as of then, by key; linearizable."""
+        """Return the store's revision, and every key under `prefix` at that revision, sorted; linearizable."""
         answer, _ = await self._ask("kv/range", key_range(prefix))
         return int(answer["header"]["revision"]), tuple(read_key_value(kv) for kv in answer.get("kvs", []))
 
     async def put(self, key: str, value: str) -> int:
-        """Write one key; the revision. Not for a key that others write too: a repeated request could undo theirs."""
+        """Write one key; return the revision.
+
+        Only for a key with one writer: a repeated request could undo the write of another one.
+        """
         answer, _ = await self._ask("kv/put", {"key": encode(key), "value": encode(value)})
         return int(answer["header"]["revision"])
 
     async def delete_if(self, keys: Sequence[str], guards: Sequence[Guard]) -> bool:
-        """Delete the keys in one transaction if every guard holds; did they hold? There must be a guard."""
+        """Delete the keys in one transaction if every guard holds; return whether they held. One guard is required."""
         return await self._transact([{"request_delete_range": {"key": encode(key)}} for key in keys], guards)
 
     async def put_if(self, key: str, value: str, guards: Sequence[Guard]) -> bool:
-        """Write the key in one transaction if every guard holds; did they hold? There must be a guard."""
+        """Write the key in one transaction if every guard holds; return whether they held. One guard is required."""
         return await self._transact([{"request_put": {"key": encode(key), "value": encode(value)}}], guards)
 
     async def _transact(self, operations: list[dict[str, Any]], guards: Sequence[Guard]) -> bool:
-        """Refused after a member that may have done it unseen is no answer: its own success breaks the guards."""
+        """Run a transaction; a refusal of a repeated request is no answer: its first success breaks the guards."""
         if not guards:
             raise ValueError("a guarded write needs a guard")
         wanted = [comparison for guard in guards for comparison in compare(guard)]
         answer, is_repeated = await self._ask("kv/txn", {"compare": wanted, "success": operations})
         succeeded = bool(answer.get("succeeded"))
         if is_repeated and not succeeded:
-            raise errors.Unreachable("etcd did not say whether it did a transaction; read before acting again")
+            raise errors.Unreachable("etcd did not report whether it executed a transaction; read before you act again")
         return succeeded
 
     async def _ask(self, path: str, body: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-        """The answer of the first member that gives one; and: may an earlier one have done the same, unseen?"""
+        """Return the first answer, and whether an earlier member may have executed the request without answering."""
         silent: list[_Silent] = []
         for member in self._in_turn():
             try:
@@ -126,28 +131,32 @@ class Store:
         return self._members[self._first :] + self._members[: self._first]
 
     def _leave(self, member: str) -> None:
-        """Begin with the next one from now on."""
+        """Ask the next member first from now on."""
         if self._members[self._first] == member:
             self._first = (self._first + 1) % len(self._members)
 
     async def _ask_member(self, member: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """One member, once. Raises _Silent where another one may know better."""
+        """Ask one member once; raise _Silent if another member may answer."""
         try:
             answer = await self._client.post(f"{member}/{path}", json=body)
         except httpx.HTTPError as e:
             unsent = isinstance(e, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
             raise _Silent(_failure(member, e), sent=not unsent) from e
         document = _read_answer(member, answer)
-        self._heard[member] = time.monotonic()
+        self._answered_at[member] = time.monotonic()
         return document
 
     async def watch(self, prefix: str, after: int) -> AsyncGenerator[KeyChange, None]:
-        """Every change under `prefix` with a revision above `after`.
+        """Yield every change under `prefix` with a revision above `after`.
 
-        The first item is empty and has `after` as its revision: the watch stands. A member that dies, freezes or loses
-        its quorum is noticed within PULSE + 2 × `timeout`; that raises Unreachable, and the next watch begins with
-        another member. Raises ServerRefused (code "compacted") when the changes behind `after` are forgotten, or when
-        this is another store, whose history has not come so far. Leave it with `contextlib.aclosing`.
+        The first item is empty and has `after` as its revision: the watch is established. A member that dies, freezes
+        or loses its quorum is detected within PULSE + 2 × `timeout` seconds; the next watch starts with another member.
+        Leave the watch with `contextlib.aclosing`.
+
+        Raises:
+            Unreachable: if the member dies, freezes or loses its quorum.
+            ServerRefused: with code "compacted", if etcd no longer has the changes after `after`, or if this is another
+                store, whose history is shorter.
         """
         async with contextlib.AsyncExitStack() as stack:
             member, answer = await self._open_watch(stack, prefix, after)
@@ -160,11 +169,11 @@ class Store:
     async def _open_watch(
         self, stack: contextlib.AsyncExitStack, prefix: str, after: int
     ) -> tuple[str, httpx.Response]:
-        """A stream of the first member that gives one; the stack closes it."""
+        """Open a stream of the first member that answers; the stack closes it."""
         body = {"create_request": {**key_range(prefix), "start_revision": str(after + 1)}}
         silent: list[str] = []
         for member in self._in_turn():
-            deadline = httpx.Timeout(self._timeout, read=None)  # between two changes there is any time
+            deadline = httpx.Timeout(self._timeout, read=None)  # two changes may be any time apart
             stream = self._client.stream("POST", f"{member}/watch", json=body, timeout=deadline)
             try:
                 async with asyncio.timeout(2 * self._timeout):
@@ -177,12 +186,12 @@ class Store:
                 continue
             self._first = self._members.index(member)
             return member, answer
-        raise errors.Unreachable("no member of etcd gives a watch: " + "; ".join(silent))
+        raise errors.Unreachable("no member of etcd opens a watch: " + "; ".join(silent))
 
     async def _changes(
         self, member: str, answer: httpx.Response, after: int
     ) -> AsyncGenerator[tuple[KeyChange, ...], None]:
-        """What each line says, as it comes, while the member shows in between that it still has a quorum."""
+        """Yield the changes of each line as it arrives, while the member proves that it still has a quorum."""
         incoming = answer.aiter_lines()
         pulse = asyncio.create_task(self._keep_asking(member, after))
         line = asyncio.create_task(_next_line(incoming))
@@ -195,7 +204,7 @@ class Store:
                     raise errors.Unreachable(f"{member} ended the watch")
                 line = asyncio.create_task(_next_line(incoming))
                 if batch := read_changes(_read_json(member, text)):
-                    self._heard[member] = time.monotonic()
+                    self._answered_at[member] = time.monotonic()
                     yield batch
         except httpx.HTTPError as e:
             self._leave(member)
@@ -209,17 +218,19 @@ class Store:
             await asyncio.wait({line, pulse})
 
     async def _keep_asking(self, member: str, after: int) -> None:
-        """Ask for the store's revision after each PULSE without a word: a member that lost its quorum cannot tell it.
+        """Ask for the store's revision after each PULSE of silence: a member without a quorum cannot answer.
 
-        Such a member keeps its connections and is silent on them, so nothing else would show it.
+        Such a member keeps its connections open and silent, so only this question detects the loss.
         """
         while True:
-            await asyncio.sleep(max(0.0, self._heard[member] + PULSE - time.monotonic()))
-            if time.monotonic() - self._heard[member] < PULSE:
-                continue  # an answer came meanwhile, perhaps on another watch
+            await asyncio.sleep(max(0.0, self._answered_at[member] + PULSE - time.monotonic()))
+            if time.monotonic() - self._answered_at[member] < PULSE:
+                continue  # an answer arrived meanwhile, perhaps on another watch
             answer = await self._ask_member(member, "kv/range", {"key": encode("\0"), "count_only": True})
             if int(answer["header"]["revision"]) < after:
-                raise errors.ServerRefused(f"{member} is another store: it has not come to {after}", code=COMPACTED)
+                raise errors.ServerRefused(
+                    f"{member} is another store: it has not reached revision {after}", code=COMPACTED
+                )
 
 
 async def _next_line(lines: AsyncIterator[str]) -> str | None:
@@ -231,7 +242,7 @@ def _failure(member: str, error: Exception) -> str:
 
 
 def _read_json(where: str, text: str) -> dict[str, Any]:
-    """Raises ServerRefused (code "json") for anything but an object."""
+    """Return the text as a JSON object; raise ServerRefused (code "json") for anything else."""
     try:
         document = json.loads(text)
     except ValueError as e:
@@ -242,7 +253,7 @@ def _read_json(where: str, text: str) -> dict[str, Any]:
 
 
 def _read_answer(member: str, answer: httpx.Response) -> dict[str, Any]:
-    """Raises _Silent for a member that cannot serve now, ServerRefused for a request that none will."""
+    """Return the answer as JSON; raise _Silent if the member cannot serve now, ServerRefused for a bad request."""
     if answer.is_success:
         return _read_json(member, answer.text)
     said = f"{member} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}"

@@ -1,4 +1,4 @@
-"""The messages of etcd's HTTP gateway (etcd 3.5: docs, "gRPC gateway"): values, and how they are written. Pure."""
+"""The messages of etcd's HTTP gateway (etcd 3.5: docs, "gRPC gateway"): values and their encoding. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from poolkeeper.core import errors
 
-COMPACTED = "compacted"  # the code of ServerRefused when changes were forgotten: read everything again, then watch
+COMPACTED = "compacted"  # code of ServerRefused if etcd no longer has the changes: read all keys again, then watch
 
 
 @dataclass(frozen=True)
 class KeyValue:
-    """One key as the store has it. `revision` is that of its last change; `lease` is "0" where it has none."""
+    """One key of the store. `revision` is that of its last change; `lease` is "0" without a lease."""
 
     key: str
     value: str
@@ -24,9 +24,9 @@ class KeyValue:
 
 @dataclass(frozen=True)
 class Guard:
-    """What must hold of a key for a write to happen; both parts where both are given.
+    """The condition on a key under which a write happens; if both parts are given, both must hold.
 
-    Revision 0 says that the key does not exist; no value equals that of a key which does not exist.
+    Revision 0 means that the key does not exist; no value equals that of a missing key.
     """
 
     key: str
@@ -40,7 +40,7 @@ class Guard:
 
 @dataclass(frozen=True)
 class KeyChange:
-    """What one transaction did. Resume a watch with `after=revision`."""
+    """The changes of one transaction. Resume a watch with `after=revision`."""
 
     revision: int
     puts: tuple[KeyValue, ...]
@@ -48,17 +48,17 @@ class KeyChange:
 
 
 def encode(text: str) -> str:
-    """Text → the gateway's base64. Bytes that are no UTF-8 pass through as surrogates, both ways."""
+    """Encode text as the gateway's base64; bytes that are no UTF-8 pass through as surrogates, both ways."""
     return base64.b64encode(text.encode(errors="surrogateescape")).decode()
 
 
 def decode(text: str) -> str:
-    """The gateway's base64 → text."""
+    """Decode the gateway's base64."""
     return base64.b64decode(text).decode(errors="surrogateescape")
 
 
 def key_range(prefix: str) -> dict[str, str]:
-    """Every key that begins with `prefix`, in etcd's way: a first key, and the first one behind."""
+    """Return the range of all keys with this prefix: its first key, and the first key after it."""
     first = prefix.encode(errors="surrogateescape")
     if not first:
         return {"key": encode("\0"), "range_end": encode("\0")}
@@ -67,7 +67,7 @@ def key_range(prefix: str) -> dict[str, str]:
 
 
 def compare(guard: Guard) -> list[dict[str, str]]:
-    """A guard → the comparisons of a transaction."""
+    """Return the comparisons of a transaction for a guard."""
     wanted: list[dict[str, str]] = []
     if guard.value is not None:
         wanted.append({"target": "VALUE", "result": "EQUAL", "key": encode(guard.key), "value": encode(guard.value)})
@@ -78,20 +78,24 @@ def compare(guard: Guard) -> list[dict[str, str]]:
 
 
 def read_key_value(kv: dict[str, Any]) -> KeyValue:
-    """One key of an answer; the gateway leaves out whatever is empty or zero."""
+    """Read one key of an answer; the gateway omits empty and zero fields."""
     return KeyValue(decode(kv["key"]), decode(kv.get("value", "")), int(kv["mod_revision"]), str(kv.get("lease", "0")))
 
 
 def read_changes(message: dict[str, Any]) -> tuple[KeyChange, ...]:
-    """One message of a watch → its changes, one a revision.
+    """Read one message of a watch; return its changes, one per revision.
 
-    Raises ServerRefused (code "compacted") when changes were forgotten, Unreachable when the member ended the watch.
+    Raises:
+        ServerRefused: with code "compacted", if etcd no longer has some changes.
+        Unreachable: if the member ended the watch.
     """
     if "error" in message:
         raise errors.Unreachable(f"etcd ended the watch: {message['error'].get('message', message['error'])}")
     result = message["result"]
     if int(result.get("compact_revision", 0)):
-        raise errors.ServerRefused(f"etcd has forgotten what was before {result['compact_revision']}", code=COMPACTED)
+        raise errors.ServerRefused(
+            f"etcd no longer has the changes before {result['compact_revision']}", code=COMPACTED
+        )
     if result.get("canceled"):
         raise errors.Unreachable(f"etcd ended the watch: {result.get('cancel_reason', 'without a reason')}")
     grouped = itertools.groupby(result.get("events", []), key=lambda event: int(event["kv"]["mod_revision"]))
@@ -99,7 +103,7 @@ def read_changes(message: dict[str, Any]) -> tuple[KeyChange, ...]:
 
 
 def _read_change(revision: int, events: list[dict[str, Any]]) -> KeyChange:
-    """The events of one revision. A transaction touches a key once, so their order among themselves says nothing."""
+    """Read the events of one revision; a transaction changes a key once, so their order is irrelevant."""
     gone = [event.get("type") == "DELETE" for event in events]
     return KeyChange(
         revision,

@@ -1,4 +1,4 @@
-"""The fence: a program of the user's that turns a machine off, and whose exit code 0 is the proof.
+"""The fence: a user's program that turns a machine off; its exit code 0 is the proof.
 
 Invariant: only an exit code of 0 within the deadline is a proof; a program that cannot be started, fails or hangs
 proves nothing.
@@ -16,15 +16,16 @@ from poolkeeper.core import errors
 
 
 def argv(command: str, node: str) -> list[str]:
-    """The words of `keeper.fence_command`, with `{node}` replaced."""
+    """Return the words of `keeper.fence_command`, with `{node}` replaced."""
     return [word.replace("{node}", node) for word in shlex.split(command)]
 
 
 async def run(command: str, node: str, timeout: float) -> None:
-    """Return if the program proved that the node's machine is off.
+    """Run the program, and return if it proves that the node's machine is off.
 
-    Raises Unreachable if it could not be started or did not end within `timeout` seconds, ServerRefused with its exit
-    code.
+    Raises:
+        Unreachable: if the program could not be started or did not end within `timeout` seconds.
+        ServerRefused: with the exit code, if it is not 0.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -36,14 +37,14 @@ async def run(command: str, node: str, timeout: float) -> None:
     except OSError as e:
         raise errors.Unreachable(f"the fence command cannot be run: {e}") from e
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), timeout)
+        output, _ = await asyncio.wait_for(process.communicate(), timeout)
     except TimeoutError as e:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with whatever it started
+            os.killpg(process.pid, signal.SIGKILL)  # with its child processes
         await process.wait()
         raise errors.Unreachable(f"the fence command did not end within {timeout:.0f} s") from e
     if process.returncode != 0:
-        text = " ".join(said.decode(errors="replace").split())[:200]
+        text = " ".join(output.decode(errors="replace").split())[:200]
         raise errors.ServerRefused(
             f"the fence command ended with {process.returncode}: {text}", code=str(process.returncode)
         )

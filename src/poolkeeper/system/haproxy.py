@@ -16,14 +16,14 @@ _VERSION = re.compile(r'haproxy_process_build_info\{version="([^"]+)"')
 
 
 async def observe(url: str, auth: http.Auth | None, timeout: float) -> HaproxyView:
-    """Every proxy and the version. `url` is the dashboard's, without a query."""
+    """Return every proxy and the version. `url` is the dashboard's, without a query."""
     base = url.rstrip("/")
     table = await http.fetch(f"{base}/;csv", timeout=timeout, auth=auth)
     return HaproxyView(await _version(base, auth, timeout), read_rows(table.text))
 
 
 async def _version(base: str, auth: http.Auth | None, timeout: float) -> str:
-    """The version, or "unknown" where this HAProxy serves no metrics (that is optional in HAProxy)."""
+    """Return the version, or "unknown" where this HAProxy serves no metrics (they are optional in HAProxy)."""
     try:
         metrics = await http.fetch(f"{base}/metrics?scope=global", timeout=timeout, auth=auth)
     except errors.ServerRefused:
@@ -34,12 +34,16 @@ async def _version(base: str, auth: http.Auth | None, timeout: float) -> str:
 
 def _rows(text: str) -> Iterator[dict[str, str]]:
     if not text.startswith("# pxname,svname,"):
-        raise errors.ServerRefused("this is not HAProxy's statistics page (its CSV begins otherwise)", code="csv")
+        raise errors.ServerRefused("this is not HAProxy's statistics page (its CSV starts differently)", code="csv")
     return csv.DictReader(io.StringIO(text.removeprefix("# ")))
 
 
 def read_rows(text: str) -> tuple[Proxy, ...]:
-    """The CSV of the statistics page → rows. Raises ServerRefused (code "csv") for anything else."""
+    """Read the CSV of the statistics page.
+
+    Raises:
+        ServerRefused: with code "csv", for any other text.
+    """
     return tuple(
         Proxy(
             proxy=row["pxname"],
@@ -53,12 +57,16 @@ def read_rows(text: str) -> tuple[Proxy, ...]:
 
 
 async def observe_traffic(url: str, auth: http.Auth | None, timeout: float) -> tuple[Traffic, ...]:
-    """Queues and sessions of every proxy. `url` is the dashboard's, without a query."""
+    """Return the queues and sessions of every proxy. `url` is the dashboard's, without a query."""
     return read_traffic((await http.fetch(f"{url.rstrip('/')}/;csv", timeout=timeout, auth=auth)).text)
 
 
 def read_traffic(text: str) -> tuple[Traffic, ...]:
-    """The CSV of the statistics page → queues and sessions. Raises ServerRefused (code "csv") for anything else."""
+    """Read the queues and sessions in the CSV of the statistics page.
+
+    Raises:
+        ServerRefused: with code "csv", for any other text.
+    """
     return tuple(
         Traffic(
             proxy=row["pxname"],

@@ -1,10 +1,10 @@
 """HAProxy's runtime API over TCP (HAProxy 3.0, management guide, "Unix Socket commands").
 
-The commands go as one line on a connection of their own, and HAProxy ends the connection after the last answer; each
-answer ends with an empty line, and so do those that are empty. A command that HAProxy refuses does not keep it from the
-next one. What is set here lives in the memory of HAProxy's worker: a reload or a restart forgets it.
+The commands are sent as one line on their own connection, and HAProxy closes the connection after the last answer. Each
+answer ends with an empty line, also an empty answer. After a refused command HAProxy executes the next one. The changes
+are in the memory of HAProxy's worker only: a reload or a restart loses them.
 
-The API is open to whoever reaches its port, which is in the cluster's network only.
+The API has no authentication; its port is in the cluster's network only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PROXY, _SERVER, _OPERATIONAL, _ADMIN = 1, 3, 5, 6
 _OPERATIONALS: dict[int, Operational] = {0: "down", 1: "starting", 2: "up", 3: "stopping"}
 # Bits of srv_admin_state: maintenance (forced, inherited, by configuration, by resolution, of an address), drain.
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x04 | 0x20 | 0x40, 0x08 | 0x10
-# With this, what is said instead of an answer begins with its severity, as syslog counts: "[3]: No such server."
+# With this, a message instead of an answer starts with its severity in syslog's numbers: "[3]: No such server."
 _NUMBERED = "set severity-output number"
 _REFUSAL = re.compile(r"\[[0-3]\]: |\[\d\]: Unknown command")
 _SERVERS_ONLY = "show stat -1 4 -1"
@@ -35,7 +35,7 @@ _SERVERS_ONLY = "show stat -1 4 -1"
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server as HAProxy treats it: what the checks say, what an administrator said, and how many sessions it has."""
+    """The state of a server in HAProxy: the checks' result, the administrative state, and the number of sessions."""
 
     proxy: str
     server: str
@@ -45,45 +45,50 @@ class ServerState:
 
     @property
     def is_usable(self) -> bool:
-        """May a new session go there?"""
+        """Whether HAProxy may send a new session there."""
         return self.operational != "down" and self.admin == "ready"
 
 
 def health(proxy: str, server: str, *, up: bool) -> str:
-    """Say the checks' next verdict before they do; each further check corrects it.
+    """Return the command that sets a server's health before its checks do; each later check corrects it.
 
-    Down ends the server's sessions where it has `on-marked-down shutdown-sessions`. Up is believed until `fall` checks
-    in a row failed.
+    Down ends the server's sessions where it has `on-marked-down shutdown-sessions`. Up lasts until `fall` checks in a
+    row fail.
     """
     return f"set server {proxy}/{server} health {'up' if up else 'down'}"
 
 
 def state(proxy: str, server: str, wanted: Admin) -> str:
-    """Take a server out of use, or back into it.
+    """Return the command that sets a server's administrative state.
 
-    `drain` keeps its checks' verdict and its sessions; `ready` after it is what the checks say. `maint` ends its
-    sessions too, and `ready` after it is *up at once*, until the next check fails.
+    `drain` keeps the checks' result and the sessions; after it, `ready` restores the checks' result. `maint` also ends
+    the sessions; after it, `ready` means *up at once*, until the next check fails.
     """
     return f"set server {proxy}/{server} state {wanted}"
 
 
 def checks(proxy: str, server: str, *, on: bool) -> str:
-    """Stop a server's checks, or begin them again.
+    """Return the command that stops or resumes a server's checks.
 
-    A server whose checks are stopped is *up*, whatever they said last: only where nobody relies on the port.
+    A server without checks is *up*, whatever their last result was: use this only where no client relies on the port.
     """
     return f"{'enable' if on else 'disable'} health {proxy}/{server}"
 
 
 def end_sessions(proxy: str, server: str) -> str:
-    """End every session that a server has."""
+    """Return the command that ends every session of a server."""
     return f"shutdown sessions server {proxy}/{server}"
 
 
 async def send(address: str, port: int, commands: Sequence[str], timeout: float) -> tuple[str, ...]:
-    """One connection, one answer a command, in order; all of it within `timeout` seconds.
+    """Send the commands on one connection; return one answer per command, in order.
 
-    Raises Unreachable, or ServerRefused (code "haproxy") if any command was refused, all having been tried.
+    `timeout` bounds the call, in seconds.
+
+    Raises:
+        Unreachable: if HAProxy does not answer in time.
+        ServerRefused: with code "haproxy", if HAProxy refused a command; all commands were tried.
+        ValueError: for no command, or for one that contains a separator.
     """
     label = f"HAProxy's runtime API at {address}:{port}"
     if not commands or any(set(command) & set(";\n\\") for command in commands):
@@ -96,7 +101,7 @@ async def send(address: str, port: int, commands: Sequence[str], timeout: float)
     except OSError as e:
         raise errors.Unreachable(f"{label}: {e}") from e
     _, *answers = split(text, len(commands) + 1, label)
-    refused = [f"{command}: {said}" for command, said in zip(commands, answers, strict=True) if _REFUSAL.match(said)]
+    refused = [f"{command}: {text}" for command, text in zip(commands, answers, strict=True) if _REFUSAL.match(text)]
     if refused:
         raise errors.ServerRefused(f"{label} refused {'; '.join(refused)}", code="haproxy")
     return tuple(answers)
@@ -113,9 +118,12 @@ async def _converse(address: str, port: int, line: str) -> str:
 
 
 def split(text: str, count: int, label: str) -> tuple[str, ...]:
-    """The answers in a connection's text: each is lines and an empty line. Raises Unreachable if one is missing.
+    """Split a connection's text into its answers: each is some lines and an empty line.
 
-    An answer that has no lines is one that says nothing: done.
+    An answer without lines means that the command was executed.
+
+    Raises:
+        Unreachable: if an answer is missing.
     """
     answers: list[str] = []
     lines: list[str] = []
@@ -131,15 +139,16 @@ def split(text: str, count: int, label: str) -> tuple[str, ...]:
 
 
 async def servers(address: str, port: int, timeout: float) -> tuple[ServerState, ...]:
-    """Every server of every proxy, in HAProxy's order. Raises as `send` does."""
+    """Return every server of every proxy, in HAProxy's order; the errors are those of `send`."""
     states, statistics = await send(address, port, ("show servers state", _SERVERS_ONLY), timeout)
     return read_servers(states, statistics)
 
 
 def read_servers(states: str, statistics: str) -> tuple[ServerState, ...]:
-    """The answers to `show servers state` and `show stat -1 4 -1` → states.
+    """Read the states in the answers to `show servers state` and `show stat -1 4 -1`.
 
-    Raises ServerRefused (code "haproxy") for what cannot be read.
+    Raises:
+        ServerRefused: with code "haproxy", if the answers have another form.
     """
     try:
         rows = csv.DictReader(io.StringIO(statistics.removeprefix("# ")))

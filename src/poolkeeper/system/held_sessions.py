@@ -1,7 +1,7 @@
-"""Sessions that are opened and kept: idle ones, silent ones, and one that is in the midst of something.
+"""Sessions that are opened and kept: idle ones, silent ones, and one with a running statement.
 
-Invariant: `close` ends all of them, also when the servers behind are gone, and may be called at any time and twice. All
-calls block, each for its own deadline at most. Not promised: that a session is still alive, unless somebody asks.
+Invariant: `close` ends all of them, also after the servers are gone, and may be called at any time and twice. All calls
+block, each until its own deadline at most. Not promised: that a session is still alive; `answer` checks that.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 
 CONNECT_SECONDS = 3.0
-# What a server without room says; libpq gives no SQLSTATE of a refusal at log-in.
+# The messages of a full server; libpq gives no SQLSTATE for a refusal at login.
 _FULL = ("too many", "connection slots are reserved")
 
 
 class Held:
-    """Any number of open sessions."""
+    """A set of open sessions."""
 
     def __init__(self) -> None:
         self._sessions: list[psycopg.Connection[Any]] = []
@@ -32,7 +32,12 @@ class Held:
         return len(self._sessions) + len(self._sockets)
 
     def open(self, dsn: Dsn) -> None:
-        """Log in once more. Raises ServerRefused or Unreachable."""
+        """Open one more session.
+
+        Raises:
+            ServerRefused: with the SQLSTATE, if the server refuses the login.
+            Unreachable: if the server does not answer.
+        """
         try:
             self._sessions.append(
                 psycopg.connect(
@@ -51,7 +56,11 @@ class Held:
             raise _wrapped(e, dsn) from e
 
     def fill(self, dsn: Dsn, most: int) -> str:
-        """Log in until the server says that it has no more room, `most` times at most; what it said, "" if nothing."""
+        """Open sessions until the server is full, `most` at most; return the server's refusal, "" if it did not refuse.
+
+        Raises:
+            ServerRefused: if the server refuses a login for another reason.
+        """
         for _ in range(most):
             try:
                 self.open(dsn)
@@ -62,7 +71,11 @@ class Held:
         return ""
 
     def connect(self, host: str, port: int, count: int) -> None:
-        """Connections by TCP that say nothing. Raises Unreachable."""
+        """Open TCP connections that send nothing.
+
+        Raises:
+            Unreachable: if a connection fails.
+        """
         for _ in range(count):
             try:
                 self._sockets.append(socket.create_connection((host, port), CONNECT_SECONDS))
@@ -70,9 +83,13 @@ class Held:
                 raise errors.Unreachable(f"{host}:{port}: {e}") from e
 
     def ask(self, *statements: str, seconds: float = 10.0) -> list[Any]:
-        """Statements in the session that was opened last; the rows of the last one.
+        """Run statements in the session that was opened last; return the rows of the last statement.
 
-        Raises ServerRefused with the SQLSTATE, or Unreachable. `seconds` is the server's own limit of each.
+        `seconds` is the server's own limit of each statement.
+
+        Raises:
+            ServerRefused: with the SQLSTATE, if a statement fails.
+            Unreachable: if the server does not answer.
         """
         session = self._sessions[-1]
         try:
@@ -84,7 +101,11 @@ class Held:
             raise _wrapped(e, None) from e
 
     def answer(self) -> None:
-        """Ask every session something, to know that it is held on the other side too. Raises Unreachable for one."""
+        """Run a statement in every session, to check that the server holds it too.
+
+        Raises:
+            Unreachable: if a session does not answer.
+        """
         for session in self._sessions:
             try:
                 session.execute(b"SELECT 1")
@@ -92,7 +113,11 @@ class Held:
                 raise _wrapped(e, None) from e
 
     def begin(self, statement: str) -> None:
-        """Send a statement in the session that was opened last and do not wait for its answer. Raises Unreachable."""
+        """Send a statement in the session that was opened last, without waiting for its answer.
+
+        Raises:
+            Unreachable: if the session is lost.
+        """
         try:
             self._sessions[-1].pgconn.send_query(statement.encode())
             self._sessions[-1].pgconn.flush()
@@ -102,7 +127,7 @@ class Held:
     def close(self) -> None:
         """End all of them."""
         for ending in self._all():
-            with contextlib.suppress(psycopg.Error, OSError):  # its server is gone, and so is the session
+            with contextlib.suppress(psycopg.Error, OSError):  # the server is gone, and with it the session
                 ending.close()
 
     def _all(self) -> Iterator[psycopg.Connection[Any] | socket.socket]:

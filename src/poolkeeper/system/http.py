@@ -10,8 +10,8 @@ import httpx
 from poolkeeper.core import errors
 
 Auth = tuple[str, str]
-# Made once: httpx would make one for each client, at 10 ms. A certificate is not checked: our own servers speak plain
-# HTTP inside the cluster's network, and a foreign dashboard's name is the user's own choice.
+# Created once: httpx would create one per client, at 10 ms each. Certificates are not checked: our servers use plain
+# HTTP inside the cluster's network, and the name of a foreign dashboard is the user's own choice.
 _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _TLS.check_hostname = False
 _TLS.verify_mode = ssl.CERT_NONE
@@ -25,9 +25,11 @@ async def fetch(
     method: str = "GET",
     body: Any = None,
 ) -> httpx.Response:
-    """One request; any 2xx is returned.
+    """Send one request, and return its answer if the status is 2xx.
 
-    Raises Unreachable when nothing answers within `timeout` seconds, ServerRefused with the HTTP status otherwise.
+    Raises:
+        Unreachable: if no answer arrives within `timeout` seconds.
+        ServerRefused: with the HTTP status, if it is not 2xx.
     """
     try:
         async with httpx.AsyncClient(timeout=timeout, auth=auth, trust_env=False, verify=_TLS) as client:
@@ -43,7 +45,11 @@ async def fetch(
 async def fetch_json(
     url: str, *, timeout: float, auth: Auth | None = None, method: str = "GET", body: Any = None
 ) -> Any:
-    """As `fetch`, the body read as JSON. Raises ServerRefused (code "json") for a body that is none."""
+    """Send one request like `fetch`, and return the body as JSON.
+
+    Raises:
+        ServerRefused: with code "json", if the body is not JSON.
+    """
     answer = await fetch(url, timeout=timeout, auth=auth, method=method, body=body)
     try:
         return answer.json()

@@ -1,7 +1,8 @@
-"""Building the images, each only when its inputs changed.
+"""Build the images, each only when its inputs changed.
 
-The tag is a digest of the inputs (the role's folder, the base's name, the build arguments, and for the keeper this very
-package): an image that exists under its tag is current by construction, and an interrupted build leaves no tag behind.
+Invariant: the tag is a digest of the inputs: the role's folder, the base's name, the build arguments, and for the
+keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an
+interrupted build leaves no tag. No file of another package, and no file of another role's folder, changes a tag.
 """
 
 from __future__ import annotations
@@ -20,45 +21,53 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process, state
 
 ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")
-_PACKAGE = Path(poolkeeper.__file__).parent
-SOURCES = _PACKAGE / "images"  # one folder a role
+PACKAGE = Path(poolkeeper.__file__).parent
+SOURCES = PACKAGE / "images"  # one folder per role
 
 
-def references(spec: ClusterSpec, folder: Path) -> dict[str, str]:
-    """Each role's image reference. `folder` is the project's `images/`. Raises ImageFailed if it is not there."""
-    return {role: f"{spec.images.prefix}/{role}:{_digest(spec, folder / role)}" for role in ROLES}
+def references(spec: ClusterSpec, folder: Path, package: Path = PACKAGE) -> dict[str, str]:
+    """Return each role's image reference.
+
+    `folder` has one folder per role; `package` is the package that the keeper's image contains.
+
+    Raises:
+        ImageFailed: if a role's Dockerfile is missing.
+    """
+    return {role: f"{spec.images.prefix}/{role}:{_digest(spec, folder / role, package)}" for role in ROLES}
 
 
-def _digest(spec: ClusterSpec, folder: Path) -> str:
+def _digest(spec: ClusterSpec, folder: Path, package: Path) -> str:
     if not (folder / "Dockerfile").is_file():
-        raise errors.ImageFailed(f"{folder}/Dockerfile is missing", hint="Use a whole checkout of Poolkeeper.")
+        raise errors.ImageFailed(
+            f"{folder}/Dockerfile is missing", hint="This installation of Poolkeeper is incomplete; install it again."
+        )
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
-    for root in (folder, _PACKAGE) if folder.name == "keeper" else (folder,):
-        for path in _inputs(root):
+    for root in (folder, package) if folder.name == "keeper" else (folder,):
+        for path in _inputs(root, without=package / "images" if root == package else None):
             inputs.update(f"{path.relative_to(root)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
     return inputs.hexdigest()[:12]
 
 
-def _inputs(root: Path) -> list[Path]:
-    """The files below a folder that an image depends on, in order. The keeper's package is taken without the images."""
+def _inputs(root: Path, without: Path | None = None) -> list[Path]:
+    """Return the files below a folder that an image depends on, in order, without those in the folder `without`."""
     found = (path for path in root.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return sorted(path for path in found if root != _PACKAGE or SOURCES not in path.parents)
+    return sorted(path for path in found if without is None or without not in path.parents)
 
 
 @contextlib.contextmanager
 def _context(folder: Path) -> Iterator[Path]:
-    """The folder that the builder is given: the role's own; the keeper's has this package beside it."""
+    """Yield the build context: the role's folder; the keeper's context also contains this package."""
     if folder.name != "keeper":
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as whole:
-        shutil.copytree(folder, whole, dirs_exist_ok=True)
-        shutil.copytree(_PACKAGE, Path(whole) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__", "images"))
-        yield Path(whole)
+    with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as context:
+        shutil.copytree(folder, context, dirs_exist_ok=True)
+        shutil.copytree(PACKAGE, Path(context) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__", "images"))
+        yield Path(context)
 
 
 def missing(wanted: Mapping[str, str]) -> dict[str, str]:
-    """Those of the references that the engine does not have."""
+    """Return the references that the engine does not have."""
     listed = process.check(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
     return {role: reference for role, reference in wanted.items() if reference not in listed.split()}
 
@@ -71,7 +80,11 @@ def build(
     logs: state.State,
     say: Callable[[str], None],
 ) -> None:
-    """Build these images side by side. Raises ImageFailed with the last lines of the first build that failed."""
+    """Build these images in parallel.
+
+    Raises:
+        ImageFailed: with the last lines of the first build that failed.
+    """
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         for job in [pool.submit(_build_one, spec, role, wanted[role], base, folder, logs, say) for role in wanted]:
             job.result()
@@ -86,15 +99,15 @@ def _build_one(
         argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(context)]
         done = process.run(argv, timeout=1200)
     log = logs.root / f"build-{role}.log"
-    state.write(log, done.said + "\n", mode=0o644)
+    state.write(log, done.output + "\n", mode=0o644)
     if not done.ok:
-        tail = "\n".join(done.said.splitlines()[-15:])
+        tail = "\n".join(done.output.splitlines()[-15:])
         raise errors.ImageFailed(f"the image {reference} could not be built; its log is {log}", detail=tail)
     say(f"built {reference}")
 
 
 def remove_superseded(wanted: Mapping[str, str], prefix: str) -> None:
-    """Remove older images of ours that no container uses; one that is in use is left alone by the engine."""
+    """Remove our older images; the engine keeps those that a container uses."""
     listed = process.check(
         ["docker", "image", "ls", "--filter", "label=poolkeeper.image", "--format", "{{.Repository}}:{{.Tag}}"]
     )
@@ -104,7 +117,10 @@ def remove_superseded(wanted: Mapping[str, str], prefix: str) -> None:
 
 
 def encrypt_passwords(image: str, folder: state.State, users: Mapping[str, str]) -> str:
-    """Entries of pool_passwd (user → password), AES-encrypted by Pgpool's own tool with the cluster's key."""
+    """Return the entries of pool_passwd for these passwords by user.
+
+    Pgpool-II's own tool encrypts them with AES and the cluster's key.
+    """
     mount = f"{folder.pool_key.parent.resolve()}:/run/pool:ro"
     lines = "".join(f"{user}:{password}\n" for user, password in users.items())
     argv = [

@@ -1,4 +1,4 @@
-"""The keeper's API, as `keeper/api.py` serves it."""
+"""A client of the keeper's API, which `keeper/api.py` serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _EVENTS = "poolkeeper_keeper_events_total{"
 
 @dataclass(frozen=True)
 class Metrics:
-    """`/metrics`: CPU time since the agent's start in seconds, its largest resident size in bytes, its event counts."""
+    """The keeper's `/metrics`.
+
+    They are its CPU time since its start in seconds, its peak resident size in bytes, and its event counts by kind.
+    """
 
     cpu_seconds: float
     peak_bytes: int
@@ -22,12 +25,16 @@ class Metrics:
 
 
 async def metrics(host: str, port: int, timeout: float) -> Metrics:
-    """The keeper in figures. Raises ServerRefused (code "metrics") if this is no keeper."""
+    """Return the keeper's metrics; the errors are those of `http.fetch` and `read_metrics`."""
     return read_metrics((await http.fetch(f"http://{host}:{port}/metrics", timeout=timeout)).text)
 
 
 async def events(host: str, port: int, timeout: float) -> list[dict[str, Any]]:
-    """The latest events, the newest last. Raises ServerRefused (code "json") if this is no keeper."""
+    """Return the latest events, the newest last.
+
+    Raises:
+        ServerRefused: with code "json", if this is no keeper.
+    """
     document = await http.fetch_json(f"http://{host}:{port}/events", timeout=timeout)
     if not isinstance(document, list):
         raise errors.ServerRefused("these are not the keeper's events", code="json")
@@ -35,7 +42,11 @@ async def events(host: str, port: int, timeout: float) -> list[dict[str, Any]]:
 
 
 def read_metrics(text: str) -> Metrics:
-    """Prometheus' text format → what is asked for here."""
+    """Read the metrics in Prometheus' text format.
+
+    Raises:
+        ServerRefused: with code "metrics", if this is no keeper.
+    """
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if " " in line and not line.startswith("#"))
     try:
         return Metrics(
@@ -48,12 +59,16 @@ def read_metrics(text: str) -> Metrics:
 
 
 async def observe(host: str, port: int, timeout: float) -> KeeperView:
-    """What the keeper says of itself. Raises ServerRefused (code "json") if this is no keeper."""
+    """Return the state that the keeper reports; the errors are those of `http.fetch_json` and `read_view`."""
     return read_view(await http.fetch_json(f"http://{host}:{port}/status", timeout=timeout))
 
 
 def read_view(document: dict[str, Any]) -> KeeperView:
-    """`/status` → a view."""
+    """Read the document of `/status`.
+
+    Raises:
+        ServerRefused: with code "json", if this is no keeper.
+    """
     try:
         return KeeperView(
             healthy=bool(document["healthy"]),
@@ -67,4 +82,6 @@ def read_view(document: dict[str, Any]) -> KeeperView:
             last=tuple(document["last"]),
         )
     except (KeyError, TypeError, ValueError) as e:
-        raise errors.ServerRefused("this is not the keeper's status (it lacks what a keeper says)", code="json") from e
+        raise errors.ServerRefused(
+            "this is not the keeper's status (it lacks a field of the keeper)", code="json"
+        ) from e

@@ -1,7 +1,4 @@
-"""The machine that all containers share, and the file systems inside them.
-
-Raises EngineFailed where a container cannot be asked, and Unreachable where /proc does not say.
-"""
+"""The machine that all containers share, and the file systems inside the containers."""
 
 from __future__ import annotations
 
@@ -17,27 +14,35 @@ DF = ("df", "-B1", "--output=target,size,used,avail")
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def memory() -> dict[str, int]:
-    """/proc/meminfo, in MiB."""
+    """Return the fields of /proc/meminfo, in MiB.
+
+    Raises:
+        Unreachable: if /proc is not readable.
+    """
     return read_memory(_proc("meminfo"))
 
 
 def host_load() -> HostLoad:
-    """Cores, load and memory at this moment."""
+    """Return the current cores, load and memory.
+
+    Raises:
+        Unreachable: if /proc lacks one of them.
+    """
     found = memory()
     try:
         load = float(_proc("loadavg").split()[0])
         return HostLoad(cores(), load, found["MemTotal"], found["MemAvailable"])
     except (IndexError, KeyError, ValueError) as e:
-        raise errors.Unreachable(f"/proc does not tell the load or the memory: {e!r}") from e
+        raise errors.Unreachable(f"/proc does not report the load or the memory: {e!r}") from e
 
 
 def read_memory(text: str) -> dict[str, int]:
-    """The text of /proc/meminfo → MiB by name; lines in another unit are left out."""
+    """Read the text of /proc/meminfo as MiB by name; lines in another unit are omitted."""
     words = (line.replace(":", " ").split() for line in text.splitlines())
     return {word[0]: int(word[1]) // 1024 for word in words if len(word) == 3 and word[2] == "kB"}
 
@@ -50,15 +55,23 @@ def _proc(name: str) -> str:
 
 
 def volumes(container: str, paths: Sequence[str], timeout: float) -> tuple[Volume, ...]:
-    """The file systems of these paths in a container; `timeout` in seconds."""
+    """Return the file systems of these paths in a container; `timeout` is in seconds.
+
+    Raises:
+        EngineFailed: if `df` cannot run in the container.
+    """
     text = process.check(["docker", "exec", container, *DF, *paths], timeout=timeout, what=f"df in {container}")
     return read_volumes(text)
 
 
 def read_volumes(text: str) -> tuple[Volume, ...]:
-    """What `df` printed → file systems. Raises EngineFailed for a text of another form."""
+    """Read the output of `df`.
+
+    Raises:
+        EngineFailed: for a text of another form.
+    """
     try:
         rows = [line.rsplit(maxsplit=3) for line in text.strip().splitlines()[1:]]
         return tuple(Volume(path, int(size), int(used), int(free)) for path, size, used, free in rows)
     except ValueError as e:
-        raise errors.EngineFailed(f"df printed something unknown: {text[:200]!r}") from e
+        raise errors.EngineFailed(f"df printed an unknown text: {text[:200]!r}") from e

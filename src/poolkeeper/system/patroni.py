@@ -16,13 +16,13 @@ def _url(address: str, path: str) -> str:
 
 
 async def observe(address: str, timeout: float) -> PatroniView:
-    """The cluster as the Patroni at `address` tells it."""
+    """Return the cluster as the Patroni at `address` reports it."""
     document = await http.fetch_json(_url(address, "cluster"), timeout=timeout)
     return read_view(document)
 
 
 def read_view(document: dict[str, Any]) -> PatroniView:
-    """`/cluster` → a view. Lag is absent on the leader and the word "unknown" where Patroni cannot tell."""
+    """Read the document of `/cluster`; the lag is absent on the leader, and "unknown" where Patroni has no value."""
     members = tuple(
         PatroniMember(
             name=member["name"],
@@ -38,13 +38,17 @@ def read_view(document: dict[str, Any]) -> PatroniView:
 
 
 async def observe_version(address: str, timeout: float) -> str:
-    """Patroni's own version; /patroni answers 200 also while PostgreSQL is down."""
+    """Return Patroni's own version; /patroni answers 200 also while PostgreSQL is down."""
     document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
     return str(document["patroni"]["version"])
 
 
 async def read_config(address: str, timeout: float) -> dict[str, Any]:
-    """The shared configuration that lives in etcd."""
+    """Return the shared configuration, which is in etcd.
+
+    Raises:
+        ServerRefused: with code "json", if the answer is no configuration.
+    """
     document = await http.fetch_json(_url(address, "config"), timeout=timeout)
     if not isinstance(document, dict):
         raise errors.ServerRefused(f"Patroni at {address} gave no configuration", code="json")
@@ -52,12 +56,12 @@ async def read_config(address: str, timeout: float) -> dict[str, Any]:
 
 
 async def patch_config(address: str, change: dict[str, Any], auth: http.Auth, timeout: float) -> None:
-    """Change the shared configuration; a None removes a key."""
+    """Change the shared configuration; None removes a key."""
     await http.fetch(_url(address, "config"), timeout=timeout, auth=auth, method="PATCH", body=change)
 
 
 async def reload(address: str, auth: http.Auth, timeout: float) -> None:
-    """Have one Patroni read its file again."""
+    """Make one Patroni read its file again."""
     await http.fetch(_url(address, "reload"), timeout=timeout, auth=auth, method="POST")
 
 
@@ -69,17 +73,23 @@ async def restart_postgres(address: str, auth: http.Auth, timeout: float) -> Non
 async def switchover(
     address: str, leader: str, auth: http.Auth, timeout: float, *, candidate: str | None = None
 ) -> None:
-    """Have `leader` hand its role to `candidate`, else to whom Patroni finds best; wait until another holds the lease.
+    """Move the primary role from `leader` to `candidate`, and wait until another node holds the lease.
 
-    Raises ServerRefused with the HTTP status: 412 when `leader` does not lead or nobody is fit, 503 when it came to
-    nothing.
+    Without a candidate, Patroni chooses the node.
+
+    Raises:
+        ServerRefused: with the HTTP status: 412 if `leader` does not lead or no node is eligible, 503 if the switchover
+            failed.
     """
     body = {"leader": leader, **({"candidate": candidate} if candidate else {})}
     await http.fetch(_url(address, "switchover"), timeout=timeout, auth=auth, method="POST", body=body)
 
 
 async def accepts_writes(address: str, timeout: float) -> bool:
-    """Does this node hold the lease, and has its PostgreSQL left recovery? `/primary` is 200 as soon as it holds it."""
+    """Return whether this node holds the lease and its PostgreSQL has left recovery.
+
+    `/primary` answers 200 as soon as the node holds the lease.
+    """
     try:
         document = await http.fetch_json(_url(address, "primary"), timeout=timeout)
     except errors.ServerRefused as e:
@@ -90,9 +100,9 @@ async def accepts_writes(address: str, timeout: float) -> bool:
 
 
 async def replayed(address: str, timeout: float) -> int | None:
-    """The position up to which a standby shows what was written, in bytes; None for a node that is none.
+    """Return the position up to which a standby has replayed, in bytes; None for a node that is no standby.
 
-    What Patroni 4.0 publishes in etcd is how far the standby has *received*.
+    The position that Patroni 4.0 publishes in etcd is the *received* one.
     """
     document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
     position = document.get("xlog", {}).get("replayed_location")
@@ -100,14 +110,18 @@ async def replayed(address: str, timeout: float) -> int | None:
 
 
 async def reinitialize(address: str, auth: http.Auth, timeout: float) -> None:
-    """Have a standby throw its data away and clone anew, whatever it is doing; returns when it has begun.
+    """Make a standby delete its data and clone again, in any state; return once it has started.
 
-    Raises ServerRefused with 503 when there is no leader, or it is the leader itself.
+    Raises:
+        ServerRefused: with code 503, if there is no leader, or the node is the leader.
     """
     await http.fetch(_url(address, "reinitialize"), timeout=timeout, auth=auth, method="POST", body={"force": True})
 
 
 async def is_paused(address: str, timeout: float) -> bool:
-    """Is this very Patroni in maintenance mode? `/cluster` tells what etcd has, `/patroni` what it has taken."""
+    """Return whether this Patroni itself is in maintenance mode.
+
+    `/cluster` reports the value in etcd, `/patroni` the one that this Patroni has applied.
+    """
     document = await http.fetch_json(_url(address, "patroni"), timeout=timeout)
     return document.get("pause") is True

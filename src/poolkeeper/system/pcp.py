@@ -1,18 +1,18 @@
-"""Pgpool-II's control protocol (PCP), spoken over one connection for as long as it is wanted.
+"""Pgpool-II's control protocol (PCP), over one connection that stays open.
 
-A packet is one byte of kind, a length (32 bits, big-endian, itself counted) and that much payload: texts, each with a
-zero byte at its end. A request is answered by packets of the same letter in lower case, the last one beginning with
-"CommandComplete"; detach and promote share the letter d. Notices (N) may stand before it, an error (E) in its place
-(Pgpool-II 4.6, src/libs/pcp/pcp.c and src/pcp_con/pcp_worker.c).
+A packet is one byte of kind, a length (32 bits, big-endian, which counts itself) and the payload: texts, each with a
+zero byte at its end. The answer is packets with the request's letter in lower case; the last one starts with
+"CommandComplete". Detach and promote share the letter d. Notices (N) may precede the answer, and an error (E) may
+replace it (Pgpool-II 4.6, src/libs/pcp/pcp.c and src/pcp_con/pcp_worker.c).
 
-An answer is not a deed: Pgpool answers attach, detach and promote once it has noted the request, and acts afterwards,
-so whoever asks looks at the nodes until they are as wanted. What it tells of a node is from its memory, yet it asks the
-node's PostgreSQL as well before it answers (by sr_check_user, if sr_check_period is not 0): a frozen node costs its
-connect_timeout, a confused one makes the answer an error.
+An answer does not mean that the request was executed. Pgpool-II answers attach, detach and promote once it has recorded
+the request, and acts afterwards; so the caller polls the nodes until they have the wanted state. Pgpool-II reports a
+node from its memory, but first asks the node's PostgreSQL (as sr_check_user, if sr_check_period is not 0): a frozen
+node costs its connect_timeout, and a node that answers wrongly makes the answer an error.
 
-A session that raised Unreachable is over; after ServerRefused it may be (Pgpool ends it where it calls the error
-fatal, such as a promotion of the primary). It has one caller at a time. There is no TLS in this protocol: it stays
-inside the cluster's network.
+A session that raised Unreachable has ended. After ServerRefused it may have ended: Pgpool-II closes it after an error
+that it calls fatal, such as a promotion of the primary. A session has one caller at a time. The protocol has no TLS, so
+it stays inside the cluster's network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Role = Literal["primary", "standby", "main", "replica"]
 
 _DONE = "CommandComplete"
 _HEADER = struct.Struct("!ci")
-# Far above any answer that we ask for; what is longer is no PCP.
+# Far above any answer that we ask for; a longer packet is no PCP.
 _LONGEST = 1 << 20
 # BACKEND_STATUS and SERVER_ROLE (pool_type.h). 1 is up and not yet used by a session, 2 is up and used.
 _STATUS: dict[str, PoolNodeState] = {"0": UNUSED, "1": WAITING, "2": UP, "3": DOWN}
@@ -46,17 +46,17 @@ class Packet:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """As it goes over the wire."""
+        """Return the bytes on the wire."""
         return _HEADER.pack(self.kind.encode(), len(self.payload) + 4) + self.payload
 
     def texts(self) -> list[str]:
-        """The zero-ended texts of the payload."""
+        """Return the zero-terminated texts of the payload."""
         return [part.decode(errors="replace") for part in self.payload.removesuffix(b"\0").split(b"\0")]
 
 
 @dataclass(frozen=True)
 class PcpNode:
-    """A backend as Pgpool has it in its memory; what the server itself says is not in here."""
+    """A backend as Pgpool-II has it in its memory, without the state that the server itself reports."""
 
     index: int
     hostname: str
@@ -66,16 +66,19 @@ class PcpNode:
 
 
 def proof(user: str, password: str, salt: bytes) -> str:
-    """What the server must be sent for this salt: md5(md5(md5(password) + user) + salt)."""
+    """Return the answer to this salt: md5(md5(md5(password) + user) + salt)."""
     inner = hashlib.md5(password.encode()).hexdigest()
     middle = hashlib.md5((inner + user).encode()).hexdigest()
     return hashlib.md5(middle.encode() + salt).hexdigest()
 
 
 def read_node(index: int, packet: Packet) -> PcpNode:
-    """One NodeInfo packet. Raises ServerRefused (code "pcp") for one that cannot be read.
+    """Read one NodeInfo packet.
 
     Its texts in 4.6: NodeInfo, host, port, status, quarantine, the server's own status, weight, role, and more.
+
+    Raises:
+        ServerRefused: with code "pcp", for a packet of another form.
     """
     texts = packet.texts()
     try:
@@ -89,12 +92,12 @@ def _fields(packet: Packet) -> dict[str, str]:
 
 
 def read_code(packet: Packet) -> str:
-    """The SQLSTATE of an error packet; "pcp" if it has none."""
+    """Return the SQLSTATE of an error packet; "pcp" if it has none."""
     return _fields(packet).get("C", "pcp")
 
 
 def read_error(packet: Packet) -> str:
-    """The message and the detail of an error packet."""
+    """Return the message and the detail of an error packet."""
     fields = _fields(packet)
     return ": ".join(fields[key] for key in "MD" if fields.get(key)) or "an error without a text"
 
@@ -102,7 +105,8 @@ def read_error(packet: Packet) -> str:
 class PcpSession:
     """An authenticated connection. Each command ends within `timeout` seconds.
 
-    Raises ServerRefused (code: Pgpool's SQLSTATE, mostly XX000, or "pcp" for what is no PCP) and Unreachable.
+    Each command raises Unreachable, or ServerRefused with Pgpool-II's SQLSTATE (mostly XX000), or with code "pcp" for
+    an answer that is no PCP.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, label: str, timeout: float) -> None:
@@ -112,38 +116,45 @@ class PcpSession:
         self._timeout = timeout
 
     async def node_count(self) -> int:
-        """How many backends are configured."""
+        """Return the number of configured backends."""
         (answer,) = await self._ask("L", "l")
         return int(answer.texts()[1])
 
     async def node(self, index: int) -> PcpNode:
-        """One backend. Raises ServerRefused for an index that there is not."""
+        """Return one backend.
+
+        Raises:
+            ServerRefused: if there is no such index.
+        """
         return read_node(index, (await self._ask("I", "i", index))[1])
 
     async def nodes(self) -> tuple[PcpNode, ...]:
-        """Every backend, in Pgpool's order, by one request."""
+        """Return every backend, in Pgpool-II's order, by one request."""
         answers = await self._ask("I", "i", -1)
         return tuple(read_node(i, answer) for i, answer in enumerate(answers[1:-1]))
 
     async def attach(self, index: int) -> None:
-        """Ask for a node to be used again. Pgpool-II says yes to any index, also one that there is not."""
+        """Ask Pgpool-II to use a node again; it accepts any index, also a nonexistent one."""
         await self._ask("C", "c", index)
 
     async def detach(self, index: int) -> None:
-        """Ask for a node not to be used any more; no session is waited for."""
+        """Ask Pgpool-II not to use a node any more; it does not wait for sessions."""
         await self._ask("D", "d", index)
 
     async def promote(self, index: int) -> None:
-        """Ask Pgpool to take a node for the primary; PostgreSQL is not touched.
+        """Ask Pgpool-II to consider a node the primary; PostgreSQL is not changed.
 
-        All sessions end, and every other node goes down.
+        All sessions end, and every other node is marked down.
         """
         await self._ask("J", "d", index)
 
     async def stop(self) -> None:
-        """Have Pgpool itself end, and with it every session, at once; returns when this connection ended with it.
+        """Stop Pgpool-II, and with it every session, at once; return when this connection has ended.
 
-        Its container starts it anew. Raises Unreachable if it does not end in time.
+        Its container starts it again.
+
+        Raises:
+            Unreachable: if it does not end in time.
         """
         try:
             async with asyncio.timeout(self._timeout):
@@ -153,17 +164,21 @@ class PcpSession:
         except TimeoutError as e:
             raise errors.Unreachable(f"{self._label} did not end within {self._timeout:g} s") from e
         except ConnectionError:
-            return  # ended, and not gently
+            return  # Pgpool-II has ended, without closing the connection
 
     async def close(self) -> None:
-        """Say good-bye, so that Pgpool's worker ends without an error in its log. Never fails."""
+        """Close the session so that Pgpool-II's worker ends without an error in its log; this never fails."""
         self._writer.write(Packet("X").encode())
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), self._timeout)
 
     async def authenticate(self, user: str, password: str) -> None:
-        """By the salt of this connection. Raises ServerRefused for a wrong user or password."""
+        """Authenticate with the salt of this connection.
+
+        Raises:
+            ServerRefused: if the user or the password is wrong.
+        """
         salt = (await self._exchange(Packet("M"), "m"))[0].payload
         payload = f"{user}\0{proof(user, password, salt)}\0".encode()
         answer = (await self._exchange(Packet("R", payload), "r"))[0]
@@ -175,7 +190,7 @@ class PcpSession:
         return await self._exchange(Packet(kind, payload), wanted)
 
     async def _exchange(self, request: Packet, wanted: str) -> list[Packet]:
-        """Send, and read to the last packet of the answer."""
+        """Send a request, and read up to the last packet of the answer."""
         try:
             async with asyncio.timeout(self._timeout):
                 self._writer.write(request.encode())
@@ -207,15 +222,17 @@ class PcpSession:
 
 
 async def connect(address: str, port: int, user: str, password: str, timeout: float) -> PcpSession:
-    """Open a session; `timeout` in seconds bounds the connection and each command alike.
+    """Open a session; `timeout` in seconds bounds the connection and also each command.
 
-    Raises Unreachable, or ServerRefused for a wrong user or password.
+    Raises:
+        Unreachable: if Pgpool-II does not answer.
+        ServerRefused: if the user or the password is wrong.
     """
     label = f"Pgpool-II's PCP at {address}:{port}"
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await asyncio.open_connection(address, port)
-    except OSError as e:  # TimeoutError is one
+    except OSError as e:  # TimeoutError is a subclass
         raise errors.Unreachable(f"{label}: {e or 'no answer in time'}") from e
     session = PcpSession(reader, writer, label, timeout)
     try:

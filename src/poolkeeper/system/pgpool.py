@@ -1,4 +1,4 @@
-"""Pgpool-II as it shows itself: `SHOW pool_nodes` and its kin, through a session on its port."""
+"""Pgpool-II's own view: `SHOW pool_nodes` and similar statements, in a session on its port."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from poolkeeper.system import postgres
 # Columns of SHOW pool_nodes in Pgpool-II 4.4 to 4.6 (documentation, "SHOW POOL_NODES").
 _INDEX, _HOST, _STATUS, _SERVER_STATUS, _ROLE, _SERVER_ROLE, _SELECTS = 0, 1, 3, 4, 6, 7, 8
 
-# pool_process_query.c, pool_read_kind(): 0 is a main backend that was not read yet, though it is the first that is up.
+# pool_process_query.c, pool_read_kind(): 0 is a main backend that was not read yet, although it is the first one up.
 _UNASKED_MAIN = re.compile(r"kind does not match between main\(0\) slot\[(\d+)\]")
 
 
 def contradicted_by(refusal: str) -> int | None:
-    """The backend because of which a Pgpool-II that contradicts itself refuses sessions; None for any other refusal."""
+    """Return the backend whose state makes a self-contradicting Pgpool-II refuse sessions; None for other refusals."""
     found = _UNASKED_MAIN.search(refusal)
     return int(found[1]) if found else None
 
 
 async def observe(dsn: Dsn, timeout: float) -> PgpoolView:
-    """The nodes as this Pgpool-II sees them, and its version. Raises as `postgres.session` does."""
+    """Return the nodes as this Pgpool-II sees them, and its version; the errors are those of `postgres.session`."""
     async with postgres.session(dsn, timeout) as opened:
         version = await read_version(opened)
         nodes = await read_nodes(opened)
@@ -33,12 +33,12 @@ async def observe(dsn: Dsn, timeout: float) -> PgpoolView:
 
 
 async def read_version(opened: postgres.Session) -> str:
-    """As "4.6.1 (chirikoboshi)"."""
+    """Return the version, such as "4.6.1 (chirikoboshi)"."""
     return str((await opened.rows("SHOW pool_version"))[0][0])
 
 
 async def read_nodes(opened: postgres.Session) -> tuple[PgpoolNode, ...]:
-    """Every backend, in Pgpool's order."""
+    """Return every backend, in Pgpool-II's order."""
     return tuple(
         PgpoolNode(
             index=int(row[_INDEX]),
@@ -54,12 +54,15 @@ async def read_nodes(opened: postgres.Session) -> tuple[PgpoolNode, ...]:
 
 
 async def count_processes(opened: postgres.Session) -> int:
-    """How many child processes this Pgpool-II has."""
+    """Return the number of this Pgpool-II's child processes."""
     return len(await opened.rows("SHOW pool_processes"))
 
 
 async def observe_use(dsn: Dsn, timeout: float) -> PoolUse:
-    """How a Pgpool-II's processes are used; the session that asks takes one of them. Raises as `postgres.session`."""
+    """Return the use of a Pgpool-II's processes, without the one of this session.
+
+    The errors are those of `postgres.session` and `read_use`.
+    """
     async with postgres.session(dsn, timeout) as opened:
         processes = await opened.rows(SHOW_PROCESSES)
         pools = await opened.rows(SHOW_POOLS)
@@ -67,7 +70,7 @@ async def observe_use(dsn: Dsn, timeout: float) -> PoolUse:
 
 
 SHOW_PROCESSES, SHOW_POOLS = "SHOW pool_processes", "SHOW pool_pools"
-# Columns of Pgpool-II 4.6. A pool that is empty has no user; one that is open to several nodes has a row for each.
+# Columns of Pgpool-II 4.6. An empty pool has no user; a pool that is open to several nodes has a row for each node.
 _SERVED, _STATE = 2, 7
 _PID, _POOL, _DATABASE, _USER, _USES = 0, 3, 5, 6, 13
 FREE = "Wait for connection"
@@ -76,9 +79,10 @@ FREE = "Wait for connection"
 def read_use(
     processes: Sequence[postgres.Row], pools: Sequence[postgres.Row], asker: tuple[str, str] = ("", "")
 ) -> PoolUse:
-    """The rows of both → their sums, without the pair of user and database of the session that asked.
+    """Sum up the rows of both statements, without the pair of user and database of the session that asked.
 
-    Raises ServerRefused (code "pgpool") for rows of another form.
+    Raises:
+        ServerRefused: with code "pgpool", for rows of another form.
     """
     try:
         busy = sum(row[_STATE] != FREE for row in processes)

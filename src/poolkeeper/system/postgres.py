@@ -1,7 +1,7 @@
-"""PostgreSQL, straight or through Pgpool-II and HAProxy, as a client sees it (psycopg 3, asynchronous).
+"""PostgreSQL, directly or through Pgpool-II and HAProxy, as a client sees it (psycopg 3, asynchronous).
 
-Invariant: every call ends within its deadline, also when the server is frozen. A commit that the server could not
-confirm (WARNING 01000: cancelled while it waited for its quorum) is an error here, never a success.
+Invariant: every call ends within its deadline, also against a frozen server. A commit that the server could not confirm
+(WARNING 01000: cancelled while it waited for its quorum) is an error here, never a success.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ from poolkeeper.model.observed import NODE_PARAMETER, EndpointView, Postgres, Sl
 
 Row = tuple[Any, ...]
 NODE = f"current_setting('{NODE_PARAMETER}', true)"
-SERVED_BY = f"coalesce({NODE}, host(inet_server_addr()))"  # in SQL: the node's name, or a strange server's address
+SERVED_BY = (
+    f"coalesce({NODE}, host(inet_server_addr()))"  # in SQL: the node's name, or the address of a server that has none
+)
 _LIBPQ_GUESS = "This probably means the server terminated abnormally before or while processing the request."
 AMBIGUOUS = "01000"  # WARNING of a commit whose synchronous wait was cancelled; PostgreSQL docs, SyncRepWaitForLSN
 
 
 def parse_dsn(text: str) -> Dsn:
-    """A libpq connection string or URL. Raises ServerRefused (code 08001) if libpq cannot read it."""
+    """Read a libpq connection string or URL.
+
+    Raises:
+        ServerRefused: with code 08001, if libpq cannot read it.
+    """
     try:
         parts = {key: str(value) for key, value in conninfo_to_dict(text).items() if value is not None}
     except psycopg.ProgrammingError as e:
@@ -38,7 +44,7 @@ def parse_dsn(text: str) -> Dsn:
 
 
 class Session:
-    """An open session in autocommit. Statements go by the simple protocol unless they have parameters."""
+    """An open session in autocommit. A statement without parameters uses the simple protocol."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Row], dsn: Dsn, timeout: float) -> None:
         self._connection = connection
@@ -54,9 +60,12 @@ class Session:
     async def rows(
         self, query: LiteralString | str | sql.Composed, parameters: Sequence[Any] | None = None
     ) -> list[Row]:
-        """Run one statement; its rows (empty if it has none).
+        """Run one statement; return its rows (empty if it has none).
 
-        Raises ServerRefused with the SQLSTATE, Unreachable, or DeadlinePassed.
+        Raises:
+            ServerRefused: with the SQLSTATE, if the statement fails or its commit is ambiguous.
+            Unreachable: if the session is lost.
+            DeadlinePassed: if the server does not answer in time.
         """
         self._warnings.clear()
         try:
@@ -73,16 +82,19 @@ class Session:
         return found
 
     def scram_verifier(self, user: str, password: str) -> str:
-        """The SCRAM-SHA-256 verifier of a password, made here so that the clear text never reaches the server."""
+        """Return the SCRAM-SHA-256 verifier of a password, so that the clear text never reaches the server."""
         made = self._connection.pgconn.encrypt_password(password.encode(), user.encode(), b"scram-sha-256")
         return made.decode()
 
 
 @asynccontextmanager
 async def session(dsn: Dsn, timeout: float) -> AsyncIterator[Session]:
-    """Open a session; `timeout` in seconds bounds the connection and each statement alike.
+    """Open a session; `timeout` in seconds bounds the connection and also each statement.
 
-    Raises ServerRefused, Unreachable or DeadlinePassed.
+    Raises:
+        ServerRefused: with the SQLSTATE, or 08004 where libpq gives none, if the server refuses the session.
+        Unreachable: if no server answers.
+        DeadlinePassed: if the server does not accept the session in time.
     """
     try:
         async with asyncio.timeout(timeout):
@@ -109,7 +121,7 @@ async def session(dsn: Dsn, timeout: float) -> AsyncIterator[Session]:
 
 
 async def query(dsn: Dsn, statement: str, timeout: float) -> list[Row]:
-    """One statement in a session of its own."""
+    """Run one statement in its own session; return its rows."""
     async with session(dsn, timeout) as opened:
         return await opened.rows(statement)
 
@@ -142,7 +154,10 @@ _RECEIVED_TIMELINE = "SELECT received_tli FROM pg_stat_wal_receiver"
 
 
 async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
-    """What a node says of itself. On a standby the timeline is the one it receives, else its last checkpoint's."""
+    """Return the state that a node reports.
+
+    On a standby the timeline is the received one, else that of its last checkpoint.
+    """
     async with session(dsn, timeout) as opened:
         ((in_recovery, checkpoint_tli, version, checksums, names, wal_tli),) = await opened.rows(_NODE)
         received = await opened.rows(_RECEIVED_TIMELINE) if in_recovery else []
@@ -161,16 +176,19 @@ async def observe_node(dsn: Dsn, timeout: float) -> Postgres:
 
 
 async def observe_endpoint(dsn: Dsn, nodes: dict[str, str], timeout: float) -> EndpointView:
-    """One query through an endpoint. `nodes` maps a server's address to its name, for one that does not tell it."""
-    ((told, in_recovery),) = await query(dsn, f"SELECT {SERVED_BY}, pg_is_in_recovery()", timeout)
-    return EndpointView(nodes.get(told, str(told)), in_recovery)
+    """Run one query through an endpoint.
+
+    `nodes` maps a server's address to its name, for a server that does not report its name.
+    """
+    ((server, in_recovery),) = await query(dsn, f"SELECT {SERVED_BY}, pg_is_in_recovery()", timeout)
+    return EndpointView(nodes.get(server, str(server)), in_recovery)
 
 
 async def differing_settings(dsn: Dsn, wanted: dict[str, str], timeout: float) -> list[str]:
-    """The parameters whose value is not as wanted.
+    """Return the parameters whose value differs from the wanted one.
 
-    The server itself brings both to one form: `SET LOCAL` of the wanted text would need the right context, so sizes
-    and times are compared by what `pg_settings` shows after unit conversion by `pg_size_bytes` or an interval.
+    The server itself converts both values. `SET LOCAL` of the wanted text would need the right context, so sizes and
+    times are compared with `pg_settings` after a unit conversion by `pg_size_bytes` or an interval.
     """
     query = "SELECT name, setting, unit, vartype, current_setting(name) FROM pg_settings WHERE name = ANY(%s)"
     async with session(dsn, timeout) as opened:

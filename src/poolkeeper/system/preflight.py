@@ -1,4 +1,4 @@
-"""What of this machine stands in the way of a start: taken ports, overlapping networks, a full disk."""
+"""The conditions of this machine that prevent a start: taken ports, overlapping networks, a full disk."""
 
 from __future__ import annotations
 
@@ -12,23 +12,33 @@ from pathlib import Path
 from poolkeeper.core import errors
 from poolkeeper.system import compose, process
 
-LEAST_FREE_BYTES = 2 * 1024**3  # three base backups, their WAL and the engine's own needs
+LEAST_FREE_BYTES = 2 * 1024**3  # three base backups, their WAL and the engine's own files
 
 
 def check_disk(path: Path) -> None:
-    """Raises DiskFull if less than 2 GiB is free where the engine keeps its data (or at `path`)."""
-    told = process.run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
-    place = Path(told) if told and Path(told).exists() else path
+    """Check the free space of the engine's data folder (of `path`, where that folder is unknown).
+
+    Raises:
+        DiskFull: if less than LEAST_FREE_BYTES is free.
+    """
+    root = process.run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip()
+    place = Path(root) if root and Path(root).exists() else path
     free = shutil.disk_usage(place).free
     if free < LEAST_FREE_BYTES:
         raise errors.DiskFull(
             f"only {free / 1024**3:.1f} GiB is free at {place}; a start needs {LEAST_FREE_BYTES / 1024**3:.0f} GiB",
-            hint="Free some space (docker system df shows what the engine holds), then run it again.",
+            hint="Free some space (docker system df shows the engine's use), then run the command again.",
         )
 
 
 def check_ports(bind: IPv4Address, ports: Iterable[int]) -> None:
-    """Raises PortTaken for the first port that something else listens on, with its name where it can be told."""
+    """Check that each port is free.
+
+    Raises:
+        PortTaken: for the first taken port, with the name of its program where that is known.
+        PermissionRefused: if this user may not listen on a port.
+        SpecError: if `bind` is not an address of this machine.
+    """
     for port in ports:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,7 +57,7 @@ def _port_error(e: OSError, bind: IPv4Address, port: int) -> errors.PoolkeeperEr
         return errors.PermissionRefused(f"this user may not listen on port {port}", hint="Choose a port above 1023.")
     return errors.PortTaken(
         f"port {port} on {bind} is already used by {_holder(port)}",
-        hint="Stop that, or choose another port in cluster.toml.",
+        hint="Stop that program, or choose another port in cluster.toml.",
     )
 
 
@@ -60,13 +70,13 @@ def _holder(port: int) -> str:
         try:
             if any(f.readlink().name == f"socket:[{inode}]" for f in (proc / "fd").iterdir()):
                 return f"process {proc.name} ({(proc / 'comm').read_text().strip()})"
-        except OSError:  # another user's process, or it just ended
+        except OSError:  # another user's process, or one that has just ended
             continue
     return "another process"
 
 
 def _listening_inode(port: int) -> str | None:
-    """The inode of the socket that listens on a port: /proc/net/tcp, state 0A."""
+    """Return the inode of the socket that listens on a port: /proc/net/tcp, state 0A."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
             fields = line.split()
@@ -76,7 +86,11 @@ def _listening_inode(port: int) -> str | None:
 
 
 def check_network(subnet: IPv4Network, cluster: str) -> None:
-    """Raises NetworkOverlap if a network of the engine, or a route of this machine, overlaps `subnet`."""
+    """Check that no other network overlaps the subnet.
+
+    Raises:
+        NetworkOverlap: if a network of the engine or a route of this machine overlaps it.
+    """
     for name, (owner, subnets) in compose.networks().items():
         for other in subnets:
             if owner != cluster and ip_network(other).overlaps(subnet):
@@ -89,7 +103,7 @@ def check_network(subnet: IPv4Network, cluster: str) -> None:
 def _overlap(subnet: IPv4Network, other: str) -> errors.NetworkOverlap:
     return errors.NetworkOverlap(
         f"network.subnet {subnet} overlaps {other}",
-        hint="Choose another subnet in cluster.toml, and the addresses with it.",
+        hint="Choose another subnet, and addresses in it, in cluster.toml.",
     )
 
 
@@ -99,7 +113,7 @@ def _routes() -> list[tuple[str, IPv4Network]]:
 
 
 def read_routes(text: str) -> list[tuple[str, IPv4Network]]:
-    """The text of /proc/net/route → (interface, network); addresses and masks are little-endian hexadecimal there."""
+    """Read /proc/net/route as (interface, network); its addresses and masks are little-endian hexadecimal."""
     rows = [line.split() for line in text.splitlines()[1:] if line.strip()]
     return [(row[0], IPv4Network(f"{_address(row[1])}/{_address(row[7])}", strict=False)) for row in rows]
 

@@ -1,6 +1,6 @@
-"""Running other programs.
+"""Run other programs.
 
-Invariant: a password is never in an argument list; it travels by standard input or by a file of mode 0600.
+Invariant: a password is never in an argument list; it is passed by standard input or in a file of mode 0600.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from poolkeeper.core import errors
 
 @dataclass(frozen=True)
 class Finished:
-    """A program that ended: its exit code and what it printed."""
+    """A program that ended: its exit code and its output."""
 
     argv: tuple[str, ...]
     code: int
@@ -27,17 +27,17 @@ class Finished:
 
     @property
     def ok(self) -> bool:
-        """Did it end with 0?"""
+        """Whether the exit code is 0."""
         return self.code == 0
 
     @property
-    def said(self) -> str:
-        """What it printed, the errors last."""
+    def output(self) -> str:
+        """The output of both channels, the errors last."""
         return "\n".join(part.strip() for part in (self.stdout, self.stderr) if part.strip())
 
 
 def find(program: str) -> str | None:
-    """The path of a program, or None."""
+    """Return the path of a program, or None."""
     return shutil.which(program)
 
 
@@ -49,9 +49,10 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Finished:
-    """Run a program to its end, whatever its exit code. `timeout` in seconds.
+    """Run a program to its end, with any exit code; `timeout` is in seconds.
 
-    Raises EngineFailed if the program does not exist or does not end in time.
+    Raises:
+        EngineFailed: if the program does not exist or does not end in time.
     """
     try:
         done = subprocess.run(
@@ -74,19 +75,25 @@ def run(
 
 
 def check(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 600, what: str = "") -> str:
-    """Run a program that must succeed; its standard output. Raises EngineFailed with what it printed."""
+    """Run a program that must succeed; return its standard output.
+
+    Raises:
+        EngineFailed: with the last lines of its output, if the exit code is not 0.
+    """
     done = run(argv, stdin=stdin, timeout=timeout)
     if not done.ok:
         name = what or " ".join(argv[:4])
-        raise errors.EngineFailed(f"{name} ended with {done.code}", detail=_tail(done.said))
+        raise errors.EngineFailed(f"{name} ended with {done.code}", detail=_tail(done.output))
     return done.stdout
 
 
 def run_together(jobs: Sequence[tuple[Sequence[str], str]], timeout: float) -> list[Finished]:
-    """Run programs side by side, each with its standard input; all of them, whatever their exit codes.
+    """Run programs in parallel, each with its standard input; return all of them, with any exit code.
 
-    They are out of reach of the terminal's Ctrl-C, and killed when the caller is interrupted. Raises EngineFailed if
-    one does not end within `timeout` seconds.
+    The terminal's Ctrl-C does not reach them; they are killed when the caller is interrupted.
+
+    Raises:
+        EngineFailed: if a program does not end within `timeout` seconds.
     """
     children: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
@@ -94,7 +101,7 @@ def run_together(jobs: Sequence[tuple[Sequence[str], str]], timeout: float) -> l
             for argv, _ in jobs:
                 children.append(_piped(argv))
             ends = [pool.submit(c.communicate, text, timeout) for c, (_, text) in zip(children, jobs, strict=True)]
-            said = [end.result() for end in ends]
+            outputs = [end.result() for end in ends]
         except subprocess.TimeoutExpired as e:
             raise errors.EngineFailed(f"{' '.join(jobs[0][0][:4])} … did not end within {timeout:.0f} s") from e
         finally:
@@ -103,7 +110,7 @@ def run_together(jobs: Sequence[tuple[Sequence[str], str]], timeout: float) -> l
                 child.wait()
     return [
         Finished(tuple(argv), child.returncode, out, err)
-        for child, (argv, _), (out, err) in zip(children, jobs, said, strict=True)
+        for child, (argv, _), (out, err) in zip(children, jobs, outputs, strict=True)
     ]
 
 
@@ -115,7 +122,7 @@ def _piped(argv: Sequence[str]) -> subprocess.Popen[str]:
 
 
 def stream(argv: Sequence[str]) -> Iterator[str]:
-    """Run a program and yield each line it prints (both channels) as it comes; ends it when the reader stops."""
+    """Run a program and yield each line of its output (both channels); end it when the reader stops."""
     with subprocess.Popen(
         list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1
     ) as child:
@@ -129,7 +136,7 @@ def stream(argv: Sequence[str]) -> Iterator[str]:
 
 @contextmanager
 def running(argv: Sequence[str]) -> Iterator[int]:
-    """A program for the length of the block, out of reach of the terminal's Ctrl-C, then killed; its process id."""
+    """Run a program during the block, then kill it; yield its process id. The terminal's Ctrl-C does not reach it."""
     with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, start_new_session=True) as child:
         try:
             yield child.pid
@@ -138,7 +145,7 @@ def running(argv: Sequence[str]) -> Iterator[int]:
 
 
 def start_detached(argv: Sequence[str], log: Path) -> int:
-    """Start a program in a session of its own with its output in `log`; its process id."""
+    """Start a program in its own session with its output in `log`; return its process id."""
     with log.open("ab") as out:
         child = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"

@@ -1,11 +1,11 @@
-"""The folder `.poolkeeper/` beside `cluster.toml`: secrets, rendered files, what was applied, and the lock.
+"""The folder `.poolkeeper/` beside `cluster.toml`: secrets, rendered files, applied files, and the lock.
 
-    secrets/         0700, one file a password (0600); secrets/pool holds pool_passwd and the key of its AES entries
-    rendered/        the Compose file and every configuration file, for anyone to read; no secret is in them
-    applied/         a copy of each rendered file as the running containers last took it; cluster.json, their spec
+    secrets/         0700, one file per password (0600); secrets/pool holds pool_passwd and the key of its AES entries
+    rendered/        the Compose file and every configuration file, world-readable; they contain no secret
+    applied/         a copy of each rendered file as the running containers last read it; cluster.json, their spec
     pgpass, pg_service.conf, engine.log, build-ROLE.log
 
-Invariant: every file is written whole or not at all; a folder that `up` left half-way is taken up again by `up`.
+Invariant: every file is written completely or not at all; `up` completes a folder that an interrupted `up` left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from poolkeeper.core import errors
 from poolkeeper.model.spec import ClusterSpec
 
-# The passwords that the first start makes.
+# The passwords that the first start generates.
 SECRET_NAMES = ("superuser", "replication", "rewind", "check", "app", "pcp", "rest", "stats")
 
 FORMER = "applied/cluster.json"
@@ -31,13 +31,13 @@ FORMER = "applied/cluster.json"
 
 @dataclass(frozen=True)
 class State:
-    """The folder, by its path."""
+    """The paths in the folder."""
 
     root: Path
 
     @property
     def rendered(self) -> Path:
-        """Where the rendered files are."""
+        """The folder of the rendered files."""
         return self.root / "rendered"
 
     @property
@@ -47,12 +47,12 @@ class State:
 
     @property
     def secrets(self) -> Path:
-        """Where the passwords are."""
+        """The folder of the passwords."""
         return self.root / "secrets"
 
     @property
     def pool_passwd(self) -> Path:
-        """Pgpool's user list; its entries are AES-encrypted."""
+        """Pgpool-II's user list; its entries are AES-encrypted."""
         return self.secrets / "pool" / "pool_passwd"
 
     @property
@@ -62,7 +62,7 @@ class State:
 
     @property
     def pgpass(self) -> Path:
-        """libpq's password file for the published ports."""
+        """The password file of libpq for the published ports."""
         return self.root / "pgpass"
 
     @property
@@ -72,7 +72,12 @@ class State:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file whole or not at all. Raises PermissionRefused or DiskFull."""
+    """Write a file completely or not at all.
+
+    Raises:
+        PermissionRefused: if this user may not write it.
+        DiskFull: if no space is left.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +87,7 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
             os.fsync(out.fileno())
         temporary.chmod(mode)
         temporary.replace(path)
-    except BaseException as e:  # Ctrl-C as well: what was there stays, and nothing half-written with it
+    except BaseException as e:  # Ctrl-C too: the former file stays, without a partial one beside it
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(e, OSError):
@@ -92,12 +97,19 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
 
 def _wrapped(e: OSError, path: Path) -> errors.PoolkeeperError:
     if e.errno == 28:
-        return errors.DiskFull(f"no space left to write {path}", hint="Free some disk space and run it again.")
+        return errors.DiskFull(
+            f"no space left to write {path}", hint="Free some disk space, then run the command again."
+        )
     return errors.PermissionRefused(f"cannot write {path}: {e.strerror}", hint="Check the folder's owner and mode.")
 
 
 def prepare(state: State) -> None:
-    """Make the folder and the passwords that are missing; never changes one that exists."""
+    """Create the folder and the missing passwords; an existing password never changes.
+
+    Raises:
+        PermissionRefused: if this user may not write the folder.
+        DiskFull: if no space is left.
+    """
     try:
         for folder in (state.root, state.secrets, state.secrets / "pool"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +125,12 @@ def prepare(state: State) -> None:
 
 
 def read_secrets(state: State) -> dict[str, str]:
-    """Every password by its name. Raises ClusterNotUp where none were made yet."""
+    """Return every password by its name.
+
+    Raises:
+        ClusterNotUp: if no passwords were generated yet.
+        PermissionRefused: if this user may not read them.
+    """
     try:
         return {name: (state.secrets / name).read_text().strip() for name in SECRET_NAMES}
     except FileNotFoundError as e:
@@ -125,7 +142,7 @@ def read_secrets(state: State) -> dict[str, str]:
 
 
 def write_tree(root: Path, files: Mapping[str, str]) -> None:
-    """Make a folder hold exactly these files (relative path → text); files that did not change are left alone."""
+    """Make a folder hold exactly these files (relative path → text); unchanged files are not written."""
     for path, text in files.items():
         if _read(root / path) != text:
             write(root / path, text, mode=0o644)
@@ -134,7 +151,7 @@ def write_tree(root: Path, files: Mapping[str, str]) -> None:
 
 
 def read_tree(root: Path) -> dict[str, str]:
-    """Every file below a folder: relative path → text."""
+    """Return every file below a folder: relative path → text."""
     found = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.endswith(".tmp"))
     return {str(path.relative_to(root)): path.read_bytes().decode() for path in found}
 
@@ -144,27 +161,27 @@ def _read(path: Path) -> str | None:
 
 
 def read_applied(state: State) -> dict[str, str]:
-    """The rendered files as the running containers last took them."""
+    """Return the rendered files as the running containers last read them."""
     return read_tree(state.root / "applied")
 
 
 def record_applied(state: State, files: Mapping[str, str]) -> None:
-    """Note that the running containers took these files."""
+    """Record that the running containers read these files."""
     for path, text in files.items():
         write(state.root / "applied" / path, text, mode=0o644)
 
 
 def read_former(state: State) -> ClusterSpec | None:
-    """The spec that the cluster was made from or last brought up with; None if none was noted, or none that is read."""
+    """Return the spec of the cluster's creation or last `up`; None if none was recorded or it is unreadable."""
     text = _read(state.root / FORMER)
     try:
-        return ClusterSpec.model_validate_json(_as_it_was(text)) if text is not None else None
+        return ClusterSpec.model_validate_json(_with_direct_endpoints(text)) if text is not None else None
     except ValueError:  # an older Poolkeeper wrote it
         return None
 
 
-def _as_it_was(text: str) -> str:
-    """A Poolkeeper that knew no direct endpoints noted none: there were none, so their ports may be anybody's."""
+def _with_direct_endpoints(text: str) -> str:
+    """Add port 0 for each direct endpoint that is missing: an older Poolkeeper had none of them."""
     document = json.loads(text)
     if isinstance(document, dict) and isinstance(endpoints := document.get("endpoints"), dict):
         for key in ("direct_rw", "direct_ro"):
@@ -173,26 +190,30 @@ def _as_it_was(text: str) -> str:
 
 
 def record_former(state: State, spec: ClusterSpec) -> None:
-    """Note the spec that the cluster has."""
+    """Record the spec of the cluster."""
     write(state.root / FORMER, spec.model_dump_json(indent=1) + "\n", mode=0o644)
 
 
 def forget_cluster(state: State) -> None:
-    """Drop what belongs to the data that `down` removed; passwords stay, so that a new cluster takes the same ones."""
+    """Remove the files that belong to the removed data; the passwords stay for the next cluster."""
     shutil.rmtree(state.root / "applied", ignore_errors=True)
     state.pool_passwd.unlink(missing_ok=True)
 
 
 def purge(state: State) -> None:
-    """Drop the folder with everything in it."""
+    """Remove the folder with all its files."""
     shutil.rmtree(state.root, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def lock(state: State, name: str = "lock") -> Iterator[None]:
-    """Only one command at a time changes a cluster. Raises StateLocked at once if another one holds the lock.
+    """Hold a lock during the block: only one command at a time changes a cluster.
 
-    A command that runs others (a drill) has a lock of its own name, against its like.
+    A command that runs others (a drill) has a lock with its own name, against other commands of its kind.
+
+    Raises:
+        StateLocked: at once, if another command holds the lock.
+        PermissionRefused: if this user may not write the folder.
     """
     try:
         state.root.mkdir(mode=0o700, parents=True, exist_ok=True)

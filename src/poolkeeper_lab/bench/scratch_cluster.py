@@ -101,7 +101,7 @@ class OwnCluster:
         done = process.run(argv, timeout=COMMAND_SECONDS)
         if not done.ok:
             raise errors.EngineFailed(
-                f"poolkeeper {' '.join(words)} ended with {done.code} on the bench's own cluster", detail=done.said
+                f"poolkeeper {' '.join(words)} ended with {done.code} on the bench's own cluster", detail=done.output
             )
         return time.perf_counter() - begin
 

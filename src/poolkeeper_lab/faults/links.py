@@ -58,7 +58,7 @@ class SlowLink(Fault):
         for words in self._commands(device):
             done = self.host.in_network(self.victim, "tc", *words)
             if not done.ok:
-                raise errors.EngineFailed(f"tc in {self.victim}'s network ended with {done.code}", detail=done.said)
+                raise errors.EngineFailed(f"tc in {self.victim}'s network ended with {done.code}", detail=done.output)
 
     @override
     def heal(self) -> None:
@@ -133,7 +133,7 @@ def interface(host: Host, service: str) -> str:
     shown = host.in_network(service, "ip", "-o", "-4", "addr", "show", "to", address)
     words = shown.stdout.split()
     if not shown.ok or len(words) < 2:
-        raise errors.EngineFailed(f"no interface of {service} has the address {address}", detail=shown.said)
+        raise errors.EngineFailed(f"no interface of {service} has the address {address}", detail=shown.output)
     return words[1].partition("@")[0]
 
 
@@ -145,11 +145,11 @@ def sweep_queues(host: Host, service: str) -> None:
     """
     listed = host.in_network(service, "tc", "qdisc", "show")
     if not listed.ok:
-        raise errors.EngineFailed(f"tc in {service}'s network ended with {listed.code}", detail=listed.said)
+        raise errors.EngineFailed(f"tc in {service}'s network ended with {listed.code}", detail=listed.output)
     for line in listed.stdout.splitlines():
         words = line.split()  # qdisc KIND HANDLE dev DEVICE root …
         if words[2:3] == [HANDLE] and "root" in words:
             device = words[words.index("dev") + 1]
             done = host.in_network(service, "tc", "qdisc", "del", "dev", device, "root", "handle", HANDLE)
             if not done.ok:
-                raise errors.EngineFailed(f"a queue of ours in {service}'s network stays: {line}", detail=done.said)
+                raise errors.EngineFailed(f"a queue of ours in {service}'s network stays: {line}", detail=done.output)

@@ -93,7 +93,7 @@ class DropPackets(Fault):
     def _filter(self, *words: str) -> None:
         done = self.host.in_network(self.victim, "iptables", "-w", *words)
         if not done.ok:
-            raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.said)
+            raise errors.EngineFailed(f"iptables in {self.victim}'s network ended with {done.code}", detail=done.output)
 
 
 class RefusePackets(DropPackets):
@@ -137,7 +137,7 @@ def sweep_rules(host: Host, service: str, address: str = "") -> None:
     for words in _joined(about):
         done = host.in_network(service, "iptables", "-w", "-D", *words)
         if not done.ok:
-            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.said)
+            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.output)
 
 
 def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
@@ -159,6 +159,6 @@ def our_rules(host: Host, service: str) -> list[list[str]]:
     """
     listed = host.in_network(service, "iptables", "-w", "-S")
     if not listed.ok:
-        raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.said)
+        raise errors.EngineFailed(f"iptables in {service}'s network ended with {listed.code}", detail=listed.output)
     found = [line.replace('"', "").split() for line in listed.stdout.splitlines()]
     return [words for words in found if MARK in words and words[0] == "-A"]

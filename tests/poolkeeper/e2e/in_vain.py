@@ -14,7 +14,7 @@ from tests.poolkeeper.e2e.hammer import wait_for
 
 
 class InVain(threading.Thread):
-    """One of them: it goes on with the next session when one is lost. `wrong` says what it was not refused."""
+    """One of them: it opens the next session after a lost one. `wrong` lists the statements that were not refused."""
 
     ATTEMPTS = (
         "SET default_transaction_read_only = off",

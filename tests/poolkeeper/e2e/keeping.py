@@ -124,7 +124,7 @@ def _with_store(cluster: ClusterUnderTest, act: Callable[[etcd_kv.Store], Awaita
 
 
 def lease_owner(cluster: ClusterUnderTest) -> str | None:
-    """Who holds the lease; None where nobody does, or etcd does not say."""
+    """Return the holder of the lease; None without a holder, or if etcd does not report it."""
     try:
         return read_key(cluster, cluster_store.leader_key(cluster.handle.spec.name))
     except errors.Unreachable:

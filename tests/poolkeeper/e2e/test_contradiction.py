@@ -1,4 +1,7 @@
-"""A Pgpool-II that contradicts itself: planted by the race in its source, seen by clients alone, mended by keeper."""
+"""A Pgpool-II that contradicts itself: injected through a race in its source, and repaired by keeper.
+
+Only clients see the contradiction.
+"""
 
 from __future__ import annotations
 
@@ -80,8 +83,8 @@ def contradict(cluster: ClusterUnderTest, node: str) -> None:
         late.join(30)
 
 
-def test_an_endpoint_that_contradicts_itself_lets_in_again(cluster: ClusterUnderTest) -> None:
-    """Without keeper it stays so, while the control port says that all is well; keeper mends it by a detach."""
+def test_a_contradicting_endpoint_accepts_sessions_again(cluster: ClusterUnderTest) -> None:
+    """Without keeper it stays so, while the control port says that all is well; keeper repairs it by a detach."""
     spec = cluster.handle.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:

@@ -150,7 +150,7 @@ def test_a_table_without_autovacuum_is_found(cluster: ClusterUnderTest) -> None:
         session.execute("CREATE TABLE unvacuumed (n int) WITH (autovacuum_enabled = false)")
     try:
         caught = wait_for_finding(cluster, "vacuum.disabled_tables", cluster.handle.spec.roles.app_database)
-        assert "unvacuumed" in caught["text"]
+        assert "unvacuumed" in caught["message"]
     finally:
         with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
             session.execute("DROP TABLE unvacuumed")

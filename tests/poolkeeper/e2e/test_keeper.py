@@ -1,4 +1,4 @@
-"""The keeper mends what went wrong behind its back, may be killed at any moment, and does nothing where it is blind."""
+"""The keeper repairs changes that it did not make, may be killed at any moment, and does nothing where it is blind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
-def test_stale_view_of_pgpool_is_mended(cluster: ClusterUnderTest, wrong: str) -> None:
-    """Planted by PCP while no keeper is there, so that it stays; mended as soon as one is."""
+def test_stale_view_of_pgpool_is_repaired(cluster: ClusterUnderTest, wrong: str) -> None:
+    """Injected by PCP while no keeper runs, so that it stays; repaired as soon as a keeper runs."""
     primary, victim = cluster.primary(), standbys(cluster)[0]
     keeper = cluster.container(cluster.handle.spec.keeper.service)
     journal = keeping.Journal(cluster)
@@ -73,7 +73,7 @@ def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> 
     assert writer.lost() == set()
 
 
-def test_blind_keeper_does_nothing_and_says_so(cluster: ClusterUnderTest) -> None:
+def test_blind_keeper_does_nothing_and_reports_it(cluster: ClusterUnderTest) -> None:
     """With the majority of etcd frozen, not even a death that it sees makes it act."""
     former = cluster.primary()
     journal = keeping.Journal(cluster)

@@ -32,7 +32,7 @@ def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def lenient(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
-    """Reads go to the primary where no standby is fit, and a standby is soon unfit."""
+    """Reads go to the primary where no standby is eligible, and a standby soon becomes ineligible."""
     with keeping.edited(cluster, read_fallback='"primary"', max_read_staleness_seconds=str(BOUND)):
         yield cluster
 

@@ -83,7 +83,7 @@ def fenced(cluster: ClusterUnderTest) -> Iterator[Fence]:
 
 @contextmanager
 def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeping.Journal) -> Iterator[None]:
-    """The node is frozen, and keeper's witness, which takes it for another machine's, sees neither life nor death."""
+    """Freeze the node; keeper's process monitor takes it for another machine's, and sees neither life nor death."""
     with keeping.foreign_record(cluster, node, incarnation=str(uuid4()), boot=str(uuid4())):
         journal.wait(10, event="seen", node=node, process="unknown")
         cluster.docker("pause", cluster.container(node))

@@ -34,7 +34,7 @@ def _compose_config(file: Path) -> process.Finished:
 def test_compose_reads_the_file(bench: Bench) -> None:
     """Every service with its own definition, and every secret's file found."""
     done = _compose_config(bench.folder.compose_file)
-    assert done.ok, done.said
+    assert done.ok, done.output
     document = json.loads(done.stdout)
     assert set(document["services"]) == set(bench.spec.addresses())
     assert all(Path(secret["file"]).is_file() for secret in document["secrets"].values())
@@ -64,7 +64,7 @@ def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
     """Without a warning; also that of a cluster which differs in everything."""
     for each in (bench, benches.make(snapshots.blue())):
         done = each.run(each.spec.haproxy.service, "validate")
-        assert (done.code, done.said) == (0, "")
+        assert (done.code, done.output) == (0, "")
 
 
 def test_haproxy_refuses_a_planted_mistake(bench: Bench) -> None:
@@ -74,7 +74,7 @@ def test_haproxy_refuses_a_planted_mistake(bench: Bench) -> None:
     )
     done = bench.run("haproxy_pgpool", "validate", config=planted)
     assert done.code == 1
-    assert "endpoint_roo" in done.said
+    assert "endpoint_roo" in done.output
 
 
 def _wait_until(what: str, look: Callable[[], str | None], seconds: float = 20) -> None:
@@ -152,11 +152,11 @@ def test_pgpool_refuses_a_planted_mistake(bench: Bench) -> None:
     planted = bench.plant("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
     done = bench.run("pgpool_rw", config=planted)
     assert done.code == 3
-    assert 'invalid value for parameter "num_init_children": "many"' in done.said
+    assert 'invalid value for parameter "num_init_children": "many"' in done.output
     planted = bench.plant("pgpool_rw", "pgpool.conf", "'*'", "'it''s'")
     done = bench.run("pgpool_rw", config=planted)
     assert done.code != 0
-    assert "syntax error in configuration file" in done.said
+    assert "syntax error in configuration file" in done.output
 
 
 WATCHDOG = re.compile(
@@ -168,7 +168,7 @@ WATCHDOG_TOO = {"clear_memqcache_on_escalation", "allow_multiple_failover_reques
 def test_every_setting_that_pgpool_takes_at_its_start_only_is_known(bench: Bench) -> None:
     """Its own sample file says which: a reload would silently not apply them. Those of the watchdog are never used."""
     done = bench.run("pgpool", "/etc/pgpool2/pgpool.conf", options=["--entrypoint", "cat"])
-    assert done.ok, done.said
+    assert done.ok, done.output
     name, wanted = "", set()
     for line in done.stdout.splitlines():
         if found := re.match(r"#?([a-z_0-9]+) *=", line):

@@ -71,7 +71,7 @@ def store(benches: Benches) -> Store:
 def test_patroni_accepts_its_file(store: Store) -> None:
     """Nothing to say."""
     done = store.validate()
-    assert (done.code, done.said) == (0, "")
+    assert (done.code, done.output) == (0, "")
 
 
 def test_patronis_only_complaint_about_quorum_commit_is_the_known_one(store: Store, bench: Bench) -> None:
@@ -80,7 +80,7 @@ def test_patronis_only_complaint_about_quorum_commit_is_the_known_one(store: Sto
     That Patroni itself takes it, the whole cluster proves: synchronous_standby_names is "ANY …" there.
     """
     done = store.validate(bench.config("pg_node1"))
-    assert done.said in ("", "bootstrap.dcs.synchronous_mode quorum is not a boolean")
+    assert done.output in ("", "bootstrap.dcs.synchronous_mode quorum is not a boolean")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_patroni_refuses_a_planted_mistake(store: Store, old: str, new: str, sai
     """A wrong type, a missing key, a server that is not there, a store that does not answer, no YAML."""
     done = store.validate(store.bench.plant("pg_node1", "patroni.yml", old, new))
     assert done.code == 1
-    assert said in done.said
+    assert said in done.output
 
 
 def test_a_store_without_a_quorum_says_so(store: Store) -> None:

@@ -92,7 +92,7 @@ class Lone:
 
     def said(self) -> str:
         """Everything that the node has printed."""
-        return process.run(["docker", "logs", self.node]).said
+        return process.run(["docker", "logs", self.node]).output
 
 
 def _run(bench: Bench, service: str, name: str, *options: str) -> str:

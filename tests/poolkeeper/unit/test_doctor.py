@@ -215,7 +215,7 @@ def test_a_missing_reading_is_unknown_and_never_a_pass(name: str, key: str) -> N
     facts = silent(name, key)
     unknown = found(facts, Outcome.UNKNOWN)
     assert unknown
-    assert all(j.text and j.figure == "?" for j in unknown)
+    assert all(j.message and j.figure == "?" for j in unknown)
     assert all_rules.EXIT_CODES[all_rules.outcome(all_rules.evaluate(SPEC, facts))] == 3
 
 
@@ -290,7 +290,7 @@ def test_a_direct_endpoint_is_evaluated_against_its_own_limit(sessions: int, fir
         f"{46 - sessions} free",
     )
     assert {j.key for j in findings.values()} == {"endpoints.direct_ro.max_sessions"}
-    assert ("does not count" in findings["haproxy.queue"].text) == ("haproxy.queue" in firing)
+    assert ("does not count" in findings["haproxy.queue"].message) == ("haproxy.queue" in firing)
 
 
 @pytest.mark.parametrize("reason", ["no frontend direct_rw", "direct_rw has no limit"])
@@ -304,7 +304,7 @@ def test_a_direct_endpoint_that_haproxy_does_not_report_is_unknown(reason: str) 
         ("endpoints.sessions", "direct_rw"),
         ("haproxy.queue", "direct_rw"),
     }
-    assert all(reason in j.text for j in unknown)
+    assert all(reason in j.message for j in unknown)
 
 
 def test_a_direct_endpoint_without_a_port_has_no_finding() -> None:

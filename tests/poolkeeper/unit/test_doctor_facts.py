@@ -173,7 +173,7 @@ def test_a_cluster_that_does_not_answer_is_unknown(monkeypatch: pytest.MonkeyPat
     assert collected.host is not None
     findings = all_rules.evaluate(SPEC, collected)
     assert {finding.outcome.value for finding in findings} == {"unknown"}
-    assert all(finding.text for finding in findings)
+    assert all(finding.message for finding in findings)
 
 
 def test_only_the_primary_is_asked_for_its_databases(monkeypatch: pytest.MonkeyPatch) -> None:

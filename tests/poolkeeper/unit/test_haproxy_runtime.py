@@ -100,6 +100,6 @@ def test_a_missing_answer_is_no_answer(answer: str) -> None:
 
 
 def test_a_command_is_one_command() -> None:
-    """Its answers could not be told apart."""
+    """Its answers could not be distinguished."""
     with pytest.raises(ValueError, match="more than one"):
         asyncio.run(runtime.send("127.0.0.1", 1, ["set a;set b"], 1))

@@ -1,7 +1,8 @@
-"""What of the machine stands in the way of a start, each with a planted obstacle."""
+"""The conditions of the machine that prevent a start, each with an injected obstacle."""
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections import namedtuple
 from collections.abc import Iterator
@@ -49,10 +50,10 @@ def test_a_foreign_bind_address_is_refused() -> None:
 def test_a_nearly_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte less than is needed is refused with both numbers; just enough passes."""
     monkeypatch.setattr(process, "run", silent)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(0, 0, preflight.LEAST_FREE_BYTES - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, preflight.LEAST_FREE_BYTES - 1))
     with pytest.raises(errors.DiskFull, match="needs 2 GiB"):
         preflight.check_disk(tmp_path)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(0, 0, preflight.LEAST_FREE_BYTES))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, preflight.LEAST_FREE_BYTES))
     preflight.check_disk(tmp_path)
 
 

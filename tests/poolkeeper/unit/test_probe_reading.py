@@ -65,7 +65,7 @@ def test_a_reading_is_one_or_the_other(value: int | None, failure: Failure | Non
 
 
 def test_leftovers_are_ours_and_old() -> None:
-    """By name and by comment; what another run uses now, or somebody else made, stays."""
+    """By name and by comment; objects that another run uses, or another program created, stay."""
 
     def comment(age: timedelta) -> str:
         text = workspace.creation("x", NOW - age).split("IS '")[1]

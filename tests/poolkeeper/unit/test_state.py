@@ -1,4 +1,4 @@
-"""The folder `.poolkeeper/`: files whole or not at all, secrets for their owner alone, one command at a time."""
+"""The folder `.poolkeeper/`: files complete or not at all, secrets for their owner only, one command at a time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_file_is_written_with_its_mode_whatever_the_umask(tmp_path: Path) -> N
 def test_an_interrupted_write_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, interruption: BaseException | type[BaseException]
 ) -> None:
-    """Ctrl-C or a full disk before the new file takes the old one's place: the old one is whole, and alone."""
+    """Ctrl-C or a full disk before the new file replaces the old one: the old one is complete, and alone."""
     path = tmp_path / "file"
     state.write(path, "old")
 
@@ -171,7 +171,7 @@ def test_a_former_spec_of_another_poolkeeper_is_none(folder: state.State) -> Non
 
 
 def test_a_former_spec_without_direct_endpoints_had_none(folder: state.State) -> None:
-    """An older Poolkeeper noted it: their ports may be anybody's, so `up` has to look."""
+    """An older Poolkeeper recorded it: any program may use their ports, so `up` has to check."""
     document = ClusterSpec().model_dump(mode="json")
     for key in ("direct_rw", "direct_ro"):
         del document["endpoints"][key]

@@ -54,7 +54,7 @@ class Rule:
             outcome=outcome,
             figure=figure,
             threshold=self.threshold,
-            text=text,
+            message=text,
             key=self.key,
             advice=self.advice if outcome is Outcome.FAIL else "",
             query=self.query,

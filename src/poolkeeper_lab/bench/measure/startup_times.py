@@ -102,7 +102,7 @@ def _round(file: Path, image: str, taken: dict[str, list[float]]) -> cpu.Cost:
 def _command(file: Path, *words: str) -> None:
     done = process.run([sys.executable, "-m", "poolkeeper.cli.main", "--file", str(file), *words])
     if not done.ok:
-        raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.said)
+        raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.output)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -45,9 +45,9 @@ def ensure(cluster: Cluster, progress: Progress) -> str:
         base = base_image.base_image(spec.images.base, spec.images.suite, progress.note)
         done = process.run(build(wanted, base, spec.postgresql.version, folder()), timeout=BUILD_SECONDS)
         log = cluster.folder.root / "build-peers.log"
-        state.write(log, done.said + "\n", mode=0o644)
+        state.write(log, done.output + "\n", mode=0o644)
         if not done.ok:
-            tail = "\n".join(done.said.splitlines()[-15:])
+            tail = "\n".join(done.output.splitlines()[-15:])
             raise errors.ImageFailed(f"the image {wanted} could not be built; its log is {log}", detail=tail)
     _remove_others(wanted)
     return wanted

@@ -74,7 +74,7 @@ class PoolkeeperPeer(contenders.TrialCluster):
         argv = [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self._file), *words]
         done = process.run(argv, timeout=UP_SECONDS)
         if not done.ok:
-            raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.said)
+            raise errors.EngineFailed(f"poolkeeper {' '.join(words)} ended with {done.code}", detail=done.output)
 
 
 def _text(value: object) -> str:

@@ -70,7 +70,7 @@ def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> 
     argv = wanted.argv("up", "-d", "--no-build", "--pull", "never")
     done = process.run(argv, timeout=UP_SECONDS, env={**os.environ, **variables})
     if not done.ok:
-        tail = "\n".join(done.said.splitlines()[-15:])
+        tail = "\n".join(done.output.splitlines()[-15:])
         raise errors.EngineFailed(f"{title} could not be started", detail=tail)
 
 
@@ -114,7 +114,7 @@ class Stack(contenders.TrialCluster):
         settled = self.peer.settled
         if (missing := super().lacks()) is not None or settled is None:
             return missing
-        said = process.run(self._exec(settled.command), timeout=contenders.SECONDS).said
+        said = process.run(self._exec(settled.command), timeout=contenders.SECONDS).output
         return None if said == settled.expected else f"its {settled.command.service} does not call it settled: {said}"
 
     def cannot(self, fault: str) -> str:
