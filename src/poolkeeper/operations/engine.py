@@ -91,7 +91,7 @@ def _info(state: docker_engine.EngineState, steps: tuple[engine_choice.Step, ...
             + ("Compose v2" if state.answers else "the engine")
             + " does not answer",
             hint="Run `docker version` and `docker compose version` to see why.",
-            detail=state.said,
+            detail=state.complaint,
         )
     return EngineInfo(
         engine_version=state.engine_version,

@@ -37,7 +37,7 @@ _BOOT_ID = "sys/kernel/random/boot_id"
 class _Attended:
     """A node: its last known state, the time of the next search, and the open pidfd while it lives."""
 
-    sight: Sight
+    sight: ProcessState
     next_search: float = 0.0
     pidfd: int | None = None
 
@@ -57,7 +57,7 @@ class ProcessMonitor:
             return (self._proc / _BOOT_ID).read_text().strip()
         return ""
 
-    def attend(self, node: str, incarnation: str, boot: str) -> Sight:
+    def attend(self, node: str, incarnation: str, boot: str) -> ProcessState:
         """Start or continue to monitor a node; return its current state. A new incarnation replaces the former one.
 
         `incarnation` and `boot` are those of the node's own record. While the state is unknown, each call searches
@@ -72,12 +72,12 @@ class ProcessMonitor:
             known.next_search = time.monotonic() + SEARCH_PAUSE
         return known.sight
 
-    def sight(self, node: str) -> Sight:
+    def sight(self, node: str) -> ProcessState:
         """Return the last known state of a node, without a new search."""
         known = self._attended.get(node)
         return known.sight if known else _sight(node, "", "unknown", "this node is not monitored")
 
-    async def next_death(self, timeout: float) -> Sight | None:
+    async def next_death(self, timeout: float) -> ProcessState | None:
         """Return the next death as soon as it happens, each one once; None if none happens within `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -103,7 +103,7 @@ class ProcessMonitor:
         _update(known, "alive", "its supervisor runs")
         asyncio.get_running_loop().add_reader(pidfd, self._on_event, known)
 
-    def _hold(self, sight: Sight, boot: str) -> int:
+    def _hold(self, sight: ProcessState, boot: str) -> int:
         """Return a pidfd that is certainly that of the living supervisor; raise _Unknown or OSError."""
         if not boot or boot != self.boot_id:
             raise _Unknown(f"its record is of boot {boot or 'unknown'}, this machine's is {self.boot_id or 'unknown'}")
@@ -116,7 +116,7 @@ class ProcessMonitor:
             raise
         return pidfd
 
-    def _confirm(self, pid: int, pidfd: int, sight: Sight) -> None:
+    def _confirm(self, pid: int, pidfd: int, sight: ProcessState) -> None:
         """Confirm that the pidfd is the supervisor's: the pid could have been reused since the search.
 
         Only one process has an incarnation: if it has this pid before and after, it had it in between too.
@@ -126,7 +126,7 @@ class ProcessMonitor:
         if events := _poll(pidfd):
             raise _Unknown(f"its pidfd cannot be polled (poll returns {events:#x})")
 
-    def _find(self, sight: Sight) -> int:
+    def _find(self, sight: ProcessState) -> int:
         """Return the pid of the one process that is this supervisor; raise _Unknown if there is not exactly one."""
         pids = [int(name) for name in os.listdir(self._proc) if name.isdecimal()]
         found = [pid for pid in pids if self._is_supervisor(pid, sight)]
@@ -136,7 +136,7 @@ class ProcessMonitor:
             )
         return found[0]
 
-    def _is_supervisor(self, pid: int, sight: Sight) -> bool:
+    def _is_supervisor(self, pid: int, sight: ProcessState) -> bool:
         """Return whether a process has the incarnation and is PID 1 of a namespace; an ended process has no argv."""
         folder = f"{self._proc}/{pid}"
         try:
@@ -168,7 +168,7 @@ class ProcessMonitor:
 
 
 class _Unknown(Exception):
-    """The reason why a supervisor cannot be held; it becomes the reason of a Sight."""
+    """The reason why a supervisor cannot be held; it becomes the reason of a ProcessState."""
 
 
 def _sight(node: str, incarnation: str, state: Life, reason: str) -> ProcessState:

@@ -155,7 +155,7 @@ class DrilledCluster:
             return e.message
         if backend is None:
             return "Pgpool-II does not know it"
-        return None if backend.status in _UP else f"Pgpool-II has it {backend.status}"
+        return None if pool_node_states.is_in_use(backend.status) else f"Pgpool-II has it {backend.status}"
 
 
 def acknowledging(primary: Postgres | None, standbys: Sequence[str]) -> str:

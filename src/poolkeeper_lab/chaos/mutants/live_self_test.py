@@ -191,11 +191,11 @@ async def _rounds(test: Test, mutant: Mutant, bug: Bug) -> Bug:
 async def _round(
     test: Test, mutant: Mutant, scenario: Scenario, number: int, path: Path
 ) -> tuple[runner.Run, Sighting | None]:
-    turns = chaos_schedule.turns((scenario,), 0, test.seed + number)
+    turns = chaos_schedule.plan((scenario,), 0, test.seed + number)
     done = await runner.run(test.drilled, turns, test.seed + number, path, test.progress, mutant.config)
     with test.progress.step("checking the history"):
         history = await interrupts.in_thread(jsonl.read, path)
-        evaluated = await interrupts.in_thread(run_verdict.judge, history)
+        evaluated = await interrupts.in_thread(run_verdict.evaluate, history)
         return done, mutant.sighted(history, evaluated)
 
 
