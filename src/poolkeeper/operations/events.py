@@ -25,7 +25,7 @@ def last_change(cluster: Cluster, since: str | None) -> Timeline | None:
     present = {s: cluster.container(s) for s in cluster.spec.addresses() if s in existing and s not in _stores(cluster)}
     if not present:
         raise errors.ClusterNotUp("no container of this cluster exists", hint="Start it with: make pgpool-up")
-    return timeline_reader.tell(cluster.spec, _lines(present, since))
+    return timeline_reader.read_timeline(cluster.spec, _lines(present, since))
 
 
 def _stores(cluster: Cluster) -> set[str]:
