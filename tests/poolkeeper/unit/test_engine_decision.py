@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,10 @@ from poolkeeper.decide.engine_choice import Borrow, Init, Install, MachineFacts,
 
 READY = MachineFacts(has_client=True, answers=True, has_compose=True, is_installed=True)
 BARE = MachineFacts(has_client=False, answers=False, has_compose=False, is_installed=False)
-DEBIAN_12 = {"distribution": "debian", "release": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
-DEBIAN_13 = {"distribution": "debian", "release": "13", "name": "Debian GNU/Linux 13 (trixie)"}
-UBUNTU = {"distribution": "ubuntu", "release": "24.04", "name": "Ubuntu 24.04.1 LTS"}
-FEDORA = {"distribution": "fedora", "release": "41", "name": "Fedora Linux 41"}
+DEBIAN_12: dict[str, Any] = {"distribution": "debian", "release": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
+DEBIAN_13: dict[str, Any] = {"distribution": "debian", "release": "13", "name": "Debian GNU/Linux 13 (trixie)"}
+UBUNTU: dict[str, Any] = {"distribution": "ubuntu", "release": "24.04", "name": "Ubuntu 24.04.1 LTS"}
+FEDORA: dict[str, Any] = {"distribution": "fedora", "release": "41", "name": "Fedora Linux 41"}
 
 ENGINE = ("docker.io", "iptables")
 BORROW = Borrow("docker-compose", "trixie")

@@ -1,4 +1,4 @@
-"""The assessment of a snapshot: healthy only when all is known and good; each single fault has its level and finding."""
+"""The assessment of a snapshot: healthy only when all is known and good; each fault has its level and finding."""
 
 from __future__ import annotations
 
