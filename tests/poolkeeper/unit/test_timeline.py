@@ -48,8 +48,12 @@ DOWN = (
     "check duration: 3ms. 0 active and 0 backup servers left. 2 sessions active, 0 requeued, 0 remaining in queue."
 )
 WORDS: dict[str, tuple[str, str, EventKind | None, str]] = {
-    "asked": (PRIMARY, patroni(f"received switchover request with leader={PRIMARY} candidate=None scheduled_at=None"),
-              EventKind.ASKED, PRIMARY),
+    "asked": (
+        PRIMARY,
+        patroni(f"received switchover request with leader={PRIMARY} candidate=None scheduled_at=None"),
+        EventKind.ASKED,
+        PRIMARY,
+    ),
     "demoting": (PRIMARY, patroni("Demoting self (graceful)"), EventKind.DEMOTED, PRIMARY),
     "stopping": (PRIMARY, postgres("received fast shutdown request"), EventKind.STOPPED, PRIMARY),
     "released": (PRIMARY, patroni("Leader key released"), EventKind.RELEASED, PRIMARY),
@@ -60,30 +64,74 @@ WORDS: dict[str, tuple[str, str, EventKind | None, str]] = {
     "open": (STANDBY, postgres("database system is ready to accept connections"), EventKind.STARTED, STANDBY),
     "rewind": (PRIMARY, patroni("running pg_rewind from host=pg_node2"), EventKind.REWOUND, PRIMARY),
     "cloned": (PRIMARY, patroni("replica has been created using basebackup"), EventKind.CLONED, PRIMARY),
-    "streams": (PRIMARY, postgres("started streaming WAL from primary at 0/5000000 on timeline 2"), EventKind.STREAMING,
-                PRIMARY),
-    "lost": (STANDBY, "2026-01-01 12:00:00.000 UTC [9] FATAL:  could not receive data from WAL stream: server closed "
-             "the connection unexpectedly", EventKind.LOST, STANDBY),
-    "supervisor": (PRIMARY, '{"supervisor": "ends the node", "cause": "the postmaster was killed", "signal": 9}',
-                   EventKind.DIED, PRIMARY),
+    "streams": (
+        PRIMARY,
+        postgres("started streaming WAL from primary at 0/5000000 on timeline 2"),
+        EventKind.STREAMING,
+        PRIMARY,
+    ),
+    "lost": (
+        STANDBY,
+        "2026-01-01 12:00:00.000 UTC [9] FATAL:  could not receive data from WAL stream: server closed "
+        "the connection unexpectedly",
+        EventKind.LOST,
+        STANDBY,
+    ),
+    "supervisor": (
+        PRIMARY,
+        '{"supervisor": "ends the node", "cause": "the postmaster was killed", "signal": 9}',
+        EventKind.DIED,
+        PRIMARY,
+    ),
     "pgpool's primary": (POOL, pgpool("failover: set new primary node: 1"), EventKind.POOL_CHANGED, STANDBY),
     "pgpool has none": (POOL, pgpool("failover: set new primary node: -1"), EventKind.POOL_CHANGED, ""),
-    "pgpool's loss": (POOL, pgpool(f"=== Starting degeneration. shutdown host {PRIMARY}(5432) ==="), EventKind.POOL_CHANGED,
-                      PRIMARY),
-    "pgpool's return": (POOL, pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="), EventKind.POOL_CHANGED,
-                        PRIMARY),
+    "pgpool's loss": (
+        POOL,
+        pgpool(f"=== Starting degeneration. shutdown host {PRIMARY}(5432) ==="),
+        EventKind.POOL_CHANGED,
+        PRIMARY,
+    ),
+    "pgpool's return": (
+        POOL,
+        pgpool(f"=== Failback done. reconnect host {PRIMARY}(5432) ==="),
+        EventKind.POOL_CHANGED,
+        PRIMARY,
+    ),
     "endpoint down": (ENDPOINT, DOWN, EventKind.ROUTE_DOWN, PRIMARY),
     "endpoint down, on two channels": (ENDPOINT, f"[WARNING]  (8) : {DOWN}", EventKind.ROUTE_DOWN, PRIMARY),
-    "endpoint up": (ENDPOINT, f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
-                "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.", EventKind.ROUTE_UP, STANDBY),
-    "endpoint closed to reads": (ENDPOINT, f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup "
-                             "servers left.", EventKind.ROUTE_DOWN, STANDBY),
-    "endpoint ready": (ENDPOINT, f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).", EventKind.ROUTE_UP, PRIMARY),
-    "keeper observes a death": (KEEPER, keeper("seen", node=PRIMARY, process="dead", why="it ended"), EventKind.DIED, PRIMARY),
+    "endpoint up": (
+        ENDPOINT,
+        f"Server primary/{STANDBY} is UP, reason: Layer7 check passed, code: 0, check duration: 4ms. 1 "
+        "active and 0 backup servers online. 0 sessions requeued, 0 total in queue.",
+        EventKind.ROUTE_UP,
+        STANDBY,
+    ),
+    "endpoint closed to reads": (
+        ENDPOINT,
+        f"Server standbys/{STANDBY} is going DOWN for maintenance. 1 active and 0 backup servers left.",
+        EventKind.ROUTE_DOWN,
+        STANDBY,
+    ),
+    "endpoint ready": (
+        ENDPOINT,
+        f"Server standbys/{PRIMARY} is UP/READY (leaving forced maintenance).",
+        EventKind.ROUTE_UP,
+        PRIMARY,
+    ),
+    "keeper observes a death": (
+        KEEPER,
+        keeper("seen", node=PRIMARY, process="dead", why="it ended"),
+        EventKind.DIED,
+        PRIMARY,
+    ),
     "keeper released": (KEEPER, keeper("done", what=Verb.RELEASE.value, node=PRIMARY), EventKind.RELEASED, PRIMARY),
     "keeper did": (KEEPER, keeper("done", what=Verb.PROMOTE.value, node=STANDBY), EventKind.DONE, STANDBY),
-    "keeper decided": (KEEPER, keeper("decided", what=Verb.ATTACH.value, node=PRIMARY, why="it streams"), EventKind.DECIDED,
-                       PRIMARY),
+    "keeper decided": (
+        KEEPER,
+        keeper("decided", what=Verb.ATTACH.value, node=PRIMARY, why="it streams"),
+        EventKind.DECIDED,
+        PRIMARY,
+    ),
     "keeper observes a living node": (KEEPER, keeper("seen", node=PRIMARY, process="alive", why=""), None, ""),
     "keeper declined": (KEEPER, keeper("declined", what="early release", why="no proof"), None, ""),
     "keeper's traceback": (KEEPER, "{not json", None, ""),
@@ -91,7 +139,7 @@ WORDS: dict[str, tuple[str, str, EventKind | None, str]] = {
     "a checkpoint": (PRIMARY, postgres("checkpoint complete: wrote 3 buffers (0.0%)"), None, ""),
     "another service's message": ("etcd1", "received promote request", None, ""),
     "a client's statement": (POOL, pgpool("statement: SELECT 'x'"), None, ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WORDS)
