@@ -1,1 +1,1 @@
-"""Pure decisions: what was declared and what was seen → what it means, and what is to be done."""
+"""Pure decisions: from the declared cluster and the observed one to findings, checks and plans. No I/O."""

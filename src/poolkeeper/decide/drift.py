@@ -1,7 +1,7 @@
-"""Where the witnesses disagree: PostgreSQL and Patroni, Pgpool-II, HAProxy.
+"""Drift: where PostgreSQL and Patroni, Pgpool-II and HAProxy disagree.
 
-Each says who is primary and who is a standby. The truth is Patroni's lease with PostgreSQL's own word; the other two
-follow it, and where they do not, that is drift.
+Each of them reports which node is primary and which are standbys. The truth is Patroni's lease together with
+PostgreSQL's own report; the other two follow it, and where they do not, that is drift.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from poolkeeper.model.spec import ClusterSpec
 
 
 def primary_by_postgres(seen: Snapshot) -> str | None:
-    """The one node that says it is not in recovery; None if there is none, or more than one."""
+    """Return the one node that reports that it is not in recovery; None if there is none, or more than one."""
     primaries = [name for name, server in seen.postgres.items() if server.value and not server.value.in_recovery]
     return primaries[0] if len(primaries) == 1 else None
 
 
 def patroni_view(seen: Snapshot) -> PatroniView | None:
-    """The view of the leader's Patroni if it answers, else of any other."""
+    """Return the view of the leader's Patroni if it answers, else of any other."""
     views = {name: answer.value for name, answer in seen.patroni.items() if answer.value}
     for name, view in views.items():
         if view.leader == name:
@@ -30,18 +30,18 @@ def patroni_view(seen: Snapshot) -> PatroniView | None:
 
 
 def role_by_pgpool(seen: Snapshot, node: str) -> str | None:
-    """primary or standby, as the balanced endpoint's Pgpool-II says; None if it does not say."""
+    """Return primary or standby, as the balanced endpoint's Pgpool-II reports; None if it does not."""
     backend = seen.pgpool.value.node(node) if seen.pgpool.value else None
     return backend.role if backend else None
 
 
 def role_by_haproxy(seen: Snapshot, node: str) -> str | None:
-    """primary, standby, both or out, as HAProxy's two inner ports say; None if it does not say."""
+    """Return primary, standby, both or out, as HAProxy's two inner ports report; None if HAProxy does not answer."""
     return proxies.role_of(seen.haproxy.value, node) if seen.haproxy.value else None
 
 
 def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    """Every disagreement between two witnesses that both answered."""
+    """Find every disagreement between two sources that both answered."""
     view = patroni_view(seen)
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
     if len(leaders) > 1:
@@ -56,28 +56,28 @@ def disagreements(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         if view and member is None:
             yield Finding(FindingKind.DRIFT, node.name, "Patroni does not know it")
         elif member and member.is_leader is not (truth == "primary"):
-            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, Patroni says {member.role}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL reports {truth}, Patroni reports {member.role}")
         pool = role_by_pgpool(seen, node.name)
         if pool and pool != truth:
-            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, Pgpool-II says {pool}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL reports {truth}, Pgpool-II reports {pool}")
         endpoint = role_by_haproxy(seen, node.name)
         if endpoint and endpoint != truth:
-            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL says {truth}, HAProxy says {endpoint}")
+            yield Finding(FindingKind.DRIFT, node.name, f"PostgreSQL reports {truth}, HAProxy reports {endpoint}")
 
 
 def node_row(seen: Snapshot, node: str) -> NodeRow:
-    """A node by each witness, side by side."""
+    """Return a node as each source reports it, side by side."""
     containers = seen.containers.value
     server = seen.postgres[node].value if node in seen.postgres else None
     view = patroni_view(seen)
     member = view.member(node) if view else None
     pool = seen.pgpool.value.node(node) if seen.pgpool.value else None
     endpoint = role_by_haproxy(seen, node)
-    said = {role for role in (server and server.role, pool and pool.role, endpoint) if role}
+    reported = {role for role in (server and server.role, pool and pool.role, endpoint) if role}
     if server is None:
-        said.discard("out")  # HAProxy leaves out what does not answer: that is no other opinion
+        reported.discard("out")  # HAProxy takes out a server that does not answer: that is no disagreement
     if member:
-        said.add("primary" if member.is_leader else "standby")
+        reported.add("primary" if member.is_leader else "standby")
     return NodeRow(
         node=node,
         container=_container(containers, node),
@@ -88,7 +88,7 @@ def node_row(seen: Snapshot, node: str) -> NodeRow:
         slot=_slot(seen, node),
         pgpool=f"{pool.role}, {pool.status}" if pool else "?",
         haproxy=endpoint or "?",
-        drift=len(said) > 1,
+        drift=len(reported) > 1,
     )
 
 

@@ -1,10 +1,10 @@
-"""How many sessions each endpoint should serve at once for so many clients, and the connections that this takes.
+"""The number of sessions that each endpoint should serve at once, and the connections that they need.
 
-Invariants: the pooled connections of the three endpoints with a Pgpool-II, the sessions of the direct endpoints and those that
-are reserved fit `max_connections`; with more clients no endpoint and no `max_connections` gets smaller. With a number of
-clients every endpoint is sized anew, also where the file says another number; without one all endpoints stay.
+Invariants: the pooled connections of the three endpoints with a Pgpool-II, the sessions of the direct endpoints and the
+reserved ones are within `max_connections`; with more clients no endpoint and no `max_connections` gets smaller. With a
+number of clients every endpoint gets a new size, also where the file has another number; without one all sizes stay.
 
-It does not know at which endpoint a client connects: each must hold its whole part, so all of them together hold more.
+The module does not know which endpoint a client uses: each must hold its full part, so all of them together hold more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHARES: dict[WorkloadKind, dict[str, float]] = {
     WorkloadKind.MIXED: {"rw": 0.5, "ro": 0.5, "balanced": 0.5},
     WorkloadKind.REPORTING: {"rw": 0.25, "ro": 1, "balanced": 0.25},
 }
-# A direct endpoint takes the part of the endpoint that makes its promise: an application uses the one or the other.
+# A direct endpoint takes the part of the endpoint with the same role: an application uses the one or the other.
 LIKE = {"direct_rw": "rw", "direct_ro": "ro"}
 LEAST_SESSIONS = 4
 
@@ -36,13 +36,13 @@ KEPT = "no --clients was given, so it stays"
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the endpoints serve at once, and the server connections of it."""
+    """The sessions that the endpoints serve at once, and their server connections."""
 
     children: dict[str, int]  # processes of Pgpool-II, by endpoint
     pools: dict[str, int]  # connections that each of them keeps
     direct: dict[str, int]  # sessions of each direct endpoint that has a port
     max_connections: int  # of a node
-    opened: int  # on the whole machine, when every endpoint is full
+    opened: int  # on the complete machine, when every endpoint is full
 
     @property
     def pooled(self) -> int:
@@ -56,7 +56,7 @@ class Capacity:
 
 
 def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
-    """The sizes of all endpoints. They may be beyond what the spec allows: the caller judges that."""
+    """Return the sizes of all endpoints. They may exceed what the spec allows: the caller checks that."""
     endpoints, parts, count = declared(spec), SHARES[wish.workload], len(spec.nodes)
     children = {key: endpoint.num_init_children for key, endpoint in endpoints.items()}
     if wish.clients is not None:
@@ -64,26 +64,26 @@ def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
     pools = {key: endpoint.max_pool if wish.pairs is None else wish.pairs for key, endpoint in endpoints.items()}
     pooled = {key: children[key] * pools[key] for key in ENDPOINTS}
     direct = _wanted(spec, wish)
-    room = _max_connections(spec, sum(pooled.values()) + sum(direct.values()))
+    limit = _max_connections(spec, sum(pooled.values()) + sum(direct.values()))
     if wish.clients is None:
-        direct = _shared(spec, direct, room - sum(pooled.values()))
+        direct = _shared(spec, direct, limit - sum(pooled.values()))
     # Behind 9999 each session is connected to every node; at the other endpoints it uses one server.
     opened = pooled["rw"] + pooled["ro"] + count * pooled["balanced"] + sum(direct.values())
-    return Capacity(children, pools, direct, room, opened + count * spec.postgresql.admin_connections)
+    return Capacity(children, pools, direct, limit, opened + count * spec.postgresql.admin_connections)
 
 
 def declared(spec: ClusterSpec) -> dict[str, Endpoint]:
-    """The endpoints with a Pgpool-II, by their key."""
+    """Return the endpoints with a Pgpool-II, by their key."""
     return {key: getattr(spec.endpoints, key) for key in ENDPOINTS}
 
 
 def _children(clients: float) -> int:
-    """As many processes as clients, and those that HAProxy leaves free."""
+    """Return as many processes as clients, plus those that HAProxy leaves free."""
     return max(LEAST_SESSIONS, math.ceil(clients) + proxies.SPARE_CHILDREN)
 
 
 def _wanted(spec: ClusterSpec, wish: Wish) -> dict[str, int]:
-    """The sessions that each direct endpoint must have, at the least."""
+    """Return the sessions that each direct endpoint must have, at the least."""
     if wish.clients is None:
         now = spec.direct_sessions()
         return {
@@ -94,10 +94,10 @@ def _wanted(spec: ClusterSpec, wish: Wish) -> dict[str, int]:
     return {key: max(LEAST_SESSIONS, math.ceil(wish.clients * parts[LIKE[key]])) for key in spec.direct_endpoints()}
 
 
-def _shared(spec: ClusterSpec, wanted: dict[str, int], room: int) -> dict[str, int]:
-    """With what they get of the room by an even share, where the file gives an endpoint no number of its own."""
+def _shared(spec: ClusterSpec, wanted: dict[str, int], available: int) -> dict[str, int]:
+    """Add an even share of the remaining connections to each endpoint without a number of its own in the file."""
     sharing = [key for key, endpoint in spec.direct_endpoints().items() if not endpoint.max_sessions]
-    left = room - _reserved(spec) - sum(n for key, n in wanted.items() if key not in sharing)
+    left = available - _reserved(spec) - sum(n for key, n in wanted.items() if key not in sharing)
     return {**wanted, **{key: left // len(sharing) for key in sharing}}
 
 
@@ -106,14 +106,14 @@ def _reserved(spec: ClusterSpec) -> int:
 
 
 def _max_connections(spec: ClusterSpec, sessions: int) -> int:
-    """The budget, rounded up to tens; a value that is there and hardly above it stays: a change is a restart."""
+    """Return the budget, rounded up to tens; a present value hardly above it stays, because a change is a restart."""
     now, needed = spec.postgresql.max_connections, sessions + _reserved(spec)
     rounded = max(20, math.ceil(needed / 10) * 10)
     return now if needed <= now <= rounded + 10 else rounded
 
 
 def choices(spec: ClusterSpec, wish: Wish, sizes: Capacity) -> Iterator[Choice]:
-    """The keys of [endpoints]."""
+    """Return the proposals for the keys of [endpoints]."""
     parts = SHARES[wish.workload]
     for key, endpoint in declared(spec).items():
         n, p = sizes.children[key], sizes.pools[key]
@@ -121,24 +121,24 @@ def choices(spec: ClusterSpec, wish: Wish, sizes: Capacity) -> Iterator[Choice]:
         grown = f"{parts[key]:.0%} of {wish.clients} clients ({wish.workload.value}) + {spare} = {n}"
         why = f"A session holds one process of Pgpool-II to its end: {KEPT if wish.clients is None else grown}."
         yield Choice(("endpoints", key, "num_init_children"), endpoint.num_init_children, n, why, POOL_DOCS)
-        said = "no --pairs was given, so it stays" if wish.pairs is None else str(p)
-        why = f"A process keeps one server connection for each pair of user and database: {said}."
+        reason = "no --pairs was given, so it stays" if wish.pairs is None else str(p)
+        why = f"A process keeps one server connection for each pair of user and database: {reason}."
         yield Choice(("endpoints", key, "max_pool"), endpoint.max_pool, p, why, POOL_DOCS)
     for key, direct in spec.direct_endpoints().items():
         n, part = sizes.direct[key], parts[LIKE[key]]
         if wish.clients is not None:
             proposed = n
-            said = f"{part:.0%} of {wish.clients} clients, as at endpoints.{LIKE[key]}, at least {LEAST_SESSIONS}"
+            reason = f"{part:.0%} of {wish.clients} clients, as at endpoints.{LIKE[key]}, at least {LEAST_SESSIONS}"
         else:
             proposed = direct.max_sessions
             share = f" at an even share of what max_connections leaves, {n} (at least {LEAST_SESSIONS})"
-            said = KEPT + ("" if proposed else share)
-        why = f"Without a pool a session is one connection to a server: {said}."
+            reason = KEPT + ("" if proposed else share)
+        why = f"Without a pool a session is one connection to a server: {reason}."
         yield Choice(("endpoints", key, "max_sessions"), direct.max_sessions, proposed, why, DIRECT_DOCS)
 
 
 def connections_formula(spec: ClusterSpec, sizes: Capacity) -> str:
-    """The terms of `max_connections`."""
+    """Return the terms of `max_connections`."""
     pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in ENDPOINTS)
     direct = f" + {' + '.join(map(str, sizes.direct.values()))} direct" if sizes.direct else ""
     server = spec.postgresql

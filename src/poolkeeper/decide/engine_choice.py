@@ -1,7 +1,7 @@
-"""What has to be done so that a container engine with Compose v2 answers: pure, from facts to steps.
+"""The steps after which a container engine with Compose v2 answers: pure, from facts to steps.
 
-Invariant: what answers is used as it is and nothing is changed; nothing is planned that this user may not do, or that
-goes around an engine which the user chose (DOCKER_HOST, a Docker context). Every refusal says one next thing to do.
+Invariant: an engine that answers is used as it is, and nothing is changed. No step is planned that this user may not
+do, or that bypasses an engine which the user chose (DOCKER_HOST, a Docker context). Every refusal names one next step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poolkeeper.core import errors
 
 
 class Init(StrEnum):
-    """Who starts services on this machine; none: as in a container, where a program is started directly."""
+    """The init system of this machine; none: as in a container, where programs are started directly."""
 
     SYSTEMD = "systemd"
     SERVICE = "service"
@@ -22,13 +22,13 @@ class Init(StrEnum):
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What is known about this machine. `chosen` names an engine that the user chose, as "DOCKER_HOST=tcp://…"."""
+    """The facts about this machine. `chosen` names an engine that the user chose, as "DOCKER_HOST=tcp://…"."""
 
     has_client: bool
     answers: bool
     has_compose: bool
     is_installed: bool  # the engine's own program, not the client
-    is_refused: bool = False  # it is there, and this user may not speak to it
+    is_refused: bool = False  # it runs, and this user may not use its socket
     chosen: str = ""
     may_install: bool = True  # root, or sudo without a password, and apt
     distribution: str = ""  # os-release's ID
@@ -65,7 +65,7 @@ Step = Install | Borrow | Start
 
 @dataclass(frozen=True)
 class _Offer:
-    """What a distribution calls the parts. Looked up in the archives' indexes."""
+    """A distribution's names of the packages, from its archive's indexes."""
 
     compose: Install | Borrow
     client: str  # the package with /usr/bin/docker
@@ -81,9 +81,11 @@ _BY_HAND = (
 
 
 def plan(facts: MachineFacts) -> tuple[Step, ...]:
-    """The steps, in order; none where the engine and Compose v2 answer.
+    """Return the steps, in order; none where the engine and Compose v2 answer.
 
-    Raises PermissionRefused where the socket refuses this user, EngineMissing where the rest may not be done here.
+    Raises:
+        PermissionRefused: if the socket refuses this user.
+        EngineMissing: if the chosen engine does not answer, or a needed step may not be done here.
     """
     if facts.answers and facts.has_compose:
         return ()
@@ -96,7 +98,7 @@ def plan(facts: MachineFacts) -> tuple[Step, ...]:
 
 
 def describe(steps: tuple[Step, ...], name: str) -> tuple[str, ...]:
-    """One line for each step, to be said before anything is done. `name` is the distribution's."""
+    """Return one line for each step, to be shown before it is done. `name` is the distribution's."""
     return tuple(_sentence(step, name) for step in steps)
 
 
@@ -115,7 +117,7 @@ def _sentence(step: Step, name: str) -> str:
 
 
 def _refuse_if_closed(facts: MachineFacts) -> None:
-    """Where an engine is there, or was chosen, and this user cannot reach it: nothing to install, only to say."""
+    """Refuse an engine that runs or was chosen, and that this user cannot reach: nothing needs to be installed."""
     if facts.is_refused:
         raise errors.PermissionRefused(
             "Docker runs, but this user may not use its socket",
@@ -129,7 +131,7 @@ def _refuse_if_closed(facts: MachineFacts) -> None:
 
 
 def _installations(facts: MachineFacts) -> tuple[Step, ...]:
-    """What is missing, as installations. Raises EngineMissing on a distribution whose packages we do not know."""
+    """Return the installations of what is missing. Raises EngineMissing on a distribution with unknown packages."""
     needs_engine = not facts.answers and not facts.is_installed
     if facts.has_compose and facts.has_client and not needs_engine:
         return ()
@@ -178,5 +180,7 @@ def _refuse_rights(facts: MachineFacts, installs: bool) -> None:
 
 def _missing(facts: MachineFacts) -> str:
     if facts.answers or facts.is_installed:
-        return "Docker is here but Compose v2 is missing" if not facts.has_compose else "Docker's client is missing"
+        return (
+            "Docker is installed but Compose v2 is missing" if not facts.has_compose else "Docker's client is missing"
+        )
     return "no container engine is installed here"

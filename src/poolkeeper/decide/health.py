@@ -1,7 +1,7 @@
-"""What a snapshot amounts to.
+"""The assessment of a snapshot: its level and its findings.
 
-Invariant: HEALTHY only if every witness was asked, answered, and agrees. What could not be asked is a finding of its
-own, so an unreachable cluster is never green.
+Invariant: HEALTHY only if every source was asked, answered, and agrees. A source that could not be asked is a finding
+of its own, so an unreachable cluster is never healthy.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from poolkeeper.model.spec import ClusterSpec
 
 T = TypeVar("T")
 ENDPOINTS = ("rw", "ro", "balanced")
-# Endpoint → is its server expected to be in recovery?
+# Endpoint → whether its server is expected to be in recovery
 PROMISES = {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
 NOT_ASKED = "not asked"
 
 
 def assess(spec: ClusterSpec, seen: Snapshot) -> Assessment:
-    """Judge a snapshot of a declared cluster."""
+    """Assess a snapshot of a declared cluster."""
     findings = tuple(_findings(spec, seen))
     return Assessment(
         level=_level(spec, seen, findings),
@@ -37,15 +37,15 @@ def _level(spec: ClusterSpec, seen: Snapshot, findings: tuple[Finding, ...]) -> 
     kinds = {finding.kind for finding in findings}
     if FindingKind.DOWN in kinds:
         return Level.DOWN
-    if nobody_answers(spec, seen):
+    if is_unreachable(spec, seen):
         return Level.UNKNOWN
     if kinds & {FindingKind.FAULT, FindingKind.DRIFT}:
         return Level.DEGRADED
     return Level.UNKNOWN if FindingKind.UNKNOWN in kinds else Level.HEALTHY
 
 
-def nobody_answers(spec: ClusterSpec, seen: Snapshot) -> bool:
-    """Did neither the engine nor any node say anything?"""
+def is_unreachable(spec: ClusterSpec, seen: Snapshot) -> bool:
+    """Return whether neither the engine nor any node answered."""
     return not seen.containers.is_known and not any(_server(seen, node.name) for node in spec.nodes)
 
 
@@ -53,8 +53,8 @@ def _server(seen: Snapshot, node: str) -> Postgres | None:
     return seen.postgres[node].value if node in seen.postgres else None
 
 
-def _silence(answer: Seen[T] | None) -> str:
-    """Why there is no answer."""
+def _error_of(answer: Seen[T] | None) -> str:
+    """Return why there is no answer."""
     return answer.error if answer else NOT_ASKED
 
 
@@ -95,7 +95,7 @@ def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     primaries = [name for name, server in answers.items() if not server.in_recovery]
     for name in servers:
         if name not in answers:
-            yield Finding(FindingKind.FAULT, name, f"PostgreSQL does not answer: {_silence(seen.postgres.get(name))}")
+            yield Finding(FindingKind.FAULT, name, f"PostgreSQL does not answer: {_error_of(seen.postgres.get(name))}")
     if len(primaries) > 1:
         yield Finding(FindingKind.FAULT, "cluster", f"more than one primary: {', '.join(primaries)}")
     if not primaries and answers:
@@ -108,12 +108,12 @@ def _patroni(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for node in spec.nodes:
         answer = seen.patroni.get(node.name)
         if answer is None or answer.value is None:
-            yield Finding(FindingKind.FAULT, node.name, f"Patroni does not answer: {_silence(answer)}")
+            yield Finding(FindingKind.FAULT, node.name, f"Patroni does not answer: {_error_of(answer)}")
     if any(answer.value and answer.value.paused for answer in seen.patroni.values()):
         yield Finding(
             FindingKind.FAULT,
             "patroni",
-            "is paused, so nobody takes over from a lost primary; `poolkeeper up` resumes it",
+            "is paused, so no standby replaces a lost primary; `poolkeeper up` resumes it",
         )
 
 
@@ -170,7 +170,9 @@ def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for key in (*ENDPOINTS, *spec.direct_endpoints()):
         endpoint = seen.endpoints.get(key)
         if endpoint is None or endpoint.value is None:
-            yield Finding(FindingKind.FAULT, f"endpoint {key}", f"a query through its port fails: {_silence(endpoint)}")
+            yield Finding(
+                FindingKind.FAULT, f"endpoint {key}", f"a query through its port fails: {_error_of(endpoint)}"
+            )
         elif key in PROMISES and endpoint.value.in_recovery is not PROMISES[key]:
             role = "a standby" if endpoint.value.in_recovery else "the primary"
             yield Finding(FindingKind.FAULT, f"endpoint {key}", f"was answered by {role}, {endpoint.value.node}")
@@ -180,7 +182,7 @@ def _etcd(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     for member in spec.etcd.members:
         view = seen.etcd.get(member.name)
         if view is None or view.value is None:
-            yield Finding(FindingKind.FAULT, member.name, f"does not answer: {_silence(view)}")
+            yield Finding(FindingKind.FAULT, member.name, f"does not answer: {_error_of(view)}")
         elif not view.value.healthy:
             yield Finding(FindingKind.FAULT, member.name, "has no quorum")
 
@@ -193,7 +195,7 @@ def _keeper(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     if not view.healthy:
         yield Finding(FindingKind.FAULT, service, "its loop has stalled")
     for source in view.blind:
-        yield Finding(FindingKind.FAULT, service, f"cannot see the {source}")
+        yield Finding(FindingKind.FAULT, service, f"cannot read the {source}")
     if view.open_matters:
         matters = "; ".join(view.open_matters)
         yield Finding(FindingKind.DRIFT, service, f"has been at work for {view.drift_seconds:.0f} s: {matters}")

@@ -1,8 +1,8 @@
-"""Log lines → steps: which words of which program mean what.
+"""Log lines → steps of a role change: the meaning of each program's messages.
 
 Sources: Patroni 4 (ha.py, api.py, postgresql/rewind.py, postgresql/bootstrap.py), PostgreSQL 17 (xlog.c,
 xlogrecovery.c, postmaster.c, walreceiver.c), Pgpool-II 4.6 (main/pgpool_main.c), HAProxy 3.0 (server.c), and our own
-supervisor and keeper, which write JSON. A line that no sign matches says nothing about a role change.
+supervisor and keeper, which write JSON. A line that no sign matches is not part of a role change.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from poolkeeper.model.decision import Verb
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.timeline import EventKind, LogLine, TimelineEvent
 
 
 @dataclass(frozen=True)
 class Sign:
-    """Words that a program writes. The group `node`, where there is one, names the node; `index` its number."""
+    """A message of a program. The group `node`, where there is one, names the node; `index` its number."""
 
     act: EventKind
     pattern: re.Pattern[str]
@@ -67,12 +68,11 @@ ENDPOINT = _signs(
     ),
     (EventKind.ROUTE_UP, r"Server (primary|standbys)/(?P<node>[^\s.]+) is UP\b"),
 )
-KEEPER_ACTS = {"decided": EventKind.DECIDED, "done": EventKind.DONE}
-RELEASE = "release the lease of"  # model/decision.py: Verb.RELEASE
+KEEPER_EVENTS = {"decided": EventKind.DECIDED, "done": EventKind.DONE}
 
 
 def classify(spec: ClusterSpec, line: LogLine) -> TimelineEvent | None:
-    """The step that a line tells of; None for any other line."""
+    """Return the step that a line reports; None for any other line."""
     if line.service == spec.keeper.service:
         return _keeper(line)
     names = [node.name for node in spec.nodes]
@@ -92,7 +92,7 @@ def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: st
 
 
 def _node(found: re.Match[str], nodes: Sequence[str]) -> str:
-    """The node that the words name; a host that is no node of ours (an endpoint's inner port) names none."""
+    """Return the node that the message names; a host that is no node of ours (an inner port of HAProxy) names none."""
     groups = found.groupdict()
     if groups.get("index") is not None:
         index = int(groups["index"])
@@ -101,7 +101,7 @@ def _node(found: re.Match[str], nodes: Sequence[str]) -> str:
 
 
 def _document(text: str) -> dict[str, Any]:
-    """A JSON line; an empty document for anything else."""
+    """Return the content of a JSON line; an empty document for any other line."""
     if not text.startswith("{"):
         return {}
     try:
@@ -129,11 +129,11 @@ def _keeper(line: LogLine) -> TimelineEvent | None:
     why = str(document.get("why", ""))
     if event == "seen" and document.get("process") == "dead":
         return TimelineEvent(line.at, line.service, EventKind.DIED, node, f"{node}: {why}")
-    act = KEEPER_ACTS.get(str(event))
+    act = KEEPER_EVENTS.get(str(event))
     if act is None:
         return None
     what = " ".join(str(part) for part in (document.get("what"), node) if part)
-    if act is EventKind.DONE and document.get("what") == RELEASE:
+    if act is EventKind.DONE and document.get("what") == Verb.RELEASE.value:
         act = EventKind.RELEASED
     where = f" ({document['proxy']})" if document.get("proxy") else ""
     return TimelineEvent(line.at, line.service, act, node, f"{what}{where}" + (f": {why}" if why else ""))

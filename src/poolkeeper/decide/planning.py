@@ -1,7 +1,7 @@
-"""What `up` must do so that the running cluster becomes the declared one: the least that applies it.
+"""The plan of `up`: the fewest steps that make the running cluster the declared one.
 
-Order: etcd, one at a time; standbys before the primary; then the endpoints; then the endpoint. Invariant: a plan for a
-cluster that is as declared is empty; a change that cannot be applied to a running cluster raises UnsafeChange.
+Order: etcd, one at a time; standbys before the primary; then the Pgpool-II services; then HAProxy. Invariant: the plan
+for a cluster that is as declared is empty; a change that cannot be applied to a running cluster raises UnsafeChange.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from poolkeeper.model.spec import ClusterSpec
 
 @dataclass(frozen=True)
 class Desired:
-    """What is declared: each service's definition digest, every rendered file, and Patroni's shared configuration."""
+    """The declared cluster: each service's definition digest, every rendered file, Patroni's shared configuration."""
 
     definitions: Mapping[str, str]
     files: Mapping[str, str]
@@ -29,21 +29,21 @@ class Desired:
 
 @dataclass(frozen=True)
 class Actual:
-    """What is there. `dynamic` is None while no Patroni answers; `leader` likewise.
+    """The running cluster. `dynamic` and `leader` are None while no Patroni answers.
 
-    `former` is what the cluster was last declared as; None where nobody noted it.
+    `former` is the last declaration of the cluster; None where it was not noted.
     """
 
     containers: Mapping[str, Container]
     applied: Mapping[str, str] = field(default_factory=dict)
     dynamic: Mapping[str, Any] | None = None
     leader: str | None = None
-    pending_restart: frozenset[str] = frozenset()  # nodes whose PostgreSQL waits for a restart, by Patroni's word
+    pending_restart: frozenset[str] = frozenset()  # nodes whose PostgreSQL waits for a restart, as Patroni reports
     former: ClusterSpec | None = None
 
 
 def files_of(spec: ClusterSpec, service: str, files: Mapping[str, str]) -> dict[str, str]:
-    """The rendered files that a service mounts."""
+    """Return the rendered files that a service mounts."""
     folder = _folder(spec, service)
     return {path: text for path, text in files.items() if path.startswith(folder)}
 
@@ -59,10 +59,12 @@ def _folder(spec: ClusterSpec, service: str) -> str:
 
 
 def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]) -> Plan:
-    """The steps from `actual` to `desired`.
+    """Return the steps from `actual` to `desired`.
 
-    `needs_restart` tells whether a Pgpool-II must restart to go from one configuration text to another.
-    Raises UnsafeChange.
+    `needs_restart` returns whether Pgpool-II must restart to change from one configuration text to another.
+
+    Raises:
+        UnsafeChange: if a change cannot be applied to the existing cluster.
     """
     unsafe.refuse(spec, actual.former, actual.containers, actual.leader)
     steps = [
@@ -72,10 +74,10 @@ def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: 
         *_reconfigurations(spec, desired, actual, needs_restart),
         *_shared_configuration(spec, desired, actual),
     ]
-    # A container that starts anew starts PostgreSQL anew; one that was paused goes on.
-    begun = {name for step in steps if step.action in (Action.START, Action.RECREATE) for name in step.services}
-    anew = begun - {container.service for container in _existing(spec, actual, "paused")}
-    restarts = (step for step in pending_restarts(spec, actual) if not anew.intersection(step.services))
+    # A container that starts also starts PostgreSQL; one that was paused continues.
+    started = {name for step in steps if step.action in (Action.START, Action.RECREATE) for name in step.services}
+    fresh = started - {container.service for container in _existing(spec, actual, "paused")}
+    restarts = (step for step in pending_restarts(spec, actual) if not fresh.intersection(step.services))
     return Plan((*steps, *restarts))
 
 
@@ -85,7 +87,7 @@ def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
 
 
 def stages(spec: ClusterSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """The services in their order of start: the store; the nodes; the endpoints, the endpoint and the keeper."""
+    """Return the services in their order of start: etcd; the nodes; the Pgpool-II services, HAProxy and the keeper."""
     etcds = tuple(member.name for member in spec.etcd.members)
     nodes = tuple(node.name for node in spec.nodes)
     return etcds, nodes, (*spec.endpoint_by_service(), spec.haproxy.service, spec.keeper.service)
@@ -105,7 +107,7 @@ def _starts(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
 
 
 def ordered(spec: ClusterSpec, leader: str | None) -> list[str]:
-    """Every service in the order in which a disturbance may pass: the primary after the other nodes."""
+    """Return every service in the order of disturbances: the primary after the other nodes."""
     etcds, nodes, outer = stages(spec)
     return [*etcds, *(n for n in nodes if n != leader), *(n for n in nodes if n == leader), *outer]
 
@@ -127,7 +129,7 @@ def _recreations(spec: ClusterSpec, desired: Desired, actual: Actual) -> Iterato
 def _reconfigurations(
     spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: Callable[[str, str], bool]
 ) -> Iterator[PlanStep]:
-    """A paused container goes on with what it read at its start, so it is treated as a running one."""
+    """Plan reloads and restarts. A paused container continues with the files of its start, so it counts as running."""
     endpoints, etcds = set(spec.endpoint_by_service()), {m.name for m in spec.etcd.members}
     for container in _existing(spec, actual, "running", "paused"):
         service = container.service
@@ -141,13 +143,13 @@ def _reconfigurations(
         if service in etcds or service == spec.keeper.service:
             yield PlanStep(Action.RESTART, (service,), why)
         elif service in endpoints and any(needs_restart(old.get(path, ""), new[path]) for path in changed):
-            yield PlanStep(Action.RESTART, (service,), f"{why}, and Pgpool-II takes that at its start only")
+            yield PlanStep(Action.RESTART, (service,), f"{why}, and Pgpool-II reads that at its start only")
         else:
             yield PlanStep(Action.RELOAD, (service,), why)
 
 
 def _differs(path: str, old: str, new: str) -> bool:
-    """Does a running service care? Patroni reads `bootstrap` at the first start only."""
+    """Return whether the difference affects a running service: Patroni reads `bootstrap` at the first start only."""
     if old == new or not path.endswith("/patroni.yml"):
         return old != new
     before, after = ({**(yaml.safe_load(text) or {}), "bootstrap": None} for text in (old, new))
@@ -165,16 +167,16 @@ def _shared_configuration(spec: ClusterSpec, desired: Desired, actual: Actual) -
 
 
 def pending_restarts(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
-    """Nodes that Patroni marks "pending restart", the standbys first."""
+    """Return a restart for each node that Patroni marks "pending restart", the standbys first."""
     for service in ordered(spec, actual.leader):
         if service in actual.pending_restart:
             yield PlanStep(Action.RESTART_POSTGRES, (service,), "a changed parameter takes effect at a restart only")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The patch that turns `old` into `new`; a None removes a key (Patroni: PATCH /config).
+    """Return the patch that turns `old` into `new`; a None removes a key (Patroni: PATCH /config).
 
-    As Patroni does, two values count as the same if they read the same (1 and "1"): it would not store such a change.
+    As in Patroni, two values are the same if their texts are (1 and "1"): Patroni would not store such a change.
     """
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():

@@ -1,7 +1,7 @@
-"""What the operations that move or disturb a node must find, each as a fact of one snapshot.
+"""The preconditions of operations that move or disturb a node, each as a fact of one snapshot.
 
-Invariant: a witness that did not answer makes its fact unknown, unless another one explains its silence (a container
-that has ended runs no PostgreSQL). Nothing here promises that it is still so a moment later: Patroni checks again.
+Invariant: a source that did not answer makes its fact unknown, unless another one explains its silence (a container
+that has ended runs no PostgreSQL). Not promised: that a fact still holds a moment later. Patroni checks again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from poolkeeper.model.precondition import Precondition
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 
-SYNCHRONOUS = ("quorum_standby", "sync_standby")  # roles in Patroni's /cluster of those who may have every commit
+SYNCHRONOUS = ("quorum_standby", "sync_standby")  # roles in Patroni's /cluster of standbys that may have every commit
+NO_LEADER = "no node"
 ENDED = ("created", "exited", "dead")  # states of a container in which no process of it runs
 
 
 def agreed_leader(seen: Snapshot) -> str | None:
-    """The leader that every Patroni that answers names, its own among them, and that PostgreSQL calls the primary."""
+    """Return the leader on which all answering Patronis, its own among them, and its PostgreSQL agree; else None."""
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
     leader = next(iter(leaders)) if len(leaders) == 1 else None
     if leader is None or leader not in seen.patroni or not seen.patroni[leader].is_known:
@@ -29,30 +30,32 @@ def agreed_leader(seen: Snapshot) -> str | None:
 
 
 def server_of(seen: Snapshot, node: str) -> Postgres | None:
-    """What a node's PostgreSQL says, if it answers."""
+    """Return the answer of a node's PostgreSQL, if it answers."""
     return seen.postgres[node].value if node in seen.postgres else None
 
 
 def member_of(seen: Snapshot, node: str) -> PatroniMember | None:
-    """What Patroni says of a node, if any of them answers and knows it."""
+    """Return Patroni's report of a node, if a Patroni answers and knows it."""
     view = drift.patroni_view(seen)
     return view.member(node) if view else None
 
 
 def leader(seen: Snapshot) -> Precondition:
-    """Everyone names the same leader, and its PostgreSQL is a primary."""
+    """Check that every source names the same leader, and that its PostgreSQL is a primary."""
     name = "leader"
     found = agreed_leader(seen)
     if found:
-        return Precondition(name, Outcome.PASS, f"{found}, by every Patroni that answers and by its own PostgreSQL")
+        return Precondition(
+            name, Outcome.PASS, f"{found}, according to every Patroni that answers and to its own PostgreSQL"
+        )
     views = [answer.value for answer in seen.patroni.values() if answer.value]
     if not views:
         return Precondition(name, Outcome.UNKNOWN, "no Patroni answers")
-    leaders = sorted({view.leader or "nobody" for view in views})
+    leaders = sorted({view.leader or NO_LEADER for view in views})
     if len(leaders) > 1:
         return Precondition(name, Outcome.FAIL, f"Patroni's members name different ones: {', '.join(leaders)}")
-    if leaders == ["nobody"]:
-        return Precondition(name, Outcome.FAIL, "nobody holds the lease")
+    if leaders == [NO_LEADER]:
+        return Precondition(name, Outcome.FAIL, "no node holds the lease")
     server = server_of(seen, leaders[0])
     if server and server.in_recovery:
         return Precondition(name, Outcome.FAIL, f"{leaders[0]} holds the lease, and its PostgreSQL is in recovery")
@@ -61,7 +64,7 @@ def leader(seen: Snapshot) -> Precondition:
 
 
 def single_primary(spec: ClusterSpec, seen: Snapshot) -> Precondition:
-    """No node but the leader is open for writes."""
+    """Check that no node but the leader is open for writes."""
     name = "no second primary"
     servers = {node.name: server_of(seen, node.name) for node in spec.nodes}
     primaries = [node for node, server in servers.items() if server and not server.in_recovery]
@@ -74,7 +77,7 @@ def single_primary(spec: ClusterSpec, seen: Snapshot) -> Precondition:
 
 
 def _has_ended(seen: Snapshot, service: str) -> bool:
-    """Does the engine say that nothing of this container runs?"""
+    """Return whether the engine reports that no process of this container runs."""
     known = seen.containers.value
     return known is not None and (service not in known or known[service].state in ENDED)
 
@@ -91,7 +94,7 @@ def no_maintenance(seen: Snapshot) -> Precondition:
 
 
 def store(spec: ClusterSpec, seen: Snapshot) -> Precondition:
-    """More than half of etcd's members serve linearizable reads."""
+    """Check that more than half of etcd's members serve linearizable reads."""
     name, count = "etcd has its quorum", len(spec.etcd.members)
     answers = [seen.etcd[member.name].value for member in spec.etcd.members if member.name in seen.etcd]
     healthy = sum(1 for view in answers if view and view.healthy)
@@ -104,7 +107,7 @@ def store(spec: ClusterSpec, seen: Snapshot) -> Precondition:
 
 
 def endpoint(spec: ClusterSpec, seen: Snapshot) -> Precondition:
-    """HAProxy answers, and the read-write port leads to the leader."""
+    """Check that HAProxy answers, and that the read-write port leads to the leader."""
     name, port = "the endpoint", spec.endpoints.rw.port
     if seen.haproxy.value is None:
         return Precondition(name, Outcome.UNKNOWN, f"HAProxy's statistics cannot be read: {seen.haproxy.error}")
@@ -117,30 +120,30 @@ def endpoint(spec: ClusterSpec, seen: Snapshot) -> Precondition:
 
 
 def keeper(spec: ClusterSpec, seen: Snapshot) -> Precondition:
-    """Somebody keeps the views. Without, the operation is slower and mends them itself."""
+    """Check that keeper runs. Without it the operation is slower and repairs the views itself."""
     name, service = "keeper", spec.keeper.service
     if seen.containers.value is None:
         return Precondition(name, Outcome.UNKNOWN, seen.containers.error, is_required=False)
     container = seen.containers.value.get(service)
     if container is None or not container.is_running or container.health == "unhealthy":
         state = "missing" if container is None else container.health if container.is_running else container.state
-        fact = f"{service} is {state}: routes follow later, and Pgpool's view is mended from here"
+        fact = f"{service} is {state}: routes follow later, and this command repairs Pgpool-II's view"
         return Precondition(name, Outcome.FAIL, fact, is_required=False)
     return Precondition(name, Outcome.PASS, f"{service} runs", is_required=False)
 
 
 def streams(seen: Snapshot, node: str) -> Precondition:
-    """A standby receives WAL on the leader's timeline, by the leader's, Patroni's and its own word."""
+    """Check that a standby receives WAL on the leader's timeline, as the leader, Patroni and the standby report."""
     name = f"{node} streams"
     first = agreed_leader(seen)
     primary = server_of(seen, first) if first else None
     member, own = member_of(seen, node), server_of(seen, node)
     if primary is None:
-        return Precondition(name, Outcome.UNKNOWN, "there is no agreed leader that could say so")
+        return Precondition(name, Outcome.UNKNOWN, "there is no agreed leader that could report it")
     if node not in {sender.application for sender in primary.senders if sender.state == "streaming"}:
         return Precondition(name, Outcome.FAIL, f"{first} does not stream to it")
     if member is None or member.state != "streaming":
-        return Precondition(name, Outcome.FAIL, f"Patroni calls it {member.state if member else 'unknown'}")
+        return Precondition(name, Outcome.FAIL, f"Patroni reports {member.state if member else 'unknown'}")
     if own is None:
         return Precondition(name, Outcome.UNKNOWN, "its PostgreSQL does not answer")
     if own.timeline != primary.timeline:
@@ -150,41 +153,41 @@ def streams(seen: Snapshot, node: str) -> Precondition:
 
 
 def within_lag(spec: ClusterSpec, seen: Snapshot, node: str) -> Precondition:
-    """A standby's replay is within what Patroni lets become primary."""
+    """Check that a standby's lag is within what Patroni allows for a promotion."""
     name, bound = f"lag of {node}", spec.patroni.maximum_lag_on_failover
     lag = lag_bytes(seen, node)
     if lag is None:
-        return Precondition(name, Outcome.UNKNOWN, "nobody knows it")
+        return Precondition(name, Outcome.UNKNOWN, "it is not known")
     outcome = Outcome.PASS if lag <= bound else Outcome.FAIL
     return Precondition(name, outcome, f"{lag} bytes; patroni.maximum_lag_on_failover is {bound}")
 
 
 def lag_bytes(seen: Snapshot, node: str) -> int | None:
-    """How much WAL the standby has yet to replay, as the leader tells it."""
+    """Return how much WAL the standby has yet to replay, as the leader reports it."""
     first = agreed_leader(seen)
     primary = server_of(seen, first) if first else None
     return next((s.lag_bytes for s in primary.senders if s.application == node), None) if primary else None
 
 
 def synchronous(spec: ClusterSpec, seen: Snapshot, node: str) -> Precondition:
-    """Patroni counts the standby among those who may have every acknowledged commit."""
+    """Check that Patroni counts the standby among those that may have every acknowledged commit."""
     name = f"{node} is in the quorum"
     if spec.replication.synchronous_mode == "off":
         return Precondition(name, Outcome.PASS, "replication is asynchronous: there is none")
     member = member_of(seen, node)
     if member is None:
-        return Precondition(name, Outcome.UNKNOWN, "Patroni does not say")
+        return Precondition(name, Outcome.UNKNOWN, "Patroni does not report it")
     outcome = Outcome.PASS if member.role in SYNCHRONOUS else Outcome.FAIL
-    return Precondition(name, outcome, f"Patroni calls it {member.role}")
+    return Precondition(name, outcome, f"Patroni reports {member.role}")
 
 
 def eligible_candidate(spec: ClusterSpec, seen: Snapshot, node: str) -> tuple[Precondition, ...]:
-    """All that a standby must be to become primary."""
+    """Return every precondition of a standby's promotion."""
     return streams(seen, node), within_lag(spec, seen, node), synchronous(spec, seen, node)
 
 
 def quorum_without(spec: ClusterSpec, seen: Snapshot, node: str | None) -> tuple[Precondition, ...]:
-    """May this node be disturbed (None: each in its turn)? Every other standby must serve: never two are out."""
+    """Check that every other standby serves while this node (None: each, one by one) is out: never two are out."""
     others = [other.name for other in spec.nodes if other.name not in (node, agreed_leader(seen))]
     found: list[Precondition] = []
     for other in others:
@@ -200,10 +203,10 @@ def _acknowledgements(spec: ClusterSpec) -> int:
 
 
 def common(spec: ClusterSpec, seen: Snapshot) -> tuple[Precondition, ...]:
-    """What every operation on a node needs."""
+    """Return the preconditions of every operation on a node."""
     return leader(seen), single_primary(spec, seen), no_maintenance(seen), store(spec, seen), keeper(spec, seen)
 
 
 def lines(preconditions: Iterable[Precondition]) -> str:
-    """Those that forbid, one a line."""
+    """Return those that forbid, one a line."""
     return "\n".join(f"  {precondition}" for precondition in preconditions if precondition.forbids)

@@ -1,22 +1,21 @@
-"""After a role change or a restart: what is not yet as it must be?
+"""The state that must be reached after a role change or a restart, and what is still missing from it.
 
-Three witnesses are asked: PostgreSQL with Patroni, Pgpool-II, HAProxy. Only the nodes that take part count, so that a
-node that was out before holds nobody up. Invariant: a witness that gives no answer is not content.
+Three sources are checked: PostgreSQL with Patroni, Pgpool-II, HAProxy. Only the nodes that take part count, so that a
+node that was out before delays no operation. Invariant: a source that does not answer counts as missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from poolkeeper.decide import drift
-from poolkeeper.decide import preconditions as facts
+from poolkeeper.decide import drift, preconditions
 from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
 
 def missing(spec: ClusterSpec, seen: Snapshot, primary: str, nodes: Sequence[str]) -> str | None:
-    """The first thing that is still missing, as a sentence; None when `primary` leads and all others follow it."""
+    """Return the first fact that is still missing, as a sentence; None when `primary` leads and all others follow."""
     standbys = [name for name in nodes if name != primary]
     found = (
         _servers(spec, seen, primary, standbys),
@@ -27,11 +26,11 @@ def missing(spec: ClusterSpec, seen: Snapshot, primary: str, nodes: Sequence[str
 
 
 def _servers(spec: ClusterSpec, seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
-    if facts.agreed_leader(seen) != primary:
-        yield facts.leader(seen).fact
+    if preconditions.agreed_leader(seen) != primary:
+        yield preconditions.leader(seen).fact
         return
     for name in standbys:
-        for precondition in (facts.streams(seen, name), facts.synchronous(spec, seen, name)):
+        for precondition in (preconditions.streams(seen, name), preconditions.synchronous(spec, seen, name)):
             if precondition.forbids:
                 yield f"{name}: {precondition.fact}"
 
@@ -52,9 +51,9 @@ def _pgpool(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[s
 def _endpoint(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
     answer = seen.endpoints.get("rw")
     if answer is None or answer.value is None or answer.value.node != primary:
-        yield f"the read-write port was answered by {answer.value.node if answer and answer.value else 'nobody'}"
+        yield f"the read-write port was answered by {answer.value.node if answer and answer.value else 'no node'}"
     for name in (primary, *standbys):
         wanted = "primary" if name == primary else "standby"
         role = drift.role_by_haproxy(seen, name)
         if role != wanted:
-            yield f"HAProxy says {role or 'nothing'} of {name}"
+            yield f"HAProxy reports {role or 'nothing'} of {name}"

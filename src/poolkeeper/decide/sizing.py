@@ -1,12 +1,12 @@
-"""What `cluster.toml` should say for so many cores, so much memory and so many clients.
+"""The values of `cluster.toml` for a number of cores, an amount of memory and a number of clients.
 
-All nodes share one machine, so memory is divided once: first what stands outside PostgreSQL, then the nodes' servers,
-their connections, maintenance and sorting; what is left is the page cache. Invariants, held by properties over
-generated machines: the result passes the spec's rules; the lines of the budget never exceed the machine; with more
-memory no memory setting gets smaller, and with more clients no endpoint and no max_connections does.
+All nodes share one machine, so memory is divided once: first the programs besides PostgreSQL, then the nodes' servers,
+their connections, maintenance and sorting; the rest is the page cache. Invariants, tested by properties over generated
+machines: the result passes the spec's rules; the lines of the budget never exceed the machine; with more memory no
+memory setting gets smaller, and with more clients no endpoint and no max_connections does.
 
-It knows nothing of the data or of the disks. Timings of the election follow the network and the disks, so they are
-left alone.
+The module does not know the data or the disks. Timings of the election depend on the network and the disks, so they
+stay unchanged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MOST_WORK_MEM = {WorkloadKind.OLTP: 64, WorkloadKind.MIXED: 256, WorkloadKind.RE
 PARALLEL_CORES = {WorkloadKind.OLTP: 0.5, WorkloadKind.MIXED: 0.75, WorkloadKind.REPORTING: 1.0}
 MOST_PER_GATHER = {WorkloadKind.OLTP: 2, WorkloadKind.MIXED: 4, WorkloadKind.REPORTING: 8}
 
-# MiB. Pgpool-II's are of its documentation ("Resource Requirement"), its catalog cache of render/pgpool.py; a
-# connection's is the lower end of what cluster.toml says; the rest is what the containers of an idle cluster hold,
+# MiB. Pgpool-II's are from its documentation ("Resource Requirement"), its catalog cache of render/pgpool.py; a
+# connection's is the lower end of the range in cluster.toml; the rest is what the containers of an idle cluster use,
 # rounded up.
 CONNECTION = 5.0
 POOL_PROCESS, POOL_FIXED, POOL_SLOT = 5.0, 10.0 + 19.0, 0.02
@@ -70,7 +70,7 @@ PARALLEL_DOCS = "PostgreSQL 17, 15.1 How Parallel Query Works"
 
 @dataclass(frozen=True)
 class Sizes:
-    """Every figure before it is put into words: counts, and MiB."""
+    """Every figure of a proposal: counts, and MiB."""
 
     endpoints: Capacity
     workers: int
@@ -86,24 +86,32 @@ class Sizes:
 
 
 def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
-    """The proposal. Raises ProposalRefused where the machine or a limit of the spec cannot hold what is wanted."""
+    """Return the proposal.
+
+    Raises:
+        UserError: if a request is below 1, or exceeds the machine or a limit of the spec.
+    """
     asked = (machine.cores, machine.memory_mb, wish.clients, wish.pairs)
     if any(number is not None and number < 1 for number in asked):
         raise errors.UsageError("cores, memory, clients and pairs must be at least 1")
     sizes = _sizes(spec, machine, wish)
-    too_much = _too_much(sizes)
+    too_much = _exceeded_limit(sizes)
     if too_much:
-        raise errors.ProposalRefused(too_much, hint=_instead(spec, machine, wish))
+        raise errors.UserError(too_much, hint=_room_hint(spec, machine, wish))
     choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
-        raise errors.ProposalRefused(f"{'.'.join(map(str, location))}: {rule}", hint="Mend that in cluster.toml first.")
+        raise errors.UserError(f"{'.'.join(map(str, location))}: {rule}", hint="Correct that in cluster.toml first.")
     return Proposal(machine, wish, choices, sizes.budget, after, tuple(_notes(after, sizes)))
 
 
 def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
-    """The spec with these choices in their places. Raises pydantic's ValidationError for a value out of its range."""
+    """Return the spec with these choices applied.
+
+    Raises:
+        ValidationError: pydantic's, if a value is out of its range.
+    """
     raw: dict[str, Any] = spec.model_dump()
     for choice in choices:
         *way, last = choice.location
@@ -114,8 +122,8 @@ def apply(spec: ClusterSpec, choices: tuple[Choice, ...]) -> ClusterSpec:
     return ClusterSpec.model_validate(raw)
 
 
-def _too_much(sizes: Sizes) -> str:
-    """What is beyond a limit, as a sentence; "" if all fits."""
+def _exceeded_limit(sizes: Sizes) -> str:
+    """Return which limit is exceeded, as a sentence; "" if none is."""
     endpoints = sizes.endpoints
     most = max(endpoints.children.values())
     if most > 2000:
@@ -130,24 +138,24 @@ def _too_much(sizes: Sizes) -> str:
     return ""
 
 
-def _instead(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
-    """How many clients there is room for."""
-    fits, beyond = 0, wish.clients or 2000
-    while fits + 1 < beyond:
-        middle = (fits + beyond) // 2
+def _room_hint(spec: ClusterSpec, machine: Machine, wish: Wish) -> str:
+    """Return a hint with the highest number of clients that the machine can serve."""
+    possible, beyond = 0, wish.clients or 2000
+    while possible + 1 < beyond:
+        middle = (possible + beyond) // 2
         tried = Wish(middle, wish.pairs, wish.workload)
-        fits, beyond = (fits, middle) if _too_much(_sizes(spec, machine, tried)) else (middle, beyond)
+        possible, beyond = (possible, middle) if _exceeded_limit(_sizes(spec, machine, tried)) else (middle, beyond)
     pairs = (
         max(endpoint.max_pool for endpoint in endpoint_sizing.declared(spec).values())
         if wish.pairs is None
         else wish.pairs
     )
-    if not fits:
+    if not possible:
         return "This machine is too small for the cluster; give it more memory (--memory)."
-    less = " or turn off a direct endpoint that nobody uses (port = 0)," if spec.direct_endpoints() else ""
+    less = " or turn off an unused direct endpoint (port = 0)," if spec.direct_endpoints() else ""
     return (
-        f"Here is room for --clients {fits} with {pairs} pairs of user and database (--pairs);{less} or give more "
-        "--memory."
+        f"This machine has room for --clients {possible} with {pairs} pairs of user and database (--pairs);{less} or "
+        "give more --memory."
     )
 
 
@@ -175,11 +183,11 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
     most = MOST_WORK_MEM[wish.workload]
     work = min(rest / holders, most)
     cache += max(rest - work * holders, 0) / count
-    said = f"{holders:.0f} sorts or hash tables at once × {work:.1f} MB"
+    formula = f"{holders:.0f} sorts or hash tables at once × {work:.1f} MB"
     budget = (
         *outside,
         *inside,
-        MemoryShare("work_mem", work * holders, said),
+        MemoryShare("work_mem", work * holders, formula),
         MemoryShare("page cache", count * cache, "what no other line takes"),
     )
     return Sizes(
@@ -198,14 +206,14 @@ def _sizes(spec: ClusterSpec, machine: Machine, wish: Wish) -> Sizes:
 
 
 def _shm(work: float, workers: int, per_gather: int, sessions: int) -> int:
-    """Shared hash tables of every parallel statement, in steps of 64 MiB; they are part of the line work_mem."""
+    """Return the size of the parallel statements' shared hash tables, in steps of 64 MiB; it is part of work_mem."""
     statements = min(workers // per_gather, sessions) if per_gather else 0
     needed = HASH_MEM * max(work, 0) * (workers + statements) if statements else 0
     return max(LEAST_SHM, min(math.ceil(needed / 64) * 64, 1_048_576))
 
 
 def _outside(spec: ClusterSpec, machine: Machine, endpoints: Capacity) -> list[MemoryShare]:
-    """What is not PostgreSQL's."""
+    """Return the memory of everything besides PostgreSQL."""
     members, count, system = len(spec.etcd.members), len(spec.nodes), max(512.0, machine.memory_mb / 10)
     processes, sessions = sum(endpoints.children.values()), endpoints.sessions
     pool = len(endpoints.children) * POOL_FIXED + processes * POOL_PROCESS + endpoints.pooled * POOL_SLOT
@@ -233,7 +241,7 @@ def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> I
         ("postgresql", "max_connections"),
         server.max_connections,
         endpoints.max_connections,
-        f"Per node: all endpoints may ask the same node after role changes: {formula} ≤ {endpoints.max_connections}.",
+        f"Per node: all endpoints may use the same node after role changes: {formula} ≤ {endpoints.max_connections}.",
         BUDGET_RULE,
     )
     yield Choice(
@@ -252,19 +260,19 @@ def _servers(spec: ClusterSpec, wish: Wish, sizes: Sizes, machine: Machine) -> I
         ("haproxy", "queue_timeout_ms"),
         haproxy.queue_timeout_ms,
         max(haproxy.queue_timeout_ms, waits),
-        f"Who waits for a process should outlast a failover: at least patroni.ttl + haproxy.hold_ms = {waits} ms.",
+        f"Clients that queue should outlast a failover: at least patroni.ttl + haproxy.hold_ms = {waits} ms.",
         "docs/architecture.md, Endpoints",
     )
 
 
 def _parameters(sizes: Sizes, wish: Wish, machine: Machine, nodes: int) -> Iterator[tuple[str, Setting, str, str]]:
-    """(name, value, why, source) of each parameter of postgresql.conf; all are per node."""
+    """Return (name, value, why, source) of each parameter of postgresql.conf; all are per node."""
     node, wal = f"{sizes.node:.0f} MB", size(sizes.wal)
     yield "shared_buffers", size(sizes.buffers), f"Per node: a quarter of its {node}, at most 16 GB.", MEMORY_DOCS
     yield (
         "effective_cache_size",
         size(sizes.buffers + sizes.cache),
-        f"Per node: shared_buffers + its {sizes.cache:.0f} MB of the page cache; it takes no memory, it only tells.",
+        f"Per node: shared_buffers + its {sizes.cache:.0f} MB of the page cache; a hint for the planner, no memory.",
         PLANNER_DOCS,
     )
     yield (
@@ -277,14 +285,14 @@ def _parameters(sizes: Sizes, wish: Wish, machine: Machine, nodes: int) -> Itera
     )
     why = f"Per node: a sixteenth of its {node}, at most 2 GB; {VACUUMS} at once, on the primary alone."
     yield "maintenance_work_mem", size(sizes.maintenance), why, MEMORY_DOCS
-    why = f"Per node: 4 × shared_buffers, 1 to 8 GB, so that checkpoints come by time; {nodes} × {wal} of disk."
+    why = f"Per node: 4 × shared_buffers, 1 to 8 GB, so that checkpoints are started by time; {nodes} × {wal} of disk."
     yield "max_wal_size", wal, why, WAL_DOCS
     yield "min_wal_size", size(sizes.wal / 4), "Per node: a quarter of max_wal_size is kept to be used again.", WAL_DOCS
     yield (
         "checkpoint_timeout",
         "15min",
-        "Each page is logged whole once after a checkpoint, so rarer ones write less WAL; nobody waits for the longer "
-        "recovery: a standby takes over.",
+        "The first change of a page after a checkpoint logs all of it, so rarer checkpoints write less WAL. The "
+        "longer recovery delays no client: a standby takes over.",
         WAL_DOCS,
     )
     part = f"{PARALLEL_CORES[wish.workload]:.0%} of {machine.cores} cores ({wish.workload.value})"
@@ -307,8 +315,8 @@ def _notes(spec: ClusterSpec, sizes: Sizes) -> Iterator[str]:
         "endpoint are num_init_children and max_pool, of the direct endpoints max_sessions."
     )
     yield f"WAL needs disk: {count} × ({size(sizes.wal)} max_wal_size + {keep} max_slot_wal_keep_size) at the most."
-    yield "No container has a memory limit: the budget holds by these values, and the kernel knows nothing of it."
+    yield "No container has a memory limit: the budget holds by these values, and the kernel does not enforce it."
     yield (
-        "Left alone: etcd's heartbeat and election, Patroni's ttl, loop_wait and retry_timeout, the checks of HAProxy: "
-        "they follow the network and the disks (poolkeeper doctor measures them), not cores or memory."
+        "Unchanged: etcd's heartbeat and election, Patroni's ttl, loop_wait and retry_timeout, the checks of HAProxy: "
+        "they depend on the network and the disks (poolkeeper doctor measures them), not cores or memory."
     )

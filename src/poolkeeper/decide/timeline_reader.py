@@ -1,8 +1,8 @@
-"""The last role change, out of everybody's log lines.
+"""The timeline of the last role change, from the log lines of all services.
 
-It is found by the last time that a node took the lease to be promoted. The story begins with the first cause shortly
-before that and ends with the last step that belongs to it. Times are the engine's, of the moment at which it took the
-line: programs that buffer their output appear late, and lines of the same millisecond in any order.
+Its anchor is the last time that a node took the lease to be promoted. The timeline begins with the first cause shortly
+before that and ends with the last step that belongs to it. Times are the engine's, of the moment at which it received
+the line: programs that buffer their output appear late, and lines of the same millisecond in any order.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.timeline import CAUSES, EventKind, LogLine, Timeline, TimelineEvent
 
 BEFORE = timedelta(seconds=30)  # the lease (20 s), and what an election may take
-AFTER = timedelta(seconds=180)  # until the former primary is back, cloned anew at worst
+AFTER = timedelta(seconds=180)  # until the former primary is back, in the worst case as a new clone
 SETTLED = timedelta(seconds=20)  # from then on, until Pgpool-II has it again
 TAKEN = (EventKind.LOCKED, EventKind.PROMOTING, EventKind.PROMOTED)
 SAME = timedelta(milliseconds=100)  # two lines of the same words in such a time are one: HAProxy writes to two channels
 
 
-def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:
-    """The story, or None where the logs tell of no role change. `lines` may come in any order."""
+def read_timeline(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:
+    """Return the timeline, or None where the logs have no role change. `lines` may come in any order."""
     classified = (log_signs.classify(spec, line) for line in lines)
     steps = _without_doubles(sorted((step for step in classified if step), key=lambda step: step.at))
     anchors = [i for i, step in enumerate(steps) if step.kind in TAKEN]
@@ -32,10 +32,10 @@ def tell(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:
     first = _first_of_change(steps, anchors)
     primary = steps[anchors[-1]].node
     before = [step for step in steps[:first] if steps[first].at - step.at <= BEFORE]
-    told = [*_since_cause(before, primary), *steps[first:]]
-    former = _former(told, primary)
-    end = _end(told, steps[anchors[-1]], former)
-    return Timeline(primary, former, tuple(step for step in told if step.at <= end))
+    found = [*_since_cause(before, primary), *steps[first:]]
+    former = _former(found, primary)
+    end = _end(found, steps[anchors[-1]], former)
+    return Timeline(primary, former, tuple(step for step in found if step.at <= end))
 
 
 def _without_doubles(steps: Sequence[TimelineEvent]) -> list[TimelineEvent]:
@@ -48,11 +48,11 @@ def _without_doubles(steps: Sequence[TimelineEvent]) -> list[TimelineEvent]:
 
 
 def _first_of_change(steps: Sequence[TimelineEvent], anchors: Sequence[int]) -> int:
-    """The earliest of the anchors that belong to the last promotion: the same node, without a cause in between."""
+    """Return the first anchor of the last promotion: the same node, without a cause in between."""
     last = anchors[-1]
     first = last
     for later, earlier in pairwise(reversed(anchors)):
-        if not _is_same_change(steps[earlier], steps[last]) or _lost(steps[earlier:later], steps[last].node):
+        if not _is_same_change(steps[earlier], steps[last]) or _lost_role(steps[earlier:later], steps[last].node):
             break
         first = earlier
     return first
@@ -62,15 +62,15 @@ def _is_same_change(earlier: TimelineEvent, last: TimelineEvent) -> bool:
     return earlier.node == last.node and last.at - earlier.at <= BEFORE
 
 
-def _lost(steps: Sequence[TimelineEvent], node: str) -> bool:
-    """Did this node lose its role in between?"""
-    return any(step.kind in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
+def _lost_role(steps: Sequence[TimelineEvent], node: str) -> bool:
+    """Return whether this node lost its role in between."""
+    return any(step.act in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
 
 
 def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[TimelineEvent]:
-    """From the cause on: that somebody asked, else the first thing that befell the former primary, else any cause.
+    """Return the steps from the cause on: a request, else the first cause at the former primary, else any cause.
 
-    A standby that was restarted a moment before is no cause; nor is anything before an earlier promotion.
+    A standby that was restarted a moment before is no cause; nor is any step before an earlier promotion.
     """
     taken = [i for i, step in enumerate(steps) if step.kind in TAKEN]
     steps = steps[taken[-1] + 1 :] if taken else steps
@@ -84,8 +84,8 @@ def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[Timel
 
 
 def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
-    """Who lost the role: the node that was asked, else the last one before the promotion whose lease or server went."""
-    taken = next((i for i, step in enumerate(steps) if step.kind in TAKEN), len(steps))
+    """Return the former primary: the node of the request, else the last one that lost its lease or server before."""
+    taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
     for acts in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
         nodes = [step.node for step in steps[:taken] if step.kind in acts and step.node not in ("", primary)]
         if nodes:
@@ -94,29 +94,29 @@ def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
 
 
 def _end(steps: Sequence[TimelineEvent], promoted: TimelineEvent, former: str | None) -> datetime:
-    """When the story ends: a while after the former primary streams again."""
-    back = (s.at for s in steps if s.kind is EventKind.STREAMING and s.node == former and s.at > promoted.at)
+    """Return the end of the timeline: some time after the former primary streams again."""
+    back = (s.at for s in steps if s.act is EventKind.STREAMING and s.node == former and s.at > promoted.at)
     return min(promoted.at + AFTER, next(back, promoted.at + AFTER) + SETTLED)
 
 
-def document(cluster: str, story: Timeline) -> dict[str, object]:
-    """The stable form for scripts. Times are ISO 8601; offsets are milliseconds since the first step."""
+def document(cluster: str, timeline: Timeline) -> dict[str, object]:
+    """Return the stable form for scripts. Times are ISO 8601; offsets are milliseconds since the first step."""
     return {
         "schema": 1,
         "cluster": cluster,
-        "kind": story.kind,
-        "former": story.former,
-        "primary": story.primary,
-        "began": story.steps[0].at.isoformat(timespec="milliseconds"),
+        "kind": timeline.kind,
+        "former": timeline.former,
+        "primary": timeline.primary,
+        "began": timeline.steps[0].at.isoformat(timespec="milliseconds"),
         "steps": [
             {
                 "at": step.at.isoformat(timespec="milliseconds"),
-                "offset_ms": story.offset_ms(step),
+                "offset_ms": timeline.offset_ms(step),
                 "service": step.service,
                 "node": step.node or None,
                 "kind": step.kind.value,
                 "words": step.words,
             }
-            for step in story.steps
+            for step in timeline.steps
         ],
     }

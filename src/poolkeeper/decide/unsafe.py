@@ -1,8 +1,8 @@
-"""The edits of `cluster.toml` that a cluster which exists cannot take: refused before anything is touched.
+"""The edits of `cluster.toml` that an existing cluster cannot take: refused before anything is changed.
 
-Some values are used once, when the data is made (the roles, etcd's members); some belong to all containers at once (the
-network); some would lose data (taking out the primary). Invariant: what is refused here would otherwise be ignored
-silently, break half-way, or lose data; whatever else differs, `plan` knows how to apply.
+Some values are used once, when the data is created (the roles, etcd's members); some belong to all containers at once
+(the network); some would lose data (removing the primary). Invariant: an edit that is refused here would otherwise be
+ignored silently, fail half-way, or lose data; `planning` can apply every other edit.
 """
 
 from __future__ import annotations
@@ -13,34 +13,40 @@ from poolkeeper.core import errors
 from poolkeeper.model.observed import Container
 from poolkeeper.model.spec import ClusterSpec
 
-# Roles that the first start makes in the database, or that Patroni itself is asked with. `roles.pcp` is Pgpool's own.
+# Roles that the first start creates in the database, or that log in to Patroni. `roles.pcp` is Pgpool-II's own.
 FIXED_ROLES = ("superuser", "replication", "rewind", "check", "app", "app_database", "rest")
-KINDS = {"postgres": "a PostgreSQL node", "etcd": "an etcd member"}  # image → what keeps data in a volume
-_ANEW = "Put it back in cluster.toml, or begin anew with: poolkeeper down (removes the data)."
+KINDS = {"postgres": "a PostgreSQL node", "etcd": "an etcd member"}  # images of services that keep data in a volume
+_START_OVER = "Put it back in cluster.toml, or start over with: poolkeeper down (removes the data)."
 
 
 def refuse(
     spec: ClusterSpec, former: ClusterSpec | None, containers: Mapping[str, Container], leader: str | None
 ) -> None:
-    """Raise UnsafeChange where `spec` cannot be reached. `former` is what the cluster was declared as, if known."""
+    """Refuse a `spec` that the existing cluster cannot reach.
+
+    `former` is the last declaration of the cluster, if it is known; `leader` is the primary, if it is known.
+
+    Raises:
+        UnsafeChange: with every edit that is refused, and what to do instead.
+    """
     if former and former.name != spec.name:
         raise errors.UnsafeChange(
             f"name: this folder holds the cluster {former.name!r}, and a cluster cannot be renamed to {spec.name!r}",
-            hint="Put the name back; to begin anew, run `poolkeeper down` with the former name first. "
+            hint="Put the name back; to start over, run `poolkeeper down` with the former name first. "
             "A second cluster has a cluster.toml in a folder of its own.",
         )
     if fixed := [*_fixed(spec, former, containers), *_kinds(spec, containers)]:
         raise errors.UnsafeChange(
             "a cluster that exists cannot take these changes",
             detail="\n".join(f"  {line}" for line in fixed),
-            hint=_ANEW,
+            hint=_START_OVER,
         )
     _refuse_lost_data(spec, containers, leader)
     if former and (taken := [*_taken_addresses(spec, former, containers), *_taken_ports(spec, former, containers)]):
         raise errors.UnsafeChange(
-            "a running container still has what another one is to get",
+            "a running container still has an address or a port that another one is to get",
             detail=_list(taken),
-            hint="Do it in two steps: move the one that has it to a free value, `poolkeeper up`, then the other.",
+            hint="Do it in two steps: move the container that has it to a free value, `poolkeeper up`, then the other.",
         )
 
 
@@ -61,7 +67,7 @@ def _fixed(spec: ClusterSpec, former: ClusterSpec | None, containers: Mapping[st
     for role in FIXED_ROLES:
         old, new = getattr(former.roles, role), getattr(spec.roles, role)
         if old != new:
-            yield f"roles.{role}: {old} → {new} (made when the cluster first starts)"
+            yield f"roles.{role}: {old} → {new} (created when the cluster first starts)"
     if containers and former.network.subnet != spec.network.subnet:
         yield f"network.subnet: {former.network.subnet} → {spec.network.subnet} (every container is in it)"
 
@@ -71,7 +77,7 @@ def _changed(key: str, before: set[str], after: set[str]) -> str:
 
 
 def _kinds(spec: ClusterSpec, containers: Mapping[str, Container]) -> Iterator[str]:
-    """A name that passes from one kind of service to another would take the other's volume."""
+    """Find names that pass from one kind of service to another: they would take the other's volume."""
     declared = {**{m.name: "etcd" for m in spec.etcd.members}, **{n.name: "postgres" for n in spec.nodes}}
     for name in spec.addresses():
         kind = _image(containers[name]) if name in containers else None
@@ -84,7 +90,7 @@ def _refuse_lost_data(spec: ClusterSpec, containers: Mapping[str, Container], le
     gone = sorted(name for name, found in containers.items() if name not in declared and _image(found) == "postgres")
     if gone and leader is None:
         raise errors.UnsafeChange(
-            f"{', '.join(gone)} would be removed with its data, and nobody can say now which node is the primary",
+            f"{', '.join(gone)} would be removed with its data, and it is unknown now which node is the primary",
             hint="Put it back in cluster.toml, bring the cluster up, then remove it.",
         )
     if leader in containers and leader not in declared:
@@ -113,10 +119,13 @@ def _taken_ports(spec: ClusterSpec, former: ClusterSpec, containers: Mapping[str
 
 
 def _holds(spec: ClusterSpec, containers: Mapping[str, Container], service: str) -> bool:
-    """Does its container keep its address and ports while others start? One that is no longer declared goes first."""
+    """Return whether its container keeps its address and ports while others start.
+
+    A container that is no longer declared is removed first.
+    """
     return service in spec.addresses() and service in containers and containers[service].state in ("running", "paused")
 
 
 def _image(container: Container) -> str:
-    """The last part of its image's name: the role."""
+    """Return the last part of its image's name: the kind of service."""
     return container.image.rsplit("/", 1)[-1].split(":", 1)[0]

@@ -1,7 +1,7 @@
-"""Which users and passwords can be, and where PostgreSQL and Pgpool's user list disagree.
+"""The users and passwords that are allowed, and where PostgreSQL and Pgpool-II's user list disagree.
 
-Pgpool logs a client in with the password of its own list, and then logs in to PostgreSQL with the same one: a user
-works only where both have it. A witness that did not answer leaves a user undecided, never clean.
+Pgpool-II authenticates a client with the password of its own list, and then logs in to PostgreSQL with the same one: a
+user can log in only where both have it. A source that did not answer leaves a user undecided, never without drift.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ _SCRAM = re.compile(r"SCRAM-SHA-256\$(?P<rounds>\d+):(?P<salt>[^$]+)\$(?P<stored
 
 @dataclass(frozen=True)
 class UserSources:
-    """What each of them says."""
+    """The users as each source reports them."""
 
     roles: Seen[Mapping[str, DatabaseRole]]
     entries: Seen[Mapping[str, str]]  # of the file pool_passwd: user → entry
-    passwords: Seen[Mapping[str, str]]  # what Pgpool makes of them: user → clear text
+    passwords: Seen[Mapping[str, str]]  # decrypted from them: user → clear text
     endpoints: Mapping[str, Seen[Mapping[str, str]]]  # each Pgpool's own copy: service → user → entry
 
 
 def name_mistake(name: str, what: str = "user") -> str | None:
-    """Why a user or a database can't be called so, or None. What PostgreSQL alone knows is not looked at."""
+    """Return why a user or database can't have this name, or None. Rules that only PostgreSQL knows are not checked."""
     if not re.fullmatch(grammar.ROLE, name):
         return f"{grammar.shown(name)} can't be the name of a {what}: it must be {grammar.IN_WORDS[grammar.ROLE]}"
     if name.startswith("pg_") or name in ("public", "none"):
-        return f"{name!r} can't be the name of a {what}: PostgreSQL keeps it for itself"
+        return f"{name!r} can't be the name of a {what}: PostgreSQL reserves it"
     return None
 
 
 def password_mistake(password: str) -> str | None:
-    """Why a password can't be used, or None. The sentence does not hold the password.
+    """Return why a password can't be used, or None. The sentence does not contain the password.
 
-    Pgpool does not normalize a password as PostgreSQL and libpq do (SASLprep, RFC 4013), so one that normalizing
+    Pgpool-II does not normalize a password as PostgreSQL and libpq do (SASLprep, RFC 4013). A password that normalizing
     changes would be right for one of them and wrong for the other.
     """
     if not password:
@@ -63,7 +63,7 @@ def password_mistake(password: str) -> str | None:
 
 
 def is_of_verifier(password: str, verifier: str) -> bool:
-    """Does the password belong to a SCRAM-SHA-256 verifier (RFC 5803)? False for a verifier of another form."""
+    """Return whether the password matches a SCRAM-SHA-256 verifier (RFC 5803); False for another form of verifier."""
     parts = _SCRAM.fullmatch(verifier)
     if not parts:
         return False
@@ -77,12 +77,12 @@ def is_of_verifier(password: str, verifier: str) -> bool:
 
 
 def unpooled(roles: Roles) -> frozenset[str]:
-    """Roles that never come through Pgpool."""
+    """Return the roles that never log in through Pgpool-II."""
     return frozenset((roles.replication, roles.rewind))
 
 
 def own(roles: Roles) -> dict[str, str]:
-    """The roles of the first start, each with what it is for."""
+    """Return the roles that the first start creates, each with its purpose."""
     return {
         roles.superuser: "the superuser",
         roles.replication: "the standbys' role",
@@ -93,7 +93,7 @@ def own(roles: Roles) -> dict[str, str]:
 
 
 def rows(roles: Roles, seen: UserSources) -> list[UserRow]:
-    """Every user that a witness knows, or that must exist; by name."""
+    """Return every user that a source reports, or that must exist, ordered by name."""
     names = {*(seen.roles.value or {}), *(seen.entries.value or {}), *own(roles)}
     for copy in seen.endpoints.values():
         names |= set(copy.value or {})

@@ -1,6 +1,6 @@
-"""The real programs, each in a container of its own: built images, a folder as `up` makes it, and a clean end.
+"""The real programs, each in a container of its own: built images, a folder as `up` creates it, and a clean end.
 
-Every container and network bears a label of this test run alone, and goes at its end whatever happened.
+Every container and network has a label of this test run alone, and is removed at its end whatever happened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Each role's image; those that are missing are built as `up` builds them."""
+    """Return each role's image; missing ones are built as `up` builds them."""
     folder = state.State(tmp_path_factory.mktemp("images"))
     return up.ensure_images(Cluster(ClusterSpec(), folder), Silent())
 
@@ -44,18 +44,18 @@ class Bench:
     label: str = field(default_factory=lambda: f"test-{secrets.token_hex(4)}")
 
     def service(self, name: str) -> dict[str, Any]:
-        """A service of the rendered Compose file."""
+        """Return a service of the rendered Compose file."""
         services: dict[str, dict[str, Any]] = yaml.safe_load(self.folder.compose_file.read_text())["services"]
         return services[name]
 
     def config(self, service: str) -> Path:
-        """The folder that a service mounts."""
+        """Return the folder that a service mounts."""
         (path, *_) = planning.files_of(self.spec, service, state.read_tree(self.folder.rendered))
         return (self.folder.rendered / path).parent
 
-    def plant(self, service: str, file: str, old: str, new: str) -> Path:
-        """A copy of a service's folder, with another text in one file."""
-        copy = self.folder.root / f"planted-{secrets.token_hex(4)}"
+    def altered_copy(self, service: str, file: str, old: str, new: str) -> Path:
+        """Return a copy of a service's folder, with another text in one file."""
+        copy = self.folder.root / f"altered-{secrets.token_hex(4)}"
         shutil.copytree(self.config(service), copy)
         text = (copy / file).read_text()
         assert old in text
@@ -63,7 +63,7 @@ class Bench:
         return copy
 
     def flags(self, service: str, config: Path | None = None) -> list[str]:
-        """What Compose would give its container, by hand: mounts, environment, secrets; and our label."""
+        """Return the options that Compose would give its container: mounts, environment, secrets; and our label."""
         document = self.service(service)
         flags = ["--label", f"{compose.CLUSTER}={self.label}"]
         for key, value in document.get("environment", {}).items():
@@ -86,7 +86,7 @@ class Bench:
         return process.run(["docker", "run", "--rm", *flags, *network, *options, image, *words], timeout=60)
 
     def start(self, service: str, *, config: Path | None = None, options: Sequence[str] = ()) -> str:
-        """Start a service's container; its name."""
+        """Start a service's container; return its name."""
         name = f"{self.label}-{service}-{secrets.token_hex(2)}"
         network = [] if "--network" in options else ["--network", "none"]
         image = self.service(service)["image"]
@@ -97,14 +97,14 @@ class Bench:
 
 @dataclass(frozen=True)
 class Benches:
-    """Makes benches, and takes away what they left."""
+    """Creates benches, and removes their containers and networks."""
 
     root: Path
     images: Mapping[str, str]
     made: list[Bench] = field(default_factory=list)
 
     def make(self, spec: ClusterSpec) -> Bench:
-        """A folder with this cluster's rendered files and fresh secrets."""
+        """Return a folder with this cluster's rendered files and fresh secrets."""
         folder = state.State(self.root / str(len(self.made)) / ".poolkeeper")
         state.prepare(folder)
         state.write_tree(folder.rendered, render(spec, self.images))
@@ -117,7 +117,7 @@ class Benches:
 
 @pytest.fixture(scope="session")
 def benches(tmp_path_factory: pytest.TempPathFactory, images: dict[str, str]) -> Iterator[Benches]:
-    """Benches, cleared away at the end."""
+    """Benches, removed at the end."""
     maker = Benches(tmp_path_factory.mktemp("benches"), images)
     try:
         yield maker

@@ -1,6 +1,6 @@
-"""HAProxy with its rendered file, in a container, and nodes that are played.
+"""A real HAProxy with its rendered file, in a container, and simulated nodes.
 
-Nothing here stands for HAProxy. The nodes are small servers on this machine whose Patroni says what the test wants.
+The nodes are small servers on this machine whose Patroni reports what the test wants.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HELLO = start_up("user", "app")
 
 @dataclass
 class Node:
-    """Answers on a port of PostgreSQL with its name, and on a port of Patroni with what it holds to be true."""
+    """Answers on a port of PostgreSQL with its name, and on a port of Patroni with the checks that are good."""
 
     name: str
     address: str
@@ -88,28 +88,28 @@ class Endpoint:
         """Give a server another address, and wait until it has it: HAProxy 3.0 answers before it does it."""
         await self.send(f"set server {proxy}/{server} addr {address}")
 
-        async def look() -> str | None:
+        async def check() -> None:
             (states,) = await self.send(f"show servers state {proxy}")
             # be_id be_name srv_id srv_name srv_addr …
             found = {words[3]: words[4] for words in map(str.split, states.splitlines()[2:]) if words}
-            return None if found[server] == address else f"{proxy}/{server}: {found[server]}"
+            wait.require(None if found[server] == address else f"{proxy}/{server}: {found[server]}")
 
-        await wait.wait_until(f"{proxy}/{server} at {address}", look, seconds=5)
+        await wait.wait_for(f"{proxy}/{server} at {address}", check, seconds=5)
 
     async def wait_for(self, proxy: str, **wanted: str) -> None:
-        """Until these servers of a proxy are up or down."""
+        """Wait until these servers of a proxy are up or down."""
 
-        async def look() -> str | None:
+        async def check() -> None:
             try:
                 found = {name: each.operational for name, each in (await self.servers(proxy)).items()}
             except errors.Unreachable as e:
-                return e.message
-            return None if wanted.items() <= found.items() else f"{proxy}: {found}"
+                raise wait.NotYet(e.message) from e
+            wait.require(None if wanted.items() <= found.items() else f"{proxy}: {found}")
 
-        await wait.wait_until(f"{proxy}: {wanted}", look, seconds=15)
+        await wait.wait_for(f"{proxy}: {wanted}", check, seconds=15)
 
     async def ask(self, port: int, *chunks: bytes) -> str:
-        """What a new session gets that says one thing after another; a plain start-up if none. Nobody is ""."""
+        """Return the answers to a new session that sends these chunks, or a plain start-up; "" if no server answers."""
         reader, writer = await asyncio.open_connection(self.address, port)
         said = b""
         try:
@@ -122,13 +122,13 @@ class Endpoint:
             writer.close()
 
 
-def plant(benches: Benches, spec: ClusterSpec) -> tuple[Bench, Path, str]:
-    """The rendered file with the container's own address, and this machine's for the nodes; and that address."""
+def prepare(benches: Benches, spec: ClusterSpec) -> tuple[Bench, Path, str]:
+    """Render a file with the container's own address and this machine's for the nodes; return also that address."""
     made = benches.make(spec)
-    # Its gateway is this machine: the first address. An engine that was never restarted does not tell it by itself.
+    # Its gateway is this machine: the first address. An engine that was never restarted does not report it.
     subnet = IPv4Network(_inspect("network", "bridge", "{{range .IPAM.Config}}{{.Subnet}}{{end}}"))
     gateway = str(subnet.network_address + 1)
-    folder = made.plant(spec.haproxy.service, "haproxy.cfg", "global", "global")
+    folder = made.altered_copy(spec.haproxy.service, "haproxy.cfg", "global", "global")
     file = folder / "haproxy.cfg"
     text = file.read_text().replace(f"{spec.haproxy.address}:", "*:").replace("ipv4@*:", "ipv4@0.0.0.0:")
     for i, node in enumerate(spec.nodes):
@@ -139,8 +139,8 @@ def plant(benches: Benches, spec: ClusterSpec) -> tuple[Bench, Path, str]:
 
 
 @contextlib.asynccontextmanager
-async def _endpoint(planted: tuple[Bench, Path, str]) -> AsyncIterator[Endpoint]:
-    made, folder, gateway = planted
+async def _endpoint(prepared: tuple[Bench, Path, str]) -> AsyncIterator[Endpoint]:
+    made, folder, gateway = prepared
     nodes = {name: Node(name, gateway, 7101 + i) for i, name in enumerate(NODES)}
     for node in nodes.values():
         await node.start()
@@ -157,12 +157,12 @@ async def _endpoint(planted: tuple[Bench, Path, str]) -> AsyncIterator[Endpoint]
                 server.close()
 
 
-def with_endpoint(planted: tuple[Bench, Path, str], story: Callable[[Endpoint], Awaitable[None]]) -> None:
-    """Play a story with a fresh HAProxy and fresh nodes."""
+def with_endpoint(prepared: tuple[Bench, Path, str], scenario: Callable[[Endpoint], Awaitable[None]]) -> None:
+    """Run a scenario with a fresh HAProxy and fresh nodes."""
 
     async def run() -> None:
-        async with _endpoint(planted) as endpoint:
-            await story(endpoint)
+        async with _endpoint(prepared) as endpoint:
+            await scenario(endpoint)
 
     asyncio.run(run())
 

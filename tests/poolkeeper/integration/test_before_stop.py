@@ -41,7 +41,7 @@ FAST = "pg_ctl stop -D /tmp/d -m fast -s"
         ("crashed", FAST, "shut down in recovery"),  # what it guards against
     ],
 )
-def test_state_that_is_left(images: dict[str, str], server: str, command: str, expected: str) -> None:
+def test_the_state_after_the_stop(images: dict[str, str], server: str, command: str, expected: str) -> None:
     script = ROOT / "src/poolkeeper/images/postgres" / "before_stop.sh"
     flags = ("--rm", "--network", "none", "--label", "poolkeeper.test=1", "-v", f"{script}:/before_stop.sh:ro")
     argv = ["docker", "run", *flags, "--entrypoint", "bash", images["postgres"], "-c", SCRIPT, "-", server, command]

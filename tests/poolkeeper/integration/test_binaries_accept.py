@@ -1,6 +1,6 @@
-"""The real programs take the rendered files, and refuse a planted mistake in each: so the proof can fail.
+"""The real programs accept the rendered files, and refuse an injected mistake in each, so that the test can fail.
 
-Where a program has no check mode, or overlooks keys that it does not know, what it says of itself is compared instead.
+Where a program has no check mode, or ignores unknown keys, the tests compare the settings that it reports.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +47,16 @@ def test_compose_reads_the_file(bench: Bench) -> None:
         ("127.0.0.1:5611:5432", "127.0.0.1:x:5432"),
     ],
 )
-def test_compose_refuses_a_planted_mistake(bench: Bench, old: str, new: str) -> None:
+def test_compose_refuses_an_injected_mistake(bench: Bench, old: str, new: str) -> None:
     """A key that it does not know, a secret that is not declared, a port that is none."""
     text = bench.folder.compose_file.read_text()
     assert old in text
-    planted = bench.folder.rendered / "planted.yml"
-    planted.write_text(text.replace(old, new, 1))
+    altered = bench.folder.rendered / "altered.yml"
+    altered.write_text(text.replace(old, new, 1))
     try:
-        assert not _compose_config(planted).ok
+        assert not _compose_config(altered).ok
     finally:
-        planted.unlink()
+        altered.unlink()
 
 
 def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
@@ -67,44 +66,35 @@ def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
         assert (done.code, done.output) == (0, "")
 
 
-def test_haproxy_refuses_a_planted_mistake(bench: Bench) -> None:
+def test_haproxy_refuses_an_injected_mistake(bench: Bench) -> None:
     """The entry point hands its refusal on."""
-    planted = bench.plant(
+    altered = bench.altered_copy(
         "haproxy_pgpool", "haproxy.cfg", "default_backend endpoint_ro", "default_backend endpoint_roo"
     )
-    done = bench.run("haproxy_pgpool", "validate", config=planted)
+    done = bench.run("haproxy_pgpool", "validate", config=altered)
     assert done.code == 1
     assert "endpoint_roo" in done.output
 
 
-def _wait_until(what: str, look: Callable[[], str | None], seconds: float = 20) -> None:
-    """Wait for something outside this process."""
-
-    async def once() -> str | None:
-        return look()
-
-    asyncio.run(wait.wait_until(what, once, seconds=seconds))
-
-
 def _started(container: str) -> None:
-    """Wait until a Pgpool-II says that it has started."""
+    """Wait until a Pgpool-II reports that it has started."""
 
-    def look() -> str | None:
-        said = compose.tail(container, 200)
-        return None if "pgpool-II successfully started" in said else said[-300:]
+    async def check() -> None:
+        log = compose.tail(container, 200)
+        wait.require(None if "pgpool-II successfully started" in log else log[-300:])
 
-    _wait_until("the start of Pgpool-II", look)
+    asyncio.run(wait.wait_for("the start of Pgpool-II", check, seconds=20))
 
 
 def _says(container: str) -> dict[str, str]:
-    """Every setting as this Pgpool-II says it has it (pcp_pool_status)."""
+    """Return every setting as this Pgpool-II reports it (pcp_pool_status)."""
     argv = "pcp_pool_status -h /run/pgpool -p 9898 -U pcp -w".split()
     said = compose.execute(container, ["env", "PCPPASSFILE=/run/pgpool/pcppass", *argv])
     return {name: value for name, value in re.findall(r"^name *: (.*)\nvalue *: (.*)$", said, re.MULTILINE)}
 
 
 def _same(declared: Any, said: str) -> bool:
-    """Truth values are said as 0 and 1, flags in another order, choices as numbers."""
+    """Compare: Pgpool-II reports truth values as 0 and 1, flags in another order, choices as numbers."""
     if isinstance(declared, bool):
         return said == str(int(declared))
     if isinstance(declared, int):
@@ -117,7 +107,7 @@ ODD = 'a\\.b\\\\ # "c" = é %a: '
 
 @pytest.fixture(scope="module")
 def pools(benches: Benches) -> tuple[Bench, dict[str, str]]:
-    """All three endpoints, started with nobody behind them: the balanced one looks for a primary for a second only."""
+    """All three Pgpool-II services without servers: the balanced one searches for a primary for a second only."""
     spec = deployments.edit(snapshots.SPEC, "pgpool.search_primary_node_timeout", 1)
     spec = deployments.edit(spec, "pgpool.parameters", {"log_line_prefix": ODD, "child_max_connections": 7})
     made = benches.make(spec)
@@ -126,16 +116,16 @@ def pools(benches: Benches) -> tuple[Bench, dict[str, str]]:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_pgpool_has_every_setting_as_it_was_rendered(pools: tuple[Bench, dict[str, str]], endpoint: str) -> None:
-    """Pgpool-II overlooks a name that it does not know: so each one is asked back."""
+    """Pgpool-II ignores an unknown name, so the test reads each one back."""
     made, containers = pools
     _started(containers[endpoint])
     said = _says(containers[endpoint])
     declared = {
         key: value for section in pgpool_config.settings(made.spec, endpoint).values() for key, value in section.items()
     }
-    known = set(declared) - {"health_check_password", "sr_check_password"}  # it does not say those
+    known = set(declared) - {"health_check_password", "sr_check_password"}  # it does not report those
     assert known <= set(said)
-    weights = {key for key in known if key.startswith("backend_weight")}  # it says shares
+    weights = {key for key in known if key.startswith("backend_weight")}  # it reports shares
     assert {said[key] for key in weights} == {f"{1 / len(weights):.6f}"}
     assert {key: said[key] for key in known - weights if not _same(declared[key], said[key])} == {}
 
@@ -147,14 +137,14 @@ def test_pgpool_takes_a_text_as_it_stands_between_the_quotes(pools: tuple[Bench,
     assert _says(containers["rw"])["log_line_prefix"] == ODD
 
 
-def test_pgpool_refuses_a_planted_mistake(bench: Bench) -> None:
+def test_pgpool_refuses_an_injected_mistake(bench: Bench) -> None:
     """A value of another type, and a quote inside a text, which no escaping helps."""
-    planted = bench.plant("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
-    done = bench.run("pgpool_rw", config=planted)
+    altered = bench.altered_copy("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
+    done = bench.run("pgpool_rw", config=altered)
     assert done.code == 3
-    assert 'invalid value for parameter "num_init_children": "many"' in done.output
-    planted = bench.plant("pgpool_rw", "pgpool.conf", "'*'", "'it''s'")
-    done = bench.run("pgpool_rw", config=planted)
+    assert 'invalid value for parameter "num_init_children": "many"' in done.said
+    altered = bench.altered_copy("pgpool_rw", "pgpool.conf", "'*'", "'it''s'")
+    done = bench.run("pgpool_rw", config=altered)
     assert done.code != 0
     assert "syntax error in configuration file" in done.output
 
@@ -181,16 +171,16 @@ def test_every_setting_that_pgpool_takes_at_its_start_only_is_known(bench: Bench
 
 
 def test_etcd_knows_every_key(bench: Bench) -> None:
-    """etcd overlooks a key that it does not know; one that it knows, with a table for a value, it refuses by name."""
+    """etcd ignores an unknown key; it refuses a known one with a table for a value by name."""
     (member, *_) = bench.spec.etcd.members
     document = yaml.safe_load((bench.config(member.name) / "etcd.yml").read_text())
-    planted = bench.folder.root / "planted-etcd"
-    shutil.rmtree(planted, ignore_errors=True)
-    planted.mkdir()
+    altered = bench.folder.root / "altered-etcd"
+    shutil.rmtree(altered, ignore_errors=True)
+    altered.mkdir()
     for key in [*document, "no-such-key"]:
-        (planted / key).write_text(yaml.safe_dump({**document, key: {"planted": 1}}))
+        (altered / key).write_text(yaml.safe_dump({**document, key: {"altered": 1}}))
     script = 'for file in /etc/poolkeeper/*; do echo "== ${file##*/}"; timeout 2 etcd --config-file "$file" 2>&1; done'
-    done = bench.run(member.name, "-c", script, config=planted, options=["--entrypoint", "sh"])
+    done = bench.run(member.name, "-c", script, config=altered, options=["--entrypoint", "sh"])
     answers = dict(part.split("\n", 1) for part in done.stdout.split("== ")[1:])
     assert set(answers) == {*document, "no-such-key"}
     refused = {key for key, said in answers.items() if "cannot unmarshal object into Go struct field" in said}

@@ -1,4 +1,4 @@
-"""The direct endpoints at HAProxy: an inner port's servers behind another endpoint, and a limit. The nodes are played."""
+"""The direct endpoints at HAProxy: an inner port's servers behind another endpoint, a limit; simulated nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, Endpoint, plant, start_up, with_endpoint
+from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, Endpoint, prepare, start_up, with_endpoint
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.system import haproxy_runtime as runtime
@@ -23,12 +23,12 @@ HOLD_MS = 1500
 LIMIT = 3
 SETTING = ("default_transaction_read_only", "on")
 AT_ONCE = 0.5  # seconds, far below an interval of HAProxy's checks
-Planted = tuple[Bench, Path, str]
+Prepared = tuple[Bench, Path, str]
 
 
 @pytest.fixture(scope="module")
-def planted(benches: Benches) -> Planted:
-    """A short hold and few sessions; checks so rare that only what HAProxy is told can be at once."""
+def prepared(benches: Benches) -> Prepared:
+    """A short hold and few sessions; checks so rare that only a command to HAProxy acts at once."""
     spec = snapshots.SPEC
     for key, value in (
         ("haproxy.hold_ms", HOLD_MS),
@@ -37,18 +37,18 @@ def planted(benches: Benches) -> Planted:
         ("endpoints.direct_ro.max_sessions", LIMIT),
     ):
         spec = deployments.edit(spec, key, value)
-    return plant(benches, spec)
+    return prepare(benches, spec)
 
 
 @pytest.fixture(scope="module")
-def falling_back(benches: Benches) -> Planted:
+def falling_back(benches: Benches) -> Prepared:
     """Without a standby, reads go to the primary."""
-    return plant(benches, deployments.edit(snapshots.SPEC, "keeper.read_fallback", "primary"))
+    return prepare(benches, deployments.edit(snapshots.SPEC, "keeper.read_fallback", "primary"))
 
 
 @contextlib.asynccontextmanager
 async def session(endpoint: Endpoint, port: int) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
-    """An open session, and who answered it."""
+    """Open a session; yield its reader and the node that answered."""
     reader, writer = await asyncio.open_connection(endpoint.address, port)
     try:
         writer.write(HELLO)
@@ -58,14 +58,14 @@ async def session(endpoint: Endpoint, port: int) -> AsyncIterator[tuple[asyncio.
 
 
 async def ended(reader: asyncio.StreamReader, seconds: float = AT_ONCE) -> bool:
-    """Does the session end within this time?"""
+    """Return whether the session ends within this time."""
     return await asyncio.wait_for(reader.read(100), seconds) == b""
 
 
-def test_what_cuts_the_inner_port_cuts_the_direct_endpoint(planted: Planted) -> None:
-    """Keeper's word: the former primary's sessions end at once, also those of 5200, and the next one is given."""
+def test_a_cut_of_the_inner_port_cuts_the_direct_endpoint(prepared: Prepared) -> None:
+    """At keeper's command the former primary's sessions end at once, also those of 5200; new ones reach the next."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
         await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
         async with session(endpoint, WRITES) as (direct, first), session(endpoint, PRIMARY_PORT) as (inner, second):
@@ -77,26 +77,26 @@ def test_what_cuts_the_inner_port_cuts_the_direct_endpoint(planted: Planted) -> 
             await endpoint.send(runtime.health("primary", "pg_node2", up=True))
             assert await endpoint.ask(WRITES) == "pg_node2"
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_a_check_that_fails_cuts_it_too(planted: Planted) -> None:
-    """Nobody tells HAProxy anything."""
+def test_a_check_that_fails_cuts_it_too(prepared: Prepared) -> None:
+    """HAProxy gets no command."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
         await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
         async with session(endpoint, WRITES) as (reader, _):
             endpoint.nodes["pg_node1"].good.clear()
             assert await ended(reader, 10)
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_new_sessions_wait_for_a_primary(planted: Planted) -> None:
-    """Without one, and while the one that there is says that it leaves; refused when the time is over."""
+def test_new_sessions_wait_for_a_primary(prepared: Prepared) -> None:
+    """Without one, and while the present one has announced its stop; refused when the time is over."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         began = time.monotonic()
         assert await endpoint.ask(WRITES) == ""
         assert HOLD_MS / 1000 <= time.monotonic() - began < HOLD_MS / 1000 + 1
@@ -112,13 +112,13 @@ def test_new_sessions_wait_for_a_primary(planted: Planted) -> None:
         )
         assert await asyncio.gather(*held) == ["pg_node2"] * LIMIT
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_a_full_endpoint_lets_the_next_client_wait(planted: Planted) -> None:
+def test_a_full_endpoint_lets_the_next_client_wait(prepared: Prepared) -> None:
     """Until one ends; and the inner port, which Pgpool-II uses, is not full with it."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
         await endpoint.wait_for("primary", pg_node1="up")
         async with contextlib.AsyncExitStack() as stack:
@@ -134,13 +134,13 @@ def test_a_full_endpoint_lets_the_next_client_wait(planted: Planted) -> None:
                 assert sessions.count("fe=direct_rw") == LIMIT
             assert await asyncio.wait_for(waiting, 2) == "pg_node1"
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_reads_are_read_only_spread_and_never_the_primary_s(planted: Planted) -> None:
-    """The start-up packet says so; what is drained, as by a node that is about to be promoted, serves nothing."""
+def test_reads_are_read_only_spread_and_never_the_primary_s(prepared: Prepared) -> None:
+    """By the start-up packet; a drained server, as before its promotion, serves no session."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         primary, one, two = (endpoint.nodes[name] for name in ("pg_node1", "pg_node2", "pg_node3"))
         primary.good |= {"/primary", "/leader"}
         one.good.add("/replica")
@@ -163,15 +163,15 @@ def test_reads_are_read_only_spread_and_never_the_primary_s(planted: Planted) ->
         assert primary.received == b""
         assert await endpoint.ask(READS, b"GET / HTTP/1.0\r\n\r\n") == ""
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_a_session_of_no_server_is_ended_too(planted: Planted) -> None:
-    """While its connection is still being made, to an address that nobody has (played_nodes: HAProxy 3.0's own way)."""
+def test_a_session_of_no_server_is_ended_too(prepared: Prepared) -> None:
+    """While its connection is still being made, to an unused address (HAProxy 3.0 alone would leave it open)."""
 
-    async def story(endpoint: Endpoint) -> None:
-        nobody = endpoint.address.rpartition(".")[0] + ".251"
-        await endpoint.move("primary", "pg_node1", nobody)
+    async def scenario(endpoint: Endpoint) -> None:
+        unused = endpoint.address.rpartition(".")[0] + ".251"
+        await endpoint.move("primary", "pg_node1", unused)
         endpoint.nodes["pg_node1"].good.add("/primary")
         await endpoint.send(runtime.health("primary", "pg_node1", up=True))
         asked = asyncio.create_task(endpoint.ask(WRITES))
@@ -182,13 +182,13 @@ def test_a_session_of_no_server_is_ended_too(planted: Planted) -> None:
         (sessions,) = await endpoint.send("show sess")
         assert "fe=direct_rw" not in sessions
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(falling_back: Planted) -> None:
+def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(falling_back: Prepared) -> None:
     """And end as soon as a standby is up."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         primary, standby = endpoint.nodes["pg_node1"], endpoint.nodes["pg_node2"]
         primary.good |= {"/primary", "/leader"}
         await endpoint.wait_for("standbys", **{"pg_node1.fallback": "up", "pg_node1": "down"})
@@ -199,4 +199,4 @@ def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(fallin
             assert await ended(reader, 10)
         assert await endpoint.ask(READS) == "pg_node2"
 
-    with_endpoint(falling_back, story)
+    with_endpoint(falling_back, scenario)

@@ -42,7 +42,7 @@ def _decrypt(bench: Bench, folder: state.State, entries: str) -> dict[str, str]:
     return {user: base64.b64decode(text).decode(errors="replace") for user, text in pairs}
 
 
-def test_every_password_comes_out_as_it_went_in(bench: Bench) -> None:
+def test_every_password_is_decrypted_unchanged(bench: Bench) -> None:
     """One entry a user, in order, AES-encrypted; no clear text is left in any of them."""
     entries = images.encrypt_passwords(bench.images["pgpool"], bench.folder, PASSWORDS)
     lines = entries.splitlines()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 TIMEOUT = 1.0  # of the store, seconds
 NOTICED = etcd_kv.PULSE + 2 * TIMEOUT + 1  # within what a lost member has to be noticed, and a second for the machine
 LABEL = "poolkeeper.test=1"
-LOG = logging.getLogger(__name__)  # what was measured: --log-cli-level=INFO
+LOG = logging.getLogger(__name__)  # the measurements: --log-cli-level=INFO
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Members:
 
     @contextlib.contextmanager
     def frozen(self, *indexes: int) -> Iterator[None]:
-        """Freeze some members: their kernel still takes connections, nobody answers."""
+        """Freeze some members: their kernel still accepts connections, no program answers."""
         names = [list(self.addresses)[index] for index in indexes]
         process.check(["docker", "pause", *names])
         try:
@@ -76,21 +76,20 @@ def members(image: str) -> Iterator[Members]:
             _start(image, name, network, ",".join(f"{each}=http://{each}:2380" for each in names))
         form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         addresses = process.check(["docker", "inspect", "--format", form, *names]).split()
-        asyncio.run(wait.wait_until("a quorum", lambda: _without_quorum(addresses), seconds=30))
+        asyncio.run(wait.wait_for("a quorum", lambda: _require_quorum(addresses), seconds=30))
         yield Members(dict(zip(names, addresses, strict=True)))
     finally:
         process.run(["docker", "rm", "-f", "-v", *names])
         process.run(["docker", "network", "rm", network])
 
 
-async def _without_quorum(addresses: list[str]) -> str | None:
+async def _require_quorum(addresses: list[str]) -> None:
     for address in addresses:
         try:
             if not (await etcd.observe(address, 5)).healthy:
-                return f"{address} has no quorum"
+                raise wait.NotYet(f"{address} has no quorum")
         except errors.PoolkeeperError as e:
-            return e.message
-    return None
+            raise wait.NotYet(e.message) from e
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_what_is_put_is_read(members: Members, prefix: str) -> None:
 
 
 def test_a_key_is_deleted_only_if_every_guard_holds(members: Members, prefix: str) -> None:
-    """Each guard fails by itself: the value, the revision, the other key's revision, another key's absence."""
+    """Each guard fails alone: the value, the revision, the other key's revision, another key's absence."""
     key, other = f"{prefix}leader", f"{prefix}nodes/pg_node1"
 
     async def work(store: Store) -> None:
@@ -215,12 +214,12 @@ def test_a_watch_behind_forgotten_changes_is_refused(members: Members, prefix: s
 
 
 def test_the_end_of_a_lease_comes_by_the_watch(members: Members, prefix: str) -> None:
-    """As the leader's key goes when nobody renews it."""
+    """As the leader's key expires when its holder does not renew it."""
 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
         lease = (await _post(members, "lease/grant", {"TTL": "1"}))["ID"]
-        body = {"key": encode(f"{prefix}leader"), "value": encode("x"), "lease": lease}
+        body: dict[str, object] = {"key": encode(f"{prefix}leader"), "value": encode("x"), "lease": lease}
         await _post(members, "kv/put", body)
         async with contextlib.aclosing(store.watch(prefix, start)) as watch:
             _, put, gone = await _take(watch, 3)
@@ -230,7 +229,7 @@ def test_the_end_of_a_lease_comes_by_the_watch(members: Members, prefix: str) ->
     _with_store(members, work)
 
 
-def test_a_watch_in_silence_goes_on_and_ends_with_its_task(members: Members, prefix: str) -> None:
+def test_a_watch_in_silence_continues_and_ends_with_its_task(members: Members, prefix: str) -> None:
     """Longer than several pulses; then it is cancelled in the midst of waiting (`_with_store` finds what stays)."""
 
     async def work(store: Store) -> None:
@@ -247,10 +246,10 @@ def test_a_watch_in_silence_goes_on_and_ends_with_its_task(members: Members, pre
         assert not done
         await store.put(f"{prefix}a", "1")
 
-        async def two() -> str | None:
-            return None if len(seen) == 2 else f"{len(seen)} changes"
+        async def two() -> None:
+            wait.require(None if len(seen) == 2 else f"{len(seen)} changes")
 
-        await wait.wait_until("the change", two, seconds=5, pause=0.01)
+        await wait.wait_for("the change", two, seconds=5, pause=0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -275,11 +274,11 @@ async def _lose(store: Store, prefix: str, strike: Callable[[], contextlib.Abstr
         await _take(watch, 1)
         with strike():
             await _wait_for_loss(watch)
-            await _go_on(store, prefix, start)
+            await _continue(store, prefix, start)
 
 
-async def _go_on(store: Store, prefix: str, start: int) -> None:
-    """Write, and see it all."""
+async def _continue(store: Store, prefix: str, start: int) -> None:
+    """Write, and observe every change."""
     began = time.monotonic()
     meanwhile = await store.put(f"{prefix}a", "meanwhile")
     guards = [Guard(f"{prefix}a", revision=meanwhile)]
@@ -296,7 +295,7 @@ def test_a_frozen_member_is_noticed_and_left(members: Members, prefix: str) -> N
 
 
 def test_a_request_to_a_frozen_member_is_answered_by_another(members: Members, prefix: str) -> None:
-    """Nobody knows whether the frozen one does it later: refused by the other is then no answer, done is one."""
+    """The frozen one may execute it later: then a refusal by the other is no answer, a success is one."""
 
     async def work(store: Store) -> None:
         revision = await store.put(f"{prefix}a", "1")
@@ -311,7 +310,7 @@ def test_a_request_to_a_frozen_member_is_answered_by_another(members: Members, p
 
 
 def test_a_member_without_a_quorum_is_noticed(members: Members, prefix: str) -> None:
-    """It is well, its connections are well, and it will never hear of a change: the others are frozen."""
+    """It is well, its connections are well, and it will never learn of a change: the others are frozen."""
 
     async def work(store: Store) -> None:
         start = await store.put(f"{prefix}a", "before")
@@ -323,7 +322,7 @@ def test_a_member_without_a_quorum_is_noticed(members: Members, prefix: str) -> 
                 await store.read(prefix)
 
     _with_store(members, work)
-    asyncio.run(wait.wait_until("a quorum", lambda: _without_quorum(list(members.addresses.values())), seconds=30))
+    asyncio.run(wait.wait_for("a quorum", lambda: _require_quorum(list(members.addresses.values())), seconds=30))
 
 
 def test_a_killed_member_is_noticed_and_left(members: Members, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""HAProxy with its rendered file, its runtime API, and the hold of new sessions; the servers behind it are played."""
+"""HAProxy with its rendered file, its runtime API, and the hold of new sessions, with simulated servers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, PRIMARY_PORT, STANDBY_PORT, Endpoint, plant, with_endpoint
+from tests.poolkeeper.integration.played_nodes import (
+    HELLO,
+    PRIMARY_PORT,
+    STANDBY_PORT,
+    Endpoint,
+    prepare,
+    with_endpoint,
+)
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.core import errors
@@ -20,16 +27,16 @@ HOLD_MS = 1500
 
 
 @pytest.fixture(scope="module")
-def planted(benches: Benches) -> tuple[Bench, Path, str]:
+def prepared(benches: Benches) -> tuple[Bench, Path, str]:
     """A short hold, and frequent checks."""
     spec = deployments.edit(snapshots.SPEC, "haproxy.hold_ms", HOLD_MS)
-    return plant(benches, deployments.edit(spec, "haproxy.check_interval_ms", 300))
+    return prepare(benches, deployments.edit(spec, "haproxy.check_interval_ms", 300))
 
 
-def test_the_hold(planted: tuple[Bench, Path, str]) -> None:
-    """A new session waits for a primary, is refused when the time is over, and is forgotten when its client goes."""
+def test_new_sessions_are_held_until_a_primary_is_up(prepared: tuple[Bench, Path, str]) -> None:
+    """A new session waits for a primary, is refused when the time is over, and is dropped when its client goes."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         began = time.monotonic()
         assert await endpoint.ask(PRIMARY_PORT) == ""
         assert HOLD_MS / 1000 <= time.monotonic() - began < HOLD_MS / 1000 + 1
@@ -45,13 +52,13 @@ def test_the_hold(planted: tuple[Bench, Path, str]) -> None:
         assert await endpoint.ask(PRIMARY_PORT) == "pg_node2"
         assert time.monotonic() - began < 0.2
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_a_primary_that_is_about_to_stop_gets_no_new_session(planted: tuple[Bench, Path, str]) -> None:
+def test_a_primary_that_is_about_to_stop_gets_no_new_session(prepared: tuple[Bench, Path, str]) -> None:
     """They wait for the next one, until it is down by its check, stays after all, or the time is over."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
         await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
         assert await endpoint.ask(PRIMARY_PORT) == "pg_node1"
@@ -62,9 +69,9 @@ def test_a_primary_that_is_about_to_stop_gets_no_new_session(planted: tuple[Benc
         endpoint.nodes["pg_node1"].good.clear()
         endpoint.nodes["pg_node2"].good.add("/primary")
         assert await asyncio.gather(*held) == ["pg_node2"] * 5
-        for said in ("pg_node2 10000", "pg_node2 0", "pg_node2 200"):
-            await endpoint.send(f"poolkeeper leave primary {said}")
-            if said == "pg_node2 10000":
+        for arguments in ("pg_node2 10000", "pg_node2 0", "pg_node2 200"):
+            await endpoint.send(f"poolkeeper leave primary {arguments}")
+            if arguments == "pg_node2 10000":
                 assert await endpoint.ask(PRIMARY_PORT) == ""
             else:
                 assert await endpoint.ask(PRIMARY_PORT) == "pg_node2"
@@ -72,13 +79,13 @@ def test_a_primary_that_is_about_to_stop_gets_no_new_session(planted: tuple[Benc
             (answer,) = await endpoint.send(f"poolkeeper leave {wrong}".strip())
             assert "No such server" in answer
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_the_runtime_api(planted: tuple[Bench, Path, str]) -> None:
-    """A change by hand is instant and ends sessions; a wrong name is refused; draining leaves the checks their say."""
+def test_the_runtime_api(prepared: tuple[Bench, Path, str]) -> None:
+    """A change by hand is instant and ends sessions; a wrong name is refused; draining does not disable the checks."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
         await endpoint.wait_for("primary", pg_node1="up", pg_node2="down")
         reader, writer = await asyncio.open_connection(endpoint.address, PRIMARY_PORT)
@@ -104,13 +111,13 @@ def test_the_runtime_api(planted: tuple[Bench, Path, str]) -> None:
         await endpoint.send(runtime.state("standbys", "pg_node3", "ready"))
         assert await endpoint.ask(STANDBY_PORT) == "pg_node3"
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_who_holds_the_lease_is_no_standby(planted: tuple[Bench, Path, str]) -> None:
-    """Also while it still says that it is a running replica; and no server is one before its first check."""
+def test_the_lease_holder_is_no_standby(prepared: tuple[Bench, Path, str]) -> None:
+    """Also while it still reports that it is a running replica; and no server is a standby before its first check."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/replica", "/leader"}
         endpoint.nodes["pg_node2"].good |= {"/replica"}
         await endpoint.wait_for("standbys", pg_node2="up")
@@ -118,17 +125,17 @@ def test_who_holds_the_lease_is_no_standby(planted: tuple[Bench, Path, str]) -> 
         endpoint.nodes["pg_node2"].good.add("/leader")
         await endpoint.wait_for("standbys", pg_node2="down")
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_a_session_ends_while_its_connection_is_still_being_made(planted: tuple[Bench, Path, str]) -> None:
-    """A node's address that nobody has any more. HAProxy 3.0.11 by itself would leave this session for ever."""
+def test_a_session_ends_while_its_connection_is_still_being_made(prepared: tuple[Bench, Path, str]) -> None:
+    """The node's address is unused. HAProxy 3.0.11 alone would leave this session open for ever."""
 
-    async def story(endpoint: Endpoint) -> None:
-        nobody = endpoint.address.rpartition(".")[0] + ".251"
-        await endpoint.send(f"set server primary/pg_node1 addr {nobody}")
+    async def scenario(endpoint: Endpoint) -> None:
+        unused = endpoint.address.rpartition(".")[0] + ".251"
+        await endpoint.send(f"set server primary/pg_node1 addr {unused}")
         endpoint.nodes["pg_node1"].good.add("/primary")
-        # Its checks go to the new address too, so it is up by word only, for `fall` checks.
+        # Its checks go to the new address too, so it is up only by command, for `fall` checks.
         await endpoint.send(runtime.health("primary", "pg_node1", up=True))
         asked = asyncio.create_task(endpoint.ask(PRIMARY_PORT))
         await asyncio.sleep(0.2)
@@ -138,10 +145,10 @@ def test_a_session_ends_while_its_connection_is_still_being_made(planted: tuple[
         (sessions,) = await endpoint.send("show sess")
         assert "fe=primary" not in sessions
 
-    with_endpoint(planted, story)
+    with_endpoint(prepared, scenario)
 
 
-def test_nobody_there() -> None:
-    """A port that nobody listens on."""
+def test_a_closed_port_is_unreachable() -> None:
+    """No program listens on the port."""
     with pytest.raises(errors.Unreachable):
         asyncio.run(runtime.servers("127.0.0.1", 1, 1))

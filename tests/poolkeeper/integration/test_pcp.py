@@ -1,4 +1,4 @@
-"""Pgpool-II's control protocol, spoken to a real one; behind it one address nobody has and one real PostgreSQL."""
+"""Pgpool-II's control protocol, with a real Pgpool-II; behind it one unused address and one real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -51,16 +51,15 @@ def pool(benches: Benches) -> Iterator[Pool]:
     container = made.start("pgpool", options=["--network", made.label])
     found = Pool(container, _address(container), state.read_secrets(made.folder)["pcp"])
 
-    async def answers() -> str | None:
+    async def answers() -> None:
         try:
             session = await found.connect()
             await session.nodes()  # Pgpool asks the servers themselves, too
             await session.close()
         except (errors.Unreachable, errors.ServerRefused) as e:
-            return e.message
-        return None
+            raise wait.NotYet(e.message) from e
 
-    asyncio.run(wait.wait_until("PCP", answers, seconds=30))
+    asyncio.run(wait.wait_for("PCP", answers, seconds=30))
     yield found
     process.run(["docker", "rm", "-f", container, server])
 
@@ -74,11 +73,11 @@ def _start_postgres(made: Bench) -> str:
     image = made.images["postgres"]
     process.check(["docker", "run", "-d", "--name", name, *flags, "--entrypoint", "sh", image, "-ec", SERVER])
 
-    async def ready() -> str | None:
+    async def ready() -> None:
         said = compose.tail(name, 50)
-        return None if "database system is ready" in said else said[-300:]
+        wait.require(None if "database system is ready" in said else said[-300:])
 
-    asyncio.run(wait.wait_until("PostgreSQL", ready, seconds=60))
+    asyncio.run(wait.wait_for("PostgreSQL", ready, seconds=60))
     return name
 
 
@@ -94,17 +93,17 @@ def _talk(pool: Pool, talk: Callable[[pcp.PcpSession], Awaitable[None]]) -> None
 
 
 async def _until(session: pcp.PcpSession, index: int, *wanted: str) -> None:
-    """An answer is not a deed."""
+    """Wait for the effect of a command: Pgpool-II answers before it has acted."""
 
-    async def look() -> str | None:
+    async def check() -> None:
         node = await session.node(index)
-        return None if node.status in wanted else str(node)
+        wait.require(None if node.status in wanted else str(node))
 
-    await wait.wait_until(f"node {index}: {wanted}", look, seconds=20)
+    await wait.wait_for(f"node {index}: {wanted}", check, seconds=20)
 
 
 def test_the_nodes(pool: Pool) -> None:
-    """Several commands on one connection; an index that there is not is refused, and the session goes on."""
+    """Several commands on one connection; an unknown index is refused, and the session continues."""
 
     async def talk(session: pcp.PcpSession) -> None:
         assert await session.node_count() == 3
@@ -145,8 +144,8 @@ def test_a_wrong_password(pool: Pool) -> None:
         asyncio.run(pool.connect("wrong"))
 
 
-def test_nobody_there(pool: Pool) -> None:
-    """A port that nobody listens on, and a Pgpool that is frozen: within the deadline."""
+def test_a_closed_or_frozen_port_is_unreachable(pool: Pool) -> None:
+    """A closed port, and a frozen Pgpool-II: within the deadline."""
     with pytest.raises(errors.Unreachable):
         asyncio.run(pcp.connect(pool.address, 1, "pcp", "x", 2))
     process.check(["docker", "pause", pool.container])

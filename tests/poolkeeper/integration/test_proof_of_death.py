@@ -1,4 +1,4 @@
-"""The witness and real containers: death is told at once, only of what was seen alive, and nothing outlives it."""
+"""The process monitor and real containers: it reports a death at once, and only of a node that it saw alive."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from poolkeeper.system.process_monitor import ProcessMonitor
 pytestmark = pytest.mark.integration
 
 LABEL = "poolkeeper.test=1"
-LOG = logging.getLogger(__name__)  # what was measured: --log-cli-level=INFO
+LOG = logging.getLogger(__name__)  # the measurements: --log-cli-level=INFO
 # PID 1 with children of its own, one of which has left its session and takes no notice of SIGTERM.
 SCRIPT = "setsid sh -c 'trap \"\" TERM; sleep 600 & wait' & sleep 600 & wait"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A container whose PID 1 bears an incarnation."""
+    """A container whose PID 1 has an incarnation."""
 
     name: str
     identity: str
@@ -36,10 +36,10 @@ class Node:
 
     def processes(self) -> dict[str, str]:
         """Every process in /proc whose control group is this container's: its number in the container → its state."""
-        found = (self._look(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+        found = (self._read(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
         return dict(process for process in found if process is not None)
 
-    def _look(self, entry: Path) -> tuple[str, str] | None:
+    def _read(self, entry: Path) -> tuple[str, str] | None:
         try:
             if self.identity not in (entry / "cgroup").read_text():
                 return None
@@ -58,7 +58,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
     reference = built.references(ClusterSpec(), built.SOURCES)["etcd"]
     if built.missing({"etcd": reference}):
         request.getfixturevalue("images")
-    name, incarnation = f"pk_it_kv_witness_{secrets.token_hex(3)}", str(uuid.uuid4())
+    name, incarnation = f"pk_it_kv_monitor_{secrets.token_hex(3)}", str(uuid.uuid4())
     options = ["--name", name, "--label", LABEL, "--network", "none", "--no-healthcheck", "--entrypoint", "sh"]
     argv = ["-c", SCRIPT, "sh", "--node", "pg_node1", "--incarnation", incarnation]
     try:
@@ -69,25 +69,25 @@ def node(request: pytest.FixtureRequest) -> Iterator[Node]:
         process.run(["docker", "rm", "-f", "-v", name])
 
 
-def test_death_is_told_at_once_and_nothing_is_left(node: Node) -> None:
-    """At the moment of the word, nothing of the container is in /proc but PID 1, a zombie until the engine reaps it."""
+def test_a_death_is_reported_at_once_and_no_process_is_left(node: Node) -> None:
+    """At that moment /proc has no process of the container but PID 1, a zombie until the engine reaps it."""
 
     async def work() -> None:
-        looking = ProcessMonitor()
+        monitor = ProcessMonitor()
         began = time.monotonic()
-        sight = looking.attend("pg_node1", node.incarnation, looking.boot_id)
+        process_state = monitor.attend("pg_node1", node.incarnation, monitor.boot_id)
         LOG.info("found after %.1f ms", (time.monotonic() - began) * 1000)
-        assert sight.state == "alive", sight.reason
+        assert process_state.state == "alive", process_state.reason
         assert len(node.processes()) >= 4
-        assert await looking.next_death(0.2) is None
+        assert await monitor.next_death(0.2) is None
         began = time.monotonic()
         killing = asyncio.create_task(node.kill())
-        death = await looking.next_death(20)
+        death = await monitor.next_death(20)
         took = time.monotonic() - began
         left = node.processes()
         await killing
         LOG.info(
-            "told %.0f ms after `docker kill` began, it ended after %.0f",
+            "reported %.0f ms after `docker kill` began, it ended after %.0f",
             took * 1000,
             (time.monotonic() - began) * 1000,
         )
@@ -96,8 +96,8 @@ def test_death_is_told_at_once_and_nothing_is_left(node: Node) -> None:
         assert left in ({}, {"1": "Z"})
         late = ProcessMonitor()
         assert late.attend("pg_node1", node.incarnation, late.boot_id).state == "unknown"
-        assert looking.attend("pg_node1", node.incarnation, looking.boot_id) == death
-        looking.close()
+        assert monitor.attend("pg_node1", node.incarnation, monitor.boot_id) == death
+        monitor.close()
 
     asyncio.run(work())
 
@@ -106,27 +106,27 @@ def test_a_frozen_container_is_not_dead(node: Node) -> None:
     """Nor is one that is cut off, or whose processes but PID 1 have ended."""
 
     async def work() -> None:
-        looking = ProcessMonitor()
-        assert looking.attend("pg_node1", node.incarnation, looking.boot_id).state == "alive"
+        monitor = ProcessMonitor()
+        assert monitor.attend("pg_node1", node.incarnation, monitor.boot_id).state == "alive"
         process.check(["docker", "pause", node.name])
         try:
-            assert await looking.next_death(0.3) is None
-            assert looking.sight("pg_node1").state == "alive"
+            assert await monitor.next_death(0.3) is None
+            assert monitor.sight("pg_node1").state == "alive"
         finally:
             process.check(["docker", "unpause", node.name])
-        looking.close()
+        monitor.close()
 
     asyncio.run(work())
 
 
 def test_another_node_is_not_taken_for_this_one(node: Node) -> None:
-    """The words must both fit; a child of PID 1 has another argv, or is no PID 1."""
+    """Both arguments must match; a child of PID 1 has another argv, or is no PID 1."""
 
     async def work() -> None:
-        looking = ProcessMonitor()
-        assert looking.attend("pg_node2", node.incarnation, looking.boot_id).state == "unknown"
-        assert looking.attend("pg_node1", str(uuid.uuid4()), looking.boot_id).state == "unknown"
-        assert looking.attend("pg_node1", node.incarnation, str(uuid.uuid4())).state == "unknown"
-        looking.close()
+        monitor = ProcessMonitor()
+        assert monitor.attend("pg_node2", node.incarnation, monitor.boot_id).state == "unknown"
+        assert monitor.attend("pg_node1", str(uuid.uuid4()), monitor.boot_id).state == "unknown"
+        assert monitor.attend("pg_node1", node.incarnation, str(uuid.uuid4())).state == "unknown"
+        monitor.close()
 
     asyncio.run(work())

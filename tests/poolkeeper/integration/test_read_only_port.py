@@ -1,4 +1,4 @@
-"""The inner port of the read-only endpoint: what reaches a server is read-only, and where reads go without a standby."""
+"""The inner port of the read-only endpoint: its sessions are read-only, and where reads go without a standby."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.poolkeeper.integration.conftest import Bench, Benches
-from tests.poolkeeper.integration.played_nodes import HELLO, STANDBY_PORT, Endpoint, plant, start_up, with_endpoint
+from tests.poolkeeper.integration.played_nodes import HELLO, STANDBY_PORT, Endpoint, prepare, start_up, with_endpoint
 from tests.poolkeeper.unit import deployments, snapshots
 
 from poolkeeper.system import compose, process
@@ -29,24 +29,24 @@ SETTING = ("default_transaction_read_only", "on")
 def refusing(benches: Benches) -> tuple[Bench, Path, str]:
     """The default policy."""
     spec = deployments.edit(snapshots.SPEC, "haproxy.check_interval_ms", 300)
-    return plant(benches, deployments.edit(spec, "haproxy.connect_timeout_ms", BEGIN_MS))
+    return prepare(benches, deployments.edit(spec, "haproxy.connect_timeout_ms", BEGIN_MS))
 
 
 @pytest.fixture(scope="module")
 def falling_back(benches: Benches) -> tuple[Bench, Path, str]:
     """Without a standby, reads go to the primary."""
     spec = deployments.edit(snapshots.SPEC, "haproxy.check_interval_ms", 300)
-    return plant(benches, deployments.edit(spec, "keeper.read_fallback", "primary"))
+    return prepare(benches, deployments.edit(spec, "keeper.read_fallback", "primary"))
 
 
 def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, Path, str]) -> None:
-    """Whole, in pieces, with more behind it, after a request for encryption, as long as it may be."""
+    """In one piece, in several, with more data after it, after a request for encryption, at its full length."""
     words = ("user", "app", "options", "-c default_transaction_read_only=off")
     packet, wanted = start_up(*words), start_up(*words, *SETTING)
     long, long_wanted = start_up("user", "a" * 9900), start_up("user", "a" * 9900, *SETTING)
     no_tls = struct.pack(">II", 8, GSS), struct.pack(">II", 8, TLS)
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         node = endpoint.nodes["pg_node2"]
         node.good.add("/replica")
         await endpoint.wait_for("standbys", pg_node2="up")
@@ -65,11 +65,11 @@ def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, P
         assert await in_pieces(endpoint, packet) == node.name
         assert node.received == wanted
 
-    with_endpoint(refusing, story)
+    with_endpoint(refusing, scenario)
 
 
 async def in_pieces(endpoint: Endpoint, packet: bytes) -> str:
-    """What a client gets that sends its packet in four pieces."""
+    """Return the answer to a packet that is sent in four pieces."""
     reader, writer = await asyncio.open_connection(endpoint.address, STANDBY_PORT)
     for piece in (packet[:3], packet[3:6], packet[6:11], packet[11:]):
         writer.write(piece)
@@ -80,9 +80,9 @@ async def in_pieces(endpoint: Endpoint, packet: bytes) -> str:
 
 
 def test_no_session_passes_unread(refusing: tuple[Bench, Path, str]) -> None:
-    """Another protocol, another version, a packet that says less or more than it is, silence: none reaches a server."""
+    """Another protocol, another version, a packet with a wrong length, silence: none reaches a server."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         node = endpoint.nodes["pg_node2"]
         node.good.add("/replica")
         await endpoint.wait_for("standbys", pg_node2="up")
@@ -97,23 +97,23 @@ def test_no_session_passes_unread(refusing: tuple[Bench, Path, str]) -> None:
         (sessions,) = await endpoint.send("show sess")
         assert "fe=standbys" not in sessions
 
-    with_endpoint(refusing, story)
+    with_endpoint(refusing, scenario)
 
 
 def test_without_a_standby_sessions_are_refused(refusing: tuple[Bench, Path, str]) -> None:
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
         await endpoint.wait_for("primary", pg_node1="up")
         assert await endpoint.ask(STANDBY_PORT) == ""
         assert endpoint.nodes["pg_node1"].received == b""
 
-    with_endpoint(refusing, story)
+    with_endpoint(refusing, scenario)
 
 
 def test_without_a_standby_reads_go_to_the_primary(falling_back: tuple[Bench, Path, str]) -> None:
     """Only then: a standby that comes back ends those sessions; and a primary that is cut is cut here too."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         assert await endpoint.ask(STANDBY_PORT) == "", "no server is up before its first check"
         primary, standby = endpoint.nodes["pg_node1"], endpoint.nodes["pg_node2"]
         primary.good |= {"/primary", "/leader"}
@@ -135,12 +135,12 @@ def test_without_a_standby_reads_go_to_the_primary(falling_back: tuple[Bench, Pa
             assert await asyncio.wait_for(reader.read(100), 0.5) == b""
         assert await endpoint.ask(STANDBY_PORT) == ""
 
-    with_endpoint(falling_back, story)
+    with_endpoint(falling_back, scenario)
 
 
 @contextlib.asynccontextmanager
 async def session(endpoint: Endpoint) -> AsyncIterator[tuple[asyncio.StreamReader, str]]:
-    """An open session of the read-only port, and who answered."""
+    """Open a session of the read-only port; yield its reader and the node that answered."""
     reader, writer = await asyncio.open_connection(endpoint.address, STANDBY_PORT)
     writer.write(HELLO)
     yield reader, (await asyncio.wait_for(reader.read(100), 5)).decode()
@@ -149,7 +149,7 @@ async def session(endpoint: Endpoint) -> AsyncIterator[tuple[asyncio.StreamReade
 
 @pytest.fixture(scope="module")
 def postgres(falling_back: tuple[Bench, Path, str]) -> Iterator[str]:
-    """The address of a PostgreSQL that is a primary, and trusts everybody; it takes the place of the first node."""
+    """The address of a PostgreSQL that is a primary and trusts every client; it replaces the first node."""
     bench = falling_back[0]
     image, name = bench.images["postgres"], f"{bench.label}-postgres"
     script = (
@@ -167,22 +167,22 @@ def postgres(falling_back: tuple[Bench, Path, str]) -> Iterator[str]:
 def test_the_server_refuses_writes_of_a_primary_that_is_read(
     falling_back: tuple[Bench, Path, str], postgres: str
 ) -> None:
-    """Whatever the role, the options and the session say by default; also after what Pgpool-II says at their end."""
+    """Whatever the defaults of role, options and session; also after the statements that Pgpool-II sends at its end."""
 
-    async def story(endpoint: Endpoint) -> None:
+    async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
         await endpoint.wait_for("standbys", **{"pg_node1.fallback": "up"})
         await endpoint.send(f"set server standbys/pg_node1.fallback addr {postgres} port 5432")
-        await asyncio.to_thread(prepare, postgres)
+        await asyncio.to_thread(create_table_and_role, postgres)
         await asyncio.to_thread(
-            write_in_vain, f"host={endpoint.address} port={STANDBY_PORT} user=tricky dbname=postgres"
+            assert_writes_refused, f"host={endpoint.address} port={STANDBY_PORT} user=tricky dbname=postgres"
         )
 
-    with_endpoint(falling_back, story)
+    with_endpoint(falling_back, scenario)
 
 
-def prepare(address: str) -> None:
-    """A table, and a role whose own setting is to write."""
+def create_table_and_role(address: str) -> None:
+    """Create a table, and a role whose own setting allows writes."""
     with connect(f"host={address} user=postgres dbname=postgres") as direct:
         direct.execute("CREATE TABLE t (n int); CREATE ROLE tricky SUPERUSER LOGIN")
         direct.execute("ALTER ROLE tricky SET default_transaction_read_only = off")
@@ -199,8 +199,8 @@ def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
                 raise
 
 
-def write_in_vain(dsn: str) -> None:
-    """Each way to begin a session; and what it takes to write nevertheless, which docs/endpoints.md says."""
+def assert_writes_refused(dsn: str) -> None:
+    """Try each way to begin a session; and the one that allows writes, as docs/endpoints.md explains."""
     for options in ("", " options='-c default_transaction_read_only=off'"):
         with psycopg.connect(dsn + options, autocommit=True) as session:
             refused(session)
@@ -216,6 +216,6 @@ def write_in_vain(dsn: str) -> None:
 
 
 def refused(session: psycopg.Connection[tuple[object, ...]]) -> None:
-    """A write fails as it does on a standby."""
+    """Assert that a write fails as it does on a standby."""
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         session.execute("INSERT INTO t VALUES (1)")

@@ -30,11 +30,11 @@ class Store:
     addresses: dict[str, str]
 
     def view(self, member: str) -> EtcdView:
-        """What our adapter sees of a member."""
+        """Return our adapter's view of a member."""
         return asyncio.run(etcd.observe(self.addresses[member], 5))
 
     def validate(self, config: Path | None = None) -> process.Finished:
-        """Patroni's own check of a node's file."""
+        """Run Patroni's own check of a node's file."""
         return self.bench.run("pg_node1", "validate", config=config, options=["--network", self.network])
 
 
@@ -54,22 +54,21 @@ def store(benches: Benches) -> Store:
     }
     found = Store(made, made.label, containers, addresses)
 
-    async def healthy() -> str | None:
+    async def healthy() -> None:
         for name in names:
             try:
                 view = await etcd.observe(addresses[name], 5)
             except errors.PoolkeeperError as e:
-                return f"{name}: {e.message}"
+                raise wait.NotYet(f"{name}: {e.message}") from e
             if not view.healthy:
-                return f"{name} has no quorum"
-        return None
+                raise wait.NotYet(f"{name} has no quorum")
 
-    asyncio.run(wait.wait_until("a quorum", healthy, seconds=30))
+    asyncio.run(wait.wait_for("a quorum", healthy, seconds=30))
     return found
 
 
 def test_patroni_accepts_its_file(store: Store) -> None:
-    """Nothing to say."""
+    """Without a message."""
     done = store.validate()
     assert (done.code, done.output) == (0, "")
 
@@ -77,7 +76,7 @@ def test_patroni_accepts_its_file(store: Store) -> None:
 def test_patronis_only_complaint_about_quorum_commit_is_the_known_one(store: Store, bench: Bench) -> None:
     """Patroni 4.0's check does not know the value that its documentation names; everything else is in order.
 
-    That Patroni itself takes it, the whole cluster proves: synchronous_standby_names is "ANY …" there.
+    A complete cluster proves that Patroni itself accepts it: synchronous_standby_names is "ANY …" there.
     """
     done = store.validate(bench.config("pg_node1"))
     assert done.output in ("", "bootstrap.dcs.synchronous_mode quorum is not a boolean")
@@ -93,25 +92,25 @@ def test_patronis_only_complaint_about_quorum_commit_is_the_known_one(store: Sto
         ("name: pg_node1", "name: [", "expected ',' or ']'"),
     ],
 )
-def test_patroni_refuses_a_planted_mistake(store: Store, old: str, new: str, said: str) -> None:
+def test_patroni_refuses_an_injected_mistake(store: Store, old: str, new: str, said: str) -> None:
     """A wrong type, a missing key, a server that is not there, a store that does not answer, no YAML."""
-    done = store.validate(store.bench.plant("pg_node1", "patroni.yml", old, new))
+    done = store.validate(store.bench.altered_copy("pg_node1", "patroni.yml", old, new))
     assert done.code == 1
     assert said in done.output
 
 
-def test_a_store_without_a_quorum_says_so(store: Store) -> None:
-    """One member of three answers, and what it says is that it can serve nobody: that is not silence."""
+def test_a_store_without_a_quorum_reports_it(store: Store) -> None:
+    """One member of three answers that it cannot serve any client: that is not silence."""
     assert store.view("etcd1").healthy
     process.check(["docker", "kill", store.containers["etcd2"], store.containers["etcd3"]])
 
-    async def without() -> str | None:
+    async def lost() -> None:
         try:
             view = await etcd.observe(store.addresses["etcd1"], 5)
         except errors.Unreachable as e:  # for a moment it waits for the others itself
-            return e.message
-        return "it is healthy" if view.healthy else None
+            raise wait.NotYet(e.message) from e
+        wait.require("it is healthy" if view.healthy else None)
 
-    asyncio.run(wait.wait_until("the loss of the quorum", without, seconds=20))
+    asyncio.run(wait.wait_for("the loss of the quorum", lost, seconds=20))
     with pytest.raises(errors.Unreachable):
         store.view("etcd2")

@@ -1,4 +1,4 @@
-"""A lone node with a store of its own: what its first process does when one of its processes is killed, or all are.
+"""A lone node with a store of its own: its supervisor while one of its processes is killed, or all are.
 
 The tests share the node, and each leaves it running as the primary.
 """
@@ -22,7 +22,7 @@ from poolkeeper.system import compose, process
 pytestmark = pytest.mark.integration
 
 SUBNET, ADDRESS = "10.97.0.0/24", "10.97.0.11"
-RSS_KB = 16_000  # what the supervisor may take
+RSS_KB = 16_000  # the memory that the supervisor may use
 FIND_PATRONI = "grep -lz '^/usr/bin/patroni' /proc/[0-9]*/cmdline | head -1 | cut -d/ -f3"
 CHECK = 'exec 3<>/dev/tcp/127.0.0.1/8008 && printf "GET /primary HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3'
 LISTEN = """
@@ -35,14 +35,14 @@ with socket.create_server(("127.0.0.1", 9990)) as endpoint:
 """
 
 
-def _until(what: str, look: Callable[[], str | None], seconds: float = 40) -> float:
-    """Wait until `look` returns None; the seconds that it took."""
+def _until(what: str, missing: Callable[[], str | None], seconds: float = 40) -> float:
+    """Wait until `missing` returns None; return the seconds that it took."""
 
-    async def once() -> str | None:
-        return look()
+    async def check() -> None:
+        wait.require(missing())
 
     began = time.monotonic()
-    asyncio.run(wait.wait_until(what, once, seconds=seconds))
+    asyncio.run(wait.wait_for(what, check, seconds=seconds))
     return time.monotonic() - began
 
 
@@ -55,7 +55,7 @@ class Lone:
     store: str
 
     def sh(self, script: str) -> str:
-        """What a script prints inside the node."""
+        """Return the output of a script inside the node."""
         return process.run(["docker", "exec", self.node, "bash", "-c", script], timeout=60).stdout.strip()
 
     def record(self) -> dict[str, str]:
@@ -66,7 +66,7 @@ class Lone:
         return found
 
     def incarnation(self) -> str:
-        """As the node's first process says it in its arguments."""
+        """Return the incarnation in the arguments of the node's first process."""
         return self.sh("tr '\\0' ' ' < /proc/1/cmdline").partition("--incarnation ")[2]
 
     def patroni(self) -> str:
@@ -78,13 +78,13 @@ class Lone:
         return self.sh(f"head -1 {patroni_config.DATA_DIRECTORY}/postmaster.pid")
 
     def leads(self) -> float:
-        """Wait until it is the primary and its server has left recovery; the seconds that it took."""
+        """Wait until it is the primary and its server has left recovery; return the seconds that it took."""
 
-        def look() -> str | None:
+        def missing() -> str | None:
             said = self.sh(CHECK)
             return None if " 200 " in said.partition("\n")[0] and '"location"' in said else said or "nothing"
 
-        return _until("leading", look)
+        return _until("leading", missing)
 
     def inspect(self, form: str) -> str:
         """A property of the node's container."""
@@ -141,8 +141,8 @@ def test_a_killed_patroni_is_replaced_and_the_server_runs_on(lone: Lone) -> None
     assert (lone.postmaster(), lone.incarnation()) == (postmaster, incarnation)
 
 
-def test_a_killed_server_process_is_the_servers_own_affair(lone: Lone) -> None:
-    """The postmaster starts anew what it must, and the node lives on."""
+def test_a_killed_server_process_is_left_to_the_postmaster(lone: Lone) -> None:
+    """The postmaster restarts its processes, and the node continues."""
     postmaster, incarnation = lone.postmaster(), lone.incarnation()
     lone.sh("kill -9 $(grep -lz 'checkpointer' /proc/[0-9]*/cmdline | head -1 | cut -d/ -f3)")
     _until("recovery", lambda: None if "all server processes terminated" in lone.said() else "not yet")
@@ -151,7 +151,7 @@ def test_a_killed_server_process_is_the_servers_own_affair(lone: Lone) -> None:
 
 
 def test_a_killed_postmaster_ends_the_node(lone: Lone) -> None:
-    """Nothing is left of it, the engine starts another life, and that one says so before it does anything."""
+    """No process of it is left, the engine starts another life, and that one first writes its record."""
     incarnation, restarts = lone.incarnation(), int(lone.inspect("{{.RestartCount}}"))
     lone.sh(f"kill -9 {lone.postmaster()}")
     same = "the same record"
@@ -163,7 +163,7 @@ def test_a_killed_postmaster_ends_the_node(lone: Lone) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_stopped_postmaster_is_patronis_affair(lone: Lone, mode: str) -> None:
+def test_a_stopped_postmaster_is_left_to_patroni(lone: Lone, mode: str) -> None:
     """However it was stopped: it has ended its own processes. Patroni starts it again, in the same life."""
     incarnation, postmaster = lone.incarnation(), lone.postmaster()
     lone.sh(f"setpriv --reuid=postgres pg_ctl stop -m {mode} -D {patroni_config.DATA_DIRECTORY}")
@@ -172,7 +172,7 @@ def test_a_stopped_postmaster_is_patronis_affair(lone: Lone, mode: str) -> None:
     assert lone.incarnation() == incarnation
 
 
-def test_a_wanted_stop_is_clean(lone: Lone) -> None:
+def test_a_requested_stop_is_clean(lone: Lone) -> None:
     """Exit code 0, a server that was shut down, and another life after the next start."""
     incarnation = lone.incarnation()
     process.check(["docker", "stop", "--time", "30", lone.node])
@@ -197,7 +197,7 @@ def test_a_wanted_stop_is_clean(lone: Lone) -> None:
 
 
 def test_before_a_promotion_no_session_of_the_endpoint_is_left(lone: Lone) -> None:
-    """HAProxy is told; and a session from its address is ended, another one is not."""
+    """HAProxy gets the commands; a session from its address is ended, another one is not."""
     secret = (lone.bench.folder.secrets / "superuser").read_text().strip()
     user = lone.bench.spec.roles.superuser
     script = f"psql -h %s -U {user} -d postgres -c 'SELECT pg_sleep(60)' > /tmp/%s.out 2>&1"
@@ -215,10 +215,12 @@ def test_before_a_promotion_no_session_of_the_endpoint_is_left(lone: Lone) -> No
     expected = f"set server standbys/alpha state drain; {end}; {end}"
     assert lone.sh("cat /tmp/endpoint.in") == expected
     # Where HAProxy comes by a socket, a local session may be the endpoint's; not the superuser's, as Patroni's own are.
-    told = f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
-    lone.sh(f"{told} POOLKEEPER_SUPERUSER={user} before_promotion.sh")
+    settings = (
+        f"POOLKEEPER_HAPROXY_ADDRESS={ADDRESS} POOLKEEPER_HAPROXY=127.0.0.1:9 POOLKEEPER_SOCKETS=/run/sockets/alpha"
+    )
+    lone.sh(f"{settings} POOLKEEPER_SUPERUSER={user} before_promotion.sh")
     assert lone.sh(sleeping) == "1"
-    lone.sh(f"{told} POOLKEEPER_SUPERUSER=another before_promotion.sh")
+    lone.sh(f"{settings} POOLKEEPER_SUPERUSER=another before_promotion.sh")
     _until("the other's end", lambda: None if (said := lone.sh(sleeping)) == "0" else said)
 
 
@@ -226,9 +228,10 @@ def test_before_a_promotion_no_session_of_the_endpoint_is_left(lone: Lone) -> No
     ("endpoint", "milliseconds"),
     [("no-such-name:9990", 500), ("127.0.0.1:9", 500), ("10.97.0.250:9990", 1500)],
 )
-def test_a_silent_endpoint_holds_no_promotion_up(lone: Lone, endpoint: str, milliseconds: int) -> None:
+def test_a_silent_haproxy_delays_no_promotion(lone: Lone, endpoint: str, milliseconds: int) -> None:
     """A name that is gone and a port that refuses cost nothing; silence costs its second."""
-    script = f"begin=$EPOCHREALTIME; POOLKEEPER_HAPROXY={endpoint} before_promotion.sh > /dev/null; code=$?; end=$EPOCHREALTIME"
+    command = f"POOLKEEPER_HAPROXY={endpoint} before_promotion.sh > /dev/null"
+    script = f"begin=$EPOCHREALTIME; {command}; code=$?; end=$EPOCHREALTIME"
     code, took = lone.sh(f"{script}; echo $code $(((${{end/./}} - ${{begin/./}}) / 1000))").split()
     print(f"before_promotion.sh, endpoint {endpoint}: {took} ms")  # noqa: T201
     assert code == "0"
@@ -236,7 +239,7 @@ def test_a_silent_endpoint_holds_no_promotion_up(lone: Lone, endpoint: str, mill
 
 
 def test_without_a_store_it_waits_and_can_be_stopped(lone: Lone) -> None:
-    """Patroni is not started, and SIGTERM is heard."""
+    """Patroni is not started, and SIGTERM ends it."""
     name = lone.bench.start("alpha")
     _until("a complaint", lambda: None if "waits for the store" in compose.tail(name) else compose.tail(name))
     process.check(["docker", "stop", "--time", "20", name])
@@ -245,16 +248,16 @@ def test_without_a_store_it_waits_and_can_be_stopped(lone: Lone) -> None:
 
 
 def test_a_node_without_data_waits_for_the_one_that_is_declared_to_make_it(lone: Lone) -> None:
-    """Otherwise whoever starts quickest is the first primary; here nobody has begun yet, and then somebody has."""
+    """Otherwise the fastest node would be the first primary. It starts once another has begun to initialize."""
     bench, name = lone.bench, lone.node.replace("_alpha", "_beta")
     argv = ["docker", "run", "-d", "--name", name, "--hostname", "beta", "--network", name.rsplit("_", 1)[0]]
-    label = ["--label", "poolkeeper.test=1", "-e", "POOLKEEPER_CLUSTER=planted"]
+    label = ["--label", "poolkeeper.test=1", "-e", "POOLKEEPER_CLUSTER=waiting"]
     process.check([*argv, *bench.flags("beta"), *label, bench.service("beta")["image"]])
     try:
         beta = Lone(bench, name, lone.store)
         _until("its wait", lambda: None if "waits for a cluster to clone" in beta.said() else beta.said())
         assert beta.patroni() == ""
-        compose.execute(lone.store, ["env", "ETCDCTL_API=3", "etcdctl", "put", "/service/planted/initialize", "x"])
+        compose.execute(lone.store, ["env", "ETCDCTL_API=3", "etcdctl", "put", "/service/waiting/initialize", "x"])
         _until("its Patroni", lambda: None if beta.patroni() else "no Patroni")
     finally:
         process.run(["docker", "rm", "--force", "--volumes", name])

@@ -1,4 +1,4 @@
-"""The three witnesses side by side: each row says what each said, and every disagreement is found once."""
+"""The sources side by side: each row shows their reports, and every disagreement is found once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _row(seen: Snapshot, node: str) -> NodeRow:
 
 
 def test_the_rows_of_a_healthy_cluster() -> None:
-    """Each column says what that witness says."""
+    """Each column shows the report of one source."""
     assert _row(HEALTHY, PRIMARY) == NodeRow(
         node=PRIMARY,
         container="running",
@@ -58,7 +58,7 @@ def test_the_rows_of_a_healthy_cluster() -> None:
 
 
 def test_a_row_without_any_answer_is_question_marks() -> None:
-    """Nobody said anything: nothing is claimed, and nothing disagrees."""
+    """Without any answer a row shows no fact and no drift."""
     row = _row(Snapshot(at=""), PRIMARY)
     said = (row.container, row.postgres, row.patroni, row.timeline, row.lag, row.slot, row.pgpool, row.haproxy)
     assert set(said) == {"?"}
@@ -83,8 +83,8 @@ def test_a_row_without_any_answer_is_question_marks() -> None:
         (lambda s: snapshots.edit_proxy(s, proxies.STANDBYS, OTHER, None), "haproxy", "out"),
     ],
 )
-def test_a_row_shows_what_was_said(edit: Callable[[Snapshot], Snapshot], column: str, shown: str) -> None:
-    """One thing said otherwise about a standby, and its column."""
+def test_a_row_shows_each_report(edit: Callable[[Snapshot], Snapshot], column: str, shown: str) -> None:
+    """One changed report about a standby, and its column."""
     assert getattr(_row(edit(HEALTHY), OTHER), column) == shown
 
 
@@ -94,19 +94,19 @@ def test_a_row_shows_what_was_said(edit: Callable[[Snapshot], Snapshot], column:
         (snapshots.edit_members(HEALTHY, {OTHER: None}), f"{OTHER}: Patroni does not know it"),
         (
             snapshots.edit_members(HEALTHY, {PRIMARY: {"role": "replica"}}),
-            f"{PRIMARY}: PostgreSQL says primary, Patroni says replica",
+            f"{PRIMARY}: PostgreSQL reports primary, Patroni reports replica",
         ),
         (
             snapshots.edit_postgres(HEALTHY, OTHER, in_recovery=False),
-            f"{OTHER}: PostgreSQL says primary, Patroni says quorum_standby",
+            f"{OTHER}: PostgreSQL reports primary, Patroni reports quorum_standby",
         ),
         (
             snapshots.edit_backends(HEALTHY, {PRIMARY: {"role": "standby"}}),
-            f"{PRIMARY}: PostgreSQL says primary, Pgpool-II says standby",
+            f"{PRIMARY}: PostgreSQL reports primary, Pgpool-II reports standby",
         ),
         (
             snapshots.edit_proxy(HEALTHY, proxies.PRIMARY, OTHER, "UP"),
-            f"{OTHER}: PostgreSQL says standby, HAProxy says both",
+            f"{OTHER}: PostgreSQL reports standby, HAProxy reports both",
         ),
         (
             replace(HEALTHY, patroni={**HEALTHY.patroni, OTHER: Seen(snapshots.patroni_view(NAMES, OTHER))}),
@@ -119,40 +119,40 @@ def test_a_row_shows_what_was_said(edit: Callable[[Snapshot], Snapshot], column:
     ],
 )
 def test_a_disagreement_is_found(seen: Snapshot, sentence: str) -> None:
-    """Two witnesses that both answered, and say different things of one node."""
+    """Two sources answered, and report different roles of one node."""
     assert sentence in _sentences(seen)
 
 
 def test_a_switchover_that_the_others_missed_is_drift_on_both_nodes() -> None:
-    """Pgpool-II and HAProxy still have the old primary: each is named for each of the two nodes."""
+    """Pgpool-II and HAProxy still have the old primary: both are named for each of the two nodes."""
     seen = replace(SWITCHED, pgpool=HEALTHY.pgpool, haproxy=HEALTHY.haproxy)
     assert _sentences(seen) == [
-        f"{PRIMARY}: PostgreSQL says standby, Pgpool-II says primary",
-        f"{PRIMARY}: PostgreSQL says standby, HAProxy says primary",
-        f"{STANDBY}: PostgreSQL says primary, Pgpool-II says standby",
-        f"{STANDBY}: PostgreSQL says primary, HAProxy says standby",
+        f"{PRIMARY}: PostgreSQL reports standby, Pgpool-II reports primary",
+        f"{PRIMARY}: PostgreSQL reports standby, HAProxy reports primary",
+        f"{STANDBY}: PostgreSQL reports primary, Pgpool-II reports standby",
+        f"{STANDBY}: PostgreSQL reports primary, HAProxy reports standby",
     ]
     assert [_row(seen, name).drift for name in (PRIMARY, STANDBY, OTHER)] == [True, True, False]
 
 
 def test_a_standby_that_is_down_everywhere_is_no_disagreement() -> None:
-    """HAProxy leaves out what does not answer; that is the same word, not another one."""
+    """HAProxy takes out a node that does not answer, which agrees with the others."""
     seen = snapshots.silence(HEALTHY, ("postgres", OTHER))
     seen = snapshots.edit_proxy(seen, proxies.STANDBYS, OTHER, "DOWN")
     assert not _sentences(seen)
     assert not _row(seen, OTHER).drift
 
 
-@given(st.sets(st.sampled_from(snapshots.sources(SPEC))))
-def test_silence_is_no_disagreement(silent: set[snapshots.Source]) -> None:
-    """Those who answer agree, whoever is silent."""
+@given(st.sets(st.sampled_from(snapshots.witnesses(SPEC))))
+def test_silence_is_no_disagreement(silent: set[snapshots.Witness]) -> None:
+    """The sources that answer agree, whichever are silent."""
     seen = snapshots.silence(HEALTHY, *silent)
     assert not _sentences(seen)
     assert not any(_row(seen, name).drift for name in NAMES)
 
 
 def test_the_leaders_own_view_comes_first() -> None:
-    """A Patroni that is behind must not speak for the cluster while the leader's own answers."""
+    """A Patroni that is behind does not count while the leader's own answers."""
     stale = Seen(snapshots.patroni_view(NAMES, PRIMARY))
     seen = replace(HEALTHY, patroni={PRIMARY: stale, STANDBY: Seen(snapshots.patroni_view(NAMES, STANDBY))})
     seen = snapshots.silence(seen, ("patroni", PRIMARY))
@@ -162,6 +162,6 @@ def test_the_leaders_own_view_comes_first() -> None:
 
 
 def test_two_primaries_are_none() -> None:
-    """Nobody is "the" primary while two say so of themselves."""
+    """There is no agreed primary while two nodes report that they are."""
     assert drift.primary_by_postgres(snapshots.edit_postgres(HEALTHY, OTHER, in_recovery=False)) is None
     assert drift.primary_by_postgres(HEALTHY) == PRIMARY

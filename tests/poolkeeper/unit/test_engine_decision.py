@@ -1,8 +1,9 @@
-"""What is done so that an engine answers: the decision as a table, and what is said and refused."""
+"""The steps after which an engine answers: the decision as a table, its messages and its refusals."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,10 @@ from poolkeeper.decide.engine_choice import Borrow, Init, Install, MachineFacts,
 
 READY = MachineFacts(has_client=True, answers=True, has_compose=True, is_installed=True)
 BARE = MachineFacts(has_client=False, answers=False, has_compose=False, is_installed=False)
-DEBIAN_12 = {"distribution": "debian", "release": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
-DEBIAN_13 = {"distribution": "debian", "release": "13", "name": "Debian GNU/Linux 13 (trixie)"}
-UBUNTU = {"distribution": "ubuntu", "release": "24.04", "name": "Ubuntu 24.04.1 LTS"}
-FEDORA = {"distribution": "fedora", "release": "41", "name": "Fedora Linux 41"}
+DEBIAN_12: dict[str, Any] = {"distribution": "debian", "release": "12", "name": "Debian GNU/Linux 12 (bookworm)"}
+DEBIAN_13: dict[str, Any] = {"distribution": "debian", "release": "13", "name": "Debian GNU/Linux 13 (trixie)"}
+UBUNTU: dict[str, Any] = {"distribution": "ubuntu", "release": "24.04", "name": "Ubuntu 24.04.1 LTS"}
+FEDORA: dict[str, Any] = {"distribution": "fedora", "release": "41", "name": "Fedora Linux 41"}
 
 ENGINE = ("docker.io", "iptables")
 BORROW = Borrow("docker-compose", "trixie")
@@ -72,7 +73,7 @@ PLANS: dict[str, tuple[MachineFacts, tuple[Step, ...]]] = {
 
 
 @pytest.mark.parametrize("case", PLANS)
-def test_plan(case: str) -> None:
+def test_the_steps_follow_from_the_facts(case: str) -> None:
     facts, steps = PLANS[case]
     assert engine_choice.plan(facts) == steps
 
@@ -141,14 +142,14 @@ REFUSALS: dict[str, tuple[MachineFacts, type[errors.PoolkeeperError], str, str]]
     "Compose missing, another distribution": (
         replace(READY, has_compose=False, **FEDORA),
         errors.EngineMissing,
-        "Docker is here but Compose v2 is missing",
+        "Docker is installed but Compose v2 is missing",
         "docker compose version",
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_refusal_says_what_and_what_next(case: str) -> None:
+def test_a_refusal_names_the_fault_and_the_next_step(case: str) -> None:
     facts, kind, message, hint = REFUSALS[case]
     with pytest.raises(kind) as refusal:
         engine_choice.plan(facts)
@@ -157,7 +158,7 @@ def test_refusal_says_what_and_what_next(case: str) -> None:
     assert hint in refusal.value.hint
 
 
-def test_each_step_is_said_in_one_line_before_it_is_done() -> None:
+def test_each_step_is_described_in_one_line() -> None:
     steps = engine_choice.plan(replace(BARE, init=Init.NONE, **DEBIAN_12))
     lines = engine_choice.describe(steps, DEBIAN_12["name"])
     assert len(lines) == len(steps)

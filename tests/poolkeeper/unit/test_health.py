@@ -1,4 +1,4 @@
-"""The judgement of a snapshot: green only when all is known and good; each single fault has its level and finding."""
+"""The assessment of a snapshot: healthy only when all is known and good; each fault has its level and finding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPECS = st.builds(snapshots.spec_of, nodes=st.integers(2, 5), members=st.sampled
 
 @dataclass(frozen=True)
 class Fault:
-    """A snapshot with one fault, the level it must have, and one finding that must be there."""
+    """A snapshot with one fault, its level, and one finding that it must have."""
 
     seen: Snapshot
     level: Level
@@ -136,7 +136,7 @@ FAULTS = {
         OTHER,
         "is on timeline 4, the primary on 1",
     ),
-    "nobody acknowledges": Fault(_primary(synchronous_standby_names=""), DEGRADED, FAULT, PRIMARY, "not in force"),
+    "no standby acknowledges": Fault(_primary(synchronous_standby_names=""), DEGRADED, FAULT, PRIMARY, "not in force"),
     "checksums are off": Fault(_primary(data_checksums=False), DEGRADED, FAULT, PRIMARY, "checksums are off"),
     "Pgpool has a node down": Fault(_backend(OTHER, status="down"), DEGRADED, FAULT, POOL, f"has {OTHER} as down"),
     "Pgpool lacks a node": Fault(
@@ -154,7 +154,7 @@ FAULTS = {
         snapshots.edit_proxy(HEALTHY, "ro", "FRONTEND", None), DEGRADED, FAULT, ENDPOINT, "ro/FRONTEND is missing"
     ),
     "HAProxy leaves a standby out": Fault(
-        snapshots.edit_proxy(HEALTHY, proxies.STANDBYS, OTHER, "DOWN"), DEGRADED, DRIFT, OTHER, "HAProxy says out"
+        snapshots.edit_proxy(HEALTHY, proxies.STANDBYS, OTHER, "DOWN"), DEGRADED, DRIFT, OTHER, "HAProxy reports out"
     ),
     "HAProxy is silent": Fault(_silent("haproxy"), DEGRADED, FAULT, ENDPOINT, "cannot be read"),
     "an endpoint is silent": Fault(
@@ -203,8 +203,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("spec", [SPEC, snapshots.spec_of(2, 1), snapshots.spec_of(5, 5), snapshots.blue()])
-def test_a_healthy_cluster_is_green(spec: ClusterSpec) -> None:
-    """All answer and agree: no finding, whoever is primary, whatever its size."""
+def test_a_healthy_cluster_is_assessed_as_healthy(spec: ClusterSpec) -> None:
+    """All sources answer and agree: no finding, whichever node is primary, whatever its size."""
     for node in spec.nodes:
         judged = health.assess(spec, snapshots.healthy(spec, node.name))
         assert (judged.level, judged.findings, judged.primary) == (Level.HEALTHY, (), node.name)
@@ -212,7 +212,7 @@ def test_a_healthy_cluster_is_green(spec: ClusterSpec) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_each_single_fault_is_seen(fault: Fault) -> None:
+def test_each_single_fault_is_found(fault: Fault) -> None:
     """One fault in a healthy cluster: its level, and a finding that names it."""
     judged = health.assess(SPEC, fault.seen)
     assert judged.level is fault.level, judged.findings
@@ -220,21 +220,21 @@ def test_each_single_fault_is_seen(fault: Fault) -> None:
     assert (fault.kind, fault.subject) in found, judged.findings
 
 
-def test_only_declared_synchrony_is_demanded() -> None:
-    """Where the declaration says that nobody acknowledges, empty synchronous_standby_names are as they should be."""
+def test_only_declared_synchrony_is_required() -> None:
+    """With asynchronous replication declared, synchronous_standby_names must be empty, and that is no fault."""
     spec = snapshots.spec_of(replication=SPEC.replication.model_copy(update={"synchronous_mode": "off"}))
     assert health.assess(spec, snapshots.edit_postgres(HEALTHY, PRIMARY, synchronous_standby_names="")).is_healthy
 
 
-def test_a_backend_that_waits_for_its_first_session_is_fine() -> None:
-    """Pgpool-II calls a node "waiting" until somebody connects."""
+def test_a_backend_that_waits_for_its_first_session_is_healthy() -> None:
+    """Pgpool-II reports a node as "waiting" until a client connects."""
     assert health.assess(SPEC, _backend(OTHER, status="waiting")).is_healthy
 
 
 @given(SPECS, st.data())
-def test_without_any_one_answer_it_is_not_green(spec: ClusterSpec, data: st.DataObject) -> None:
-    """A witness that is silent, or was not asked, is never taken for a good one."""
-    witness = data.draw(st.sampled_from(snapshots.sources(spec)))
+def test_without_any_one_answer_it_is_not_healthy(spec: ClusterSpec, data: st.DataObject) -> None:
+    """A source that is silent, or was not asked, is never taken for a good one."""
+    witness = data.draw(st.sampled_from(snapshots.witnesses(spec)))
     seen = snapshots.healthy(spec)
     for missing in (snapshots.silence(seen, witness), snapshots.forget(seen, witness)):
         judged = health.assess(spec, missing)
@@ -243,9 +243,9 @@ def test_without_any_one_answer_it_is_not_green(spec: ClusterSpec, data: st.Data
 
 
 @given(SPECS, st.data())
-def test_any_subset_of_answers_is_judged(spec: ClusterSpec, data: st.DataObject) -> None:
-    """Whoever answers: a judgement, with a row for each node; green only if everyone does."""
-    known = snapshots.sources(spec)
+def test_any_subset_of_answers_is_assessed(spec: ClusterSpec, data: st.DataObject) -> None:
+    """Whichever sources answer: an assessment with a row for each node, healthy only if every source answers."""
+    known = snapshots.witnesses(spec)
     silent = data.draw(st.sets(st.sampled_from(known)))
     missing = data.draw(st.sets(st.sampled_from(known)))
     judged = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
@@ -255,8 +255,8 @@ def test_any_subset_of_answers_is_judged(spec: ClusterSpec, data: st.DataObject)
 
 @given(SPECS, st.data())
 def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -> None:
-    """Neither the engine nor a node answers: that is not "down", whatever the others say."""
-    known = snapshots.sources(spec)
+    """Neither the engine nor a node answers: that is not "down", whatever the others report."""
+    known = snapshots.witnesses(spec)
     nodes = [witness for witness in known if witness[0] in ("containers", "postgres")]
     others = data.draw(st.sets(st.sampled_from([witness for witness in known if witness not in nodes])))
     seen = snapshots.healthy(spec)
@@ -264,6 +264,6 @@ def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -
         assert health.assess(spec, remove(seen, *nodes, *others)).level is Level.UNKNOWN
 
 
-def test_nothing_at_all_is_unknown() -> None:
-    """A snapshot in which nobody was asked."""
+def test_an_empty_snapshot_is_unknown() -> None:
+    """No source was asked."""
     assert health.assess(SPEC, Snapshot(at="")).level is Level.UNKNOWN

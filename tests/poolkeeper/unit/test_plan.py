@@ -1,4 +1,4 @@
-"""The plan from what is there to what is declared: the least that applies each change, and nothing left after it."""
+"""The plan from the running cluster to the declared one: the fewest steps for each change, and none left after it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ Edits = Sequence[tuple[str, Any]]
 
 
 def brief(steps: Plan) -> Brief:
-    """What is done to whom."""
+    """Return each action and its services."""
     return [(step.action, list(step.services)) for step in steps.steps]
 
 
 def each(action: Action, services: list[str]) -> Brief:
-    """One step a service."""
+    """Return one step for each service."""
     return [(action, [service]) for service in services]
 
 
 def edited(edits: Edits, spec: ClusterSpec = SPEC) -> ClusterSpec:
-    """The spec with these values at these paths."""
+    """Return the spec with these values at these paths."""
     for path, value in edits:
         spec = deployments.edit(spec, path, value)
     return spec
 
 
 def with_node(number: int) -> ClusterSpec:
-    """A node more, or less."""
+    """Return the spec with this number of nodes."""
     return snapshots.spec_of(number)
 
 
@@ -59,13 +59,13 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     "nothing": ([], []),
     "a deadline of our own": ([("timeouts.query", 9)], []),
     "HAProxy's timing": ([("haproxy.check_interval_ms", 500)], each(RELOAD, [ENDPOINT])),
-    "how stale a read may be": (
+    "the staleness bound": (
         [("replication.max_read_lag_bytes", 1)],
         each(RELOAD, [ENDPOINT]) + each(RESTART, [KEEPER]),
     ),
-    "what the keeper waits for": ([("keeper.attach_after_seconds", 9)], each(RESTART, [KEEPER])),
+    "the keeper's waiting time": ([("keeper.attach_after_seconds", 9)], each(RESTART, [KEEPER])),
     "the keeper's port": ([("keeper.port", 7778)], each(RECREATE, [KEEPER])),
-    "who may be missing": ([("keeper.service", "warden")], [(Action.REMOVE, [KEEPER]), (Action.START, ["warden"])]),
+    "the keeper's name": ([("keeper.service", "warden")], [(Action.REMOVE, [KEEPER]), (Action.START, ["warden"])]),
     "a setting of the balanced endpoint": ([("pgpool.delay_threshold_bytes", 1)], each(RELOAD, ["pgpool"])),
     "a setting of all endpoints": ([("pgpool.health_check_timeout", 2)], each(RELOAD, ENDPOINTS)),
     "a free setting": ([("pgpool.parameters", {"log_connections": True})], each(RELOAD, ENDPOINTS)),
@@ -77,7 +77,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     ),
     "the size of the balanced endpoint": (
         [("endpoints.balanced.max_pool", 3)],
-        each(RESTART, ["pgpool"]) + each(RELOAD, [ENDPOINT]),  # what it leaves is shared by the direct endpoints
+        each(RESTART, ["pgpool"]) + each(RELOAD, [ENDPOINT]),  # the direct endpoints share the remaining connections
     ),
     "the size of a direct endpoint": ([("endpoints.direct_rw.max_sessions", 20)], each(RELOAD, [ENDPOINT])),
     "a direct endpoint's port": ([("endpoints.direct_ro.port", 7781)], each(RECREATE, [ENDPOINT])),
@@ -88,7 +88,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
     "a parameter of PostgreSQL": ([("postgresql.parameters", OTHER_PARAMETERS)], PATCH),
     "a parameter that needs a restart": ([("postgresql.max_connections", 520)], each(RELOAD, [ENDPOINT]) + PATCH),
     "the lease": ([("patroni.loop_wait", 1)], PATCH),
-    "who acknowledges": ([("replication.synchronous_mode", "on")], PATCH),
+    "the synchronous mode": ([("replication.synchronous_mode", "on")], PATCH),
     "etcd's timing": ([("etcd.heartbeat_ms", 50)], each(RESTART, ETCDS)),
     "shared memory": ([("postgresql.shared_memory_mb", 512)], each(RECREATE, BY_STANDBYS)),
     "a node's address": (
@@ -123,7 +123,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
 
 
 @pytest.mark.parametrize(("edits", "wanted"), LEAST.values(), ids=LEAST.keys())
-def test_a_change_is_applied_by_the_least_that_applies_it(edits: Edits, wanted: Brief) -> None:
+def test_a_change_is_applied_by_the_fewest_steps(edits: Edits, wanted: Brief) -> None:
     """From a running cluster: exactly these steps, and after them none."""
     spec, before = edited(edits), deployments.running(SPEC)
     steps = before.plan(spec)
@@ -134,7 +134,7 @@ def test_a_change_is_applied_by_the_least_that_applies_it(edits: Edits, wanted: 
 
 
 def test_a_fresh_cluster_is_started_in_order() -> None:
-    """The store, the nodes, what routes to them."""
+    """etcd, the nodes, then the services that route to them."""
     steps = deployments.Deployment().plan(SPEC)
     assert brief(steps) == [
         (Action.START, ETCDS),
@@ -144,8 +144,8 @@ def test_a_fresh_cluster_is_started_in_order() -> None:
     assert deployments.Deployment().walk(SPEC, steps).plan(SPEC).is_empty
 
 
-def test_what_is_missing_or_stopped_is_started() -> None:
-    """Each with its reason; what runs is left alone. A missing etcd member is no change of etcd's members."""
+def test_missing_and_stopped_services_are_started() -> None:
+    """Each with its reason; a running service stays. A missing etcd member is no change of etcd's members."""
     seen = deployments.running(SPEC).edit(
         {"etcd2": None, "pg_node3": {"state": "exited"}, "pgpool": {"state": "paused"}, "pgpool_ro": None}
     )
@@ -157,8 +157,8 @@ def test_what_is_missing_or_stopped_is_started() -> None:
     ]
 
 
-def test_a_paused_container_reads_its_new_files_after_it_goes_on() -> None:
-    """To go on is not to start: what it read at its start is what it has."""
+def test_a_paused_container_reads_its_new_files_after_it_continues() -> None:
+    """It continues without a start, with the files of its last start."""
     spec = edited([("haproxy.check_interval_ms", 500)])
     seen = deployments.running(SPEC).edit({ENDPOINT: {"state": "paused"}})
     assert brief(seen.plan(spec)) == [(Action.START, [ENDPOINT]), (RELOAD, [ENDPOINT])]
@@ -166,7 +166,7 @@ def test_a_paused_container_reads_its_new_files_after_it_goes_on() -> None:
 
 @pytest.mark.parametrize("leader", NODES)
 def test_the_primary_is_disturbed_last(leader: str) -> None:
-    """Whoever it is: the standbys first, one step each."""
+    """Whichever node leads: the standbys first, one step each."""
     spec = edited([("postgresql.shared_memory_mb", 512)])
     steps = deployments.running(SPEC, leader).plan(spec)
     order = [*(node for node in NODES if node != leader), leader]
@@ -174,7 +174,7 @@ def test_the_primary_is_disturbed_last(leader: str) -> None:
 
 
 def test_pending_restarts_are_done_standbys_first() -> None:
-    """Patroni marks them; a node that starts anew for another reason needs no second restart."""
+    """Patroni marks them; a node that restarts for another reason needs no second restart."""
     seen = replace(deployments.running(SPEC, "pg_node2"), pending=frozenset(NODES))
     assert brief(seen.plan(SPEC)) == each(Action.RESTART_POSTGRES, ["pg_node1", "pg_node3", "pg_node2"])
     port = edited([("nodes.0.port", 7777)])
@@ -182,7 +182,7 @@ def test_pending_restarts_are_done_standbys_first() -> None:
     assert brief(seen.plan(port)) == each(RECREATE, ["pg_node1"]) + each(RESTART, [KEEPER]) + later
 
 
-def test_a_node_more() -> None:
+def test_an_added_node_is_started() -> None:
     """It is started; Pgpool-II takes a new backend at its start, HAProxy at a reload."""
     spec = with_node(4)
     steps = deployments.running(SPEC).plan(spec)
@@ -194,8 +194,8 @@ def test_a_node_more() -> None:
     ]
 
 
-def test_a_standby_less() -> None:
-    """It goes, with its volume, before anything else; then those that knew it."""
+def test_a_removed_standby_is_removed_first() -> None:
+    """With its volume, before any other step; then the services that had it in their files."""
     steps = deployments.running(SPEC).plan(with_node(2))
     assert brief(steps) == [
         (Action.REMOVE, ["pg_node3"]),
@@ -206,7 +206,7 @@ def test_a_standby_less() -> None:
 
 
 def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:
-    """Nobody can be asked before it; so the rest is planned once more (bringup.up does)."""
+    """No Patroni answers before it, so `up` plans once more after the start."""
     spec, before = edited([("postgresql.max_connections", 520)]), deployments.stopped(SPEC)
     first = before.plan(spec)
     assert {step.action for step in first.steps} == {Action.START}
@@ -243,7 +243,7 @@ STATES = st.sampled_from([None, {"state": "exited"}, {"state": "paused"}, {"stat
 def test_after_a_plan_nothing_is_left(
     changes: list[Edits], found: dict[str, Any], leader: str, nodes: int, pending: frozenset[str]
 ) -> None:
-    """Any edits, whatever is there: one plan applies all; or two, where nobody could be asked at first."""
+    """Any edits on any running cluster: one plan applies all, or two where no Patroni answered at first."""
     before = replace(deployments.running(SPEC, leader).edit(found), pending=pending)
     spec = edited([edit for edits in changes for edit in edits], with_node(nodes) if nodes != 3 else SPEC)
     try:
@@ -264,7 +264,7 @@ CONFIGS = st.dictionaries(
 
 
 def _read(tree: Any) -> Any:
-    """A configuration as Patroni compares it: by what its values read."""
+    """Return a configuration as Patroni compares it: by the texts of its values."""
     return {key: _read(value) for key, value in tree.items()} if isinstance(tree, dict) else str(tree)
 
 
@@ -279,7 +279,7 @@ def test_a_difference_that_patroni_applies_gives_the_new(old: dict[str, Any], ne
     assert planning.difference(patched, new) == {}
 
 
-def test_what_else_stands_in_patronis_configuration_is_taken_out() -> None:
+def test_undeclared_keys_of_patronis_configuration_are_removed() -> None:
     """`patronictl pause` writes there; a declared cluster is not paused."""
     before = deployments.running(SPEC)
     paused = replace(before, stored={**(before.stored or {}), "pause": True})

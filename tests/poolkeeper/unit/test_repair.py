@@ -1,4 +1,4 @@
-"""Mending Pgpool-II's view: never on unknown, never an unfit node, never beside a wrong primary; once is enough."""
+"""Repairs of Pgpool-II's view: never on unknown, never an ineligible node, never beside a wrong primary, only once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NO_LEADER = Seen(PatroniView(snapshots.patroni_view(NAMES, "").members))
 
 CASES: dict[str, tuple[Snapshot, tuple[Action, tuple[str, ...]] | None]] = {
     "all is well": (HEALTHY, None),
-    "a fit standby is down": (_down(OTHER), (ATTACH, (OTHER,))),
+    "an eligible standby is down": (_down(OTHER), (ATTACH, (OTHER,))),
     "both are": (_down(OTHER, STANDBY), (ATTACH, (STANDBY, OTHER))),
     "it waits for its first session": (snapshots.edit_backends(HEALTHY, {OTHER: {"status": "waiting"}}), None),
     "the primary itself is down": (_down(PRIMARY), (ATTACH, (PRIMARY,))),
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Snapshot, tuple[Action, tuple[str, ...]] | None]] = {
     "Pgpool has two primaries": (snapshots.edit_backends(HEALTHY, {OTHER: {"role": "primary"}}), RESTART),
     "Pgpool lacks the primary": (snapshots.edit_backends(HEALTHY, {PRIMARY: None}), RESTART),
     "Pgpool is silent": (snapshots.silence(HEALTHY, ("pgpool", "")), RESTART),
-    "nobody is primary": (snapshots.edit_postgres(_down(OTHER), PRIMARY, in_recovery=True), None),
+    "no node is primary": (snapshots.edit_postgres(_down(OTHER), PRIMARY, in_recovery=True), None),
     "two are primary": (snapshots.edit_postgres(STALE, PRIMARY, in_recovery=False), None),
     "no Patroni answers": (snapshots.silence(STALE, *(("patroni", name) for name in NAMES)), None),
     "Patroni has no leader": (replace(STALE, patroni=dict.fromkeys(NAMES, NO_LEADER)), None),
@@ -65,12 +65,12 @@ CASES: dict[str, tuple[Snapshot, tuple[Action, tuple[str, ...]] | None]] = {
 
 @pytest.mark.parametrize(("seen", "wanted"), CASES.values(), ids=CASES.keys())
 def test_the_next_repair(seen: Snapshot, wanted: tuple[Action, tuple[str, ...]] | None) -> None:
-    """What is done about each view, and what is left alone."""
+    """Each view, and its repair or none."""
     assert _did(repair.pgpool_repair(SPEC, seen)) == wanted
 
 
 def test_a_backend_that_is_not_declared_is_not_attached() -> None:
-    """It has no index of ours, so nobody could attach it; it is left alone."""
+    """It has no index of ours, so it cannot be attached; it stays unchanged."""
     seen = snapshots.edit_postgres(_down(OTHER), PRIMARY, senders=tuple(_senders([STANDBY, "stranger"])))
     assert seen.pgpool.value
     stranger = PgpoolNode(3, "stranger", "down", "up", "standby", "standby", 0)
@@ -84,7 +84,7 @@ def _senders(names: list[str]) -> list[WalSender]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> Snapshot:
-    """A drawn snapshot: each witness draws its own words, so that they agree or not, and some are silent."""
+    """Draw a snapshot: each source draws its own report, so that they agree or not, and some are silent."""
     names = st.sampled_from(NAMES)
     subsets = st.sets(names)
     seen = snapshots.healthy(primary=draw(names))
@@ -116,7 +116,7 @@ def worlds(draw: st.DrawFn) -> Snapshot:
 
 
 def _truth(seen: Snapshot) -> str | None:
-    """The primary, where PostgreSQL and every Patroni that answers agree; written anew, not taken from the code."""
+    """The primary, where PostgreSQL and every Patroni that answers agree; written independently of the code."""
     primaries = {name for name, answer in seen.postgres.items() if answer.value and not answer.value.in_recovery}
     leaders = {answer.value.leader for answer in seen.patroni.values() if answer.value}
     return next(iter(primaries)) if len(primaries) == 1 and primaries == leaders else None
@@ -130,8 +130,8 @@ def test_nothing_is_done_without_an_agreed_primary(seen: Snapshot) -> None:
 
 
 @given(worlds())
-def test_only_fit_nodes_are_attached_and_only_beside_the_right_primary(seen: Snapshot) -> None:
-    """An attach means: Pgpool has the right primary, and each attached node streams from it on its timeline."""
+def test_only_eligible_nodes_are_attached_and_only_beside_the_right_primary(seen: Snapshot) -> None:
+    """Before an attach Pgpool-II has the right primary, and each attached node streams from it on its timeline."""
     step = repair.pgpool_repair(SPEC, seen)
     if step is None or step.action is not Action.ATTACH:
         return
@@ -153,8 +153,8 @@ def test_only_fit_nodes_are_attached_and_only_beside_the_right_primary(seen: Sna
 
 
 @given(worlds())
-def test_once_is_enough(seen: Snapshot) -> None:
-    """After a repair, the next look finds nothing more that a repair could do."""
+def test_one_repair_is_enough(seen: Snapshot) -> None:
+    """After a repair, the next check finds no other repair."""
     step = repair.pgpool_repair(SPEC, seen)
     if step is None:
         return

@@ -1,4 +1,4 @@
-"""What `tune` proposes holds for every machine: it fits, the rules of the spec hold, and more never makes it less."""
+"""The proposals of `tune` hold for every machine: within its memory and the spec's rules, and monotonic in both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, WorkloadKin
 
 SPEC = ClusterSpec()
 MIB = {"MB": 1, "GB": 1024}
-# Most of these fit; of the others any may not.
+# Most of these are possible; any of the others may not be.
 MACHINES = st.builds(Machine, st.integers(1, 512), st.integers(16_000, 2**21))
 WISHES = st.builds(
     Wish, st.none() | st.integers(1, 600), st.none() | st.integers(1, 5), st.sampled_from(list(WorkloadKind))
@@ -32,7 +32,7 @@ DIRECT = ("direct_rw", "direct_ro")
 
 
 def _spec(nodes: int, members: int, children: int, pools: int, direct: tuple[tuple[bool, int], ...]) -> ClusterSpec:
-    """A cluster whose max_connections are just enough; a direct endpoint may be off, or have a number of its own."""
+    """Return a cluster with just enough max_connections; a direct endpoint may be off, or have a number of its own."""
     given = dict(zip(DIRECT, direct, strict=True))
     endpoints: dict[str, Any] = {key: _endpoint(key, children, pools) for key in rules.ENDPOINTS}
     endpoints |= {key: _direct(key, *port) for key, port in given.items()}
@@ -67,19 +67,19 @@ SPECS = st.builds(
 
 
 def mb(text: Any) -> int:
-    """A size that was proposed, in MiB."""
+    """Return a proposed size in MiB."""
     found = re.fullmatch(r"(\d+)(MB|GB)", str(text))
     assert found, text
     return int(found[1]) * MIB[found[2]]
 
 
 def proposed(made: Proposal) -> dict[str, Any]:
-    """Key → proposed value, the key's last part for parameters."""
+    """Return key → proposed value, with the key's last part for parameters."""
     return {choice.key.removeprefix("postgresql.parameters."): choice.proposed for choice in made.choices}
 
 
-def fitting(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
-    """The proposal; the example is given up where there is none."""
+def propose_or_reject(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
+    """Return the proposal; reject the example where there is none."""
     try:
         return sizing.propose(spec, machine, wish)
     except errors.ProposalRefused:
@@ -88,8 +88,8 @@ def fitting(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
 
 
 @given(SPECS, MACHINES, WISHES)
-def test_every_proposal_passes_the_rules_and_fits_the_machine(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    made = fitting(spec, on, wish)
+def test_every_proposal_is_within_the_rules_and_the_machine(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+    made = propose_or_reject(spec, on, wish)
     assert rules.broken_rules(made.spec) == []
     assert made.total_mb <= on.memory_mb + 1e-6
     assert all(share.mb >= 0 for share in made.budget)
@@ -105,8 +105,8 @@ def test_every_proposal_passes_the_rules_and_fits_the_machine(spec: ClusterSpec,
 
 @given(SPECS, MACHINES, WISHES)
 def test_the_budget_of_connections_is_what_the_endpoints_need(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """And each endpoint takes its part of the clients, with the processes that HAProxy leaves free."""
-    made = fitting(spec, on, wish)
+    """Each endpoint takes its part of the clients, with the processes that HAProxy leaves free."""
+    made = propose_or_reject(spec, on, wish)
     found = proposed(made)
     pooled = sum(found[f"endpoints.{k}.num_init_children"] * found[f"endpoints.{k}.max_pool"] for k in rules.ENDPOINTS)
     direct = made.spec.direct_sessions()
@@ -123,8 +123,8 @@ def test_the_budget_of_connections_is_what_the_endpoints_need(spec: ClusterSpec,
 
 @given(SPECS, MACHINES, WISHES)
 def test_direct_endpoints_are_sized_by_clients_alone(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """Each serves a few at the least; without --clients the file's word stays; one without a port is left out."""
-    made = fitting(spec, on, wish)
+    """Each serves a few at the least; without --clients the file's number stays; one without a port is left out."""
+    made = propose_or_reject(spec, on, wish)
     found = {key: value for key, value in proposed(made).items() if key.endswith("max_sessions")}
     assert list(found) == [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
     assert set(made.spec.direct_endpoints()) == set(spec.direct_endpoints())
@@ -137,8 +137,8 @@ def test_direct_endpoints_are_sized_by_clients_alone(spec: ClusterSpec, on: Mach
 
 @given(SPECS, MACHINES, WISHES)
 def test_the_lines_of_the_budget_count_every_session(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """As the cluster that results would let them in: a direct endpoint's session is one connection, on one node."""
-    made = fitting(spec, on, wish)
+    """As the resulting cluster would accept them: a direct endpoint's session is one connection, on one node."""
+    made = propose_or_reject(spec, on, wish)
     after, count = made.spec, len(spec.nodes)
     direct = sum(after.direct_sessions().values())
     pool = after.endpoints.balanced
@@ -153,12 +153,12 @@ def test_the_lines_of_the_budget_count_every_session(spec: ClusterSpec, on: Mach
 
 @given(SPECS, MACHINES, WISHES)
 def test_tuning_again_changes_nothing(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    made = fitting(spec, on, wish)
+    made = propose_or_reject(spec, on, wish)
     assert sizing.propose(made.spec, on, wish).changes == ()
 
 
 def refusal(spec: ClusterSpec, on: Machine, wish: Wish) -> str:
-    """The hint of a refusal; "" for a wish that fits."""
+    """Return the hint of a refusal; "" for a possible wish."""
     try:
         sizing.propose(spec, on, wish)
     except errors.ProposalRefused as e:
@@ -171,15 +171,15 @@ MEMORY = ("shared_buffers", "effective_cache_size", "work_mem", "maintenance_wor
 
 @given(SPECS, MACHINES, WISHES, st.integers(0, 2**18))
 def test_more_memory_makes_no_memory_setting_smaller(spec: ClusterSpec, on: Machine, wish: Wish, more: int) -> None:
-    little = proposed(fitting(spec, on, wish))
+    little = proposed(propose_or_reject(spec, on, wish))
     much = proposed(sizing.propose(spec, Machine(on.cores, on.memory_mb + more), wish))
     assert [name for name in MEMORY if mb(much[name]) < mb(little[name])] == []
 
 
 @given(SPECS, MACHINES, st.integers(1, 400), st.integers(0, 200), WISHES)
-def test_more_clients_take_no_place_away(spec: ClusterSpec, on: Machine, few: int, more: int, wish: Wish) -> None:
+def test_more_clients_get_no_fewer_places(spec: ClusterSpec, on: Machine, few: int, more: int, wish: Wish) -> None:
     """More clients: no fewer processes and connections, and no more memory for each of them."""
-    many = proposed(fitting(spec, on, Wish(few + more, wish.pairs, wish.workload)))
+    many = proposed(propose_or_reject(spec, on, Wish(few + more, wish.pairs, wish.workload)))
     less = proposed(sizing.propose(spec, on, Wish(few, wish.pairs, wish.workload)))
     counts = ["postgresql.max_connections", *(f"endpoints.{key}.num_init_children" for key in rules.ENDPOINTS)]
     counts += [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
@@ -199,8 +199,8 @@ def test_more_cores_make_no_fewer_workers(cores: int, more: int, workload: Workl
 
 @settings(max_examples=50)
 @given(SPECS, ANY_MACHINES, ANY_WISHES)
-def test_what_does_not_fit_is_refused_with_what_does(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """The number of clients that the hint names fits, and one more does not."""
+def test_a_refusal_names_the_highest_possible_number_of_clients(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
+    """The number of clients in the hint is possible, and one more is not."""
     hint = refusal(spec, on, wish)
     room = re.search(r"--clients (\d+)", hint)
     assert hint == "" or room or "too small" in hint
@@ -217,20 +217,14 @@ REFUSED: tuple[tuple[Machine, Wish, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("on", "wish", "said"), REFUSED)
-def test_refusals(on: Machine, wish: Wish, said: str) -> None:
-    with pytest.raises(errors.ProposalRefused, match=said):
-        sizing.propose(SPEC, on, wish)
-
-
-@pytest.mark.parametrize(("on", "wish"), [(Machine(0, 2**20), Wish()), (Machine(1, 2**20), Wish(0))])
-def test_numbers_below_1_are_a_wrong_request(on: Machine, wish: Wish) -> None:
-    with pytest.raises(errors.UsageError, match="at least 1"):
+@pytest.mark.parametrize(("on", "wish", "message"), REFUSED)
+def test_an_impossible_wish_is_refused(on: Machine, wish: Wish, message: str) -> None:
+    with pytest.raises(errors.UserError, match=message):
         sizing.propose(SPEC, on, wish)
 
 
 def test_an_example_in_figures() -> None:
-    """Two cores and 24 GB for a hundred clients of one user and database: what a person would compute by hand."""
+    """Two cores and 24 GB for a hundred clients of one user and database: as computed by hand."""
     found = proposed(sizing.propose(SPEC, Machine(2, 24_000), Wish(100, 1)))
     assert [found[f"endpoints.{key}.num_init_children"] for key in rules.ENDPOINTS] == [102, 27, 27]
     assert [found[f"endpoints.{key}.max_sessions"] for key in DIRECT] == [100, 25]
@@ -244,12 +238,12 @@ def test_an_example_in_figures() -> None:
 def test_without_a_wish_the_endpoints_stay() -> None:
     made = sizing.propose(SPEC, Machine(2, 24_000), Wish())
     assert [c.key for c in made.changes if c.key.startswith(("endpoints", "postgresql.max_conn"))] == []
-    said = next(choice for choice in made.choices if choice.key == "endpoints.direct_rw.max_sessions").why
-    assert "an even share of what max_connections leaves, 46" in said
+    why = next(choice for choice in made.choices if choice.key == "endpoints.direct_rw.max_sessions").why
+    assert "an even share of what max_connections leaves, 46" in why
 
 
-def test_more_clients_later_are_not_held_to_what_was_written_before() -> None:
-    """What an earlier proposal gave a direct endpoint is no word of its own that would stay."""
+def test_more_clients_later_replace_an_earlier_proposal() -> None:
+    """The sessions that an earlier proposal gave a direct endpoint are no fixed number."""
     before = sizing.propose(SPEC, Machine(8, 64_000), Wish(50, 1)).spec
     assert before.direct_sessions() == {"direct_rw": 50, "direct_ro": 13}
     after = sizing.propose(before, Machine(8, 64_000), Wish(200, 1)).spec
@@ -257,7 +251,7 @@ def test_more_clients_later_are_not_held_to_what_was_written_before() -> None:
 
 
 def test_without_direct_endpoints_there_is_room_for_more() -> None:
-    """The hint counts them, and says that one may be turned off."""
+    """The hint counts them, and suggests that one may be turned off."""
     off = _spec(3, 3, 32, 4, ((False, 0), (False, 0)))
     on, wish = Machine(2, 8_000), Wish(1_000, 1)
     with_them, without = refusal(SPEC, on, wish), refusal(off, on, wish)
@@ -268,13 +262,13 @@ def test_without_direct_endpoints_there_is_room_for_more() -> None:
 
 
 def test_a_default_that_is_proposed_is_no_change() -> None:
-    """PostgreSQL has 8 worker processes by itself: nothing is written for them, and nothing restarts."""
+    """PostgreSQL's default is 8 worker processes: no value is written for them, and no server restarts."""
     made = sizing.propose(SPEC, Machine(4, 24_000), Wish())
     workers = next(choice for choice in made.choices if choice.key.endswith("max_worker_processes"))
     assert (workers.now, workers.default, workers.proposed, workers.is_change) == (None, 8, 8, False)
 
 
-def test_every_choice_says_why_and_by_whose_word() -> None:
+def test_every_choice_has_a_reason_and_a_source() -> None:
     made = sizing.propose(SPEC, Machine(8, 32_000), Wish(100, 1, WorkloadKind.REPORTING))
     assert [c.key for c in made.choices if not c.why.endswith(".") or not c.source] == []
     assert any("Per node" in note for note in made.notes)
@@ -293,7 +287,7 @@ def test_every_choice_says_why_and_by_whose_word() -> None:
         ("0.5", "0.5", False),
     ],
 )
-def test_what_is_a_change(now: Any, then: Any, is_change: bool) -> None:
+def test_only_another_value_is_a_change(now: Any, then: Any, is_change: bool) -> None:
     assert Choice(("postgresql", "parameters", "x"), now, then, "", "").is_change is is_change
 
 
@@ -303,7 +297,7 @@ def test_sizes_as_postgresql_writes_them(given_mb: float, text: str) -> None:
 
 
 def test_a_broken_rule_is_named() -> None:
-    """A spec that breaks a rule for another reason is not made to look tuned."""
+    """A spec that breaks a rule for another reason gives no proposal."""
     broken = SPEC.model_copy(update={"patroni": SPEC.patroni.model_copy(update={"ttl": 20, "retry_timeout": 30})})
     with pytest.raises(errors.ProposalRefused, match="ttl"):
         sizing.propose(broken, Machine(2, 24_000), Wish())

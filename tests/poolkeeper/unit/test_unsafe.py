@@ -1,4 +1,4 @@
-"""What a cluster that exists cannot take is refused, and the sentence says why; no edit does silently nothing."""
+"""Edits that an existing cluster cannot take are refused with a reason; no edit is ignored silently."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Edits = Sequence[tuple[str, Any]]
 
 
 def edited(*edits: tuple[str, Any], spec: ClusterSpec = SPEC) -> ClusterSpec:
-    """The spec with these values at these paths."""
+    """Return the spec with these values at these paths."""
     for path, value in edits:
         spec = deployments.edit(spec, path, value)
     return spec
 
 
 def refusal(before: Deployment, spec: ClusterSpec) -> str:
-    """All that the refusal says."""
+    """Return the complete text of the refusal."""
     with pytest.raises(errors.UnsafeChange) as caught:
         before.plan(spec)
     assert caught.value.hint
@@ -53,12 +53,12 @@ UNSAFE: dict[str, tuple[Deployment, ClusterSpec, str]] = {
     ),
     "etcd shrinks": (STOPPED, snapshots.spec_of(members=1), "etcd.members: etcd1, etcd2, etcd3 → etcd1 (fixed"),
     "an etcd member has another name": (RUNNING, edited(("etcd.members.0.name", "store")), "→ etcd2, etcd3, store"),
-    "the primary is taken out": (
+    "the primary is removed": (
         deployments.running(SPEC, "pg_node3"),
         snapshots.spec_of(2),
         "pg_node3 is the primary and is no longer declared",
     ),
-    "a node is taken out while stopped": (STOPPED, snapshots.spec_of(2), "pg_node3 would be removed with its data"),
+    "a node is removed while stopped": (STOPPED, snapshots.spec_of(2), "pg_node3 would be removed with its data"),
     "all nodes have other names, stopped": (
         STOPPED,
         edited(*((f"nodes.{i}.name", f"n{i}") for i in range(3))),
@@ -92,26 +92,26 @@ UNSAFE: dict[str, tuple[Deployment, ClusterSpec, str]] = {
 
 
 @pytest.mark.parametrize(("before", "spec", "part"), UNSAFE.values(), ids=UNSAFE.keys())
-def test_what_cannot_be_is_refused(before: Deployment, spec: ClusterSpec, part: str) -> None:
-    """Before anything is touched; the sentence names what was changed."""
+def test_an_unsafe_edit_is_refused(before: Deployment, spec: ClusterSpec, part: str) -> None:
+    """Before any change; the sentence names the edit."""
     assert part in refusal(before, spec)
 
 
-def test_all_that_is_fixed_is_named_at_once() -> None:
+def test_all_fixed_values_are_named_at_once() -> None:
     """One refusal for a file with several such changes."""
-    said = refusal(
+    text = refusal(
         RUNNING, edited(("roles.app", "shop"), ("roles.app_database", "shop"), ("etcd.members.0.name", "store"))
     )
-    assert said.count("\n  ") + said.startswith("  ") == 3
+    assert text.count("\n  ") + text.startswith("  ") == 3
 
 
 SAFE: dict[str, tuple[Deployment, ClusterSpec]] = {
     "the same": (RUNNING, SPEC),
     "a container of etcd is gone": (RUNNING.edit({"etcd1": None}), SPEC),
     "the primary's container is gone": (RUNNING.edit({"pg_node1": None}), SPEC),
-    "a standby is taken out": (RUNNING, snapshots.spec_of(2)),
+    "a standby is removed": (RUNNING, snapshots.spec_of(2)),
     "a free address": (RUNNING, edited(("etcd.members.0.address", IPv4Address("10.8.0.99")))),
-    "the address of one that goes": (RUNNING, edited(("haproxy.address", NODE[2].address), spec=snapshots.spec_of(2))),
+    "the address of a removed node": (RUNNING, edited(("haproxy.address", NODE[2].address), spec=snapshots.spec_of(2))),
     "addresses change places while stopped": (
         STOPPED,
         edited(("nodes.0.address", NODE[1].address), ("nodes.1.address", NODE[0].address)),
@@ -121,36 +121,36 @@ SAFE: dict[str, tuple[Deployment, ClusterSpec]] = {
         Deployment(spec=SPEC),
         edited(("network.subnet", IPv4Network("10.9.0.0/24"))),
     ),
-    "nobody noted what it was": (Deployment(containers=RUNNING.containers, leader="pg_node1"), SPEC),
+    "the former declaration was not noted": (Deployment(containers=RUNNING.containers, leader="pg_node1"), SPEC),
 }
 
 
 @pytest.mark.parametrize(("before", "spec"), SAFE.values(), ids=SAFE.keys())
-def test_what_can_be_is_planned(before: Deployment, spec: ClusterSpec) -> None:
+def test_a_safe_edit_is_planned(before: Deployment, spec: ClusterSpec) -> None:
     """No refusal, and nothing left after the plan."""
     after = before.walk(spec, before.plan(spec))
     assert after.walk(spec, after.plan(spec)).plan(spec).is_empty
 
 
-def test_etcds_members_are_guarded_also_where_nobody_noted_the_former_ones() -> None:
+def test_etcds_members_are_protected_without_a_former_declaration() -> None:
     """A member that exists and is no longer declared would be removed with its data."""
     before = Deployment(containers=RUNNING.containers, leader="pg_node1")
     assert "etcd.members" in refusal(before, snapshots.spec_of(members=1))
 
 
 def test_every_role_but_the_control_ports_is_fixed() -> None:
-    """The others are in the database, or in a Patroni that would have to be asked with the former one."""
+    """The others are in the database, or in a Patroni that accepts only the former one."""
     assert {*unsafe.FIXED_ROLES, "pcp"} == set(type(SPEC.roles).model_fields)
 
 
-# What only Poolkeeper itself reads: the next command uses the new value.
+# Keys that only Poolkeeper reads: the next command uses the new value.
 OURS = {"timeouts.up", "timeouts.query"}
 FIXED = {"name", "network.subnet", "etcd.members.2.name", *(f"roles.{role}" for role in unsafe.FIXED_ROLES)}
 SINGLE = {"postgresql.version", "images.suite"}  # only one value is possible
 
 
 def leaves(model: type[BaseModel], value: Any, path: str = "") -> Iterator[tuple[str, FieldInfo, Any]]:
-    """Every key of the file that is no table, with its field and value."""
+    """Find every key of the file that is no table, with its field and value."""
     for key, info in model.model_fields.items():
         inner, where = getattr(value, key), f"{path}{key}"
         if isinstance(inner, BaseModel):
@@ -162,12 +162,12 @@ def leaves(model: type[BaseModel], value: Any, path: str = "") -> Iterator[tuple
 
 
 def another(info: FieldInfo, value: Any) -> Any:
-    """A value that the key does not have now."""
+    """Return a value that the key does not have now."""
     if get_origin(info.annotation) is Literal:
         return next(choice for choice in get_args(info.annotation) if choice != value)
     kinds: dict[type, Any] = {
         bool: lambda: not value,
-        int: lambda: value + 10,  # so far from it that no port is another one's
+        int: lambda: value + 10,  # far enough away that no two ports are equal
         str: lambda: f"{value}x",
         dict: lambda: {**value, "log_statement": "all"},
         IPv4Address: lambda: IPv4Address("10.8.0.200"),
@@ -180,7 +180,7 @@ LEAVES = {path: (info, value) for path, info, value in leaves(ClusterSpec, SPEC)
 
 
 @pytest.mark.parametrize("path", sorted(LEAVES.keys() - OURS - SINGLE))
-def test_no_edit_does_silently_nothing(path: str) -> None:
+def test_no_edit_is_ignored_silently(path: str) -> None:
     """Each key of the file, changed: steps, or a refusal. A new key has to be in one of the lists or in a plan."""
     spec = deployments.edit(SPEC, path, another(*LEAVES[path]))
     try:
@@ -192,7 +192,7 @@ def test_no_edit_does_silently_nothing(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(OURS))
-def test_what_is_our_own_touches_no_container(path: str) -> None:
-    """The next command uses it."""
+def test_poolkeepers_own_keys_change_no_container(path: str) -> None:
+    """The next command uses the new value."""
     spec = deployments.edit(SPEC, path, another(*LEAVES[path]))
     assert RUNNING.plan(spec).is_empty
