@@ -63,9 +63,12 @@ def _expected(before: Mapping[str, Any], values: Mapping[Location, Setting]) -> 
     for (*way, last), value in values.items():
         table: Any = wanted
         for part in way:
-            table = table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
-            if not isinstance(table, dict | list):
-                raise _by_hand((*way, last), f"{part} is no table")
+            if isinstance(table, list):
+                table = table[part] if isinstance(part, int) and part < len(table) else None
+            elif isinstance(table, dict):
+                table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise _by_hand((*way, last), f"{dotted(tuple(way))} is not a table")
         table[last] = value
     return wanted
 

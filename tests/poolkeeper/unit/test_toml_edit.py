@@ -144,7 +144,7 @@ def test_write_edits_the_file_keeps_its_mode_and_is_done_then(tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cluster.toml"]
     again = run("--file", str(path), "tune", *ASKED, "--write")
     assert path.read_text() == after
-    assert "says all of that already" in again.stderr
+    assert "has these values already" in again.stderr
 
 
 def test_a_file_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
