@@ -1,4 +1,4 @@
-"""Shared by all tests: `--write-golden`, the `golden` fixture, and Hypothesis without a time limit an example."""
+"""The option `--write-golden`, the fixture `golden`, and Hypothesis without a time limit for an example."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ settings.load_profile("poolkeeper")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--write-golden` writes what the tests produce to the golden folders instead of comparing it."""
+    """Add `--write-golden`: the tests write their output to the golden folders instead of comparing it."""
     parser.addoption(
         "--write-golden", action="store_true", help="write the golden files again instead of comparing with them"
     )
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden(name, text)`: text is exactly that golden file of the test's package, or becomes it."""
+    """Return `golden(name, text)`, which compares the text with that golden file of the test's package, or writes it."""
     root = TESTS / request.path.relative_to(TESTS).parts[0] / "golden"
     shown = root.relative_to(TESTS.parent)
     write = bool(request.config.getoption("--write-golden"))
@@ -48,7 +48,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def _explain(name: str, wanted: str, got: str) -> str:
-    """The difference as a unified diff; lines that differ only in what cannot be seen are shown as literals."""
+    """Return a unified diff. Lines with invisible characters are shown as literals."""
     before, after = wanted.splitlines(keepends=True), got.splitlines(keepends=True)
     lines = list(difflib.unified_diff(before, after, name, "produced now"))
     shown = [

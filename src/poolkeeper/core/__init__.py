@@ -1,1 +1,1 @@
-"""What every room builds on: errors, progress, waits, rollback and interrupts. It knows nothing of clusters."""
+"""Errors, progress, waits, rollback and interrupts, used by every other package. Nothing here knows of clusters."""

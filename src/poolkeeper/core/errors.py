@@ -1,30 +1,29 @@
 """Every error that Poolkeeper raises on purpose.
 
-    PoolkeeperError                 1   the root: what happened, where, and what to do next
+    PoolkeeperError                 1   the root: what happened, where, and the next step
     ├── UsageError                  2   a wrong request: an unknown name, or options that contradict each other
-    ├── SpecError                  10   cluster.toml is wrong; carries every mistake at once
-    ├── UnsafeChange               11   an edit of cluster.toml that a running cluster cannot take
-    ├── HistoryDamaged             12   a recorded history cannot be read; carries the line
-    ├── EngineMissing              20   no container engine answers, and none may be installed
+    ├── SpecError                  10   cluster.toml is wrong; has every mistake at once
+    ├── UnsafeChange               11   an edit of cluster.toml that a running cluster cannot apply
+    ├── HistoryDamaged             12   a recorded history cannot be read; has the line
+    ├── EngineMissing              20   no container engine answers, and Poolkeeper may not install one
     ├── EngineFailed               21   the engine refused or failed a command
     ├── ImageFailed                22   an image or its base could not be built
     ├── PortTaken                  23   a host port is in use by something else
     ├── NetworkOverlap             24   the subnet overlaps another network of this machine
     ├── DiskFull                   25   too little disk to start safely
-    ├── PermissionRefused          26   this user may not do what is needed
+    ├── PermissionRefused          26   this user lacks a permission
     ├── ClusterNotUp               30   the command needs a running cluster
-    ├── DeadlinePassed             31   a wait ended; says what it last saw        (retryable)
-    ├── ContainerDied              32   a container ended while it was needed; carries its last log lines
+    ├── DeadlinePassed             31   a wait ended; has the last observation      (retryable)
+    ├── ContainerDied              32   a container ended while it was needed; has its last log lines
     ├── Unreachable                33   a server did not answer                    (retryable)
-    ├── ServerRefused              34   a server answered with an error; carries the SQLSTATE or HTTP status
+    ├── ServerRefused              34   a server answered with an error; has the SQLSTATE or HTTP status
     ├── DatabaseUserError          35   a database user cannot be added, changed or dropped as asked
     ├── StateLocked                36   another poolkeeper command is changing this cluster (retryable)
-    ├── OperationRefused           37   an operation that would not be safe now; lists what forbids it
+    ├── OperationRefused           37   an operation that is not safe now; lists the reasons
     └── ProposalRefused            38   `tune` finds no configuration that this machine and the rules allow
 
-The number is the process's exit code. `status` has its own codes (0 healthy, 1 degraded, 2 down, 3 cannot tell);
-`chaos check` and `doctor` end with 3 where they cannot tell; and a command line that cannot be parsed ends with 2, as
-Click does it.
+The number is the process's exit code. `status` has its own codes: 0 healthy, 1 degraded, 2 down, 3 unknown.
+`chaos check` and `doctor` exit with 3 for an unknown result. A command line that Click cannot parse exits with 2.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in `cluster.toml`: the dotted key, its line (1-based, None if the key is absent), and the rule."""
+    """A mistake in `cluster.toml`: the dotted key, its line (1-based, None if the key is absent), and the rule."""
 
     key: str
     line: int | None
@@ -46,7 +45,10 @@ class Mistake:
 
 
 class PoolkeeperError(Exception):
-    """The root. `message` says what and where, `hint` says what next; `detail` is longer text such as log lines."""
+    """The root of the tree.
+
+    `message` says what happened and where, `hint` the next step. `detail` is longer text such as log lines.
+    """
 
     exit_code = 1
     retryable = False
@@ -68,7 +70,7 @@ class UsageError(PoolkeeperError):
 
 
 class SpecError(PoolkeeperError):
-    """`cluster.toml` cannot be used. `mistakes` holds all of them, in the order of the file."""
+    """`cluster.toml` cannot be used. `mistakes` holds all mistakes, in the order of the file."""
 
     exit_code = 10
 
@@ -89,14 +91,14 @@ class UnsafeChange(PoolkeeperError):
 
 
 class HistoryDamaged(PoolkeeperError):
-    """A recorded history cannot be judged. `line` is 1-based, None where the file as a whole is meant."""
+    """A recorded history cannot be checked. `line` is 1-based, None if the mistake is in no particular line."""
 
     exit_code = 12
 
     def __init__(self, path: str, line: int | None, what: str) -> None:
         super().__init__(
             f"{path}{f', line {line}' if line else ''}: {what}",
-            hint="Nothing was judged: what a damaged history says is neither good nor bad.",
+            hint="Nothing was checked: a damaged history proves neither success nor failure.",
         )
         self.line = line
 
@@ -114,7 +116,7 @@ class EngineFailed(PoolkeeperError):
 
 
 class ImageFailed(PoolkeeperError):
-    """An image or its base could not be made."""
+    """An image or its base could not be built."""
 
     exit_code = 22
 
@@ -144,13 +146,13 @@ class PermissionRefused(PoolkeeperError):
 
 
 class ClusterNotUp(PoolkeeperError):
-    """The command needs a running cluster and there is none."""
+    """The command needs a running cluster, and none runs."""
 
     exit_code = 30
 
 
 class DeadlinePassed(PoolkeeperError):
-    """A condition did not come true in time. The message ends with what was last seen."""
+    """A condition did not hold in time. The message ends with the last observation."""
 
     exit_code = 31
     retryable = True
@@ -193,12 +195,12 @@ class StateLocked(PoolkeeperError):
 
 
 class OperationRefused(PoolkeeperError):
-    """A precondition of an operation does not hold, or could not be looked at. Nothing was begun."""
+    """A precondition of an operation does not hold, or could not be checked. Nothing was changed."""
 
     exit_code = 37
 
 
 class ProposalRefused(PoolkeeperError):
-    """No configuration for what was asked: the machine or a rule of `cluster.toml` does not allow it."""
+    """No configuration fits the request: the machine or a rule of `cluster.toml` does not allow it."""
 
     exit_code = 38

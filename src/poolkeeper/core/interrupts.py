@@ -1,4 +1,4 @@
-"""Block signals for a while, run a thread to its end, run asyncio so that SIGTERM and SIGHUP act as Ctrl-C."""
+"""Blocked signals, threads that run to their end, and asyncio with SIGTERM and SIGHUP as Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Ctrl-C and its like are not heard inside, neither here nor by the programs started here."""
+    """Ignore SIGINT, SIGTERM and SIGHUP inside, in this process and in the programs that it starts."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield
@@ -25,7 +25,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
-    """`asyncio.to_thread`, but never left behind: a call that was begun has ended before a cancellation goes on."""
+    """Run a call in a thread and return its result. A cancellation takes effect only after the call has ended."""
     running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
     interrupted: asyncio.CancelledError | None = None
     while not running.done():
@@ -34,16 +34,16 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
         except asyncio.CancelledError as e:
             interrupted = e
     if interrupted:
-        running.exception()  # looked at, so that asyncio does not complain of it
+        running.exception()  # retrieved, so that asyncio does not warn about it
         raise interrupted
     return running.result()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` in which SIGTERM and SIGHUP are as good as Ctrl-C.
+    """Run a coroutine as `asyncio.run` does, and treat SIGTERM and SIGHUP as Ctrl-C.
 
-    Ctrl-C itself is made to count too: a shell starts a program in the background with SIGINT ignored, and asyncio
-    leaves that as it is, so that no signal at all would end the work in order.
+    SIGINT gets its handler as well: a shell starts a background program with SIGINT ignored, and asyncio keeps that.
+    No signal would then end the work in order.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:

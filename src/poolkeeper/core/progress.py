@@ -1,4 +1,4 @@
-"""How long work tells a person where it is: steps with a duration, and notes. The command line implements it."""
+"""Progress reports of long work: steps with a duration, and notes. The command line implements them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Where progress goes."""
+    """The receiver of progress reports."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
-        """A step that takes a while; its duration is shown when it ends."""
+        """Report a step; its duration is shown when it ends."""
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Report a line of text."""
 
 
 class Silent:
-    """Progress of work inside a step of something else, which says nothing of it."""
+    """Progress that is not shown: the work is part of a step that is reported already."""
 
     def step(self, title: str) -> AbstractContextManager[None]:
-        """Not shown."""
+        """Show nothing."""
         del title
         return nullcontext()
 
     def note(self, text: str) -> None:
-        """Not shown."""
+        """Show nothing."""

@@ -1,4 +1,4 @@
-"""Wait for a condition, with a deadline whose error says what was last seen."""
+"""Waits for a condition, with a deadline whose error has the last observation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ PAUSE = 0.1  # seconds between two checks that cost little
 
 
 class NotYet(Exception):
-    """Raised by a check: the condition does not hold yet. Its text says what is missing."""
+    """The condition of a check does not hold yet. The text says what is missing."""
 
 
 def require(missing: str | None) -> None:
-    """Raise NotYet with this text, unless it is None: for pure functions that name what is missing."""
+    """Pass if `missing` is None. It is the result of a pure function that names what a condition lacks.
+
+    Raises:
+        NotYet: with the text of `missing`.
+    """
     if missing is not None:
         raise NotYet(missing)
 
@@ -29,7 +33,7 @@ async def wait_for(what: str, check: Callable[[], Awaitable[T]], *, seconds: flo
     `what` names the condition; `seconds` is the deadline and `pause` the time between two checks.
 
     Raises:
-        DeadlinePassed: with the last NotYet's text. Any other error of `check` passes through at once.
+        DeadlinePassed: with the text of the last NotYet. Any other error of `check` passes through at once.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -42,11 +46,11 @@ async def wait_for(what: str, check: Callable[[], Awaitable[T]], *, seconds: flo
 
 
 async def wait_until(
-    what: str, look: Callable[[], Awaitable[str | None]], *, seconds: float, pause: float = PAUSE
+    what: str, check: Callable[[], Awaitable[str | None]], *, seconds: float, pause: float = PAUSE
 ) -> None:
-    """To be replaced by wait_for: `look` returns what is missing, or None."""
+    """Wait until `check` returns None; it returns what is missing. Use `wait_for` instead."""
 
-    async def check() -> None:
-        require(await look())
+    async def complete() -> None:
+        require(await check())
 
-    await wait_for(what, check, seconds=seconds, pause=pause)
+    await wait_for(what, complete, seconds=seconds, pause=pause)

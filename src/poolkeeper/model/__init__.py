@@ -1,1 +1,1 @@
-"""Pure values: what is declared, what was seen, what is planned, what was judged. Nothing here does I/O."""
+"""Pure values: the declared cluster, observations, plans and verdicts. Nothing here does I/O."""

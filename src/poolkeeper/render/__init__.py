@@ -1,1 +1,1 @@
-"""Pure: a spec → the text of files. `files.render` makes them all; importing this package alone costs nothing."""
+"""Pure functions from a spec to the text of files. `files.render` renders all; importing the package alone costs nothing."""

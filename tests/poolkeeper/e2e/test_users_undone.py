@@ -57,7 +57,7 @@ def deaf_pgpool(cluster: ClusterUnderTest) -> Iterator[None]:
 def test_failure_in_the_middle_of_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
     done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     assert (done.returncode, done.stdout) == (21, "")
-    assert f"taken back: creating the role {NAME}" in done.stderr
+    assert f"rolled back: creating the role {NAME}" in done.stderr
     assert traces(cluster) == []
 
 
@@ -87,7 +87,7 @@ def test_interruption_in_the_middle_leaves_nothing(cluster: ClusterUnderTest) ->
         assert interrupt(child) == 130
     assert traces(cluster) == []
     assert child.stdout
-    assert "taken back" in child.stdout.read()
+    assert "rolled back" in child.stdout.read()
 
 
 @pytest.mark.parametrize(

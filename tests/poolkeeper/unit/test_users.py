@@ -278,9 +278,9 @@ def test_the_error_lists_the_result_of_each_step() -> None:
         walk(["one", "stuck", "three"], end, [], Notes())
     assert end.detail.splitlines() == [
         "its own detail",
-        "taken back: three",
-        "NOT taken back: stuck: it is stuck",
-        "taken back: one",
+        "rolled back: three",
+        "NOT rolled back: stuck: it is stuck",
+        "rolled back: one",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Waiting: looks at least once, ends as soon as it may, and says at its end what it last saw."""
+"""Waits: at least one check, an end as soon as the condition holds, and the last observation in the error."""
 
 from __future__ import annotations
 
@@ -10,48 +10,64 @@ import pytest
 from poolkeeper.core import errors, wait
 
 
-def _looks(*answers: str | None) -> tuple[list[str | None], wait.Callable[[], wait.Awaitable[str | None]]]:
-    """A condition that answers in turn, and goes on with its last answer; and what it answered."""
-    given: list[str | None] = []
+class Answers:
+    """A check that gives these answers in turn and repeats the last one; None means that the condition holds."""
 
-    async def look() -> str | None:
-        given.append(answers[min(len(given), len(answers) - 1)])
-        return given[-1]
+    def __init__(self, *answers: str | None) -> None:
+        self.answers = answers
+        self.given: list[str | None] = []
 
-    return given, look
+    async def check(self) -> int:
+        self.given.append(self.answers[min(len(self.given), len(self.answers) - 1)])
+        wait.require(self.given[-1])
+        return len(self.given)
+
+    async def missing(self) -> str | None:
+        self.given.append(self.answers[min(len(self.given), len(self.answers) - 1)])
+        return self.given[-1]
 
 
-def test_it_looks_once_even_without_time() -> None:
-    """A condition that holds needs no time."""
-    given, look = _looks(None)
-    asyncio.run(wait.wait_until("x", look, seconds=0))
-    assert given == [None]
+def test_one_check_is_made_even_without_time() -> None:
+    answers = Answers(None)
+    assert asyncio.run(wait.wait_for("x", answers.check, seconds=0)) == 1
+    assert answers.given == [None]
 
 
-def test_it_ends_as_soon_as_the_condition_holds() -> None:
-    """Not a pause longer than it must."""
-    given, look = _looks("not yet", "nearly", None)
+def test_the_wait_ends_as_soon_as_the_condition_holds_and_returns_its_value() -> None:
+    answers = Answers("not yet", "nearly", None)
     begin = time.monotonic()
-    asyncio.run(wait.wait_until("x", look, seconds=60))
-    assert given == ["not yet", "nearly", None]
+    assert asyncio.run(wait.wait_for("x", answers.check, seconds=60)) == 3
+    assert answers.given == ["not yet", "nearly", None]
     assert 2 * wait.PAUSE <= time.monotonic() - begin < 30
 
 
-def test_the_deadline_says_what_was_last_seen() -> None:
-    """What did not happen, in which time, and the last look's words; it may be tried again."""
-    _, look = _looks("first", "second")
+def test_the_deadline_names_the_last_observation() -> None:
+    """The message has the condition, the time and the last answer; the error may be retried."""
+    answers = Answers("first", "second")
     with pytest.raises(
         errors.DeadlinePassed, match=r"^the thing did not happen within 0\.15 s; last seen: second$"
-    ) as e:
-        asyncio.run(wait.wait_until("the thing", look, seconds=0.15))
-    assert e.value.retryable
+    ) as caught:
+        asyncio.run(wait.wait_for("the thing", answers.check, seconds=0.15))
+    assert caught.value.retryable
 
 
-def test_an_error_of_the_look_is_not_waited_out() -> None:
-    """A container that died does not come back by waiting."""
+def test_another_error_of_the_check_ends_the_wait() -> None:
+    """A container that died does not return during a wait."""
 
-    async def look() -> str | None:
+    async def check() -> None:
         raise errors.ContainerDied("gone")
 
     with pytest.raises(errors.ContainerDied):
-        asyncio.run(wait.wait_until("x", look, seconds=60))
+        asyncio.run(wait.wait_for("x", check, seconds=60))
+
+
+def test_require_passes_without_a_missing_part() -> None:
+    wait.require(None)
+    with pytest.raises(wait.NotYet, match="a primary"):
+        wait.require("a primary")
+
+
+def test_wait_until_ends_when_nothing_is_missing() -> None:
+    answers = Answers("not yet", None)
+    asyncio.run(wait.wait_until("x", answers.missing, seconds=60))
+    assert answers.given == ["not yet", None]
