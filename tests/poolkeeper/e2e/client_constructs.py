@@ -1,4 +1,4 @@
-"""Constructs that SQL text alone cannot say: pipelines, COPY, notifications, cursors of the driver, several sessions.
+"""Constructs that SQL text alone cannot express: pipelines, COPY, notifications, cursors of the driver, several sessions.
 
 Same contract as `constructs.py`: each passes on a plain PostgreSQL, and raises elsewhere.
 """
@@ -71,7 +71,7 @@ def pipeline_failed_read(session: Session) -> None:
 
 
 def prepared_by_the_driver(session: Session) -> None:
-    """A parameterised statement that the driver prepares by itself, used before and after a write."""
+    """A parameterised statement that the driver prepares, used before and after a write."""
     query = "SELECT v FROM hammer.t WHERE id = %s"
     for _ in range(2):
         session.expect(str(session.connection.execute(query, (session.key,), prepare=True).fetchone()), "None", query)

@@ -7,8 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from poolkeeper.cli import main
 from poolkeeper.core import errors

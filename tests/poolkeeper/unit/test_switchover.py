@@ -121,14 +121,14 @@ def test_a_healthy_cluster_may_switch_over(to: str | None) -> None:
     assert all(precondition.holds for precondition in verdict.preconditions)
 
 
-@pytest.mark.parametrize("witness", snapshots.witnesses(SPEC))
-def test_silence_is_never_a_fact(witness: snapshots.Witness) -> None:
+@pytest.mark.parametrize("source", snapshots.witnesses(SPEC))
+def test_silence_is_never_a_fact(source: snapshots.Witness) -> None:
     """Silence of the candidate's or the leader's own sources forbids; silence of any other source does not."""
-    verdict = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
+    verdict = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, source), STANDBY)
     needed = {
         ("haproxy", ""), ("endpoints", "rw"), ("patroni", PRIMARY), *(("postgres", node) for node in NODES),
     }  # fmt: skip
-    assert verdict.is_allowed is (witness not in needed)
+    assert verdict.is_allowed is (source not in needed)
 
 
 def test_a_stopped_standby_does_not_forbid_the_other() -> None:

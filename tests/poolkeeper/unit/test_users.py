@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 import pytest
@@ -241,7 +242,7 @@ def walk(steps: list[str], end: BaseException | None, done: list[str], notes: No
     async def work() -> None:
         async with all_or_nothing(notes) as rollback:
             for what in steps:
-                with rollback.step(what, lambda what=what: one_step_back(what)):
+                with rollback.step(what, partial(one_step_back, what)):
                     if end and what == steps[-1]:
                         raise end
 
@@ -308,7 +309,7 @@ def test_an_interruption_rolls_back_and_a_second_one_does_not_stop_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(work())
     assert done == ["thread ended", "rolled back"]
-    assert notes.lines[-1] == "taken back: one"
+    assert notes.lines[-1] == "rolled back: one"
 
 
 def test_a_rollback_of_nothing_says_so() -> None:
