@@ -1,4 +1,4 @@
-"""Constructs that SQL text alone cannot express: pipelines, COPY, notifications, cursors of the driver, several sessions.
+"""Constructs that SQL text alone cannot express: pipelines, COPY, notifications, driver cursors, several sessions.
 
 Same contract as `constructs.py`: each passes on a plain PostgreSQL, and raises elsewhere.
 """

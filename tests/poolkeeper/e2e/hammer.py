@@ -117,7 +117,10 @@ def session(dsn: str, protocol: str = SIMPLE, on_standby: bool = False) -> Itera
 
 
 def reads_from_standby(connection: Connection) -> bool:
-    """Return whether this session's reads go to a standby now; pg_is_in_recovery() is volatile, a write to Pgpool, so it cannot show this."""
+    """Return whether this session's reads go to a standby now.
+
+    pg_is_in_recovery() cannot show it: the function is volatile, which Pgpool-II treats as a write.
+    """
     row = connection.execute("SELECT current_setting('in_hot_standby') = 'on'").fetchone()
     return row is not None and bool(row[0])
 

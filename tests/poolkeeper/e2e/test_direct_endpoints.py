@@ -1,4 +1,4 @@
-"""5200 and 5201 lead directly to PostgreSQL: prepared statements work there, and roles are followed as at 5100, 5101."""
+"""5200 and 5201 bypass Pgpool-II: prepared statements work there, and roles are followed as at 5100 and 5101."""
 
 from __future__ import annotations
 

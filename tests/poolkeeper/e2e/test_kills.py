@@ -55,9 +55,7 @@ def test_a_dead_process_is_started_again(cluster: ClusterUnderTest, service: str
     restarts = int(cluster.docker("inspect", "--format", "{{.RestartCount}}", container))
     host = ("run", "--rm", "--pid", "host", "--entrypoint", "sh")
     cluster.docker(*host, image_of(cluster, container), "-c", f"kill -9 {pid}")
-    cluster.wait_level(
-        lambda assessment: assessment.level is not Level.HEALTHY or counted(cluster, container) > restarts, 20
-    )
+    cluster.wait_level(lambda found: found.level is not Level.HEALTHY or counted(cluster, container) > restarts, 20)
     cluster.wait_healthy()
     assert counted(cluster, container) == restarts + 1
 

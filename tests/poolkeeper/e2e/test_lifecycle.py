@@ -357,7 +357,7 @@ def smaller(text: str) -> str:
 
 
 def test_dead_container_is_named(cluster: ClusterUnderTest, tmp_path: Path) -> None:
-    """A Pgpool that cannot start: `up` names its container, shows its last log lines and what to try, and ends with 32."""
+    """A Pgpool that cannot start: `up` names its container, shows its last log lines and a hint, and ends with 32."""
     broken = '[pgpool.parameters]\nlog_min_messages = "nonsense"'
     second = make_folder(tmp_path, lambda text: smaller(another(text)).replace("[pgpool.parameters]", broken))
     try:
