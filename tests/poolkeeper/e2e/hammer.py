@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, LiteralString, Protocol, cast
+from typing import Any, Protocol
 
 import psycopg
 
@@ -64,7 +64,7 @@ class Session:
 
     def run(self, sql: str) -> str:
         """Return the first column of the first row as text; `nothing` where there is no row."""
-        query = cast(LiteralString, sql.replace(":k", str(self.key)))
+        query = sql.replace(":k", str(self.key))
         prepare = {SIMPLE: None, EXTENDED: False, PREPARED: True}[self.protocol]
         cursor = self.connection.execute(query, prepare=prepare, binary=self.protocol == EXTENDED)
         row = cursor.fetchone() if cursor.description else None
@@ -221,7 +221,7 @@ class ReplayPaused:
 
 def one(connection: Connection, sql: str) -> Any:
     """Return the only value of the only row."""
-    row = connection.execute(cast(LiteralString, sql)).fetchone()
+    row = connection.execute(sql).fetchone()
     assert row is not None, sql
     return row[0]
 
