@@ -1,7 +1,8 @@
-"""A real cluster for the end-to-end tests: started once by the command line, taken away at the end.
+"""A real cluster for the end-to-end tests of both packages: `up` starts it once, and `down` removes it at the end.
 
-It has the default names and ports, in a temporary folder; where a cluster of that name exists already, the tests refuse
-to run rather than touch it. Where a test fails, its evidence is kept in artifacts/e2e/.
+It has the default names and ports, in a temporary folder. If a cluster of that name exists already, the tests stop and
+do not touch it. The evidence of a failed test is kept in artifacts/e2e/. tests/conftest.py loads this module as a
+plugin.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.decide import health
 from poolkeeper.model import source
@@ -36,27 +37,27 @@ ARTIFACTS = ROOT / "artifacts" / "e2e"
 
 @dataclass(frozen=True)
 class ClusterUnderTest:
-    """A cluster under test, driven as a user would: by the command line and by Docker."""
+    """A cluster that a test drives as a user does: by the command line and by Docker."""
 
     folder: Path
 
     @property
     def handle(self) -> Cluster:
-        """The declared cluster and where its things are."""
+        """The declared cluster, without its passwords."""
         text = (self.folder / "cluster.toml").read_text()
         return Cluster(source.load(text), state.State(self.folder / ".poolkeeper"))
 
     @property
-    def opened(self) -> handle.Cluster:
-        """The same, with its passwords."""
+    def opened(self) -> Cluster:
+        """The declared cluster, with its passwords."""
         return self.handle.with_passwords()
 
     def argv(self, *words: str) -> list[str]:
-        """A poolkeeper command line about this cluster."""
+        """Return a poolkeeper command line for this cluster."""
         return [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self.folder / "cluster.toml"), *words]
 
     def environment(self) -> dict[str, str]:
-        """The environment of such a command."""
+        """Return the environment of such a command."""
         return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
     def run(self, *words: str, stdin: str | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
@@ -73,13 +74,13 @@ class ClusterUnderTest:
         )
 
     def ok(self, *words: str, stdin: str | None = None) -> str:
-        """Run a poolkeeper command that must succeed; its standard output."""
+        """Run a poolkeeper command that must succeed; return its standard output."""
         done = self.run(*words, stdin=stdin)
         assert done.returncode == 0, f"poolkeeper {' '.join(words)} ended with {done.returncode}\n{done.stderr}"
         return done.stdout
 
     def spawn(self, *words: str) -> subprocess.Popen[str]:
-        """Start a poolkeeper command in a process group of its own, to be interrupted."""
+        """Start a poolkeeper command in its own process group, so that a test can interrupt it."""
         return subprocess.Popen(
             self.argv(*words),
             stdout=subprocess.PIPE,
@@ -91,66 +92,66 @@ class ClusterUnderTest:
         )
 
     def docker(self, *words: str) -> str:
-        """Run docker; its output. Fails the test if docker fails."""
+        """Run docker and return its output; fail the test if docker fails."""
         done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
 
     def container(self, service: str) -> str:
-        """A service's container."""
+        """Return a service's container."""
         return self.handle.container(service)
 
     def secret(self, name: str) -> str:
-        """A generated password."""
+        """Return a generated password."""
         return self.opened.passwords[name]
 
     def dsn(self, endpoint: str, role: str = "app", dbname: str | None = None) -> str:
-        """A connection string: endpoint is rw, ro, pool, node1, …; role is a key of [roles]."""
+        """Return a connection string: endpoint is rw, ro, balanced, node1, …; role is a key of [roles]."""
         spec = self.handle.spec
-        port, user = client_files.endpoints(spec)[endpoint], getattr(spec.roles, role)
+        port, user = client_files.endpoints(spec)[endpoint], str(getattr(spec.roles, role))
         database = dbname or (spec.roles.app_database if role == "app" else "postgres")
         host, password = client_files.client_host(spec), self.secret(role)
         return f"host={host} port={port} user={user} password={password} dbname={database}"
 
     def target(self) -> Target:
-        """What the validation suite runs against."""
+        """Return the target for the validation suite."""
         return test.own_target(self.opened)
 
     def assess(self) -> Assessment:
-        """Look once, and judge."""
+        """Observe the cluster once, and assess it."""
         return health.assess(self.handle.spec, asyncio.run(snapshot.take_snapshot(self.opened)))
 
     def primary(self) -> str:
-        """The primary's name."""
+        """Return the primary's name."""
         found = self.assess().primary
         assert found, "no primary"
         return found
 
     def wait_healthy(self, seconds: float = 120) -> Assessment:
-        """Wait until every witness says green."""
+        """Wait until all health checks pass; return the assessment."""
         return self.wait_level(lambda a: a.level is Level.HEALTHY, seconds)
 
     def wait_level(self, wanted: Callable[[Assessment], bool], seconds: float = 120) -> Assessment:
-        """Wait until the judgement is as wanted."""
+        """Wait until the assessment is as wanted, and return it."""
         deadline = time.monotonic() + seconds
-        while not wanted(judged := self.assess()):
-            findings = "\n".join(map(str, judged.findings))
-            assert time.monotonic() < deadline, f"not so within {seconds} s: {judged.level.name}\n{findings}"
-        return judged
+        while not wanted(assessment := self.assess()):
+            findings = "\n".join(map(str, assessment.findings))
+            assert time.monotonic() < deadline, f"not so within {seconds} s: {assessment.level.name}\n{findings}"
+        return assessment
 
     def paused(self) -> str:
-        """The containers of the cluster that are frozen now."""
+        """Return the ids of the cluster's paused containers, one a line."""
         return self.docker("ps", "-q", "--filter", "label=poolkeeper.cluster=poolkeeper", "--filter", "status=paused")
 
     def wait_paused(self, child: subprocess.Popen[str], seconds: float = 120) -> None:
-        """Wait until a command that freezes a container has done so, be it for a moment: nothing else is asked."""
+        """Wait until a command has paused a container, even if only for a moment."""
         deadline = time.monotonic() + seconds
         while not self.paused():
             assert child.poll() is None, f"it ended with {child.returncode}, and nothing was frozen"
             assert time.monotonic() < deadline, f"nothing was frozen within {seconds} s"
 
     def keep_evidence(self, name: str) -> Path:
-        """Keep status, logs and rendered files of a failed test; where they are."""
+        """Keep status, logs and rendered files of a failed test; return their folder."""
         folder = ARTIFACTS / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -163,7 +164,7 @@ class ClusterUnderTest:
 
 
 def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> ClusterUnderTest:
-    """A folder with the project's own cluster.toml, edited."""
+    """Create a folder with the project's own cluster.toml, edited."""
     path.mkdir(parents=True, exist_ok=True)
     (path / "cluster.toml").write_text(edit((ROOT / "cluster.toml").read_text()))
     return ClusterUnderTest(path)
@@ -171,7 +172,7 @@ def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> C
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
-    """The running cluster that the tests of a session share; each test leaves it healthy."""
+    """Provide the running cluster that all tests share; each test leaves it healthy."""
     made = make_folder(tmp_path_factory.mktemp("cluster"))
     running = made.docker("ps", "-a", "--filter", "label=poolkeeper.cluster=poolkeeper", "--format", "{{.Names}}")
     if running:
@@ -195,13 +196,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def interrupt(child: subprocess.Popen[str], timeout: float = 60) -> int:
-    """Ctrl-C: SIGINT to the whole foreground group; the exit code."""
+    """Send SIGINT to the complete process group, as Ctrl-C does; return the exit code."""
     os.killpg(child.pid, signal.SIGINT)
     return child.wait(timeout=timeout)
 
 
 def load_json(text: str) -> dict[str, object]:
-    """A JSON document that a command printed."""
+    """Parse the JSON object that a command printed."""
     document = json.loads(text)
     assert isinstance(document, dict)
     return document

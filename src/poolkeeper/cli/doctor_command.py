@@ -65,7 +65,7 @@ def screen(cluster: str, findings: Sequence[DoctorFinding], outcome: Outcome, sh
     parts += _unknown([f for f in findings if f.outcome is Outcome.UNKNOWN])
     if show_all:
         passed = (f for f in findings if f.outcome is Outcome.PASS)
-        parts += [*(_line(f.outcome, f"{f.check} ({f.subject}): {f.message}") for f in passed), ""]
+        parts += [*(_line(f.outcome, f"{f.check} ({f.subject}): {f.text}") for f in passed), ""]
     counts = [(sum(f.outcome is kind for f in findings), kind) for kind in Outcome]
     words = {Outcome.PASS: "without a limit", Outcome.FAIL: "with a limit", Outcome.UNKNOWN: "unknown"}
     parts.append(Text(f"{len(findings)} checks: " + ", ".join(f"{count} {words[kind]}" for count, kind in counts)))
@@ -85,7 +85,7 @@ def _limit(finding: DoctorFinding) -> list[RenderableType]:
         "query": finding.query,
         "seen": "; ".join(f"{e.where}: {_short(e.returned)}" for e in finding.evidence),
     }
-    head = _line(finding.outcome, f"{finding.check} ({finding.subject}): {finding.message}")
+    head = _line(finding.outcome, f"{finding.check} ({finding.subject}): {finding.text}")
     return [head, *(Text(f"    {name:<6}{text}", style="dim") for name, text in rows.items() if text), ""]
 
 
@@ -93,7 +93,7 @@ def _unknown(findings: Sequence[DoctorFinding]) -> list[RenderableType]:
     """Return one line for each reason: a node that does not answer makes many checks unknown."""
     groups: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
-        groups.setdefault((finding.subject, finding.message), []).append(finding.check)
+        groups.setdefault((finding.subject, finding.text), []).append(finding.check)
     lines = [_line(Outcome.UNKNOWN, f"{subject}: {why}: {', '.join(c)}") for (subject, why), c in groups.items()]
     return [*lines, *([""] if lines else [])]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +28,7 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder; created if it is missing.")] = Path(),
     name: Annotated[str | None, typer.Option(help="The cluster's name, as blue.")] = None,
     subnet: Annotated[str | None, typer.Option(metavar="NETWORK", help="Its network, as 10.9.0.0/24.")] = None,
-    port_offset: Annotated[
-        int, typer.Option(metavar="N", help="Added to each port.")
-    ] = 0,
+    port_offset: Annotated[int, typer.Option(metavar="N", help="Added to each port.")] = 0,
 ) -> None:
     """Write a cluster.toml with every key at its default.
 
@@ -45,7 +44,7 @@ def init(
     from poolkeeper.operations import init
 
     path = init.init(directory, init.InitOptions(name=name, subnet=subnet, port_offset=port_offset))
-    option = "" if path == Path(init.FILE_NAME) else f"--file {path} "
+    option = "" if path == Path(init.FILE_NAME) else f"--file {shlex.quote(str(path))} "
     console.err.print(f"wrote {path}; edit it, then start the cluster with: poolkeeper {option}up", markup=False)
 
 

@@ -1,11 +1,9 @@
-"""Constructs that SQL text alone cannot say: pipelines, COPY, notifications, cursors of the driver, several sessions.
+"""Constructs that SQL text alone cannot express: pipelines, COPY, notifications, driver cursors, several sessions.
 
 Same contract as `constructs.py`: each passes on a plain PostgreSQL, and raises elsewhere.
 """
 
 from __future__ import annotations
-
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import pq
@@ -13,8 +11,8 @@ from tests.poolkeeper.e2e.constructs import GET, PUT
 from tests.poolkeeper.e2e.hammer import Session, WrongAnswer
 
 
-def _sql(session: Session, text: str) -> LiteralString:
-    return cast(LiteralString, text.replace(":k", str(session.key)))
+def _sql(session: Session, text: str) -> str:
+    return text.replace(":k", str(session.key))
 
 
 def pipeline_write_read(session: Session) -> None:
@@ -71,7 +69,7 @@ def pipeline_failed_read(session: Session) -> None:
 
 
 def prepared_by_the_driver(session: Session) -> None:
-    """A parameterised statement that the driver prepares by itself, used before and after a write."""
+    """A parameterised statement that the driver prepares, used before and after a write."""
     query = "SELECT v FROM hammer.t WHERE id = %s"
     for _ in range(2):
         session.expect(str(session.connection.execute(query, (session.key,), prepare=True).fetchone()), "None", query)

@@ -1,7 +1,7 @@
-"""What an application does that writes and then reads: each construct with what PostgreSQL itself gives.
+"""Statements of an application that writes and then reads: each construct with the result that PostgreSQL gives.
 
 `SQL --> value` must give that value, `SQL !!> state` must fail with that SQLSTATE, `:k` is the session's own key. Every
-one of them passes on a plain PostgreSQL; the tests say what the endpoints make of them.
+one of them passes on a plain PostgreSQL; the tests state the result at each endpoint.
 """
 
 from __future__ import annotations

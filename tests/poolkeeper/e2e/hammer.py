@@ -1,8 +1,8 @@
-"""Hammers an endpoint with write-then-read and says, construct by construct, what came of it.
+"""Hammer an endpoint with write-then-read, and report the result of each construct.
 
 A construct is a few statements with what each must give (`constructs.py`), run in its own session, once a protocol.
-`ReplayPaused` is the planted fault: the standbys keep receiving WAL but show none of it, so that a read of one's own
-write that goes to a standby is wrong every time, not one time in a thousand.
+`ReplayPaused` is the injected fault: the standbys receive WAL and replay none of it, so that a read of one's own write
+on a standby is wrong every time, not one time in a thousand.
 
 Not promised: anything about load; see `poolkeeper_lab.bench` for that.
 """
@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString, Protocol, cast
+from functools import partial
+from typing import Any, Protocol
 
 import psycopg
 
@@ -29,7 +30,7 @@ Connection = psycopg.Connection[Any]
 _keys = itertools.count(time.time_ns() // 1_000_000 % 1_000_000_000 + 1_000)
 
 
-class Cluster(Protocol):
+class HasDsn(Protocol):
     """The part of the `cluster` fixture that the hammer uses."""
 
     def dsn(self, endpoint: str, role: str = "app", dbname: str | None = None) -> str:
@@ -42,7 +43,7 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one construct: `ok`, `wrong` (an answer PostgreSQL never gives), a SQLSTATE, or `lost`."""
+    """The result of one construct: `ok`, `wrong` (an answer PostgreSQL never gives), a SQLSTATE, or `lost`."""
 
     name: str
     protocol: str
@@ -62,15 +63,15 @@ class Session:
         self.key = next(_keys)
 
     def run(self, sql: str) -> str:
-        """The first column of the first row as text; `nothing` where there is no row."""
-        query = cast(LiteralString, sql.replace(":k", str(self.key)))
-        forced = {SIMPLE: {}, EXTENDED: {"binary": True, "prepare": False}, PREPARED: {"prepare": True}}
-        cursor = self.connection.execute(query, **forced[self.protocol])  # type: ignore[arg-type]
+        """Return the first column of the first row as text; `nothing` where there is no row."""
+        query = sql.replace(":k", str(self.key))
+        prepare = {SIMPLE: None, EXTENDED: False, PREPARED: True}[self.protocol]
+        cursor = self.connection.execute(query, prepare=prepare, binary=self.protocol == EXTENDED)
         row = cursor.fetchone() if cursor.description else None
         return "nothing" if row is None else str(row[0])
 
     def step(self, line: str) -> None:
-        """Runs `sql`, `sql --> expected value` or `sql !!> expected SQLSTATE`."""
+        """Run `sql`, `sql --> expected value` or `sql !!> expected SQLSTATE`."""
         sql, _, state = line.partition(" !!> ")
         sql, _, expected = sql.partition(" --> ")
         if not state:
@@ -85,7 +86,7 @@ class Session:
             raise WrongAnswer(f"{sql}: gave {got}, must fail with {state}")
 
     def expect(self, got: str, expected: str, what: str) -> None:
-        """Raises WrongAnswer where they differ; an empty `expected` is no expectation."""
+        """Raise WrongAnswer where they differ; an empty `expected` is no expectation."""
         if expected and got != expected.replace(":k", str(self.key)):
             raise WrongAnswer(f"{what}: gave {got}, must give {expected}")
 
@@ -94,7 +95,7 @@ Construct = Callable[[Session], None]
 
 
 def script(lines: Iterable[str]) -> Construct:
-    """The construct that takes these steps."""
+    """Return the construct that takes these steps."""
 
     def run(session: Session) -> None:
         for line in lines:
@@ -105,7 +106,7 @@ def script(lines: Iterable[str]) -> Construct:
 
 @contextmanager
 def session(dsn: str, protocol: str = SIMPLE, on_standby: bool = False) -> Iterator[Session]:
-    """A new session; `on_standby`: one whose reads Pgpool sends to a standby. The last one tried is the answer."""
+    """Open a new session; `on_standby`: one whose reads Pgpool sends to a standby. The last one tried is the answer."""
     for _ in range(CONNECT_TRIES):
         with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
             if on_standby and not reads_from_standby(connection):
@@ -116,13 +117,16 @@ def session(dsn: str, protocol: str = SIMPLE, on_standby: bool = False) -> Itera
 
 
 def reads_from_standby(connection: Connection) -> bool:
-    """Where this session's reads go now; pg_is_in_recovery() is volatile, a write to Pgpool, and would tell nothing."""
+    """Return whether this session's reads go to a standby now.
+
+    pg_is_in_recovery() cannot show it: the function is volatile, which Pgpool-II treats as a write.
+    """
     row = connection.execute("SELECT current_setting('in_hot_standby') = 'on'").fetchone()
     return row is not None and bool(row[0])
 
 
 def attempt(dsn: str, name: str, construct: Construct, protocol: str = SIMPLE, on_standby: bool = False) -> Outcome:
-    """Runs one construct in a session of its own. Never raises for what the server did."""
+    """Run one construct in its own session. Never raise for an error of the server."""
     with session(dsn, protocol, on_standby) as current:
         try:
             construct(current)
@@ -135,7 +139,7 @@ def attempt(dsn: str, name: str, construct: Construct, protocol: str = SIMPLE, o
 
 
 def hammer(dsn: str, constructs: dict[str, Construct], seconds: float, sessions: int = 4) -> Counter[str]:
-    """Runs constructs at random-like interleaving in `sessions` threads for `seconds`; counts the verdicts."""
+    """Run constructs at random-like interleaving in `sessions` threads for `seconds`; counts the verdicts."""
     counts: Counter[str] = Counter()
     lock = threading.Lock()
     end = time.monotonic() + seconds
@@ -158,9 +162,9 @@ def hammer(dsn: str, constructs: dict[str, Construct], seconds: float, sessions:
 
 
 class ReplayPaused:
-    """Stops replay on every standby while the block runs, and lets it catch up when it grows too old."""
+    """Stop replay on every standby while the block runs, and lets it catch up when it grows too old."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: HasDsn) -> None:
         endpoints = [psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) for i in (1, 2, 3)]
         self.standbys = [node for node in endpoints if reads_from_standby(node)]
         (self.primary,) = (node for node in endpoints if node not in self.standbys)
@@ -176,7 +180,7 @@ class ReplayPaused:
             node.close()
 
     def hold(self, attempt: Callable[[], Outcome]) -> Outcome:
-        """What comes of an attempt during all of which replay stood still; Patroni resumes it every `loop_wait`."""
+        """Return the result of an attempt without any replay during it; Patroni resumes replay every `loop_wait`."""
         for _ in range(HOLD_TRIES):
             if self.lag() > LAG_LIMIT:
                 self.catch_up()
@@ -187,43 +191,43 @@ class ReplayPaused:
         raise AssertionError(f"{HOLD_TRIES} attempts and replay was resumed in the midst of each")
 
     def is_paused(self, node: Connection) -> bool:
-        """Whether replay has stopped there."""
-        return one(node, "SELECT pg_get_wal_replay_pause_state()") == "paused"
+        """Return whether replay has stopped there."""
+        return bool(one(node, "SELECT pg_get_wal_replay_pause_state()") == "paused")
 
     def pause(self) -> None:
-        """Waits until replay has stopped everywhere; asks again each time, as Patroni may have resumed it meanwhile."""
+        """Wait until replay has stopped everywhere; asks again each time, as Patroni may have resumed it meanwhile."""
 
         def stopped(node: Connection) -> bool:
             node.execute("SELECT pg_wal_replay_pause()")
             return self.is_paused(node)
 
         for node in self.standbys:
-            wait_for(lambda node=node: stopped(node), "replay to stop")
+            wait_for(partial(stopped, node), "replay to stop")
 
     def lag(self) -> int:
-        """Bytes of WAL that the standby furthest behind has not replayed."""
+        """Return the bytes of WAL that the standby furthest behind has not replayed."""
         now = one(self.primary, "SELECT pg_current_wal_lsn()")
         return max(int(one(node, f"SELECT '{now}'::pg_lsn - pg_last_wal_replay_lsn()")) for node in self.standbys)
 
     def catch_up(self) -> None:
-        """Resumes and waits until every standby shows what the primary has now."""
+        """Resume replay, and wait until every standby has what the primary has now."""
         target = one(self.primary, "SELECT pg_current_wal_lsn()")
         query = f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn"
         for node in self.standbys:
             node.execute("SELECT pg_wal_replay_resume()")
         for node in self.standbys:
-            wait_for(lambda node=node: one(node, query), f"replay up to {target}")
+            wait_for(partial(one, node, query), f"replay up to {target}")
 
 
 def one(connection: Connection, sql: str) -> Any:
-    """The only value of the only row."""
-    row = connection.execute(cast(LiteralString, sql)).fetchone()
+    """Return the only value of the only row."""
+    row = connection.execute(sql).fetchone()
     assert row is not None, sql
     return row[0]
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
-    """Asks until it is true; fails at the deadline, naming what it waited for."""
+    """Wait until the condition is true; fail at the deadline with its name."""
     end = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():

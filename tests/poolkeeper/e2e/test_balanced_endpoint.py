@@ -1,7 +1,7 @@
-"""What the three endpoints promise (docs/endpoints.md), hammered on a live cluster.
+"""The promises of the three pooled endpoints (docs/endpoints.md), hammered on a live cluster.
 
-The balanced endpoint is hammered with replay paused on the standbys and from sessions whose reads go to a standby, so that
-a read of one's own write in the wrong place fails every time. `BROKEN` names what Pgpool-II 4.6.1 can't do by any
+The balanced endpoint is hammered with replay paused on the standbys and from sessions whose reads go to a standby, so
+that a read of one's own write in the wrong place fails every time. `BROKEN` names what Pgpool-II 4.6.1 cannot do by any
 setting: those tests fail when it begins to work, so that the document stays true.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -19,8 +20,8 @@ from tests.poolkeeper.e2e.hammer import (
     PREPARED,
     PROTOCOLS,
     SIMPLE,
-    Cluster,
     Construct,
+    HasDsn,
     ReplayPaused,
     Session,
     attempt,
@@ -37,7 +38,7 @@ CONSTRUCTS: dict[str, Construct] = {name: script(lines) for name, lines in SCRIP
 
 # Through 9999: the verdict in the simple protocol.
 BROKEN: dict[str, str] = {
-    # Pgpool judges several statements in one message by the first, so it misses the write of a later one.
+    # Pgpool-II classifies several statements in one message by the first, so it misses the write of a later one.
     "multi: select; insert": "wrong",
     "multi: show; insert": "wrong",
     "multi: begin; insert; commit": "wrong",
@@ -116,7 +117,7 @@ def protocols_of(name: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def laid_out(cluster: Cluster) -> Cluster:
+def laid_out(cluster: HasDsn) -> HasDsn:
     """The cluster with the schema `hammer`, on the standbys too."""
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as connection:
         connection.execute(SETUP)
@@ -126,14 +127,14 @@ def laid_out(cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def paused(laid_out: Cluster) -> Iterator[ReplayPaused]:
-    """The planted fault, for the length of an attempt each."""
+def paused(laid_out: HasDsn) -> Iterator[ReplayPaused]:
+    """Provide the injected fault, for one attempt at a time."""
     with ReplayPaused(laid_out) as replay:
         yield replay
 
 
-def test_the_planted_fault_shows(laid_out: Cluster, paused: ReplayPaused) -> None:
-    """With replay paused, a session that did not write reads what was before: the hammer would see a stale read."""
+def test_the_injected_fault_is_visible(laid_out: HasDsn, paused: ReplayPaused) -> None:
+    """With replay paused, another session reads the old state: the hammer would find a stale read."""
 
     def unseen_by_others(reader: Session) -> None:
         with session(laid_out.dsn("rw")) as writer:
@@ -146,16 +147,16 @@ def test_the_planted_fault_shows(laid_out: Cluster, paused: ReplayPaused) -> Non
 
 
 @pytest.mark.parametrize("name", HOLDING)
-def test_balanced_session_reads_what_it_wrote(laid_out: Cluster, paused: ReplayPaused, name: str) -> None:
+def test_balanced_session_reads_what_it_wrote(laid_out: HasDsn, paused: ReplayPaused, name: str) -> None:
     """Each construct gives through 9999 what PostgreSQL gives, in each protocol."""
     for protocol in protocols_of(name):
         dsn, construct = laid_out.dsn("balanced"), CONSTRUCTS[name]
-        outcome = paused.hold(lambda d=dsn, c=construct, p=protocol: attempt(d, name, c, p, on_standby=True))
+        outcome = paused.hold(partial(attempt, dsn, name, construct, protocol, on_standby=True))
         assert outcome.verdict == "ok", outcome
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_the_balanced_endpoint_cannot_do(laid_out: Cluster, paused: ReplayPaused, name: str) -> None:
+def test_what_the_balanced_endpoint_cannot_do(laid_out: HasDsn, paused: ReplayPaused, name: str) -> None:
     """Documented as broken in docs/endpoints.md: should one of these begin to work, take it out there and here."""
     seen: list[str] = []
     while len(seen) < BREAKS_WITHIN and set(seen) <= {"ok"}:
@@ -166,7 +167,7 @@ def test_what_the_balanced_endpoint_cannot_do(laid_out: Cluster, paused: ReplayP
 
 
 @pytest.mark.parametrize("protocol", [SIMPLE, EXTENDED])
-def test_a_new_role_is_not_known_to_the_standby(laid_out: Cluster, paused: ReplayPaused, protocol: str) -> None:
+def test_a_new_role_is_not_known_to_the_standby(laid_out: HasDsn, paused: ReplayPaused, protocol: str) -> None:
     """SET ROLE goes to two nodes, and one of them does not know the role yet: the session is lost."""
     steps = script(["CREATE ROLE r:k", "SET ROLE r:k"])
     dsn = laid_out.dsn("balanced", "superuser", "app")
@@ -177,8 +178,8 @@ def test_a_new_role_is_not_known_to_the_standby(laid_out: Cluster, paused: Repla
     assert outcome.verdict == "lost", outcome
 
 
-def test_hammered_at_once_from_several_sessions(laid_out: Cluster) -> None:
-    """What holds alone holds in a crowd, with replay running and connections coming from Pgpool's cache."""
+def test_hammered_at_once_from_several_sessions(laid_out: HasDsn) -> None:
+    """The same holds for several sessions at once, with replay running and connections from Pgpool-II's cache."""
     crowd = {name: CONSTRUCTS[name] for name in HOLDING if protocols_of(name) == PROTOCOLS}
     counts = hammer(laid_out.dsn("balanced"), crowd, seconds=4, sessions=4)
     allowed = {key for key in counts if key == "ok" or key.startswith("40001")}  # serializable may have to retry
@@ -186,7 +187,7 @@ def test_hammered_at_once_from_several_sessions(laid_out: Cluster) -> None:
     assert counts["ok"] > 50, counts
 
 
-def test_reads_are_spread_over_all_nodes(laid_out: Cluster) -> None:
+def test_reads_are_spread_over_all_nodes(laid_out: HasDsn) -> None:
     """Sessions that only read still share the three nodes, by their address and by Pgpool's own count."""
 
     def selects() -> list[int]:
@@ -203,7 +204,7 @@ def test_reads_are_spread_over_all_nodes(laid_out: Cluster) -> None:
     assert min(grown) >= 10, grown
 
 
-def test_a_redefined_function_is_noticed(laid_out: Cluster) -> None:
+def test_a_redefined_function_is_noticed(laid_out: HasDsn) -> None:
     """A function that becomes a writing one goes to the primary once Pgpool's cache of it ends (relcache_expire)."""
     define = "CREATE OR REPLACE FUNCTION hammer.redefined() RETURNS bigint LANGUAGE sql "
     call = script(["SELECT hammer.redefined() > 0 --> True"])
@@ -221,8 +222,8 @@ def test_a_redefined_function_is_noticed(laid_out: Cluster) -> None:
         wait_for(lambda: verdict() == "ok", "Pgpool to notice that the function writes now")
 
 
-def test_users_do_not_mix(laid_out: Cluster) -> None:
-    """Two users in turn, on connections out of the cache: each is himself."""
+def test_users_do_not_mix(laid_out: HasDsn) -> None:
+    """Two users in turn, on cached connections: each session has its own user."""
     for role, user in [("app", "app"), ("superuser", "postgres")] * 8:
         with session(laid_out.dsn("balanced", role, "app")) as current:
             current.step(f"SELECT current_user || session_user --> {user}{user}")
@@ -230,7 +231,7 @@ def test_users_do_not_mix(laid_out: Cluster) -> None:
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_read_write_endpoint_is_postgresql(laid_out: Cluster, name: str) -> None:
+def test_read_write_endpoint_is_postgresql(laid_out: HasDsn, name: str) -> None:
     """5100 gives what PostgreSQL gives, in every construct; bar the crash that all Pgpools share."""
     for protocol in protocols_of(name)[::2]:  # simple and prepared
         outcome = attempt(laid_out.dsn("rw"), name, CONSTRUCTS[name], protocol)
@@ -238,7 +239,7 @@ def test_read_write_endpoint_is_postgresql(laid_out: Cluster, name: str) -> None
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_read_only_endpoint_refuses(laid_out: Cluster, write: str) -> None:
+def test_read_only_endpoint_refuses(laid_out: HasDsn, write: str) -> None:
     """Every write through 5101 fails with 25006, said by the server; the session lives on."""
     for protocol in (SIMPLE, PREPARED) if ";" not in write else (SIMPLE,):
         steps = script([f"{write} !!> 25006", "ROLLBACK", "SELECT v FROM hammer.t WHERE id = 1 --> seed"])

@@ -1,4 +1,4 @@
-"""5200 and 5201 lead straight to PostgreSQL: what Pgpool-II breaks works there, and roles are followed as behind it."""
+"""5200 and 5201 bypass Pgpool-II: prepared statements work there, and roles are followed as at 5100 and 5101."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
 
 
 def connect(cluster: ClusterUnderTest, endpoint: str, timeout: int = 20) -> Connection:
-    """A session of an endpoint, each statement by itself."""
+    """Open a session of an endpoint, with autocommit."""
     return psycopg.connect(f"{cluster.dsn(endpoint)} connect_timeout={timeout}", autocommit=True)
 
 
-def tell_endpoint(cluster: ClusterUnderTest, command: str) -> str:
-    """A command of HAProxy's runtime API; its answer."""
-    endpoint = cluster.handle.spec.haproxy
-    (said,) = asyncio.run(
-        haproxy_runtime.send(str(endpoint.address), endpoint.runtime_port, (command,), keeping.SECONDS)
+def haproxy_command(cluster: ClusterUnderTest, command: str) -> str:
+    """Run a command of HAProxy's runtime API; return its answer."""
+    haproxy = cluster.handle.spec.haproxy
+    (answer,) = asyncio.run(
+        haproxy_runtime.send(str(haproxy.address), haproxy.runtime_port, (command,), keeping.SECONDS)
     )
-    return said
+    return answer
 
 
 def limit(cluster: ClusterUnderTest, endpoint: str) -> int:
-    """How many sessions HAProxy gives an endpoint at once."""
-    rows = csv.DictReader(io.StringIO(tell_endpoint(cluster, f"show stat {endpoint} 1 -1").removeprefix("# ")))
+    """Return how many sessions HAProxy allows an endpoint at once."""
+    rows = csv.DictReader(io.StringIO(haproxy_command(cluster, f"show stat {endpoint} 1 -1").removeprefix("# ")))
     return int(next(rows)["slim"])
 
 
 def node_of(session: Connection) -> str:
-    """The address of the server that answers."""
+    """Return the address of the server that answers."""
     return str(session.execute("SELECT host(inet_server_addr())").fetchall()[0][0])
 
 
 class Ending(threading.Thread):
-    """Waits, without a word to the server, until a session's connection is closed; `at` is when (monotonic seconds)."""
+    """Wait, without sending, until a session's connection is closed; `at` is when (monotonic seconds)."""
 
     def __init__(self, session: Connection) -> None:
         super().__init__(daemon=True)
@@ -85,7 +85,7 @@ class Ending(threading.Thread):
 
 @contextlib.contextmanager
 def declared(cluster: ClusterUnderTest, *edits: tuple[str, str]) -> Iterator[None]:
-    """The cluster with cluster.toml edited (pattern, replacement), applied by `up`; and back."""
+    """Edit cluster.toml (pattern, replacement) and run `up`; restore both at the end."""
     file = cluster.folder / "cluster.toml"
     before = text = file.read_text()
     for pattern, replacement in edits:
@@ -101,7 +101,7 @@ def declared(cluster: ClusterUnderTest, *edits: tuple[str, str]) -> Iterator[Non
 
 
 def test_prepared_statements(cluster: ClusterUnderTest) -> None:
-    """The server has them, under one name each, across transactions; and what crashes a Pgpool-II's child works."""
+    """The server keeps them, one name each, across transactions; a COPY that crashes a Pgpool-II child works."""
     with connect(cluster, WRITES) as session:
         session.prepare_threshold = 0
         session.execute("CREATE TEMPORARY TABLE prepared (n int)")
@@ -122,7 +122,7 @@ def test_prepared_statements(cluster: ClusterUnderTest) -> None:
 
 
 def copied_rows(session: Connection, table: str) -> int:
-    """The rows of a `COPY … TO STDOUT` in the extended protocol."""
+    """Return the row count of a `COPY … TO STDOUT` in the extended protocol."""
     server, rows = session.pgconn, 0
     assert server.exec_params(f"COPY {table} TO STDOUT".encode(), None).status == ExecStatus.COPY_OUT
     while server.get_copy_data(0)[0] > 0:
@@ -132,8 +132,8 @@ def copied_rows(session: Connection, table: str) -> int:
     return rows
 
 
-def test_no_pgpool_stands_between(cluster: ClusterUnderTest) -> None:
-    """The endpoints work with every Pgpool-II stopped, and a session is a server process of its own."""
+def test_the_direct_endpoints_need_no_pgpool(cluster: ClusterUnderTest) -> None:
+    """They work with every Pgpool-II stopped, and each session has its own server process."""
     spec = cluster.handle.spec
     services = [cluster.container(service) for service in spec.endpoint_by_service()]
     cluster.docker("stop", "--time", "5", *services)
@@ -148,7 +148,7 @@ def test_no_pgpool_stands_between(cluster: ClusterUnderTest) -> None:
 
 
 def test_reads_are_spread_and_never_the_primary_s(cluster: ClusterUnderTest) -> None:
-    """HAProxy gives each to the standby with the fewest, Pgpool-II's counted; each refuses every write."""
+    """HAProxy sends each session to the standby with the fewest, Pgpool-II's included; each refuses every write."""
     wanted = {address(cluster, name) for name in standbys(cluster)}
     with contextlib.ExitStack() as stack:
         found: Counter[str] = Counter()
@@ -163,7 +163,7 @@ def test_reads_are_spread_and_never_the_primary_s(cluster: ClusterUnderTest) -> 
 
 
 def vain_clients(cluster: ClusterUnderTest, count: int) -> list[in_vain.InVain]:
-    """Clients of 5201 that do what they can to write, each with a session."""
+    """Start clients of 5201 that try to write, each with a session."""
     clients = [in_vain.InVain(cluster.dsn(READS)) for _ in range(count)]
     for client in clients:
         client.start()
@@ -216,7 +216,7 @@ def test_a_switchover_ends_every_session_of_the_former_primary(cluster: ClusterU
 
 
 def ask(cluster: ClusterUnderTest) -> list[tuple[str, float]]:
-    """Who answers a new session, and when; nobody, where a session that was given ends with its primary."""
+    """Return the node that answers a new session, and when; nothing if the session ends with its primary."""
     with connect(cluster, WRITES) as session:
         try:
             return [(node_of(session), time.monotonic())]
@@ -226,7 +226,7 @@ def ask(cluster: ClusterUnderTest) -> list[tuple[str, float]]:
 
 @pytest.mark.timeout(180)
 def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: ClusterUnderTest) -> None:
-    """It answers nobody, so only HAProxy can end them; it is told at once when the next primary accepts writes."""
+    """A paused node cannot end them, so HAProxy does, at once when the next primary accepts writes."""
     former = cluster.primary()
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(connect(cluster, WRITES)) for _ in range(3)]
@@ -247,7 +247,7 @@ def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: ClusterUnderTes
 
 
 def writes_elsewhere(cluster: ClusterUnderTest, former: str) -> bool:
-    """Does a node other than the former primary accept writes, by its own word?"""
+    """Return whether a node other than the former primary reports that it accepts writes."""
     others = (f"node{i}" for i, node in enumerate(cluster.handle.spec.nodes, start=1) if node.name != former)
     for endpoint in others:
         with contextlib.suppress(psycopg.Error), connect(cluster, endpoint, 2) as session:
@@ -257,7 +257,7 @@ def writes_elsewhere(cluster: ClusterUnderTest, former: str) -> bool:
 
 
 def test_a_new_session_waits_for_the_next_primary(cluster: ClusterUnderTest) -> None:
-    """Asked for in the moment of the primary's death, it is late and not refused."""
+    """Opened just after the primary's death, it waits and is not refused."""
     former = cluster.primary()
     with keeping.killed(cluster, former), connect(cluster, WRITES) as session:
         assert session.execute(HERE).fetchall()[0][1] is False
@@ -265,14 +265,14 @@ def test_a_new_session_waits_for_the_next_primary(cluster: ClusterUnderTest) -> 
 
 
 def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
-    """As at 5101: never the primary, where that is not declared."""
+    """As at 5101: never the primary, unless that is declared."""
     with keeping.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn(READS), 1) == {"": 1}, "a refusal")
         assert readers(cluster.dsn(READS), 2) == {"": 2}
 
 
 def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluster: ClusterUnderTest) -> None:
-    """And are ended when a standby is back; a write is refused there too."""
+    """They end when a standby is back; a write is refused there too."""
     primary = address(cluster, cluster.primary())
     policy = {"read_fallback": '"primary"', "max_read_staleness_seconds": str(BOUND)}
     with keeping.edited(cluster, **policy):
@@ -289,7 +289,7 @@ def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluste
 
 
 def is_answered(cluster: ClusterUnderTest, endpoint: str, seconds: float) -> bool:
-    """Does the server say a word to a new client? A bare socket, for psycopg keeps that of an attempt it gave up."""
+    """Return whether the server answers a new client. A plain socket: psycopg keeps that of a failed attempt open."""
     spec = cluster.handle.spec
     with socket.create_connection(
         (client_files.client_host(spec), client_files.endpoints(spec)[endpoint]), seconds
@@ -299,7 +299,7 @@ def is_answered(cluster: ClusterUnderTest, endpoint: str, seconds: float) -> boo
 
 
 def test_a_full_endpoint_lets_the_next_client_wait(cluster: ClusterUnderTest) -> None:
-    """It is served when one ends; other endpoints are not full with it."""
+    """The client is served when a session ends; other endpoints are not affected."""
     with declared(cluster, (r"(\[endpoints\.direct_rw\]\nport = \d+\nmax_sessions = )0", r"\g<1>2")):
         wait_for(lambda: limit(cluster, WRITES) == 2, "HAProxy's new worker")
         one, two = connect(cluster, WRITES), connect(cluster, WRITES)
@@ -316,7 +316,7 @@ def test_a_full_endpoint_lets_the_next_client_wait(cluster: ClusterUnderTest) ->
 
 @pytest.mark.timeout(300)
 def test_off_and_on_again(cluster: ClusterUnderTest) -> None:
-    """Without a port there is no endpoint; a file that does not speak of the endpoints gets them by `up`, HAProxy made anew."""
+    """Without a port the endpoint does not exist; a file without these tables gets both. Only HAProxy is re-created."""
     spec, haproxy = cluster.handle.spec, cluster.container(cluster.handle.spec.haproxy.service)
     ports = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
     assert set(ports) == {WRITES, READS}
@@ -334,8 +334,8 @@ def test_off_and_on_again(cluster: ClusterUnderTest) -> None:
     assert {name for name in after if after[name] != before[name]} == {spec.haproxy.service}
 
 
-def test_a_user_needs_nothing_more(cluster: ClusterUnderTest) -> None:
-    """PostgreSQL itself asks for the password: the right one is let in, another one is not."""
+def test_an_added_user_can_log_in(cluster: ClusterUnderTest) -> None:
+    """PostgreSQL itself checks the password: it accepts the right one only."""
     name, password = "e2e_direct", "a Password-3"
     cluster.ok("user", "add", name, "--database", name, "--password-stdin", stdin=password)
     try:
@@ -349,7 +349,7 @@ def test_a_user_needs_nothing_more(cluster: ClusterUnderTest) -> None:
 
 
 def can_log_in(where: str, login: dict[str, Any], password: str) -> bool:
-    """Does a login succeed?"""
+    """Return whether a login succeeds."""
     try:
         psycopg.connect(where, password=password, **login).close()
     except psycopg.OperationalError:
@@ -357,12 +357,12 @@ def can_log_in(where: str, login: dict[str, Any], password: str) -> bool:
     return True
 
 
-def test_the_suite_sees_a_closed_endpoint(cluster: ClusterUnderTest) -> None:
-    """Direct Endpoints: one of the endpoints is shut while the primary answers; the other one is judged by itself."""
+def test_the_suite_finds_a_closed_endpoint(cluster: ClusterUnderTest) -> None:
+    """One endpoint is disabled while the primary answers: the suite fails it and passes the other one."""
     expect(run(cluster.target(), 18), direct_endpoints=PASS)
-    tell_endpoint(cluster, f"disable frontend {WRITES}")
+    haproxy_command(cluster, f"disable frontend {WRITES}")
     try:
         found = run(cluster.target(), 18)
     finally:
-        tell_endpoint(cluster, f"enable frontend {WRITES}")
+        haproxy_command(cluster, f"enable frontend {WRITES}")
     expect(found, direct_endpoints__direct_rw=FAIL, direct_endpoints__direct_ro=PASS)

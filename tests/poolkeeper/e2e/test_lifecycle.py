@@ -1,4 +1,4 @@
-"""The life of a cluster, by the commands that a user runs: up, up again, edits, stop, interruption, down."""
+"""The life cycle of a cluster by a user's commands: up, up again, edits, stop, interruption, down."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -30,7 +31,7 @@ def edit(cluster: ClusterUnderTest, pattern: str, replacement: str) -> None:
 
 @pytest.fixture
 def edited(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
-    """The cluster, whose cluster.toml is put back and applied at the end."""
+    """Provide the cluster; restore and apply its cluster.toml at the end."""
     path = cluster.folder / "cluster.toml"
     before = path.read_text()
     try:
@@ -41,13 +42,13 @@ def edited(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
 
 
 def identities(cluster: ClusterUnderTest) -> dict[str, tuple[str, str]]:
-    """Each service's container id and start time: what a disturbance changes."""
+    """Return each service's container id and start time: a restart changes them."""
     document = json.loads(cluster.run("status", "--json").stdout)
     return {name: (c["identity"], c["started_at"]) for name, c in document["containers"].items()}
 
 
 def test_up_again_changes_nothing(cluster: ClusterUnderTest) -> None:
-    """A second `up` on a healthy cluster restarts nothing and says so."""
+    """A second `up` on a healthy cluster restarts nothing and reports that."""
     before = identities(cluster)
     done = cluster.run("up")
     assert done.returncode == 0
@@ -117,7 +118,10 @@ def test_checksums_quorum_slots_and_rewind(cluster: ClusterUnderTest) -> None:
     """Data checksums are on, quorum commit is in force, pg_rewind is ready, one physical slot a standby is active."""
     node = f"node{[n.name for n in cluster.handle.spec.nodes].index(cluster.primary()) + 1}"
     with psycopg.connect(cluster.dsn(node, "superuser")) as session:
-        ask = lambda query: session.execute(query).fetchall()  # noqa: E731 - four questions, one line each
+
+        def ask(query: LiteralString) -> list[tuple[Any, ...]]:
+            return session.execute(query).fetchall()
+
         assert ask("SHOW data_checksums") == [("on",)]
         assert ask("SHOW synchronous_standby_names")[0][0].startswith("ANY 1 (")
         assert ask("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'physical'") == [(2,)]
@@ -164,7 +168,7 @@ def test_restart_parameter_restarts_postgres_in_place(edited: ClusterUnderTest) 
     assert edited.primary() == primary
 
 
-def test_endpoint_and_endpoint_are_changed_alone(edited: ClusterUnderTest) -> None:
+def test_an_edit_of_haproxy_or_of_one_endpoint_restarts_nothing_else(edited: ClusterUnderTest) -> None:
     """A pool size restarts only that endpoint's Pgpool; a timeout of HAProxy is a reload that keeps an open session."""
     before = identities(edited)
     with psycopg.connect(edited.dsn("rw"), autocommit=True) as session:
@@ -223,13 +227,13 @@ def test_unsafe_edit_is_refused(edited: ClusterUnderTest) -> None:
     assert "etcd" in done.stderr
 
 
-def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
-    """Where there is no cluster, each command says so and how to start one."""
+def test_commands_report_a_missing_cluster(tmp_path: Path) -> None:
+    """Without a cluster, each command reports that and how to start one."""
     absent = make_folder(tmp_path, lambda text: text.replace('name = "poolkeeper"', 'name = "absent"'))
     for command in ("status", "test"):
         done = absent.run(command)
         assert done.returncode == 30
-        assert "make pgpool-up" in done.stderr
+        assert "Start it with: " in done.stderr
     assert absent.run("ps").returncode == 2
     assert absent.run("up", "--nonsense").returncode == 2
     (tmp_path / "cluster.toml").unlink()
@@ -237,12 +241,12 @@ def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_second_command_is_locked_out(cluster: ClusterUnderTest) -> None:
-    """Two commands never change one cluster at once: whichever comes second ends at once with a reason."""
+    """Two commands never change one cluster at once: the second one ends at once with a reason."""
     first = cluster.spawn("stop")
     try:
         deadline = time.monotonic() + 60
         while (second := cluster.run("up")).returncode != 36:
-            if first.poll() == 36:  # this machine was slow to start it, so it came second
+            if first.poll() == 36:  # the machine started it slowly, so it came second
                 assert second.returncode == 0
                 return
             assert first.poll() is None, f"they never met: {second.stderr}"
@@ -295,9 +299,9 @@ INITIALIZING = "starting etcd1"  # and every node, the first of which has just b
 
 
 def test_ctrl_c_in_the_middle_of_up(cluster: ClusterUnderTest, tmp_path: Path) -> None:
-    """Interrupted after any step, `up` says how to go on; `up` completes it, and `down` leaves nothing."""
+    """After an interruption at any step, `up` completes the start, and `down` leaves nothing."""
     second = make_folder(tmp_path, another)
-    cluster.ok("stop")  # two whole clusters are too much for two cores
+    cluster.ok("stop")  # two full clusters are too much for two cores
     try:
         for after in ("creating the containers", INITIALIZING, "starting pgpool_rw"):
             child = second.spawn("up")
@@ -315,7 +319,7 @@ def test_ctrl_c_in_the_middle_of_up(cluster: ClusterUnderTest, tmp_path: Path) -
 
 
 def another(text: str) -> str:
-    """The same cluster under another name, on another network and other ports."""
+    """Return the same cluster under another name, on another network and other ports."""
     text = text.replace('name = "poolkeeper"', 'name = "other"').replace("10.8.0.", "10.219.7.")
     moved = {"561": "581", "510": "530", "520": "540", "840": "860", "999": "979"}
     for old, new in ((f"= {old}", f"= {new}") for old, new in moved.items()):
@@ -324,7 +328,7 @@ def another(text: str) -> str:
 
 
 def leftovers(cluster: ClusterUnderTest, name: str) -> list[str]:
-    """Containers, networks and volumes that still bear the cluster's label."""
+    """Return the containers, networks and volumes that still have the cluster's label."""
     label = f"label=poolkeeper.cluster={name}"
     found = [cluster.docker("ps", "-aq", "--filter", label)]
     found += [cluster.docker(kind, "ls", "-q", "--filter", label) for kind in ("network", "volume")]
@@ -347,13 +351,13 @@ def test_two_clusters_side_by_side(cluster: ClusterUnderTest, tmp_path: Path) ->
 
 
 def smaller(text: str) -> str:
-    """One standby, one etcd member: all that fits beside another cluster on two cores."""
+    """Return the cluster with one standby and one etcd member: two cores carry no more beside another cluster."""
     text = re.sub(r'(?s)\[\[nodes\]\]\nname = "pg_node3".*?(?=\n\[)', "", text, count=1)
     return re.sub(r'(?s)\[\[etcd\.members\]\]\nname = "etcd[23]".*?(?=\n\[)', "", text)
 
 
 def test_dead_container_is_named(cluster: ClusterUnderTest, tmp_path: Path) -> None:
-    """A Pgpool that cannot start: `up` names its container, shows its last words and what to try, and is not 0."""
+    """A Pgpool that cannot start: `up` names its container, shows its last log lines and a hint, and ends with 32."""
     broken = '[pgpool.parameters]\nlog_min_messages = "nonsense"'
     second = make_folder(tmp_path, lambda text: smaller(another(text)).replace("[pgpool.parameters]", broken))
     try:
@@ -368,7 +372,7 @@ def test_dead_container_is_named(cluster: ClusterUnderTest, tmp_path: Path) -> N
 
 
 def test_lost_passwords_are_refused(cluster: ClusterUnderTest) -> None:
-    """Data whose passwords are gone: `up` refuses rather than make new ones that fit nothing."""
+    """Data without its passwords: `up` refuses, since new passwords would not match the data."""
     kept = cluster.handle.folder.secrets
     away = kept.with_name("secrets.away")
     kept.rename(away)
@@ -382,7 +386,7 @@ def test_lost_passwords_are_refused(cluster: ClusterUnderTest) -> None:
     assert cluster.run("status").returncode == 0
 
 
-def test_port_taken_is_told(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(tmp_path: Path) -> None:
     """A port in use is named with its holder before anything is started; nothing is left behind."""
     import socket  # noqa: PLC0415 - only here
 
@@ -395,7 +399,7 @@ def test_port_taken_is_told(tmp_path: Path) -> None:
     assert leftovers(taken, "other") == []
 
 
-def test_network_overlap_is_told(cluster: ClusterUnderTest, tmp_path: Path) -> None:
+def test_a_network_overlap_is_reported(cluster: ClusterUnderTest, tmp_path: Path) -> None:
     """A subnet that another network uses is refused by name."""
     overlapping = make_folder(tmp_path, lambda text: another(text).replace("10.219.7.", "10.8.0."))
     done = overlapping.run("up")

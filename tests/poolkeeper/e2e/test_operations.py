@@ -1,4 +1,4 @@
-"""What is done to a running cluster on purpose: it is done, or refused with a reason, and nothing is lost."""
+"""Planned operations on a running cluster: each completes, or is refused with a reason, and no write is lost."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ STARTED = "SELECT pg_postmaster_start_time(), (pg_control_system()).system_ident
 
 @pytest.fixture(autouse=True)
 def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
-    """Whatever a test did, the next one finds a healthy cluster."""
+    """Bring the cluster up after each test, so that the next one finds it healthy."""
     yield
     cluster.ok("up")
 
 
 def standbys(cluster: ClusterUnderTest) -> list[str]:
-    """The nodes that are not the primary."""
+    """Return the nodes that are not the primary."""
     primary = cluster.primary()
     return [node.name for node in cluster.handle.spec.nodes if node.name != primary]
 
 
 def started(cluster: ClusterUnderTest, *names: str) -> dict[str, Any]:
-    """When these nodes' PostgreSQL was started; all nodes' where none is named."""
+    """Return when PostgreSQL was started on these nodes; on all if none is named."""
     found = {}
     for i, node in enumerate(cluster.handle.spec.nodes, start=1):
         if names and node.name not in names:
@@ -82,7 +82,7 @@ class Writer:
                 self.errors.append(str(e))
 
     def lost(self) -> set[int]:
-        """Acknowledged numbers that are not there."""
+        """Return the acknowledged numbers that are missing."""
         with psycopg.connect(self._dsn) as session:
             there = {row[0] for row in session.execute("SELECT n FROM numbers").fetchall()}
         return set(self.acknowledged) - there
@@ -94,9 +94,9 @@ def test_switchover_moves_the_role_and_loses_nothing(cluster: ClusterUnderTest) 
     with Writer(cluster) as writer:
         document = load_json(cluster.ok("switchover", "--json"))
     assert document["former"] == former
-    judged = cluster.assess()
-    assert judged.primary == document["primary"] != former
-    assert judged.level is Level.HEALTHY, [str(finding) for finding in judged.findings]
+    assessment = cluster.assess()
+    assert assessment.primary == document["primary"] != former
+    assert assessment.level is Level.HEALTHY, [str(finding) for finding in assessment.findings]
     assert 0 < float(str(document["pause"])) <= PAUSE
     assert 0 < float(str(document["write_pause"])) <= PAUSE
     assert document["steps"]
@@ -140,7 +140,7 @@ def test_operations_are_refused_while_standbys_are_out(cluster: ClusterUnderTest
 
 
 def refused(cluster: ClusterUnderTest, primary: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command is refused, and the primary is what it was."""
+    """Run a command that must be refused; the primary stays the same."""
     done = cluster.run(*words)
     assert done.returncode == REFUSED, done.stdout + done.stderr
     assert cluster.primary() == primary
@@ -169,14 +169,14 @@ def test_restart_of_one_standby_leaves_the_others_alone(cluster: ClusterUnderTes
     assert cluster.primary() == primary
 
 
-def test_maintenance_mode_is_seen_and_forbids(cluster: ClusterUnderTest) -> None:
-    """While it is on, status says so, and no operation moves a role; off, everything is as before."""
+def test_maintenance_mode_is_reported_and_forbids(cluster: ClusterUnderTest) -> None:
+    """While it is on, status reports it and no operation moves a role. Switched off, the cluster is as before."""
     primary = cluster.primary()
     try:
         cluster.ok("maintenance", "on")
-        judged = cluster.assess()
-        assert judged.level is Level.DEGRADED
-        assert any("maintenance" in finding.message or "paused" in finding.message for finding in judged.findings)
+        assessment = cluster.assess()
+        assert assessment.level is Level.DEGRADED
+        assert any("maintenance" in finding.message or "paused" in finding.message for finding in assessment.findings)
         assert "already" in cluster.run("maintenance", "on").stderr
         refused(cluster, primary, "switchover")
         refused(cluster, primary, "restart")
@@ -185,7 +185,7 @@ def test_maintenance_mode_is_seen_and_forbids(cluster: ClusterUnderTest) -> None
     assert cluster.wait_healthy(30).primary == primary
 
 
-def test_reinit_clones_a_standby_anew(cluster: ClusterUnderTest) -> None:
+def test_reinit_clones_a_standby_again(cluster: ClusterUnderTest) -> None:
     """A file that the old copy alone had is gone; the node streams, and Pgpool has it."""
     primary, node = cluster.primary(), standbys(cluster)[0]
     container, marker = cluster.container(node), f"{patroni_config.DATA_DIRECTORY}/of_the_old_copy"
@@ -198,15 +198,15 @@ def test_reinit_clones_a_standby_anew(cluster: ClusterUnderTest) -> None:
     assert gone.returncode == 1
 
 
-def test_events_tell_a_switchover_in_order(cluster: ClusterUnderTest) -> None:
-    """The steps of each part, in the order in which they must have been."""
+def test_events_show_a_switchover_in_order(cluster: ClusterUnderTest) -> None:
+    """The steps of all components stand in the only possible order."""
     cluster.ok("switchover")
-    former_story = story(cluster)
+    former_timeline = timeline(cluster)
     document = load_json(cluster.ok("switchover", "--json"))
-    told = story(cluster)
-    assert (told["kind"], told["former"], told["primary"]) == ("switchover", document["former"], document["primary"])
-    assert datetime.fromisoformat(told["began"]) > datetime.fromisoformat(former_story["began"])
-    steps = told["steps"]
+    last = timeline(cluster)
+    assert (last["kind"], last["former"], last["primary"]) == ("switchover", document["former"], document["primary"])
+    assert datetime.fromisoformat(last["began"]) > datetime.fromisoformat(former_timeline["began"])
+    steps = last["steps"]
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
     former, primary = document["former"], document["primary"]
     order = [
@@ -223,20 +223,20 @@ def test_events_tell_a_switchover_in_order(cluster: ClusterUnderTest) -> None:
     assert f"{former} → {primary}" in cluster.ok("events", "--since", "5m")
 
 
-def story(cluster: ClusterUnderTest) -> dict[str, Any]:
-    """What `events` tells."""
+def timeline(cluster: ClusterUnderTest) -> dict[str, Any]:
+    """Return the JSON output of `events`."""
     document = json.loads(cluster.ok("events", "--since", "5m", "--json"))
     assert isinstance(document, dict)
     return document
 
 
 def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
-    """The offset of the first such step of that node, in milliseconds."""
-    found = [step["offset_ms"] for step in steps if (step["kind"], step["node"]) == (act, node)]
+    """Return the offset of the first such step of that node, in milliseconds."""
+    found = [step["offset_ms"] for step in steps if (step["act"], step["node"]) == (act, node)]
     assert found, f"no step {act!r} of {node}: {steps}"
     return int(found[0])
 
 
-def test_events_of_a_quiet_time_are_none(cluster: ClusterUnderTest) -> None:
-    time.sleep(2)  # so that the last second holds nothing of the tests before: what is waited for is the time itself
+def test_a_quiet_time_has_no_events(cluster: ClusterUnderTest) -> None:
+    time.sleep(2)  # so that the last second has no event of an earlier test: nothing else can be waited for
     assert cluster.run("events", "--since", "1s").returncode == 1

@@ -1,4 +1,4 @@
-"""`poolkeeper user`: what it does is proved by logging in through every port, and by looking for the password."""
+"""`poolkeeper user`: logins through every port prove its effect, and a search proves that no password leaks."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ pytestmark = pytest.mark.e2e
 
 
 def started(cluster: ClusterUnderTest) -> dict[str, object]:
-    """What a restart would change."""
+    """Return what a restart would change."""
     containers = compose.containers(cluster.handle.spec.name)
     return {name: (c.identity, c.started_at, c.restarts) for name, c in containers.items()}
 
 
-def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(cluster: ClusterUnderTest) -> None:
+def test_an_added_user_logs_in_through_every_port_and_its_password_does_not_leak(cluster: ClusterUnderTest) -> None:
     """No restart; the password is in no argument list, no container's definition, no log, even where all is logged."""
     before = started(cluster)
     sql(cluster, "ALTER ROLE postgres SET log_statement = 'all'")
@@ -85,7 +85,7 @@ def test_added_user_logs_in_through_every_port_and_its_password_is_nowhere(clust
 
 
 def command_lines() -> set[str]:
-    """Every process's argument list now; containers' processes are among them."""
+    """Return every process's argument list now, those of the containers included."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -94,12 +94,12 @@ def command_lines() -> set[str]:
 
 
 def names(cluster: ClusterUnderTest) -> list[str]:
-    """Every container."""
+    """Return every container."""
     return [cluster.container(service) for service in cluster.handle.spec.addresses()]
 
 
 def logs_of(cluster: ClusterUnderTest, container: str) -> str:
-    """A container's log, and PostgreSQL's own log files where it keeps any."""
+    """Return a container's log, and PostgreSQL's own log files if it has any."""
     done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=False, errors="replace")
     if "pg_node" not in container:
         return done.stdout + done.stderr
@@ -108,8 +108,8 @@ def logs_of(cluster: ClusterUnderTest, container: str) -> str:
 
 
 @pytest.mark.usefixtures("added")
-def test_changed_password_replaces_the_former_one(cluster: ClusterUnderTest) -> None:
-    """A session that is open goes on."""
+def test_a_changed_password_replaces_the_former_one(cluster: ClusterUnderTest) -> None:
+    """An open session continues."""
     with log_in(cluster, "balanced", PASSWORD, DATABASE) as session:
         cluster.ok("user", "passwd", NAME, "--password-stdin", stdin=OTHER)
         for endpoint in ENDPOINTS:
@@ -122,8 +122,8 @@ def test_changed_password_replaces_the_former_one(cluster: ClusterUnderTest) -> 
 
 
 @pytest.mark.usefixtures("added")
-def test_dropped_user_is_gone_with_its_sessions(cluster: ClusterUnderTest) -> None:
-    """What it owns keeps it, unless its database is named and its loss accepted; the cluster stays healthy."""
+def test_a_dropped_user_is_gone_with_its_sessions(cluster: ClusterUnderTest) -> None:
+    """A user that owns a database stays, unless the loss of that database is confirmed; the cluster stays healthy."""
     kept = cluster.run("user", "drop", NAME)
     assert (kept.returncode, f"owner of database {DATABASE}" in kept.stderr) == (35, True)
     asked = cluster.run("user", "drop", NAME, "--database", DATABASE)
@@ -139,7 +139,7 @@ def test_dropped_user_is_gone_with_its_sessions(cluster: ClusterUnderTest) -> No
 
 
 @pytest.mark.usefixtures("added")
-def test_drop_is_stopped_by_what_is_in_another_database(cluster: ClusterUnderTest) -> None:
+def test_privileges_in_another_database_forbid_the_drop(cluster: ClusterUnderTest) -> None:
     sql(cluster, f"GRANT ALL ON DATABASE postgres TO {NAME}")
     try:
         done = cluster.run("user", "drop", NAME, "--database", DATABASE, "--yes")
@@ -149,8 +149,8 @@ def test_drop_is_stopped_by_what_is_in_another_database(cluster: ClusterUnderTes
         sql(cluster, f"REVOKE ALL ON DATABASE postgres FROM {NAME}")
 
 
-def test_planted_drift_is_shown_and_mended(cluster: ClusterUnderTest) -> None:
-    """In PostgreSQL only, another password, in pool_passwd only: each is shown with exit code 1, and can be mended."""
+def test_injected_drift_is_shown_and_repaired(cluster: ClusterUnderTest) -> None:
+    """In PostgreSQL only, another password, in pool_passwd only: each is shown with exit code 1, and repaired."""
     sql(cluster, f"CREATE ROLE {NAME} LOGIN PASSWORD 'by-hand'")
     shown = cluster.run("user", "list")
     assert (shown.returncode, "in PostgreSQL only" in shown.stdout) == (1, True)
@@ -165,17 +165,17 @@ def test_planted_drift_is_shown_and_mended(cluster: ClusterUnderTest) -> None:
     assert cluster.run("user", "list").returncode == 0
 
 
-def test_witness_that_does_not_answer_is_a_question_mark(cluster: ClusterUnderTest) -> None:
+def test_a_silent_pgpool_leaves_the_list_undecided(cluster: ClusterUnderTest) -> None:
     endpoint = cluster.container("pgpool")
     cluster.docker("pause", endpoint)
     try:
         done = cluster.run("user", "list")
     finally:
         cluster.docker("unpause", endpoint)
-    assert (done.returncode, "could not look" in done.stdout) == (3, True)
+    assert (done.returncode, "could not read" in done.stdout) == (3, True)
 
 
-def test_password_of_the_application_changes_with_its_files(cluster: ClusterUnderTest) -> None:
+def test_the_password_of_the_application_changes_with_its_files(cluster: ClusterUnderTest) -> None:
     before = cluster.secret("app")
     try:
         user.change_password(cluster.handle, "app", OTHER, Silent())
@@ -188,8 +188,8 @@ def test_password_of_the_application_changes_with_its_files(cluster: ClusterUnde
     assert cluster.secret("app") == before
 
 
-def test_password_is_asked_for_twice_and_not_shown(cluster: ClusterUnderTest) -> None:
-    """On a terminal of its own, as a person would see it."""
+def test_a_password_is_asked_for_twice_and_not_shown(cluster: ClusterUnderTest) -> None:
+    """It runs on its own terminal, as for a person."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(cluster.argv()[0], cluster.argv("user", "add", NAME), cluster.environment())

@@ -1,4 +1,4 @@
-"""`poolkeeper user` where it can't be done, or fails half-way: then nothing is left of it."""
+"""`poolkeeper user` leaves nothing behind if it is refused, or if it fails half-way."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["added", "leave_no_user"]
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize(("break_it", "mend_it"), [("pause", "unpause"), ("stop", "start")])
-def test_nothing_is_begun_while_a_pgpool_is_away(cluster: ClusterUnderTest, break_it: str, mend_it: str) -> None:
+@pytest.mark.parametrize(("breakage", "repair"), [("pause", "unpause"), ("stop", "start")])
+def test_nothing_is_begun_while_a_pgpool_is_down(cluster: ClusterUnderTest, breakage: str, repair: str) -> None:
     endpoint = cluster.container("pgpool_ro")
-    cluster.docker(break_it, endpoint)
+    cluster.docker(breakage, endpoint)
     try:
         done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     finally:
-        cluster.docker(mend_it, endpoint)
+        cluster.docker(repair, endpoint)
         cluster.wait_healthy()
     assert (done.returncode, done.stdout) == (30, "")
     assert endpoint in done.stderr
@@ -45,24 +45,24 @@ def test_nothing_is_begun_while_a_pgpool_is_away(cluster: ClusterUnderTest, brea
 
 
 @pytest.fixture
-def deaf_pgpool(cluster: ClusterUnderTest) -> Iterator[None]:
-    """A Pgpool that can't be told to read its list again: what fails is the last step, in one of three."""
+def pgpool_without_reload(cluster: ClusterUnderTest) -> Iterator[None]:
+    """Remove the reload script of one Pgpool-II, so that the last step fails in one of three."""
     endpoint, script = cluster.container("pgpool_ro"), "/usr/local/bin/reload.sh"
     cluster.docker("exec", endpoint, "mv", script, f"{script}.away")
     yield
     cluster.docker("exec", endpoint, "mv", f"{script}.away", script)
 
 
-@pytest.mark.usefixtures("deaf_pgpool")
-def test_failure_in_the_middle_of_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
+@pytest.mark.usefixtures("pgpool_without_reload")
+def test_a_failed_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
     done = cluster.run("user", "add", NAME, "--database", DATABASE, "--generate")
     assert (done.returncode, done.stdout) == (21, "")
     assert f"rolled back: creating the role {NAME}" in done.stderr
     assert traces(cluster) == []
 
 
-@pytest.mark.usefixtures("added", "deaf_pgpool")
-def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: ClusterUnderTest) -> None:
+@pytest.mark.usefixtures("added", "pgpool_without_reload")
+def test_a_failed_passwd_or_drop_changes_nothing(cluster: ClusterUnderTest) -> None:
     with pytest.raises(errors.EngineFailed):
         user.change_password(cluster.handle, NAME, OTHER, Silent())
     with pytest.raises(errors.EngineFailed):
@@ -72,14 +72,14 @@ def test_failure_in_the_middle_of_passwd_and_drop_leaves_all_as_it_was(cluster: 
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Until the condition holds."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
 
 
-def test_interruption_in_the_middle_leaves_nothing(cluster: ClusterUnderTest) -> None:
-    """Ctrl-C as soon as the role is there."""
+def test_an_interrupted_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
+    """Ctrl-C comes as soon as the role exists."""
     with superuser(cluster) as session:
         child = cluster.spawn("user", "add", NAME, "--database", DATABASE, "--generate")
         query = f"SELECT FROM pg_roles WHERE rolname = '{NAME}'".encode()
@@ -119,7 +119,7 @@ def test_what_can_not_be_is_refused(
         (lambda cluster: user.change_password(cluster, NAME, OTHER, Silent()), "no user"),
     ],
 )
-def test_what_can_not_be_changes_nothing(
+def test_a_refused_change_changes_nothing(
     cluster: ClusterUnderTest, change: Callable[[Cluster], None], reason: str
 ) -> None:
     with pytest.raises(errors.DatabaseUserError, match=reason):

@@ -1,4 +1,4 @@
-"""A user of the tests, `e2e_alice` with her database: how she logs in, and where anything of hers is left."""
+"""The database user of the tests, `e2e_alice` with a database: its logins, and every place where it may be left."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tests.clusters import ClusterUnderTest
 
 from poolkeeper.core.progress import Silent
 from poolkeeper.model.database_users import UserRow
-from poolkeeper.operations import user, user_survey
+from poolkeeper.operations import user
 from poolkeeper.render import client_files
 from poolkeeper.system import state
 
 NAME, DATABASE = "e2e_alice", "e2e_shop"
 ENDPOINTS = ("rw", "balanced", "ro")
-# With what upsets a shell, a colon (pool_passwd's own separator), a blank and letters of two bytes.
+# It has characters that a shell expands, a colon (the separator of pool_passwd), a blank and letters of two bytes.
 PASSWORD = "pa:ss wörd'\"\\$`%s"
 OTHER = "another-Password_2"
 
 
 def superuser(cluster: ClusterUnderTest) -> psycopg.Connection[tuple[object, ...]]:
-    """A session on the primary, past Pgpool."""
+    """Open a superuser's session on the primary, without Pgpool-II."""
     nodes = cluster.handle.spec.nodes
     several = {"host": ",".join("127.0.0.1" for _ in nodes), "port": ",".join(str(node.port) for node in nodes)}
     dsn = psycopg.conninfo.make_conninfo(cluster.dsn("node1", "superuser"), target_session_attrs="primary", **several)
@@ -30,7 +30,7 @@ def superuser(cluster: ClusterUnderTest) -> psycopg.Connection[tuple[object, ...
 
 
 def sql(cluster: ClusterUnderTest, statement: str) -> list[tuple[object, ...]]:
-    """One statement as superuser on the primary."""
+    """Run one statement as superuser on the primary."""
     with superuser(cluster) as session:
         cursor = session.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
@@ -39,7 +39,7 @@ def sql(cluster: ClusterUnderTest, statement: str) -> list[tuple[object, ...]]:
 def log_in(
     cluster: ClusterUnderTest, endpoint: str, password: str, dbname: str = "postgres"
 ) -> psycopg.Connection[tuple[object, ...]]:
-    """A login of the test's user."""
+    """Log in as the test's user."""
     spec = cluster.handle.spec
     return psycopg.connect(
         host=client_files.client_host(spec),
@@ -53,7 +53,7 @@ def log_in(
 
 
 def refused(cluster: ClusterUnderTest, endpoint: str, password: str) -> bool:
-    """Is the login refused because of who logs in?"""
+    """Return whether the login fails by its authentication."""
     try:
         log_in(cluster, endpoint, password).close()
     except psycopg.OperationalError as e:
@@ -62,19 +62,19 @@ def refused(cluster: ClusterUnderTest, endpoint: str, password: str) -> bool:
 
 
 def row(cluster: ClusterUnderTest, name: str = NAME) -> UserRow | None:
-    """A user's row of `user list`."""
-    return next((found for found in user_survey.survey(cluster.handle) if found.name == name), None)
+    """Return a user's row of `user list`."""
+    return next((found for found in user.list_users(cluster.handle) if found.name == name), None)
 
 
 def drift(cluster: ClusterUnderTest) -> str:
-    """Where the witnesses of the test's user disagree."""
+    """Return where the sources of the test's user differ."""
     found = row(cluster)
     assert found
     return "; ".join(found.drift)
 
 
 def traces(cluster: ClusterUnderTest) -> list[str]:
-    """Where anything of the test's user or database is left."""
+    """Return every place where the test's user or database is left."""
     found = [f"pool_passwd: {line}" for line in cluster.handle.folder.pool_passwd.read_text().split() if NAME in line]
     for service in cluster.handle.spec.endpoint_by_service():
         copy = cluster.docker("exec", cluster.container(service), "cat", "/run/pgpool/pool_passwd")
@@ -87,7 +87,7 @@ def traces(cluster: ClusterUnderTest) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def leave_no_user(cluster: ClusterUnderTest) -> Iterator[None]:
-    """Whatever a test did, its user, its database and its entry are gone."""
+    """Remove the test's user, its database and its entry after each test."""
     file = cluster.handle.folder.pool_passwd
     before = file.read_text()
     yield
@@ -102,5 +102,5 @@ def leave_no_user(cluster: ClusterUnderTest) -> Iterator[None]:
 
 @pytest.fixture
 def added(cluster: ClusterUnderTest) -> None:
-    """The test's user and its database."""
+    """Add the test's user and its database."""
     user.add(cluster.handle, NAME, PASSWORD, DATABASE, Silent())

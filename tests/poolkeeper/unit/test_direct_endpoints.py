@@ -1,4 +1,4 @@
-"""The direct endpoints where people and tools meet them: `status`, the lines after `up`, psql's files, the benchmark."""
+"""The direct endpoints in `status`, in the lines after `up`, in psql's files and in the benchmark's cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.poolkeeper.unit import deployments, snapshots
 from tests.poolkeeper.unit.snapshots import PRIMARY, SPEC, STANDBY
 
-from poolkeeper.cli import lifecycle_commands, tables
+from poolkeeper.cli import connection_lines, tables
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.decide import health
 from poolkeeper.model import source
@@ -25,7 +25,7 @@ KEYS = ("direct_rw", "direct_ro")
 
 
 def shown(spec: ClusterSpec) -> list[list[str]]:
-    """The words of each line of `status`."""
+    """Return the words of each line of `status`."""
     seen = snapshots.healthy(spec)
     screen = Console(file=io.StringIO(), width=200)
     screen.print(tables.status(spec, seen, health.assess(spec, seen)))
@@ -33,8 +33,8 @@ def shown(spec: ClusterSpec) -> list[list[str]]:
     return [line.split() for line in screen.file.getvalue().splitlines()]
 
 
-def test_status_shows_them_where_they_are() -> None:
-    """They have no Pgpool-II; one without a port is not there, and nobody misses it."""
+def test_status_shows_the_declared_ones() -> None:
+    """They have no Pgpool-II; one without a port is not shown, and the cluster is healthy without it."""
     assert ["direct_rw", "5200", "-", PRIMARY, "(primary)"] in shown(SPEC)
     assert ["direct_ro", "5201", "-", STANDBY, "(standby)"] in shown(SPEC)
     assert not [words for words in shown(OFF) if words and words[0] in KEYS]
@@ -42,16 +42,16 @@ def test_status_shows_them_where_they_are() -> None:
 
 
 @pytest.mark.parametrize(("spec", "count"), [(SPEC, 2), (OFF, 0), (snapshots.blue(), 1)])
-def test_who_is_told_of_them(tmp_path: Path, spec: ClusterSpec, count: int) -> None:
+def test_connection_lines_and_psql_files_have_them(tmp_path: Path, spec: ClusterSpec, count: int) -> None:
     """The lines after `up`, and each service of psql with its line in pgpass."""
-    lines = lifecycle_commands.how_to_connect(Cluster(spec, state.State(tmp_path), tmp_path)).splitlines()
+    lines = connection_lines.of_cluster(Cluster(spec, state.State(tmp_path), tmp_path)).splitlines()
     assert sum(line.split()[0] in KEYS for line in lines) == count
     assert sum(key in client_files.endpoints(spec) for key in KEYS) == count
     assert client_files.password_file(spec, {"app": "x"}).count("\n") == 3 + count + len(spec.nodes)
 
 
 def test_haproxy_has_an_endpoint_and_no_server_for_them() -> None:
-    """The servers are the inner ports' own, so nothing else has to follow a role."""
+    """They use the servers of the inner ports, so nothing else has to follow a role."""
     text = haproxy_config.config(SPEC)
     for key, inner, sessions in (("direct_rw", "primary", 46), ("direct_ro", "standbys", 46)):
         section = text.split(f"\nfrontend {key}\n")[1].split("\n\n")[0]
@@ -62,14 +62,14 @@ def test_haproxy_has_an_endpoint_and_no_server_for_them() -> None:
         assert f"frontend {key}" not in haproxy_config.config(OFF)
 
 
-def test_the_keeper_is_not_told_of_them() -> None:
-    """It acts on the inner ports; so an edit of a direct endpoint restarts nobody but HAProxy."""
+def test_the_keeper_s_configuration_has_none_of_them() -> None:
+    """It acts on the inner ports, so an edit of a direct endpoint restarts HAProxy only."""
     assert keeper_config.config(SPEC) == keeper_config.config(OFF)
 
 
 @pytest.mark.parametrize("spec", [SPEC, OFF], ids=["on", "off"])
-def test_the_benchmark_s_cluster_stands_beside_this_one(spec: ClusterSpec) -> None:
-    """No port of the two is the same, and what is off stays off."""
+def test_the_benchmark_s_cluster_runs_beside_this_one(spec: ClusterSpec) -> None:
+    """The two share no port, and an endpoint that is off stays off."""
     made = source.load(startup_times.to_toml(startup_times.bench_document(spec)))
     ours, its = ({port for table in each.published_ports().values() for port in table} for each in (spec, made))
     assert len(ours) == len(its)

@@ -1,4 +1,4 @@
-"""A switchover begins only if every precondition was checked and holds; an injected fault forbids it for each one."""
+"""A switchover begins only if every precondition was checked and holds; each has an injected fault that forbids it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _senders(**lags: int | None) -> Snapshot:
 
 
 def _views(**changes: Any) -> Snapshot:
-    """Change every Patroni's view of the cluster."""
+    """Return a snapshot in which every Patroni reports something else about the cluster."""
     views = {name: replace(answer.value, **changes) for name, answer in HEALTHY.patroni.items() if answer.value}
     return replace(HEALTHY, patroni={name: Seen(view) for name, view in views.items()})
 
@@ -45,14 +45,14 @@ def _etcd(*ill: str, silent: tuple[str, ...] = ()) -> Snapshot:
 
 
 def _stopped(node: str) -> Snapshot:
-    """Return a standby whose container has ended: the primary does not stream to it, and it does not answer."""
+    """Return a snapshot of a standby whose container has ended: it does not stream, and it does not answer."""
     seen = snapshots.edit_containers(HEALTHY, {node: {"state": "exited"}})
     seen = snapshots.silence(seen, ("postgres", node), ("patroni", node))
     left = [name for name in NODES if name not in (PRIMARY, node)]
     return snapshots.edit_postgres(seen, PRIMARY, senders=tuple(WalSender(n, "streaming", "quorum", 0) for n in left))
 
 
-# The injected fault; the standby that the user named; the precondition that must forbid; and its outcome.
+# Name: the injected fault, the requested standby, the precondition that must forbid, and its outcome.
 FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
     "no Patroni answers": (
         snapshots.silence(HEALTHY, *(("patroni", name) for name in NODES)), None, "leader", UNKNOWN,
@@ -76,7 +76,7 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
     "etcd has no quorum": (_etcd(*MEMBERS[:2]), None, "etcd has its quorum", FAIL),
     "etcd is silent": (_etcd(silent=tuple(MEMBERS[:2])), None, "etcd has its quorum", UNKNOWN),
     "HAProxy is silent": (snapshots.silence(HEALTHY, ("haproxy", "")), None, "the endpoint", UNKNOWN),
-    "the endpoint is closed": (snapshots.silence(HEALTHY, ("endpoints", "rw")), None, "the endpoint", FAIL),
+    "the endpoint does not answer": (snapshots.silence(HEALTHY, ("endpoints", "rw")), None, "the endpoint", FAIL),
     "the endpoint leads elsewhere": (snapshots.edit_endpoint(HEALTHY, "rw", node=OTHER), None, "the endpoint", FAIL),
     "the named one leads": (HEALTHY, PRIMARY, "candidate", FAIL),
     "the named one has stopped": (_stopped(OTHER), OTHER, f"{OTHER} streams", FAIL),
@@ -87,7 +87,7 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
     "it is on another timeline": (
         snapshots.edit_postgres(HEALTHY, OTHER, timeline=7), OTHER, f"{OTHER} streams", FAIL,
     ),
-    "it answers nothing itself": (
+    "it does not answer itself": (
         snapshots.silence(HEALTHY, ("postgres", OTHER)), OTHER, f"{OTHER} streams", UNKNOWN,
     ),
     "it is too far behind": (
@@ -103,38 +103,38 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_an_injected_fault_forbids_the_switchover(case: str) -> None:
-    """Each fault is found by its own precondition, and the switchover is not allowed."""
+def test_an_injected_fault_forbids(case: str) -> None:
+    """Its own precondition finds the fault, and the switchover is not allowed."""
     seen, to, name, outcome = FAULTS[case]
-    judged = switchover_checks.check(SPEC, seen, to)
-    assert not judged.is_allowed
-    assert {p.name: p.outcome for p in judged.preconditions}[name] is outcome
-    assert name in preconditions.lines(judged.preconditions)
+    verdict = switchover_checks.check(SPEC, seen, to)
+    assert not verdict.is_allowed
+    assert {p.name: p.outcome for p in verdict.preconditions}[name] is outcome
+    assert name in facts.lines(verdict.preconditions)
 
 
 @pytest.mark.parametrize("to", [None, STANDBY, OTHER])
 def test_a_healthy_cluster_may_switch_over(to: str | None) -> None:
-    judged = switchover_checks.check(SPEC, HEALTHY, to)
-    assert judged.is_allowed
-    assert (judged.leader, judged.candidate) == (PRIMARY, to or STANDBY)
-    assert all(precondition.holds for precondition in judged.preconditions)
+    verdict = switchover_checks.check(SPEC, HEALTHY, to)
+    assert verdict.is_allowed
+    assert (verdict.leader, verdict.candidate) == (PRIMARY, to or STANDBY)
+    assert all(precondition.holds for precondition in verdict.preconditions)
 
 
-@pytest.mark.parametrize("witness", snapshots.sources(SPEC))
-def test_silence_never_passes_for_a_fact(witness: snapshots.Source) -> None:
-    """Whoever is silent: the candidate's own witnesses and the leader's forbid; the others leave it allowed."""
-    judged = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, witness), STANDBY)
+@pytest.mark.parametrize("source", snapshots.witnesses(SPEC))
+def test_silence_is_never_a_fact(source: snapshots.Witness) -> None:
+    """Silence of the candidate's or the leader's own sources forbids; silence of any other source does not."""
+    verdict = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, source), STANDBY)
     needed = {
         ("haproxy", ""), ("endpoints", "rw"), ("patroni", PRIMARY), *(("postgres", node) for node in NODES),
     }  # fmt: skip
-    assert judged.is_allowed is (witness not in needed)
+    assert verdict.is_allowed is (source not in needed)
 
 
-def test_a_stopped_standby_does_not_hinder_the_other() -> None:
-    """The engine reports that it does not run, so its silence hides no second primary."""
-    judged = switchover_checks.check(SPEC, _stopped(OTHER))
-    assert judged.is_allowed
-    assert judged.candidate == STANDBY
+def test_a_stopped_standby_does_not_forbid_the_other() -> None:
+    """The engine reports that it does not run, so its silence cannot hide a second primary."""
+    verdict = switchover_checks.check(SPEC, _stopped(OTHER))
+    assert verdict.is_allowed
+    assert verdict.candidate == STANDBY
 
 
 def test_the_standby_with_the_least_lag_is_expected() -> None:
@@ -145,20 +145,20 @@ def test_the_standby_with_the_least_lag_is_expected() -> None:
 @pytest.mark.parametrize("change", [None, {"state": "exited"}, {"health": "unhealthy"}])
 def test_an_absent_keeper_only_warns(change: dict[str, str] | None) -> None:
     seen = snapshots.edit_containers(HEALTHY, {SPEC.keeper.service: change})
-    judged = switchover_checks.check(SPEC, seen)
-    assert judged.is_allowed
-    assert [p.name for p in judged.preconditions if not p.holds] == ["keeper"]
+    verdict = switchover_checks.check(SPEC, seen)
+    assert verdict.is_allowed
+    assert [p.name for p in verdict.preconditions if not p.holds] == ["keeper"]
 
 
-def test_an_asynchronous_cluster_has_no_quorum() -> None:
+def test_an_asynchronous_cluster_needs_no_quorum_member() -> None:
     spec = SPEC.model_copy(update={"replication": Replication(synchronous_mode="off")})
     seen = snapshots.edit_members(snapshots.healthy(spec), {STANDBY: {"role": "replica"}, OTHER: {"role": "replica"}})
     assert switchover_checks.check(spec, seen, OTHER).is_allowed
 
 
-def test_a_leader_needs_the_answer_of_its_own_patroni() -> None:
-    assert preconditions.agreed_leader(HEALTHY) == PRIMARY
-    assert preconditions.agreed_leader(_split()) is None
+def test_a_leader_is_agreed_only_if_its_own_patroni_reports_it() -> None:
+    assert facts.agreed_leader(HEALTHY) == PRIMARY
+    assert facts.agreed_leader(_split()) is None
     unknown = replace(HEALTHY, patroni={STANDBY: Seen(PatroniView(()))})
     assert preconditions.agreed_leader(unknown) is None
     assert not allowed([preconditions.leader(unknown)])

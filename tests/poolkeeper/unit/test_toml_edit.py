@@ -144,7 +144,7 @@ def test_write_edits_the_file_once_and_keeps_its_mode(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cluster.toml"]
     again = run("--file", str(path), "tune", *ASKED, "--write")
     assert path.read_text() == after
-    assert "says all of that already" in again.stderr
+    assert "has these values already" in again.stderr
 
 
 def test_the_owner_of_the_file_stays(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""pool_passwd as text, which names and passwords can be, where the witnesses of a user disagree, and the way back."""
+"""pool_passwd as text, valid names and passwords, differences between the sources of a user, and the rollback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 import pytest
@@ -29,14 +30,14 @@ LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"
 
 
 @given(st.lists(LINES.filter(bool)))
-def test_what_is_not_asked_to_change_stays(lines: list[str]) -> None:
+def test_lines_that_are_not_changed_stay(lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     assert pool_passwd.parse(text).text == text
     assert pool_passwd.parse(text.removesuffix("\n")).lines == tuple(lines)
 
 
 @given(st.lists(LINES.filter(bool)), NAMES, ENTRIES)
-def test_an_entry_is_put_in_and_taken_out_alone(lines: list[str], name: str, entry: str) -> None:
+def test_an_entry_is_added_and_removed_alone(lines: list[str], name: str, entry: str) -> None:
     before = pool_passwd.PoolPasswd(tuple(lines))
     after = before.with_entry(name, entry)
     assert after.entries == {**before.entries, name: entry}
@@ -45,7 +46,7 @@ def test_an_entry_is_put_in_and_taken_out_alone(lines: list[str], name: str, ent
     assert name not in after.without(name).entries
 
 
-def test_the_first_line_of_a_user_counts_and_its_place_is_kept() -> None:
+def test_the_first_line_of_a_user_counts_and_keeps_its_place() -> None:
     users = pool_passwd.parse("a:AES1\n# by hand\n\nb:AES2\na:AES3\nab:AES4")
     assert users.entries == {"a": "AES1", "b": "AES2", "ab": "AES4"}
     assert users.with_entry("a", "AES9").text == "a:AES9\n# by hand\n\nb:AES2\nab:AES4\n"
@@ -61,41 +62,41 @@ def test_entries_that_pgpool_can_use(entry: str, word: str | None) -> None:
 
 
 @pytest.mark.parametrize("name", ["alice", "_x", "a" * 63, "user1"])
-def test_names_that_can_be(name: str) -> None:
+def test_valid_names(name: str) -> None:
     assert decide.name_mistake(name) is None
 
 
 @pytest.mark.parametrize(
     "name", ["", "Alice", "a-b", "a" * 64, "1a", "ä", "a b", "a'b", "pg_x", "public", "a\n", "a:b"]
 )
-def test_names_that_can_not_be(name: str) -> None:
+def test_invalid_names(name: str) -> None:
     assert decide.name_mistake(name)
 
 
 @pytest.mark.parametrize("password", ["x", "a:b:c", "pässwörd€", "'\"\\%s$` ;", "x" * 79, "я" * 39, "a b"])
-def test_passwords_that_can_be(password: str) -> None:
+def test_valid_passwords(password: str) -> None:
     assert decide.password_mistake(password) is None
 
 
-# The last four are refused because Pgpool does not normalize: each of them logs in to PostgreSQL and not to Pgpool.
+# The last four are refused because Pgpool-II does not normalize: each logs in to PostgreSQL and not to Pgpool-II.
 @pytest.mark.parametrize(
     "password",
     ["", " x", "x ", "a\nb", "a\tb", "a\0b", "x" * 80, "я" * 40, "ﬁ", "e\u0301", "a\u00a0b", "a\u00adb", "a\ufe0fb"],
 )
-def test_passwords_that_can_not_be(password: str) -> None:
+def test_invalid_passwords(password: str) -> None:
     mistake = decide.password_mistake(password)
     assert mistake
     assert not password.strip() or password not in mistake
 
 
-def test_a_generated_password_can_be_and_is_new() -> None:
+def test_a_generated_password_is_valid_and_new() -> None:
     made = {generate_password() for _ in range(50)}
     assert len(made) == 50
     assert not [password for password in made if decide.password_mistake(password)]
 
 
 def verifier(password: str) -> str:
-    """What libpq makes of a password."""
+    """Return libpq's verifier of a password."""
     made = psycopg.pq.PGconn.connect_start(b"host=127.0.0.1 port=1").encrypt_password(
         password.encode(), b"someone", b"scram-sha-256"
     )
@@ -128,13 +129,13 @@ OWN = {
 POOLED = {name: "AESsecret" for name in ("postgres", "poolkeeper_check", "app")}
 
 
-def witnesses(
+def sources(
     roles: Mapping[str, DatabaseRole | None] | None = None,
     entries: Mapping[str, str] | None = None,
     passwords: Mapping[str, str] | None = None,
     copy: Mapping[str, str] | None = None,
 ) -> decide.UserSources:
-    """A clean cluster with changes: a role that is None is absent; `copy` is what pgpool_ro has."""
+    """Return a clean cluster with changes: a role that is None is absent; `copy` is the list of pgpool_ro."""
     file = {**POOLED, **(entries or {})}
     known = {name: role for name, role in {**OWN, **(roles or {})}.items() if role}
     clear = {name: "secret" for name in file} if passwords is None else passwords
@@ -143,58 +144,58 @@ def witnesses(
 
 
 def row(seen: decide.UserSources, name: str) -> UserRow:
-    """A user's row."""
+    """Return a user's row."""
     return next(found for found in decide.rows(Roles(), seen) if found.name == name)
 
 
 def test_a_clean_cluster_has_no_drift() -> None:
-    rows = decide.rows(Roles(), witnesses())
+    rows = decide.rows(Roles(), sources())
     assert [found.name for found in rows] == sorted(OWN)
     assert not [found for found in rows if found.drift or found.undecided]
 
 
 MALLORY = DatabaseRole("mallory", 99, True, False, VERIFIER)
-PLANTED = {
-    "role only": (witnesses({"mallory": MALLORY}), "in PostgreSQL only"),
-    "entry only": (witnesses(entries={"mallory": "AESx"}), "in pool_passwd only"),
+DRIFTS = {
+    "role only": (sources({"mallory": MALLORY}), "in PostgreSQL only"),
+    "entry only": (sources(entries={"mallory": "AESx"}), "in pool_passwd only"),
     "may not log in": (
-        witnesses({"mallory": DatabaseRole("mallory", 99, False, False, VERIFIER)}, {"mallory": "AESx"}),
+        sources({"mallory": DatabaseRole("mallory", 99, False, False, VERIFIER)}, {"mallory": "AESx"}),
         "does not let it log in",
     ),
     "no password": (
-        witnesses({"mallory": DatabaseRole("mallory", 99, True, False, None)}, {"mallory": "AESx"}),
+        sources({"mallory": DatabaseRole("mallory", 99, True, False, None)}, {"mallory": "AESx"}),
         "no password for it",
     ),
     "md5": (
-        witnesses({"mallory": DatabaseRole("mallory", 99, True, False, "md5" + "0" * 32)}, {"mallory": "AESx"}),
+        sources({"mallory": DatabaseRole("mallory", 99, True, False, "md5" + "0" * 32)}, {"mallory": "AESx"}),
         "not SCRAM-SHA-256",
     ),
-    "clear entry": (witnesses({"mallory": MALLORY}, {"mallory": "TEXTsecret"}), "not AES-encrypted"),
-    "other key": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, {}), "can't be decrypted"),
-    "other password": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, {"mallory": "else"}), "differ"),
-    "late copy": (witnesses({"mallory": MALLORY}, {"mallory": "AESx"}, copy=POOLED), "not taken yet by pgpool_ro"),
-    "stale copy": (witnesses(copy={**POOLED, "mallory": "AESx"}), "not taken yet by pgpool_ro"),
+    "clear entry": (sources({"mallory": MALLORY}, {"mallory": "TEXTsecret"}), "not AES-encrypted"),
+    "other key": (sources({"mallory": MALLORY}, {"mallory": "AESx"}, {}), "can't be decrypted"),
+    "other password": (sources({"mallory": MALLORY}, {"mallory": "AESx"}, {"mallory": "else"}), "differ"),
+    "late copy": (sources({"mallory": MALLORY}, {"mallory": "AESx"}, copy=POOLED), "not taken yet by pgpool_ro"),
+    "stale copy": (sources(copy={**POOLED, "mallory": "AESx"}), "not taken yet by pgpool_ro"),
 }
 
 
-@pytest.mark.parametrize(("seen", "words"), PLANTED.values(), ids=PLANTED)
-def test_planted_drift_is_found_and_nothing_else(seen: decide.UserSources, words: str) -> None:
+@pytest.mark.parametrize(("seen", "words"), DRIFTS.values(), ids=DRIFTS)
+def test_injected_drift_is_found_and_nothing_else(seen: decide.UserSources, words: str) -> None:
     (found,) = row(seen, "mallory").drift
     assert words in found
 
 
 @pytest.mark.parametrize("name", sorted(OWN))
-def test_a_missing_role_of_our_own_is_drift(name: str) -> None:
-    assert row(witnesses({name: None}), name).drift
+def test_a_missing_role_of_the_cluster_is_drift(name: str) -> None:
+    assert row(sources({name: None}), name).drift
 
 
 def test_a_group_role_is_no_drift() -> None:
-    assert not row(witnesses({"readers": DatabaseRole("readers", 98, False, False, None)}), "readers").drift
+    assert not row(sources({"readers": DatabaseRole("readers", 98, False, False, None)}), "readers").drift
 
 
-def test_who_does_not_answer_leaves_users_undecided() -> None:
-    """Never clean, and never drift that nobody saw."""
-    full = witnesses({"mallory": MALLORY}, {"mallory": "AESx"})
+def test_a_silent_source_leaves_users_undecided() -> None:
+    """The user is never reported as clean, nor with a drift that no source has shown."""
+    full = sources({"mallory": MALLORY}, {"mallory": "AESx"})
     silent: Seen[Mapping[str, str]] = Seen(error="silent")
     for seen in (
         decide.UserSources(Seen(error="silent"), full.entries, full.passwords, full.endpoints),
@@ -225,54 +226,54 @@ class Notes:
         self.lines.append(text)
 
 
-def back(done: list[str], what: str) -> None:
-    """Take something back: note it, and fail if it is called so."""
+def roll_back(done: list[str], what: str) -> None:
+    """Roll a step back: record it, and fail for the step named "stuck"."""
     done.append(what)
     if what == "stuck":
         raise errors.DatabaseUserError("it is stuck")
 
 
 def walk(steps: list[str], end: BaseException | None, done: list[str], notes: Notes) -> None:
-    """Do each step; the last one ends with `end`."""
+    """Run each step; the last one ends with `end`."""
 
-    async def take_back(what: str) -> None:
-        back(done, what)
+    async def one_step_back(what: str) -> None:
+        roll_back(done, what)
 
     async def work() -> None:
-        async with all_or_nothing(notes) as undo:
+        async with all_or_nothing(notes) as rollback:
             for what in steps:
-                with undo.step(what, lambda what=what: take_back(what)):
+                with rollback.step(what, partial(one_step_back, what)):
                     if end and what == steps[-1]:
                         raise end
 
     asyncio.run(work())
 
 
-def test_nothing_is_taken_back_when_all_is_done() -> None:
+def test_nothing_is_rolled_back_after_success() -> None:
     done: list[str] = []
     walk(["one", "two"], None, done, Notes())
     assert done == []
 
 
 @pytest.mark.parametrize(
-    ("end", "taken_back"),
+    ("end", "rolled_back"),
     [
         (errors.EngineFailed("no"), ["three", "two", "one"]),
         (errors.DeadlinePassed("no"), ["three", "two", "one"]),
         (errors.ServerRefused("it exists", code="42710"), ["two", "one"]),
         (errors.ServerRefused("without its quorum", code="01000"), ["three", "two", "one"]),
         (errors.ServerRefused("session ended", code="57P01"), ["three", "two", "one"]),
-        (ValueError("a mistake of ours"), ["three", "two", "one"]),
+        (ValueError("a bug"), ["three", "two", "one"]),
     ],
 )
-def test_what_was_or_may_have_been_done_is_taken_back(end: BaseException, taken_back: list[str]) -> None:
+def test_steps_that_may_have_been_done_are_rolled_back(end: BaseException, rolled_back: list[str]) -> None:
     done: list[str] = []
     with pytest.raises(type(end)):
         walk(["one", "two", "three"], end, done, Notes())
-    assert done == taken_back
+    assert done == rolled_back
 
 
-def test_the_error_says_what_became_of_each_step() -> None:
+def test_the_error_lists_the_result_of_each_step() -> None:
     end = errors.EngineFailed("no", detail="its own detail")
     with pytest.raises(errors.EngineFailed):
         walk(["one", "stuck", "three"], end, [], Notes())
@@ -284,32 +285,32 @@ def test_the_error_says_what_became_of_each_step() -> None:
     ]
 
 
-def test_an_interruption_is_taken_back_and_a_second_one_does_not_stop_it() -> None:
-    """Ctrl-C while a thread works: the thread ends first; Ctrl-C on the way back is not heard."""
+def test_an_interruption_rolls_back_and_a_second_one_does_not_stop_it() -> None:
+    """Ctrl-C while a thread works: the thread ends first; Ctrl-C during the rollback is ignored."""
     done: list[str] = []
     notes = Notes()
 
-    async def take_back() -> None:
+    async def one_step_back() -> None:
         signal.raise_signal(signal.SIGINT)
         await asyncio.sleep(0)
-        done.append("taken back")
+        done.append("rolled back")
 
     def slow() -> None:
         signal.pthread_kill(main, signal.SIGINT)
         done.append("thread ended")
 
     async def work() -> None:
-        async with all_or_nothing(notes) as undo:
-            with undo.step("one", take_back):
+        async with all_or_nothing(notes) as rollback:
+            with rollback.step("one", one_step_back):
                 await in_thread(slow)
                 await asyncio.sleep(5)
 
     main = threading.main_thread().ident or 0
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(work())
-    assert done == ["thread ended", "taken back"]
+    assert done == ["thread ended", "rolled back"]
     assert notes.lines[-1] == "rolled back: one"
 
 
-def test_undo_of_nothing_says_so() -> None:
+def test_a_rollback_of_nothing_says_so() -> None:
     assert asyncio.run(Rollback(Notes()).roll_back()) == ["nothing was changed"]
