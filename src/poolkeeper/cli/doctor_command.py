@@ -85,7 +85,7 @@ def _limit(finding: DoctorFinding) -> list[RenderableType]:
         "query": finding.query,
         "seen": "; ".join(f"{e.where}: {_short(e.returned)}" for e in finding.evidence),
     }
-    head = _line(finding.outcome, f"{finding.check} ({finding.subject}): {finding.text}")
+    head = _line(finding.outcome, f"{finding.check} ({finding.subject}): {finding.message}")
     return [head, *(Text(f"    {name:<6}{text}", style="dim") for name, text in rows.items() if text), ""]
 
 
@@ -93,7 +93,7 @@ def _unknown(findings: Sequence[DoctorFinding]) -> list[RenderableType]:
     """Return one line for each reason: a node that does not answer makes many checks unknown."""
     groups: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
-        groups.setdefault((finding.subject, finding.text), []).append(finding.check)
+        groups.setdefault((finding.subject, finding.message), []).append(finding.check)
     lines = [_line(Outcome.UNKNOWN, f"{subject}: {why}: {', '.join(c)}") for (subject, why), c in groups.items()]
     return [*lines, *([""] if lines else [])]
 

@@ -97,12 +97,12 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     sizes = _sizes(spec, machine, wish)
     too_much = _exceeded_limit(sizes)
     if too_much:
-        raise errors.UserError(too_much, hint=_room_hint(spec, machine, wish))
+        raise errors.UsageError(too_much, hint=_room_hint(spec, machine, wish))
     choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
-        raise errors.UserError(f"{'.'.join(map(str, location))}: {rule}", hint="Correct that in cluster.toml first.")
+        raise errors.UsageError(f"{'.'.join(map(str, location))}: {rule}", hint="Correct that in cluster.toml first.")
     return Proposal(machine, wish, choices, sizes.budget, after, tuple(_notes(after, sizes)))
 
 

@@ -64,7 +64,7 @@ def _is_same_change(earlier: TimelineEvent, last: TimelineEvent) -> bool:
 
 def _lost_role(steps: Sequence[TimelineEvent], node: str) -> bool:
     """Return whether this node lost its role in between."""
-    return any(step.act in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
+    return any(step.kind in (EventKind.DEMOTED, EventKind.ASKED) and step.node == node for step in steps)
 
 
 def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[TimelineEvent]:
@@ -85,7 +85,7 @@ def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[Timel
 
 def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
     """Return the former primary: the node of the request, else the last one that lost its lease or server before."""
-    taken = next((i for i, step in enumerate(steps) if step.act in TAKEN), len(steps))
+    taken = next((i for i, step in enumerate(steps) if step.kind in TAKEN), len(steps))
     for acts in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
         nodes = [step.node for step in steps[:taken] if step.kind in acts and step.node not in ("", primary)]
         if nodes:
@@ -95,7 +95,7 @@ def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
 
 def _end(steps: Sequence[TimelineEvent], promoted: TimelineEvent, former: str | None) -> datetime:
     """Return the end of the timeline: some time after the former primary streams again."""
-    back = (s.at for s in steps if s.act is EventKind.STREAMING and s.node == former and s.at > promoted.at)
+    back = (s.at for s in steps if s.kind is EventKind.STREAMING and s.node == former and s.at > promoted.at)
     return min(promoted.at + AFTER, next(back, promoted.at + AFTER) + SETTLED)
 
 

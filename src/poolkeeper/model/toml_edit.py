@@ -17,7 +17,7 @@ from poolkeeper.model.grammar import Setting
 from poolkeeper.model.locations import dotted
 from poolkeeper.model.toml_lines import line_index
 
-Location = tuple[str, ...]
+Location = tuple[str | int, ...]  # a number is the position in a list of tables
 # A key, the equals sign, a value that ends on its line, and a comment after it.
 _LINE = re.compile(r"""^(\s*[^=#]+?\s*=\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s#"'\[{]+)(\s*(?:\#.*)?)$""")
 _HEADER = re.compile(r"^\s*\[")
@@ -64,9 +64,12 @@ def _expected(before: Mapping[str, Any], values: Mapping[Location, Setting]) -> 
     for (*way, last), value in values.items():
         table: Any = wanted
         for part in way:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise _not_editable((*way, last), f"{part} is not a table")
+            if isinstance(table, list):
+                table = table[part] if isinstance(part, int) and part < len(table) else None
+            elif isinstance(table, dict):
+                table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise _not_editable((*way, last), f"{dotted(tuple(way))} is not a table")
         table[last] = value
     return wanted
 

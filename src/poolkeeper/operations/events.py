@@ -30,7 +30,7 @@ def last_change(cluster: Cluster, since: str | None) -> Timeline | None:
     present = logs.present(cluster, [service for service in cluster.spec.addresses() if service not in etcd])
     if not present:
         raise errors.ClusterNotUp("no container of this cluster exists", hint="Start it with: poolkeeper up")
-    return timeline_reader.tell(cluster.spec, _lines(present, since))
+    return timeline_reader.read_timeline(cluster.spec, _lines(present, since))
 
 
 def _lines(containers: dict[str, str], since: str | None) -> Iterator[LogLine]:

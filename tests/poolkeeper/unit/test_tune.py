@@ -219,7 +219,7 @@ REFUSED: tuple[tuple[Machine, Wish, str], ...] = (
 
 @pytest.mark.parametrize(("on", "wish", "message"), REFUSED)
 def test_an_impossible_wish_is_refused(on: Machine, wish: Wish, message: str) -> None:
-    with pytest.raises(errors.UserError, match=message):
+    with pytest.raises(errors.UsageError, match=message):
         sizing.propose(SPEC, on, wish)
 
 
