@@ -256,7 +256,7 @@ def sitting() -> bench_parts.RunInProgress:
 
 def test_a_part_that_fails_keeps_what_it_had_and_the_next_one_runs() -> None:
     told = sitting()
-    bench_parts.play(told, [("a", Fake("a", errors.EngineFailed("no room"))), ("b", Fake("b"))], Silent())
+    bench_parts.run_parts(told, [("a", Fake("a", errors.EngineFailed("no room"))), ("b", Fake("b"))], Silent())
     assert [section.name for section in told.sections] == ["a", "b"]
     assert told.sections[0].notes == ("it ended early: no room", "of its own")
     assert list(told.failures) == ["a"]
@@ -265,13 +265,13 @@ def test_a_part_that_fails_keeps_what_it_had_and_the_next_one_runs() -> None:
 def test_an_interruption_ends_the_run_and_keeps_what_there_is() -> None:
     told = sitting()
     with pytest.raises(KeyboardInterrupt):
-        bench_parts.play(told, [("a", Fake("a", KeyboardInterrupt())), ("b", Fake("b"))], Silent())
+        bench_parts.run_parts(told, [("a", Fake("a", KeyboardInterrupt())), ("b", Fake("b"))], Silent())
     assert [section.name for section in told.sections] == ["a"]
 
 
 def test_a_part_that_does_not_exist_is_refused() -> None:
     with pytest.raises(errors.UserError, match="no part 'speed'"):
-        bench_parts.made_by("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
+        bench_parts.make_part("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
 
 
 def test_machine_is_told_and_what_is_not_is_unknown(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
-def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: LedgerVerdict | None = GOOD) -> SoakResult:
+def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> SoakResult:
     """Half an hour on two cores."""
     return SoakResult(
         seconds=1800,
@@ -42,7 +42,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: LedgerVerdi
         blind=0,
         write=Gap(1, 1.5),
         read=Gap(2, 2.25),
-        judgement=judgement,
+        verdict=verdict,
         load_average=(4, 3.5, 2),
         keeper_cpu=1.25,
         keeper_memory=38.2,
@@ -78,10 +78,10 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(), True),
         (seen(held(("n1", 7), ("n1", 9))), False),
         (seen(held()), False),
-        (seen(judgement=None), False),
-        (seen(judgement=LedgerVerdict(100, 0, 0, (5,), (), (), 0, 0)), False),
-        (seen(judgement=LedgerVerdict(100, 0, 0, (), (5,), (), 0, 0)), False),
-        (seen(judgement=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
+        (seen(verdict=None), False),
+        (seen(verdict=LedgerVerdict(100, 0, 0, (5,), (), (), 0, 0)), False),
+        (seen(verdict=LedgerVerdict(100, 0, 0, (), (5,), (), 0, 0)), False),
+        (seen(verdict=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
 def test_sound_is_the_same_lease_and_nothing_lost_and_nothing_unseen(result: SoakResult, is_sound: bool) -> None:
@@ -96,7 +96,7 @@ def test_figures_say_what_was_seen() -> None:
     assert found(turned, soak_figures.LEASE).is_met is False
     assert found(seen(), "longest write gap").text == "0.50 s"
     assert found(seen(), "keeper: decided attach to Pgpool-II").value == 1
-    assert found(seen(judgement=None), soak_figures.LOST).is_met is None
+    assert found(seen(verdict=None), soak_figures.LOST).is_met is None
     assert found(seen(held()), soak_figures.LEASE).text == "unknown"
 
 
@@ -128,8 +128,8 @@ def test_watch_keeps_changes_and_tells_each() -> None:
     watch._note(KeyChange(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
     assert [(h.owner, h.revision) for h in lease.seen] == [("n1", 7), (None, 0), ("n2", 10)]
     assert [line.split("changed: ")[1] for line in told] == [
-        "n1 (revision 7) → nobody (revision 0)",
-        "nobody (revision 0) → n2 (revision 10)",
+        "n1 (revision 7) → no owner (revision 0)",
+        "no owner (revision 0) → n2 (revision 10)",
     ]
 
 
@@ -185,7 +185,7 @@ def test_rest_is_judged_by_its_goals() -> None:
         keeper_client.Metrics(10, 52_000_000, {"done": 2}),
         keeper_client.Metrics(11.8, 81_000_000, {"done": 3}),
     )
-    figures = {f.name: f for f in keeper_idle.Rest(60, before, after, 38.6, 12).figures()}
+    figures = {f.name: f for f in keeper_idle.IdleKeeper(60, before, after, 38.6, 12).figures()}
     assert (figures["CPU"].value, figures["CPU"].is_met) == (pytest.approx(3.0), False)
     assert figures["memory, by the engine"].is_met is True
     assert figures["memory, the process's largest"].is_met is False

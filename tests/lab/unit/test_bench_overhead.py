@@ -194,15 +194,15 @@ def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Me
     monkeypatch.setattr(overhead.keeper_idle, "memory", memory)
     monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
     monkeypatch.setattr(overhead.meter, "Meter", lambda _: clock)
-    site: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
-    yield overhead.Watched(site, 10)
+    drilled: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
+    yield overhead.Watched(drilled, 10)
 
 
 def test_keeper_is_measured_over_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
     before, after = keeper_client.Metrics(5.0, 0, {"done": 2}), keeper_client.Metrics(5.3, 0, {"done": 9, "decided": 1})
     with watched(monkeypatch, [before, after]) as mine:
-        taken = mine.take(lambda: did.append("work"), is_foreign_told=False)
+        taken = mine.take(lambda: did.append("work"), counts_foreign=False)
     assert did == ["work"]
     assert taken.values == {CPU: pytest.approx(3.0), EVENTS: 8.0, MEMORY: 39.5}
     assert taken.foreign == 0.0
@@ -210,8 +210,8 @@ def test_keeper_is_measured_over_the_work(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_keeper_that_was_started_anew_has_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = keeper_client.Metrics(5.0, 0, {}), keeper_client.Metrics(0.2, 0, {})
-    with watched(monkeypatch, [before, after]) as mine, pytest.raises(errors.EngineFailed, match="started anew"):
-        mine.take(lambda: None, is_foreign_told=False)
+    with watched(monkeypatch, [before, after]) as mine, pytest.raises(errors.EngineFailed, match="keeper restarted"):
+        mine.take(lambda: None, counts_foreign=False)
 
 
 def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,9 +242,9 @@ def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.M
 
     monkeypatch.setattr(overhead, "KillContainer", Kill)
     monkeypatch.setattr(overhead, "taken_over", nobody)
-    site: Any = SimpleNamespace(wait_healthy=healthy, host=None, cluster=None)
+    drilled: Any = SimpleNamespace(wait_healthy=healthy, host=None, cluster=None)
     with pytest.raises(errors.DeadlinePassed):
-        overhead.Watched(site, 10).fail_over()
+        overhead.Watched(drilled, 10).fail_over()
     assert did == ["kill pg_node1", "start pg_node1"]
 
 

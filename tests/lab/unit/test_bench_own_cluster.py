@@ -96,7 +96,7 @@ def test_scratch_refuses_a_user_s_cluster_of_that_name(tmp_path: Path, removed: 
 
 
 def test_a_command_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = scratch_cluster.OwnCluster(tmp_path, tmp_path)
+    own = scratch_cluster.ScratchCluster(tmp_path, tmp_path)
     monkeypatch.setattr(scratch_cluster.process, "run", lambda argv, **_: Finished(tuple(argv), 31, "", "too late"))
     with pytest.raises(errors.EngineFailed, match="poolkeeper up ended with 31") as failed:
         own.command("up")

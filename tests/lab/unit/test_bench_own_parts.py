@@ -24,7 +24,7 @@ from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
 from poolkeeper_lab.bench.measure.meter import Usage
 from poolkeeper_lab.bench.measure.rounds import Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, variants
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 SECRETS = dict.fromkeys(state.SECRET_NAMES, "x")
@@ -92,7 +92,7 @@ class World:
         """As the real one."""
         return SimpleNamespace(port=port, host=at)
 
-    def look_again(self) -> None:
+    def find_containers(self) -> None:
         """Nothing changed."""
 
     def tidy(self) -> None:
@@ -140,14 +140,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(scratch_cluster, "scratch", made.scratch)
     monkeypatch.setattr(load_runner, "ready", made.ready)
-    monkeypatch.setattr(drill, "drilled", lambda _: made)
+    monkeypatch.setattr(drill_run, "drilled", lambda _: made)
     monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
     monkeypatch.setattr(disk_space, "check", lambda nodes, *_: made.did.append(f"room for {nodes}"))
     monkeypatch.setattr(caps, "limit", lambda names, cpus: made.did.append(f"limit {len(names)} to {cpus}"))
     monkeypatch.setattr(scale_reads, "StopContainer", Stop)
     monkeypatch.setattr(overhead, "StopContainer", Stop)
     monkeypatch.setattr(scale_reads.Standbys, "serve", serve)
-    monkeypatch.setattr(scale_reads, "begin_anew", lambda _: None)
+    monkeypatch.setattr(scale_reads, "restart_pgpool", lambda _: None)
     monkeypatch.setattr(haproxy_runtime, "servers", made.servers)
     return made
 
@@ -227,9 +227,9 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
             """Over a second."""
             return Usage(1.0, {"haproxy_pgpool": 0.010 - 0.002 * len(left[-1])}, 0.0)
 
-    def take(self: overhead.Watched, work: Any, *, is_foreign_told: bool) -> Sample:
+    def take(self: overhead.Watched, work: Any, *, counts_foreign: bool) -> Sample:
         assert self
-        assert is_foreign_told is (work.__name__ == "wait")
+        assert counts_foreign is (work.__name__ == "wait")
         world.did.append(work.__name__)
         return Sample({overhead.CPU: 1.0, overhead.MEMORY: 40.0})
 
@@ -256,12 +256,12 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
 def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[bool] = []
 
-    def costs(_: profile.Bench, is_traced: bool) -> dict[tuple[str, str], float]:
+    def costs(_: profile.EndpointProfile, is_traced: bool) -> dict[tuple[str, str], float]:
         traced.append(is_traced)
         return {(profile.HAPROXY, profile.CPU): 3.0}
 
     monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
-    monkeypatch.setattr(profile.Bench, "costs", costs)
+    monkeypatch.setattr(profile.EndpointProfile, "costs", costs)
     part = profile.make(cluster, BenchOptions(rounds=1, seed=7))
     part.run(Silent())
     assert world.did == ["begin", "declare 3", "up", "fill", "removed"]

@@ -17,11 +17,11 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
 from poolkeeper_lab.bench import bench_parts
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import bed, bench_machine, database
+from poolkeeper_lab.bench.load import bench_endpoints, bench_machine, database
 from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormReport
 from poolkeeper_lab.bench.measure import cpu, meter
 from poolkeeper_lab.bench.parts import path, storm
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 ACCESS = Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
@@ -77,8 +77,9 @@ class FakeCluster:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """One whose primary stays."""
     made = FakeCluster(["pg_node1"])
-    monkeypatch.setattr(drill, "drilled", lambda _: made)
-    monkeypatch.setattr(bed, "loaded", made.loaded)
+    monkeypatch.setattr(bench_endpoints, "PROVIDERS", {})  # a peer would run in a real engine
+    monkeypatch.setattr(drill_run, "drilled", lambda _: made)
+    monkeypatch.setattr(database, "loaded", made.loaded)
     monkeypatch.setattr(database, "tidy", made.tidy)
     monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
     monkeypatch.setattr(meter, "source", lambda *_: lambda: 1.0)

@@ -1,4 +1,4 @@
-"""`bench path`: what pgbench is told and what it says, which endpoint serves what, goals, and what is taken away again."""
+"""`bench path`: the command lines and the output of pgbench, the plan, the goals, and the cleanup."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_first_complaint_tells_the_cause() -> None:
     said = "pgbench (17.12)\npgbench: error: connection failed: FATAL: too many\npgbench: error: client 3 aborted\n"
     assert pgbench.complaint(said) == "connection failed: FATAL: too many"
     assert pgbench.complaint("sh: odd\n") == "sh: odd"
-    assert pgbench.complaint("") == "pgbench said nothing"
+    assert pgbench.complaint("") == "pgbench printed nothing"
 
 
 def test_password_file_escapes() -> None:
@@ -166,7 +166,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
     loads = {(one.load.workload, one.load.protocol, one.load.clients, one.load.is_fresh) for one in planned}
     assert (TPC_B, PREPARED, 256, True) in loads
     assert (READ_ONLY, SIMPLE, 64, False) not in loads
-    assert any("5100 serves 30 sessions at once, 64 kept ones do not fit" in note for note in notes)
+    assert any("5100 serves 30 sessions at once, 64 kept ones are too many" in note for note in notes)
     assert any("no two endpoints can serve it" in note for note in notes)
     assert len(planned) == len({one.load for one in planned})
 
@@ -174,7 +174,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
 def test_only_some_loads_can_be_chosen() -> None:
     planned, _ = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "prepared")
     assert [one.load for one in planned] == [PgbenchLoad(READ_ONLY, PREPARED, 16)]
-    with pytest.raises(errors.UserError, match="no load has 'fast'"):
+    with pytest.raises(errors.UserError, match="no load contains 'fast'"):
         path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "fast")
 
 
@@ -206,8 +206,8 @@ def measured(values: dict[str, float], void: str = "") -> path.Path:
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
     contenders = tuple(Contender(key, lambda v=v: Sample({path.TPS: v})) for key, v in values.items())
     case = Case(KEPT.about, contenders, (Ratio("5100", DIRECT, path.TPS),))
-    part._planned, part._book, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
-    rounds.play(part._book, Silent())
+    part._planned, part._record, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
+    rounds.play(part._record, Silent())
     return part
 
 
@@ -285,7 +285,7 @@ def test_the_database_is_made_with_its_mark_and_dropped_also_on_ctrl_c(server: S
 @pytest.mark.parametrize("comment", [None, "mine"])
 def test_a_database_that_is_not_ours_is_never_dropped(server: Server, comment: str | None) -> None:
     server.found = [(comment,)]
-    with pytest.raises(errors.OperationRefused, match="did not make"):
+    with pytest.raises(errors.OperationRefused, match="did not create"):
         asyncio.run(database.create(ACCESS, "pg_node1"))
     assert not [statement for statement in server.asked if "DROP" in statement or "CREATE" in statement]
 

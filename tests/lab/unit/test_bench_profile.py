@@ -49,7 +49,7 @@ def test_services_are_added_up_to_parts() -> None:
 
 
 def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
-    found = profile.Found()
+    found = profile.ProfileValues()
     for haproxy, server, client in ((10.0, 20.0, 100.0), (14.0, 22.0, 100.0), (12.0, 30.0, 100.0)):
         found.note(
             "simple", "rw", {(HAPROXY, CPU): haproxy, (POSTGRESQL, CPU): server, (load_runner.CLIENT, CPU): client}
@@ -63,7 +63,7 @@ def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
 
 def test_no_sum_where_a_part_lacks_a_round() -> None:
     """It would be of different rounds."""
-    found = profile.Found()
+    found = profile.ProfileValues()
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0, (PGPOOL, PACKETS): 4.0})
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0})
     assert ALL not in {m.about["part"] for m in found.metrics(7)}
@@ -138,7 +138,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_a_read_costs_what_it_costs(world: World) -> None:
     """Neither what a session costs at its beginning nor what goes on beside it."""
     loader: Any = world
-    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
+    costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
     assert costs[HAPROXY, "reads"] == pytest.approx(4.0)
     assert costs[HAPROXY, "calls"] == pytest.approx(4.0)
     assert costs[HAPROXY, "writes"] == 0.0
@@ -151,7 +151,7 @@ def test_a_read_costs_what_it_costs(world: World) -> None:
 
 def test_without_strace_the_rest_is_measured(world: World) -> None:
     loader: Any = world
-    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=False)
+    costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=False)
     assert costs[HAPROXY, CPU] == pytest.approx(20.0)
     assert (HAPROXY, "reads") not in costs
 
@@ -160,7 +160,7 @@ def test_transactions_that_were_not_run_are_no_figure(world: World) -> None:
     world.short_of = 1
     loader: Any = world
     with pytest.raises(errors.EngineFailed, match="499 of 500"):
-        profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
+        profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
 
 
 def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
@@ -168,14 +168,14 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
 ) -> None:
     order: list[str] = []
 
-    def costs(self: profile.Bench, traced: bool) -> dict[Any, float]:
+    def costs(self: profile.EndpointProfile, traced: bool) -> dict[Any, float]:
         assert not traced
         order.append(f"{self.protocol} {self.endpoint.key}")
         if self.endpoint.key == "balanced":
             raise errors.EngineFailed("no")
         return {(HAPROXY, CPU): 1.0}
 
-    monkeypatch.setattr(profile.Bench, "costs", costs)
+    monkeypatch.setattr(profile.EndpointProfile, "costs", costs)
     part = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7))
     loader: Any = SimpleNamespace(cluster=SimpleNamespace(spec=SPEC), primary="pg_node1")
     part._round(loader, traced=False, backwards=False, progress=Silent())

@@ -89,7 +89,7 @@ def test_noise_is_no_negative_cost() -> None:
 
 @pytest.mark.parametrize(("long", "idle"), [(SHORT, IDLE), (Spent(90, 1.0, {}), IDLE), (LONG, Spent(0, 0.0, {}))])
 def test_runs_that_cannot_be_told_apart(long: Spent, idle: Spent) -> None:
-    with pytest.raises(errors.EngineFailed, match="cannot be told"):
+    with pytest.raises(errors.EngineFailed, match="cannot be computed"):
         slope.per_transaction(SHORT, long, idle)
 
 

@@ -170,7 +170,7 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
 
     begun: list[Any] = []
     monkeypatch.setattr(Standbys, "serve", serve)
-    monkeypatch.setattr(scale_reads, "begin_anew", begun.append)
+    monkeypatch.setattr(scale_reads, "restart_pgpool", begun.append)
     monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
     endpoint = scale_reads.ReadEndpoint("ro", SPEC.endpoints.ro.port)
@@ -270,7 +270,7 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     monkeypatch.setattr(scale_clone.postgres, "query", query)
     monkeypatch.setattr(scale_clone.disk_space, "check", lambda *_: None)
     monkeypatch.setattr(scale_clone.disk_space, "engine_folder", lambda: tmp_path)
-    monkeypatch.setattr(scale_clone.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(scale_clone.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7))
     part.run(Silent())
     turn = ["declare 4", "up", "declare 3", "up"]

@@ -45,7 +45,7 @@ def test_a_job_and_its_answer_survive_the_pipe() -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "Traceback", '{"late": 0, "attempts": 3}'])
 def test_half_an_answer_is_none(text: str) -> None:
-    with pytest.raises(errors.EngineFailed, match="did not tell"):
+    with pytest.raises(errors.EngineFailed, match="no valid report"):
         StormReport.read(text)
 
 
@@ -61,15 +61,15 @@ def test_shares_are_the_whole(clients: int, sessions: int, drivers: int) -> None
 
 
 def test_a_late_driver_makes_no_storm() -> None:
-    assert len(storm_job.together([told(1.0), told(2.0, late=0.05)]).attempts) == 2
+    assert len(storm_job.combine([told(1.0), told(2.0, late=0.05)]).attempts) == 2
     with pytest.raises(errors.EngineFailed, match=r"ready only 0\.50 s"):
-        storm_job.together([told(1.0), told(2.0, late=0.5)])
+        storm_job.combine([told(1.0), told(2.0, late=0.5)])
 
 
 def test_figures_count_every_client_once() -> None:
     found = storm_job.figures(told(*(i / 100 for i in range(1, 101)), None, None))
     assert (found.count, found.refused, found.last, found.p50, found.p99) == (102, 2, 1.0, 0.5, 0.99)
-    assert storm_job.said(found.messages) == f"“{SORRY}” × 2"
+    assert storm_job.message_counts(found.messages) == f"“{SORRY}” × 2"
     nobody = storm_job.figures(told(None))
     assert (nobody.refused, nobody.last) == (1, None)
 
@@ -94,9 +94,9 @@ def test_an_error_is_told_without_the_address_and_without_the_guess() -> None:
         'connection failed: connection to server at "10.8.0.100", port 5100 failed: server closed the connection '
         "unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing it."
     )
-    assert storm_job.word(text) == "server closed the connection unexpectedly"
-    assert storm_job.word(f'connection to server at "h", port 1 failed: {SORRY}') == SORRY
-    assert len(storm_job.word("x" * 999)) == storm_job.MESSAGE
+    assert storm_job.shorten(text) == "server closed the connection unexpectedly"
+    assert storm_job.shorten(f'connection to server at "h", port 1 failed: {SORRY}') == SORRY
+    assert len(storm_job.shorten("x" * 999)) == storm_job.MESSAGE
 
 
 class FakeConnection:

@@ -131,7 +131,7 @@ class Loader:
         self.cluster, self.primary, self.looked, self.tidied = cluster, "", 0, 0
         self.ran: list[tuple[str, int]] = []
 
-    def look_again(self) -> None:
+    def find_containers(self) -> None:
         """Count."""
         self.looked += 1
 
@@ -156,7 +156,7 @@ def tryout(monkeypatch: pytest.MonkeyPatch) -> Tryout:
     async def healthy(_: float) -> str:
         return "pg_node2"
 
-    monkeypatch.setattr(variants.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(variants.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     own: Any = Own()
     loader: Any = Loader(own.cluster)
     return Tryout(own, loader, {DECLARED: {"is": "a"}, OTHER: {"is": "b"}}, 3)
