@@ -1,4 +1,4 @@
-"""The account of a time under full load: what is a false failover, what is sound, what is printed of it."""
+"""The result of a period under full load: false failovers, soundness, and the printed figures."""
 
 from __future__ import annotations
 
@@ -118,16 +118,16 @@ def test_keeper_work_is_counted_from_the_begin_on() -> None:
     assert counted == {"decided attach": 2, "store unknown": 1, "started": 1}
 
 
-def test_watch_keeps_changes_and_tells_each() -> None:
-    told: list[str] = []
-    lease = soak.LeaseWatch(told.append)
+def test_watch_keeps_changes_and_reports_each() -> None:
+    reported: list[str] = []
+    lease = soak.LeaseWatch(reported.append)
     lease.note_owner("n1", 7)
     lease.note_owner("n1", 7)
     watch._note(KeyChange(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
     watch._note(KeyChange(9, (), (KEY,)), KEY, lease)
     watch._note(KeyChange(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
     assert [(h.owner, h.revision) for h in lease.seen] == [("n1", 7), (None, 0), ("n2", 10)]
-    assert [line.split("changed: ")[1] for line in told] == [
+    assert [line.split("changed: ")[1] for line in reported] == [
         "n1 (revision 7) → no owner (revision 0)",
         "no owner (revision 0) → n2 (revision 10)",
     ]
@@ -151,11 +151,11 @@ def test_cpu_share(before: float | None, after: float | None, share: float | Non
 def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     ill = snapshots.edit_members(snapshots.healthy(), {snapshots.STANDBY: None})
 
-    async def look(cluster: Cluster) -> Snapshot:
+    async def snapshot_of(cluster: Cluster) -> Snapshot:
         del cluster
         return ill
 
-    monkeypatch.setattr(soak.snapshot, "snapshot", look)
+    monkeypatch.setattr(soak.snapshot, "snapshot", snapshot_of)
     with pytest.raises(errors.OperationRefused) as refused:
         asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail
@@ -180,7 +180,7 @@ def test_what_is_no_keeper_is_refused(text: str) -> None:
         keeper_client.read_metrics(text)
 
 
-def test_rest_is_judged_by_its_goals() -> None:
+def test_idle_keeper_is_checked_against_its_goals() -> None:
     before, after = (
         keeper_client.Metrics(10, 52_000_000, {"done": 2}),
         keeper_client.Metrics(11.8, 81_000_000, {"done": 3}),

@@ -95,7 +95,7 @@ def test_scratch_refuses_a_user_s_cluster_of_that_name(tmp_path: Path, removed: 
     assert removed == []
 
 
-def test_a_command_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = scratch_cluster.ScratchCluster(tmp_path, tmp_path)
     monkeypatch.setattr(scratch_cluster.process, "run", lambda argv, **_: Finished(tuple(argv), 31, "", "too late"))
     with pytest.raises(errors.EngineFailed, match="poolkeeper up ended with 31") as failed:
@@ -126,16 +126,16 @@ def test_what_limited(used: dict[str, float], machine: float, said: str) -> None
 
 
 def test_limit_names_every_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Sequence[str]] = []
-    monkeypatch.setattr(caps.process, "check", lambda argv, **_: told.append(argv))
+    limits: list[Sequence[str]] = []
+    monkeypatch.setattr(caps.process, "check", lambda argv, **_: limits.append(argv))
     caps.limit(["a", "b"], 0.25)
-    assert told == [["docker", "update", "--cpus", "0.25", "a", "b"]]
+    assert limits == [["docker", "update", "--cpus", "0.25", "a", "b"]]
 
 
 # ── Room ──
 
 
-def test_room_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_checked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=disk_space.needed(4, 64) + disk_space.RESERVE)
     monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage)
     disk_space.check(4, 64, tmp_path)

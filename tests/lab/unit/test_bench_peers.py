@@ -88,7 +88,7 @@ def test_no_password_is_in_the_files(folder: str) -> None:
             assert value.startswith(("%s", "$", '"$')), (path.name, value)
 
 
-def test_a_planted_password_would_be_seen() -> None:
+def test_an_injected_password_is_found() -> None:
     assert re.findall(r"password\s*[=:]\s*'?([^'\s]+)", "sr_check_password = 'hunter2'", re.I) == ["hunter2"]
 
 
@@ -196,7 +196,7 @@ def says(line: str) -> str:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """In the place of the real one."""
+    """Replaces the real one."""
     made = Engine(says)
     monkeypatch.setattr(process, "check", made.check)
     monkeypatch.setattr(process, "run", made.run)
@@ -246,7 +246,7 @@ def test_a_cluster_that_does_not_report_itself_as_settled_is_not_healthy(
     assert a_stack(peer_catalogue.PATRONI, tmp_path).lacks() == "node3 do not answer"
 
 
-def test_passwords_are_made_anew_and_are_nobody_elses(tmp_path: Path) -> None:
+def test_passwords_are_generated_for_each_run_and_readable_only_by_the_user(tmp_path: Path) -> None:
     stack.make_passwords(tmp_path / "a")
     stack.make_passwords(tmp_path / "b")
     assert (tmp_path / "a" / "app").read_text() != (tmp_path / "b" / "app").read_text()

@@ -1,4 +1,4 @@
-"""PgBouncer beside the path: its endpoints, what it is told, and that it is taken away again."""
+"""PgBouncer beside the path: its endpoints, its variables, and its removal."""
 
 from __future__ import annotations
 

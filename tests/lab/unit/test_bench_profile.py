@@ -25,7 +25,7 @@ SPEC = snapshots.SPEC
 ENDPOINTS = {endpoint.key: endpoint for endpoint in profile.endpoints(SPEC, "pg_node2")}
 
 
-def test_endpoints_and_who_stands_behind_them() -> None:
+def test_endpoints_and_the_services_behind_them() -> None:
     assert {key: (d.host, d.port) for key, d in ENDPOINTS.items()} == {
         "direct": ("10.8.0.12", 5432),
         "direct_rw": ("10.8.0.100", 5200),
@@ -70,7 +70,7 @@ def test_no_sum_where_a_part_lacks_a_round() -> None:
 
 
 class World:
-    """A cluster in which a read costs HAProxy 4 reads, 5 packets and 20 µs, and its checks go on beside it."""
+    """A cluster in which a read costs HAProxy 4 reads, 5 packets and 20 µs, and its checks run beside it."""
 
     def __init__(self) -> None:
         self.cluster = SimpleNamespace(spec=SPEC, folder=None)
@@ -83,7 +83,7 @@ class World:
         return pgbench.Where(host, port, "app", "x")
 
     def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
-        """A session costs 500 reads by itself, and a thousand transactions take a second."""
+        """A session itself costs 500 reads, and a thousand transactions take a second."""
         ran = work.transactions - self.short_of
         self.served += ran
         self.reads += 500 + 4 * ran
@@ -136,7 +136,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_a_read_costs_what_it_costs(world: World) -> None:
-    """Neither what a session costs at its beginning nor what goes on beside it."""
+    """Neither what a session costs at its beginning nor the background work."""
     loader: Any = world
     costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
     assert costs[HAPROXY, "reads"] == pytest.approx(4.0)
@@ -163,7 +163,7 @@ def test_transactions_that_were_not_run_are_no_figure(world: World) -> None:
         profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
 
 
-def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
+def test_an_endpoint_that_fails_is_counted_and_the_others_continue(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     order: list[str] = []
@@ -186,6 +186,6 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
     assert (tally.kept, tally.failed) == (18, 6)
 
 
-def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
-    assert (told.metrics, told.tally.kept) == ((), 0)
+def test_section_without_a_run_is_complete(tmp_path: Path) -> None:
+    section = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
+    assert (section.metrics, section.tally.kept) == ((), 0)
