@@ -184,8 +184,6 @@ def test_reads_from_begin_to_end(world: World, cluster: Cluster) -> None:
     assert section.tally.kept == 8
     limits = "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes"
     assert limits in section.notes[2]
-        "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes" in section.notes[2]
-    )
 
 
 def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> None:
