@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -88,13 +89,13 @@ class Fake(TrialCluster):
         moment = 0.0
         while not self._end.wait(0.001):
             for name in drill_client.CLIENTS:
-                moment = trial.time.monotonic()
+                moment = time.monotonic()
                 number = ledger.open(name, moment)
                 if self.is_up:
                     self.stored[number] = 1
-                    ledger.close(number, trial.time.monotonic(), AttemptOutcome.ACKNOWLEDGED, server=self.serving)
+                    ledger.close(number, time.monotonic(), AttemptOutcome.ACKNOWLEDGED, server=self.serving)
                 else:
-                    ledger.close(number, trial.time.monotonic(), AttemptOutcome.REFUSED, "connect: refused")
+                    ledger.close(number, time.monotonic(), AttemptOutcome.REFUSED, "connect: refused")
 
     @contextmanager
     def writers(self, _: drill_client.ClientEndpoint, ledger: Ledger) -> Iterator[None]:
@@ -111,7 +112,7 @@ class Fake(TrialCluster):
 
 def perform(fake: Fake, monkeypatch: pytest.MonkeyPatch, fault: str = peer_catalogue.KILL_NODE) -> FailoverTrial:
     """A trial that does not last."""
-    monkeypatch.setattr(trial.drill_client, "running", fake.writers)
+    monkeypatch.setattr(drill_client, "running", fake.writers)
     monkeypatch.setattr(trial, "_prepare", lambda _: None)
     for name in ("WARM_UP", "HOLD", "TAIL", "POLL_PAUSE"):
         monkeypatch.setattr(trial, name, 0.01)

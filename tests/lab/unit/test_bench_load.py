@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.poolkeeper.unit import snapshots
 
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Snapshot
@@ -155,7 +156,7 @@ def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.
         del cluster
         return ill
 
-    monkeypatch.setattr(soak.snapshot, "snapshot", snapshot_of)
+    monkeypatch.setattr(snapshot, "snapshot", snapshot_of)
     with pytest.raises(errors.OperationRefused) as refused:
         asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail

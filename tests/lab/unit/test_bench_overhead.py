@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
@@ -20,10 +21,10 @@ from poolkeeper.model.observed import Seen
 from poolkeeper.render import haproxy_config
 from poolkeeper.system import haproxy_runtime, keeper_client, state
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, RoundsRecord, Sample
-from poolkeeper_lab.bench.parts import haproxy_checks, overhead, overhead_figures
+from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 
 SPEC = snapshots.SPEC
@@ -190,10 +191,10 @@ def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Me
 
     reading = meter.MeterReading(0.0, 0.0, 0.0, {})
     clock = SimpleNamespace(read=lambda: reading, since=lambda _: meter.Usage(10.0, {}, 0.3))
-    monkeypatch.setattr(overhead.keeper_client, "metrics", metrics)
-    monkeypatch.setattr(overhead.keeper_idle, "memory", memory)
-    monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
-    monkeypatch.setattr(overhead.meter, "Meter", lambda _: clock)
+    monkeypatch.setattr(keeper_client, "metrics", metrics)
+    monkeypatch.setattr(keeper_idle, "memory", memory)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {})
+    monkeypatch.setattr(meter, "Meter", lambda _: clock)
     drilled: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
     yield overhead.Watched(drilled, 10)
 
@@ -257,7 +258,7 @@ def test_taken_over_needs_another_primary(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(node)
         return Seen(next(answers))
 
-    monkeypatch.setattr(overhead.snapshot, "see_postgres", see)
+    monkeypatch.setattr(snapshot, "see_postgres", see)
     cluster: Any = SimpleNamespace(spec=SPEC)
     asyncio.run(overhead.taken_over(cluster, "pg_node1"))
     assert asked == ["pg_node2", "pg_node3"] * 2

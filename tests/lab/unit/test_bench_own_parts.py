@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,13 @@ from poolkeeper.model import source
 from poolkeeper.system import haproxy_runtime, state
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.load.pgbench import PgbenchResult
-from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
+from poolkeeper_lab.bench.measure import caps, cpu, disk_space, meter, startup_times, tracing
 from poolkeeper_lab.bench.measure.meter import Usage
 from poolkeeper_lab.bench.measure.rounds import Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, variants
+from poolkeeper_lab.bench.parts.overhead_figures import CPU, MEMORY
 from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
@@ -232,12 +234,12 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
         assert self
         assert counts_foreign is (work.__name__ == "wait")
         world.did.append(work.__name__)
-        return Sample({overhead.CPU: 1.0, overhead.MEMORY: 40.0})
+        return Sample({CPU: 1.0, MEMORY: 40.0})
 
     monkeypatch.setattr(haproxy_checks, "without", without)
-    monkeypatch.setattr(overhead.meter, "Meter", Meter)
-    monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
-    monkeypatch.setattr(overhead.time, "sleep", lambda _: None)
+    monkeypatch.setattr(meter, "Meter", Meter)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {})
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(overhead.Watched, "take", take)
     part = overhead.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
@@ -261,7 +263,7 @@ def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: 
         traced.append(is_traced)
         return {(profile.HAPROXY, profile.CPU): 3.0}
 
-    monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
+    monkeypatch.setattr(tracing, "available", lambda: "not installed on this machine: strace")
     monkeypatch.setattr(profile.EndpointProfile, "costs", costs)
     part = profile.make(cluster, BenchOptions(rounds=1, seed=7))
     part.run(Silent())
@@ -306,11 +308,9 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
     clock = SimpleNamespace(
         read=lambda: None, since=lambda _: Usage(2.0, {"pg_node1": 1.0, load_runner.CLIENT: 0.5}, 0.0)
     )
-    monkeypatch.setattr(load_runner.bench_machine, "container_pids", lambda _: {"pg_node1": 1})
-    monkeypatch.setattr(
-        load_runner.meter, "Meter", lambda parts: clock if parts == {"pg_node1": 1, "pgbench": 5} else None
-    )
-    monkeypatch.setattr(load_runner.cpu, "of_machine", lambda: next(worked))
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
+    monkeypatch.setattr(meter, "Meter", lambda parts: clock if parts == {"pg_node1": 1, "pgbench": 5} else None)
+    monkeypatch.setattr(cpu, "of_machine", lambda: next(worked))
     its: Any = SimpleNamespace(spec=SPEC)
     loader = load_runner.Loader(its, "pg_node2", using, 10, 7)
     work = load_runner.Work(one_reader())
@@ -322,4 +322,4 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
 
 def one_reader() -> Any:
     """One client that reads."""
-    return load_runner.pgbench.PgbenchLoad(load_runner.pgbench.READ_ONLY, load_runner.pgbench.SIMPLE, 1)
+    return pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 1)

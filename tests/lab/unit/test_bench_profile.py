@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, network_counters, tracing
 from poolkeeper_lab.bench.parts import profile
 from poolkeeper_lab.bench.parts.profile import ALL, CPU, HAPROXY, PACKETS, PGPOOL, POSTGRESQL
@@ -124,14 +125,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     def sent(pid: int) -> network_counters.Sent:
         return network_counters.Sent(500 * made.served, 5 * made.served) if pid == 1 else network_counters.Sent(0, 0)
 
-    monkeypatch.setattr(profile.meter, "Meter", Meter)
-    monkeypatch.setattr(profile.tracing, "counting", counting)
-    monkeypatch.setattr(profile.network_counters, "of_process", sent)
-    monkeypatch.setattr(
-        profile.bench_machine, "container_pids", lambda _: {"haproxy_pgpool": 1, "pg_node2": 2, "keeper": 3}
-    )
-    monkeypatch.setattr(profile.time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(profile.time, "sleep", made.pass_time)
+    monkeypatch.setattr(meter, "Meter", Meter)
+    monkeypatch.setattr(tracing, "counting", counting)
+    monkeypatch.setattr(network_counters, "of_process", sent)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"haproxy_pgpool": 1, "pg_node2": 2, "keeper": 3})
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(time, "sleep", made.pass_time)
     return made
 
 

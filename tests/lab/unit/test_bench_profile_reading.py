@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,10 @@ from typing import cast
 import pytest
 
 from poolkeeper.core import errors
+from poolkeeper.system import process
 from poolkeeper_lab.bench.measure import calls, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent
+from poolkeeper_lab.faults import syscalls
 from poolkeeper_lab.faults.host import Host, Process
 
 SUMMARY = """% time     seconds  usecs/call     calls    errors syscall
@@ -137,10 +140,10 @@ def host(tmp_path: Path) -> Host:
 def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
     """Instead of a real strace."""
     tracer = Tracer(text)
-    monkeypatch.setattr(tracing.process, "start_detached", tracer.start)
-    monkeypatch.setattr(tracing.syscalls, "ours", tracer.ours)
-    monkeypatch.setattr(tracing.syscalls, "end", tracer.end)
-    monkeypatch.setattr(tracing.syscalls, "tracer", lambda _: 41)
+    monkeypatch.setattr(process, "start_detached", tracer.start)
+    monkeypatch.setattr(syscalls, "ours", tracer.ours)
+    monkeypatch.setattr(syscalls, "end", tracer.end)
+    monkeypatch.setattr(syscalls, "tracer", lambda _: 41)
     return tracer
 
 
@@ -178,8 +181,8 @@ def test_a_container_without_such_a_process_is_reported(host: Host, monkeypatch:
 
 
 def test_counting_says_why_it_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "root" in tracing.available()
-    monkeypatch.setattr(tracing.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(tracing.process, "find", lambda name: None if name == "strace" else name)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(process, "find", lambda name: None if name == "strace" else name)
     assert tracing.available() == "not installed on this machine: strace"

@@ -14,11 +14,11 @@ from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
-from poolkeeper.system import haproxy_runtime, state
+from poolkeeper.system import haproxy_runtime, postgres, state
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
-from poolkeeper_lab.bench.measure import caps, meter, rounds
+from poolkeeper_lab.bench.measure import busy, caps, disk_space, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import scale_clone, scale_figures, scale_nodes, scale_reads
 from poolkeeper_lab.bench.parts.scale_figures import TPS, name
@@ -171,7 +171,7 @@ def test_a_read_is_warmed_up_and_measured(monkeypatch: pytest.MonkeyPatch) -> No
     begun: list[Any] = []
     monkeypatch.setattr(Standbys, "serve", serve)
     monkeypatch.setattr(scale_reads, "restart_pgpool", begun.append)
-    monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
+    monkeypatch.setattr(busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
     endpoint = scale_reads.ReadEndpoint("ro", SPEC.endpoints.ro.port)
     limits: list[str] = []
@@ -265,11 +265,11 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     async def healthy(_: float) -> str:
         return "pg_node1"
 
-    monkeypatch.setattr(scale_clone.scratch_cluster, "scratch", scratch)
-    monkeypatch.setattr(scale_clone.load_runner, "ready", ready)
-    monkeypatch.setattr(scale_clone.postgres, "query", query)
-    monkeypatch.setattr(scale_clone.disk_space, "check", lambda *_: None)
-    monkeypatch.setattr(scale_clone.disk_space, "engine_folder", lambda: tmp_path)
+    monkeypatch.setattr(scratch_cluster, "scratch", scratch)
+    monkeypatch.setattr(load_runner, "ready", ready)
+    monkeypatch.setattr(postgres, "query", query)
+    monkeypatch.setattr(disk_space, "check", lambda *_: None)
+    monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
     monkeypatch.setattr(scale_clone.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7))
     part.run(Silent())
