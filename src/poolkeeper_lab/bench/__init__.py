@@ -1,1 +1,1 @@
-"""What measures speed: real commands, several runs, medians, beside a yardstick of the same run."""
+"""The benchmarks: real commands in several rounds, reported as medians beside a yardstick of the same run."""

@@ -1,7 +1,7 @@
-"""The parts of the bench, and the run that they make together.
+"""The parts of the bench, and the run that combines them.
 
-A part is a module of this room with `make(place, options) -> Part`. `run` measures and cleans up after itself;
-`section` tells at any time what was measured until then, so that an interruption or a failure loses nothing.
+A part is a module of `bench/parts` with `make(cluster, options) -> BenchPart`. `run` measures and cleans up after
+itself. `section` returns the results so far at any time, so an interruption or a failure loses no result.
 """
 
 from __future__ import annotations
@@ -39,32 +39,36 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What a person may choose. `rounds` and `seconds` 0: each part's own default."""
+    """The options of a run. With 0 for `rounds` or `seconds`, each part uses its own default."""
 
     rounds: int = 0
     seconds: float = 0.0  # of one measurement
     seed: int = 0
-    full: bool = False  # all of the matrix, not only what the goals and a first look need
-    scale: int = 0  # of pgbench's tables; 0: the part's own default
-    only: str = ""  # of the path: loads whose title has this in it
+    full: bool = False  # the complete matrix, not only the loads that the goals and an overview need
+    scale: int = 0  # of pgbench's tables; 0 is the part's own default
+    only: str = ""  # of the path: only loads whose title contains this text
     variants: tuple[str, ...] = ()  # of `bench try`: "key=value,key=value" each
-    peers: tuple[str, ...] = ()  # those that are measured beside the cluster; () all
-    faults: tuple[str, ...] = ()  # of the part failover; () all
+    peers: tuple[str, ...] = ()  # the peers that are measured beside the cluster; () is all
+    faults: tuple[str, ...] = ()  # of the part `failover`; () is all
 
 
 class BenchPart(Protocol):
     """One part of a run."""
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; what was started is taken away in any case."""
+        """Measure, and remove everything that was started in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
 
 
 @dataclass
 class RunInProgress:
-    """A run of several parts as it goes; `failures` are the parts that ended with an error."""
+    """A run of several parts while it is running; `failures` holds the parts that ended with an error."""
 
     cluster: str
     command: str
@@ -74,7 +78,7 @@ class RunInProgress:
     is_interrupted: bool = False
 
     def result(self, cluster: Cluster, started_at: str, seconds: float, foreign: float | None) -> BenchRun:
-        """The run, with the machine and the versions."""
+        """Return the run with the machine, the versions and the settings."""
         return BenchRun(
             cluster=self.cluster,
             command=self.command,
@@ -89,8 +93,12 @@ class RunInProgress:
         )
 
 
-def made_by(name: str, cluster: Cluster, options: BenchOptions) -> BenchPart:
-    """The part of that name. Raises UsageError for another one."""
+def make_part(name: str, cluster: Cluster, options: BenchOptions) -> BenchPart:
+    """Return the part with this name.
+
+    Raises:
+        UserError: if there is no such part.
+    """
     if name not in PARTS:
         raise errors.UsageError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")
     make: Callable[[Cluster, BenchOptions], BenchPart] = import_module(PARTS[name]).make
@@ -103,25 +111,25 @@ def perform(
     options: BenchOptions,
     command: str,
     progress: Progress,
-    make: Callable[[str, Cluster, BenchOptions], BenchPart] = made_by,
+    make: Callable[[str, Cluster, BenchOptions], BenchPart] = make_part,
 ) -> tuple[BenchRun, dict[str, errors.PoolkeeperError]]:
-    """Run the parts one after the other; the run, and the parts that failed.
+    """Run the parts one after the other, and return the run and the parts that failed.
 
-    An interruption ends the run, not the report.
+    An interruption ends the run; the report is written all the same.
     """
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     foreign = bench_machine.foreign_now(cluster.spec.name)
-    sitting = RunInProgress(cluster.spec.name, command, options.seed)
+    run = RunInProgress(cluster.spec.name, command, options.seed)
     try:
         with interruptible():
-            play(sitting, [(name, make(name, cluster, options)) for name in names], progress)
+            run_parts(run, [(name, make(name, cluster, options)) for name in names], progress)
     except KeyboardInterrupt:
-        sitting.is_interrupted = True
-    return sitting.result(cluster, started_at, time.monotonic() - began, foreign), sitting.failures
+        run.is_interrupted = True
+    return run.result(cluster, started_at, time.monotonic() - began, foreign), run.failures
 
 
-def play(sitting: RunInProgress, parts: Sequence[tuple[str, BenchPart]], progress: Progress) -> None:
-    """Each part in turn; its section is kept whatever ends it."""
+def run_parts(run: RunInProgress, parts: Sequence[tuple[str, BenchPart]], progress: Progress) -> None:
+    """Run each part in turn, and keep its section however it ends."""
     for name, part in parts:
         began = time.monotonic()
         notes: tuple[str, ...] = ()
@@ -129,17 +137,17 @@ def play(sitting: RunInProgress, parts: Sequence[tuple[str, BenchPart]], progres
             with progress.step(f"bench {name}"):
                 part.run(progress)
         except errors.PoolkeeperError as e:
-            sitting.failures[name] = e
+            run.failures[name] = e
             notes = (f"it ended early: {e.message}",)
         finally:
-            told = part.section()
-            update = {"seconds": time.monotonic() - began, "notes": (*notes, *told.notes)}
-            sitting.sections.append(told.model_copy(update=update))
+            section = part.section()
+            update = {"seconds": time.monotonic() - began, "notes": (*notes, *section.notes)}
+            run.sections.append(section.model_copy(update=update))
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP are as good as Ctrl-C inside, and Ctrl-C counts also where a shell had it ignored."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C inside the block; Ctrl-C works even if the shell has disabled it."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_SIGNALS)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in _SIGNALS:

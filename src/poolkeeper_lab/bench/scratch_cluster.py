@@ -1,8 +1,8 @@
-"""A cluster of the bench's own: it may be grown, slowed and broken, and nobody else's cluster is touched by it.
+"""A cluster of the bench's own, which may be grown, slowed and broken; the user's cluster stays untouched.
 
-Its name, network and ports are those of `bench startup`, so only one runs at a time. It lives in a scratch folder and
-is driven by the commands that a user types. Invariant: when the block ends, however it does, the cluster is removed
-with its data; what a killed run left is removed when the next one begins, since it is found by the cluster's label.
+Its name, network and ports are those of `bench startup`, so only one exists at a time. It lives in a scratch folder,
+and the bench controls it with the commands that a user types. Invariant: at the end of the block, on every path, the
+cluster is removed with its data. The next run finds the remains of a killed run by the label and removes them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ COMMAND_SECONDS = 1800.0
 
 
 def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
-    """The declared cluster under the bench's name with so many nodes, those that are declared first.
+    """Return the declared cluster under the bench's name with `nodes` nodes: the declared ones first.
 
-    With `most`, so many nodes can be had later without a restart. Raises UsageError where the network has no room.
+    With `most`, the cluster can grow to that many nodes later without a restart.
+
+    Raises:
+        UserError: if the network has no address left.
     """
     made = startup_times.bench_document(spec)
     taken = {str(address) for address in _addresses(made)}
@@ -50,7 +53,7 @@ def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
         made["nodes"].append({"name": name, "address": free.pop(0), "port": port})
     del made["nodes"][nodes:]
     server = made["postgresql"]
-    for key in ("max_wal_senders", "max_replication_slots"):  # a clone takes one more for a while
+    for key in ("max_wal_senders", "max_replication_slots"):  # a clone uses one more while it runs
         server[key] = max(server[key], max(nodes, most) + 2)
     return made
 
@@ -67,35 +70,39 @@ def _ports(made: dict[str, Any]) -> set[int]:
 
 
 def _name(number: int, taken: set[str]) -> str:
-    """As "more_node4"; no name of a service begins so but ours."""
+    """Return a name such as "more_node4"; no declared service has this prefix."""
     name = f"more_node{number}"
     return name if name not in taken else _name(number + 1, taken)
 
 
 @dataclass(frozen=True)
-class OwnCluster:
-    """The cluster in its scratch folder."""
+class ScratchCluster:
+    """A cluster in its scratch folder."""
 
     folder: Path
     image_sources: Path
 
     @property
     def file(self) -> Path:
-        """Its cluster.toml."""
+        """The path of its cluster.toml."""
         return self.folder / "cluster.toml"
 
     @property
     def cluster(self) -> Cluster:
-        """It, as it is declared now."""
+        """The handle of the cluster as it is declared now."""
         spec = source.load(self.file.read_text(), str(self.file))
         return Cluster(spec, state.State(self.folder / STATE), self.image_sources)
 
     def declare(self, made: dict[str, Any]) -> None:
-        """Write its cluster.toml; nothing is applied."""
+        """Write its cluster.toml without applying it."""
         self.file.write_text(startup_times.to_toml(made))
 
     def command(self, *words: str) -> float:
-        """Run a command of Poolkeeper; the seconds that it took. Raises EngineFailed with what it printed."""
+        """Run a command of Poolkeeper, and return its duration in seconds.
+
+        Raises:
+            EngineFailed: if the command fails; the detail is its output.
+        """
         argv = [sys.executable, "-m", "poolkeeper.cli.main", "--file", str(self.file), *words]
         begin = time.perf_counter()
         done = process.run(argv, timeout=COMMAND_SECONDS)
@@ -106,22 +113,23 @@ class OwnCluster:
         return time.perf_counter() - begin
 
     def remove(self) -> None:
-        """Remove it with its data, whatever state it is in."""
+        """Remove the cluster with its data, in whatever state it is."""
         with interrupts.signals_blocked():
-            pgbench_client.sweep(startup_times.NAME)  # it is in the network, which could not be removed with it
+            pgbench_client.sweep(startup_times.NAME)  # its container keeps the network in use
             compose.remove_all(startup_times.NAME)
             state.forget_cluster(state.State(self.folder / STATE))
 
 
 @contextmanager
-def scratch(cluster: Cluster, progress: Progress) -> Iterator[OwnCluster]:
-    """A folder for a cluster of the bench's own, with an engine and the images ready; nothing is started yet.
+def scratch(cluster: Cluster, progress: Progress) -> Iterator[ScratchCluster]:
+    """Provide a folder for a cluster of the bench's own, with the engine and the images ready; nothing is started yet.
 
-    Refused with OperationRefused where the cluster of that name is a user's.
+    Raises:
+        OperationRefused: if the user's cluster has the bench's name.
     """
     if cluster.spec.name == startup_times.NAME:
         raise errors.OperationRefused(
-            f"the bench would begin a cluster {startup_times.NAME!r} of its own, and this one has that name",
+            f"the bench would start a cluster {startup_times.NAME!r} of its own, but this cluster has that name",
             hint="Run it from the folder of a cluster with another name.",
         )
     cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +139,7 @@ def scratch(cluster: Cluster, progress: Progress) -> Iterator[OwnCluster]:
     if running:
         progress.note(f"note: the cluster {cluster.spec.name} is running, which makes these figures worse")
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
-        own = OwnCluster(Path(folder), cluster.image_sources)
+        own = ScratchCluster(Path(folder), cluster.image_sources)
         own.remove()
         try:
             yield own

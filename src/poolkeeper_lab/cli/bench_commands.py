@@ -1,4 +1,4 @@
-"""`bench`: what measures speed, and what the keeper costs."""
+"""`bench`: measure speed, behaviour under load, and the cost of the keeper."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from poolkeeper_lab.bench.bench_parts import BenchOptions
     from poolkeeper_lab.bench.measure.figure import Figure
 
-Rounds = Annotated[int, typer.Option(min=0, max=100, help="Rounds that are kept; 0: as many as the part needs.")]
-Seconds = Annotated[float, typer.Option(min=0, max=600, help="Of one measurement; 0: as the part needs.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn by chance; 0: by chance.")]
-Full = Annotated[bool, typer.Option("--full", help="The whole matrix; it takes hours.")]
-Scale = Annotated[int, typer.Option(min=0, max=100, help="Of pgbench's tables, 16 MB each; 0: as the part needs.")]
-Json = Annotated[bool, typer.Option("--json", help="The JSON report on standard output.")]
-Strict = Annotated[bool, typer.Option("--strict", help="A goal that is not met is a failure too.")]
-Reports = Annotated[Path, typer.Option(help="Where the reports go.")]
-Compare = Annotated[Path | None, typer.Option(help="A bench*.json of before: what got better, what worse.")]
-Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="NAME", help="Only this one; may be repeated.")]
-Faults = Annotated[list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this one; may be repeated.")]
+Rounds = Annotated[int, typer.Option(min=0, max=100, help="Number of kept rounds; 0: the part's default.")]
+Seconds = Annotated[float, typer.Option(min=0, max=600, help="Seconds of a measurement; 0: the part's default.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed; 0 picks one.")]
+Full = Annotated[bool, typer.Option("--full", help="Run the full matrix; it takes hours.")]
+Scale = Annotated[int, typer.Option(min=0, max=100, help="Scale of pgbench's tables, 16 MB each; 0: the default.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the JSON report on standard output.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat a goal that is not met as a failure.")]
+Reports = Annotated[Path, typer.Option(help="Folder of the reports.")]
+Compare = Annotated[Path | None, typer.Option(help="An earlier bench*.json: report the changes.")]
+Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="NAME", help="Only this peer; repeatable.")]
+Faults = Annotated[list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this fault; repeatable.")]
 REPORTS = Path("reports")
 
-benches = typer.Typer(help="Measure speed, calm under load, and what the keeper costs.", no_args_is_help=True)
+benches = typer.Typer(help="Measure speed, behaviour under load, and the cost of the keeper.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 @benches.callback()
 def root() -> None:
-    """Measure speed, calm under load, and what the keeper costs."""
+    """Measure speed, behaviour under load, and the cost of the keeper."""
 
 
 @benches.command()
@@ -56,8 +56,8 @@ def startup(
 ) -> None:
     """Measure `up` from nothing, `up` again, `status` and the suite, with the images built.
 
-    It starts a cluster of its own ("bench", other ports and network) and takes it down again; a cluster that runs
-    beside it makes the figures worse, so stop it first.
+    It starts a cluster of its own ("bench", other ports and network) and removes it again. A cluster that runs beside
+    it makes the figures worse, so stop it first.
     """
     _make_images(ctx)
     options = _options(rounds, 0, seed, False, 0)
@@ -67,33 +67,33 @@ def startup(
 @benches.command()
 def load(
     ctx: typer.Context,
-    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="For how long.")] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="Duration.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Make every core busy and see that nothing fails over and nothing is lost, with light clients at both endpoints.
+    """Keep every core busy, and check that nothing fails over or is lost, with light clients at both endpoints.
 
-    It works on the running cluster, which must be healthy. Exit code 0 when the lease stayed as it was and every
-    acknowledged write is stored once, else 1.
+    It uses the running cluster, which must be healthy. The exit code is 0 if the lease did not change and every
+    acknowledged write is stored exactly once, else 1.
     """
-    from poolkeeper_lab.bench.parts import soak as measurement
+    from poolkeeper_lab.bench.parts import soak
 
-    seen = interrupts.run(measurement.measure(context.of(ctx), minutes, console.ConsoleSteps()))
-    _show(seen.figures(), as_json)
-    raise typer.Exit(0 if seen.is_sound else 1)
+    result = interrupts.run(soak.measure(context.of(ctx), minutes, console.ConsoleSteps()))
+    _show(result.figures(), as_json)
+    raise typer.Exit(0 if result.is_sound else 1)
 
 
 @benches.command()
 def keeper(
     ctx: typer.Context,
-    seconds: Annotated[float, typer.Option(min=1, max=86400, help="For how long.")] = 60,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, max=86400, help="Duration.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure the keeper's CPU share and memory on the running cluster, which should be at rest."""
     from poolkeeper_lab.bench.parts import keeper_idle
 
     with console.ConsoleSteps().step(f"{seconds:g} s of rest"):
-        seen = interrupts.run(keeper_idle.measure(context.of(ctx), seconds))
-    _show(seen.figures(), as_json)
+        result = interrupts.run(keeper_idle.measure(context.of(ctx), seconds))
+    _show(result.figures(), as_json)
 
 
 @benches.command()
@@ -103,7 +103,7 @@ def path(
     seconds: Seconds = 0,
     seed: Seed = 0,
     full: Full = False,
-    only: Annotated[str, typer.Option(help="Only loads whose title has this, as: prepared")] = "",
+    only: Annotated[str, typer.Option(help="Only loads whose title contains this text, for example: prepared")] = "",
     scale: Scale = 0,
     peers: Peers = None,
     as_json: Json = False,
@@ -111,11 +111,11 @@ def path(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Put the same load on every endpoint of the running cluster, in turns: throughput, latency, CPU time of each part.
+    """Run the same load on every endpoint of the running cluster, in turn: throughput, latency, CPU time of each part.
 
-    PgBouncer (--peer pgbouncer, the only peer here) is started in the cluster's network and measured beside them.
-    It works in a database of its own, which it makes and drops, with pgbench in a container of the cluster's network.
-    Nothing else should run on the machine; a round in which something does is discarded and counted.
+    It also starts and measures PgBouncer (--peer pgbouncer, the only peer here) in the cluster's network.
+    It uses a database of its own, which it creates and drops, with pgbench in a container of the cluster's network.
+    Run nothing else on the machine: a round with too much foreign load is discarded and counted.
     """
     options = replace(_options(rounds, seconds, seed, full, scale, only), peers=tuple(peers or ()))
     _measure(ctx, ("path",), options, "bench-path", (reports, as_json, compare, strict))
@@ -133,10 +133,10 @@ def storm(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Let 2,000 clients connect at once, each for one transaction, and see who is refused and when the last is done.
+    """Let 2,000 clients connect at once, each for one transaction; count refusals, and time the last transaction.
 
-    It also keeps as many sessions busy as an endpoint serves, and twice as many. Other clients of the running cluster wait
-    meanwhile; it works in a database of its own, which it makes and drops.
+    It also keeps as many sessions busy as an endpoint serves, and twice as many. Other clients of the running cluster
+    wait meanwhile. It uses a database of its own, which it creates and drops.
     """
     options = _options(rounds, 0, seed, full, scale)
     _measure(ctx, ("storm",), options, "bench-storm", (reports, as_json, compare, strict))
@@ -145,7 +145,7 @@ def storm(
 @benches.command()
 def scale(
     ctx: typer.Context,
-    only: Annotated[str, typer.Option(help="reads, nodes or clone; all three where it is not given.")] = "",
+    only: Annotated[str, typer.Option(help="reads, nodes or clone; all three by default.")] = "",
     rounds: Rounds = 0,
     seconds: Seconds = 0,
     seed: Seed = 0,
@@ -158,13 +158,13 @@ def scale(
 ) -> None:
     """Measure reads over more standbys that are capped, clusters of more nodes, and the time of a new standby.
 
-    Each starts a cluster of its own ("bench", other ports and network) and removes it; the disk is looked at first.
-    Clusters are of 3, 5 and 7 nodes, with --full also of 4 and 6. The database of the new standby is of --scale 64,
-    about 1 GB.
+    Each part starts a cluster of its own ("bench", other ports and network) and removes it. It checks the disk first.
+    The clusters have 3, 5 and 7 nodes, with --full also 4 and 6. The new standby has a database of --scale 64, about
+    1 GB.
     """
     chosen_parts = [f"scale-{part}" for part in ("reads", "nodes", "clone") if only in ("", part)]
     if not chosen_parts:
-        raise typer.BadParameter("it is reads, nodes or clone", param_hint="--only")
+        raise typer.BadParameter("must be reads, nodes or clone", param_hint="--only")
     options = _options(rounds, seconds, seed, full, scale)
     stem = f"bench-scale-{only}" if only else "bench-scale"
     _measure(ctx, tuple(chosen_parts), options, stem, (reports, as_json, compare, strict))
@@ -182,9 +182,9 @@ def overhead(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Measure what keeper costs at rest, under load and through a failover, quorum commit, and each kind of check.
+    """Measure the cost of keeper (at rest, under load, during a failover), of quorum commit and of each kind of check.
 
-    It starts a cluster of its own and removes it. `bench keeper` measures the keeper of the cluster that runs.
+    It starts a cluster of its own and removes it. `bench keeper` measures the keeper of the running cluster.
     """
     options = _options(rounds, seconds, seed, False, scale)
     _measure(ctx, ("overhead",), options, "bench-overhead", (reports, as_json, compare, strict))
@@ -199,10 +199,11 @@ def profile(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Count what one read costs each part of the path: system calls, CPU time, packets and bytes, by endpoint and protocol.
+    """Measure the cost of one read for each part of the path: system calls, CPU time, packets and bytes.
 
-    It starts a cluster of its own and removes it. System calls are counted by strace on this machine, as root; where
-    that cannot be, the rest is measured and the report says so. docs/path.md says what to read from it.
+    The figures are by endpoint and protocol. It starts a cluster of its own and removes it. strace counts system calls
+    on this machine, as root. If that is not possible, the report says so and has the other figures. docs/path.md
+    explains them.
     """
     options = _options(rounds, 0, seed, False, 0)
     _measure(ctx, ("profile",), options, "bench-profile", (reports, as_json, compare, False))
@@ -211,7 +212,7 @@ def profile(
 @benches.command("try")
 def variants(
     ctx: typer.Context,
-    tried: Annotated[list[str], typer.Argument(metavar="KEY=VALUE[,KEY=VALUE…]…", help="A variant each.")],
+    tried: Annotated[list[str], typer.Argument(metavar="KEY=VALUE[,KEY=VALUE…]…", help="One variant each.")],
     rounds: Rounds = 0,
     seconds: Seconds = 0,
     seed: Seed = 0,
@@ -220,13 +221,11 @@ def variants(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Measure what other values of cluster.toml would make of the path, beside those that are declared, in turns.
+    """Measure the effect of other values of cluster.toml on the path, in turn with the declared ones.
 
-    As: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,endpoints.rw.max_pool=1
-    It starts a cluster of its own, changes it by `up` before each measurement, and removes it.
+    Example: poolkeeper bench try haproxy.hold_ms=0 pgpool.parameters.serialize_accept=true,endpoints.rw.max_pool=1
+    It starts a cluster of its own, changes it with `up` before each measurement, and removes it.
     """
-    from dataclasses import replace
-
     options = replace(_options(rounds, seconds, seed, False, scale), variants=tuple(tried))
     _measure(ctx, ("try",), options, "bench-try", (reports, as_json, compare, False))
 
@@ -243,10 +242,10 @@ def failover(
     reports: Reports = REPORTS,
     compare: Compare = None,
 ) -> None:
-    """Break our cluster and what people would pick instead, in turns: how long writes stop, and what is lost.
+    """Break our cluster and the alternatives, in turn: how long writes stop, and which ones are lost.
 
-    Each measurement starts a cluster from nothing, one at a time, with the same limits, and takes it down again; a
-    round of all takes about 20 minutes. A cluster that runs beside it makes the figures worse, so stop it first.
+    Each measurement starts a cluster from nothing, one at a time, with the same limits, and removes it again. A round
+    of all takes about 20 minutes. A cluster that runs beside it makes the figures worse, so stop it first.
     Peers: patroni, patroni-fastest, pg_auto_failover, repmgr, pgpool. Faults: kill_node, kill_postmaster, switchover.
     """
     _make_images(ctx)
@@ -271,18 +270,18 @@ def everything(
     from poolkeeper_lab.bench import bench_parts
 
     options = _options(rounds, seconds, seed, full, scale)
-    names = tuple(name for name in bench_parts.PARTS if name != "try")  # which wants to be told what
+    names = tuple(name for name in bench_parts.PARTS if name != "try")  # which needs variants
     _measure(ctx, names, options, "bench-all", (reports, as_json, compare, strict))
 
 
 @benches.command()
 def docs(
     files: Annotated[
-        list[Path], typer.Argument(metavar="BENCH.json...", help="Reports; of a part the last one counts.")
+        list[Path], typer.Argument(metavar="BENCH.json...", help="Reports; for each part, the last one counts.")
     ],
-    into: Annotated[Path, typer.Option(help="The document whose tables are made anew.")] = Path("docs/benchmarks.md"),
+    into: Annotated[Path, typer.Option(help="The document with the tables.")] = Path("docs/benchmarks.md"),
 ) -> None:
-    """Make the tables and pictures of docs/benchmarks.md anew from JSON reports."""
+    """Generate the tables and pictures of docs/benchmarks.md again from JSON reports."""
     from poolkeeper_lab.cli import bench_run
 
     for written in bench_run.document(files, into):
@@ -290,7 +289,7 @@ def docs(
 
 
 def _make_images(ctx: typer.Context) -> None:
-    """The engine and the images, before anything is measured: here there may never have been a cluster."""
+    """Provide the engine and the images before the measurement: there may never have been a cluster here."""
     from poolkeeper.operations import engine, up
 
     where, progress = context.of(ctx), console.ConsoleSteps()
@@ -312,7 +311,7 @@ def _measure(
     stem: str,
     output: tuple[Path, bool, Path | None, bool],
 ) -> None:
-    """Run these parts; `output`: the folder of the reports, JSON?, an earlier run, strict?"""
+    """Run these parts; `output`: the reports' folder, `as_json`, an earlier run, `strict`."""
     from poolkeeper_lab.cli import bench_run
 
     raise typer.Exit(bench_run.perform(context.of(ctx), names, options, bench_run.Output(stem, *output)))

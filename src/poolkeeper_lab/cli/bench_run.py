@@ -1,4 +1,4 @@
-"""What the measuring commands of `bench` do: run parts under a lock, compare, report, and say it."""
+"""The measuring commands of `bench`: run parts under a lock, compare, write the reports, and print the result."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the result goes. `strict`: a goal that is not met is a failure too."""
+    """The output of a run. `strict`: a goal that is not met is a failure."""
 
-    stem: str  # of the files
+    stem: str  # of the file names
     reports: Path
     as_json: bool = False
     compare: Path | None = None
@@ -37,17 +37,21 @@ class Output:
 
 
 def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOptions, output: Output) -> int:
-    """Run, compare and report; the exit code. Raises UsageError for an earlier run that cannot be read, at once."""
+    """Run the parts, compare and report, and return the exit code.
+
+    Raises:
+        UserError: before the run, if the earlier run cannot be read.
+    """
     earlier = bench_json.read(output.compare) if output.compare else None
     seed = options.seed or random.SystemRandom().randrange(1, 1 << 16)
     progress = console.ConsoleSteps()
-    with state.lock(cluster.folder, "drill.lock"):  # a fault in the midst of it would be measured as ours
+    with state.lock(cluster.folder, "drill.lock"):  # a fault of a drill would spoil the measurement
         command = " ".join(["poolkeeper", *sys.argv[1:]])
         run, failures = bench_parts.perform(cluster, names, replace(options, seed=seed), command, progress)
     comparison = compare(earlier, run) if earlier else None
     written = bench_write.write_all(run, comparison, output.reports, output.stem)
     progress.note(f"reports: {', '.join(map(str, written))}")
-    _say(run, comparison, output.as_json)
+    _print(run, comparison, output.as_json)
     for failure in failures.values():
         console.report(failure)
     if run.is_interrupted:
@@ -57,20 +61,24 @@ def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOp
 
 
 def document(files: Sequence[Path], into: Path) -> list[Path]:
-    """Fill a document, and draw its pictures beside it; what was written. Raises UsageError."""
+    """Fill a document, draw its pictures beside it, and return the written paths.
+
+    Raises:
+        UserError: if a report or the document cannot be read.
+    """
     runs = [bench_json.read(file) for file in files]
     try:
         text = into.read_text()
     except OSError as e:
-        raise errors.UsageError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
-    whole = {into: bench_docs.fill(text, runs)}
-    whole |= {into.parent / bench_docs.FOLDER / name: drawn for name, drawn in bench_docs.pictures(runs)}
-    for path, content in whole.items():
+        raise errors.UserError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
+    files_to_write = {into: bench_docs.fill(text, runs)}
+    files_to_write |= {into.parent / bench_docs.FOLDER / name: drawn for name, drawn in bench_docs.pictures(runs)}
+    for path, content in files_to_write.items():
         state.write(path, content, mode=0o644)
-    return list(whole)
+    return list(files_to_write)
 
 
-def _say(run: BenchRun, comparison: Comparison | None, as_json: bool) -> None:
+def _print(run: BenchRun, comparison: Comparison | None, as_json: bool) -> None:
     if as_json:
         console.out.print(bench_json.render(run, comparison), markup=False)
         return

@@ -29,7 +29,7 @@ def test_tree_counts_each_process_once_and_the_ended_children_of_each(tmp_path: 
     assert cpu.of_tree(5, tmp_path) == pytest.approx(1133 / cpu.TICKS)
 
 
-def test_summary_is_of_medians_and_tells_the_least_time() -> None:
+def test_summary_is_of_medians_and_reports_the_least_time() -> None:
     costs = [cpu.Cost(16.0, {"postgres": 8.0}), cpu.Cost(18.0, {"postgres": 9.0, "etcd": 1.0}), cpu.Cost(99.0, {})]
     told = cpu.summary(costs, 2)
     assert (told.machine, told.containers, told.rest) == (18.0, {"etcd": 0.0, "postgres": 8.0}, 8.0)

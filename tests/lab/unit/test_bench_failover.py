@@ -1,8 +1,9 @@
-"""`bench failover`: one fault on one cluster from nothing to nothing, and what is told of all of them."""
+"""`bench failover`: one fault on one cluster from nothing to nothing, and the report of all trials."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ from poolkeeper_lab.bench.report import bench_html, bench_report, bench_wording
 from poolkeeper_lab.drill import drill_client
 from poolkeeper_lab.drill.ledger import AttemptOutcome, Ledger, LedgerVerdict
 
-WHOLE = {"node1": TrialNode("primary", 1), "node2": TrialNode("standby")}
+HEALTHY = {"node1": TrialNode("primary", 1), "node2": TrialNode("standby")}
 ADDRESSES = {"node1": "10.0.0.1", "node2": "10.0.0.2"}
 
 
@@ -37,12 +38,12 @@ class Fake(TrialCluster):
 
     title, label, nodes = "Fake", "fake", ADDRESSES
 
-    def __init__(self, *, recovers: bool = True, whole_again: bool = True, loses: int = 0, broken: str = "") -> None:
+    def __init__(self, *, recovers: bool = True, recovers_fully: bool = True, loses: int = 0, broken: str = "") -> None:
         self.events: list[str] = []
         self.stored: dict[int, int] = {}
         self.serving = ADDRESSES["node1"]
-        self.is_up, self.is_whole = True, True
-        self._recovers, self._whole_again, self._loses, self._broken = recovers, whole_again, loses, broken
+        self.is_up, self.is_healthy = True, True
+        self._recovers, self._recovers_fully, self._loses, self._broken = recovers, recovers_fully, loses, broken
         self._end = threading.Event()
 
     def up(self) -> None:
@@ -58,7 +59,7 @@ class Fake(TrialCluster):
         return service
 
     def states(self) -> dict[str, TrialNode]:
-        return WHOLE if self.is_whole else {"node1": TrialNode("silent"), "node2": TrialNode("primary")}
+        return HEALTHY if self.is_healthy else {"node1": TrialNode("silent"), "node2": TrialNode("primary")}
 
     def rows(self, node: str, query: str) -> list[str]:
         assert "GROUP BY id" in query
@@ -73,33 +74,33 @@ class Fake(TrialCluster):
         self.events.append(f"{fault} {victim}")
         if self._broken:
             raise errors.EngineFailed(self._broken)
-        self.is_up, self.is_whole, self.serving = self._recovers, False, ADDRESSES["node2"]
+        self.is_up, self.is_healthy, self.serving = self._recovers, False, ADDRESSES["node2"]
 
     def heal(self, fault: str, victim: str) -> None:
         del fault
         self.events.append(f"heal {victim}")
-        self.is_whole = self._whole_again
+        self.is_healthy = self._recovers_fully
 
     def pids(self) -> dict[str, int]:
         return {}
 
-    def write(self, account: Ledger) -> None:
-        """Until it is told to end: as the two writers, one attempt after the other."""
+    def write(self, ledger: Ledger) -> None:
+        """Write like the two writers until the end event: one attempt after the other."""
         moment = 0.0
         while not self._end.wait(0.001):
             for name in drill_client.CLIENTS:
-                moment = trial.time.monotonic()
-                number = account.open(name, moment)
+                moment = time.monotonic()
+                number = ledger.open(name, moment)
                 if self.is_up:
                     self.stored[number] = 1
-                    account.close(number, trial.time.monotonic(), AttemptOutcome.ACKNOWLEDGED, server=self.serving)
+                    ledger.close(number, time.monotonic(), AttemptOutcome.ACKNOWLEDGED, server=self.serving)
                 else:
-                    account.close(number, trial.time.monotonic(), AttemptOutcome.REFUSED, "connect: refused")
+                    ledger.close(number, time.monotonic(), AttemptOutcome.REFUSED, "connect: refused")
 
     @contextmanager
-    def writers(self, _: drill_client.ClientEndpoint, account: Ledger) -> Iterator[None]:
-        """In the place of `client.running`."""
-        thread = threading.Thread(target=self.write, args=(account,))
+    def writers(self, _: drill_client.ClientEndpoint, ledger: Ledger) -> Iterator[None]:
+        """Replaces `drill_client.running`."""
+        thread = threading.Thread(target=self.write, args=(ledger,))
         thread.start()
         try:
             yield
@@ -111,9 +112,9 @@ class Fake(TrialCluster):
 
 def perform(fake: Fake, monkeypatch: pytest.MonkeyPatch, fault: str = peer_catalogue.KILL_NODE) -> FailoverTrial:
     """A trial that does not last."""
-    monkeypatch.setattr(trial.drill_client, "running", fake.writers)
+    monkeypatch.setattr(drill_client, "running", fake.writers)
     monkeypatch.setattr(trial, "_prepare", lambda _: None)
-    for name in ("WARM_UP", "HOLD", "TAIL", "LOOK_PAUSE"):
+    for name in ("WARM_UP", "HOLD", "TAIL", "POLL_PAUSE"):
         monkeypatch.setattr(trial, name, 0.01)
     monkeypatch.setattr(trial, "SERVED_SECONDS", 0.2)
     monkeypatch.setattr(trial, "BACK_SECONDS", 0.1)
@@ -124,8 +125,8 @@ def test_a_trial_goes_from_nothing_to_nothing(monkeypatch: pytest.MonkeyPatch) -
     fake = Fake()
     seen = perform(fake, monkeypatch)
     assert fake.events == ["up", "kill_node node1", "heal node1", "writers ended", "asked node2", "down"]
-    assert seen.judgement is not None
-    assert seen.judgement.is_sound
+    assert seen.verdict is not None
+    assert seen.verdict.is_sound
     assert seen.acknowledged == len(fake.stored)
     assert (seen.is_open, seen.problems) == (False, ())
     assert seen.back is not None
@@ -133,11 +134,11 @@ def test_a_trial_goes_from_nothing_to_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_lost_acknowledged_write_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = perform(Fake(loses=2), monkeypatch)
-    assert seen.judgement is not None
-    assert len(seen.judgement.lost) == 2
+    assert seen.verdict is not None
+    assert len(seen.verdict.lost) == 2
 
 
-def test_an_endpoint_that_does_not_serve_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_does_not_serve_again_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "_served", _served_once())
     fake = Fake(recovers=False)
     seen = perform(fake, monkeypatch)
@@ -161,10 +162,10 @@ def _served_once() -> Any:
     return served
 
 
-def test_a_cluster_that_stays_broken_is_told_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = perform(Fake(whole_again=False), monkeypatch)
+def test_a_cluster_that_stays_broken_is_reported_with_the_missing_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = perform(Fake(recovers_fully=False), monkeypatch)
     assert seen.back is None
-    assert seen.problems == ("not whole again by itself within 0.1 s: node1 do not answer",)
+    assert seen.problems == ("not recovered automatically within 0.1 s: node1 do not answer",)
 
 
 def test_a_fault_that_cannot_be_injected_takes_the_cluster_down_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +175,7 @@ def test_a_fault_that_cannot_be_injected_takes_the_cluster_down_all_the_same(mon
     assert fake.events[-2:] == ["writers ended", "down"]
 
 
-def test_where_nobody_can_be_asked_nothing_is_called_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_answer_no_trial_counts_as_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake()
 
     def silent(*_: str) -> list[str]:
@@ -182,8 +183,8 @@ def test_where_nobody_can_be_asked_nothing_is_called_sound(monkeypatch: pytest.M
 
     monkeypatch.setattr(fake, "rows", silent)
     seen = perform(fake, monkeypatch)
-    assert seen.judgement is None
-    assert seen.problems == ("not judged: no answer",)
+    assert seen.verdict is None
+    assert seen.problems == ("not checked: no answer",)
 
 
 SOUND = LedgerVerdict(100, 0, 0, (), (), (), 0, 0)
@@ -193,13 +194,13 @@ LOSS = LedgerVerdict(100, 0, 0, (7, 9), (), (), 0, 0)
 def made(
     gap: float,
     *,
-    judgement: LedgerVerdict | None = SOUND,
+    verdict: LedgerVerdict | None = SOUND,
     back: float | None = 5.0,
     is_open: bool = False,
     foreign: float = 0,
 ) -> FailoverTrial:
     """A trial that went so."""
-    return FailoverTrial(gap, is_open, 100, judgement, back, foreign, 9.0, ("not served again within 120 s",) * is_open)
+    return FailoverTrial(gap, is_open, 100, verdict, back, foreign, 9.0, ("not served again within 120 s",) * is_open)
 
 
 class Row(Fake):
@@ -224,8 +225,8 @@ def part_of(
         order.append(f"{cluster.title} {fault}")
         return gaps[cluster.title].pop(0)
 
-    place: Any = SimpleNamespace(spec=snapshots.SPEC)
-    part = Failover(place, options, play)
+    cluster: Any = SimpleNamespace(spec=snapshots.SPEC)
+    part = Failover(cluster, options, play)
     part._beside = beside
     part.measure(
         [Row(title, peer_catalogue.SWITCHOVER if title == peer_catalogue.REPMGR.title else "") for title in gaps],
@@ -247,7 +248,7 @@ def test_the_goal_is_the_ratio_to_the_fastest_legal_patroni() -> None:
     assert (goal.word, goal.limit) == ("met", 10.0)
 
 
-def test_a_cluster_that_ran_beside_it_is_told_and_without_the_peer_there_is_no_goal() -> None:
+def test_a_cluster_that_ran_beside_it_is_reported_and_without_the_peer_there_is_no_goal() -> None:
     gaps = {TITLE: [made(1)] * 3, FASTEST: [made(20)] * 3}
     part, _ = part_of({k: list(v) for k, v in gaps.items()}, KILL, beside=True)
     assert part.section().notes[0] == "the cluster poolkeeper was running beside every measurement"
@@ -257,15 +258,15 @@ def test_a_cluster_that_ran_beside_it_is_told_and_without_the_peer_there_is_no_g
     assert other.section().goals == ()
 
 
-def test_what_a_peer_cannot_is_left_out_and_told() -> None:
+def test_a_fault_that_a_peer_lacks_is_left_out_and_reported() -> None:
     options = BenchOptions(rounds=1, seed=7, peers=("repmgr",), faults=("switchover",))
     part, order = part_of({TITLE: [made(1)], peer_catalogue.REPMGR.title: []}, options)
     assert order == [f"{TITLE} switchover"]
     assert any("repmgr + Pgpool-II, switchover: not run" in note and "ssh" in note for note in part.section().notes)
 
 
-def test_a_loss_is_told_however_the_medians_are() -> None:
-    trials = [made(2), made(2, judgement=LOSS), made(2, foreign=0.5), made(2)]
+def test_a_loss_is_reported_whatever_the_medians_are() -> None:
+    trials = [made(2), made(2, verdict=LOSS), made(2, foreign=0.5), made(2)]
     part, _ = part_of({TITLE: [made(1)] * 4, POOL: trials}, KILL)
     section = part.section()
     assert section.tally.discarded == 1
@@ -277,21 +278,21 @@ def test_a_loss_is_told_however_the_medians_are() -> None:
     )
 
 
-def test_a_gap_without_an_end_is_a_least_and_one_not_judged_is_no_zero() -> None:
+def test_an_open_gap_is_a_lower_bound_and_an_unchecked_trial_is_not_zero() -> None:
     records = [
         Record(POOL, "kill_node", made(125.0, is_open=True, back=None)),
-        Record(POOL, "kill_node", made(3.0, judgement=None)),
+        Record(POOL, "kill_node", made(3.0, verdict=None)),
     ]
     (row,) = remarks.outcomes(records).rows
     cells = dict(zip(remarks.OUTCOMES, row, strict=True))
     assert cells["Longest gap, s"] == "≥ 125.00"
-    assert cells["Lost"] == "0 in 1 judged"
+    assert cells["Lost"] == "0 in 1 checked"
     assert (cells[remarks.OUTCOMES[-2]], cells[remarks.OUTCOMES[-1]]) == ("1", "1")
     assert "write gap at least 125.00 s" in remarks.line(records[0])
     assert "lost" not in remarks.line(records[1])
 
 
-def test_the_same_problem_is_told_once_with_its_count() -> None:
+def test_equal_problems_are_reported_once_with_their_count() -> None:
     records = [Record(POOL, "kill_node", made(125.0, is_open=True))] * 2
     assert list(remarks.problems(records)) == [f"{POOL}, kill_node: not served again within 120 s (2 times)"]
 
@@ -309,24 +310,24 @@ def test_the_same_problem_is_told_once_with_its_count() -> None:
         ([], [3.0], []),
     ],
 )
-def test_a_peer_that_is_quicker_is_told_so(ours: list[float], theirs: list[float], words: list[str]) -> None:
+def test_a_peer_that_is_quicker_is_reported(ours: list[float], theirs: list[float], words: list[str]) -> None:
     gaps = {("kill_node", TITLE): ours, ("kill_node", POOL): theirs}
     found = list(remarks.better(gaps, peer_catalogue.PEERS, 7))
     assert len(found) == len(words)
     assert all(sentence.startswith(word) for sentence, word in zip(found, words, strict=True))
 
 
-def test_a_contender_that_fails_is_told_and_the_others_go_on() -> None:
+def test_a_contender_that_fails_is_reported_and_the_others_continue() -> None:
     def play(cluster: TrialCluster, *_: object) -> FailoverTrial:
         if cluster.title == FASTEST:
-            raise errors.DeadlinePassed("it was not whole")
+            raise errors.DeadlinePassed("it was not healthy")
         return made(1)
 
-    place: Any = SimpleNamespace(spec=snapshots.SPEC)
-    part = Failover(place, KILL, play)
+    cluster: Any = SimpleNamespace(spec=snapshots.SPEC)
+    part = Failover(cluster, KILL, play)
     part.measure([Row(TITLE), Row(FASTEST)], Silent())
     section = part.section()
-    assert any(m.reason == "it was not whole" for m in section.metrics)
+    assert any(m.reason == "it was not healthy" for m in section.metrics)
     assert section.goals[0].word == "not measured"
     assert section.tally.failed == 2
 
@@ -345,11 +346,11 @@ def test_the_section_is_in_every_report() -> None:
 
 
 def test_unknown_names_are_refused_before_anything_is_started() -> None:
-    place: Any = SimpleNamespace(spec=snapshots.SPEC)
-    with pytest.raises(errors.UsageError):
-        Failover(place, BenchOptions(peers=("oracle",)))
-    with pytest.raises(errors.UsageError):
-        Failover(place, BenchOptions(faults=("flood",)))
+    cluster: Any = SimpleNamespace(spec=snapshots.SPEC)
+    with pytest.raises(errors.UserError):
+        Failover(cluster, BenchOptions(peers=("oracle",)))
+    with pytest.raises(errors.UserError):
+        Failover(cluster, BenchOptions(faults=("flood",)))
 
 
 def test_rounds_under_foreign_load_are_in_no_median() -> None:

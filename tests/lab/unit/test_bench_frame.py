@@ -48,8 +48,8 @@ def test_interval_narrows_with_agreement() -> None:
 class Script:
     """A contender whose samples are written down; it notes the order in which it is taken."""
 
-    def __init__(self, name: str, order: list[str], told: list[float | str | tuple[float, float]]) -> None:
-        self._name, self._order, self._told = name, order, iter(told)
+    def __init__(self, name: str, order: list[str], found: list[float | str | tuple[float, float]]) -> None:
+        self._name, self._order, self._told = name, order, iter(found)
 
     def contender(self) -> Contender:
         """It, as a contender."""
@@ -57,17 +57,17 @@ class Script:
 
     def _take(self) -> Sample:
         self._order.append(self._name)
-        told = next(self._told)
-        if isinstance(told, str):
-            raise errors.EngineFailed(told)
-        value, foreign = told if isinstance(told, tuple) else (told, 0.0)
+        found = next(self._told)
+        if isinstance(found, str):
+            raise errors.EngineFailed(found)
+        value, foreign = found if isinstance(found, tuple) else (found, 0.0)
         return Sample({TPS: value}, foreign)
 
 
 def play(asked: int, *scripts: tuple[str, list[float | str | tuple[float, float]]]) -> tuple[RoundsRecord, list[str]]:
     """Contenders against the first one; the book and the order in which they were taken."""
     order: list[str] = []
-    contenders = tuple(Script(name, order, told).contender() for name, told in scripts)
+    contenders = tuple(Script(name, order, found).contender() for name, found in scripts)
     ratios = tuple(Ratio(name, scripts[0][0], TPS) for name, _ in scripts[1:])
     book = RoundsRecord([Case({"workload": "w"}, contenders, ratios)], asked, 7)
     rounds.play(book, Silent())
@@ -88,7 +88,7 @@ def test_rounds_are_taken_in_turns_and_ratios_are_of_one_round() -> None:
     assert book.tally().model_dump() == {"asked": 3, "kept": 3, "discarded": 0, "failed": 0}
 
 
-def test_a_loud_round_is_discarded_as_a_whole_counted_and_taken_again() -> None:
+def test_a_loud_round_is_discarded_counted_and_repeated() -> None:
     book, _ = play(2, ("direct", [100.0, (999.0, 0.5), 100.0]), ("5100", [50.0, 60.0, 60.0]))
     found = metric_of(book, "direct", "throughput")
     assert found is not None
@@ -96,18 +96,18 @@ def test_a_loud_round_is_discarded_as_a_whole_counted_and_taken_again() -> None:
     assert book.tally().model_dump() == {"asked": 2, "kept": 2, "discarded": 1, "failed": 0}
 
 
-def test_loud_rounds_are_not_taken_again_for_ever() -> None:
+def test_loud_rounds_are_not_repeated_for_ever() -> None:
     book, order = play(2, ("direct", [(1.0, 0.9)] * 9))
     assert len(order) == 4
-    (told,) = book.metrics()
-    assert (told.estimate, told.reason) == (None, "every round was under foreign load")
+    (found,) = book.metrics()
+    assert (found.estimate, found.reason) == (None, "every round was under foreign load")
 
 
-def test_a_contender_that_fails_is_told_and_left_out_after_the_second_time() -> None:
+def test_a_contender_that_fails_is_reported_and_left_out_after_the_second_time() -> None:
     book, order = play(4, ("direct", [1.0] * 4), ("5100", ["full <up>"] * 9))
     assert order.count("5100") == rounds.GIVE_UP
-    told = {m.about["endpoint"]: m for m in book.metrics() if m.name == "throughput ÷ direct"}["5100"]
-    assert (told.estimate, told.reason) == (None, "full <up>")
+    found = {m.about["endpoint"]: m for m in book.metrics() if m.name == "throughput ÷ direct"}["5100"]
+    assert (found.estimate, found.reason) == (None, "full <up>")
     assert metric_of(book, "direct", "throughput") is not None
     assert book.tally().failed == 2
 
@@ -145,7 +145,7 @@ def test_the_engine_is_its_daemons_and_the_kernel_s_threads(tmp_path: Path) -> N
     assert meter.of_engine(tmp_path) == pytest.approx((107 + 108 + 110) / cpu.TICKS)
 
 
-def test_a_container_that_was_started_anew_counts_nothing() -> None:
+def test_a_container_that_was_restarted_counts_nothing() -> None:
     used = meter.between(reading(0, 0, 0, pgpool=9), reading(1, 1, 0, pgpool=1), cores=1)
     assert used.parts == {"pgpool": 0}
 
@@ -205,14 +205,14 @@ def change(comparison: Comparison, endpoint: str = "5100") -> MetricChange:
         ((), MetricChange.UNKNOWN),
     ],
 )
-def test_a_change_is_told_only_beyond_both_intervals(values: tuple[float, ...], wanted: MetricChange) -> None:
+def test_a_change_is_reported_only_beyond_both_intervals(values: tuple[float, ...], wanted: MetricChange) -> None:
     assert change(compare(run_with(sample.POOLED), run_with(values))) is wanted
 
 
 def test_of_another_machine_only_ratios_are_compared() -> None:
     other = sample.MACHINE.model_copy(update={"cores": 64})
-    told = compare(sample.SAMPLE.model_copy(update={"machine": other}), sample.SAMPLE)
-    changes = {row.metric.unit: row.change for row in told.rows}
+    found = compare(sample.SAMPLE.model_copy(update={"machine": other}), sample.SAMPLE)
+    changes = {row.metric.unit: row.change for row in found.rows}
     assert changes == {"tps": MetricChange.UNKNOWN, RATIO: MetricChange.NOISE}
 
 
@@ -225,7 +225,7 @@ def test_less_is_better_where_it_is() -> None:
     assert change(compare(of((5.0, 6.0, 5.5)), of((2.0, 2.5, 2.1)))) is MetricChange.BETTER
 
 
-def test_a_goal_is_judged_by_the_median_and_says_when_the_interval_holds_the_limit() -> None:
+def test_a_goal_is_checked_by_the_median_and_says_when_the_interval_holds_the_limit() -> None:
     met, missed, unmeasured, most = sample.GOALS
     assert [g.is_met for g in sample.GOALS] == [True, False, None, True]
     assert (met.is_clear, missed.is_clear, unmeasured.is_clear, most.is_clear) == (True, False, False, True)
@@ -233,7 +233,7 @@ def test_a_goal_is_judged_by_the_median_and_says_when_the_interval_holds_the_lim
 
 
 class Fake:
-    """A part that ends as it is told to."""
+    """A part that ends as the test says."""
 
     def __init__(self, name: str, end: BaseException | None = None) -> None:
         self._name, self._end = name, end
@@ -249,32 +249,32 @@ class Fake:
         return Section(name=self._name, title=self._name, method="", notes=("of its own",))
 
 
-def sitting() -> bench_parts.RunInProgress:
+def new_run() -> bench_parts.RunInProgress:
     """A new one."""
     return bench_parts.RunInProgress("poolkeeper", "poolkeeper bench all", 7)
 
 
 def test_a_part_that_fails_keeps_what_it_had_and_the_next_one_runs() -> None:
-    told = sitting()
-    bench_parts.play(told, [("a", Fake("a", errors.EngineFailed("no room"))), ("b", Fake("b"))], Silent())
-    assert [section.name for section in told.sections] == ["a", "b"]
-    assert told.sections[0].notes == ("it ended early: no room", "of its own")
-    assert list(told.failures) == ["a"]
+    found = new_run()
+    bench_parts.run_parts(found, [("a", Fake("a", errors.EngineFailed("no room"))), ("b", Fake("b"))], Silent())
+    assert [section.name for section in found.sections] == ["a", "b"]
+    assert found.sections[0].notes == ("it ended early: no room", "of its own")
+    assert list(found.failures) == ["a"]
 
 
 def test_an_interruption_ends_the_run_and_keeps_what_there_is() -> None:
-    told = sitting()
+    found = new_run()
     with pytest.raises(KeyboardInterrupt):
-        bench_parts.play(told, [("a", Fake("a", KeyboardInterrupt())), ("b", Fake("b"))], Silent())
-    assert [section.name for section in told.sections] == ["a"]
+        bench_parts.run_parts(found, [("a", Fake("a", KeyboardInterrupt())), ("b", Fake("b"))], Silent())
+    assert [section.name for section in found.sections] == ["a"]
 
 
 def test_a_part_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(errors.UsageError, match="no part 'speed'"):
-        bench_parts.made_by("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
+    with pytest.raises(errors.UserError, match="no part 'speed'"):
+        bench_parts.make_part("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
 
 
-def test_machine_is_told_and_what_is_not_is_unknown(tmp_path: Path) -> None:
+def test_machine_is_reported_and_a_missing_value_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Fast\n")
     (tmp_path / "meminfo").write_text("MemTotal:  1000000 kB\n")
     assert (bench_machine.describe(tmp_path).cpu, bench_machine.describe(tmp_path).memory_mb) == ("Fast", 1024)
@@ -283,7 +283,7 @@ def test_machine_is_told_and_what_is_not_is_unknown(tmp_path: Path) -> None:
     assert (bench_machine.describe(tmp_path).cpu, bench_machine.describe(tmp_path).memory_mb) == ("unknown", 0)
 
 
-def test_what_was_set_is_told_and_what_is_set_otherwise(tmp_path: Path) -> None:
+def test_declared_and_changed_settings_are_reported(tmp_path: Path) -> None:
     folder = state.State(tmp_path)
     state.record_applied(folder, {"haproxy/haproxy.cfg": "a"})
     state.record_former(folder, snapshots.SPEC)
@@ -305,8 +305,8 @@ def test_versions_without_a_cluster_are_of_the_packages(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(process, "run", run)
     monkeypatch.setattr(images, "references", lambda *_: {role: role for role, _ in bench_machine.PACKAGES.values()})
-    told = bench_machine.versions_of(Cluster(snapshots.SPEC, state.State(tmp_path), tmp_path))
-    assert (told["PostgreSQL"], told["Pgpool-II"]) == ("1-postgresql-17", "unknown")
+    found = bench_machine.versions_of(Cluster(snapshots.SPEC, state.State(tmp_path), tmp_path))
+    assert (found["PostgreSQL"], found["Pgpool-II"]) == ("1-postgresql-17", "unknown")
 
 
 def test_the_client_takes_no_address_that_a_node_could_want() -> None:

@@ -1,4 +1,4 @@
-"""The account of a time under full load: what is a false failover, what is sound, what is printed of it."""
+"""The result of a period under full load: false failovers, soundness, and the printed figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.poolkeeper.unit import snapshots
 
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model.observed import Snapshot
@@ -33,7 +34,7 @@ def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
-def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: LedgerVerdict | None = GOOD) -> SoakResult:
+def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> SoakResult:
     """Half an hour on two cores."""
     return SoakResult(
         seconds=1800,
@@ -42,7 +43,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), judgement: LedgerVerdi
         blind=0,
         write=Gap(1, 1.5),
         read=Gap(2, 2.25),
-        judgement=judgement,
+        verdict=verdict,
         load_average=(4, 3.5, 2),
         keeper_cpu=1.25,
         keeper_memory=38.2,
@@ -78,10 +79,10 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(), True),
         (seen(held(("n1", 7), ("n1", 9))), False),
         (seen(held()), False),
-        (seen(judgement=None), False),
-        (seen(judgement=LedgerVerdict(100, 0, 0, (5,), (), (), 0, 0)), False),
-        (seen(judgement=LedgerVerdict(100, 0, 0, (), (5,), (), 0, 0)), False),
-        (seen(judgement=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
+        (seen(verdict=None), False),
+        (seen(verdict=LedgerVerdict(100, 0, 0, (5,), (), (), 0, 0)), False),
+        (seen(verdict=LedgerVerdict(100, 0, 0, (), (5,), (), 0, 0)), False),
+        (seen(verdict=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
 def test_sound_is_the_same_lease_and_nothing_lost_and_nothing_unseen(result: SoakResult, is_sound: bool) -> None:
@@ -96,7 +97,7 @@ def test_figures_say_what_was_seen() -> None:
     assert found(turned, soak_figures.LEASE).is_met is False
     assert found(seen(), "longest write gap").text == "0.50 s"
     assert found(seen(), "keeper: decided attach to Pgpool-II").value == 1
-    assert found(seen(judgement=None), soak_figures.LOST).is_met is None
+    assert found(seen(verdict=None), soak_figures.LOST).is_met is None
     assert found(seen(held()), soak_figures.LEASE).text == "unknown"
 
 
@@ -118,18 +119,18 @@ def test_keeper_work_is_counted_from_the_begin_on() -> None:
     assert counted == {"decided attach": 2, "store unknown": 1, "started": 1}
 
 
-def test_watch_keeps_changes_and_tells_each() -> None:
-    told: list[str] = []
-    lease = soak.LeaseWatch(told.append)
+def test_watch_keeps_changes_and_reports_each() -> None:
+    reported: list[str] = []
+    lease = soak.LeaseWatch(reported.append)
     lease.note_owner("n1", 7)
     lease.note_owner("n1", 7)
     watch._note(KeyChange(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
     watch._note(KeyChange(9, (), (KEY,)), KEY, lease)
     watch._note(KeyChange(10, (KeyValue(KEY, "n2", 10, "5"),), ()), KEY, lease)
     assert [(h.owner, h.revision) for h in lease.seen] == [("n1", 7), (None, 0), ("n2", 10)]
-    assert [line.split("changed: ")[1] for line in told] == [
-        "n1 (revision 7) → nobody (revision 0)",
-        "nobody (revision 0) → n2 (revision 10)",
+    assert [line.split("changed: ")[1] for line in reported] == [
+        "n1 (revision 7) → no owner (revision 0)",
+        "no owner (revision 0) → n2 (revision 10)",
     ]
 
 
@@ -151,11 +152,11 @@ def test_cpu_share(before: float | None, after: float | None, share: float | Non
 def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     ill = snapshots.edit_members(snapshots.healthy(), {snapshots.STANDBY: None})
 
-    async def look(cluster: Cluster) -> Snapshot:
+    async def snapshot_of(cluster: Cluster) -> Snapshot:
         del cluster
         return ill
 
-    monkeypatch.setattr(soak.snapshot, "take_snapshot", look)
+    monkeypatch.setattr(snapshot, "snapshot", snapshot_of)
     with pytest.raises(errors.OperationRefused) as refused:
         asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail
@@ -180,12 +181,12 @@ def test_what_is_no_keeper_is_refused(text: str) -> None:
         keeper_client.read_metrics(text)
 
 
-def test_rest_is_judged_by_its_goals() -> None:
+def test_idle_keeper_is_checked_against_its_goals() -> None:
     before, after = (
         keeper_client.Metrics(10, 52_000_000, {"done": 2}),
         keeper_client.Metrics(11.8, 81_000_000, {"done": 3}),
     )
-    figures = {f.name: f for f in keeper_idle.Rest(60, before, after, 38.6, 12).figures()}
+    figures = {f.name: f for f in keeper_idle.IdleKeeper(60, before, after, 38.6, 12).figures()}
     assert (figures["CPU"].value, figures["CPU"].is_met) == (pytest.approx(3.0), False)
     assert figures["memory, by the engine"].is_met is True
     assert figures["memory, the process's largest"].is_met is False

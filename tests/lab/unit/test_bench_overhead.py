@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.poolkeeper.unit import snapshots
 
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
@@ -20,10 +21,10 @@ from poolkeeper.model.observed import Seen
 from poolkeeper.render import haproxy_config
 from poolkeeper.system import haproxy_runtime, keeper_client, state
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, RoundsRecord, Sample
-from poolkeeper_lab.bench.parts import haproxy_checks, overhead, overhead_figures
+from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 
 SPEC = snapshots.SPEC
@@ -48,15 +49,15 @@ def test_every_check_has_a_kind() -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What HAProxy is told."""
-    told: list[str] = []
+    """The commands that HAProxy receives."""
+    sent: list[str] = []
 
     async def send(_address: str, _port: int, commands: Sequence[str], _limit: float) -> tuple[str, ...]:
-        told.extend(commands)
+        sent.extend(commands)
         return ()
 
     monkeypatch.setattr(haproxy_runtime, "send", send)
-    return told
+    return sent
 
 
 OFF = ["disable health endpoint_rw/pgpool_rw", "disable health endpoint_ro/pgpool_ro"]
@@ -79,10 +80,10 @@ def test_without_nothing_nothing_is_said(said: list[str]) -> None:
 
 
 def test_checks_are_asked_for_again_where_half_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    sent: list[str] = []
 
     async def send(_address: str, _port: int, commands: Sequence[str], _limit: float) -> tuple[str, ...]:
-        told.extend(commands)
+        sent.extend(commands)
         if commands[0].startswith("disable"):
             raise errors.ServerRefused("no such server", code="haproxy")
         return ()
@@ -90,7 +91,7 @@ def test_checks_are_asked_for_again_where_half_was_said(monkeypatch: pytest.Monk
     monkeypatch.setattr(haproxy_runtime, "send", send)
     with pytest.raises(errors.ServerRefused), haproxy_checks.without(SPEC, (haproxy_checks.ENDPOINTS,)):
         pass
-    assert told == [*OFF, *ON]
+    assert sent == [*OFF, *ON]
 
 
 def book(values: dict[str, list[float]]) -> RoundsRecord:
@@ -180,38 +181,38 @@ def test_commits_are_set_in_the_session_alone() -> None:
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Metrics]) -> Iterator[overhead.Watched]:
     """Keeper that says these, one after the other."""
-    told = iter(readings)
+    sent = iter(readings)
 
     async def metrics(*_: object) -> keeper_client.Metrics:
-        return next(told)
+        return next(sent)
 
     async def memory(_: object) -> float:
         return 39.5
 
     reading = meter.MeterReading(0.0, 0.0, 0.0, {})
     clock = SimpleNamespace(read=lambda: reading, since=lambda _: meter.Usage(10.0, {}, 0.3))
-    monkeypatch.setattr(overhead.keeper_client, "metrics", metrics)
-    monkeypatch.setattr(overhead.keeper_idle, "memory", memory)
-    monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
-    monkeypatch.setattr(overhead.meter, "Meter", lambda _: clock)
-    site: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
-    yield overhead.Watched(site, 10)
+    monkeypatch.setattr(keeper_client, "metrics", metrics)
+    monkeypatch.setattr(keeper_idle, "memory", memory)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {})
+    monkeypatch.setattr(meter, "Meter", lambda _: clock)
+    drilled: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))
+    yield overhead.Watched(drilled, 10)
 
 
 def test_keeper_is_measured_over_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
     before, after = keeper_client.Metrics(5.0, 0, {"done": 2}), keeper_client.Metrics(5.3, 0, {"done": 9, "decided": 1})
     with watched(monkeypatch, [before, after]) as mine:
-        taken = mine.take(lambda: did.append("work"), is_foreign_told=False)
+        taken = mine.take(lambda: did.append("work"), counts_foreign=False)
     assert did == ["work"]
     assert taken.values == {CPU: pytest.approx(3.0), EVENTS: 8.0, MEMORY: 39.5}
     assert taken.foreign == 0.0
 
 
-def test_keeper_that_was_started_anew_has_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeper_that_restarted_has_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
     before, after = keeper_client.Metrics(5.0, 0, {}), keeper_client.Metrics(0.2, 0, {})
-    with watched(monkeypatch, [before, after]) as mine, pytest.raises(errors.EngineFailed, match="started anew"):
-        mine.take(lambda: None, is_foreign_told=False)
+    with watched(monkeypatch, [before, after]) as mine, pytest.raises(errors.EngineFailed, match="keeper restarted"):
+        mine.take(lambda: None, counts_foreign=False)
 
 
 def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,18 +238,18 @@ def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.M
     async def healthy(_: float) -> str:
         return "pg_node1"
 
-    async def nobody(_access: object, _former: str) -> None:
+    async def not_taken_over(_access: object, _former: str) -> None:
         raise errors.DeadlinePassed("another primary did not happen")
 
     monkeypatch.setattr(overhead, "KillContainer", Kill)
-    monkeypatch.setattr(overhead, "taken_over", nobody)
-    site: Any = SimpleNamespace(wait_healthy=healthy, host=None, cluster=None)
+    monkeypatch.setattr(overhead, "taken_over", not_taken_over)
+    drilled: Any = SimpleNamespace(wait_healthy=healthy, host=None, cluster=None)
     with pytest.raises(errors.DeadlinePassed):
-        overhead.Watched(site, 10).fail_over()
+        overhead.Watched(drilled, 10).fail_over()
     assert did == ["kill pg_node1", "start pg_node1"]
 
 
-def test_taken_over_is_another_one_s_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taken_over_needs_another_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The former primary's own word does not count, and silence is no role."""
     asked: list[str] = []
     answers = iter([None, SimpleNamespace(in_recovery=True), None, SimpleNamespace(in_recovery=False)])
@@ -257,7 +258,7 @@ def test_taken_over_is_another_one_s_word(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(node)
         return Seen(next(answers))
 
-    monkeypatch.setattr(overhead.snapshot, "observe_postgres", see)
+    monkeypatch.setattr(snapshot, "see_postgres", see)
     cluster: Any = SimpleNamespace(spec=SPEC)
     asyncio.run(overhead.taken_over(cluster, "pg_node1"))
     assert asked == ["pg_node2", "pg_node3"] * 2
@@ -275,7 +276,7 @@ def test_goals_are_of_rest_only() -> None:
     assert (cpu.is_met, cpu.reason) == (None, "it was not run")
 
 
-def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = overhead.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
-    assert told.tally.kept == 0
-    assert all(goal.is_met is None for goal in told.goals)
+def test_section_without_a_run_is_complete(tmp_path: Path) -> None:
+    sent = overhead.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
+    assert sent.tally.kept == 0
+    assert all(goal.is_met is None for goal in sent.goals)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +15,11 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.model import source
-from poolkeeper.system import state
+from poolkeeper.operations import engine, up
+from poolkeeper.system import compose, process, state
 from poolkeeper.system.process import Finished
 from poolkeeper_lab.bench import scratch_cluster
-from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.load import load_runner, pgbench, pgbench_client
 from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
 
 SPEC = snapshots.SPEC
@@ -52,8 +55,8 @@ def test_own_cluster_takes_no_name_that_is_taken() -> None:
 
 
 def test_own_cluster_without_an_address_left_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup_times, "SUBNET", startup_times.IPv4Network("10.213.77.0/24"))
-    with pytest.raises(errors.UsageError, match="no address left"):
+    monkeypatch.setattr(startup_times, "SUBNET", IPv4Network("10.213.77.0/24"))
+    with pytest.raises(errors.UserError, match="no address left"):
         scratch_cluster.document(SPEC, 400)
 
 
@@ -61,11 +64,11 @@ def test_own_cluster_without_an_address_left_is_refused(monkeypatch: pytest.Monk
 def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is removed, instead of removing it."""
     gone: list[str] = []
-    monkeypatch.setattr(scratch_cluster.pgbench_client, "sweep", lambda name: gone.append(f"client of {name}"))
-    monkeypatch.setattr(scratch_cluster.compose, "remove_all", gone.append)
-    monkeypatch.setattr(scratch_cluster.compose, "containers", lambda _: {})
-    monkeypatch.setattr(scratch_cluster.engine, "ensure", lambda *_: None)
-    monkeypatch.setattr(scratch_cluster.up, "ensure_images", lambda *_: {})
+    monkeypatch.setattr(pgbench_client, "sweep", lambda name: gone.append(f"client of {name}"))
+    monkeypatch.setattr(compose, "remove_all", gone.append)
+    monkeypatch.setattr(compose, "containers", lambda _: {})
+    monkeypatch.setattr(engine, "ensure", lambda *_: None)
+    monkeypatch.setattr(up, "ensure_images", lambda *_: {})
     return gone
 
 
@@ -95,9 +98,9 @@ def test_scratch_refuses_a_user_s_cluster_of_that_name(tmp_path: Path, removed: 
     assert removed == []
 
 
-def test_a_command_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = scratch_cluster.OwnCluster(tmp_path, tmp_path)
-    monkeypatch.setattr(scratch_cluster.process, "run", lambda argv, **_: Finished(tuple(argv), 31, "", "too late"))
+def test_a_command_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = scratch_cluster.ScratchCluster(tmp_path, tmp_path)
+    monkeypatch.setattr(process, "run", lambda argv, **_: Finished(tuple(argv), 31, "", "too late"))
     with pytest.raises(errors.EngineFailed, match="poolkeeper up ended with 31") as failed:
         own.command("up")
     assert failed.value.detail == "too late"
@@ -126,18 +129,18 @@ def test_what_limited(used: dict[str, float], machine: float, said: str) -> None
 
 
 def test_limit_names_every_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Sequence[str]] = []
-    monkeypatch.setattr(caps.process, "check", lambda argv, **_: told.append(argv))
+    limits: list[Sequence[str]] = []
+    monkeypatch.setattr(process, "check", lambda argv, **_: limits.append(argv))
     caps.limit(["a", "b"], 0.25)
-    assert told == [["docker", "update", "--cpus", "0.25", "a", "b"]]
+    assert limits == [["docker", "update", "--cpus", "0.25", "a", "b"]]
 
 
 # ── Room ──
 
 
-def test_room_is_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_checked_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=disk_space.needed(4, 64) + disk_space.RESERVE)
-    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     disk_space.check(4, 64, tmp_path)
     usage.free -= 1
     with pytest.raises(errors.DiskFull, match="4 nodes with pgbench's tables of scale 64"):

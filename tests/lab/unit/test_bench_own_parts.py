@@ -1,7 +1,8 @@
-"""The parts that begin a cluster of their own, from begin to end, with a fake one: in which order, and what is told."""
+"""The parts that begin a cluster of their own, from begin to end, with a fake one: the order, and the report."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,20 +19,21 @@ from poolkeeper.model import source
 from poolkeeper.system import haproxy_runtime, state
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.load.pgbench import PgbenchResult
-from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
+from poolkeeper_lab.bench.measure import caps, cpu, disk_space, meter, startup_times, tracing
 from poolkeeper_lab.bench.measure.meter import Usage
 from poolkeeper_lab.bench.measure.rounds import Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, variants
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.bench.parts.overhead_figures import CPU, MEMORY
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 SECRETS = dict.fromkeys(state.SECRET_NAMES, "x")
 
 
 class World:
-    """A cluster of the bench's own that does what it is told and writes it down."""
+    """A cluster of the bench's own that records its commands."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,7 +53,7 @@ class World:
 
     @cluster.setter
     def cluster(self, given: Any) -> None:
-        """The loader is told of a change."""
+        """The loader notes a change."""
         assert given.spec == self.spec
 
     def declare(self, made: dict[str, Any]) -> None:
@@ -92,14 +94,14 @@ class World:
         """As the real one."""
         return SimpleNamespace(port=port, host=at)
 
-    def look_again(self) -> None:
+    def find_containers(self) -> None:
         """Nothing changed."""
 
     def tidy(self) -> None:
         """Nothing to do."""
 
     def measure(self, work: load_runner.Work, _where: object, seconds: int) -> load_runner.LoadResult:
-        """As fast as standbys serve; a commit that waits for nobody is twice as fast."""
+        """As fast as standbys serve; a commit without a wait is twice as fast."""
         speed = 100.0 * max(1, self.serving) * (2 if work.settings.get("synchronous_commit") == "local" else 1)
         used = {name: 0.25 * seconds for name in ("pg_node2", "pg_node3", "more_node4", "more_node5")}
         return load_runner.LoadResult(PgbenchResult(speed, 100, 1.0, 2.0, None), Usage(float(seconds), used, 0.0), 1.5)
@@ -108,7 +110,7 @@ class World:
 
     @property
     def host(self) -> None:
-        """Nobody asks for it."""
+        """Unused."""
 
     async def wait_healthy(self, _: float) -> str:
         """It is."""
@@ -140,14 +142,14 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(scratch_cluster, "scratch", made.scratch)
     monkeypatch.setattr(load_runner, "ready", made.ready)
-    monkeypatch.setattr(drill, "drilled", lambda _: made)
+    monkeypatch.setattr(drill_run, "drilled", lambda _: made)
     monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
     monkeypatch.setattr(disk_space, "check", lambda nodes, *_: made.did.append(f"room for {nodes}"))
     monkeypatch.setattr(caps, "limit", lambda names, cpus: made.did.append(f"limit {len(names)} to {cpus}"))
     monkeypatch.setattr(scale_reads, "StopContainer", Stop)
     monkeypatch.setattr(overhead, "StopContainer", Stop)
     monkeypatch.setattr(scale_reads.Standbys, "serve", serve)
-    monkeypatch.setattr(scale_reads, "begin_anew", lambda _: None)
+    monkeypatch.setattr(scale_reads, "restart_pgpool", lambda _: None)
     monkeypatch.setattr(haproxy_runtime, "servers", made.servers)
     return made
 
@@ -172,26 +174,27 @@ def test_reads_from_begin_to_end(world: World, cluster: Cluster) -> None:
         "limit 5 to 0.25",
         "removed",
     ]
-    told = part.section()
-    assert [goal.sentence.partition(":")[0] for goal in told.goals] == [
+    section = part.section()
+    assert [goal.sentence.partition(":")[0] for goal in section.goals] == [
         "one row, 5101",
         "one row, 5201",
         "1,000 rows, 5101",
         "1,000 rows, 5201",
     ]
-    assert {goal.estimate.median if goal.estimate else None for goal in told.goals} == {3.0}
-    assert {goal.is_met for goal in told.goals} == {True}
-    assert told.tally.kept == 8
-    assert "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes" in told.notes[2]
+    assert {goal.estimate.median if goal.estimate else None for goal in section.goals} == {3.0}
+    assert {goal.is_met for goal in section.goals} == {True}
+    assert section.tally.kept == 8
+    limits = "1,000 rows, 5101, what limited: 1 standby: the capped nodes; 2 standbys: the capped nodes"
+    assert limits in section.notes[2]
 
 
 def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> None:
     world.up_states = ("pg_node3",)
     part = scale_reads.make(cluster, BenchOptions(rounds=1, seconds=1, seed=7))
     part.run(Silent())
-    told = part.section()
-    assert told.notes[0] == "no figure holds: pg_node1 was the primary at first and at the end it is ['pg_node3']"
-    assert {goal.is_met for goal in told.goals} == {None}
+    section = part.section()
+    assert section.notes[0] == "no figure holds: pg_node1 was the primary at first and at the end it is ['pg_node3']"
+    assert {goal.is_met for goal in section.goals} == {None}
 
 
 @pytest.mark.parametrize("module", [scale_reads, overhead, variants])
@@ -220,55 +223,55 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
             pass
 
         def read(self) -> meter.MeterReading:
-            """Nobody looks into it."""
+            """Unused."""
             return meter.MeterReading(0.0, 0.0, 0.0, {})
 
         def since(self, _: object) -> Usage:
             """Over a second."""
             return Usage(1.0, {"haproxy_pgpool": 0.010 - 0.002 * len(left[-1])}, 0.0)
 
-    def take(self: overhead.Watched, work: Any, *, is_foreign_told: bool) -> Sample:
+    def take(self: overhead.Watched, work: Any, *, counts_foreign: bool) -> Sample:
         assert self
-        assert is_foreign_told is (work.__name__ == "wait")
+        assert counts_foreign is (work.__name__ == "wait")
         world.did.append(work.__name__)
-        return Sample({overhead.CPU: 1.0, overhead.MEMORY: 40.0})
+        return Sample({CPU: 1.0, MEMORY: 40.0})
 
     monkeypatch.setattr(haproxy_checks, "without", without)
-    monkeypatch.setattr(overhead.meter, "Meter", Meter)
-    monkeypatch.setattr(overhead.bench_machine, "container_pids", lambda _: {})
-    monkeypatch.setattr(overhead.time, "sleep", lambda _: None)
+    monkeypatch.setattr(meter, "Meter", Meter)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {})
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(overhead.Watched, "take", take)
     part = overhead.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
     turns = ["wait", "loaded", "fail_over", "fail_over", "loaded", "wait"]
     assert world.did == ["begin", "room for 3", "declare 3", "up", "fill", *turns, "stop keeper", "removed"]
-    told = part.section()
-    figures = {(*m.about.values(), m.name): m.estimate for m in told.metrics}
+    section = part.section()
+    figures = {(*m.about.values(), m.name): m.estimate for m in section.metrics}
     medians = {key: found.median for key, found in figures.items() if found}
     assert medians["TPC-B-like", overhead.QUORUM, f"throughput ÷ {overhead.ALONE}"] == 0.5
     assert medians[haproxy_checks.PRIMARY, "HAProxy"] == pytest.approx(2.0)
     assert medians[haproxy_checks.ENDPOINTS, "one check"] == pytest.approx(1.0)
     assert {len(kinds) for kinds in left} == {0, 1, 3}
-    assert [goal.is_met for goal in told.goals] == [True, True]
-    assert told.tally.kept == 6
+    assert [goal.is_met for goal in section.goals] == [True, True]
+    assert section.tally.kept == 6
 
 
 def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[bool] = []
 
-    def costs(_: profile.Bench, is_traced: bool) -> dict[tuple[str, str], float]:
+    def costs(_: profile.EndpointProfile, is_traced: bool) -> dict[tuple[str, str], float]:
         traced.append(is_traced)
         return {(profile.HAPROXY, profile.CPU): 3.0}
 
-    monkeypatch.setattr(profile.tracing, "available", lambda: "not installed on this machine: strace")
-    monkeypatch.setattr(profile.Bench, "costs", costs)
+    monkeypatch.setattr(tracing, "available", lambda: "not installed on this machine: strace")
+    monkeypatch.setattr(profile.EndpointProfile, "costs", costs)
     part = profile.make(cluster, BenchOptions(rounds=1, seed=7))
     part.run(Silent())
     assert world.did == ["begin", "declare 3", "up", "fill", "removed"]
     assert traced == [False] * 12
-    told = part.section()
-    assert told.notes == ("system calls were not counted: not installed on this machine: strace",)
-    assert (told.tally.asked, told.tally.kept) == (12, 12)
+    section = part.section()
+    assert section.notes == ("system calls were not counted: not installed on this machine: strace",)
+    assert (section.tally.asked, section.tally.kept) == (12, 12)
 
 
 def test_variants_from_begin_to_end(world: World, cluster: Cluster) -> None:
@@ -305,11 +308,9 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
     clock = SimpleNamespace(
         read=lambda: None, since=lambda _: Usage(2.0, {"pg_node1": 1.0, load_runner.CLIENT: 0.5}, 0.0)
     )
-    monkeypatch.setattr(load_runner.bench_machine, "container_pids", lambda _: {"pg_node1": 1})
-    monkeypatch.setattr(
-        load_runner.meter, "Meter", lambda parts: clock if parts == {"pg_node1": 1, "pgbench": 5} else None
-    )
-    monkeypatch.setattr(load_runner.cpu, "of_machine", lambda: next(worked))
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
+    monkeypatch.setattr(meter, "Meter", lambda parts: clock if parts == {"pg_node1": 1, "pgbench": 5} else None)
+    monkeypatch.setattr(cpu, "of_machine", lambda: next(worked))
     its: Any = SimpleNamespace(spec=SPEC)
     loader = load_runner.Loader(its, "pg_node2", using, 10, 7)
     work = load_runner.Work(one_reader())
@@ -321,4 +322,4 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
 
 def one_reader() -> Any:
     """One client that reads."""
-    return load_runner.pgbench.PgbenchLoad(load_runner.pgbench.READ_ONLY, load_runner.pgbench.SIMPLE, 1)
+    return pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 1)

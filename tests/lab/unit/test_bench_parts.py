@@ -1,4 +1,4 @@
-"""The parts of the bench from begin to end, with a fake fake: everything is measured, told, and taken away."""
+"""The parts of the bench from begin to end, with a fake fake: everything is measured, reported, and removed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
 from poolkeeper_lab.bench import bench_parts
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import bed, bench_machine, database
+from poolkeeper_lab.bench.load import bench_endpoints, bench_machine, database
 from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormReport
 from poolkeeper_lab.bench.measure import cpu, meter
 from poolkeeper_lab.bench.parts import path, storm
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 ACCESS = Cluster(SPEC, secrets=dict.fromkeys(state.SECRET_NAMES, "x"))
@@ -29,7 +29,7 @@ SPEEDS = {"10.8.0.11": 1000.0, "10.8.0.100": 620.0, "10.8.0.20": 500.0}
 
 
 class FakeCluster:
-    """A healthy fake whose primary is as listed, one look after the other; pgbench inside says an endpoint's speed."""
+    """A healthy fake whose primary is as listed, one check after the other; pgbench inside says an endpoint's speed."""
 
     def __init__(self, primaries: Sequence[str]) -> None:
         self.primaries = list(primaries)
@@ -77,8 +77,9 @@ class FakeCluster:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """One whose primary stays."""
     made = FakeCluster(["pg_node1"])
-    monkeypatch.setattr(drill, "drilled", lambda _: made)
-    monkeypatch.setattr(bed, "loaded", made.loaded)
+    monkeypatch.setattr(bench_endpoints, "PROVIDERS", {})  # a peer would run in a real engine
+    monkeypatch.setattr(drill_run, "drilled", lambda _: made)
+    monkeypatch.setattr(database, "loaded", made.loaded)
     monkeypatch.setattr(database, "tidy", made.tidy)
     monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"pg_node1": 1})
     monkeypatch.setattr(meter, "source", lambda *_: lambda: 1.0)
@@ -97,21 +98,21 @@ def test_the_path_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkeyp
     monkeypatch.setattr(meter, "FOREIGN_LIMIT", 1e9)
     part = path.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7))
     part.run(Silent())
-    told = part.section()
+    section = part.section()
     assert fake.state == "gone"
-    words = {goal.sentence.partition(":")[0]: goal.word for goal in told.goals}
+    words = {goal.sentence.partition(":")[0]: goal.word for goal in section.goals}
     assert words == {"5100 ÷ direct": "missed", "9999 ÷ PgBouncer": "not measured", "5200 ÷ direct": "missed"}
-    assert [goal.is_met for goal in told.goals] == [True, None, False, True, False, False]
-    named = {(m.about["endpoint"], m.name) for m in told.metrics if m.estimate}
+    assert [goal.is_met for goal in section.goals] == [True, None, False, True, False, False]
+    named = {(m.about["endpoint"], m.name) for m in section.metrics if m.estimate}
     assert {("direct", "throughput"), ("5100", "throughput ÷ direct"), ("9999", "p99"), ("direct", "pgbench")} <= named
-    without = [m for m in told.metrics if m.about["endpoint"] == "5201"]
+    without = [m for m in section.metrics if m.about["endpoint"] == "5201"]
     assert {m.reason for m in without} == {"pgbench: no standby"}
-    assert (told.tally.asked, told.tally.kept, told.tally.discarded) == (14, 14, 0)
+    assert (section.tally.asked, section.tally.kept, section.tally.discarded) == (14, 14, 0)
     writes = [argv for argv in fake.ran if "--builtin=select-only" not in argv]
     assert 0 < fake.tidied < len(writes)
 
 
-def test_a_role_that_moved_makes_the_whole_void(fake: FakeCluster, cluster: Cluster) -> None:
+def test_a_role_that_moved_makes_the_run_void(fake: FakeCluster, cluster: Cluster) -> None:
     fake.primaries = ["pg_node1", "pg_node2"]
     part = path.make(cluster, BenchOptions(rounds=1, seconds=1, seed=7, only="TPC-B"))
     part.run(Silent())
@@ -119,7 +120,7 @@ def test_a_role_that_moved_makes_the_whole_void(fake: FakeCluster, cluster: Clus
     assert "the role moved from pg_node1 to pg_node2" in part.section().notes[0]
 
 
-def test_an_interrupted_path_tells_the_rounds_that_were_done(
+def test_an_interrupted_path_reports_the_rounds_that_were_done(
     fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual, done = fake.run, [0]
@@ -151,19 +152,19 @@ def test_the_storm_from_begin_to_end(fake: FakeCluster, cluster: Cluster, monkey
     monkeypatch.setattr(storm, "perform", perform)
     part = storm.make(cluster, BenchOptions(rounds=2, seed=7))
     part.run(Silent())
-    told = part.section()
+    section = part.section()
     assert fake.state == "gone"
-    assert [goal.is_met for goal in told.goals] == [True, True, True, True]
+    assert [goal.is_met for goal in section.goals] == [True, True, True, True]
     assert {job.port for job in jobs} == {5100, 9999, 5200}
     assert {job.clients for job in jobs if job.sessions} == {storm.CLIENTS}
     assert max(job.clients for job in jobs) == storm.CLIENTS
     assert len({job.seed for job in jobs}) == len(jobs)
-    busy = {(m.about["endpoint"], m.about["sessions"]) for m in told.metrics if "sessions" in m.about}
+    busy = {(m.about["endpoint"], m.about["sessions"]) for m in section.metrics if "sessions" in m.about}
     assert {("5100", "30"), ("5100", "32"), ("5100", "64"), ("9999", "64")} <= busy
-    assert (told.tally.asked, told.tally.kept) == (8 + 3, 8 + 3)
+    assert (section.tally.asked, section.tally.kept) == (8 + 3, 8 + 3)
 
 
-def test_a_whole_run_is_recorded_with_the_machine(
+def test_a_complete_run_is_recorded_with_the_machine(
     fake: FakeCluster, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_machine, "foreign_now", lambda _: 0.25)

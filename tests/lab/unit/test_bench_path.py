@@ -1,4 +1,4 @@
-"""`bench path`: what pgbench is told and what it says, which endpoint serves what, goals, and what is taken away again."""
+"""`bench path`: the command lines and the output of pgbench, the plan, the goals, and the cleanup."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ def test_half_a_measurement_is_none(printed: str, why: str) -> None:
         pgbench.parse(printed, "")
 
 
-def test_the_first_complaint_tells_the_cause() -> None:
+def test_the_first_complaint_names_the_cause() -> None:
     said = "pgbench (17.12)\npgbench: error: connection failed: FATAL: too many\npgbench: error: client 3 aborted\n"
     assert pgbench.complaint(said) == "connection failed: FATAL: too many"
     assert pgbench.complaint("sh: odd\n") == "sh: odd"
-    assert pgbench.complaint("") == "pgbench said nothing"
+    assert pgbench.complaint("") == "pgbench printed nothing"
 
 
 def test_password_file_escapes() -> None:
@@ -150,8 +150,8 @@ def test_core_has_every_goal_and_ends_in_time() -> None:
 
 
 def test_goals_are_those_of_the_issue() -> None:
-    told = {wanted.sentence: wanted.least for wanted in path_plan.goals(SPEC)}
-    assert told == {
+    found_values = {wanted.sentence: wanted.least for wanted in path_plan.goals(SPEC)}
+    assert found_values == {
         "5100 ÷ direct: read-only, simple, 16 clients": 0.60,
         "9999 ÷ PgBouncer: read-only, simple, 16 clients": 1.1,
         "5100 ÷ direct: TPC-B-like, simple, 8 clients": 0.75,
@@ -161,12 +161,12 @@ def test_goals_are_those_of_the_issue() -> None:
     }
 
 
-def test_the_whole_matrix_tells_what_does_not_fit() -> None:
+def test_the_full_matrix_reports_what_an_endpoint_cannot_serve() -> None:
     planned, notes = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), True)
     loads = {(one.load.workload, one.load.protocol, one.load.clients, one.load.is_fresh) for one in planned}
     assert (TPC_B, PREPARED, 256, True) in loads
     assert (READ_ONLY, SIMPLE, 64, False) not in loads
-    assert any("5100 serves 30 sessions at once, 64 kept ones do not fit" in note for note in notes)
+    assert any("5100 serves 30 sessions at once, 64 kept ones are too many" in note for note in notes)
     assert any("no two endpoints can serve it" in note for note in notes)
     assert len(planned) == len({one.load for one in planned})
 
@@ -174,7 +174,7 @@ def test_the_whole_matrix_tells_what_does_not_fit() -> None:
 def test_only_some_loads_can_be_chosen() -> None:
     planned, _ = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "prepared")
     assert [one.load for one in planned] == [PgbenchLoad(READ_ONLY, PREPARED, 16)]
-    with pytest.raises(errors.UsageError, match="no load has 'fast'"):
+    with pytest.raises(errors.UserError, match="no load contains 'fast'"):
         path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "fast")
 
 
@@ -192,8 +192,8 @@ def test_cpu_time_is_by_part_and_for_a_thousand_transactions() -> None:
     used = meter.Usage(4.0, {"pgpool_rw": 1.0, "pgpool": 0.2, "pg_node1": 4.0, "pgbench": 2.0, "bouncer": 0.4}, 0.03)
     parts = {service: bench_endpoints.part_of(SPEC, service) for service in SPEC.addresses()} | {"pgbench": "pgbench"}
     found = path.sample(pgbench.PgbenchResult(10.0, 4000, 1.0, None, None), used, parts)
-    told = {measure.name: value for measure, value in found.values.items()}
-    assert told == pytest.approx(
+    found_values = {measure.name: value for measure, value in found.values.items()}
+    assert found_values == pytest.approx(
         {"throughput": 10.0, "p50": 1.0, "Pgpool-II": 0.3, "PostgreSQL, Patroni": 1.0, "pgbench": 0.5, "bouncer": 0.1}
     )
     assert found.foreign == 0.03
@@ -206,12 +206,12 @@ def measured(values: dict[str, float], void: str = "") -> path.Path:
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
     contenders = tuple(Contender(key, lambda v=v: Sample({path.TPS: v})) for key, v in values.items())
     case = Case(KEPT.about, contenders, (Ratio("5100", DIRECT, path.TPS),))
-    part._planned, part._book, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
-    rounds.play(part._book, Silent())
+    part._planned, part._record, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
+    rounds.play(part._record, Silent())
     return part
 
 
-def test_goals_are_judged_by_the_ratios_of_their_load() -> None:
+def test_goals_are_checked_by_the_ratios_of_their_load() -> None:
     section = measured({DIRECT: 1000.0, "5100": 620.0}).section()
     first, second, third = section.goals[:3]
     assert (first.is_met, first.unit) == (True, RATIO)
@@ -235,7 +235,7 @@ def test_before_it_ran_everything_is_not_measured() -> None:
 
 
 class Server:
-    """A primary that keeps an account of what it is asked; `found`: the comment of a database that is there."""
+    """A primary that records its requests; `found`: the comment of a database that is there."""
 
     def __init__(self, found: list[tuple[str | None]]) -> None:
         self.asked: list[str] = []
@@ -285,13 +285,13 @@ def test_the_database_is_made_with_its_mark_and_dropped_also_on_ctrl_c(server: S
 @pytest.mark.parametrize("comment", [None, "mine"])
 def test_a_database_that_is_not_ours_is_never_dropped(server: Server, comment: str | None) -> None:
     server.found = [(comment,)]
-    with pytest.raises(errors.OperationRefused, match="did not make"):
+    with pytest.raises(errors.OperationRefused, match="did not create"):
         asyncio.run(database.create(ACCESS, "pg_node1"))
     assert not [statement for statement in server.asked if "DROP" in statement or "CREATE" in statement]
 
 
 class Engine:
-    """A container engine that keeps an account of what it is asked."""
+    """A container engine that records its requests."""
 
     def __init__(self, left: str = "") -> None:
         self.asked: list[list[str]] = []
@@ -345,7 +345,7 @@ def test_the_client_is_labelled_bounded_and_removed(engine: Engine) -> None:
     assert not [argv for argv in engine.asked if any("pgpass" in word or word == "y" for word in argv)]
 
 
-def test_a_run_that_fails_tells_its_first_complaint(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_fails_reports_its_first_complaint(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     said = process.Finished(("docker",), 1, "", "pgbench: error: connection to server failed: FATAL: sorry\n")
     monkeypatch.setattr(process, "run", lambda *_, **__: said)
     with pytest.raises(errors.EngineFailed, match="pgbench: connection to server failed: FATAL: sorry"):
@@ -372,7 +372,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ended
 
 
-def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: list[str]) -> None:
+def test_peers_are_started_and_ended_and_one_that_cannot_be_is_reported(provider: list[str]) -> None:
     part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions())  # type: ignore[arg-type]
     with part._peers(Silent()) as found:
         assert [endpoint.key for endpoint in found] == ["PgBouncer"]
@@ -381,10 +381,10 @@ def test_peers_are_started_and_ended_and_one_that_cannot_be_is_told(provider: li
     assert part.section().notes == ("Bad could not be started: no image",)
 
 
-def test_a_database_that_cannot_be_dropped_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_cannot_be_dropped_is_reported(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
     monkeypatch.setattr(Silent, "note", lambda _, text: notes.append(text))
     with database.made(ACCESS, "pg_node1", Silent()):
-        server.found = [("somebody's",)]
+        server.found = [("another's",)]
     (note,) = notes
     assert note.startswith("the database poolkeeper_bench was not dropped: there is a database poolkeeper_bench that")

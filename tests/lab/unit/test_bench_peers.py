@@ -88,7 +88,7 @@ def test_no_password_is_in_the_files(folder: str) -> None:
             assert value.startswith(("%s", "$", '"$')), (path.name, value)
 
 
-def test_a_planted_password_would_be_seen() -> None:
+def test_an_injected_password_is_found() -> None:
     assert re.findall(r"password\s*[=:]\s*'?([^'\s]+)", "sr_check_password = 'hunter2'", re.I) == ["hunter2"]
 
 
@@ -141,17 +141,17 @@ def test_peers_and_faults_are_chosen_by_name() -> None:
     assert set(bench_endpoints.chosen(())) == {"pgbouncer"}
 
 
-WHOLE = {"node1": TrialNode("primary", 2), "node2": TrialNode("standby"), "node3": TrialNode("standby")}
+HEALTHY = {"node1": TrialNode("primary", 2), "node2": TrialNode("standby"), "node3": TrialNode("standby")}
 
 
 @pytest.mark.parametrize(
     ("states", "missing"),
     [
-        (WHOLE, None),
-        (WHOLE | {"node2": TrialNode("primary")}, "node1, node2 are primaries"),
-        (WHOLE | {"node1": TrialNode("standby")}, "there is no primary"),
-        (WHOLE | {"node3": TrialNode("silent")}, "node3 do not answer"),
-        (WHOLE | {"node1": TrialNode("primary", 1)}, "1 of 2 standbys stream"),
+        (HEALTHY, None),
+        (HEALTHY | {"node2": TrialNode("primary")}, "node1, node2 are primaries"),
+        (HEALTHY | {"node1": TrialNode("standby")}, "there is no primary"),
+        (HEALTHY | {"node3": TrialNode("silent")}, "node3 do not answer"),
+        (HEALTHY | {"node1": TrialNode("primary", 1)}, "1 of 2 standbys stream"),
     ],
 )
 def test_what_a_cluster_lacks(states: dict[str, TrialNode], missing: str | None) -> None:
@@ -159,9 +159,9 @@ def test_what_a_cluster_lacks(states: dict[str, TrialNode], missing: str | None)
 
 
 def test_two_primaries_are_none() -> None:
-    assert contenders.primary_of(WHOLE) == "node1"
+    assert contenders.primary_of(HEALTHY) == "node1"
     with pytest.raises(errors.Unreachable, match="are primaries"):
-        contenders.primary_of(WHOLE | {"node2": TrialNode("primary")})
+        contenders.primary_of(HEALTHY | {"node2": TrialNode("primary")})
 
 
 def test_rows_of_ids_are_counted() -> None:
@@ -196,7 +196,7 @@ def says(line: str) -> str:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """In the place of the real one."""
+    """Replaces the real one."""
     made = Engine(says)
     monkeypatch.setattr(process, "check", made.check)
     monkeypatch.setattr(process, "run", made.run)
@@ -237,16 +237,16 @@ def test_a_peer_without_a_switchover_says_so(engine: Engine, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_cluster_that_does_not_call_itself_settled_is_not_whole(
+def test_a_cluster_that_does_not_report_itself_as_settled_is_not_healthy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster = a_stack(peer_catalogue.PG_AUTO_FAILOVER, tmp_path)
-    monkeypatch.setattr(cluster, "states", lambda: WHOLE)
-    assert cluster.lacks() == "its monitor does not call it settled: 2"
+    monkeypatch.setattr(cluster, "states", lambda: HEALTHY)
+    assert cluster.lacks() == "its monitor does not report it as settled: 2"
     assert a_stack(peer_catalogue.PATRONI, tmp_path).lacks() == "node3 do not answer"
 
 
-def test_passwords_are_made_anew_and_are_nobody_elses(tmp_path: Path) -> None:
+def test_passwords_are_generated_for_each_run_and_readable_only_by_the_user(tmp_path: Path) -> None:
     stack.make_passwords(tmp_path / "a")
     stack.make_passwords(tmp_path / "b")
     assert (tmp_path / "a" / "app").read_text() != (tmp_path / "b" / "app").read_text()

@@ -1,4 +1,4 @@
-"""PgBouncer beside the path: its endpoints, what it is told, and that it is taken away again."""
+"""PgBouncer beside the path: its endpoints, its variables, and its removal."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Beside:
             (peer_image, "ensure", lambda *_: "image"),
             (peer_image, "folder", lambda: SOURCES),
             (peer_image, "versions", lambda *_: {"pgbouncer": "1.24.1"}),
-            (pgbouncer.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=self._healthy)),
+            (pgbouncer.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=self._healthy)),
             (process, "run", self._run),
             (compose, "inspect", self._inspect),
             (compose, "remove_all", lambda name: self.events.append(f"removed {name}")),

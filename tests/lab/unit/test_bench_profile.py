@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Silent
 from poolkeeper.system import state
 from poolkeeper_lab.bench.bench_parts import BenchOptions
-from poolkeeper_lab.bench.load import load_runner, pgbench
+from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, network_counters, tracing
 from poolkeeper_lab.bench.parts import profile
 from poolkeeper_lab.bench.parts.profile import ALL, CPU, HAPROXY, PACKETS, PGPOOL, POSTGRESQL
@@ -25,7 +26,7 @@ SPEC = snapshots.SPEC
 ENDPOINTS = {endpoint.key: endpoint for endpoint in profile.endpoints(SPEC, "pg_node2")}
 
 
-def test_endpoints_and_who_stands_behind_them() -> None:
+def test_endpoints_and_the_services_behind_them() -> None:
     assert {key: (d.host, d.port) for key, d in ENDPOINTS.items()} == {
         "direct": ("10.8.0.12", 5432),
         "direct_rw": ("10.8.0.100", 5200),
@@ -49,7 +50,7 @@ def test_services_are_added_up_to_parts() -> None:
 
 
 def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
-    found = profile.Found()
+    found = profile.ProfileValues()
     for haproxy, server, client in ((10.0, 20.0, 100.0), (14.0, 22.0, 100.0), (12.0, 30.0, 100.0)):
         found.note(
             "simple", "rw", {(HAPROXY, CPU): haproxy, (POSTGRESQL, CPU): server, (load_runner.CLIENT, CPU): client}
@@ -63,14 +64,14 @@ def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
 
 def test_no_sum_where_a_part_lacks_a_round() -> None:
     """It would be of different rounds."""
-    found = profile.Found()
+    found = profile.ProfileValues()
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0, (PGPOOL, PACKETS): 4.0})
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0})
     assert ALL not in {m.about["part"] for m in found.metrics(7)}
 
 
 class World:
-    """A cluster in which a read costs HAProxy 4 reads, 5 packets and 20 µs, and its checks go on beside it."""
+    """A cluster in which a read costs HAProxy 4 reads, 5 packets and 20 µs, and its checks run beside it."""
 
     def __init__(self) -> None:
         self.cluster = SimpleNamespace(spec=SPEC, folder=None)
@@ -83,7 +84,7 @@ class World:
         return pgbench.Where(host, port, "app", "x")
 
     def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
-        """A session costs 500 reads by itself, and a thousand transactions take a second."""
+        """A session itself costs 500 reads, and a thousand transactions take a second."""
         ran = work.transactions - self.short_of
         self.served += ran
         self.reads += 500 + 4 * ran
@@ -124,21 +125,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     def sent(pid: int) -> network_counters.Sent:
         return network_counters.Sent(500 * made.served, 5 * made.served) if pid == 1 else network_counters.Sent(0, 0)
 
-    monkeypatch.setattr(profile.meter, "Meter", Meter)
-    monkeypatch.setattr(profile.tracing, "counting", counting)
-    monkeypatch.setattr(profile.network_counters, "of_process", sent)
-    monkeypatch.setattr(
-        profile.bench_machine, "container_pids", lambda _: {"haproxy_pgpool": 1, "pg_node2": 2, "keeper": 3}
-    )
-    monkeypatch.setattr(profile.time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(profile.time, "sleep", made.pass_time)
+    monkeypatch.setattr(meter, "Meter", Meter)
+    monkeypatch.setattr(tracing, "counting", counting)
+    monkeypatch.setattr(network_counters, "of_process", sent)
+    monkeypatch.setattr(bench_machine, "container_pids", lambda _: {"haproxy_pgpool": 1, "pg_node2": 2, "keeper": 3})
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(time, "sleep", made.pass_time)
     return made
 
 
 def test_a_read_costs_what_it_costs(world: World) -> None:
-    """Neither what a session costs at its beginning nor what goes on beside it."""
+    """Neither what a session costs at its beginning nor the background work."""
     loader: Any = world
-    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
+    costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
     assert costs[HAPROXY, "reads"] == pytest.approx(4.0)
     assert costs[HAPROXY, "calls"] == pytest.approx(4.0)
     assert costs[HAPROXY, "writes"] == 0.0
@@ -151,7 +150,7 @@ def test_a_read_costs_what_it_costs(world: World) -> None:
 
 def test_without_strace_the_rest_is_measured(world: World) -> None:
     loader: Any = world
-    costs = profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=False)
+    costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=False)
     assert costs[HAPROXY, CPU] == pytest.approx(20.0)
     assert (HAPROXY, "reads") not in costs
 
@@ -160,22 +159,22 @@ def test_transactions_that_were_not_run_are_no_figure(world: World) -> None:
     world.short_of = 1
     loader: Any = world
     with pytest.raises(errors.EngineFailed, match="499 of 500"):
-        profile.Bench(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
+        profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
 
 
-def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
+def test_an_endpoint_that_fails_is_counted_and_the_others_continue(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     order: list[str] = []
 
-    def costs(self: profile.Bench, traced: bool) -> dict[Any, float]:
+    def costs(self: profile.EndpointProfile, traced: bool) -> dict[Any, float]:
         assert not traced
         order.append(f"{self.protocol} {self.endpoint.key}")
         if self.endpoint.key == "balanced":
             raise errors.EngineFailed("no")
         return {(HAPROXY, CPU): 1.0}
 
-    monkeypatch.setattr(profile.Bench, "costs", costs)
+    monkeypatch.setattr(profile.EndpointProfile, "costs", costs)
     part = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7))
     loader: Any = SimpleNamespace(cluster=SimpleNamespace(spec=SPEC), primary="pg_node1")
     part._round(loader, traced=False, backwards=False, progress=Silent())
@@ -186,6 +185,6 @@ def test_an_endpoint_that_fails_is_counted_and_the_others_go_on(
     assert (tally.kept, tally.failed) == (18, 6)
 
 
-def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
-    told = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
-    assert (told.metrics, told.tally.kept) == ((), 0)
+def test_section_without_a_run_is_complete(tmp_path: Path) -> None:
+    section = profile.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(seed=7)).section()
+    assert (section.metrics, section.tally.kept) == ((), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,10 @@ from typing import cast
 import pytest
 
 from poolkeeper.core import errors
+from poolkeeper.system import process
 from poolkeeper_lab.bench.measure import calls, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent
+from poolkeeper_lab.faults import syscalls
 from poolkeeper_lab.faults.host import Host, Process
 
 SUMMARY = """% time     seconds  usecs/call     calls    errors syscall
@@ -79,7 +82,7 @@ IDLE = Spent(0, 2.0, {CALLS: 20})
 
 
 def test_a_transaction_costs_what_the_longer_run_has_more() -> None:
-    """700 of each run are its beginning and end; 10 calls a second go on beside it."""
+    """700 of each run are its beginning and end; 10 calls a second run beside it."""
     assert slope.per_transaction(SHORT, LONG, IDLE) == {CALLS: pytest.approx(6.0), LATE: 1.0}
 
 
@@ -88,8 +91,8 @@ def test_noise_is_no_negative_cost() -> None:
 
 
 @pytest.mark.parametrize(("long", "idle"), [(SHORT, IDLE), (Spent(90, 1.0, {}), IDLE), (LONG, Spent(0, 0.0, {}))])
-def test_runs_that_cannot_be_told_apart(long: Spent, idle: Spent) -> None:
-    with pytest.raises(errors.EngineFailed, match="cannot be told"):
+def test_runs_without_a_usable_difference(long: Spent, idle: Spent) -> None:
+    with pytest.raises(errors.EngineFailed, match="cannot be computed"):
         slope.per_transaction(SHORT, long, idle)
 
 
@@ -107,7 +110,7 @@ def test_patroni_is_not_postgresql() -> None:
 
 
 class Tracer:
-    """A strace that writes its summary when it is told to end."""
+    """A strace that writes its summary when it receives the signal to end."""
 
     def __init__(self, text: str) -> None:
         self.text, self.log, self.argv, self.ended = text, Path(), tuple[str, ...](), list[int]()
@@ -130,21 +133,21 @@ class Tracer:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    place = SimpleNamespace(folder=SimpleNamespace(root=tmp_path))
-    return cast(Host, SimpleNamespace(cluster=place, processes=lambda service: NODE if service == "n1" else ()))
+    cluster = SimpleNamespace(folder=SimpleNamespace(root=tmp_path))
+    return cast(Host, SimpleNamespace(cluster=cluster, processes=lambda service: NODE if service == "n1" else ()))
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
     """Instead of a real strace."""
     tracer = Tracer(text)
-    monkeypatch.setattr(tracing.process, "start_detached", tracer.start)
-    monkeypatch.setattr(tracing.syscalls, "ours", tracer.ours)
-    monkeypatch.setattr(tracing.syscalls, "end", tracer.end)
-    monkeypatch.setattr(tracing.syscalls, "tracer", lambda _: 41)
+    monkeypatch.setattr(process, "start_detached", tracer.start)
+    monkeypatch.setattr(syscalls, "ours", tracer.ours)
+    monkeypatch.setattr(syscalls, "end", tracer.end)
+    monkeypatch.setattr(syscalls, "tracer", lambda _: 41)
     return tracer
 
 
-def test_counting_attaches_to_whom_it_should_and_leaves_nothing(
+def test_counting_attaches_to_the_right_processes_and_leaves_nothing(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracer = plant(monkeypatch, SUMMARY)
@@ -167,7 +170,7 @@ def test_counting_that_fails_ends_strace_all_the_same(
     assert list((tmp_path / tracing.FOLDER).iterdir()) == []
 
 
-def test_a_container_without_such_a_process_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_without_such_a_process_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     tracer = plant(monkeypatch, SUMMARY)
     with (
         pytest.raises(errors.EngineFailed, match="n2 has no process"),
@@ -178,8 +181,8 @@ def test_a_container_without_such_a_process_is_told(host: Host, monkeypatch: pyt
 
 
 def test_counting_says_why_it_cannot_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracing.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "root" in tracing.available()
-    monkeypatch.setattr(tracing.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(tracing.process, "find", lambda name: None if name == "strace" else name)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(process, "find", lambda name: None if name == "strace" else name)
     assert tracing.available() == "not installed on this machine: strace"

@@ -14,11 +14,11 @@ from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
-from poolkeeper.system import haproxy_runtime, state
+from poolkeeper.system import haproxy_runtime, postgres, state
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
-from poolkeeper_lab.bench.measure import caps, meter, rounds
+from poolkeeper_lab.bench.measure import busy, caps, disk_space, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import scale_clone, scale_figures, scale_nodes, scale_reads
 from poolkeeper_lab.bench.parts.scale_figures import TPS, name
@@ -33,7 +33,7 @@ SPEC = snapshots.SPEC
 STANDBYS = Standbys(SPEC, "pg_node2")
 
 
-def test_the_first_ones_serve_and_every_session_begins_anew() -> None:
+def test_the_first_ones_serve_and_every_session_ends() -> None:
     assert STANDBYS.names == ("pg_node1", "pg_node3")
     assert STANDBYS.commands(1) == [
         "set server standbys/pg_node1 state ready",
@@ -64,11 +64,11 @@ def test_exactly_those_must_be_usable(states: dict[str, tuple[str, str]], lacks:
 
 
 def test_serve_waits_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    found: list[str] = []
     answers = iter([seen(pg_node1=("down", "ready")), seen(pg_node1=("up", "ready"), pg_node3=("up", "drain"))])
 
     async def send(_address: str, _port: int, commands: Sequence[str], _limit: float) -> tuple[str, ...]:
-        told.extend(commands)
+        found.extend(commands)
         return ()
 
     async def servers(*_: object) -> list[Any]:
@@ -77,12 +77,12 @@ def test_serve_waits_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(haproxy_runtime, "send", send)
     monkeypatch.setattr(haproxy_runtime, "servers", servers)
     asyncio.run(STANDBYS.serve(1))
-    assert told == STANDBYS.commands(1)
+    assert found == STANDBYS.commands(1)
     with pytest.raises(StopIteration):
         next(answers)
 
 
-# ── The account ──
+# ── The figures ──
 
 
 def book(tps: dict[int, list[float]]) -> RoundsRecord:
@@ -133,7 +133,7 @@ def test_short_of_the_goal_is_missed() -> None:
     assert goal(book({1: [100] * 3, 3: [269] * 3})).is_met is False
 
 
-def test_lines_tell_each_size() -> None:
+def test_lines_name_the_limit_of_each_size() -> None:
     (played,) = book({1: [100] * 3, 3: [280] * 3}).played
     (line,) = scale_figures.lines(played, {3: [caps.CORES], 1: [caps.NODES], 2: []})
     assert line.endswith("1 standby: the capped nodes; 3 standbys: the machine's cores")
@@ -162,7 +162,7 @@ class Loader:
         )
 
 
-def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_is_warmed_up_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[int] = []
 
     async def serve(_: Standbys, size: int) -> None:
@@ -170,8 +170,8 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
 
     begun: list[Any] = []
     monkeypatch.setattr(Standbys, "serve", serve)
-    monkeypatch.setattr(scale_reads, "begin_anew", begun.append)
-    monkeypatch.setattr(scale_reads.busy, "cores", lambda: 2)
+    monkeypatch.setattr(scale_reads, "restart_pgpool", begun.append)
+    monkeypatch.setattr(busy, "cores", lambda: 2)
     loader: Any = Loader({"pg_node1": 0.25, "pg_node3": 0.01, "haproxy_pgpool": 0.3, "pgpool_ro": 0.4, "pgbench": 0.2})
     endpoint = scale_reads.ReadEndpoint("ro", SPEC.endpoints.ro.port)
     limits: list[str] = []
@@ -189,7 +189,7 @@ def test_a_read_is_warmed_up_and_accounted(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_readers_endpoints() -> None:
-    """The direct one only where the clients fit."""
+    """The direct one only if it has enough sessions for the clients."""
     assert [endpoint.port for endpoint in scale_reads.endpoints(SPEC)] == [5101, 5201]
     endpoints = SPEC.endpoints.model_copy(
         update={"direct_ro": SPEC.endpoints.direct_ro.model_copy(update={"max_sessions": 23})}
@@ -216,7 +216,7 @@ class Own:
 
     @property
     def cluster(self) -> Any:
-        """Nobody asks it for more than a spec and passwords."""
+        """It has only a spec and passwords."""
         return SimpleNamespace(spec=SPEC, with_passwords=lambda: SimpleNamespace(node=lambda *_: None))
 
     def declare(self, made: dict[str, Any]) -> None:
@@ -265,34 +265,34 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     async def healthy(_: float) -> str:
         return "pg_node1"
 
-    monkeypatch.setattr(scale_clone.scratch_cluster, "scratch", scratch)
-    monkeypatch.setattr(scale_clone.load_runner, "ready", ready)
-    monkeypatch.setattr(scale_clone.postgres, "query", query)
-    monkeypatch.setattr(scale_clone.disk_space, "check", lambda *_: None)
-    monkeypatch.setattr(scale_clone.disk_space, "engine_folder", lambda: tmp_path)
-    monkeypatch.setattr(scale_clone.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(scratch_cluster, "scratch", scratch)
+    monkeypatch.setattr(load_runner, "ready", ready)
+    monkeypatch.setattr(postgres, "query", query)
+    monkeypatch.setattr(disk_space, "check", lambda *_: None)
+    monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
+    monkeypatch.setattr(scale_clone.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7))
     part.run(Silent())
     turn = ["declare 4", "up", "declare 3", "up"]
     assert own.did == ["declare 3", "up", *turn, *turn, "fill", *turn, *turn]
     figures = {(m.about["data"], m.name): m.estimate for m in part.section().metrics}
-    told = {key: value.median for key, value in figures.items() if value}
+    found = {key: value.median for key, value in figures.items() if value}
     full = "pgbench's tables, scale 64"
-    assert told[scale_clone.EMPTY, scale_clone.SECONDS] == 10
-    assert told[full, scale_clone.SECONDS] == 14
-    assert told[full, scale_clone.RATE] == pytest.approx(250)
+    assert found[scale_clone.EMPTY, scale_clone.SECONDS] == 10
+    assert found[full, scale_clone.SECONDS] == 14
+    assert found[full, scale_clone.RATE] == pytest.approx(250)
     assert part.section().tally.kept == 4
 
 
-def test_rate_is_not_told_where_the_data_added_nothing() -> None:
+def test_rate_is_missing_where_the_data_added_nothing() -> None:
     empty, full = scale_clone.CloneTimes("", 0, [10, 10]), scale_clone.CloneTimes("", 10**9, [10, 20])
     assert scale_clone.rate(empty, full) == [pytest.approx(100)]
 
 
-def test_sections_without_a_run_are_whole(tmp_path: Path) -> None:
+def test_sections_without_a_run_are_complete(tmp_path: Path) -> None:
     """An interruption before the first figure is no error."""
     cluster = Cluster(SPEC, state.State(tmp_path), tmp_path)
     for module in (scale_reads, scale_nodes, scale_clone):
-        told = module.make(cluster, BenchOptions(seed=7)).section()
-        assert told.tally.kept == 0
-        assert not [goal for goal in told.goals if goal.is_met]
+        found = module.make(cluster, BenchOptions(seed=7)).section()
+        assert found.tally.kept == 0
+        assert not [goal for goal in found.goals if goal.is_met]

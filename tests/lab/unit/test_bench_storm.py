@@ -33,26 +33,26 @@ JOB = storm_job.job(Dsn("10.8.0.100", 5100, "app", "db", "secret"), storm_job.WR
 SORRY = "FATAL: Sorry, too many clients already"
 
 
-def told(*done: float | None, late: float = 0.0) -> StormReport:
+def report(*done: float | None, late: float = 0.0) -> StormReport:
     """Attempts that were done so; None was refused."""
     return StormReport(tuple(StormAttempt(0.1, d, "" if d else SORRY) for d in done), late)
 
 
 def test_a_job_and_its_answer_survive_the_pipe() -> None:
     assert StormJob.read(JOB.text()) == JOB
-    assert StormReport.read(told(1.0, None, late=0.01).text()) == told(1.0, None, late=0.01)
+    assert StormReport.read(report(1.0, None, late=0.01).text()) == report(1.0, None, late=0.01)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "Traceback", '{"late": 0, "attempts": 3}'])
 def test_half_an_answer_is_none(text: str) -> None:
-    with pytest.raises(errors.EngineFailed, match="did not tell"):
+    with pytest.raises(errors.EngineFailed, match="no valid report"):
         StormReport.read(text)
 
 
 @pytest.mark.parametrize(
     ("clients", "sessions", "drivers"), [(2000, 0, 2), (7, 0, 3), (2000, 31, 2), (5, 1, 4), (1, 0, 9)]
 )
-def test_shares_are_the_whole(clients: int, sessions: int, drivers: int) -> None:
+def test_shares_add_up_to_the_job(clients: int, sessions: int, drivers: int) -> None:
     parts = storm_job.shares(replace(JOB, clients=clients, sessions=sessions), drivers)
     assert sum(part.clients for part in parts) == clients
     assert sum(part.sessions for part in parts) == sessions
@@ -61,20 +61,20 @@ def test_shares_are_the_whole(clients: int, sessions: int, drivers: int) -> None
 
 
 def test_a_late_driver_makes_no_storm() -> None:
-    assert len(storm_job.together([told(1.0), told(2.0, late=0.05)]).attempts) == 2
+    assert len(storm_job.combine([report(1.0), report(2.0, late=0.05)]).attempts) == 2
     with pytest.raises(errors.EngineFailed, match=r"ready only 0\.50 s"):
-        storm_job.together([told(1.0), told(2.0, late=0.5)])
+        storm_job.combine([report(1.0), report(2.0, late=0.5)])
 
 
 def test_figures_count_every_client_once() -> None:
-    found = storm_job.figures(told(*(i / 100 for i in range(1, 101)), None, None))
+    found = storm_job.figures(report(*(i / 100 for i in range(1, 101)), None, None))
     assert (found.count, found.refused, found.last, found.p50, found.p99) == (102, 2, 1.0, 0.5, 0.99)
-    assert storm_job.said(found.messages) == f"“{SORRY}” × 2"
-    nobody = storm_job.figures(told(None))
-    assert (nobody.refused, nobody.last) == (1, None)
+    assert storm_job.message_counts(found.messages) == f"“{SORRY}” × 2"
+    none_of_them = storm_job.figures(report(None))
+    assert (none_of_them.refused, none_of_them.last) == (1, None)
 
 
-def test_who_waits_is_told_apart_from_who_is_refused() -> None:
+def test_waiting_clients_are_separate_from_refused_ones() -> None:
     seen = StormReport(
         (
             StormAttempt(0.2, 2.2),
@@ -89,14 +89,14 @@ def test_who_waits_is_told_apart_from_who_is_refused() -> None:
     assert storm.LONGEST not in alone
 
 
-def test_an_error_is_told_without_the_address_and_without_the_guess() -> None:
+def test_an_error_is_reported_without_the_address_and_without_the_guess() -> None:
     text = (
         'connection failed: connection to server at "10.8.0.100", port 5100 failed: server closed the connection '
         "unexpectedly\n\tThis probably means the server terminated abnormally\n\tbefore or while processing it."
     )
-    assert storm_job.word(text) == "server closed the connection unexpectedly"
-    assert storm_job.word(f'connection to server at "h", port 1 failed: {SORRY}') == SORRY
-    assert len(storm_job.word("x" * 999)) == storm_job.MESSAGE
+    assert storm_job.shorten(text) == "server closed the connection unexpectedly"
+    assert storm_job.shorten(f'connection to server at "h", port 1 failed: {SORRY}') == SORRY
+    assert len(storm_job.shorten("x" * 999)) == storm_job.MESSAGE
 
 
 class FakeConnection:
@@ -186,7 +186,7 @@ def test_drivers_are_processes_that_get_the_password_by_standard_input(monkeypat
     def together(jobs: list[tuple[Any, str]], timeout: float) -> list[process.Finished]:
         del timeout
         seen.extend(jobs)
-        return [process.Finished((), 0, told(1.0).text(), "") for _ in jobs]
+        return [process.Finished((), 0, report(1.0).text(), "") for _ in jobs]
 
     monkeypatch.setattr(process, "run_together", together)
     assert len(storm.perform(JOB, 2).attempts) == 2
@@ -195,7 +195,7 @@ def test_drivers_are_processes_that_get_the_password_by_standard_input(monkeypat
     assert len({StormJob.read(text).at for _, text in seen}) == 1
 
 
-def test_a_driver_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = process.Finished((), 1, "", "Traceback: odd")
     monkeypatch.setattr(process, "run_together", lambda *_: [failed])
     with pytest.raises(errors.EngineFailed, match="ended with an error") as caught:
@@ -234,7 +234,7 @@ def test_levels_are_below_at_and_beyond_what_an_endpoint_has() -> None:
     assert storm.levels(PLACE, own["5200"]) == (sessions - 2, sessions, 2 * sessions)  # type: ignore[arg-type]
 
 
-def test_cpu_time_of_the_drivers_is_told() -> None:
+def test_cpu_time_of_the_drivers_is_reported() -> None:
     used = meter.Usage(9.0, {"pgpool_rw": 1.0, "pg_node1": 3.0, "pg_node2": 1.0}, 0.0, own=6.0)
     values = {m.name: value for m, value in storm.cpu_values(PLACE, used, 2000).items()}  # type: ignore[arg-type]
     assert values == {"Pgpool-II": 0.5, "PostgreSQL, Patroni": 2.0, "drivers": 3.0}
@@ -255,27 +255,27 @@ def section(kept: StormReport, stormed: StormReport, endpoint: str = "5100", kin
     return part.section()
 
 
-def test_goals_are_nobody_refused_and_the_last_one_soon_enough() -> None:
-    refused, factor = section(told(1.0, 2.0), told(3.0, 5.0)).goals[:2]
+def test_goals_are_no_refusal_and_a_timely_last_transaction() -> None:
+    refused, factor = section(report(1.0, 2.0), report(3.0, 5.0)).goals[:2]
     assert (refused.is_met, factor.is_met) == (True, True)
     assert factor.estimate is not None
     assert factor.estimate.median == 2.5
-    refused, factor = section(told(1.0), told(3.1, None)).goals[:2]
+    refused, factor = section(report(1.0), report(3.1, None)).goals[:2]
     assert (refused.is_met, factor.is_met) == (False, False)
 
 
 def test_a_refusal_in_a_discarded_round_is_one_too() -> None:
     part = storm.Storm(PLACE, BenchOptions(seed=7))  # type: ignore[arg-type]
-    for found in (told(None, None), told(1.0)):
+    for found in (report(None, None), report(1.0)):
         part._note("5100", storm_job.figures(found))
     assert part._worst == {"5100": 2}
     assert part.section().notes == (f"5100: “{SORRY}” × 2",)
 
 
 def test_a_goal_without_a_storm_is_not_measured() -> None:
-    assert [goal.reason for goal in section(told(1.0), told(2.0), endpoint="9999").goals] == ["it was not run"] * 4
-    nobody_done = section(told(1.0), told(None)).goals[:2]
-    assert [goal.is_met for goal in nobody_done] == [False, None]
+    assert [goal.reason for goal in section(report(1.0), report(2.0), endpoint="9999").goals] == ["it was not run"] * 4
+    none_done = section(report(1.0), report(None)).goals[:2]
+    assert [goal.is_met for goal in none_done] == [False, None]
 
 
 @pytest.mark.parametrize("sessions", [0, 4])

@@ -105,7 +105,7 @@ def test_loads_are_of_the_declared_ports() -> None:
 
 
 class Own:
-    """As `own_cluster.OwnCluster`; `up` fails when it is told to."""
+    """As `scratch_cluster.ScratchCluster`; `up` fails when the test says so."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -131,7 +131,7 @@ class Loader:
         self.cluster, self.primary, self.looked, self.tidied = cluster, "", 0, 0
         self.ran: list[tuple[str, int]] = []
 
-    def look_again(self) -> None:
+    def find_containers(self) -> None:
         """Count."""
         self.looked += 1
 
@@ -156,7 +156,7 @@ def tryout(monkeypatch: pytest.MonkeyPatch) -> Tryout:
     async def healthy(_: float) -> str:
         return "pg_node2"
 
-    monkeypatch.setattr(variants.drill, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(variants.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     own: Any = Own()
     loader: Any = Loader(own.cluster)
     return Tryout(own, loader, {DECLARED: {"is": "a"}, OTHER: {"is": "b"}}, 3)
@@ -171,7 +171,7 @@ def test_the_cluster_is_changed_only_from_one_to_another(tryout: Tryout) -> None
     assert tryout.loader.primary == "pg_node2"
 
 
-def test_after_an_up_that_failed_the_next_one_begins_anew(tryout: Tryout) -> None:
+def test_after_an_up_that_failed_the_next_one_starts_again(tryout: Tryout) -> None:
     own: Any = tryout.own
     own.fails = True
     with pytest.raises(errors.EngineFailed):
@@ -193,5 +193,5 @@ def test_a_variant_is_measured_with_every_load_after_a_warm_up(tryout: Tryout) -
     assert loader.looked == 1
 
 
-def test_section_without_a_run_is_whole(tmp_path: Path) -> None:
+def test_section_without_a_run_is_complete(tmp_path: Path) -> None:
     assert part(tmp_path, OTHER).section().tally.kept == 0

@@ -1,8 +1,8 @@
 """The endpoints that are measured side by side: the cluster's own, and those of peers that run beside it.
 
-All are used on their addresses in the cluster's network, from a container in it: no published port and no proxy of the
-engine stands between. A peer's endpoint comes from a provider: `PROVIDERS` names modules with
-`endpoints(place, progress) -> context manager of a sequence of Endpoint`, which start the peer and take it away again.
+A container in the cluster's network uses them at their own addresses: no published port and no proxy of the engine is
+in between. A peer's endpoint comes from a provider: `PROVIDERS` names modules with
+`endpoints(cluster, progress) -> context manager of a sequence of BenchEndpoint`, which start and remove the peer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ PROVIDERS: dict[str, str] = {"pgbouncer": "poolkeeper_lab.bench.peers.pgbouncer"
 
 
 def chosen(names: tuple[str, ...]) -> dict[str, str]:
-    """The providers of these names, all where none is named. Raises UsageError for an unknown name."""
+    """Return the providers with these names; without a name, all of them.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
     if unknown := [name for name in names if name not in PROVIDERS]:
         known = ", ".join(PROVIDERS)
         raise errors.UsageError(f"no such peer on the path: {', '.join(unknown)}", hint=f"There are: {known}.")
@@ -36,7 +40,7 @@ def chosen(names: tuple[str, ...]) -> dict[str, str]:
 class BenchEndpoint:
     """A port. `capacity`: the most sessions at once; `pids`: a peer's own containers (name → host process id)."""
 
-    key: str  # as reports call it: "direct", "5100", "PgBouncer, session"
+    key: str  # its name in reports: "direct", "5100", "PgBouncer, session"
     host: str
     port: int
     capacity: int
@@ -46,16 +50,16 @@ class BenchEndpoint:
     about: BenchTable | None = None  # a peer's version and settings
 
     def refuses(self, load: pgbench.PgbenchLoad) -> str:
-        """Why it cannot serve a load; "" if it can. A session for each transaction may wait for its turn."""
+        """Return why it cannot serve a load; "" if it can. A session for each transaction may wait for its turn."""
         if load.writes and not self.takes_writes:
             return f"{self.key} takes no writes"
         if not load.is_fresh and load.clients > self.capacity:
-            return f"{self.key} serves {self.capacity} sessions at once, {load.clients} kept ones do not fit"
+            return f"{self.key} serves {self.capacity} sessions at once, {load.clients} kept ones are too many"
         return ""
 
 
 def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
-    """The cluster's endpoints, the primary's own port first."""
+    """Return the cluster's endpoints, the primary's own port first."""
     server, haproxy = spec.postgresql, str(spec.haproxy.address)
     children = sum(endpoint.num_init_children for endpoint in spec.endpoint_by_service().values())
     room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
@@ -74,12 +78,12 @@ def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
 
 
 def spare_of(endpoint: Endpoint) -> int:
-    """The sessions of a Pgpool-II that are left for clients, beside those of checks."""
+    """Return the number of a Pgpool-II's sessions that remain for clients, without those of the checks."""
     return endpoint.num_init_children - proxies.SPARE_CHILDREN
 
 
 def part_of(spec: ClusterSpec, service: str) -> str:
-    """Which part of the path a service belongs to, for the account of CPU time."""
+    """Return the part of the path to which a service's CPU time is added."""
     if service in [node.name for node in spec.nodes]:
         return "PostgreSQL, Patroni"
     if service in spec.endpoint_by_service():

@@ -1,6 +1,6 @@
-"""Where a run of the bench took place: the machine by /proc, the versions by the servers' own word or their packages.
+"""The environment of a run: the machine from /proc, the versions from the servers or from their packages.
 
-Invariant: what is not told is "unknown"; nothing here fails because a server does not answer.
+Invariant: a value that is not available is "unknown"; nothing here fails because a server does not answer.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _DECLARED = (
     "haproxy",
     "keeper",
 )  # tables of cluster.toml
-LOOK_SECONDS = 2.0  # how long others are watched before the first round
+FOREIGN_SECONDS = 2.0  # how long the foreign load is measured before the first round
 
 
 def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> BenchMachine:
-    """The processor, its cores that may be used, the memory (MB, 10^6 bytes), the kernel."""
+    """Return the processor, its usable cores, the memory (MB, 10^6 bytes) and the kernel."""
     kilobytes = int(_value(proc / "meminfo", "MemTotal").split()[0] or 0)
     model = _value(proc / "cpuinfo", "model name")
     return BenchMachine(cpu=model, cores=busy.cores(), memory_mb=round(kilobytes * 1.024e-3), kernel=os.uname().release,
@@ -50,7 +50,7 @@ def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> BenchMachin
 
 
 def _value(file: Path, key: str) -> str:
-    """Of the first line "key : value"; "0" where there is none and the file is of numbers, else unknown."""
+    """Return the value of the first line "key : value"; if there is none, "0" for MemTotal, else unknown."""
     for line in file.read_text().splitlines():
         name, _, value = line.partition(":")
         if name.strip() == key:
@@ -59,7 +59,11 @@ def _value(file: Path, key: str) -> str:
 
 
 def container_pids(cluster: str) -> dict[str, int]:
-    """Service → the host's number of its first process, of each container that runs. Raises EngineFailed."""
+    """Map each running service to the host process id of its container's first process.
+
+    Raises:
+        EngineFailed: if the engine does not answer.
+    """
     found = {}
     for document in compose.inspect(cluster):
         service = str(document["Config"]["Labels"].get(compose.SERVICE, ""))
@@ -68,8 +72,8 @@ def container_pids(cluster: str) -> dict[str, int]:
     return found
 
 
-def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
-    """The share of the machine that neither the cluster nor this program uses, over `seconds`."""
+def foreign_now(cluster: str, seconds: float = FOREIGN_SECONDS) -> float:
+    """Measure for `seconds` which share of the machine neither the cluster nor this program uses."""
     watch = meter.Meter(container_pids(cluster))
     before = watch.read()
     time.sleep(seconds)  # a measured time, not a wait for something
@@ -77,11 +81,11 @@ def foreign_now(cluster: str, seconds: float = LOOK_SECONDS) -> float:
 
 
 def settings_of(cluster: Cluster) -> dict[str, str]:
-    """What was declared, by dotted key, and a digest of each rendered file as the running containers last took it."""
+    """Return the declared values by dotted key, and a digest of each rendered file that was last applied."""
     declared = cluster.spec.model_dump(mode="json", include=set(_DECLARED))
     files = state.read_applied(cluster.folder)
-    taken = {f"file {path}": _digest(text) for path, text in files.items() if path != state.FORMER.partition("/")[2]}
-    return {**_flat(declared), **taken}
+    applied = {f"file {path}": _digest(text) for path, text in files.items() if path != state.FORMER.partition("/")[2]}
+    return {**_flat(declared), **applied}
 
 
 def _digest(text: str) -> str:
@@ -96,14 +100,16 @@ def _flat(tables: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def versions_of(cluster: Cluster) -> dict[str, str]:
-    """Component → version, by the word of the cluster that runs; where none does, of the packages in its images."""
+    """Map each component to its version, as the running cluster reports it, else from the packages of its images."""
     engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
     found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
     try:
-        told = versions(interrupts.run(snapshot.take_snapshot(cluster.with_passwords())))
+        reported = versions(interrupts.run(snapshot.snapshot(cluster.with_passwords())))
     except errors.ClusterNotUp:
-        told = dict.fromkeys(PACKAGES, UNKNOWN)
-    return {**found, **{name: _packaged(cluster, name) if said == UNKNOWN else said for name, said in told.items()}}
+        reported = dict.fromkeys(PACKAGES, UNKNOWN)
+    for name, version in reported.items():
+        found[name] = _packaged(cluster, name) if version == UNKNOWN else version
+    return found
 
 
 def _packaged(cluster: Cluster, component: str) -> str:

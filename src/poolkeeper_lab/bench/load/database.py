@@ -1,7 +1,7 @@
-"""The bench's own database: `postgres` is never pooled by Pgpool-II, and the application's is not ours.
+"""The bench's own database: Pgpool-II never pools `postgres`, and the application's database belongs to the user.
 
-Invariant: only a database that bears our comment is ever dropped; one of the same name without it is somebody's, and
-the bench refuses. What a killed run left is dropped by the next run. All of it goes to the primary's own port.
+Invariant: the bench drops only a database that has its comment; it refuses to use one of the same name without it. The
+next run drops the database that a killed run left. All statements go to the primary's own port.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import postgres
+from poolkeeper_lab.bench.load import bench_endpoints, pgbench, pgbench_client
 
 NAME = "poolkeeper_bench"
 COMMENT = "made by poolkeeper bench"
-SECONDS = 60.0  # of one statement here: a drop waits for a checkpoint
-SPREAD_SECONDS = 120.0  # until every standby shows what was loaded
+SECONDS = 60.0  # for one statement: a drop waits for a checkpoint
+LOAD_SECONDS = 600  # the most time for filling the tables
+SPREAD_SECONDS = 120.0  # until every standby has the loaded data
 _OURS = f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{NAME}'"
 _BEHIND = """
 SELECT application_name FROM pg_stat_replication
@@ -29,9 +31,12 @@ SELECT application_name FROM pg_stat_replication
 
 @contextmanager
 def made(cluster: Cluster, primary: str, progress: Progress) -> Iterator[None]:
-    """The database for the length of the block. Raises OperationRefused or as a server does.
+    """Provide the database for the length of the block.
 
-    Ctrl-C is not heard while it is made: between its creation and its comment it would be nobody's.
+    Signals are blocked while it is created: between its creation and its comment, no run would recognise it.
+
+    Raises:
+        OperationRefused: if a database with this name exists that the bench did not create.
     """
     try:
         with interrupts.signals_blocked():
@@ -39,10 +44,27 @@ def made(cluster: Cluster, primary: str, progress: Progress) -> Iterator[None]:
         yield
     finally:
         with interrupts.signals_blocked():
-            _drop_or_tell(cluster, primary, progress)
+            _drop_or_note(cluster, primary, progress)
 
 
-def _drop_or_tell(cluster: Cluster, primary: str, progress: Progress) -> None:
+@contextmanager
+def loaded(cluster: Cluster, primary: str, scale: int, progress: Progress) -> Iterator[pgbench_client.PgbenchClient]:
+    """Provide pgbench's tables of this scale on every node and on disk, with the client's container, for the block.
+
+    Raises:
+        PoolkeeperError: if the container or the database cannot be provided.
+    """
+    direct = bench_endpoints.own(cluster.spec, primary)[0]
+    where = pgbench.Where(direct.host, direct.port, cluster.spec.roles.app, NAME)
+    with pgbench_client.running(cluster, primary) as using, made(cluster, primary, progress):
+        with progress.step(f"loading pgbench's tables, scale {scale}"):
+            using.run(pgbench.initialize(where, scale), LOAD_SECONDS)
+            interrupts.run(settle(cluster, primary))
+            interrupts.run(spread(cluster, primary))
+        yield using
+
+
+def _drop_or_note(cluster: Cluster, primary: str, progress: Progress) -> None:
     try:
         asyncio.run(drop(cluster, primary))
     except errors.PoolkeeperError as e:
@@ -50,7 +72,7 @@ def _drop_or_tell(cluster: Cluster, primary: str, progress: Progress) -> None:
 
 
 async def create(cluster: Cluster, primary: str) -> None:
-    """Make it anew, empty, owned by the application's role."""
+    """Drop and re-create it: empty, owned by the application's role."""
     owner = cluster.spec.roles.app
     await drop(cluster, primary)
     async with postgres.session(_root(cluster, primary), SECONDS) as opened:
@@ -59,39 +81,47 @@ async def create(cluster: Cluster, primary: str) -> None:
 
 
 async def drop(cluster: Cluster, primary: str) -> None:
-    """Drop it if it is ours, with the sessions that are in it. Raises OperationRefused if it is somebody's."""
+    """Drop it with the sessions that use it.
+
+    Raises:
+        OperationRefused: if the bench did not create it.
+    """
     async with postgres.session(_root(cluster, primary), SECONDS) as opened:
         found = await opened.rows(_OURS)
         if not found:
             return
         if found[0][0] != COMMENT:
             raise errors.OperationRefused(
-                f"there is a database {NAME} that the bench did not make",
-                hint="Rename it, or drop it if nobody needs it.",
+                f"there is a database {NAME} that the bench did not create",
+                hint="Rename it, or drop it if it is not needed.",
             )
         await opened.rows(f"DROP DATABASE {NAME} WITH (FORCE)")
 
 
 async def spread(cluster: Cluster, primary: str) -> None:
-    """Wait until every standby that streams shows all that was written until now. Raises DeadlinePassed."""
+    """Wait until every streaming standby has replayed all that was written so far.
+
+    Raises:
+        DeadlinePassed: if a standby does not catch up in time.
+    """
     others = [node.name for node in cluster.spec.nodes if node.name != primary]
     async with postgres.session(_root(cluster, primary), SECONDS) as opened:
         ((position,),) = await opened.rows("SELECT pg_current_wal_flush_lsn()::text")
 
-        async def look() -> str | None:
-            behind = await opened.rows(_BEHIND, [others, position])
-            return f"{', '.join(str(row[0]) for row in behind)} behind {position}" if behind else None
+        async def check() -> None:
+            if behind := await opened.rows(_BEHIND, [others, position]):
+                raise wait.NotYet(f"{', '.join(str(row[0]) for row in behind)} behind {position}")
 
-        await wait.wait_until("the same data on every standby", look, seconds=SPREAD_SECONDS, pause=0.5)
+        await wait.wait_for("the same data on every standby", check, seconds=SPREAD_SECONDS, pause=0.5)
 
 
 async def settle(cluster: Cluster, primary: str) -> None:
-    """A checkpoint, so that none of what was loaded is written while something is measured."""
+    """Run a checkpoint, so that no loaded page is written during a measurement."""
     await postgres.query(_root(cluster, primary), "CHECKPOINT", SECONDS)
 
 
 async def tidy(cluster: Cluster, primary: str) -> None:
-    """Vacuum the small tables of pgbench, as pgbench itself does before a run: else the versions of a row pile up."""
+    """Vacuum the small tables of pgbench, as pgbench itself does before a run: otherwise dead row versions pile up."""
     dsn = cluster.node(primary, "app", NAME)
     await postgres.query(dsn, "VACUUM pgbench_branches, pgbench_tellers", SECONDS)
 

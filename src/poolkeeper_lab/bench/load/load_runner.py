@@ -1,7 +1,7 @@
-"""One load on one port of a cluster, measured: what pgbench says, and who used the processors meanwhile.
+"""One load on one port of a cluster: the result of pgbench, and the CPU time of each part meanwhile.
 
-For the parts of the bench that do more with a cluster than to compare its endpoints: they slow nodes, take servers out, or
-change what a commit waits for. The tables are pgbench's, in the bench's own database.
+This module serves the parts of the bench that do more than compare endpoints: they slow nodes, take servers out of
+service, or change how a commit waits. The tables are pgbench's, in the bench's own database.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from poolkeeper_lab.bench.measure import busy, cpu, meter
 
 CLIENT = "pgbench"
 POSTGRES_PORT = 5432
-LOAD_SECONDS = 900.0  # until the tables are made: a database of 1 GB on two slow cores
+LOAD_SECONDS = 900.0  # to create the tables: a database of 1 GB on two slow cores
 
 
 @dataclass(frozen=True)
 class Work:
-    """A load, and what differs from the frame's own.
+    """A load, and how it differs from the usual run.
 
-    `script` is the name of a file in the client's container, `settings` are the session's (libpq's PGOPTIONS), and with
-    `transactions` each client runs so many instead of for a time.
+    `script` is the name of a file in the client's container. `settings` are set for each session (libpq's PGOPTIONS).
+    With `transactions`, each client runs that many transactions instead of running for a time.
     """
 
     load: pgbench.PgbenchLoad
@@ -36,7 +36,7 @@ class Work:
     transactions: int = 0
 
     def argv(self, where: pgbench.Where, seconds: int, scale: int, cores: int, seed: int) -> list[str]:
-        """The command line."""
+        """Return the command line."""
         words = pgbench.run(self.load, where, seconds, scale, cores, seed)
         if self.script:
             usual = pgbench.WORKLOADS[self.load.workload]
@@ -54,7 +54,7 @@ class Work:
 class LoadResult:
     """A measurement: pgbench's result, and the CPU seconds of each service and of the client.
 
-    `machine`: processors in use, by whomever, with the kernel's interrupts (much of the network's work).
+    `machine`: processors in use by all processes, including the kernel's interrupts (much of the network's work).
     """
 
     result: pgbench.PgbenchResult
@@ -63,7 +63,7 @@ class LoadResult:
 
 
 class Loader:
-    """Puts loads on ports; `at` is an address in the cluster's network, or the primary's own where it is empty."""
+    """Runs loads on ports; `at` is an address in the cluster's network. If it is empty, the primary's own is used."""
 
     def __init__(
         self, cluster: Cluster, primary: str, using: pgbench_client.PgbenchClient, scale: int, seed: int
@@ -71,33 +71,37 @@ class Loader:
         self.cluster, self.primary, self.scale = cluster, primary, scale
         self.client = using
         self._seeds = count(seed)
-        self.look_again()
+        self.find_containers()
 
-    def look_again(self) -> None:
-        """Find the containers as they are now: after some were made anew."""
+    def find_containers(self) -> None:
+        """Find the containers again, after some of them were re-created."""
         self._meter = meter.Meter({**bench_machine.container_pids(self.cluster.spec.name), CLIENT: self.client.pid})
 
     def where(self, port: int, at: str = "") -> pgbench.Where:
-        """A port as pgbench takes it."""
+        """Return the connection parameters of a port."""
         host = at or str(self.cluster.spec.addresses()[self.primary])
         return pgbench.Where(host, port, self.cluster.spec.roles.app, database.NAME)
 
     def fill(self) -> None:
-        """Make the tables on the primary; every standby shows them, and all is on disk."""
+        """Create the tables on the primary, and wait until every standby has them and all of it is on disk."""
         self.client.run(pgbench.initialize(self.where(POSTGRES_PORT), self.scale), LOAD_SECONDS)
         interrupts.run(database.settle(self.cluster, self.primary))
         interrupts.run(database.spread(self.cluster, self.primary))
 
     def write(self, name: str, text: str) -> None:
-        """A script of ours, by which `Work.script` may call it."""
+        """Write a script that `Work.script` can name."""
         self.client.write(name, text)
 
     def tidy(self) -> None:
-        """Before a load that writes: the versions of a row that the last one left are taken away."""
+        """Vacuum the small tables before a load that writes: the last one left dead row versions."""
         interrupts.run(database.tidy(self.cluster, self.primary))
 
     def measure(self, work: Work, where: pgbench.Where, seconds: int) -> LoadResult:
-        """Run it. Raises EngineFailed with pgbench's first complaint."""
+        """Run the work for `seconds`, and return its result.
+
+        Raises:
+            EngineFailed: with pgbench's first error message.
+        """
         argv = work.argv(where, seconds, self.scale, busy.cores(), next(self._seeds))
         before, worked = self._meter.read(), cpu.of_machine()
         printed = self.client.run(argv, seconds)
@@ -108,7 +112,10 @@ class Loader:
 
 @contextmanager
 def ready(cluster: Cluster, primary: str, scale: int, seed: int, progress: Progress) -> Iterator[Loader]:
-    """The client's container for the length of the block, and the database filled; it goes with the bench's cluster."""
+    """Run the client's container for the length of the block, with the database filled.
+
+    The database is not dropped: the cluster is the bench's own and is removed.
+    """
     with pgbench_client.running(cluster, primary) as using:
         interrupts.run(database.create(cluster.with_passwords(), primary))
         loader = Loader(cluster, primary, using, scale, seed)
@@ -118,7 +125,7 @@ def ready(cluster: Cluster, primary: str, scale: int, seed: int, progress: Progr
 
 
 def by_part(usage: meter.Usage, parts: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Processors that were used by each part, which is one or more services."""
+    """Return the number of processors that each part used; a part is one or more services."""
     if usage.seconds <= 0:
         return {}
     return {

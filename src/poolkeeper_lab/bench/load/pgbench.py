@@ -1,8 +1,8 @@
-"""pgbench's command lines, and what it prints. Pure.
+"""The command lines of pgbench, and the parser of its output. Pure.
 
-Facts of pgbench 17: with -C a connection is made before the transaction's time begins, so a logged time is without it,
-while `tps` is with it; a line of the log is "client number time(µs) script second µs", where `time` may be a word
-("skipped", "failed"); an aborted client ends the run with a code that is not 0.
+Facts of pgbench 17: with -C, a connection is made before the transaction's time begins, so a logged time excludes it,
+while `tps` includes it; a line of the log is "client number time(µs) script second µs", where `time` may be a word
+("skipped", "failed"); an aborted client ends the run with a non-zero code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOISE = ("pgbench: warning", "pgbench (")
 
 @dataclass(frozen=True)
 class PgbenchLoad:
-    """A workload, how it is spoken, by how many clients; `is_fresh`: a connection for each transaction."""
+    """A workload, its protocol and its number of clients; `is_fresh`: a connection for each transaction."""
 
     workload: str
     protocol: str
@@ -44,12 +44,12 @@ class PgbenchLoad:
 
     @property
     def writes(self) -> bool:
-        """Does it change anything?"""
+        """Whether it changes any data."""
         return self.workload != READ_ONLY
 
     @property
     def about(self) -> dict[str, str]:
-        """The conditions, as a report shows them."""
+        """The conditions as a report shows them."""
         connection = "one a transaction" if self.is_fresh else "kept"
         return {
             "workload": self.workload,
@@ -60,14 +60,14 @@ class PgbenchLoad:
 
     @property
     def title(self) -> str:
-        """As "read-only, simple, 16 clients"."""
+        """A title such as "read-only, simple, 16 clients"."""
         fresh = ", a connection for each transaction" if self.is_fresh else ""
         return f"{self.workload}, {self.protocol}, {self.clients} client{'s' * (self.clients != 1)}{fresh}"
 
 
 @dataclass(frozen=True)
 class Where:
-    """A port and who logs in to what; the password is in the container's password file."""
+    """A port, a user and a database; the password is in the container's password file."""
 
     host: str
     port: int
@@ -76,7 +76,10 @@ class Where:
 
 
 def run(load: PgbenchLoad, where: Where, seconds: int, scale: int, cores: int, seed: int) -> list[str]:
-    """The command line of a measurement. A thread makes one connection at a time, so fresh ones have a thread each."""
+    """Return the command line of a measurement.
+
+    A thread opens one connection at a time, so each client with fresh connections has a thread of its own.
+    """
     threads = load.clients if load.is_fresh else min(load.clients, cores)
     sampling = 1.0 if load.is_fresh else SAMPLING
     return [
@@ -98,7 +101,7 @@ def run(load: PgbenchLoad, where: Where, seconds: int, scale: int, cores: int, s
 
 
 def initialize(where: Where, scale: int) -> list[str]:
-    """The command line that makes and fills the tables, on the server itself."""
+    """Return the command line that creates the tables and fills them on the server."""
     return ["pgbench", "--initialize", "--init-steps=dtGvp", "--quiet", f"--scale={scale}", *_connection(where)]
 
 
@@ -107,14 +110,14 @@ def _connection(where: Where) -> list[str]:
 
 
 def password_file(password: str) -> str:
-    """A password file of libpq for every port: one user only logs in from that container."""
+    """Return a libpq password file for every port: that container uses only one role."""
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     return f"*:*:*:*:{escaped}\n"
 
 
 @dataclass(frozen=True)
 class PgbenchResult:
-    """What a measurement printed and logged. Times in milliseconds; None where nothing was logged."""
+    """The output and the log of a measurement. Times are milliseconds, or None if nothing was logged."""
 
     tps: float
     transactions: int
@@ -124,7 +127,11 @@ class PgbenchResult:
 
 
 def parse(printed: str, log: str) -> PgbenchResult:
-    """Read a measurement. Raises EngineFailed where it is not whole, or a transaction failed."""
+    """Parse the output and the log of a measurement.
+
+    Raises:
+        EngineFailed: if the output is incomplete, or a transaction failed.
+    """
     tps, transactions = _TPS.search(printed), _TRANSACTIONS.search(printed)
     if not tps or not transactions or not int(transactions[1]):
         raise errors.EngineFailed("pgbench measured nothing", detail=printed)
@@ -140,14 +147,14 @@ def parse(printed: str, log: str) -> PgbenchResult:
 
 
 def latencies(lines: Iterable[str]) -> list[float]:
-    """The times of a log, in milliseconds; a line that was not written to its end is left out."""
+    """Return the times of a log in milliseconds; an incomplete line is left out."""
     words = (line.split() for line in lines)
     return [int(word[2]) / 1000 for word in words if len(word) >= 6 and word[2].isdigit()]
 
 
 def complaint(printed: str) -> str:
-    """The first thing that pgbench complained of: it tells the cause, what follows are the other clients."""
+    """Return pgbench's first error message: it names the cause; the later ones come from the other clients."""
     lines = [line.strip() for line in printed.splitlines() if line.strip() and not line.startswith(_NOISE)]
     errors_ = [line for line in lines if line.startswith("pgbench: error:")]
-    chosen: Sequence[str] = errors_ or lines or ["pgbench said nothing"]
+    chosen: Sequence[str] = errors_ or lines or ["pgbench printed nothing"]
     return chosen[0].removeprefix("pgbench: error: ")

@@ -1,8 +1,8 @@
-"""The container that pgbench runs in: of a node's own image, in the cluster's network, with nothing but what it needs.
+"""The container that runs pgbench: from a node's own image, in the cluster's network, with the least privileges.
 
-Invariant: it bears a label of this cluster's bench; one that a killed run left is removed by the next, and ends by
-itself after LIFE. The password reaches it by standard input and is in a file of mode 0600 in its memory, never in an
-argument.
+Invariant: it has a label of this cluster's bench. The next run removes the one that a killed run left, and it ends
+automatically after LIFE. It receives the password on standard input and keeps it in a file of mode 0600 in its memory,
+never in an argument.
 """
 
 from __future__ import annotations
@@ -24,20 +24,24 @@ LABEL = "poolkeeper.bench"  # its value is the cluster's name
 ROLE = "poolkeeper.bench.role"
 LIFE = 6 * 3600  # seconds
 NAME = "bench-client"
-_USER = "65534"  # nobody
+_USER = "65534"  # the unprivileged user
 _PASSWORDS = f"{pgbench.FOLDER}/pgpass"
 _MARGIN = 90.0  # seconds beyond a measurement: connecting, waiting at an endpoint, the last transaction
 
 
 @dataclass(frozen=True)
 class PgbenchClient:
-    """A container that runs. `pid`: its first process on the host."""
+    """A running container. `pid`: the host process id of its first process."""
 
     container: str
     pid: int
 
     def run(self, argv: Sequence[str], seconds: float) -> str:
-        """Run pgbench; what it printed. Raises EngineFailed with its first complaint."""
+        """Run pgbench, and return its output.
+
+        Raises:
+            EngineFailed: with pgbench's first error message.
+        """
         environment = ["--env", f"PGPASSFILE={_PASSWORDS}", "--env", "PGCONNECT_TIMEOUT=60"]
         done = process.run(["docker", "exec", *environment, self.container, *argv], timeout=seconds + _MARGIN)
         if not done.ok:
@@ -46,12 +50,12 @@ class PgbenchClient:
         return done.stdout
 
     def take_log(self) -> str:
-        """The logged transactions; the files are gone then."""
+        """Return the logged transactions, and remove the log files."""
         files = f"{pgbench.LOG}.*"
         return self._shell(f"for f in {files}; do [ -f $f ] && cat $f; done; rm -f {files}")
 
     def write(self, name: str, text: str) -> None:
-        """Put a file into the container's memory."""
+        """Write a file into the container's memory."""
         self._shell(f"umask 077; mkdir -p {pgbench.FOLDER}; cat > {pgbench.FOLDER}/{name}", text)
 
     def _shell(self, command: str, stdin: str | None = None) -> str:
@@ -60,7 +64,11 @@ class PgbenchClient:
 
 @contextmanager
 def running(cluster: Cluster, primary: str) -> Iterator[PgbenchClient]:
-    """The container for the length of the block. Raises EngineFailed."""
+    """Run the container for the length of the block.
+
+    Raises:
+        EngineFailed: if the container cannot be started.
+    """
     spec, passwords = cluster.spec, cluster.with_passwords().passwords
     name = f"{spec.project}-{NAME}"
     sweep(spec.name)
@@ -80,9 +88,9 @@ def running(cluster: Cluster, primary: str) -> Iterator[PgbenchClient]:
 
 
 def last_free_address(spec: ClusterSpec) -> str:
-    """The highest address of the cluster's network that nobody is declared to have.
+    """Return the highest address of the cluster's network that is not declared.
 
-    One that the engine chose would be the lowest, which is that of a node to be added.
+    The engine itself would choose the lowest one, which an added node needs.
     """
     subnet, taken = spec.network.subnet, set(spec.addresses().values())
     highest = int(subnet.broadcast_address) - 1
@@ -91,7 +99,7 @@ def last_free_address(spec: ClusterSpec) -> str:
 
 
 def start(label: str, name: str, where: tuple[str, str], image: str) -> list[str]:
-    """The command line that starts it, at a network and an address; it may do nothing but open connections."""
+    """Return the command line that starts it at (network, address); it can only open connections."""
     network, address = where
     return [
         "docker", "run", "--detach", "--rm", "--pull", "never", "--name", name, "--network", network, "--ip", address,
@@ -102,13 +110,17 @@ def start(label: str, name: str, where: tuple[str, str], image: str) -> list[str
 
 
 def _image(cluster: Cluster, primary: str) -> str:
-    """Of the primary as it runs."""
+    """Return the image of the running primary."""
     container = cluster.container(primary)
     return process.check(["docker", "inspect", "--format", "{{.Config.Image}}", container]).strip()
 
 
 def sweep(cluster: str) -> None:
-    """Remove the containers of this or a former run. Raises EngineFailed."""
+    """Remove the client containers of this run and of former ones.
+
+    Raises:
+        EngineFailed: if the engine does not answer.
+    """
     filters = ["--filter", f"label={LABEL}={cluster}", "--filter", f"label={ROLE}=client"]
     if ids := process.check(["docker", "ps", "-aq", *filters]).split():
         process.check(["docker", "rm", "--force", *ids], what="docker rm")

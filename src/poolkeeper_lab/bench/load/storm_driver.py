@@ -1,7 +1,7 @@
-"""One driver of the storm, a process of its own: it connects, runs its transactions, and tells when each was done.
+"""One driver of the storm, a process of its own: it connects, runs its transactions, and reports when each was done.
 
-Run as a program it takes a job on standard input and prints what came of it. All connections of a driver are made at
-once, by one asyncio loop; several drivers begin at the same moment of the machine's monotonic clock.
+The program reads a job from standard input and prints its report. One asyncio loop makes all connections of a driver at
+once. Several drivers begin at the same moment of the machine's monotonic clock.
 Invariant: every client ends within its patience for a connection and for its transaction, whatever the server does.
 """
 
@@ -25,7 +25,7 @@ Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
 async def run(job: StormJob) -> StormReport:
-    """Do the job."""
+    """Run the job, and return its report."""
     chance = random.Random(job.seed)
     if job.sessions:
         return await _kept(job, chance)
@@ -35,7 +35,7 @@ async def run(job: StormJob) -> StormReport:
 
 
 async def _until(moment: float) -> float:
-    """Wait for the common start; how late it is."""
+    """Wait for the common start, and return how many seconds late this driver is."""
     left = moment - time.monotonic()
     if left > 0:
         await asyncio.sleep(left)  # the start that all drivers agreed on
@@ -48,7 +48,7 @@ def _statements(job: StormJob, chance: random.Random) -> list[bytes]:
 
 
 async def _fresh(job: StormJob, statements: list[bytes]) -> StormAttempt:
-    """A connection, one transaction, and the end of the connection."""
+    """Connect, run one transaction, and close the connection."""
     connected = None
     try:
         async with asyncio.timeout(job.patience):
@@ -59,7 +59,7 @@ async def _fresh(job: StormJob, statements: list[bytes]) -> StormAttempt:
         finally:
             await connection.close()
     except (psycopg.Error, OSError, TimeoutError) as e:
-        return StormAttempt(connected, None, _word(e))
+        return StormAttempt(connected, None, _error_text(e))
 
 
 async def _transaction(
@@ -88,7 +88,7 @@ async def _connect(job: StormJob) -> Connection:
 
 
 async def _kept(job: StormJob, chance: random.Random) -> StormReport:
-    """Sessions that are open already share the transactions."""
+    """Run the transactions on sessions that are already open."""
     connections = list(await asyncio.gather(*(_connect(job) for _ in range(job.sessions))))
     waiting = [_statements(job, chance) for _ in range(job.clients)]
     attempts: list[StormAttempt] = []
@@ -104,23 +104,23 @@ async def _kept(job: StormJob, chance: random.Random) -> StormReport:
 async def _share(
     job: StormJob, connection: Connection, waiting: list[list[bytes]], note: Callable[[StormAttempt], None]
 ) -> None:
-    """One session: the next transaction until there is none; it ends with its first error."""
+    """Run transactions on one session until none is left; the session ends with its first error."""
     while waiting:
         statements = waiting.pop()
         try:
             note(await _transaction(job, connection, statements, 0.0))
         except (psycopg.Error, OSError, TimeoutError) as e:
-            note(StormAttempt(0.0, None, _word(e)))
+            note(StormAttempt(0.0, None, _error_text(e)))
             return
 
 
-def _word(e: BaseException) -> str:
-    """An error as a report shows it."""
-    return "no answer in time" if isinstance(e, TimeoutError) else storm_job.word(str(e) or type(e).__name__)
+def _error_text(e: BaseException) -> str:
+    """Return an error as a report shows it."""
+    return "no answer in time" if isinstance(e, TimeoutError) else storm_job.shorten(str(e) or type(e).__name__)
 
 
 def allow_files(wanted: int) -> None:
-    """Raise this process's own limit of open files as far as it may."""
+    """Raise this process's limit of open files as far as the hard limit permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < wanted:
         resource.setrlimit(
@@ -129,7 +129,7 @@ def allow_files(wanted: int) -> None:
 
 
 def main() -> None:
-    """The program."""
+    """Run the program."""
     job = StormJob.read(sys.stdin.read())
     allow_files(job.clients + _SPARE_FILES)
     sys.stdout.write(asyncio.run(run(job)).text() + "\n")

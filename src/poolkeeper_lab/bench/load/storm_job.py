@@ -1,4 +1,4 @@
-"""What a driver of the storm is told and what it tells: values, their text, and the figures of them. Pure."""
+"""The job and the report of a storm driver: values, their text, and the figures computed from them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper_lab.drill.goals import percentile
 
-# Transactions, statement by statement; {aid} is an account, {delta} an amount.
+# Transactions, statement by statement; {aid} is the key of a row, {delta} an amount.
 READ = ("SELECT abalance FROM pgbench_accounts WHERE aid = {aid}",)
 WRITE = (
     "BEGIN",
@@ -20,7 +20,7 @@ WRITE = (
     "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, {aid}, {delta}, CURRENT_TIMESTAMP)",
     "COMMIT",
 )
-LATE = 0.1  # seconds after the common start at which a driver must be ready: else it was no storm
+LATE = 0.1  # seconds after the common start by which every driver must be ready, else the result is void
 _PLACE = re.compile(r"^.*?port \d+ failed: ")
 _GUESS = re.compile(r" This probably means the server terminated abnormally.*$")
 MESSAGE = 200  # characters of an error that are kept
@@ -28,10 +28,10 @@ MESSAGE = 200  # characters of an error that are kept
 
 @dataclass(frozen=True)
 class StormJob:
-    """`clients` transactions that begin at `at` (monotonic seconds of this machine), in one of two ways.
+    """`clients` transactions that begin at `at` (monotonic seconds of this machine).
 
-    `sessions` 0: each has a connection of its own, all made at once; else they are shared by so many sessions, which
-    are opened before. `patience`: seconds that a connection may take.
+    With `sessions` 0, each transaction has a connection of its own, and all connections are made at once. Otherwise
+    that many sessions, opened before, share the transactions. `patience`: the most seconds for a connection.
     """
 
     host: str
@@ -48,12 +48,12 @@ class StormJob:
     at: float = 0.0
 
     def text(self) -> str:
-        """For the driver's standard input: it holds the password."""
+        """Return the text for the driver's standard input; it contains the password."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def read(text: str) -> StormJob:
-        """What `text` wrote."""
+        """Parse the result of `text`."""
         document = json.loads(text)
         return StormJob(**{**document, "statements": tuple(document["statements"])})
 
@@ -61,27 +61,38 @@ class StormJob:
 def job(
     dsn: Dsn, statements: tuple[str, ...], clients: int, sessions: int, accounts: int, seed: int, patience: float
 ) -> StormJob:
-    """A job for an endpoint."""
-    return StormJob(dsn.host, dsn.port, dsn.user, dsn.dbname, dsn.password, clients, sessions, statements, accounts, seed,
-               patience)  # fmt: skip
+    """Return a job for an endpoint."""
+    return StormJob(
+        host=dsn.host,
+        port=dsn.port,
+        user=dsn.user,
+        dbname=dsn.dbname,
+        password=dsn.password,
+        clients=clients,
+        sessions=sessions,
+        statements=statements,
+        accounts=accounts,
+        seed=seed,
+        patience=patience,
+    )
 
 
-def shares(whole: StormJob, drivers: int) -> list[StormJob]:
-    """The job in as many parts as there are drivers, or fewer where there is too little for all."""
-    count = max(1, min(drivers, whole.clients, whole.sessions or whole.clients))
+def shares(total: StormJob, drivers: int) -> list[StormJob]:
+    """Split a job among the drivers; fewer shares result if there is too little work for all of them."""
+    count = max(1, min(drivers, total.clients, total.sessions or total.clients))
 
     def share(of: int, i: int) -> int:
         return of // count + (i < of % count)
 
     return [
-        replace(whole, clients=share(whole.clients, i), sessions=share(whole.sessions, i), seed=whole.seed + i)
+        replace(total, clients=share(total.clients, i), sessions=share(total.sessions, i), seed=total.seed + i)
         for i in range(count)
     ]
 
 
 @dataclass(frozen=True)
 class StormAttempt:
-    """One transaction, in seconds after the common start: when it had its connection, when it was done; or why not."""
+    """One transaction: when it was connected and done, in seconds after the common start, or its error."""
 
     connected: float | None
     done: float | None
@@ -90,70 +101,78 @@ class StormAttempt:
 
 @dataclass(frozen=True)
 class StormReport:
-    """What came of a job. `late`: how long after the start the driver was ready."""
+    """The result of a job. `late`: how many seconds after the start the driver was ready."""
 
     attempts: tuple[StormAttempt, ...]
     late: float = 0.0
 
     def text(self) -> str:
-        """For standard output."""
+        """Return the text for standard output."""
         return json.dumps({"late": self.late, "attempts": [[a.connected, a.done, a.error] for a in self.attempts]})
 
     @staticmethod
     def read(text: str) -> StormReport:
-        """What `text` wrote. Raises EngineFailed where it is not whole."""
+        """Parse the result of `text`.
+
+        Raises:
+            EngineFailed: if the text is incomplete.
+        """
         try:
             document = json.loads(text)
             return StormReport(
                 tuple(StormAttempt(*attempt) for attempt in document["attempts"]), float(document["late"])
             )
         except (ValueError, KeyError, TypeError) as e:
-            raise errors.EngineFailed("a driver of the storm did not tell what it saw", detail=text[-2000:]) from e
+            raise errors.EngineFailed("a driver of the storm printed no valid report", detail=text[-2000:]) from e
 
 
-def together(told: Sequence[StormReport]) -> StormReport:
-    """All drivers as one. Raises EngineFailed where one was late."""
-    late = max((one.late for one in told), default=0.0)
+def combine(reports: Sequence[StormReport]) -> StormReport:
+    """Combine the reports of all drivers.
+
+    Raises:
+        EngineFailed: if a driver was late.
+    """
+    late = max((one.late for one in reports), default=0.0)
     if late > LATE:
         raise errors.EngineFailed(f"a driver of the storm was ready only {late:.2f} s after the start")
-    return StormReport(tuple(attempt for one in told for attempt in one.attempts), late)
+    return StormReport(tuple(attempt for one in reports for attempt in one.attempts), late)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of all attempts; times in seconds after the common start, of those that were done. None: nothing was."""
+    """The figures of all attempts; times are seconds after the common start of the done ones, or None without any."""
 
     count: int
     refused: int
     last: float | None
     p50: float | None
     p99: float | None
-    messages: tuple[tuple[str, int], ...]  # of what was refused, the most frequent first
+    messages: tuple[tuple[str, int], ...]  # of the refused ones, the most frequent first
 
 
-def figures(told: StormReport) -> Figures:
-    """The figures."""
-    done = [attempt.done for attempt in told.attempts if attempt.done is not None]
-    messages = Counter(attempt.error or "no answer" for attempt in told.attempts if attempt.done is None)
+def figures(report: StormReport) -> Figures:
+    """Compute the figures of a report."""
+    done = [attempt.done for attempt in report.attempts if attempt.done is not None]
+    messages = Counter(attempt.error or "no answer" for attempt in report.attempts if attempt.done is None)
     return Figures(
-        len(told.attempts), len(told.attempts) - len(done), max(done, default=None), percentile(done, 50),
+        len(report.attempts), len(report.attempts) - len(done), max(done, default=None), percentile(done, 50),
         percentile(done, 99), tuple(messages.most_common()),
     )  # fmt: skip
 
 
-def waits(told: StormReport, soon: float) -> tuple[int, int, float | None]:
-    """Of those that got a connection: how many within `soon` seconds, how many later, and the longest wait."""
-    connected = [attempt.connected for attempt in told.attempts if attempt.connected is not None]
+def waits(report: StormReport, soon: float) -> tuple[int, int, float | None]:
+    """Count the connections made within `soon` seconds and later, and return both with the longest wait in seconds."""
+    connected = [attempt.connected for attempt in report.attempts if attempt.connected is not None]
     at_once = sum(seconds <= soon for seconds in connected)
     return at_once, len(connected) - at_once, max(connected, default=None)
 
 
-def word(text: str) -> str:
-    """An error of libpq as a report shows it: one line, without the address, which differs, and without its guess."""
+def shorten(text: str) -> str:
+    """Return an error of libpq in one line, without the address (it differs) and without libpq's guess."""
     line = _GUESS.sub("", _PLACE.sub("", " ".join(text.split())))
     return line[:MESSAGE]
 
 
-def said(messages: Sequence[tuple[str, int]]) -> str:
-    """As "“FATAL: sorry” × 3"."""
+def message_counts(messages: Sequence[tuple[str, int]]) -> str:
+    """Return a text such as "“FATAL: sorry” × 3"."""
     return ", ".join(f"“{message}” × {count}" for message, count in messages)

@@ -1,7 +1,7 @@
-"""A machine without an idle core: one process a core that does nothing but compute, at normal priority.
+"""A machine without an idle core: one process for each core that only computes, at normal priority.
 
-Invariant: no such process outlives the one that started it, however that one ended: each looks after its parent.
-Run as a program with the parent's process id, this module is such a process.
+Invariant: no such process outlives the one that started it, however that one ended: each checks for its parent.
+As a program with the parent's process id as its argument, this module is such a process.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from contextlib import ExitStack, contextmanager
 
 from poolkeeper.system import process
 
-_STRETCH = 200_000  # turns between two looks at the parent: some 10 ms
+_STRETCH = 200_000  # iterations between two checks for the parent: about 10 ms
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def compute(parent: int) -> None:
-    """Compute until the parent is gone."""
+    """Compute until the parent has ended."""
     while os.getppid() == parent:
         for _ in range(_STRETCH):
             pass
@@ -30,7 +30,7 @@ def compute(parent: int) -> None:
 
 @contextmanager
 def every_core() -> Iterator[int]:
-    """Every core is busy for the length of the block; how many they are."""
+    """Keep every core busy for the length of the block, and yield the number of cores."""
     with ExitStack() as stack:
         for _ in range(cores()):
             stack.enter_context(process.running([sys.executable, "-m", __name__, str(os.getpid())]))

@@ -1,7 +1,7 @@
-"""System calls that `strace -c` counted, read from its summary. Pure.
+"""The parser for the summary of `strace -c`: how often each system call was made. Pure.
 
 Source: strace(1), `-c`. The columns are the share of the time, the seconds, microseconds a call, the calls, the errors
-(empty where there was none) and the name. The times are of a traced process and are left alone: tracing makes them.
+(empty if there are none) and the name. The times are ignored: tracing itself causes most of them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ _KIND = {name: kind for kind, names in _OF_KIND.items() for name in names}
 
 
 def read_summary(text: str) -> dict[str, int]:
-    """The calls of each name; nothing where nothing was counted. Raises EngineFailed for any other text."""
+    """Return the number of calls by name; an empty summary has none.
+
+    Raises:
+        EngineFailed: if the text is not a summary of `strace -c`.
+    """
     lines = [line.split() for line in text.splitlines() if line.strip()]
     if not lines:
         return {}
     if lines[0] != ["%", "time", "seconds", "usecs/call", "calls", "errors", "syscall"]:
-        raise errors.EngineFailed("this is no summary of strace -c", detail="\n".join(text.splitlines()[:5]))
+        raise errors.EngineFailed("this is not a summary of strace -c", detail="\n".join(text.splitlines()[:5]))
     counted: dict[str, int] = {}
     for words in lines[1:]:
         if words[0].startswith("---"):
@@ -36,12 +40,12 @@ def read_summary(text: str) -> dict[str, int]:
         counted[words[-1]] = int(words[3])
     total = counted.pop("total", None)
     if total != sum(counted.values()):
-        raise errors.EngineFailed(f"strace -c counted {sum(counted.values())} calls and says that they are {total}")
+        raise errors.EngineFailed(f"strace -c counted {sum(counted.values())} calls and reports {total}")
     return counted
 
 
 def by_kind(counted: Mapping[str, int]) -> dict[str, int]:
-    """The calls of each of KINDS."""
+    """Return the number of calls of each of KINDS."""
     kinds = dict.fromkeys(KINDS, 0)
     for name, count in counted.items():
         kinds[_KIND.get(name, OTHERS)] += count

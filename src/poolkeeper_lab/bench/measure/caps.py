@@ -1,8 +1,7 @@
-"""Nodes that have a part of one processor each, and whether they used all of it.
+"""Nodes that are capped to a part of one processor each, and whether they used all of it.
 
-`docker update --cpus` limits a container for good; it has no way back to "no limit" and needs none: the cluster is the
-bench's own and is removed. Whether a node was held back is read from its control group (`nr_throttled`), by both
-versions of control groups; where that cannot be read the share that it used has to tell.
+`docker update --cpus` caps a container permanently. It cannot set "no limit" again, and need not: the cluster is the
+bench's own and is removed. The share of its cap that a node used shows whether the cap limited it.
 """
 
 from __future__ import annotations
@@ -12,22 +11,26 @@ from dataclasses import dataclass
 
 from poolkeeper.system import process
 
-AT_CAP = 0.9  # of its cap: who used more of it was held back by it
-BUSY = 0.95  # of the whole machine: nobody could have done more
+AT_CAP = 0.9  # of its cap: a node that used more was limited by it
+BUSY = 0.95  # of all cores: no part could have used more
 
 
 def limit(containers: Sequence[str], cpus: float) -> None:
-    """Give each container so many processors at most. Raises EngineFailed."""
+    """Cap each container to `cpus` processors.
+
+    Raises:
+        EngineFailed: if the engine refuses.
+    """
     argv = ["docker", "update", "--cpus", f"{cpus:g}", *containers]
     process.check(argv, timeout=60, what="docker update --cpus")
 
 
 @dataclass(frozen=True)
 class CapLoad:
-    """Who used how many processors in a measurement: each part by its name, and the machine as a whole."""
+    """The processors that each part used in a measurement, by its name, and the total of the machine."""
 
     parts: Mapping[str, float]  # part → processors (CPU seconds a second)
-    readers: Sequence[str]  # the parts that are meant to be the limit
+    readers: Sequence[str]  # the parts that should be the limit
     cap: float
     cores: int
     machine: float  # processors in use, of `cores`
@@ -38,7 +41,7 @@ class CapLoad:
         return min((self.parts.get(name, 0.0) / self.cap for name in self.readers), default=0.0)
 
     def limit(self) -> str:
-        """What held the throughput back: "the capped nodes", "the machine's cores", or the busiest part."""
+        """Name the limit of the throughput: "the capped nodes", "the machine's cores", or the busiest part."""
         if self.of_cap >= AT_CAP:
             return NODES
         if self.machine >= BUSY * self.cores:
@@ -49,4 +52,4 @@ class CapLoad:
         return f"{max(others, key=lambda name: others[name])}, or too few clients"
 
 
-NODES, CORES, UNKNOWN = "the capped nodes", "the machine's cores", "cannot be told"
+NODES, CORES, UNKNOWN = "the capped nodes", "the machine's cores", "unknown"

@@ -1,7 +1,7 @@
-"""What work a start costs: CPU seconds of the whole machine meanwhile, and of the containers by what runs in them.
+"""The CPU time of a start: CPU seconds of the machine meanwhile, and of the containers by their image.
 
-Source: Linux, proc(5): /proc/stat and /proc/PID/stat, in ticks. A process's own time and that of its children which it
-has waited for; so each process's work is counted once. Not promised: that the machine did nothing else meanwhile.
+Source: Linux, proc(5): /proc/stat and /proc/PID/stat, in ticks. A process's time includes that of the children it has
+waited for, so the work of each process is counted once. Not promised: that the machine did nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROC = Path("/proc")
 IMAGE_LABEL = "poolkeeper.image"
 TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE = (3, 4)  # of a line of /proc/stat: idle, iowait
-_GUEST = 8  # guest time and what follows is in user time already
+_GUEST = 8  # user time already includes guest time and the fields after it
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class CpuSummary:
-    """Medians of several runs, in CPU seconds. `rest`: the engine, the command itself, and whoever else worked."""
+    """Medians of several runs, in CPU seconds. `rest`: the engine, the command itself, and all other processes."""
 
     machine: float
     containers: Mapping[str, float]
@@ -41,18 +41,18 @@ class CpuSummary:
 
     @property
     def least_seconds(self) -> float:
-        """So long that work takes when no core ever waits."""
+        """The least duration of this work in seconds: no core is ever idle."""
         return self.machine / self.cores
 
 
 def of_machine(proc: Path = PROC) -> float:
-    """CPU seconds that all cores together have worked since the machine started."""
+    """Return the CPU seconds of all cores together since the machine started."""
     words = (proc / "stat").read_text().splitlines()[0].split()[1:]
     return sum(int(word) for i, word in enumerate(words[:_GUEST]) if i not in _IDLE) / TICKS
 
 
 def of_tree(first: int, proc: Path = PROC) -> float:
-    """CPU seconds of a process and all below it; one that ends meanwhile is left out."""
+    """Return the CPU seconds of a process and its descendants; one that ends meanwhile is left out."""
     return sum(_own(proc / str(found.pid)) for found in descendants(first, proc))
 
 
@@ -65,7 +65,11 @@ def _own(entry: Path) -> float:
 
 
 def of_cluster(name: str) -> dict[str, float]:
-    """Image (postgres, etcd, pgpool, …) → CPU seconds of all its containers of a cluster. Raises EngineFailed."""
+    """Map each image (postgres, etcd, pgpool, …) to the CPU seconds of all its containers in a cluster.
+
+    Raises:
+        EngineFailed: if the engine does not answer.
+    """
     found: dict[str, float] = {}
     for document in compose.inspect(name):
         image = str(document["Config"]["Labels"][IMAGE_LABEL])
@@ -74,7 +78,11 @@ def of_cluster(name: str) -> dict[str, float]:
 
 
 def summary(costs: Sequence[Cost], cores: int) -> CpuSummary:
-    """The median of each part. Raises ValueError without any."""
+    """Return the median of each part.
+
+    Raises:
+        ValueError: if there are no costs.
+    """
     if not costs:
         raise ValueError("nothing was measured")
     names = sorted(set().union(*(cost.containers for cost in costs)))

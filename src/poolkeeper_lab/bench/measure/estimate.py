@@ -1,4 +1,4 @@
-"""Rounds → the median and how sure it is. Pure: the same values and the same seed give the same interval."""
+"""The median of the rounds and its confidence interval. Pure: equal values and seeds give the same interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TAIL = 0.025  # on each side of a 95 % interval
 
 
 def estimate(values: Sequence[float], seed: int) -> Estimate | None:
-    """The median with the percentile bootstrap interval of it. None of nothing."""
+    """Return the median with its percentile bootstrap interval; None without values."""
     if not values:
         return None
     middle = statistics.median(values)
@@ -36,7 +36,7 @@ def metric(
     group: str = "",
     reason: str = "",
 ) -> Metric:
-    """A figure of these rounds; `reason` is why there are none."""
+    """Return the metric of these rounds; `reason` says why there are none."""
     found = estimate(values, seed)
     why = "" if found else reason or "no round was kept"
     return Metric(

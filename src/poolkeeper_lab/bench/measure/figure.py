@@ -1,4 +1,4 @@
-"""One line of a measurement: what, how much, and whether that is within its goal. Pure."""
+"""One line of a measurement: its name, its value, and whether the value meets its goal. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIZE = re.compile(r"([\d.]+)\s*([A-Za-z]+)")
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value; None: it could not be measured. `goal` is the most that it may be, None without one."""
+    """A measured value, or None if it could not be measured. `goal` is its upper limit, or None."""
 
     name: str
     value: float | None
@@ -23,12 +23,12 @@ class Figure:
 
     @property
     def is_met(self) -> bool | None:
-        """Is it within the goal? None without a goal or a value."""
+        """Whether the value meets the goal; None without a goal or a value."""
         return None if self.goal is None or self.value is None else self.value <= self.goal
 
     @property
     def text(self) -> str:
-        """The value as a person reads it."""
+        """The value with its unit, for people."""
         if self.value is None:
             return "unknown"
         number = f"{self.value:.0f}" if float(self.value).is_integer() else f"{self.value:.2f}"
@@ -36,7 +36,7 @@ class Figure:
 
 
 def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
-    """The figures for scripts."""
+    """Return the figures as plain data, for scripts."""
     return {
         f.name: {
             "value": None if f.value is None else round(f.value, 3),
@@ -50,15 +50,15 @@ def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
 
 
 def read_size(text: str | None) -> float | None:
-    """A size as the engine prints it ("36.41MiB") → MB, 10^6 bytes; None where it printed none."""
+    """Convert a size as the engine prints it ("36.41MiB") to MB, 10^6 bytes; None if there is none."""
     found = _SIZE.fullmatch((text or "").strip())
     return float(found[1]) * _UNITS[found[2]] / 1e6 if found and found[2] in _UNITS else None
 
 
 def cpu_share(before: float | None, after: float | None, seconds: float) -> float | None:
-    """Two readings of a process's CPU time so many seconds apart → per cent of one core.
+    """Return the share of one core, in per cent, from two readings of a process's CPU time `seconds` apart.
 
-    None if one is missing, and if the later one is less, for then it is of another process.
+    The result is None if a reading is missing, or if the later one is smaller: it then belongs to another process.
     """
     if before is None or after is None or after < before or seconds <= 0:
         return None

@@ -1,10 +1,10 @@
-"""Who used the processors in a while: each container, ourselves, and whoever else.
+"""The CPU time of a period: of each container, of this program, and of all other processes (foreign).
 
-Sources: the control group of a container (cgroup v1 `cpuacct.usage`, v2 `cpu.stat`; it counts programs that were put in
-by `docker exec` too), else its process tree; /proc/stat for the machine. Interrupts are left out of what is foreign:
-the network work of the measured parts is done there. Time that the hypervisor took (steal) is foreign.
+Sources: the control group of a container (cgroup v1 `cpuacct.usage`, v2 `cpu.stat`; they include programs started by
+`docker exec`), else its process tree; /proc/stat for the machine. Foreign load excludes interrupts, because the network
+work of the measured parts happens there. It includes time that the hypervisor took (steal).
 The container engine works for the cluster (health checks, published ports), and so do the kernel's own threads: neither
-is foreign. Not promised: to find a program of the engine that lived between two readings only; it counts as foreign.
+is foreign. Not promised: a program of the engine that lives only between two readings is found; it counts as foreign.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 from poolkeeper_lab.bench.measure import busy, cpu
 
 CGROUPS = Path("/sys/fs/cgroup")
-FOREIGN_LIMIT = 0.10  # of the whole machine: a round with more is discarded
-ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")  # as the kernel cuts their names, at 15 letters
+FOREIGN_LIMIT = 0.10  # of all cores: a round with more is discarded
+ENGINE = ("dockerd", "containerd", "containerd-shim", "docker-proxy")  # the kernel truncates names to 15 characters
 _KERNEL = 2  # the parent of the kernel's threads
 _FOREIGN_FIELDS = (0, 1, 2, 7)  # of a line of /proc/stat: user, nice, system, steal
 
 
 @dataclass(frozen=True)
 class MeterReading:
-    """CPU seconds since some beginning: of the machine, of ourselves, of each part."""
+    """CPU seconds since an arbitrary start: of the machine, of this program, and of each part."""
 
     at: float  # monotonic seconds
     machine: float
@@ -37,21 +37,24 @@ class MeterReading:
 
 @dataclass(frozen=True)
 class Usage:
-    """Between two readings: CPU seconds of each part and of ourselves, and what share of the machine was foreign."""
+    """Between two readings: CPU seconds of each part and of this program, and the foreign share of the machine."""
 
     seconds: float
     parts: Mapping[str, float]
     foreign: float
-    own: float = 0.0  # of this program and what it started
+    own: float = 0.0  # of this program and its child processes
 
     @property
     def is_loud(self) -> bool:
-        """Did somebody else work so much that nothing is to be concluded?"""
+        """Whether the foreign load was too high for a conclusion."""
         return self.foreign > FOREIGN_LIMIT
 
 
 def between(before: MeterReading, after: MeterReading, cores: int) -> Usage:
-    """What was used between the two. A part that is only in one of them, or was started anew, counts nothing."""
+    """Return the usage between two readings.
+
+    A part counts as 0 if it was restarted in between, and is left out if one reading lacks it.
+    """
     seconds = after.at - before.at
     parts = {name: max(0.0, after.parts[name] - spent) for name, spent in before.parts.items() if name in after.parts}
     own = max(0.0, after.own - before.own)
@@ -61,31 +64,31 @@ def between(before: MeterReading, after: MeterReading, cores: int) -> Usage:
 
 
 class Meter:
-    """Reads the CPU time of parts, each known by the first process of its container (host process id)."""
+    """Reads the CPU time of parts; the host process id of its container's first process identifies each part."""
 
     def __init__(self, parts: Mapping[str, int], proc: Path = cpu.PROC, cgroups: Path = CGROUPS) -> None:
         self._proc = proc
         self._parts = {name: source(pid, proc, cgroups) for name, pid in parts.items()}
 
     def read(self) -> MeterReading:
-        """All of them now."""
+        """Read all parts now."""
         parts = {name: take() for name, take in self._parts.items()}
         engine = of_engine(self._proc)
         return MeterReading(time.monotonic(), worked(self._proc), cpu.of_tree(os.getpid(), self._proc), parts, engine)
 
     def since(self, before: MeterReading) -> Usage:
-        """What was used from `before` until now."""
+        """Return the usage from `before` until now."""
         return between(before, self.read(), busy.cores())
 
 
 def worked(proc: Path = cpu.PROC) -> float:
-    """CPU seconds of all cores, without idleness and interrupts."""
+    """Return the CPU seconds of all cores, without idle time and interrupts."""
     words = (proc / "stat").read_text().splitlines()[0].split()[1:]
     return sum(int(words[i]) for i in _FOREIGN_FIELDS) / cpu.TICKS
 
 
 def of_engine(proc: Path = cpu.PROC) -> float:
-    """CPU seconds of the container engine's running processes and of the kernel's threads."""
+    """Return the CPU seconds of the container engine's running processes and of the kernel's threads."""
     return sum(_engine_ticks(entry) for entry in proc.iterdir() if entry.name.isdigit()) / cpu.TICKS
 
 
@@ -99,7 +102,7 @@ def _engine_ticks(entry: Path) -> int:
 
 
 def source(pid: int, proc: Path = cpu.PROC, cgroups: Path = CGROUPS) -> Callable[[], float]:
-    """What reads the CPU seconds of a container from now on."""
+    """Return the function that reads the CPU seconds of a container."""
     for file, read in _candidates(pid, proc, cgroups):
         if file.is_file():
             return lambda: read(_text(file))
@@ -110,7 +113,7 @@ def _candidates(pid: int, proc: Path, cgroups: Path) -> list[tuple[Path, Callabl
     found: list[tuple[Path, Callable[[str], float]]] = []
     for line in _text(proc / str(pid) / "cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
-        if path == "/":  # the group of everybody
+        if path == "/":  # the root group, which contains every process
             continue
         if "cpuacct" in controllers.split(","):
             found += [(cgroups / name / path.lstrip("/") / "cpuacct.usage", _nanoseconds) for name in
@@ -121,7 +124,7 @@ def _candidates(pid: int, proc: Path, cgroups: Path) -> list[tuple[Path, Callabl
 
 
 def _text(file: Path) -> str:
-    """ "" where it is gone."""
+    """Return the text of a file, or nothing if the file no longer exists."""
     try:
         return file.read_text()
     except OSError:

@@ -1,8 +1,8 @@
-"""What a container sent: bytes and packets of its network namespace, without loopback.
+"""The traffic that a container sent: bytes and packets of its network namespace, without loopback.
 
-Source: Linux, /proc/PID/net/dev, of the namespace of that process; the sixteen numbers are eight received, eight sent,
-bytes and packets the first two of each. What passes by a Unix socket is in none of them. Offloading by the kernel makes
-one packet of several, as it does on any bridge between containers.
+Source: Linux, /proc/PID/net/dev, of the namespace of that process. The sixteen numbers are eight for received and eight
+for sent traffic, and each group begins with bytes and packets. They exclude Unix sockets. The kernel's offloading
+merges several packets into one, as on any bridge between containers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ _SENT_BYTES, _SENT_PACKETS, _NUMBERS = 8, 9, 16
 
 @dataclass(frozen=True)
 class Sent:
-    """What left a namespace since it was made."""
+    """The traffic that left a namespace since it was created."""
 
     bytes: int
     packets: int
 
 
 def read_devices(text: str) -> Sent:
-    """The sum over all interfaces but loopback. Raises EngineFailed for any other text."""
+    """Return the sum over all interfaces except loopback.
+
+    Raises:
+        EngineFailed: if the text has another format.
+    """
     sent = [0, 0]
     for line in text.splitlines()[2:]:
         name, colon, numbers = line.partition(":")
@@ -40,7 +44,11 @@ def read_devices(text: str) -> Sent:
 
 
 def of_process(pid: int, proc: Path = cpu.PROC) -> Sent:
-    """What the namespace of a process sent until now. Raises EngineFailed."""
+    """Return the traffic that the namespace of a process has sent so far.
+
+    Raises:
+        EngineFailed: if the counters cannot be read.
+    """
     file = proc / str(pid) / "net" / "dev"
     try:
         return read_devices(file.read_text(encoding="ascii"))

@@ -1,9 +1,9 @@
-"""The rounds of a comparison: the same work for several contenders, taken in turns, so that what drifts hits all alike.
+"""The rounds of a comparison: the same work for several contenders in turn, so that drift affects all of them equally.
 
-A case is a piece of work with its contenders; a round of it takes each contender once, in their order, the next round
-in the reverse order (A B B A). Ratios are of one round. A round in which anybody else used more of the machine than
-`meter.FOREIGN_LIMIT` is discarded as a whole, counted, and taken again, as often again as rounds were asked for.
-Invariant: only kept rounds are in the figures, and a contender that failed is told with its reason.
+A case is a piece of work with its contenders. A round measures each contender once in their order, and the next round
+in the reverse order (A B B A). A ratio compares two measurements of one round. A round with more foreign load than
+`meter.FOREIGN_LIMIT` is discarded completely, counted, and repeated; there are at most as many repetitions as rounds.
+Invariant: the figures contain only kept rounds, and the report names each failed contender with its reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GIVE_UP = 2  # failures after which a contender is not tried again
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured; `group` is the title of the table that shows it."""
+    """A measured quantity; `group` is the title of the table that shows it."""
 
     name: str
     unit: str = ""
@@ -32,7 +32,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Sample:
-    """One contender in one round; `foreign` as in `meter.Usage`."""
+    """The values of one contender in one round; `foreign` as in `meter.Usage`."""
 
     values: Mapping[Measure, float]
     foreign: float = 0.0
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Contender:
-    """What takes part: `take` measures it once, and may raise a PoolkeeperError; `warm` prepares it, unmeasured."""
+    """A contender: `take` measures it once, and may raise a PoolkeeperError; `warm` prepares it without measuring."""
 
     name: str
     take: Callable[[], Sample]
@@ -49,7 +49,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Numerator ÷ denominator, two contenders of one case, round by round."""
+    """Numerator ÷ denominator: two contenders of one case, compared in each round."""
 
     numerator: str
     denominator: str
@@ -63,7 +63,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Case:
-    """A piece of work, its contenders, and which of them are compared. `axis` is what contenders differ in."""
+    """A piece of work, its contenders, and the compared pairs. `axis` names the property in which contenders differ."""
 
     about: Mapping[str, str]
     contenders: tuple[Contender, ...]
@@ -72,17 +72,17 @@ class Case:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The title, for people."""
         return ", ".join(self.about.values())
 
     def about_of(self, contender: str) -> dict[str, str]:
-        """What a figure of a contender is about."""
+        """Return the conditions of a contender's figures."""
         return {**self.about, self.axis: contender}
 
 
 @dataclass
 class PlayedRound:
-    """The rounds of one case: contender → sample, and why there is none."""
+    """The rounds of one case: contender → sample, and the errors of each contender."""
 
     case: Case
     rounds: list[dict[str, Sample]] = field(default_factory=list)
@@ -91,28 +91,28 @@ class PlayedRound:
 
     @property
     def kept(self) -> int:
-        """How many rounds count."""
+        """The number of kept rounds."""
         return len(self.rounds)
 
     def in_play(self, backwards: bool) -> list[Contender]:
-        """Those that have not failed too often, in this round's order."""
+        """Return the contenders that have not failed too often, in this round's order."""
         left = [c for c in self.case.contenders if len(self.failures.get(c.name, ())) < GIVE_UP]
         return left[::-1] if backwards else left
 
-    def note(self, taken: dict[str, Sample]) -> bool:
-        """Keep a round or discard it; was it kept?"""
-        if any(sample.foreign > meter.FOREIGN_LIMIT for sample in taken.values()):
+    def note(self, samples: dict[str, Sample]) -> bool:
+        """Keep a round or discard it, and return whether it was kept."""
+        if any(sample.foreign > meter.FOREIGN_LIMIT for sample in samples.values()):
             self.discarded += 1
             return False
-        self.rounds.append(taken)
+        self.rounds.append(samples)
         return True
 
     def values(self, contender: str, of: Measure) -> list[float]:
-        """Of the kept rounds that have it."""
+        """Return the values of the kept rounds that have this measure."""
         return [r[contender].values[of] for r in self.rounds if contender in r and of in r[contender].values]
 
     def ratios(self, ratio: Ratio) -> list[float]:
-        """Of the kept rounds that have both."""
+        """Return the ratios of the kept rounds that have both values."""
         pairs = [
             (r[ratio.numerator].values.get(ratio.of), r[ratio.denominator].values.get(ratio.of))
             for r in self.rounds
@@ -121,26 +121,26 @@ class PlayedRound:
         return [above / below for above, below in pairs if above is not None and below]
 
     def reason(self, contender: str) -> str:
-        """Why there is no figure of a contender."""
+        """Explain why a contender has no figure."""
         if failed := self.failures.get(contender):
             return failed[-1]
         return "every round was under foreign load" if self.discarded else "no round was taken"
 
     def tally(self, asked: int) -> RoundTally:
-        """The count of its rounds."""
+        """Return the counts of the rounds."""
         failed = sum(len(reasons) for reasons in self.failures.values())
         return RoundTally(asked=asked, kept=self.kept, discarded=self.discarded, failed=failed)
 
 
 class RoundsRecord:
-    """The rounds of all cases as they come; it can be read at any time, also after an interruption."""
+    """The rounds of all cases so far; readable at any time, also after an interruption."""
 
     def __init__(self, cases: Sequence[Case], rounds: int, seed: int) -> None:
         self.played = [PlayedRound(case) for case in cases]
         self.asked, self.seed = rounds, seed
 
     def metrics(self) -> Iterator[Metric]:
-        """Every figure, case by case, and the ratios after the figures that they are of."""
+        """Yield every figure, case by case, followed by the ratios of the case."""
         for played in self.played:
             for contender in played.case.contenders:
                 yield from self._of_contender(played, contender.name)
@@ -160,7 +160,7 @@ class RoundsRecord:
                                   group=usual.group, reason=why)  # fmt: skip
 
     def ratio(self, played: PlayedRound, ratio: Ratio) -> Metric:
-        """The metric of a ratio."""
+        """Return the metric of a ratio."""
         reason = next(
             (played.reason(n) for n in (ratio.numerator, ratio.denominator) if not played.values(n, ratio.of)), ""
         )
@@ -170,25 +170,25 @@ class RoundsRecord:
                                group=group, reason=reason)  # fmt: skip
 
     def tally(self) -> RoundTally:
-        """Of all cases."""
+        """Return the counts of all cases together."""
         total = RoundTally()
         for played in self.played:
             total = total.plus(played.tally(self.asked))
         return total
 
 
-def play(book: RoundsRecord, progress: Progress) -> None:
-    """Take every round of every case. What is done by then stays in the book, whatever ends it."""
-    with progress.step(f"warming up {sum(len(played.case.contenders) for played in book.played)} contenders"):
-        for played in book.played:
+def play(record: RoundsRecord, progress: Progress) -> None:
+    """Take every round of every case; the record keeps the finished rounds, however the run ends."""
+    with progress.step(f"warming up {sum(len(played.case.contenders) for played in record.played)} contenders"):
+        for played in record.played:
             _warm(played, progress)
-    for number in range(book.asked):
-        with progress.step(f"round {number + 1} of {book.asked}"):
-            for played in book.played:
+    for number in range(record.asked):
+        with progress.step(f"round {number + 1} of {record.asked}"):
+            for played in record.played:
                 _round(played, number, progress)
-    for played in book.played:
-        for number in range(book.asked, 2 * book.asked):
-            if played.kept >= book.asked or not played.in_play(False):
+    for played in record.played:
+        for number in range(record.asked, 2 * record.asked):
+            if played.kept >= record.asked or not played.in_play(False):
                 break
             _round(played, number, progress)
 
@@ -203,13 +203,13 @@ def _warm(played: PlayedRound, progress: Progress) -> None:
 
 
 def _round(played: PlayedRound, number: int, progress: Progress) -> None:
-    taken: dict[str, Sample] = {}
+    samples: dict[str, Sample] = {}
     for contender in played.in_play(number % 2 == 1):
         try:
-            taken[contender.name] = contender.take()
+            samples[contender.name] = contender.take()
         except errors.PoolkeeperError as e:
             played.failures.setdefault(contender.name, []).append(e.message)
             progress.note(f"{played.case.title}, {contender.name}: {e.message}")
-    if taken and not played.note(taken):
-        loudest = max(sample.foreign for sample in taken.values())
-        progress.note(f"{played.case.title}: discarded, others used {loudest:.0%} of the machine")
+    if samples and not played.note(samples):
+        loudest = max(sample.foreign for sample in samples.values())
+        progress.note(f"{played.case.title}: discarded, foreign load was {loudest:.0%} of the machine")

@@ -1,9 +1,9 @@
-"""What one transaction costs, from two runs of different length and an idle while. Pure.
+"""The cost of one transaction, from two runs of different length and an idle period. Pure.
 
-A run has a beginning and an end that cost something by themselves (sessions are opened, server processes start), and
-something goes on beside it (checks, Patroni). The difference of a long and a short run has no beginning, and what went
-on beside it is taken out by the rate of the idle while.
-Invariant: a cost is never negative; where noise is larger than the cost it is 0.
+The beginning and the end of a run have a cost of their own (sessions open, server processes start), and background work
+runs beside it (checks, Patroni). The difference of a long and a short run removes the cost of beginning and end.
+The rate of the idle period removes the background work.
+Invariant: a cost is never negative; it is 0 if the noise is larger than the cost.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from poolkeeper.core import errors
 
-What = tuple[str, str]  # a part of the path, and what it spent
+What = tuple[str, str]  # a part of the path, and a quantity that it spent
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What was spent in a while; `transactions` of clients meanwhile, none when idle."""
+    """The amounts that were spent in a period; `transactions` of clients meanwhile, 0 for the idle period."""
 
     transactions: int
     seconds: float
@@ -26,12 +26,16 @@ class Spent:
 
 
 def per_transaction(short: Spent, long: Spent, idle: Spent) -> dict[What, float]:
-    """Each amount of the long run, a transaction. Raises EngineFailed where the runs cannot be told apart."""
+    """Return each amount for one transaction.
+
+    Raises:
+        EngineFailed: if the lengths of the runs do not allow a difference.
+    """
     more = long.transactions - short.transactions
     if more <= 0 or idle.seconds <= 0:
         raise errors.EngineFailed(
             f"{long.transactions} transactions after {short.transactions}, idle for {idle.seconds:.1f} s: "
-            "what one transaction costs cannot be told from that"
+            "the cost of one transaction cannot be computed"
         )
     return {what: max(0.0, _beyond(what, short, long, idle)) / more for what in sorted({*long.amounts, *short.amounts})}
 

@@ -1,8 +1,8 @@
-"""How long a person waits: `up` from nothing, `up` again, `status`, and the suite.
+"""The waiting times of a user: `up` from nothing, `up` again, `status`, and the suite.
 
-A cluster of its own name, network and ports is started and taken down in each round, by the same commands that a user
-types, interpreter included. The yardstick is one `initdb` in a container of the same image in the same round: machines
-differ and are noisy, so the ratio to it travels better than the seconds.
+Each round starts and removes a cluster of its own name, network and ports, with the commands that a user types, the
+interpreter included. The yardstick is one `initdb` in a container of the same image in the same round. Machines differ
+and are noisy, so the ratio to the yardstick is more comparable than the seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ YARDSTICK = "initdb in a container"
 
 
 def bench_document(spec: ClusterSpec) -> dict[str, Any]:
-    """The declared cluster under the benchmark's own name, network and ports: only what differs from `spec`."""
+    """Return the declared cluster under the benchmark's own name, network and ports; all else is as in `spec`."""
     document = spec.model_dump(mode="json")
     offset = int(SUBNET.network_address) - int(spec.network.subnet.network_address)
     document["name"] = NAME
@@ -46,7 +46,7 @@ def bench_document(spec: ClusterSpec) -> dict[str, Any]:
 
 
 def to_toml(document: dict[str, Any], prefix: str = "") -> str:
-    """Plain data as TOML; JSON's strings, numbers and booleans are TOML's as well."""
+    """Return plain data as TOML; JSON's strings, numbers and booleans are valid TOML."""
     tables = {key: value for key, value in document.items() if isinstance(value, dict)}
     arrays = {key: v for key, v in document.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
     lines = [f"{k} = {json.dumps(v)}" for k, v in document.items() if k not in tables and k not in arrays]
@@ -60,9 +60,9 @@ def to_toml(document: dict[str, Any], prefix: str = "") -> str:
 
 @dataclass(frozen=True)
 class Measured:
-    """The seconds of each round, by what was waited for (GOALS and YARDSTICK).
+    """The seconds of each round, by the measured command (GOALS and YARDSTICK).
 
-    `work` is what a start from nothing was: with so much, no machine of as many cores is faster.
+    `work` is the CPU time of a start from nothing: no machine with as many cores is faster than this work permits.
     """
 
     seconds: dict[str, tuple[float, ...]]
@@ -70,32 +70,36 @@ class Measured:
 
 
 def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: Progress) -> Measured:
-    """Run every command `rounds` times in a scratch `folder`. Raises EngineFailed if one of them fails."""
+    """Run every command `rounds` times in a scratch `folder`.
+
+    Raises:
+        EngineFailed: if a command fails.
+    """
     file = folder / "cluster.toml"
     file.write_text(to_toml(bench_document(spec)))
-    taken: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
+    times: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
     costs: list[cpu.Cost] = []
     try:
         for number in range(1, rounds + 1):
             with progress.step(f"round {number} of {rounds}"):
-                costs.append(_round(file, image, taken))
+                costs.append(_round(file, image, times))
     finally:
         _command(file, "down", "--purge")
-    seconds = {name: tuple(rounds) for name, rounds in taken.items()}
+    seconds = {name: tuple(rounds) for name, rounds in times.items()}
     return Measured(seconds, cpu.summary(costs, busy.cores()))
 
 
-def _round(file: Path, image: str, taken: dict[str, list[float]]) -> cpu.Cost:
+def _round(file: Path, image: str, times: dict[str, list[float]]) -> cpu.Cost:
     _command(file, "down")
     initdb = ["docker", "run", "--rm", "--user", "postgres", "--network", "none", "--entrypoint", "initdb"]
-    taken[YARDSTICK].append(_timed(lambda: process.check([*initdb, image, "--pgdata", "/tmp/yardstick"])))
+    times[YARDSTICK].append(_timed(lambda: process.check([*initdb, image, "--pgdata", "/tmp/yardstick"])))
     before = cpu.of_machine()
-    taken["up, from nothing"].append(_timed(lambda: _command(file, "up")))
+    times["up, from nothing"].append(_timed(lambda: _command(file, "up")))
     cost = cpu.Cost(cpu.of_machine() - before, cpu.of_cluster(NAME))
-    taken["up, already up"].append(_timed(lambda: _command(file, "up")))
-    taken["status"].append(_timed(lambda: _command(file, "status")))
+    times["up, already up"].append(_timed(lambda: _command(file, "up")))
+    times["status"].append(_timed(lambda: _command(file, "status")))
     reports = str(file.parent / "reports")
-    taken["the suite"].append(_timed(lambda: _command(file, "test", "--reports", reports)))
+    times["the suite"].append(_timed(lambda: _command(file, "test", "--reports", reports)))
     return cost
 
 
@@ -112,7 +116,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def work_line(work: cpu.CpuSummary) -> str:
-    """What a start from nothing had to compute, for people."""
+    """Describe the CPU work of a start from nothing, for people."""
     dearest = sorted(work.containers.items(), key=lambda pair: -pair[1])
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in dearest)
     return (

@@ -1,9 +1,10 @@
-"""Counting the system calls of a service's processes for a while: strace -c from the host.
+"""Counting the system calls of a service's processes for a period: strace -c from the host.
 
-Invariant: a strace of ours is known by its log, whose path has this cluster's folder and the service, and ends by
-itself after LIMIT seconds whatever became of us; `clear` ends what a killed run left. Who was traced goes on as before.
-Needs root on this machine. A traced process is many times slower, so only its counts are used, never its times; a
-slow part also finds more to read at once than a fast one, so a count of reads may be a little too small.
+Invariant: the path of its log, in this cluster's folder and with the service's name, identifies a strace of the bench.
+It ends automatically after LIMIT seconds, whatever happened to the bench. `clear` ends the one that a killed run left.
+A traced process continues as before.
+Counting needs root on this machine. A traced process is many times slower, so only its counts are used, never its
+times. A slow part also finds more data in each read than a fast one, so a count of reads may be slightly too small.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Choose = Callable[[Sequence[Process]], Sequence[Process]]
 
 
 def available(proc: Path = cpu.PROC) -> str:
-    """Why no system calls can be counted here; "" if they can."""
+    """Return why system calls cannot be counted here; "" if they can."""
     if os.geteuid() != 0:
         return "counting system calls needs root on this machine"
     missing = [name for name in ("strace", "timeout") if not process.find(name)]
@@ -40,12 +41,12 @@ def available(proc: Path = cpu.PROC) -> str:
 
 
 def everything(processes: Sequence[Process]) -> Sequence[Process]:
-    """All of a container."""
+    """Return all processes of a container."""
     return processes
 
 
 def of_postgresql(processes: Sequence[Process]) -> Sequence[Process]:
-    """The server and its processes, not Patroni beside it. A new server process is met as a child of the first."""
+    """Return the server's processes, without Patroni; strace follows new server processes as children of the first."""
     return [p for p in processes if p.program == "postgres" or (p.argv[:1] and p.argv[0].startswith("postgres:"))]
 
 
@@ -58,7 +59,12 @@ class Counted:
 
 @contextmanager
 def counting(host: Host, services: dict[str, Choose]) -> Iterator[Counted]:
-    """Count for the length of the block. Raises EngineFailed or DeadlinePassed, with nothing left behind."""
+    """Count the system calls for the length of the block; no strace remains afterwards.
+
+    Raises:
+        EngineFailed: if a service has no process, or a summary cannot be read.
+        DeadlinePassed: if a strace does not attach or end in time.
+    """
     counted = Counted()
     with ExitStack() as stack:
         for service, choose in services.items():
@@ -77,7 +83,7 @@ def _traced(host: Host, service: str, choose: Choose, counted: Counted) -> Itera
     try:
         words = [word for pid in pids for word in ("--attach", str(pid))]
         strace = ("strace", "-f", "-qq", "-c", "--output", str(log), *words)
-        process.start_detached(("timeout", "--kill-after=5", str(LIMIT), *strace), _said(log))
+        process.start_detached(("timeout", "--kill-after=5", str(LIMIT), *strace), _error_log(log))
         asyncio.run(_attached(service, pids))
         yield
         _stop(service, log, signal.SIGTERM)
@@ -87,14 +93,18 @@ def _traced(host: Host, service: str, choose: Choose, counted: Counted) -> Itera
 
 
 def clear(host: Host, service: str) -> None:
-    """End every strace of ours at a service, whoever started it, and take its files away. Raises DeadlinePassed."""
+    """End every strace of the bench at a service, also one of a former run, and remove its files.
+
+    Raises:
+        DeadlinePassed: if a strace does not end.
+    """
     log = _log(host, service)
-    if _said(log).exists():  # which is there before strace is
+    if _error_log(log).exists():  # this file exists before strace starts
         try:
             _stop(service, log, signal.SIGTERM)
         except errors.DeadlinePassed:
             _stop(service, log, signal.SIGKILL)
-    for file in (log, _said(log)):
+    for file in (log, _error_log(log)):
         file.unlink(missing_ok=True)
 
 
@@ -102,24 +112,24 @@ def _stop(service: str, log: Path, number: signal.Signals) -> None:
     for pid in syscalls.ours(log):
         syscalls.end(pid, number)
 
-    async def look() -> str | None:
-        left = list(syscalls.ours(log))
-        return f"it runs as {left}" if left else None
+    async def check() -> None:
+        if left := list(syscalls.ours(log)):
+            raise wait.NotYet(f"it runs as {left}")
 
-    asyncio.run(wait.wait_until(f"the end of strace at {service}", look, seconds=DETACH_SECONDS, pause=0.02))
+    asyncio.run(wait.wait_for(f"the end of strace at {service}", check, seconds=DETACH_SECONDS, pause=0.02))
 
 
 async def _attached(service: str, pids: Sequence[int]) -> None:
-    async def look() -> str | None:
-        free = [pid for pid in pids if syscalls.tracer(pid) == 0]
-        return f"not attached to {free}" if free else None
+    async def check() -> None:
+        if free := [pid for pid in pids if syscalls.tracer(pid) == 0]:
+            raise wait.NotYet(f"not attached to {free}")
 
-    await wait.wait_until(f"strace of {service}", look, seconds=ATTACH_SECONDS, pause=0.02)
+    await wait.wait_for(f"strace of {service}", check, seconds=ATTACH_SECONDS, pause=0.02)
 
 
 def _log(host: Host, service: str) -> Path:
     return host.cluster.folder.root / FOLDER / f"{service}.calls"
 
 
-def _said(log: Path) -> Path:
+def _error_log(log: Path) -> Path:
     return log.with_suffix(".err")

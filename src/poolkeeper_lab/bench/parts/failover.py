@@ -1,8 +1,8 @@
-"""`bench failover`: the drill's writers and ledger on our cluster and on what people would pick instead, in turns.
+"""`bench failover`: the drill's writers and ledger on our cluster and on the alternatives, in turn.
 
-Every measurement begins with a cluster from nothing, and only one is up at a time. Contenders of a round follow one
-another, the next round in the reverse order. Invariant: an acknowledged write that is lost, and an endpoint that did not
-serve again in time, are told by name, whatever the medians are; a peer that is quicker is told so.
+Every measurement starts a cluster from nothing, and only one is up at a time. A round measures the contenders one after
+the other, and the next round in the reverse order. Invariant: the report names every lost acknowledged write, every
+endpoint that did not serve again in time, and every peer that is quicker, whatever the medians are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from poolkeeper_lab.bench.report.bench_model import BenchGoal, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ROUNDS = 3
-PHASE_SECONDS = 10.0  # the fault falls somewhere in so long a time: the longest round of any peer
+PHASE_SECONDS = 10.0  # the fault happens at a random time within this period: the longest loop of any peer
 LEAST_RATIO = 10.0
 METHOD = (
     "Each measurement starts a cluster from nothing, lets the drill's two writers work at its endpoint (one on a kept "
@@ -35,17 +35,17 @@ METHOD = (
     "all that was acknowledged with what the serving node has. The write gap is the longest time without an "
     f"acknowledged write around the fault. Every container of every cluster may use {CPUS:g} CPU and {MEMORY} of "
     f"memory; only one cluster is up at a time. A gap that had not ended {trial.SERVED_SECONDS} s after the fault "
-    "counts with what was seen of it. A cluster is whole again when it has one primary, from which "
+    "counts with what was seen of it. A cluster has recovered when it has one primary, from which "
     "every other node streams. Foreign load is that of the seconds before the fault."
 )
 Perform = Callable[[TrialCluster, str, float, Progress], FailoverTrial]
 
 
 class Failover:
-    """The part. Its rounds are of whole clusters; `options.peers` and `options.faults` choose among them."""
+    """The part. Each measurement uses a cluster of its own; `options.peers` and `options.faults` select among them."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions, perform: Perform = trial.perform) -> None:
-        self._place, self._perform = cluster, perform
+        self._cluster, self._perform = cluster, perform
         self._seed, self._rounds = options.seed, options.rounds or ROUNDS
         self._peers = peer_catalogue.choose(options.peers)
         self._faults = peer_catalogue.choose_faults(options.faults)
@@ -53,13 +53,17 @@ class Failover:
         self._records: list[Record] = []
         self._versions: dict[str, str] = {}
         self._beside = False
-        self._book = RoundsRecord([], self._rounds, options.seed)
+        self._record = RoundsRecord([], self._rounds, options.seed)
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; whatever was started is taken away in any case."""
-        spec = self._place.spec
+        """Measure; everything that was started is removed in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
+        spec = self._cluster.spec
         self._beside = any(container.is_running for container in compose.containers(spec.name).values())
-        built = peer_image.ensure(self._place, progress)
+        built = peer_image.ensure(self._cluster, progress)
         names = [package for peer in self._peers for package in peer.packages]
         self._versions = peer_image.versions(built, names) if names else {}
         with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
@@ -76,15 +80,15 @@ class Failover:
         stack.make_passwords(passwords)
         sources = peer_image.folder()
         ours: TrialCluster = poolkeeper_peer.PoolkeeperPeer(
-            self._place.spec, self._place.image_sources, scratch / "own"
+            self._cluster.spec, self._cluster.image_sources, scratch / "own"
         )
         return [ours, *(stack.Stack(peer, sources, built, passwords) for peer in self._peers)]
 
     def measure(self, found: Sequence[TrialCluster], progress: Progress) -> None:
-        """Take the rounds. The first cluster is ours, which the others are compared with."""
+        """Take the rounds. The first cluster is ours, and the others are compared with it."""
         cases = [self._case(fault, found, progress) for fault in self._faults]
-        self._book = RoundsRecord([case for case in cases if case.contenders], self._rounds, self._seed)
-        play(self._book, progress)
+        self._record = RoundsRecord([case for case in cases if case.contenders], self._rounds, self._seed)
+        play(self._record, progress)
 
     def _case(self, fault: str, found: Sequence[TrialCluster], progress: Progress) -> Case:
         able = [cluster for cluster in found if not cluster.cannot(fault)]
@@ -98,22 +102,22 @@ class Failover:
 
     def _contender(self, cluster: TrialCluster, fault: str, progress: Progress) -> Contender:
         def take() -> Sample:
-            seen = self._perform(cluster, fault, self._chance.uniform(0, PHASE_SECONDS), progress)
-            record = Record(cluster.title, fault, seen)
+            result = self._perform(cluster, fault, self._chance.uniform(0, PHASE_SECONDS), progress)
+            record = Record(cluster.title, fault, result)
             self._records.append(record)
             progress.note(remarks.line(record))
-            return Sample({GAP: seen.gap} | ({BACK: seen.back} if seen.back is not None else {}), seen.foreign)
+            return Sample({GAP: result.gap} | ({BACK: result.back} if result.back is not None else {}), result.foreign)
 
         return Contender(cluster.title, take)
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
         return Section(
             name="failover",
             title="Failover: beside what people would pick instead",
             method=METHOD,
-            tally=self._book.tally(),
-            metrics=tuple(self._book.metrics()),
+            tally=self._record.tally(),
+            metrics=tuple(self._record.metrics()),
             goals=(self._goal(),) if self._wants_goal else (),
             notes=(
                 *self._not_run(),
@@ -138,22 +142,22 @@ class Failover:
         )
 
     def _of(self, fault: str, peer: str) -> tuple[list[float], str]:
-        for played in self._book.played:
+        for played in self._record.played:
             ratio = next((r for r in played.case.ratios if r.numerator == peer), None)
             if played.case.about["fault"] == fault and ratio:
-                return played.ratios(ratio), self._book.ratio(played, ratio).reason
+                return played.ratios(ratio), self._record.ratio(played, ratio).reason
         return [], "it was not run"
 
     def _gaps(self) -> Mapping[tuple[str, str], list[float]]:
-        """(fault, cluster) → the gaps of the kept rounds."""
+        """Map each (fault, cluster) to the gaps of the kept rounds."""
         return {
             (played.case.about["fault"], contender.name): played.values(contender.name, GAP)
-            for played in self._book.played
+            for played in self._record.played
             for contender in played.case.contenders
         }
 
     def _not_run(self) -> list[str]:
-        beside = [f"the cluster {self._place.spec.name} was running beside every measurement"]
+        beside = [f"the cluster {self._cluster.spec.name} was running beside every measurement"]
         cannot = [
             f"{peer.title}, {fault}: not run, {why}"
             for peer in self._peers
@@ -164,5 +168,5 @@ class Failover:
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Failover:
-    """The part."""
+    """Return the part."""
     return Failover(cluster, options)

@@ -1,6 +1,6 @@
-"""What the keeper costs while nothing happens: CPU time by its own word, memory by its own and the engine's.
+"""The cost of the idle keeper: CPU time as it reports it, memory as it and the engine report it.
 
-Not promised: that nothing happens; the number of its events meanwhile says whether it did.
+Not promised: that the cluster is idle; the number of the keeper's events shows whether it was.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MEMORY_GOAL = 80.0  # MB
 
 
 @dataclass(frozen=True)
-class Rest:
-    """Two readings so many seconds apart, the engine's word on memory (MB), and etcd's changes meanwhile."""
+class IdleKeeper:
+    """Two readings `seconds` apart, the memory that the engine reports (MB), and the changes in etcd meanwhile."""
 
     seconds: float
     before: keeper_client.Metrics
@@ -31,26 +31,31 @@ class Rest:
     store_changes: int
 
     def figures(self) -> list[Figure]:
-        """The figures, with their goals."""
+        """Return the figures with their goals."""
         share = figure.cpu_share(self.before.cpu_seconds, self.after.cpu_seconds, self.seconds)
         events = sum(self.after.events.values()) - sum(self.before.events.values())
+        restarted = "" if share is not None else "the keeper restarted meanwhile"
         return [
             Figure("seconds", self.seconds, "s"),
-            Figure("CPU", share, "% of a core", CPU_GOAL, "" if share is not None else "it was started anew meanwhile"),
+            Figure("CPU", share, "% of a core", CPU_GOAL, restarted),
             Figure("memory, by the engine", self.memory, "MB", MEMORY_GOAL),
             Figure("memory, the process's largest", self.after.peak_bytes / 1e6, "MB", MEMORY_GOAL),
             Figure("changes in etcd", self.store_changes, remark=f"{self.store_changes / self.seconds:.1f} a second"),
-            Figure("its own events", events, remark="at rest there are none"),
+            Figure("its own events", events, remark="none at rest"),
         ]
 
 
-async def measure(cluster: Cluster, seconds: float) -> Rest:
-    """Read, let so many seconds pass, read again. Raises Unreachable where the keeper or etcd does not answer."""
+async def measure(cluster: Cluster, seconds: float) -> IdleKeeper:
+    """Take a reading, wait for `seconds`, and take another one.
+
+    Raises:
+        Unreachable: if the keeper or etcd does not answer.
+    """
     spec = cluster.spec
     began, before, revision = time.monotonic(), await _metrics(spec), await _revision(spec)
     await asyncio.sleep(seconds)  # a measured time, not a wait for something
     after, ended = await _metrics(spec), time.monotonic()
-    return Rest(ended - began, before, after, await memory(cluster), await _revision(spec) - revision)
+    return IdleKeeper(ended - began, before, after, await memory(cluster), await _revision(spec) - revision)
 
 
 async def _metrics(spec: ClusterSpec) -> keeper_client.Metrics:
@@ -58,7 +63,7 @@ async def _metrics(spec: ClusterSpec) -> keeper_client.Metrics:
 
 
 async def _revision(spec: ClusterSpec) -> int:
-    """etcd's revision: one more with every change."""
+    """Return the revision of etcd: each change increases it by one."""
     store = etcd_kv.Store([str(member.address) for member in spec.etcd.members], spec.timeouts.query)
     try:
         revision, _ = await store.read(f"/poolkeeper/{spec.name}/nodes/")
@@ -68,6 +73,6 @@ async def _revision(spec: ClusterSpec) -> int:
 
 
 async def memory(cluster: Cluster) -> float | None:
-    """The keeper's container by the engine's word, in MB."""
+    """Return the memory of the keeper's container, as the engine reports it, in MB."""
     name = cluster.container(cluster.spec.keeper.service)
     return figure.read_size((await asyncio.to_thread(compose.memory_bytes, [name])).get(name))

@@ -1,4 +1,4 @@
-"""The figures of the overhead: what is measured, what a kind of check costs, and keeper's goals. Pure."""
+"""The figures of the overhead: the measures, the cost of a kind of check, and keeper's goals. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MILLISECONDS = "ms a second"
 
 
 def without(kind: str) -> str:
-    """The contender that leaves a kind out."""
+    """Return the name of the contender without this kind."""
     return f"without those of {kind}"
 
 
 def parts(spec: ClusterSpec) -> dict[str, tuple[str, ...]]:
-    """Who works for a check: HAProxy asks, the endpoints' Pgpool-II or the nodes' Patroni answer."""
+    """Return the services that work for a check: HAProxy asks, Pgpool-II or the nodes' Patroni answers."""
     return {
         "HAProxy": (spec.haproxy.service,),
         "Pgpool-II": (spec.endpoints.rw.service, spec.endpoints.ro.service),
@@ -37,42 +37,46 @@ def parts(spec: ClusterSpec) -> dict[str, tuple[str, ...]]:
 
 
 def check_values(used: Mapping[str, float]) -> dict[Measure, float]:
-    """Processors in use by part → milliseconds a second, and of all parts together."""
+    """Convert the processors in use by part to milliseconds a second, with the total of all parts."""
     each = {Measure(part, MILLISECONDS, "less", CHECKS): 1000 * share for part, share in used.items()}
     return {**each, Measure(TOTAL, MILLISECONDS, "less", CHECKS): sum(each.values())}
 
 
-def costs(book: RoundsRecord, every: str, a_second: Mapping[str, float], seed: int) -> Iterator[Metric]:
-    """What the checks of a kind cost: with all of them less without these, round by round; and what one check costs."""
+def costs(record: RoundsRecord, every: str, a_second: Mapping[str, float], seed: int) -> Iterator[Metric]:
+    """Yield the cost of each kind of check and of one check: all checks minus those without the kind, in each round."""
     measures = [Measure(part, MILLISECONDS, "less", CHECKS) for part in ("HAProxy", "Pgpool-II", "PostgreSQL, Patroni")]
     measures.append(Measure(TOTAL, MILLISECONDS, "less", CHECKS))
     for kind in haproxy_checks.KINDS:
         about = {"kind": kind}
         for measure in measures:
-            found = _differences(book, every, without(kind), measure)
+            found = _differences(record, every, without(kind), measure)
             yield estimate.metric(about, measure.name, found, seed, unit=MILLISECONDS, better="less", group=COST)
         number = a_second.get(kind, 0.0)
-        single = [value / number for value in _differences(book, every, without(kind), measures[-1])] if number else []
+        single = (
+            [value / number for value in _differences(record, every, without(kind), measures[-1])] if number else []
+        )
         yield estimate.metric(about, "one check", single, seed, unit="ms", better="less", group=COST)
 
 
-def _differences(book: RoundsRecord, whole: str, part: str, measure: Measure) -> list[float]:
-    """Of the kept rounds that have both. One below zero stays: it shows how much is noise."""
+def _differences(record: RoundsRecord, every: str, without_kind: str, measure: Measure) -> list[float]:
+    """Return the differences of the kept rounds that have both. A negative one stays: it shows the noise."""
     return [
-        r[whole].values[measure] - r[part].values[measure]
-        for played in book.played
+        r[every].values[measure] - r[without_kind].values[measure]
+        for played in record.played
         for r in played.rounds
-        if whole in r and part in r and measure in r[whole].values and measure in r[part].values
+        if every in r and without_kind in r
+        if measure in r[every].values and measure in r[without_kind].values
     ]
 
 
-def goals(book: RoundsRecord, rest: str, seed: int, cpu: float, memory: float) -> tuple[BenchGoal, ...]:
-    """What keeper may cost while nothing happens."""
-    played = book.played[0] if book.played else None
+def goals(record: RoundsRecord, rest: str, seed: int, cpu: float, memory: float) -> tuple[BenchGoal, ...]:
+    """Return the goals for the cost of the idle keeper."""
+    played = record.played[0] if record.played else None
     made = []
     for measure, limit in ((CPU, cpu), (MEMORY, memory)):
         found = estimate.estimate(played.values(rest, measure), seed) if played else None
         reason = "" if found else played.reason(rest) if played else "it was not run"
-        made.append(BenchGoal(sentence=f"keeper's {measure.name} {rest}", limit=limit, is_least=False, unit=measure.unit,
-                         estimate=found, reason=reason))  # fmt: skip
+        sentence = f"keeper's {measure.name} {rest}"
+        unit = measure.unit
+        made.append(BenchGoal(sentence=sentence, limit=limit, is_least=False, unit=unit, estimate=found, reason=reason))
     return tuple(made)

@@ -1,7 +1,7 @@
-"""Which loads are put on which endpoints, and the goals that are held against them. Pure.
+"""The plan of `bench path`: the loads of each endpoint, and their goals. Pure.
 
-The core selection is what the goals need and a first look at the rest; the whole matrix is every workload, protocol,
-number of clients and kind of connection. What an endpoint cannot serve is left out and told.
+The core selection contains the loads of the goals and an overview of the others. The full matrix is every workload,
+protocol, number of clients and kind of connection. A load that an endpoint cannot serve is left out with a note.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from poolkeeper_lab.bench.load.pgbench import (
     READ_ONLY,
     SIMPLE,
     TPC_B,
+    WORKLOADS,
     PgbenchLoad,
 )
-from poolkeeper_lab.bench.load.pgbench import WORKLOADS as ALL
 
 CLIENTS = (1, 16, 64, 256)
-PEER = "PgBouncer"  # the name, or the beginning of the name, of the endpoint that 9999 is compared with
+PEER = "PgBouncer"  # the name, or its beginning, of the endpoints that 9999 is compared with
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Wanted:
 
     @property
     def sentence(self) -> str:
-        """As "5100 ÷ direct: read-only, simple, 16 clients"."""
+        """A sentence such as "5100 ÷ direct: read-only, simple, 16 clients"."""
         return f"{self.numerator} ÷ {self.denominator}: {self.load.title}"
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A load, and the endpoints that it is put on; the first one is the yardstick."""
+    """A load and its endpoints; the first endpoint is the yardstick."""
 
     load: PgbenchLoad
     endpoints: tuple[BenchEndpoint, ...]
 
     def pairs(self, wanted: Sequence[Wanted]) -> list[tuple[str, str]]:
-        """(numerator, denominator): each endpoint against the yardstick, and what the goals ask for besides."""
+        """Return (numerator, denominator): each endpoint against the yardstick, and the further pairs of the goals."""
         keys = [endpoint.key for endpoint in self.endpoints]
         usual = [(key, keys[0]) for key in keys[1:]] if keys[0] == DIRECT else []
         asked = [(w.numerator, w.denominator) for w in wanted if w.load == self.load]
@@ -60,7 +60,7 @@ class Planned:
 
 
 def goals(spec: ClusterSpec, peers: Sequence[BenchEndpoint] = ()) -> tuple[Wanted, ...]:
-    """The goals of this part, by the endpoints' own names; one against a peer for each of its endpoints, or for none."""
+    """Return the goals of this part, by the endpoints' names, with one goal for each compared endpoint of a peer."""
     rw, pool, direct = (
         str(spec.endpoints.rw.port),
         str(spec.endpoints.balanced.port),
@@ -80,7 +80,7 @@ def goals(spec: ClusterSpec, peers: Sequence[BenchEndpoint] = ()) -> tuple[Wante
 
 
 def core(spec: ClusterSpec) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
-    """The loads of the short run, each with the names of the cluster's endpoints."""
+    """Yield the loads of the short run, each with the names of the cluster's endpoints."""
     endpoints = spec.endpoints
     rw, ro, pool = str(endpoints.rw.port), str(endpoints.ro.port), str(endpoints.balanced.port)
     direct, direct_ro = str(endpoints.direct_rw.port), str(endpoints.direct_ro.port)
@@ -94,35 +94,38 @@ def core(spec: ClusterSpec) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
 
 
 def matrix(endpoints: Sequence[BenchEndpoint]) -> Iterator[tuple[PgbenchLoad, tuple[str, ...]]]:
-    """Every load on every endpoint."""
+    """Yield every load with every endpoint."""
     names = tuple(endpoint.key for endpoint in endpoints)
-    for workload, protocol, clients, is_fresh in product(ALL, PROTOCOLS, CLIENTS, (False, True)):
+    for workload, protocol, clients, is_fresh in product(WORKLOADS, PROTOCOLS, CLIENTS, (False, True)):
         yield PgbenchLoad(workload, protocol, clients, is_fresh), names
 
 
 def plan(
     spec: ClusterSpec, endpoints: Sequence[BenchEndpoint], is_full: bool, only: str = ""
 ) -> tuple[list[Planned], list[str]]:
-    """What is run, and a sentence for each thing that is not. Peers take part in every load that they can serve.
+    """Return the planned loads, and a sentence for each omission. Peers take part in every load that they can serve.
 
-    `only` leaves the loads whose title has it. Raises UsageError where there is none.
+    `only` selects the loads whose title contains it.
+
+    Raises:
+        UserError: if there is no such load.
     """
     chosen = [*core(spec), *(_beyond(spec, endpoints) if is_full else ())]
     if not (chosen := [(load, names) for load, names in chosen if only in load.title]):
         hint = "Titles are as: " + "; ".join(load.title for load, _ in core(spec))
-        raise errors.UsageError(f"no load has {only!r} in its title", hint=hint)
+        raise errors.UserError(f"no load contains {only!r} in its title", hint=hint)
     planned: list[Planned] = []
     left_out: dict[str, list[str]] = {}
     for load, names in chosen:
-        fitting = []
+        able = []
         for endpoint in (endpoint for endpoint in endpoints if endpoint.key in names or endpoint.is_peer):
             if why := endpoint.refuses(load):
                 left_out.setdefault(why, []).append(load.title)
             else:
-                fitting.append(endpoint)
-        if len(fitting) > 1:
-            planned.append(Planned(load, tuple(fitting)))
-        elif fitting:
+                able.append(endpoint)
+        if len(able) > 1:
+            planned.append(Planned(load, tuple(able)))
+        elif able:
             left_out.setdefault("no two endpoints can serve it", []).append(load.title)
     notes = [f"{why}: left out of {_few(titles)}" for why, titles in left_out.items()]
     return planned, notes
@@ -134,5 +137,5 @@ def _beyond(spec: ClusterSpec, endpoints: Sequence[BenchEndpoint]) -> Iterator[t
 
 
 def _few(titles: Sequence[str]) -> str:
-    """All of a few, the number of many."""
+    """Return the titles if they are few, else their number."""
     return "; ".join(titles) if len(titles) <= 3 else f"{len(titles)} loads"

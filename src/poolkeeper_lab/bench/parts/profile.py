@@ -1,8 +1,8 @@
-"""`bench profile`: what one read costs each part of the path: system calls, CPU time, packets, bytes.
+"""`bench profile`: the cost of one read for each part of the path: system calls, CPU time, packets, bytes.
 
-One client reads one row at a time through each endpoint and in each protocol, on a cluster of the bench's own that is as
-the declared one, but for its name and ports. Twice, and of different length, so that what the beginning costs is taken
-out (`slope`); and so again under strace, which counts the calls and whose slowness is nobody's time.
+One client reads one row at a time through each endpoint and in each protocol, on a cluster of the bench's own that is
+like the declared one, except for its name and ports. Two runs of different length remove the cost of the beginning
+(`slope`). Two more runs are under strace, which counts the calls; their time is not used.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT
 from poolkeeper_lab.bench.measure import calls, estimate, meter, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent, What
 from poolkeeper_lab.bench.report.bench_model import Metric, RoundTally, Section
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.faults.host import Host
 
 ROUNDS, SCALE, NODES = 3, 1, 3
 SHORT, LONG = 500, 5_500  # transactions of the two runs
 TRACED_SHORT, TRACED_LONG = 100, 1_100
 IDLE_SECONDS = 3.0
-RUN_SECONDS = 120  # the most that a run of so many transactions may take
+RUN_SECONDS = 120  # the time limit of a run
 HEALTHY_SECONDS = 120.0
 HAPROXY, PGPOOL, POSTGRESQL, ALL = "HAProxy", "Pgpool-II", "PostgreSQL", "all parts"
 SENT_BYTES, PACKETS, CPU = "bytes sent", "packets sent", "CPU"
@@ -37,8 +37,8 @@ WIRE, WORK, CALLS = "Bytes and packets for one read", "CPU time for one read", "
 UNITS = {CPU: "µs", SENT_BYTES: "B"}
 GROUPS = {CPU: WORK, SENT_BYTES: WIRE, PACKETS: WIRE}
 METHOD = (
-    "One client reads one row a transaction (pgbench, select-only), through each endpoint and in each protocol. What one "
-    "read costs is the difference of a long and a short run, less what goes on without clients. System calls are "
+    "One client reads one row a transaction (pgbench, select-only), through each endpoint and in each protocol. What "
+    "one read costs is the difference of a long and a short run, less what runs without clients. System calls are "
     "counted by strace -c in runs of their own; reads are read, recv and their like, writes are write and send, waits "
     "are select, poll and epoll. CPU time is of the containers' control groups, without strace. Bytes and packets are "
     "what each container's network sent: what passes by a Unix socket is in none of them."
@@ -47,7 +47,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class ProfiledEndpoint:
-    """An endpoint, where it is, and the services that a read passes: service → the part that it is."""
+    """An endpoint, its address, and the services that a read passes, mapped to their part of the path."""
 
     key: str
     host: str
@@ -56,7 +56,7 @@ class ProfiledEndpoint:
 
 
 def endpoints(spec: ClusterSpec, primary: str) -> tuple[ProfiledEndpoint, ...]:
-    """Direct, the direct endpoint, the balanced one, the read-write one."""
+    """Return the primary's own port, the direct endpoint, the balanced one and the read-write one."""
     haproxy, endpoints = spec.haproxy, spec.endpoints
     node, nodes = {primary: POSTGRESQL}, {n.name: POSTGRESQL for n in spec.nodes}
     endpoint, host = {haproxy.service: HAPROXY}, str(haproxy.address)
@@ -73,8 +73,8 @@ def endpoints(spec: ClusterSpec, primary: str) -> tuple[ProfiledEndpoint, ...]:
 
 
 @dataclass
-class Found:
-    """What each round found: (protocol, endpoint) → what → a value a round."""
+class ProfileValues:
+    """The results of the rounds: (protocol, endpoint) → quantity → one value for each round."""
 
     values: dict[tuple[str, str], dict[What, list[float]]] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Found:
             kept.setdefault(what, []).append(value)
 
     def metrics(self, seed: int) -> Iterator[Metric]:
-        """Every figure, and of what can be added up the sum of all parts."""
+        """Yield every figure, and the sum of all parts where the rounds permit it."""
         for (protocol, endpoint), kept in self.values.items():
             for (part, quantity), values in {**kept, **_sums(kept)}.items():
                 about = {"protocol": protocol, "endpoint": endpoint, "part": part}
@@ -94,7 +94,7 @@ class Found:
 
 
 def _sums(kept: Mapping[What, list[float]]) -> dict[What, list[float]]:
-    """Of each quantity over the parts, the client left out, round by round."""
+    """Return the sum of each quantity over the parts without the client, for each round."""
     sums: dict[What, list[float]] = {}
     for quantity in dict.fromkeys(quantity for _, quantity in kept):
         columns = [v for (part, q), v in kept.items() if q == quantity and part != load_runner.CLIENT]
@@ -104,7 +104,7 @@ def _sums(kept: Mapping[What, list[float]]) -> dict[What, list[float]]:
 
 
 def add_up(parts: Mapping[str, str], of_service: Mapping[str, Mapping[str, float]]) -> dict[What, float]:
-    """Service → quantity → amount, as part and quantity → amount; a service that is no part is left out. Pure."""
+    """Add the amounts of the services of each part; a service that belongs to no part is left out. Pure."""
     total: dict[What, float] = {}
     for service, amounts in of_service.items():
         if part := parts.get(service):
@@ -117,22 +117,26 @@ class Profile:
     """The part."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
-        self._place, self._options = cluster, options
+        self._cluster, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
-        self._found, self._kept, self._failed = Found(), 0, 0
+        self._values, self._kept, self._failed = ProfileValues(), 0, 0
         self._notes: list[str] = []
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; the cluster and every strace are taken away in any case."""
+        """Measure; the cluster and every strace are removed in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
         if reason := tracing.available():
             self._notes.append(f"system calls were not counted: {reason}")
-        nodes = max(2, min(NODES, len(self._place.spec.nodes)))
-        with scratch_cluster.scratch(self._place, progress) as own:
-            own.declare(scratch_cluster.document(self._place.spec, nodes))
+        nodes = max(2, min(NODES, len(self._cluster.spec.nodes)))
+        with scratch_cluster.scratch(self._cluster, progress) as own:
+            own.declare(scratch_cluster.document(self._cluster.spec, nodes))
             with progress.step(f"starting a cluster of {nodes} nodes"):
                 own.command("up")
             cluster = own.cluster
-            primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
+            primary = interrupts.run(drill_run.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
             with load_runner.ready(cluster, primary, self._scale, self._options.seed, progress) as loader:
                 for number in range(self._rounds):
                     with progress.step(f"round {number + 1} of {self._rounds}"):
@@ -143,50 +147,55 @@ class Profile:
         for protocol in pgbench.PROTOCOLS:
             for endpoint in found[::-1] if backwards else found:
                 try:
-                    costs = Bench(loader, endpoint, protocol).costs(traced)
+                    costs = EndpointProfile(loader, endpoint, protocol).costs(traced)
                 except errors.PoolkeeperError as e:
                     self._failed += 1
                     progress.note(f"{protocol}, {endpoint.key}: {e.message}")
                 else:
-                    self._found.note(protocol, endpoint.key, costs)
+                    self._values.note(protocol, endpoint.key, costs)
                     self._kept += 1
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
         return Section(
             name="profile",
             title="The profile: what one read costs each part",
             method=METHOD,
             tally=RoundTally(asked=self._rounds * len(pgbench.PROTOCOLS) * 4, kept=self._kept, failed=self._failed),
-            metrics=tuple(self._found.metrics(self._options.seed)),
+            metrics=tuple(self._values.metrics(self._options.seed)),
             notes=tuple(self._notes),
         )
 
 
 @dataclass(frozen=True)
-class Bench:
-    """One endpoint and one protocol."""
+class EndpointProfile:
+    """The measurement of one endpoint in one protocol."""
 
     loader: load_runner.Loader
     endpoint: ProfiledEndpoint
     protocol: str
 
     def costs(self, traced: bool) -> dict[What, float]:
-        """What one read costs. Raises EngineFailed."""
+        """Return the cost of one read.
+
+        Raises:
+            EngineFailed: if a run cannot be measured.
+        """
         found = slope.per_transaction(self._plain(SHORT), self._plain(LONG), self._plain(0))
         if traced:
             found |= slope.per_transaction(self._traced(TRACED_SHORT), self._traced(TRACED_LONG), self._traced(0))
         return found
 
     def _work(self, transactions: int) -> float:
-        """Run so many, or none for a while; the seconds."""
+        """Run that many transactions, or wait without any, and return the seconds."""
         begin = time.monotonic()
         if transactions:
             load = pgbench.PgbenchLoad(pgbench.READ_ONLY, self.protocol, 1)
             where = self.loader.where(self.endpoint.port, self.endpoint.host)
-            taken = self.loader.measure(load_runner.Work(load, transactions=transactions), where, RUN_SECONDS)
-            if taken.result.transactions != transactions:
-                raise errors.EngineFailed(f"pgbench ran {taken.result.transactions} of {transactions} transactions")
+            work = load_runner.Work(load, transactions=transactions)
+            result = self.loader.measure(work, where, RUN_SECONDS).result
+            if result.transactions != transactions:
+                raise errors.EngineFailed(f"pgbench ran {result.transactions} of {transactions} transactions")
         else:
             time.sleep(IDLE_SECONDS)  # a measured time, not a wait for something
         return time.monotonic() - begin
@@ -229,5 +238,5 @@ class Bench:
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Profile:
-    """The part."""
+    """Return the part."""
     return Profile(cluster, options)

@@ -1,7 +1,8 @@
-"""`bench scale`: what a cluster of more nodes takes to start, to be looked at, and to be tested.
+"""`bench scale`: the times of `up`, `status` and `test` for clusters of more nodes.
 
-Each measurement begins with nothing: a cluster of the bench's own with so many nodes is started by `up`, asked by `up`
-again, `status` and `test`, and removed. Those are the commands that a user types, the interpreter's start included.
+Each measurement starts from nothing: `up` starts a cluster of the bench's own with that many nodes. Then the bench runs
+`up` again, `status` and `test`, and removes the cluster. These are the commands that a user types, the interpreter's
+start included.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ WORK = Measure("CPU of the machine, up from nothing", "s", "less", TIMES)
 METHOD = (
     "A cluster of the bench's own is started from nothing with so many nodes, three members of etcd, and the images "
     "built; then `up` again, `status` and `test`. All nodes share this machine's cores, so more nodes are more work "
-    "for the same cores, which they would not be with a machine each. Foreign load is not told apart here: much of the "
+    "for the same cores, which they would not be with a machine each. Foreign load is not separated here: much of the "
     "work is the engine's own, which looks the same."
 )
 
 
 def name(nodes: int) -> str:
-    """As "3 nodes"."""
+    """Return a text such as "3 nodes"."""
     return f"{nodes} nodes"
 
 
@@ -42,38 +43,46 @@ class Nodes:
     """The part."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
-        self._place, self._options = cluster, options
+        self._cluster, self._options = cluster, options
         self._sizes = FULL if options.full else SIZES
-        self._book = RoundsRecord([], options.rounds or ROUNDS, options.seed)
+        self._record = RoundsRecord([], options.rounds or ROUNDS, options.seed)
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
-        with scratch_cluster.scratch(self._place, progress) as own:
+        """Measure; the cluster is removed in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
+        with scratch_cluster.scratch(self._cluster, progress) as own:
             contenders = tuple(Contender(name(size), self._taker(own, size)) for size in self._sizes)
             least = name(min(self._sizes))
             ratios = tuple(Ratio(c.name, least, UP) for c in contenders if c.name != least)
-            self._book = RoundsRecord([Case({"what": "a cluster"}, contenders, ratios, axis="size")],
-                              self._book.asked, self._options.seed)  # fmt: skip
-            rounds.play(self._book, progress)
+            self._record = RoundsRecord([Case({"what": "a cluster"}, contenders, ratios, axis="size")],
+                              self._record.asked, self._options.seed)  # fmt: skip
+            rounds.play(self._record, progress)
 
-    def _taker(self, own: scratch_cluster.OwnCluster, size: int) -> Callable[[], Sample]:
-        spec: ClusterSpec = self._place.spec
+    def _taker(self, own: scratch_cluster.ScratchCluster, size: int) -> Callable[[], Sample]:
+        spec: ClusterSpec = self._cluster.spec
         return lambda: take(own, scratch_cluster.document(spec, size))
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
         return Section(
             name="scale-nodes",
             title="Scale: more nodes",
             method=METHOD,
-            tally=self._book.tally(),
-            metrics=tuple(self._book.metrics()),
+            tally=self._record.tally(),
+            metrics=tuple(self._record.metrics()),
             charts=(UP.name,),
         )
 
 
-def take(own: scratch_cluster.OwnCluster, made: dict[str, Any]) -> Sample:
-    """Start such a cluster from nothing, use each command once, remove it. Raises EngineFailed."""
+def take(own: scratch_cluster.ScratchCluster, made: dict[str, Any]) -> Sample:
+    """Start the declared cluster from nothing, run each command once, and remove it.
+
+    Raises:
+        EngineFailed: if a command fails.
+    """
     own.remove()
     own.declare(made)
     before = cpu.of_machine()
@@ -86,5 +95,5 @@ def take(own: scratch_cluster.OwnCluster, made: dict[str, Any]) -> Sample:
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Nodes:
-    """The part."""
+    """Return the part."""
     return Nodes(cluster, options)

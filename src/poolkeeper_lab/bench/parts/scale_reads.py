@@ -1,9 +1,9 @@
 """`bench scale`: the throughput of reads with one to four standbys that have a quarter of a processor each.
 
-A cluster of the bench's own has as many nodes as are needed at most, and for each measurement HAProxy is told which of
-the standbys serve; so all sizes are taken in turns on the same data. Keeper is stopped for that, as it would put a
-standby back that it did not take out. Endpoints: the read-only endpoint with its Pgpool-II, and the direct one, which spends
-less of the machine on the path and so leaves more for standbys.
+A cluster of the bench's own has the largest number of nodes. For each measurement, the bench sets in HAProxy which
+standbys serve, so all sizes are measured in turn on the same data. Keeper is stopped, because it would enable a standby
+again that it did not disable. Endpoints: the read-only endpoint with its Pgpool-II, and the direct one, which uses less
+of the machine for the path and so leaves more for the standbys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRe
 from poolkeeper_lab.bench.parts import scale_figures
 from poolkeeper_lab.bench.parts.scale_figures import name
 from poolkeeper_lab.bench.report.bench_model import Section
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.faults.containers import StopContainer
 
 SIZES = (1, 2, 3, 4)
@@ -45,22 +45,22 @@ SELECT sum(abalance) FROM pgbench_accounts WHERE aid BETWEEN :aid AND :aid + {RO
 METHOD = (
     f"Each node has {CAP:g} of a processor (docker update --cpus). HAProxy gives sessions to as many standbys as are "
     "named, the least connections first; keeper is stopped. pgbench reads one row of its accounts, or the sum of "
-    f"{ROWS:,} that stand together, with {CLIENTS} clients, simple protocol. The endpoint's Pgpool-II starts anew before "
-    "each measurement, so that pooled connections spread over the standbys anew: one that was only ended costs "
+    f"{ROWS:,} that stand together, with {CLIENTS} clients, simple protocol. The endpoint's Pgpool-II restarts "
+    "before each measurement, so that pooled connections spread over the standbys again: one that was only ended costs "
     "the next client a second in Pgpool-II."
 )
 
 
 @dataclass(frozen=True)
 class ReadEndpoint:
-    """An endpoint of readers."""
+    """A read-only endpoint."""
 
     key: str
     port: int
 
 
 def endpoints(spec: ClusterSpec) -> tuple[ReadEndpoint, ...]:
-    """The read-only endpoint, and the direct one where there is an endpoint and room for the clients."""
+    """Return the read-only endpoint, and the direct one if it is declared and has enough sessions for the clients."""
     found = [ReadEndpoint("ro", spec.endpoints.ro.port)]
     direct = spec.direct_endpoints().get("direct_ro")
     if direct and spec.direct_sessions()["direct_ro"] >= CLIENTS:
@@ -72,41 +72,45 @@ class Reads:
     """The part."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
-        self._place, self._options = cluster, options
+        self._cluster, self._options = cluster, options
         self._sizes = SIZES
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._book = RoundsRecord([], self._rounds, options.seed)
+        self._record = RoundsRecord([], self._rounds, options.seed)
         self._limits: dict[str, dict[int, list[str]]] = {}
         self._void = ""
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
+        """Measure; the cluster is removed in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
         nodes = 1 + max(self._sizes)
-        with scratch_cluster.scratch(self._place, progress) as own, ExitStack() as stack:
+        with scratch_cluster.scratch(self._cluster, progress) as own, ExitStack() as stack:
             disk_space.check(nodes, self._scale, disk_space.engine_folder())
-            own.declare(scratch_cluster.document(self._place.spec, nodes))
+            own.declare(scratch_cluster.document(self._cluster.spec, nodes))
             with progress.step(f"starting a cluster of {nodes} nodes"):
                 own.command("up")
             cluster = own.cluster
-            site = drill.drilled(cluster)
-            primary = interrupts.run(site.wait_healthy(HEALTHY_SECONDS))
+            drilled = drill_run.drilled(cluster)
+            primary = interrupts.run(drilled.wait_healthy(HEALTHY_SECONDS))
             loader = stack.enter_context(load_runner.ready(cluster, primary, self._scale, self._options.seed, progress))
             loader.write(MANY_ROWS, SCRIPT)
-            StopContainer(site.host, cluster.spec.keeper.service, STOP_SECONDS).inject()
+            StopContainer(drilled.host, cluster.spec.keeper.service, STOP_SECONDS).inject()
             caps.limit([cluster.container(node.name) for node in cluster.spec.nodes], CAP)
-            self._book = RoundsRecord(
+            self._record = RoundsRecord(
                 self._cases(loader, Standbys(cluster.spec, primary)), self._rounds, self._options.seed
             )
-            rounds.play(self._book, progress)
-            self._void = interrupts.run(self._moved(site.spec, primary))
+            rounds.play(self._record, progress)
+            self._void = interrupts.run(self._moved(drilled.spec, primary))
 
     async def _moved(self, spec: ClusterSpec, primary: str) -> str:
-        """Why no figure holds: the role is elsewhere now, so a standby that was counted was none. "" where it holds."""
+        """Return why no figure is valid: the primary changed, so a counted standby was not one. "" if it did not."""
         states = await haproxy_runtime.servers(str(spec.haproxy.address), spec.haproxy.runtime_port,
                                                spec.timeouts.query)  # fmt: skip
         up = [s.server for s in states if s.proxy == proxies.PRIMARY and s.operational == "up"]
-        return "" if up == [primary] else f"{primary} was the primary at first and at the end it is {up or 'nobody'}"
+        return "" if up == [primary] else f"{primary} was the primary at first and at the end it is {up or 'none'}"
 
     def _cases(self, loader: load_runner.Loader, standbys: Standbys) -> list[Case]:
         light = load_runner.Work(pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, CLIENTS))
@@ -125,23 +129,23 @@ class Reads:
         return cases
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
         goals = tuple(
-            scale_figures.goal(self._book, title, self._options.seed, limits.get(scale_figures.MEANT, []),
+            scale_figures.goal(self._record, title, self._options.seed, limits.get(scale_figures.MEANT, []),
                                self._sizes, self._void)
             for title, limits in self._limits.items()
         )  # fmt: skip
         lines = [
             line
-            for played in self._book.played
+            for played in self._record.played
             for line in scale_figures.lines(played, self._limits.get(played.case.title, {}))
         ]
         return Section(
             name="scale-reads",
             title="Scale: reads over capped standbys",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
-            tally=self._book.tally(),
-            metrics=tuple(self._book.metrics()),
+            tally=self._record.tally(),
+            metrics=tuple(self._record.metrics()),
             goals=goals,
             notes=(*([f"no figure holds: {self._void}"] if self._void else []), *lines),
             charts=(f"{scale_figures.TPS.name} ÷ {name(1)}",),
@@ -150,36 +154,40 @@ class Reads:
 
 @dataclass(frozen=True)
 class Standbys:
-    """The standbys of a cluster at HAProxy's inner port, and which of them serve."""
+    """The standbys of a cluster at HAProxy's inner port, and the serving ones among them."""
 
     spec: ClusterSpec
     primary: str
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, in the order declared."""
+        """All standbys, in the declared order."""
         return tuple(node.name for node in self.spec.nodes if node.name != self.primary)
 
     def commands(self, size: int) -> list[str]:
-        """What HAProxy is told so that the first `size` serve, and so that every session begins anew."""
-        told = []
+        """Return the commands for HAProxy so that the first `size` standbys serve, and every session ends."""
+        commands = []
         for number, node in enumerate(self.names):
             wanted: haproxy_runtime.Admin = "ready" if number < size else "drain"
-            told.append(haproxy_runtime.state(proxies.STANDBYS, node, wanted))
-        return [*told, *(haproxy_runtime.end_sessions(proxies.STANDBYS, node) for node in self.names)]
+            commands.append(haproxy_runtime.state(proxies.STANDBYS, node, wanted))
+        return [*commands, *(haproxy_runtime.end_sessions(proxies.STANDBYS, node) for node in self.names)]
 
     async def serve(self, size: int) -> None:
-        """Only the first `size` serve from now on. Raises DeadlinePassed where they do not become usable."""
+        """Let only the first `size` standbys serve from now on.
+
+        Raises:
+            DeadlinePassed: if they do not become usable in time.
+        """
         address, port, limit = str(self.spec.haproxy.address), self.spec.haproxy.runtime_port, self.spec.timeouts.query
         await haproxy_runtime.send(address, port, self.commands(size), limit)
 
-        async def look() -> str | None:
-            return self.lacks(size, await haproxy_runtime.servers(address, port, limit))
+        async def check() -> None:
+            wait.require(self.lacks(size, await haproxy_runtime.servers(address, port, limit)))
 
-        await wait.wait_until(f"{name(size)} at the endpoint", look, seconds=SERVE_SECONDS)
+        await wait.wait_for(f"{name(size)} at the endpoint", check, seconds=SERVE_SECONDS)
 
     def lacks(self, size: int, states: Sequence[haproxy_runtime.ServerState]) -> str | None:
-        """What is missing until exactly the first `size` serve; None when nothing is."""
+        """Return what is missing until exactly the first `size` standbys serve; None if they do."""
         nodes = {node.name for node in self.spec.nodes}  # not the servers of a fallback to the primary
         usable = {s.server for s in states if s.proxy == proxies.STANDBYS and s.is_usable} & nodes
         wanted = set(self.names[:size])
@@ -190,7 +198,7 @@ class Standbys:
 
 @dataclass(frozen=True)
 class Taker:
-    """A read through an endpoint, with so many standbys."""
+    """Measures a read through an endpoint."""
 
     loader: load_runner.Loader
     standbys: Standbys
@@ -199,23 +207,23 @@ class Taker:
     seconds: int
 
     def contender(self, size: int, limits: list[str]) -> Contender:
-        """One size; what limited each of its measurements goes to `limits`."""
+        """Return the contender with `size` standbys; it appends the limit of each measurement to `limits`."""
         return Contender(name(size), lambda: self._take(size, limits))
 
     def _take(self, size: int, limits: list[str]) -> Sample:
         spec = self.loader.cluster.spec
         interrupts.run(self.standbys.serve(size))
         if self.endpoint.port == spec.endpoints.ro.port:
-            begin_anew(self.loader)
+            restart_pgpool(self.loader)
         where = self.loader.where(self.endpoint.port, str(spec.haproxy.address))
         self.loader.measure(self.work, where, WARM_SECONDS)
-        taken = self.loader.measure(self.work, where, self.seconds)
-        load = self.load(size, load_runner.by_part(taken.usage, self.parts(size)), taken.machine)
+        measured = self.loader.measure(self.work, where, self.seconds)
+        load = self.load(size, load_runner.by_part(measured.usage, self.parts(size)), measured.machine)
         limits.append(load.limit())
-        return Sample(scale_figures.values(taken.result.tps, taken.result.p50, load), taken.usage.foreign)
+        return Sample(scale_figures.values(measured.result.tps, measured.result.p50, load), measured.usage.foreign)
 
     def parts(self, size: int) -> dict[str, tuple[str, ...]]:
-        """The parts of the account: each standby that serves, and who stands before it."""
+        """Return the parts of the path: each serving standby, and the services in front of it."""
         spec = self.loader.cluster.spec
         path = {
             "HAProxy": (spec.haproxy.service,),
@@ -227,22 +235,26 @@ class Taker:
         return {**{node: (node,) for node in self.standbys.names[:size]}, **path}
 
     def load(self, size: int, used: dict[str, float], machine: float) -> caps.CapLoad:
-        """Who used what, and how much of the machine was in use."""
+        """Return the load of each part and of the machine."""
         return caps.CapLoad(used, self.standbys.names[:size], CAP, busy.cores(), machine)
 
 
-def begin_anew(loader: load_runner.Loader) -> None:
-    """Start the read-only endpoint's Pgpool-II anew, with no pooled connection. Raises DeadlinePassed if it stays away."""
+def restart_pgpool(loader: load_runner.Loader) -> None:
+    """Restart the read-only endpoint's Pgpool-II, so that it has no pooled connection.
+
+    Raises:
+        DeadlinePassed: if the endpoint does not answer in time.
+    """
     spec, endpoint = loader.cluster.spec, loader.cluster.endpoint("ro")
 
-    async def look() -> str | None:
-        return (await snapshot.observe(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None
+    async def check() -> None:
+        wait.require((await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None)
 
     compose.restart(loader.cluster.container(spec.endpoints.ro.service))
-    interrupts.run(wait.wait_until("an answer of the read-only endpoint", look, seconds=SERVE_SECONDS, pause=0.1))
-    loader.look_again()
+    interrupts.run(wait.wait_for("an answer of the read-only endpoint", check, seconds=SERVE_SECONDS, pause=0.1))
+    loader.find_containers()
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Reads:
-    """The part."""
+    """Return the part."""
     return Reads(cluster, options)

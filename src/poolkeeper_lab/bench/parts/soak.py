@@ -1,7 +1,7 @@
-"""Does a busy machine take the lease from a healthy primary? Every core computes, while light clients use both endpoints.
+"""`bench load`: whether a busy machine causes a failover. Every core computes, while light clients use both endpoints.
 
 Nothing is broken here, so every change of the leader key is a false failover. The clients are the drill's, at a tenth
-of its pace: they are there to be served, not to be the load. Not promised: that nobody else moves the role meanwhile.
+of its pace: they check the service, and are not the load. Not promised: that no operator moves the role meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from poolkeeper.cluster import handle, snapshot
+from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Progress
@@ -29,36 +29,40 @@ from poolkeeper_lab.drill import drill_client, ledger, reader, watch, writer
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
 FRESH_PACE = 0.5  # seconds between two fresh connections
-READY_SECONDS = 30  # the endpoints must serve every client so soon, before the load begins
+READY_SECONDS = 30  # the time limit for the first service of every client, before the load begins
 HEALTHY_SECONDS = 180  # after the load
-PROBE_TIMEOUT = 10.0  # seconds: under load everything answers late
+PROBE_TIMEOUT = 10.0  # seconds: under load, every answer is late
 
 
 @dataclass
 class LeaseWatch:
-    """What was seen of the leader key; `tell` hears of each change at once."""
+    """The observed values of the leader key; `report` receives each change at once."""
 
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
     seen: list[Holding] = field(default_factory=list)
     blind: int = 0
 
     def note_blind(self, reason: str) -> None:
-        """The key could not be watched for a while."""
+        """Note that the key could not be watched for a period."""
         self.blind += 1
-        self.tell(f"{datetime.now(UTC):%H:%M:%S} the lease cannot be watched: {reason}")
+        self.report(f"{datetime.now(UTC):%H:%M:%S} the lease cannot be watched: {reason}")
 
     def note_owner(self, owner: str | None, revision: int) -> None:
-        """The key is so now."""
+        """Note the owner and the revision of the key."""
         holding = Holding(time.monotonic(), owner, revision)
         if self.seen and holding.is_same(self.seen[-1]):
             return
         if self.seen:
-            self.tell(f"{datetime.now(UTC):%H:%M:%S} the lease changed: {self.seen[-1]} → {holding}")
+            self.report(f"{datetime.now(UTC):%H:%M:%S} the lease changed: {self.seen[-1]} → {holding}")
         self.seen.append(holding)
 
 
 async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakResult:
-    """Load the machine and look. Raises OperationRefused, with nothing begun, where the cluster is not healthy."""
+    """Load the machine for `minutes`, and observe the cluster.
+
+    Raises:
+        OperationRefused: before anything is started, if the cluster is not healthy.
+    """
     cluster = cluster.with_passwords()
     primary = await _healthy(cluster)
     await writer.prepare(cluster, primary)
@@ -68,20 +72,20 @@ async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakR
         await _clear(cluster, primary, progress)
 
 
-async def _healthy(cluster: handle.Cluster) -> str:
-    """The primary of a healthy cluster."""
-    judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
+async def _healthy(cluster: Cluster) -> str:
+    """Return the primary of a healthy cluster. Raises OperationRefused."""
+    judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
     if not judged.is_healthy or judged.primary is None:
         findings = "\n".join(map(str, judged.findings)) or "there is no primary"
         raise errors.OperationRefused(
-            f"the cluster {cluster.spec.name} is not healthy, so what the load does could not be told apart",
+            f"the cluster {cluster.spec.name} is not healthy, so the effect of the load could not be separated",
             detail=findings,
             hint="See: poolkeeper status",
         )
     return judged.primary
 
 
-async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -> SoakResult:
+async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakResult:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
     async with watch.leader_key(cluster, lease):
         with ExitStack() as stack:
@@ -102,7 +106,7 @@ async def _loaded(cluster: handle.Cluster, seconds: float, progress: Progress) -
         blind=lease.blind,
         write=ledger.longest_gap(attempts, began, ended),
         read=ledger.longest_gap(reads.attempts(ended), began, ended),
-        judgement=None if stored is None else ledger.evaluate(attempts, stored, None),
+        verdict=None if stored is None else ledger.judge(attempts, stored, None),
         load_average=loads,
         keeper_cpu=figure.cpu_share(before, after, ended - began),
         keeper_memory=await keeper_idle.memory(cluster),
@@ -115,50 +119,47 @@ def _light(endpoint: drill_client.ClientEndpoint) -> drill_client.ClientEndpoint
 
 
 async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
-    """Wait until every client was served once."""
+    """Wait until every client was served once. Raises DeadlinePassed."""
     begun = time.monotonic()
 
-    async def look() -> str | None:
-        served = all(account.served_since(begun, drill_client.CLIENTS) for account in (writes, reads))
-        return None if served else "a client was not served yet"
+    async def check() -> None:
+        if not all(calls.served_since(begun, drill_client.CLIENTS) for calls in (writes, reads)):
+            raise wait.NotYet("a client was not served yet")
 
-    await wait.wait_until("service at both endpoints", look, seconds=READY_SECONDS)
+    await wait.wait_for("service at both endpoints", check, seconds=READY_SECONDS)
 
 
-async def _cpu_seconds(cluster: handle.Cluster) -> float | None:
+async def _cpu_seconds(cluster: Cluster) -> float | None:
     host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
-    seen = await snapshot.observe(keeper_client.metrics(host, port, PROBE_TIMEOUT))
-    return seen.value.cpu_seconds if seen.value else None
+    metrics = (await snapshot.see(keeper_client.metrics(host, port, PROBE_TIMEOUT))).value
+    return metrics.cpu_seconds if metrics else None
 
 
-async def _events(cluster: handle.Cluster) -> list[dict[str, Any]]:
+async def _events(cluster: Cluster) -> list[dict[str, Any]]:
     host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
     return (await snapshot.observe(keeper_client.events(host, port, PROBE_TIMEOUT))).value or []
 
 
-async def _stored(cluster: handle.Cluster, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:
-    """What the primary of the healthy cluster has. None where it cannot be asked."""
-    primary = ""
+async def _stored(cluster: Cluster, writes: ledger.Ledger, progress: Progress) -> dict[int, int] | None:
+    """Return the rows that the primary of the healthy cluster has; None if it cannot be queried."""
 
-    async def look() -> str | None:
-        nonlocal primary
+    async def check() -> str:
         try:
-            primary = await _healthy(cluster)
+            return await _healthy(cluster)
         except errors.OperationRefused as e:
-            return e.detail
-        return None
+            raise wait.NotYet(e.detail) from e
 
     try:
-        await wait.wait_until("health", look, seconds=HEALTHY_SECONDS, pause=0.5)
+        primary = await wait.wait_for("health", check, seconds=HEALTHY_SECONDS, pause=0.5)
         return await writer.stored(cluster, primary, 1, writes.next_number)
     except errors.PoolkeeperError as e:
-        progress.note(f"the account was not compared: {e.message}")
+        progress.note(f"the writes were not compared: {e.message}")
         return None
 
 
-async def _clear(cluster: handle.Cluster, primary: str, progress: Progress) -> None:
-    """Drop the table; where that fails, the next drill or load does it."""
+async def _clear(cluster: Cluster, primary: str, progress: Progress) -> None:
+    """Drop the table; if that fails, the next drill or load does it."""
     try:
         await writer.clear(cluster, primary)
     except errors.PoolkeeperError as e:
-        progress.note(f"the table {writer.TABLE} stays for now: {e.message}")
+        progress.note(f"the table {writer.TABLE} remains for now: {e.message}")

@@ -1,6 +1,6 @@
-"""What a time under full load showed: the lease, the clients' account, the keeper's work. Pure.
+"""The figures of a period under full load: the lease, the clients' writes and reads, the keeper's work. Pure.
 
-Invariant: what could not be looked at counts against the cluster: without the stored rows nothing is sound.
+Invariant: a missing observation counts against the cluster: without the stored rows, the result is not sound.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from typing import Any
 from poolkeeper_lab.bench.measure.figure import Figure
 from poolkeeper_lab.drill.ledger import Gap, LedgerVerdict
 
-LEASE, LOST, UNSOUND = "lease taken anew (false failovers)", "writes lost", "writes doubled or out of nowhere"
+LEASE, LOST, UNSOUND = "changes of the lease (false failovers)", "writes lost", "writes doubled or out of nowhere"
 KEEPER_CPU, KEEPER_MEMORY = "keeper's CPU", "keeper's memory"
-_KINDS = ("what", "state", "process")  # the detail that tells one event of a name from another
+_KINDS = ("what", "state", "process")  # the detail that distinguishes events of one name
 
 
 @dataclass(frozen=True)
 class Holding:
-    """Who has the lease, by the revision of its key, since when (monotonic seconds). No owner: nobody."""
+    """The owner of the lease since `at` (monotonic seconds), with its key's revision; None is no owner."""
 
     at: float
     owner: str | None
     revision: int
 
     def is_same(self, other: Holding) -> bool:
-        """Is it one and the same lease?"""
+        """Return whether both are the same lease."""
         return (self.owner, self.revision) == (other.owner, other.revision)
 
     def __str__(self) -> str:
-        return f"{self.owner or 'nobody'} (revision {self.revision})"
+        return f"{self.owner or 'no owner'} (revision {self.revision})"
 
 
 def changes(seen: Iterable[Holding]) -> list[tuple[Holding, Holding]]:
-    """Every time that the lease became another one: what was before, and after. Patroni renews it without a change.
+    """Return every change of the lease, with its state before and after. A renewal by Patroni is not a change.
 
-    A time without an owner is part of the change, unless it lasted to the end.
+    A period without an owner is part of the change, unless it lasted until the end.
     """
     seen = list(seen)
     holders = [h for h in seen if h.owner is not None or h is seen[-1]]
@@ -47,7 +47,7 @@ def changes(seen: Iterable[Holding]) -> list[tuple[Holding, Holding]]:
 
 
 def work_by_kind(events: Iterable[Mapping[str, Any]], since: datetime) -> dict[str, int]:
-    """The keeper's events from `since` on: name and kind → how many, the most frequent first."""
+    """Count the keeper's events from `since` on by name and kind, the most frequent first."""
     of_now = (e for e in events if datetime.fromisoformat(str(e["at"])) >= since)
     return dict(Counter(_kind(event) for event in of_now).most_common())
 
@@ -59,15 +59,15 @@ def _kind(event: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class SoakResult:
-    """All that was seen. `judgement` is None where the stored rows could not be read."""
+    """All observations. `verdict` is None if the stored rows could not be read."""
 
     seconds: float
     cores: int
     holdings: tuple[Holding, ...]
-    blind: int  # how often the watch of the lease broke; it begins with a reading, so a change meanwhile is seen
+    blind: int  # how often the watch of the lease broke; each watch begins with a reading, so it notices a change
     write: Gap
     read: Gap
-    judgement: LedgerVerdict | None
+    verdict: LedgerVerdict | None
     load_average: tuple[float, float, float]
     keeper_cpu: float | None  # per cent of one core
     keeper_memory: float | None  # MB
@@ -75,18 +75,18 @@ class SoakResult:
 
     @property
     def is_sound(self) -> bool:
-        """No false failover, and every acknowledged write is there, once."""
-        return bool(self.holdings) and not changes(self.holdings) and bool(self.judgement and self.judgement.is_sound)
+        """Whether there was no false failover, and every acknowledged write is stored exactly once."""
+        return bool(self.holdings) and not changes(self.holdings) and bool(self.verdict and self.verdict.is_sound)
 
     def figures(self) -> list[Figure]:
-        """The figures in the order in which they matter."""
-        turned = changes(self.holdings)
-        remark = "; ".join(f"{before} → {after}" for before, after in turned)
+        """Return the figures, the most important first."""
+        changed = changes(self.holdings)
+        remark = "; ".join(f"{before} → {after}" for before, after in changed)
         return [
             Figure("minutes", self.seconds / 60, "min", remark=f"{self.cores} busy processes on {self.cores} cores"),
-            Figure(LEASE, len(turned) if self.holdings else None, goal=0, remark=remark),
+            Figure(LEASE, len(changed) if self.holdings else None, goal=0, remark=remark),
             Figure("the watch of the lease broke", self.blind),
-            *self._account(),
+            *self._writes(),
             _gap("longest write gap", self.write),
             _gap("longest read gap", self.read),
             *(Figure(f"load average, {m} min", load) for m, load in zip((1, 5, 15), self.load_average, strict=True)),
@@ -95,17 +95,17 @@ class SoakResult:
             *(Figure(f"keeper: {kind}", count) for kind, count in self.work.items()),
         ]
 
-    def _account(self) -> list[Figure]:
-        judged = self.judgement
-        if judged is None:
+    def _writes(self) -> list[Figure]:
+        verdict = self.verdict
+        if verdict is None:
             return [Figure(LOST, None, goal=0, remark="the stored rows could not be read")]
-        codes = ", ".join(f"{code} × {count}" for code, count in judged.errors.items())
+        codes = ", ".join(f"{code} × {count}" for code, count in verdict.errors.items())
         return [
-            Figure("writes acknowledged", judged.acknowledged),
-            Figure(LOST, len(judged.lost), goal=0),
-            Figure(UNSOUND, len(judged.duplicates) + len(judged.phantoms), goal=0),
-            Figure("writes ambiguous", judged.ambiguous, remark=f"{judged.ambiguous_stored} of them are stored"),
-            Figure("writes refused", judged.refused, remark=codes),
+            Figure("writes acknowledged", verdict.acknowledged),
+            Figure(LOST, len(verdict.lost), goal=0),
+            Figure(UNSOUND, len(verdict.duplicates) + len(verdict.phantoms), goal=0),
+            Figure("writes ambiguous", verdict.ambiguous, remark=f"{verdict.ambiguous_stored} of them are stored"),
+            Figure("writes refused", verdict.refused, remark=codes),
         ]
 
 

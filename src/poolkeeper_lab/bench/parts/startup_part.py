@@ -1,7 +1,7 @@
-"""`bench startup`: how long a person waits.
+"""`bench startup`: the waiting times of a user.
 
-Not promised: that its goals can be judged while the cluster itself runs beside it; then the figures are told and the
-goals are not measured.
+Not promised: a verdict on its goals while the cluster itself runs beside it. The report then shows the figures, and the
+goals count as not measured.
 """
 
 from __future__ import annotations
@@ -30,29 +30,33 @@ class Startup:
     """The part."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
-        self._place, self._seed, self._rounds = cluster, options.seed, options.rounds or ROUNDS
+        self._cluster, self._seed, self._rounds = cluster, options.seed, options.rounds or ROUNDS
         self._measured: startup_times.Measured | None = None
         self._beside = False
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises EngineFailed; its cluster is taken away in any case."""
-        spec = self._place.spec
+        """Measure; its cluster is removed in any case.
+
+        Raises:
+            EngineFailed: if a command fails.
+        """
+        spec = self._cluster.spec
         self._beside = any(container.is_running for container in compose.containers(spec.name).values())
-        image = images.references(spec, self._place.image_sources)["postgres"]
+        image = images.references(spec, self._cluster.image_sources)["postgres"]
         with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
             self._measured = startup_times.measure(spec, image, Path(folder), self._rounds, progress)
 
     def section(self) -> Section:
-        """What was measured."""
-        told = self._measured
+        """Return the results."""
+        measured = self._measured
         return Section(
             name="startup",
             title="Start-up: how long a person waits",
             method=METHOD,
-            tally=RoundTally(asked=self._rounds, kept=self._rounds if told else 0),
-            metrics=tuple(self._metrics(told.seconds)) if told else (),
+            tally=RoundTally(asked=self._rounds, kept=self._rounds if measured else 0),
+            metrics=tuple(self._metrics(measured.seconds)) if measured else (),
             goals=tuple(self._goal(name, limit) for name, limit in startup_times.GOALS.items()),
-            notes=(startup_times.work_line(told.work),) if told else (),
+            notes=(startup_times.work_line(measured.work),) if measured else (),
             charts=("time",),
         )
 
@@ -67,12 +71,12 @@ class Startup:
     def _goal(self, name: str, limit: float) -> BenchGoal:
         rounds = self._measured.seconds[name] if self._measured else ()
         found = None if self._beside else estimate.estimate(rounds, self._seed)
-        why = f"the cluster {self._place.spec.name} was running beside it" if self._beside else "it was not run"
+        why = f"the cluster {self._cluster.spec.name} was running beside it" if self._beside else "it was not run"
         return BenchGoal(
             sentence=name, limit=limit, is_least=False, unit="s", estimate=found, reason="" if found else why
         )
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Startup:
-    """The part."""
+    """Return the part."""
     return Startup(cluster, options)

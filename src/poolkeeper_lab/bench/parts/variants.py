@@ -1,10 +1,8 @@
-"""`bench try`: what other values of cluster.toml make of the path, in one run and in turns.
+"""`bench try`: the effect of other values of cluster.toml on the path, in one run and in turn.
 
-A variant is some keys with values that differ from the declared ones. One cluster of the bench's own is changed by `up`
-from poolkeeper.core import interrupts
-from poolkeeper.core import interrupts
-from one to the next, as a user would, so that the same data, sessions' client and machine serve all of them; each round
-takes them in the reverse order of the last. A variant that cannot be declared is refused before anything is started.
+A variant is a set of keys with values that differ from the declared ones. `up` changes one cluster of the bench's own
+from one variant to the next, as a user would. So the same data, client and machine serve all variants. Each round takes
+them in the reverse order of the last one. An invalid variant is refused before anything is started.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import disk_space, rounds, startup_times
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.report.bench_model import Section
-from poolkeeper_lab.drill import drill_run as drill
+from poolkeeper_lab.drill import drill_run
 
 DECLARED = "as declared"
 ROUNDS, SECONDS, SCALE = 4, 3, 10
@@ -42,7 +40,11 @@ Edit = tuple[tuple[str, ...], Any]
 
 
 def read(variant: str) -> tuple[Edit, ...]:
-    """As "haproxy.hold_ms=0,endpoints.rw.max_pool=1". A value that is no TOML is text. Raises UsageError."""
+    """Parse a variant such as "haproxy.hold_ms=0,endpoints.rw.max_pool=1"; a value that is not TOML is text.
+
+    Raises:
+        UserError: if a part is not KEY=VALUE.
+    """
     edits: list[Edit] = []
     for part in variant.split(","):
         key, equals, text = part.strip().partition("=")
@@ -53,7 +55,7 @@ def read(variant: str) -> tuple[Edit, ...]:
 
 
 def value(text: str) -> Any:
-    """A number, a truth value or text, as cluster.toml would have it."""
+    """Parse a number or a truth value as TOML; any other value is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -61,7 +63,11 @@ def value(text: str) -> Any:
 
 
 def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
-    """The document with these values. Raises UsageError where a key is below something that is no table."""
+    """Return a copy of the document with these values.
+
+    Raises:
+        UserError: if a key is below a value that is not a table.
+    """
     found = copy.deepcopy(dict(made))
     for location, wanted in edits:
         table: Any = found
@@ -89,7 +95,7 @@ class Put:
 
 
 def puts(spec: ClusterSpec) -> tuple[Put, ...]:
-    """What is measured of each variant, under the ports of the declared cluster."""
+    """Return the measured loads of each variant, labelled with the ports of the declared cluster."""
     endpoint, endpoints = str(spec.haproxy.address), spec.endpoints
     simple = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 16)
     prepared = pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.PREPARED, 16)
@@ -105,7 +111,7 @@ def puts(spec: ClusterSpec) -> tuple[Put, ...]:
 
 
 def label(port: int) -> str:
-    """The port that the declared cluster has for it."""
+    """Return the port of the declared cluster for a port of the bench's cluster."""
     return str(port - startup_times.PORT_SHIFT)
 
 
@@ -113,16 +119,21 @@ class Variants:
     """The part."""
 
     def __init__(self, cluster: Cluster, options: BenchOptions) -> None:
-        self._place, self._options = cluster, options
+        self._cluster, self._options = cluster, options
         self._rounds, self._scale = options.rounds or ROUNDS, options.scale or SCALE
         self._seconds = max(1, round(options.seconds or SECONDS))
-        self._book = RoundsRecord([], self._rounds, options.seed)
+        self._record = RoundsRecord([], self._rounds, options.seed)
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Variant → its cluster.toml, the declared one first. Raises UsageError or SpecError."""
+        """Map each variant to its cluster.toml, the declared one first.
+
+        Raises:
+            UserError: if there is no variant, or one cannot be parsed.
+            SpecError: if a variant is not a valid cluster.toml.
+        """
         if not self._options.variants:
-            raise errors.UsageError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
-        made = scratch_cluster.document(self._place.spec, len(self._place.spec.nodes))
+            raise errors.UserError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
+        made = scratch_cluster.document(self._cluster.spec, len(self._cluster.spec.nodes))
         found = {DECLARED: made}
         for variant in self._options.variants:
             found[variant] = changed(made, read(variant))
@@ -130,47 +141,51 @@ class Variants:
         return found
 
     def run(self, progress: Progress) -> None:
-        """Measure. Raises PoolkeeperError; the cluster is removed in any case."""
+        """Measure; the cluster is removed in any case.
+
+        Raises:
+            PoolkeeperError: if the measurement cannot be completed.
+        """
         documents = self.documents()
-        with scratch_cluster.scratch(self._place, progress) as own:
-            disk_space.check(len(self._place.spec.nodes), self._scale, disk_space.engine_folder())
+        with scratch_cluster.scratch(self._cluster, progress) as own:
+            disk_space.check(len(self._cluster.spec.nodes), self._scale, disk_space.engine_folder())
             own.declare(documents[DECLARED])
             with progress.step("starting a cluster"):
                 own.command("up")
-            primary = interrupts.run(drill.drilled(own.cluster).wait_healthy(HEALTHY_SECONDS))
+            primary = interrupts.run(drill_run.drilled(own.cluster).wait_healthy(HEALTHY_SECONDS))
             with load_runner.ready(own.cluster, primary, self._scale, self._options.seed, progress) as loader:
                 tryout = Tryout(own, loader, documents, self._seconds)
                 contenders = tuple(tryout.contender(name) for name in documents)
                 measures = [put.measure for put in puts(own.cluster.spec)]
                 ratios = tuple(Ratio(name, DECLARED, m) for name in self._options.variants for m in measures)
-                self._book = RoundsRecord(
+                self._record = RoundsRecord(
                     [Case({}, contenders, ratios, axis="variant")], self._rounds, self._options.seed
                 )
-                rounds.play(self._book, progress)
+                rounds.play(self._record, progress)
 
     def section(self) -> Section:
-        """What was measured until now."""
+        """Return the results so far."""
         return Section(
             name="try",
             title="Tried: other values of cluster.toml",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",
-            tally=self._book.tally(),
-            metrics=tuple(self._book.metrics()),
+            tally=self._record.tally(),
+            metrics=tuple(self._record.metrics()),
         )
 
 
 @dataclass
 class Tryout:
-    """The cluster, and which variant it has now."""
+    """The cluster and its current variant."""
 
-    own: scratch_cluster.OwnCluster
+    own: scratch_cluster.ScratchCluster
     loader: load_runner.Loader
     documents: Mapping[str, dict[str, Any]]
     seconds: int
     now: str = DECLARED
 
     def contender(self, name: str) -> Contender:
-        """A variant."""
+        """Return the contender of a variant."""
         return Contender(name, lambda: self._take(name))
 
     def _take(self, name: str) -> Sample:
@@ -182,24 +197,24 @@ class Tryout:
             if put.load.writes:
                 self.loader.tidy()
             self.loader.measure(work, where, WARM_SECONDS)
-            taken = self.loader.measure(work, where, self.seconds)
-            values[put.measure] = taken.result.tps
-            foreign = max(foreign, taken.usage.foreign)
+            measured = self.loader.measure(work, where, self.seconds)
+            values[put.measure] = measured.result.tps
+            foreign = max(foreign, measured.usage.foreign)
         return Sample(values, foreign)
 
     def _become(self, name: str) -> None:
-        """Give the cluster the values of a variant. Raises EngineFailed."""
+        """Apply the values of a variant to the cluster. Raises EngineFailed."""
         if name != self.now:
             self.own.declare(self.documents[name])
-            self.now = ""  # half-way: whatever follows begins with an `up`
+            self.now = ""  # incomplete: the next variant begins with an `up`
             self.own.command("up")
             cluster = self.own.cluster
-            primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
+            primary = interrupts.run(drill_run.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
             self.loader.cluster, self.loader.primary = cluster, primary
             self.now = name
-        self.loader.look_again()
+        self.loader.find_containers()
 
 
 def make(cluster: Cluster, options: BenchOptions) -> Variants:
-    """The part."""
+    """Return the part."""
     return Variants(cluster, options)

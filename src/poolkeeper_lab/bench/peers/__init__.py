@@ -1,1 +1,1 @@
-"""What people would pick instead: their stacks, from distribution packages, and how each is broken and measured."""
+"""The peers: alternatives to Poolkeeper from distribution packages, and how each is broken and measured."""

@@ -1,7 +1,7 @@
-"""A cluster that can be brought up, asked, broken, healed and taken down: what the contenders of a failover share.
+"""The interface of a contender in `bench failover`: a cluster that can be started, queried, broken, healed and removed.
 
-Invariant: a fault is the same command for every cluster: the engine's kill of a container, SIGKILL to the process that
-PostgreSQL's own lock file names. Only the switchover is each cluster's own.
+Invariant: a fault is the same command for every cluster: the engine's kill of a container, or SIGKILL to the process
+that PostgreSQL's own lock file names. Only the switchover is a command of the cluster itself.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from poolkeeper_lab.drill import drill_client
 TABLE = "poolkeeper_drill"
 STATE = "SELECT pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming')"
 SECONDS = 60.0  # of one command in a container
-CPUS, MEMORY = 1.0, "2g"  # what each container of each cluster may use
+CPUS, MEMORY = 1.0, "2g"  # the limits of each container in each cluster
 
 
 @dataclass(frozen=True)
 class TrialNode:
-    """What a node says of itself: `silent` where it does not answer; `followers`: who streams from it."""
+    """The state that a node reports: `silent` if it does not answer; `followers`: how many standbys stream from it."""
 
     role: str  # primary | standby | silent
     followers: int = 0
 
 
 def lacks(states: Mapping[str, TrialNode]) -> str | None:
-    """What a cluster lacks to be whole: one primary, and every other node streaming from it. Pure."""
+    """Return what keeps a cluster from being healthy: one primary, every other node streaming from it. Pure."""
     primaries = [name for name, node in states.items() if node.role == "primary"]
     if len(primaries) != 1:
         return f"{', '.join(primaries)} are primaries" if primaries else "there is no primary"
@@ -41,10 +41,14 @@ def lacks(states: Mapping[str, TrialNode]) -> str | None:
 
 
 def primary_of(states: Mapping[str, TrialNode]) -> str:
-    """The one primary. Raises Unreachable where there is none, or more than one."""
+    """Return the one primary.
+
+    Raises:
+        Unreachable: if there is no primary, or more than one.
+    """
     found = [name for name, node in states.items() if node.role == "primary"]
     if len(found) != 1:
-        raise errors.Unreachable(lacks(states) or "the primary is not to be told")
+        raise errors.Unreachable(lacks(states) or "the primary is unknown")
     return found[0]
 
 
@@ -57,39 +61,55 @@ class TrialCluster(ABC):
 
     @abstractmethod
     def up(self) -> None:
-        """From nothing. Raises PoolkeeperError."""
+        """Start it from nothing.
+
+        Raises:
+            PoolkeeperError: if it cannot be started.
+        """
 
     @abstractmethod
     def down(self) -> None:
-        """Containers, network and data are gone; also those that a killed run left. Raises EngineFailed."""
+        """Remove containers, network and data, also those that a killed run left.
+
+        Raises:
+            EngineFailed: if the engine refuses.
+        """
 
     @abstractmethod
     def endpoint(self) -> drill_client.ClientEndpoint:
-        """Where writers go."""
+        """Return the endpoint of the writers."""
 
     @abstractmethod
     def container(self, service: str) -> str:
-        """The container of a service."""
+        """Return the name of a service's container."""
 
     @abstractmethod
     def rows(self, node: str, query: str) -> list[str]:
-        """Rows of a query in the application's database on one node, columns parted by `|`. Raises PoolkeeperError."""
+        """Run a query in the application's database on one node, and return its rows with columns separated by `|`.
+
+        Raises:
+            PoolkeeperError: if the node does not answer.
+        """
 
     @abstractmethod
     def switch_over(self, primary: str) -> None:
-        """Hand the role over, by the cluster's own means. Raises EngineFailed."""
+        """Switch over to another node, with the cluster's own command.
+
+        Raises:
+            EngineFailed: if the command fails.
+        """
 
     def cannot(self, fault: str) -> str:
-        """Why a fault is not for this cluster; "" if it is."""
+        """Return why a fault does not apply to this cluster; "" if it does."""
         del fault
         return ""
 
     def lacks(self) -> str | None:
-        """What it lacks to be whole and ready for a fault."""
+        """Return what keeps it from being healthy and ready for a fault; None if it is ready."""
         return lacks(self.states())
 
     def states(self) -> dict[str, TrialNode]:
-        """What each node says now."""
+        """Return the state that each node reports now."""
         return {name: self._state(name) for name in self.nodes}
 
     def _state(self, node: str) -> TrialNode:
@@ -100,7 +120,11 @@ class TrialCluster(ABC):
         return TrialNode("standby" if recovery.startswith("t") else "primary", int(followers))
 
     def break_it(self, fault: str, victim: str) -> None:
-        """Inject a fault. Raises EngineFailed."""
+        """Inject a fault.
+
+        Raises:
+            EngineFailed: if the fault cannot be injected.
+        """
         if fault == peer_catalogue.KILL_NODE:
             process.check(["docker", "kill", self.container(victim)], timeout=SECONDS)
         elif fault == peer_catalogue.KILL_POSTMASTER:
@@ -110,28 +134,36 @@ class TrialCluster(ABC):
             self.switch_over(victim)
 
     def heal(self, fault: str, victim: str) -> None:
-        """Give the victim back what a machine would have after a reset. What recovers by itself needs nothing."""
+        """Restore what the victim would have after a reset of its machine; other faults need no healing."""
         if fault == peer_catalogue.KILL_NODE:
             process.check(["docker", "start", self.container(victim)], timeout=SECONDS)
 
     def pids(self) -> dict[str, int]:
-        """Container → the host's number of its first process, of each that runs. Raises EngineFailed."""
+        """Map each running container to the host process id of its first process.
+
+        Raises:
+            EngineFailed: if the engine does not answer.
+        """
         found = compose.inspect(self.label)
         return {d["Name"].lstrip("/"): int(d["State"]["Pid"]) for d in found if d["State"]["Pid"]}
 
 
 def psql(container: str, database: str, query: str) -> list[str]:
-    """A query by the superuser at the node's own socket. Raises EngineFailed."""
+    """Run a query as the superuser at the node's own socket.
+
+    Raises:
+        EngineFailed: if psql fails.
+    """
     argv = ["docker", "exec", "--user", "postgres", container, "psql", "-XAtq", "-d", database, "-c", query]
     return process.check(argv, timeout=SECONDS, what=f"psql in {container}").splitlines()
 
 
 def statement(number: int) -> str:
-    """The write of an id, as the drill's: into a table without a constraint, and by whom it was taken."""
+    """Return the INSERT of an id, like the drill's: no constraint, and it returns the server that executed it."""
     return f"INSERT INTO {TABLE} (id) VALUES ({number:d}) RETURNING {postgres.SERVED_BY}"
 
 
 def counts(lines: Sequence[str]) -> dict[int, int]:
-    """Rows of "id|count" → how often each id is there. Pure."""
+    """Parse rows of "id|count" into how often each id is stored. Pure."""
     pairs = (line.split("|") for line in lines if line)
     return {int(number): int(times) for number, times in pairs}

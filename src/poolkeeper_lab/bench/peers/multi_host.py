@@ -1,8 +1,8 @@
-"""A client that tries several servers until one takes writes, as libpq does for a list of hosts.
+"""A client that tries several servers until one accepts writes, as libpq does for a list of hosts.
 
-libpq's own non-blocking calls keep no time for each host, so the list is walked here: in its order, `HOST_SECONDS` each
-(the least `connect_timeout` that libpq knows), and `transaction_read_only` is asked, which is what
-`target_session_attrs=read-write` means.
+libpq's own non-blocking calls have no timeout for each host, so this module tries the hosts: in their order, for
+`HOST_SECONDS` each (the least `connect_timeout` of libpq). It asks for `transaction_read_only`, which is the meaning of
+`target_session_attrs=read-write`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ READ_ONLY = "connect: read-only"
 
 
 def connect(dsn: Dsn, seconds: float) -> link.Link:
-    """A connection to the first of `dsn.host` (parted by commas) that takes writes. Raises link.Failed, never sent."""
+    """Connect to the first of `dsn.host` (separated by commas) that accepts writes.
+
+    Raises:
+        link.Failed: if none does; `sent` is False.
+    """
     deadline = time.monotonic() + seconds
     failure = link.Failed("connect: lost", "there is no host", sent=False)
     for host in dsn.host.split(","):

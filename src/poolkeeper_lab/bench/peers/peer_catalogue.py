@@ -1,7 +1,7 @@
-"""The peers: which folder of `bench/peers/` is one, with which settings, from which page of its documentation. Pure.
+"""The catalogue of peers: the folder of each in `peers/stacks/`, its settings, and the source of each setting. Pure.
 
-Invariant: every setting that is not a default of the peer's own is in its list, with where it is from; what a peer
-cannot do here is told with the reason, and never counted as a failure of it.
+Invariant: the list of a peer contains every setting that differs from its default, with its source. The report names a
+fault that a peer does not support here, with the reason, and never counts it as a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ KILL_NODE, KILL_POSTMASTER, SWITCHOVER = "kill_node", "kill_postmaster", "switch
 FAULTS = {
     KILL_NODE: "docker kill of the primary's container; it is started again after the gap",
     KILL_POSTMASTER: "SIGKILL of the primary's postmaster; the container lives",
-    SWITCHOVER: "the primary hands its role over, by the means that the cluster has for it",
+    SWITCHOVER: "a switchover, by the command that the cluster has for it",
 }
 DATA = "/var/lib/postgresql/data/pgdata"
 PACKAGES = ("postgresql-17", "haproxy")
@@ -24,7 +24,7 @@ PACKAGES = ("postgresql-17", "haproxy")
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a peer, and the page that it is from."""
+    """One setting of a peer, and its source: a page of the documentation."""
 
     part: str
     what: str
@@ -35,21 +35,21 @@ class Setting:
 class Command:
     """A program in a service's container, as the user postgres.
 
-    {primary}, {standby} and {number} (the standby's place among the nodes, from 0) are put in.
+    `of` replaces {primary}, {standby} and {number} (the standby's position among the nodes, from 0).
     """
 
     service: str
     argv: tuple[str, ...]
 
     def of(self, primary: str, standby: str) -> Command:
-        """With the names."""
+        """Return the command with the names filled in."""
         names = {"primary": primary, "standby": standby, "number": str(NODES.index(standby))}
         return Command(self.service.format(**names), tuple(word.format(**names) for word in self.argv))
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What a cluster says of itself when it is ready for a fault, beyond what its nodes say: it prints `expected`."""
+    """A check beyond its nodes' states that a cluster is ready for a fault: the command prints `expected`."""
 
     command: Command
     expected: str
@@ -61,15 +61,15 @@ class Peer:
 
     key: str
     title: str
-    folder: str  # below bench/peers/
+    folder: str  # below peers/stacks/
     packages: tuple[str, ...]
     settings: tuple[Setting, ...]
     variables: Mapping[str, str] = field(default_factory=dict)  # of its Compose file
-    tries_all_nodes: bool = False  # it has no proxy: a client tries one node after the other
+    tries_all_nodes: bool = False  # it has no proxy: a client tries the nodes in turn
     switchover: Command | None = None
     settled: Settled | None = None
-    cannot: Mapping[str, str] = field(default_factory=dict)  # fault → why it cannot be had here
-    why_quick: str = ""  # what it does otherwise, where it is quicker than ours
+    cannot: Mapping[str, str] = field(default_factory=dict)  # fault → why it is not possible here
+    why_quick: str = ""  # how it differs, if it is quicker than ours
 
 
 _PATRONICTL = Command(
@@ -204,7 +204,11 @@ REPMGR = Peer(
         ),
         Setting("PostgreSQL", "asynchronous replication with slots", "repmgr, Quick-start guide"),
         *_POOL,
-        Setting("Pgpool-II", "no failover_command: repmgr promotes, and the next look finds whom", "the bench's own"),
+        Setting(
+            "Pgpool-II",
+            "no failover_command: repmgr promotes, and the next check finds the new primary",
+            "the bench's own",
+        ),
     ),
     cannot={SWITCHOVER: f"repmgr standby switchover: {_NO_SSH}"},
 )
@@ -223,7 +227,7 @@ PGPOOL = Peer(
         Setting(
             "Pgpool-II",
             "follow_primary_command: a standby is pointed at the new primary in SQL; the sample's pg_rewind needs ssh, "
-            "so a former primary is left to people",
+            "so a former primary is left to the operator",
             "Pgpool-II, follow_primary.sh.sample",
         ),
         Setting("PostgreSQL", "asynchronous replication with slots", "Pgpool-II, Configuration Examples"),
@@ -245,9 +249,9 @@ PGPOOL = Peer(
         ),
     ),
     why_quick=(
-        "it promotes on the first connection that fails (failover_on_backend_error), by the word of one Pgpool-II "
-        "alone, and no commit waits for a standby: acknowledged writes can be lost, and a former primary goes on as a "
-        "second one"
+        "it promotes on the first connection that fails (failover_on_backend_error), on the verdict of one Pgpool-II "
+        "alone, and no commit waits for a standby: acknowledged writes can be lost, and a former primary continues as "
+        "a second one"
     ),
 )
 PEERS = (PATRONI, PATRONI_FASTEST, PG_AUTO_FAILOVER, REPMGR, PGPOOL)
@@ -267,7 +271,11 @@ PGBOUNCER = (
 
 
 def choose(keys: tuple[str, ...]) -> tuple[Peer, ...]:
-    """The peers of these names, all where none is named. Raises UsageError for an unknown name."""
+    """Return the peers with these names; without a name, all of them.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
     known = {peer.key: peer for peer in PEERS}
     if unknown := [key for key in keys if key not in known]:
         raise errors.UsageError(f"no such peer: {', '.join(unknown)}", hint=f"There are: {', '.join(known)}.")
@@ -275,7 +283,11 @@ def choose(keys: tuple[str, ...]) -> tuple[Peer, ...]:
 
 
 def choose_faults(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The faults of these names, all where none is named. Raises UsageError for an unknown name."""
+    """Return the faults with these names; without a name, all of them.
+
+    Raises:
+        UserError: if a name is unknown.
+    """
     if unknown := [name for name in names if name not in FAULTS]:
         raise errors.UsageError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(FAULTS)}.")
     return tuple(name for name in FAULTS if not names or name in names)

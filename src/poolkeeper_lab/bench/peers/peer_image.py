@@ -1,6 +1,6 @@
-"""The one image that all peers run from: the distribution's packages, on the base of our own images.
+"""The one image of all peers: the distribution's packages, on the base of our own images.
 
-Invariant: its tag is a digest of what it is made from, so one that exists is current.
+Invariant: its tag is a digest of its sources, so an existing image is current.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ SOURCES = Path(__file__).parent / "stacks"
 
 
 def folder() -> Path:
-    """Where the peers' files are. Raises ImageFailed where this is no whole checkout."""
+    """Return the folder of the peers' files.
+
+    Raises:
+        UserError: if the folder is missing, for example in an incomplete checkout.
+    """
     found = SOURCES
     if not (found / "image" / "Dockerfile").is_file():
-        raise errors.ImageFailed(f"{found} is missing", hint="Use a whole checkout of Poolkeeper.")
+        raise errors.UserError(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
     return found
 
 
 def reference(cluster: Cluster) -> str:
-    """The image's name and tag."""
+    """Return the image's name and tag."""
     spec = cluster.spec
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
     inputs.update((folder() / "image" / "Dockerfile").read_bytes())
@@ -37,7 +41,11 @@ def reference(cluster: Cluster) -> str:
 
 
 def ensure(cluster: Cluster, progress: Progress) -> str:
-    """Build it unless it is there; its reference. Raises ImageFailed with the build's last lines."""
+    """Build the image unless it exists, and return its reference.
+
+    Raises:
+        ImageFailed: with the last lines of the build.
+    """
     wanted, spec = reference(cluster), cluster.spec
     if process.run(["docker", "image", "inspect", wanted], timeout=30).ok:
         return wanted
@@ -54,7 +62,7 @@ def ensure(cluster: Cluster, progress: Progress) -> str:
 
 
 def build(wanted: str, base: str, major: int, sources: Path) -> list[str]:
-    """The command line."""
+    """Return the command line of the build."""
     arguments = ["--build-arg", f"BASE={base}", "--build-arg", f"PG_MAJOR={major}"]
     return ["docker", "build", "--label", LABEL, *arguments, "-t", wanted, str(sources / "image")]
 
@@ -64,11 +72,15 @@ def _remove_others(wanted: str) -> None:
         ["docker", "image", "ls", "--filter", f"label={LABEL}", "--format", "{{.Repository}}:{{.Tag}}", NAME]
     )
     for name in set(listed.split()) - {wanted}:
-        process.run(["docker", "image", "rm", name])  # one that a container uses is left by the engine
+        process.run(["docker", "image", "rm", name])  # the engine keeps an image that a container uses
 
 
 def versions(image: str, packages: Sequence[str]) -> dict[str, str]:
-    """Package → version, as dpkg has it in the image. Raises EngineFailed."""
+    """Map each package to its version in the image, from dpkg.
+
+    Raises:
+        EngineFailed: if the query fails.
+    """
     names = sorted(set(packages))
     query = ["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *names]
     printed = process.check(["docker", "run", "--rm", "--network", "none", "--label", LABEL, image, *query], timeout=60)

@@ -1,8 +1,8 @@
-"""PgBouncer's endpoints on the path: in the cluster's own network, in front of the same primary as Pgpool-II.
+"""PgBouncer's endpoints for `bench path`: in the cluster's own network, in front of the same primary as Pgpool-II.
 
-Two ports of PgBouncer's own, to set beside 9999, and one of HAProxy's in front of each, to set beside 5100. Invariant:
-the containers bear a label of their own, so the next run takes away what a killed one left; nothing of the cluster is
-changed, and no port is published.
+There are two ports of PgBouncer itself, to compare with 9999, and a port of HAProxy in front of each, to compare with
+5100. Invariant: the containers have a label of their own, so the next run removes the remains of a killed one. The
+cluster stays unchanged, and no port is published.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from poolkeeper_lab.bench.load import database
 from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT, BenchEndpoint, spare_of
 from poolkeeper_lab.bench.peers import contenders, peer_catalogue, peer_image, remarks, stack
 from poolkeeper_lab.bench.report.bench_model import BenchTable
-from poolkeeper_lab.drill import drill_run as drill
-from poolkeeper_lab.drill import link
+from poolkeeper_lab.drill import drill_run, link
 
 FOLDER, TITLE = "pgbouncer", "PgBouncer"
 PACKAGES = ("pgbouncer", "haproxy")
@@ -37,15 +36,19 @@ CONNECT_SECONDS = 4.0
 
 
 def label(cluster: str) -> str:
-    """Of its containers, for one cluster."""
+    """Return the label of its containers beside a cluster."""
     return stack.label(f"pgbouncer-{cluster}")
 
 
 @contextmanager
 def endpoints(cluster: Cluster, progress: Progress) -> Iterator[Sequence[BenchEndpoint]]:
-    """PgBouncer for the length of the block. Raises PoolkeeperError."""
+    """Run PgBouncer for the length of the block, and yield its endpoints.
+
+    Raises:
+        PoolkeeperError: if it cannot be started.
+    """
     built, name = peer_image.ensure(cluster, progress), label(cluster.spec.name)
-    primary = interrupts.run(drill.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
+    primary = interrupts.run(drill_run.drilled(cluster).wait_healthy(HEALTHY_SECONDS))
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
         password = cluster.with_passwords().passwords["app"]
         state.write(Path(scratch) / "app", password)
@@ -68,7 +71,7 @@ def endpoints(cluster: Cluster, progress: Progress) -> Iterator[Sequence[BenchEn
 
 
 def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, passwords: Path) -> dict[str, str]:
-    """What its Compose file asks for. Pure."""
+    """Return the variables of its Compose file. Pure."""
     return {
         "PEER_IMAGE": built,
         "PEER_CLUSTER": label(spec.name),
@@ -87,7 +90,7 @@ def environment(spec: ClusterSpec, primary: str, sources: Path, built: str, pass
 def as_endpoints(
     spec: ClusterSpec, found: Mapping[str, str], running: Mapping[str, int], about: BenchTable | None = None
 ) -> tuple[BenchEndpoint, ...]:
-    """The four endpoints: service → address, service → process. Pure."""
+    """Return the four endpoints; `found` maps services to addresses, `running` to process ids. Pure."""
     capacities = {"session": spare_of(spec.endpoints.rw), "transaction": MAX_CLIENTS}
     bouncers, fronts = [], []
     for mode, capacity in capacities.items():
@@ -103,7 +106,11 @@ def as_endpoints(
 
 
 def addresses(name: str) -> dict[str, str]:
-    """Service → its address in the cluster's network. Raises EngineFailed."""
+    """Map each service to its address in the cluster's network.
+
+    Raises:
+        EngineFailed: if the engine does not answer.
+    """
     found = {}
     for document in compose.inspect(name):
         networks = document["NetworkSettings"]["Networks"].values()
@@ -112,7 +119,11 @@ def addresses(name: str) -> dict[str, str]:
 
 
 def pids(name: str) -> dict[str, int]:
-    """Service → the host's number of its first process. Raises EngineFailed."""
+    """Map each service to the host process id of its first process.
+
+    Raises:
+        EngineFailed: if the engine does not answer.
+    """
     return {_service(document): int(document["State"]["Pid"]) for document in compose.inspect(name)}
 
 
@@ -121,14 +132,13 @@ def _service(document: Mapping[str, Any]) -> str:
 
 
 def _ready(found: Sequence[BenchEndpoint], role: str, password: str) -> None:
-    """Wait until each endpoint lets a session in."""
+    """Wait until each endpoint accepts a session."""
 
-    async def look() -> str | None:
+    async def check() -> None:
         for endpoint in found:
             try:
                 link.connect(Dsn(endpoint.host, endpoint.port, role, database.NAME, password), CONNECT_SECONDS).close()
             except link.Failed as e:
-                return f"{endpoint.key}: {e.text}"
-        return None
+                raise wait.NotYet(f"{endpoint.key}: {e.text}") from e
 
-    interrupts.run(wait.wait_until("PgBouncer's endpoints", look, seconds=READY_SECONDS, pause=0.5))
+    interrupts.run(wait.wait_for("PgBouncer's endpoints", check, seconds=READY_SECONDS, pause=0.5))

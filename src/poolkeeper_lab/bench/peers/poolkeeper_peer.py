@@ -1,4 +1,4 @@
-"""Our own cluster among the contenders: started and taken down by the commands that a user types, under its own name.
+"""Our own cluster among the contenders: the commands that a user types start and remove it, under its own name.
 
 It is the cluster of `bench startup` (another name, network and ports), with the limits of the peers' containers.
 """
@@ -36,37 +36,37 @@ class PoolkeeperPeer(contenders.TrialCluster):
         self.nodes = {node.name: str(node.address) for node in spec.nodes}
 
     def up(self) -> None:
-        """From nothing; then the limits."""
+        """Start it from nothing, and then set the limits."""
         self._command("up")
         names = [str(document["Name"]).lstrip("/") for document in compose.inspect(self.label)]
         limit = ["--cpus", f"{contenders.CPUS:g}", "--memory", contenders.MEMORY, "--memory-swap", contenders.MEMORY]
         process.check(["docker", "update", *limit, *names], what="docker update")
 
     def down(self) -> None:
-        """By the label: it works without the file of a run that was killed."""
+        """Remove it by its label, which works without the file of a killed run."""
         compose.remove_all(self.label)
         state.forget_cluster(self.cluster.folder)
 
     def endpoint(self) -> drill_client.ClientEndpoint:
-        """The read-write endpoint, by its published port."""
+        """Return the read-write endpoint at its published port."""
         roles = self.cluster.spec.roles
         return drill_client.ClientEndpoint(
             "rw", self.cluster.with_passwords().endpoint("rw", "app", roles.app_database), contenders.statement
         )
 
     def container(self, service: str) -> str:
-        """As the cluster names them."""
+        """Return the container name as the cluster forms it."""
         return self.cluster.container(service)
 
     def rows(self, node: str, query: str) -> list[str]:
-        """By the node's own port."""
+        """Run the query at the node's own port."""
         spec = self.cluster.spec
         dsn = self.cluster.with_passwords().node(node, "superuser", spec.roles.app_database)
         found = asyncio.run(postgres.query(dsn, query, spec.timeouts.query))
         return ["|".join(map(_text, row)) for row in found]
 
     def switch_over(self, primary: str) -> None:
-        """`poolkeeper switchover`, to whom Patroni finds best."""
+        """Run `poolkeeper switchover`, to the candidate that Patroni prefers."""
         del primary
         self._command("switchover")
 
@@ -78,5 +78,5 @@ class PoolkeeperPeer(contenders.TrialCluster):
 
 
 def _text(value: object) -> str:
-    """As psql prints it."""
+    """Return the value as psql prints it."""
     return {True: "t", False: "f"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -1,7 +1,4 @@
-"""What is told of failovers beside the medians: the longest, what was lost, what did not recover, who was quicker.
-
-Pure.
-"""
+"""The report of failovers beside the medians: longest gaps, losses, failed recoveries, quicker peers. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +12,18 @@ from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
 from poolkeeper_lab.bench.peers.trial import BACK_SECONDS, SERVED_SECONDS, FailoverTrial
 from poolkeeper_lab.bench.report.bench_model import BenchTable
 
-GAP = Measure("write gap", "s", "less", "Write gap, and the time until the cluster is whole again by itself")
-BACK = Measure("whole again", "s", "less", GAP.group)
+GAP = Measure("write gap", "s", "less", "Write gap, and the time until the cluster has recovered automatically")
+BACK = Measure("recovered", "s", "less", GAP.group)
 OUTCOMES = (
     "Fault", "Cluster", "Runs", "Longest gap, s", "Acknowledged", "Lost", "Stored twice", "Out of nowhere",
-    f"Not served within {SERVED_SECONDS} s", f"Not whole by itself within {BACK_SECONDS} s",
+    f"Not served within {SERVED_SECONDS} s", f"Not recovered automatically within {BACK_SECONDS} s",
 )  # fmt: skip
 SETTINGS = ("Cluster", "Versions", "Part", "Setting", "From")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One fault on one cluster."""
+    """The trial of one fault on one cluster."""
 
     cluster: str
     fault: str
@@ -34,17 +31,17 @@ class Record:
 
 
 def line(record: Record) -> str:
-    """For the person who watches."""
+    """Return the line that is printed during the run."""
     seen = record.trial
     least = "at least " if seen.is_open else ""
-    back = f", whole again {seen.back:.1f} s" if seen.back is not None else ""
-    lost = f", {len(seen.judgement.lost)} lost of {seen.acknowledged}" if seen.judgement else ""
+    back = f", recovered {seen.back:.1f} s" if seen.back is not None else ""
+    lost = f", {len(seen.verdict.lost)} lost of {seen.acknowledged}" if seen.verdict else ""
     problems = "".join(f"; {problem}" for problem in seen.problems)
     return f"  {record.cluster}, {record.fault}: write gap {least}{seen.gap:.2f} s{back}{lost}{problems}"
 
 
 def _groups(records: Iterable[Record]) -> dict[tuple[str, str], list[FailoverTrial]]:
-    """(fault, cluster) → its trials, fault after fault."""
+    """Group the trials by (fault, cluster), sorted by fault."""
     found: dict[tuple[str, str], list[FailoverTrial]] = {}
     for record in sorted(records, key=lambda r: list(FAULTS).index(r.fault)):
         found.setdefault((record.fault, record.cluster), []).append(record.trial)
@@ -52,7 +49,7 @@ def _groups(records: Iterable[Record]) -> dict[tuple[str, str], list[FailoverTri
 
 
 def outcomes(records: Iterable[Record]) -> BenchTable:
-    """All trials, those under foreign load too: a lost write is lost under any load."""
+    """Return the table of all trials, including those under foreign load: a lost write is lost under any load."""
     rows = tuple(
         (
             fault,
@@ -70,10 +67,10 @@ def outcomes(records: Iterable[Record]) -> BenchTable:
 
 
 def _total(trials: Sequence[FailoverTrial], kind: str) -> str:
-    """Over those that were judged; a trial that was not is never counted as one without loss."""
-    judged = [t.judgement for t in trials if t.judgement]
-    counted = str(sum(len(getattr(judgement, kind)) for judgement in judged))
-    return counted if len(judged) == len(trials) else f"{counted} in {len(judged)} judged"
+    """Return the total over the checked trials; an unchecked trial never counts as one without loss."""
+    verdicts = [t.verdict for t in trials if t.verdict]
+    counted = str(sum(len(getattr(verdict, kind)) for verdict in verdicts))
+    return counted if len(verdicts) == len(trials) else f"{counted} in {len(verdicts)} checked"
 
 
 def _least(trial: FailoverTrial) -> str:
@@ -81,15 +78,15 @@ def _least(trial: FailoverTrial) -> str:
 
 
 def problems(records: Iterable[Record]) -> Iterator[str]:
-    """A sentence for each loss, and for each trial that ended otherwise than whole; the same ones are counted."""
+    """Yield a sentence for each loss and for each trial that did not recover; equal sentences are counted."""
     counted: dict[str, int] = {}
     for record in records:
-        judgement = record.trial.judgement
+        verdict = record.trial.verdict
         sentences = [*record.trial.problems]
-        if judgement and not judgement.is_sound:
+        if verdict and not verdict.is_sound:
             sentences.append(
-                f"{len(judgement.lost)} acknowledged writes lost, {len(judgement.duplicates)} stored twice, "
-                f"{len(judgement.phantoms)} out of nowhere, of {judgement.acknowledged} acknowledged"
+                f"{len(verdict.lost)} acknowledged writes lost, {len(verdict.duplicates)} stored twice, "
+                f"{len(verdict.phantoms)} out of nowhere, of {verdict.acknowledged} acknowledged"
             )
         for sentence in sentences:
             text = f"{record.cluster}, {record.fault}: {sentence}"
@@ -98,7 +95,7 @@ def problems(records: Iterable[Record]) -> Iterator[str]:
 
 
 def better(gaps: Mapping[tuple[str, str], Sequence[float]], peers: Sequence[Peer], seed: int) -> Iterator[str]:
-    """Where a peer's gap is shorter than ours: whether the intervals part, and what it does otherwise."""
+    """Yield a sentence for each peer with a shorter gap than ours, with the overlap and the difference of method."""
     for (fault, cluster), values in gaps.items():
         ours, theirs = estimate.estimate(gaps.get((fault, TITLE), ()), seed), estimate.estimate(values, seed)
         if cluster == TITLE or ours is None or theirs is None or theirs.median >= ours.median:
@@ -112,7 +109,7 @@ def better(gaps: Mapping[tuple[str, str], Sequence[float]], peers: Sequence[Peer
 
 
 def peers(found: Sequence[Peer], versions: Mapping[str, str]) -> BenchTable:
-    """Every peer with its versions and settings, and where each setting is from."""
+    """Return the table of the peers with their versions, their settings and the source of each setting."""
     rows = [row for peer in found for row in settings(peer.title, peer.packages, peer.settings, versions)]
     return BenchTable(title="The peers, their versions and settings", header=SETTINGS, rows=tuple(rows))
 
@@ -120,9 +117,9 @@ def peers(found: Sequence[Peer], versions: Mapping[str, str]) -> BenchTable:
 def settings(
     title: str, packages: Sequence[str], found: Sequence[Setting], versions: Mapping[str, str]
 ) -> tuple[tuple[str, ...], ...]:
-    """The rows of one peer in the order of SETTINGS; its name and versions stand in the first."""
-    told = ", ".join(f"{name} {versions.get(name, 'unknown')}" for name in packages)
+    """Return the rows of one peer in the order of SETTINGS; the first row has its name and versions."""
+    package_versions = ", ".join(f"{name} {versions.get(name, 'unknown')}" for name in packages)
     return tuple(
-        (*((title, told) if i == 0 else ("", "")), setting.part, setting.what, setting.source)
+        (*((title, package_versions) if i == 0 else ("", "")), setting.part, setting.what, setting.source)
         for i, setting in enumerate(found)
     )

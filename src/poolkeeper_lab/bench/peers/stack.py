@@ -1,7 +1,7 @@
-"""A peer as it runs: its Compose project, with passwords that are made for this one run.
+"""A running peer: its Compose project, with passwords that are generated for this one run.
 
-Invariant: containers, network and volumes bear the label of this peer's cluster, so that `down` needs no file and takes
-away what a killed run left. Only one stack is up at a time: they share a network and a port.
+Invariant: containers, network and volumes have the label of this peer's cluster, so `down` needs no file and also
+removes the remains of a killed run. Only one stack is up at a time: they share a network and a port.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from poolkeeper_lab.bench.peers import contenders, multi_host
 from poolkeeper_lab.bench.peers.peer_catalogue import NODES, PEERS, Command, Peer
 from poolkeeper_lab.drill import drill_client
 
-NET = "10.213.79"  # /24; the nodes are .11 and following
+NET = "10.213.79"  # /24; the nodes have .11 and the next addresses
 PORT = 26000  # of the endpoint, on 127.0.0.1
 POSTGRES_PORT = 5432
 PASSWORDS = ("superuser", "replication", "app", "pcp", "monitor")
@@ -28,19 +28,19 @@ UP_SECONDS = 300
 
 
 def label(key: str) -> str:
-    """The cluster's name, the Compose project's and the network's."""
+    """Return the name of the cluster, of the Compose project and of the network."""
     return f"bench-{key}"
 
 
 def make_passwords(folder: Path) -> None:
-    """One file a password, readable by this user alone."""
+    """Create one file for each password, readable only by this user."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in PASSWORDS:
         state.write(folder / name, secrets.token_hex(16))
 
 
 def environment(peer: Peer, sources: Path, image: str, passwords: Path) -> dict[str, str]:
-    """What the Compose file of a peer asks for. Pure."""
+    """Return the variables of a peer's Compose file. Pure."""
     return {
         "PEER_IMAGE": image,
         "PEER_CLUSTER": label(peer.key),
@@ -55,18 +55,26 @@ def environment(peer: Peer, sources: Path, image: str, passwords: Path) -> dict[
 
 
 def sweep() -> None:
-    """Take away every peer's containers, and our own bench cluster's, whoever started them. Raises EngineFailed."""
+    """Remove the containers of every peer and of our own bench cluster, also those of former runs.
+
+    Raises:
+        EngineFailed: if the engine refuses.
+    """
     for name in (startup_times.NAME, *(label(peer.key) for peer in PEERS)):
         compose.remove_all(name)
 
 
 def project(name: str, file: Path) -> compose.Project:
-    """A Compose project of the bench."""
+    """Return a Compose project of the bench."""
     return compose.Project(name, name, file)
 
 
 def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> None:
-    """`docker compose up` with these variables. Raises EngineFailed with what it printed last."""
+    """Run `docker compose up` with these variables.
+
+    Raises:
+        EngineFailed: with the last lines of its output.
+    """
     argv = wanted.argv("up", "-d", "--no-build", "--pull", "never")
     done = process.run(argv, timeout=UP_SECONDS, env={**os.environ, **variables})
     if not done.ok:
@@ -75,7 +83,7 @@ def start(wanted: compose.Project, variables: Mapping[str, str], title: str) -> 
 
 
 class Stack(contenders.TrialCluster):
-    """A peer of the catalogue. `passwords` is a folder of this run."""
+    """A peer of the catalogue. `passwords` is the folder of this run's passwords."""
 
     def __init__(self, peer: Peer, sources: Path, image: str, passwords: Path) -> None:
         self.peer = peer
@@ -86,15 +94,15 @@ class Stack(contenders.TrialCluster):
         self._environment = environment(peer, sources, image, passwords)
 
     def up(self) -> None:
-        """Raises EngineFailed with what Compose printed."""
+        """Start the Compose project."""
         start(self._project, self._environment, self.title)
 
     def down(self) -> None:
-        """By the label."""
+        """Remove the project by its label."""
         compose.remove_all(self.label)
 
     def endpoint(self) -> drill_client.ClientEndpoint:
-        """The proxy's port; without a proxy all nodes."""
+        """Return the proxy's port; without a proxy, all nodes."""
         password = (self._passwords / ROLE).read_text()
         if self.peer.tries_all_nodes:
             dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
@@ -102,27 +110,28 @@ class Stack(contenders.TrialCluster):
         return drill_client.ClientEndpoint("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
 
     def container(self, service: str) -> str:
-        """As Compose names them."""
+        """Return the container name as Compose forms it."""
         return f"{self.label}-{service}-1"
 
     def rows(self, node: str, query: str) -> list[str]:
-        """By the node's own socket."""
+        """Run the query at the node's own socket."""
         return contenders.psql(self.container(node), DATABASE, query)
 
     def lacks(self) -> str | None:
-        """By its nodes, and by its own word where it has one."""
+        """Return the missing condition from its nodes, and from its own check if the catalogue has one."""
         settled = self.peer.settled
         if (missing := super().lacks()) is not None or settled is None:
             return missing
-        said = process.run(self._exec(settled.command), timeout=contenders.SECONDS).output
-        return None if said == settled.expected else f"its {settled.command.service} does not call it settled: {said}"
+        printed = process.run(self._exec(settled.command), timeout=contenders.SECONDS).said
+        ready = printed == settled.expected
+        return None if ready else f"its {settled.command.service} does not report it as settled: {printed}"
 
     def cannot(self, fault: str) -> str:
-        """By the catalogue."""
+        """Return the reason from the catalogue."""
         return self.peer.cannot.get(fault, "")
 
     def switch_over(self, primary: str) -> None:
-        """By the command of the catalogue, to the first of the others."""
+        """Run the catalogue's command, with the first other node as the target."""
         if self.peer.switchover is None:
             raise errors.EngineFailed(f"{self.title} has no command for a switchover")
         command = self.peer.switchover.of(primary, next(name for name in NODES if name != primary))

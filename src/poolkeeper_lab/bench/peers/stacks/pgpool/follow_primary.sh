@@ -1,7 +1,7 @@
 #!/bin/sh
-# The sample follow_primary.sh in SQL instead of ssh: a standby that runs is told its new primary, and attached again. The
-# sample stops it, rewinds it and starts it, which needs a login on that machine; so a standby that has diverged, and the
-# former primary, are left to people (pcp_recovery_node).
+# The sample follow_primary.sh in SQL instead of ssh: it points a running standby at its new primary, and attaches it
+# again. The sample stops, rewinds and starts it, which needs a login on that machine. So a diverged standby and the former
+# primary are left to the operator (pcp_recovery_node).
 # 1 node's id, 2 its host, 6 new primary's host
 set -u
 id=$1 host=$2 primary=$6

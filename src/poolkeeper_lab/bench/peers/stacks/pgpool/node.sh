@@ -29,4 +29,4 @@ elif [ ! -e "$PGDATA/PG_VERSION" ]; then
     printf '%s' "$source" | as_postgres sh -c "$bin/pg_basebackup -d \"\$(cat)\" -D $PGDATA -R -S $me -c fast"
 fi
 as_postgres "$bin/pg_ctl" -D "$PGDATA" -w -l "$data/server.log" start
-exec sleep infinity # whatever becomes of the server, the machine lives
+exec sleep infinity # if the server ends, the container keeps running, as a machine would

@@ -41,4 +41,4 @@ else
     as_postgres "$bin/repmgr" -f /run/repmgr/repmgr.conf standby register --force || true
 fi
 as_postgres "$bin/repmgrd" -f /run/repmgr/repmgr.conf --daemonize=false || true
-exec sleep infinity # repmgrd has ended; the node goes on without it, as a machine would
+exec sleep infinity # repmgrd has ended; the node continues without it, as a machine would

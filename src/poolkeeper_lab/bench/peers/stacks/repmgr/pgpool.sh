@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pgpool-II after its manual's configuration example (health check every 5 s, timeout 30 s, 3 retries), without a
-# failover_command: repmgr promotes, and the streaming replication check finds out whom.
+# failover_command: repmgr promotes, and the streaming replication check finds the new primary.
 set -eu
 install -d -o postgres -g postgres /run/pgpool
 {
