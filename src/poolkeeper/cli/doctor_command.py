@@ -65,7 +65,7 @@ def screen(cluster: str, findings: Sequence[DoctorFinding], outcome: Outcome, sh
     parts += _unknown([f for f in findings if f.outcome is Outcome.UNKNOWN])
     if show_all:
         passed = (f for f in findings if f.outcome is Outcome.PASS)
-        parts += [*(_line(f.outcome, f"{f.check} ({f.subject}): {f.text}") for f in passed), ""]
+        parts += [*(_line(f.outcome, f"{f.check} ({f.subject}): {f.message}") for f in passed), ""]
     counts = [(sum(f.outcome is kind for f in findings), kind) for kind in Outcome]
     words = {Outcome.PASS: "without a limit", Outcome.FAIL: "with a limit", Outcome.UNKNOWN: "unknown"}
     parts.append(Text(f"{len(findings)} checks: " + ", ".join(f"{count} {words[kind]}" for count, kind in counts)))

@@ -70,7 +70,7 @@ def document(files: Sequence[Path], into: Path) -> list[Path]:
     try:
         text = into.read_text()
     except OSError as e:
-        raise errors.UserError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
+        raise errors.UsageError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
     files_to_write = {into: bench_docs.fill(text, runs)}
     files_to_write |= {into.parent / bench_docs.FOLDER / name: drawn for name, drawn in bench_docs.pictures(runs)}
     for path, content in files_to_write.items():

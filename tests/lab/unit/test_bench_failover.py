@@ -347,9 +347,9 @@ def test_the_section_is_in_every_report() -> None:
 
 def test_unknown_names_are_refused_before_anything_is_started() -> None:
     cluster: Any = SimpleNamespace(spec=snapshots.SPEC)
-    with pytest.raises(errors.UserError):
+    with pytest.raises(errors.UsageError):
         Failover(cluster, BenchOptions(peers=("oracle",)))
-    with pytest.raises(errors.UserError):
+    with pytest.raises(errors.UsageError):
         Failover(cluster, BenchOptions(faults=("flood",)))
 
 

@@ -270,7 +270,7 @@ def test_an_interruption_ends_the_run_and_keeps_what_there_is() -> None:
 
 
 def test_a_part_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(errors.UserError, match="no part 'speed'"):
+    with pytest.raises(errors.UsageError, match="no part 'speed'"):
         bench_parts.make_part("speed", None, bench_parts.BenchOptions())  # type: ignore[arg-type]
 
 

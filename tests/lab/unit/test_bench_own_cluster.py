@@ -56,7 +56,7 @@ def test_own_cluster_takes_no_name_that_is_taken() -> None:
 
 def test_own_cluster_without_an_address_left_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup_times, "SUBNET", IPv4Network("10.213.77.0/24"))
-    with pytest.raises(errors.UserError, match="no address left"):
+    with pytest.raises(errors.UsageError, match="no address left"):
         scratch_cluster.document(SPEC, 400)
 
 

@@ -174,7 +174,7 @@ def test_the_full_matrix_reports_what_an_endpoint_cannot_serve() -> None:
 def test_only_some_loads_can_be_chosen() -> None:
     planned, _ = path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "prepared")
     assert [one.load for one in planned] == [PgbenchLoad(READ_ONLY, PREPARED, 16)]
-    with pytest.raises(errors.UserError, match="no load contains 'fast'"):
+    with pytest.raises(errors.UsageError, match="no load contains 'fast'"):
         path_plan.plan(SPEC, bench_endpoints.own(SPEC, "pg_node1"), False, "fast")
 
 

@@ -104,7 +104,7 @@ def versions_of(cluster: Cluster) -> dict[str, str]:
     engine = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=30)
     found = {"Poolkeeper": __version__, "Docker": engine.stdout.strip() or UNKNOWN}
     try:
-        reported = versions(interrupts.run(snapshot.snapshot(cluster.with_passwords())))
+        reported = versions(interrupts.run(snapshot.take_snapshot(cluster.with_passwords())))
     except errors.ClusterNotUp:
         reported = dict.fromkeys(PACKAGES, UNKNOWN)
     for name, version in reported.items():

@@ -172,7 +172,7 @@ async def taken_over(cluster: Cluster, former: str) -> str:
 
     async def check() -> str:
         for node in others:
-            state = (await snapshot.see_postgres(cluster, node)).value
+            state = (await snapshot.observe_postgres(cluster, node)).value
             if state and not state.in_recovery:
                 return node
         raise wait.NotYet(f"{', '.join(others)} are standbys")

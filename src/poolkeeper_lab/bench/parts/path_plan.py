@@ -113,7 +113,7 @@ def plan(
     chosen = [*core(spec), *(_beyond(spec, endpoints) if is_full else ())]
     if not (chosen := [(load, names) for load, names in chosen if only in load.title]):
         hint = "Titles are as: " + "; ".join(load.title for load, _ in core(spec))
-        raise errors.UserError(f"no load contains {only!r} in its title", hint=hint)
+        raise errors.UsageError(f"no load contains {only!r} in its title", hint=hint)
     planned: list[Planned] = []
     left_out: dict[str, list[str]] = {}
     for load, names in chosen:

@@ -248,7 +248,7 @@ def restart_pgpool(loader: load_runner.Loader) -> None:
     spec, endpoint = loader.cluster.spec, loader.cluster.endpoint("ro")
 
     async def check() -> None:
-        wait.require((await snapshot.see(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None)
+        wait.require((await snapshot.observe(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None)
 
     compose.restart(loader.cluster.container(spec.endpoints.ro.service))
     interrupts.run(wait.wait_for("an answer of the read-only endpoint", check, seconds=SERVE_SECONDS, pause=0.1))

@@ -74,7 +74,7 @@ async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakR
 
 async def _healthy(cluster: Cluster) -> str:
     """Return the primary of a healthy cluster. Raises OperationRefused."""
-    judged = health.assess(cluster.spec, await snapshot.snapshot(cluster))
+    judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
     if not judged.is_healthy or judged.primary is None:
         findings = "\n".join(map(str, judged.findings)) or "there is no primary"
         raise errors.OperationRefused(
@@ -106,7 +106,7 @@ async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakR
         blind=lease.blind,
         write=ledger.longest_gap(attempts, began, ended),
         read=ledger.longest_gap(reads.attempts(ended), began, ended),
-        verdict=None if stored is None else ledger.judge(attempts, stored, None),
+        verdict=None if stored is None else ledger.evaluate(attempts, stored, None),
         load_average=loads,
         keeper_cpu=figure.cpu_share(before, after, ended - began),
         keeper_memory=await keeper_idle.memory(cluster),
@@ -131,7 +131,7 @@ async def _served(writes: ledger.Ledger, reads: ledger.Ledger) -> None:
 
 async def _cpu_seconds(cluster: Cluster) -> float | None:
     host, port = client_files.client_host(cluster.spec), cluster.spec.keeper.port
-    metrics = (await snapshot.see(keeper_client.metrics(host, port, PROBE_TIMEOUT))).value
+    metrics = (await snapshot.observe(keeper_client.metrics(host, port, PROBE_TIMEOUT))).value
     return metrics.cpu_seconds if metrics else None
 
 

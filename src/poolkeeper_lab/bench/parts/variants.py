@@ -132,7 +132,7 @@ class Variants:
             SpecError: if a variant is not a valid cluster.toml.
         """
         if not self._options.variants:
-            raise errors.UserError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
+            raise errors.UsageError("there is nothing to try", hint="As: poolkeeper bench try haproxy.hold_ms=0")
         made = scratch_cluster.document(self._cluster.spec, len(self._cluster.spec.nodes))
         found = {DECLARED: made}
         for variant in self._options.variants:

@@ -28,7 +28,7 @@ def folder() -> Path:
     """
     found = SOURCES
     if not (found / "image" / "Dockerfile").is_file():
-        raise errors.UserError(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
+        raise errors.UsageError(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
     return found
 
 

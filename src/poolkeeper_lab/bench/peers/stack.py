@@ -122,7 +122,7 @@ class Stack(contenders.TrialCluster):
         settled = self.peer.settled
         if (missing := super().lacks()) is not None or settled is None:
             return missing
-        printed = process.run(self._exec(settled.command), timeout=contenders.SECONDS).said
+        printed = process.run(self._exec(settled.command), timeout=contenders.SECONDS).output
         ready = printed == settled.expected
         return None if ready else f"its {settled.command.service} does not report it as settled: {printed}"
 
