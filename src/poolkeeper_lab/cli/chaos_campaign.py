@@ -14,7 +14,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import wording
 from poolkeeper.system import state
-from poolkeeper_lab.chaos.report import campaign_report, campaign_write
+from poolkeeper_lab.chaos.report import campaign_report
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import campaign_plan
@@ -60,7 +60,7 @@ def perform(cluster: Cluster, asked: CampaignRequest) -> Outcome:
     left = tuple(f"{name}: {reason}" for name, reason in reasons.items())
     seconds, again = time.monotonic() - began, command(asked, seed, asked.sitting)
     told = Campaign(cluster.spec.name, started, seconds, seed, again, len(numbers), tuple(runs), left, problem)
-    written = campaign_write.write_all(told, asked.reports)
+    written = campaign_report.write_all(told, asked.reports)
     _say(told, asked.as_json)
     console.ConsoleSteps().note(f"reports: {', '.join(map(str, written))}")
     return told.outcome
@@ -96,7 +96,7 @@ def command(asked: CampaignRequest, seed: int, sitting: int | None) -> str:
 
 def _say(told: Campaign, as_json: bool) -> None:
     if as_json:
-        console.print_json(campaign_write.document(told))
+        console.print_json(campaign_report.plain_document(told))
         return
     console.out.print(f"{told.outcome.upper()}: {len(told.runs)} sittings", markup=False)
     for name, figure in campaign_report.figures(told):

@@ -19,7 +19,7 @@ from poolkeeper.system import state
 from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.mutants import live_self_test
-from poolkeeper_lab.chaos.report import chaos_json, chaos_summary, chaos_wording, chaos_write
+from poolkeeper_lab.chaos.report import chaos_report, chaos_summary, chaos_wording
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import chaos_schedule, evidence, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
@@ -93,7 +93,7 @@ def run(
         done.is_interrupted,
     )
     told = chaos_summary.made(about, history, judged, done.played)
-    written = [*chaos_write.write_all(told, reports), path]
+    written = [*chaos_report.write_all(told, reports), path]
     if told.outcome is Outcome.PASS:
         interrupts.run(runner.clear(site, progress))
     else:
@@ -153,7 +153,7 @@ def table(cluster: Cluster) -> Table:
 
 def _say(told: ChaosRun, as_json: bool) -> None:
     if as_json:
-        console.out.print(chaos_json.render(told), markup=False)
+        console.out.print(chaos_report.to_json(told), markup=False)
         return
     for text in lines(told):
         console.out.print(text, markup=False)

@@ -17,7 +17,7 @@ from poolkeeper.report import wording
 from poolkeeper.system import state
 from poolkeeper_lab.chaos.checkers import checker_self_test
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
-from poolkeeper_lab.chaos.report import self_test_json, self_test_wording, self_test_write
+from poolkeeper_lab.chaos.report import self_test_report, self_test_wording
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.drill import drill_run as drill
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
@@ -56,9 +56,9 @@ def perform(cluster: Cluster, asked: SelfTestRequest) -> Outcome:
         interrupts.run(live_self_test.run(test, plants, bugs.append))
     replay = command(asked, seed)
     told = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
-    written = self_test_write.write_all(told, asked.reports)
+    written = self_test_report.write_all(told, asked.reports)
     if asked.as_json:
-        console.out.print(self_test_json.render(told), markup=False)
+        console.out.print(self_test_report.to_json(told), markup=False)
     else:
         for text in lines(told):
             console.out.print(text, markup=False)

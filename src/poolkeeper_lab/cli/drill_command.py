@@ -44,7 +44,7 @@ def drill(
     Exit code 0 when every round ran and healed and no acknowledged write was lost or stored twice; a missed goal of
     time is shown, and is a failure only with --strict. Sessions of other clients are cut as well.
     """
-    from poolkeeper_lab.drill import drill_faults, drill_json, drill_run, drill_schedule, drill_write
+    from poolkeeper_lab.drill import drill_faults, drill_json, drill_report, drill_run, drill_schedule
 
     entries = drill_faults.choose(tuple(names or ()))
     if list_only:
@@ -64,7 +64,7 @@ def drill(
             interrupts.run(drill_run.run(site, drill_schedule.turns(entries, rounds, baseline, chance), progress, tell))
     finally:
         if book.rounds:
-            written = drill_write.write_all(book.drill(), reports)
+            written = drill_report.write_all(book.drill(), reports)
             progress.note(f"reports: {', '.join(str(path) for path in written)}")
     result = book.drill()
     if as_json:

@@ -16,7 +16,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.operations import logs
 from poolkeeper_lab.chaos.checkers import run_verdict
-from poolkeeper_lab.chaos.report import campaign_report, campaign_write, chaos_summary
+from poolkeeper_lab.chaos.report import campaign_report, chaos_summary
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run import campaign_plan, evidence
@@ -99,7 +99,7 @@ def test_lost_elements_are_counted() -> None:
 
 def test_reports_have_the_figures(tmp_path: Path) -> None:
     told = replace(campaign(False, True), left_out=("drop: it needs <root>",), problem="the campaign ended | early")
-    markdown, document = campaign_write.write_all(told, tmp_path)
+    markdown, document = campaign_report.write_all(told, tmp_path)
     text, read = markdown.read_text(), json.loads(document.read_text())
     for name, figure in campaign_report.figures(told):
         assert f"| {name} | {figure} |" in text

@@ -22,7 +22,7 @@ from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
 from poolkeeper_lab.chaos.mutants.change import ClusterChange
 from poolkeeper_lab.chaos.mutants.mutant import Catch, Mutant, Sighting
-from poolkeeper_lab.chaos.report import self_test_html, self_test_json, self_test_report, self_test_write
+from poolkeeper_lab.chaos.report import self_test_report
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.chaos.run.runner import INTERRUPTED, Run
 
@@ -158,9 +158,9 @@ def sample(outcome: Outcome = Outcome.FAIL) -> LiveTest:
 
 
 RENDERERS: tuple[Callable[[LiveTest], str], ...] = (
-    self_test_report.render,
-    self_test_html.render,
-    self_test_json.render,
+    self_test_report.to_markdown,
+    self_test_report.to_html,
+    self_test_report.to_json,
 )
 
 
@@ -174,11 +174,11 @@ def test_a_missed_bug_is_told_in_every_report(render: Callable[[LiveTest], str])
 
 
 def test_the_page_needs_nothing_and_nests(tmp_path: Path) -> None:
-    text = self_test_html.render(sample())
+    text = self_test_report.to_html(sample())
     assert not Page(text).open
     assert not re.search(r"<script|url\(|@import|https?://", text)
     assert "a <b>" not in text
-    paths = self_test_write.write_all(sample(), tmp_path)
+    paths = self_test_report.write_all(sample(), tmp_path)
     assert [path.name for path in paths] == ["self-test.md", "self-test.html", "self-test.json"]
     assert json.loads(paths[2].read_text())["bugs"][1]["outcome"] == "fail"
 

@@ -25,7 +25,7 @@ from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.history import Header, Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
-from poolkeeper_lab.chaos.report import chaos_html, chaos_json, chaos_report, chaos_write
+from poolkeeper_lab.chaos.report import chaos_report
 from poolkeeper_lab.chaos.run import chaos_schedule, nemesis, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
 from poolkeeper_lab.chaos.run.nemesis import Nemesis, PlayedScenario
@@ -37,7 +37,7 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
-FORMATS = (("md", chaos_report.render), ("html", chaos_html.render), ("json", chaos_json.render))
+FORMATS = (("md", chaos_report.to_markdown), ("html", chaos_report.to_html), ("json", chaos_report.to_json))
 GROUND = cast(Host, SimpleNamespace())
 
 
@@ -124,7 +124,7 @@ def test_golden(suffix: str, render: Callable[..., str], golden: Callable[[str, 
 
 
 def test_page_needs_nothing_and_nests() -> None:
-    text = chaos_html.render(sample.made())
+    text = chaos_report.to_html(sample.made())
     page = Page(re.sub(r"<(line|rect|polyline)\b([^>]*)/>", r"<\1\2></\1>", text))
     assert not page.open
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
@@ -158,11 +158,11 @@ def test_every_report_says_what_needs_attention_and_how_to_do_it_again() -> None
         assert "kill_keeper was planned and never began" in text.replace("\\_", "_")
         assert "poolkeeper chaos run --minutes 1 --seed 0" in text
         assert "chaos-7.jsonl" in text
-    assert json.loads(chaos_json.render(sample.made()))["outcome"] == "fail"
+    assert json.loads(chaos_report.to_json(sample.made()))["outcome"] == "fail"
 
 
 def test_three_files(tmp_path: Path) -> None:
-    paths = chaos_write.write_all(sample.made(), tmp_path / "reports")
+    paths = chaos_report.write_all(sample.made(), tmp_path / "reports")
     assert [path.name for path in paths] == ["chaos.md", "chaos.html", "chaos.json"]
 
 

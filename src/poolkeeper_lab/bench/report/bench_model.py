@@ -1,4 +1,4 @@
-"""What a run of the bench measured: figures over rounds, goals, the machine. Values only, the same in JSON.
+"""The results of a run of the bench: figures over rounds, goals, the machine. Values only, the same in JSON.
 
 Invariant: a figure that was not measured has no estimate and says why; a goal without a figure is neither met nor
 missed.
