@@ -4,7 +4,7 @@
     cluster      name of the cluster
     started_at   ISO 8601, UTC
     seconds      wall time of the run
-    outcome      "pass" | "fail" | "unknown", of the whole suite
+    outcome      "pass" | "fail" | "unknown", of the suite
     headline     the verdict in words
     counts       {"pass", "fail", "unknown", "total"}: numbers of checks
     versions     {component: version}

@@ -14,9 +14,9 @@ MARKS = {Outcome.PASS: "caught", Outcome.FAIL: "MISSED", Outcome.UNKNOWN: "not t
 BUGS = ("", "Bug", "What was wrong", "Scenario", "Caught by", "After", "Rounds", "The checker's message")
 METHOD = (
     "Each bug was injected alone into a cluster that passed all health checks, and removed afterwards. Then the "
-    "cluster was healthy again, and a check of the cluster found nothing left of the bug. A bug counts as caught only by an "
-    "anomaly that was named before. After: the time from its first operation until the verdict, in seconds; the time "
-    "until its scenario begins, and the time after its run ended, are not included."
+    "cluster was healthy again, and a check of the cluster found nothing left of the bug. A bug counts as caught only "
+    "by an anomaly that was named before. After: the time from its first operation until the verdict, in seconds; the "
+    "time until its scenario begins, and the time after its run ended, are not included."
 )
 NONE = "–"
 
