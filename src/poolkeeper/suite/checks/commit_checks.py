@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"(?:(?:ANY|FIRST)\s+)?(\d+)\s*\(", re.I)
 
 
 def quorum_commit(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """Check group 16: the primary waits for as many standbys as declared, they are there, and a session waits for them."""
+    """Check group 16: the primary waits for the declared number of standbys, they are there, and a session waits."""
     return _in_force(target, readings), _session(readings)
 
 

@@ -14,7 +14,7 @@ from poolkeeper.suite.checks.outcomes import Check
 
 
 def direct_endpoints(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """Check group 18: a query through the read-write endpoint reaches the primary; a write through the read-only one is refused."""
+    """Check group 18: the read-write endpoint reaches the primary; the read-only one refuses a write."""
     declared = target.own.direct if target.own else {}
     verdicts = []
     if dsn := declared.get("direct_rw"):

@@ -24,7 +24,7 @@ def silent(target: Target, readings: Readings) -> tuple[str, ...]:
 
 
 def standbys(target: Target, readings: Readings) -> tuple[str, ...]:
-    """Return all nodes but one, in declared order: preferably those that report it, then the silent, then surplus primaries."""
+    """Return all nodes but one, in declared order: those that report it, then the silent, then surplus primaries."""
     mute, leading = silent(target, readings), primaries(readings)
     rank = {name: 2 if name in leading else 1 if name in mute else 0 for name in target.names}
     chosen = sorted(reversed(target.names), key=rank.__getitem__)[: len(target.names) - 1]

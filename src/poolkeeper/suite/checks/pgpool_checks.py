@@ -91,7 +91,7 @@ def load_balancing(target: Target, readings: Readings) -> tuple[Verdict, ...]:
 
 
 def _counted(balance: Balance) -> dict[str, int] | None:
-    """Return SELECTs by host name that Pgpool-II counted meanwhile (other clients' too); None if its counters went back."""
+    """Return SELECTs by host name that Pgpool-II counted meanwhile (also of other clients); None if a counter fell."""
     before = {node.index: node.selects for node in balance.before}
     if {node.index for node in balance.after} != set(before):
         return None

@@ -15,7 +15,7 @@ from poolkeeper.suite.checks.write_checks import READ_ONLY
 
 
 def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """Check group 14: a write is refused by a server in recovery, also one that was asked for; reads come from the standbys."""
+    """Check group 14: servers in recovery refuse a write, even one on request; reads come from the standbys."""
     refusal = Check("read_only_endpoint.refusal", 14, f"The read-only endpoint ({target.ro.port}) refuses every write")
     spread = Check(
         "read_only_endpoint.spread", 14, f"The read-only endpoint ({target.ro.port}) spreads over the standbys"

@@ -103,7 +103,7 @@ def _all_there(
     found: tuple[list[str], str],
     based_on: tuple[SomeReading, ...],
 ) -> Verdict:
-    """Check that there are enough, and in our own clusters one for each standby. `found` is the names and their kind."""
+    """Check that there are enough, and in our own clusters one for each standby. `found`: names and their kind."""
     names, what = found
     wanted = [name for name in target.names if name != primary]
     absent = [name for name in wanted if slot_name(name) not in {slot_name(n) for n in names}]

@@ -21,7 +21,7 @@ Questions = dict[
     str, tuple[set[int], Callable[[], Awaitable[Any]]]
 ]  # field of Readings → the groups that need it, and how
 
-# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they report which nodes are standbys, and that any answers.
+# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they report the standbys, and that any node answers.
 _NODES = set(GROUPS) - {12}
 _WORKSPACE = {4, 6, 11}
 

@@ -110,7 +110,7 @@ async def _remove_from(dsn: Dsn, schema: str, timeout: float) -> bool:
 
 
 async def _end_writers(opened: postgres.Session, schema: str) -> None:
-    """Cancel statements in the schema, as a commit that waits for its standbys; its rows are invisible until it ends."""
+    """Cancel statements in the schema, as a commit that waits for its standbys; invisible until it ends."""
     statement = f"""
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
  WHERE usename = current_user AND pid <> pg_backend_pid() AND state = 'active' AND query ~ '{schema}'"""

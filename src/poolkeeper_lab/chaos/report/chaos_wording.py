@@ -19,8 +19,8 @@ METHOD = (
     "Acknowledged: the server confirmed the operation to its end, without a warning. Refused: the operation has "
     "certainly no effect. Open: the result is unknown; the operation may have taken effect, may do so later, or never. "
     "A pause is the longest time between two acknowledgements at an endpoint, of writes if it takes writes; it is "
-    "information, not a verdict. Recovered: the time from the end of the fault until all health checks passed again. The mark of a "
-    "scenario says that no anomaly was seen in its time; the findings cover the complete run."
+    "information, not a verdict. Recovered: the time from the end of the fault until all health checks passed again. "
+    "The mark of a scenario says that no anomaly was seen in its time; the findings cover the complete run."
 )
 PICTURE = (
     "Above: acknowledged operations in each second, at most {peak}. Below: their latency, the median and (thin) the "
