@@ -1,7 +1,8 @@
 """A run of chaos as it is reported: values only, in words and figures that every format shares.
 
-Invariant: times are seconds after the run's first line; None is an event that did not happen. `outcome` is never better than that
-of any part. A passage passes where nothing bad is known of its time: the findings over the whole run are the verdict.
+Invariant: times are seconds after the run's first line; None is an event that did not happen. `outcome` is never better
+than that of any part. A passage passes if nothing bad is known of its time: the findings over the complete run are the
+verdict.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class RunVerdict:
 
 @dataclass(frozen=True)
 class Passage:
-    """An iteration of a scenario. `began`, `healed`, `whole`: the fault, its end, and all health checks passed again."""
+    """An iteration of a scenario. `began`, `healed`, `whole`: the fault, its end, and all checks passed again."""
 
     number: int
     scenario: str
