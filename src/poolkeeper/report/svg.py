@@ -15,11 +15,11 @@ WIDTH, LEFT, RIGHT = 720.0, 130.0, 20.0  # of a figure over time; the axis begin
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #17272d; }
-.ground { fill: #ffffff; } .tick { stroke: #dce4e5; } .unity { stroke: #52656c; stroke-dasharray: 3 3; }
+.background { fill: #ffffff; } .tick { stroke: #dce4e5; } .unity { stroke: #52656c; stroke-dasharray: 3 3; }
 .dot { fill: #52656c; fill-opacity: .55; } .interval { fill: #0b5f78; fill-opacity: .25; }
 .median { stroke: #0b5f78; stroke-width: 2.5; }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e4edee; } .ground { fill: #172327; } .tick { stroke: #293a3f; } .unity { stroke: #9db0b5; }
+  text { fill: #e4edee; } .background { fill: #172327; } .tick { stroke: #293a3f; } .unity { stroke: #9db0b5; }
   .dot { fill: #9db0b5; } .interval { fill: #7cc7dc; } .median { stroke: #7cc7dc; }
 }
 """
@@ -108,8 +108,10 @@ def standalone(drawing: Drawing) -> str:
     root.attrib |= {"width": f"{drawing.width:g}", "height": f"{drawing.height:g}"}
     title, style = ET.Element("title"), ET.Element("style")
     title.text, style.text = drawing.label, _STYLE
-    ground = ET.Element("rect", {"class": "ground", "width": f"{drawing.width:g}", "height": f"{drawing.height:g}"})
-    root[:0] = [title, style, ground]
+    background = ET.Element(
+        "rect", {"class": "background", "width": f"{drawing.width:g}", "height": f"{drawing.height:g}"}
+    )
+    root[:0] = [title, style, background]
     return _written(root) + "\n"
 
 

@@ -126,7 +126,7 @@ class Section(Value):
 
 
 class BenchMachine(Value):
-    """Where it ran. `foreign`: the share of it that somebody else used before the first round; None: unknown."""
+    """Where it ran. `foreign`: the share of it that other processes used before the first round; None: unknown."""
 
     cpu: str
     cores: int
