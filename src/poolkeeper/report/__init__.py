@@ -1,1 +1,4 @@
-"""Verdicts → Markdown, HTML, JUnit XML and JSON. All of it is pure but `write`, which puts the files down."""
+"""One model for every report (document.py), rendered once per format and written whole or not at all.
+
+All of it is pure except `writer`, which writes the files.
+"""

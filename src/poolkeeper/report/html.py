@@ -1,20 +1,28 @@
-"""What every HTML report is made with: one file that needs nothing else, and no script.
+"""A document as one HTML file that needs nothing else: no script, no font, no image, no network.
 
-Invariant: text from outside never becomes markup (autoescape), and a name that the template does not know is an error
-(StrictUndefined).
+Invariant: foreign text never becomes markup (autoescape), a name that the template does not know is an error
+(StrictUndefined), and a content security policy forbids scripts and every request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from poolkeeper.report import wording
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import svg, wording
+from poolkeeper.report.document import Document
 
 
-def template(name: str, **filters: Callable[..., object]) -> Template:
-    """A template of report/templates; beside `filters` it knows `duration`, `moment` and `symbol`."""
+def render(document: Document) -> str:
+    """Return the page."""
+    return _template().render(document=document, wording=wording)
+
+
+@functools.cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("poolkeeper.report", "templates"),
         undefined=StrictUndefined,
@@ -23,10 +31,13 @@ def template(name: str, **filters: Callable[..., object]) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "duration": wording.duration,
-        "moment": wording.moment,
-        "symbol": lambda outcome: wording.SYMBOLS[outcome],
-        **filters,
-    }
-    return environment.get_template(name)
+    environment.filters |= {"symbol": _symbol, "drawn": _drawn}
+    return environment.get_template("page.html.j2")
+
+
+def _symbol(outcome: Outcome) -> str:
+    return wording.SYMBOLS[outcome]
+
+
+def _drawn(drawing: svg.Drawing) -> Markup:
+    return Markup(svg.inline(drawing))  # svg escapes every text

@@ -1,4 +1,4 @@
-"""Words and symbols that all reports share: an outcome's symbol, durations and moments as people write them."""
+"""Words and symbols that all reports share: an outcome's symbol, durations and moments in words."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from poolkeeper.model.verdict import Outcome
 
 SYMBOLS: dict[Outcome, str] = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.UNKNOWN: "?"}
+NO_EVIDENCE = "No evidence was collected."
+NO_OUTPUT = "It returned nothing."
 
 
 def duration(seconds: float) -> str:
-    """A length of time with the unit that suits it: "<1 ms", "12 ms", "3.2 s", "2 min 05 s"."""
+    """Return a length of time with a suitable unit: "<1 ms", "12 ms", "3.2 s", "2 min 05 s"."""
     if seconds < 0.0005:
         return "0 ms" if seconds == 0 else "<1 ms"
     if seconds < 0.9995:
@@ -22,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(iso: str) -> str:
-    """An ISO 8601 time as people write it, in UTC; what is not one stays as it is."""
+    """Return an ISO 8601 time in words, in UTC; any other text stays as it is."""
     try:
         parsed = datetime.fromisoformat(iso)
         utc = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -4,8 +4,8 @@
     cluster      name of the cluster
     started_at   ISO 8601, UTC
     seconds      wall time of the run
-    outcome      "pass" | "fail" | "unknown", of the whole suite
-    headline     the verdict in words, for people
+    outcome      "pass" | "fail" | "unknown", of the suite
+    headline     the verdict in words
     counts       {"pass", "fail", "unknown", "total"}: numbers of checks
     versions     {component: version}
     topology     [{"service", "where", "role"}]
@@ -15,28 +15,30 @@
       checks     [{"check", "title", "outcome", "summary", "seconds", "evidence"}]: "check" is the stable id
         evidence [{"where", "ran", "returned", "seconds"}]
 
-Text is as it was found, passwords apart; control characters are JSON escapes.
+Text is as it was found, except for passwords; control characters are JSON escapes.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from poolkeeper.model.verdict import Outcome, Suite, Verdict
+from poolkeeper.report import plain
 from poolkeeper.suite import report_text, report_wording
 
 SCHEMA = 1
+_PLACE = ("service", "where", "role")
 
 
 def render(suite: Suite) -> str:
-    """The whole document, indented, ending in one newline. Passwords are redacted."""
-    return json.dumps(_document(report_text.redacted(suite)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the document, indented, ending in one newline. Passwords are redacted."""
+    return plain.text(_document(report_text.redacted(suite)))
 
 
 def _document(suite: Suite) -> dict[str, Any]:
+    found = plain.data(suite)
     return {
         "schema": SCHEMA,
         "cluster": suite.cluster,
@@ -45,9 +47,9 @@ def _document(suite: Suite) -> dict[str, Any]:
         "outcome": suite.outcome.value,
         "headline": report_wording.headline(suite),
         "counts": {**{o.value: suite.count(o) for o in Outcome}, "total": len(suite.verdicts)},
-        "versions": suite.versions,
-        "topology": [{"service": service, "where": where, "role": role} for service, where, role in suite.topology],
-        "changes": list(suite.changes),
+        "versions": found["versions"],
+        "topology": [dict(zip(_PLACE, place, strict=True)) for place in found["topology"]],
+        "changes": found["changes"],
         "groups": [_group(group) for group in report_wording.groups(suite)],
     }
 
@@ -63,21 +65,14 @@ def _group(group: report_wording.ReportGroup) -> dict[str, Any]:
 
 
 def _check(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "check": verdict.check,
-        "title": verdict.title,
-        "outcome": verdict.outcome.value,
-        "summary": verdict.summary,
-        "seconds": _seconds(verdict.seconds),
-        "evidence": [
-            {"where": e.where, "ran": e.ran, "returned": e.returned, "seconds": _seconds(e.seconds)}
-            for e in verdict.evidence
-        ],
-    }
+    found = plain.data(verdict)
+    evidence = [{**piece, "seconds": _seconds(piece["seconds"])} for piece in found.pop("evidence")]
+    del found["group"]  # the group that contains it says so
+    return {**found, "seconds": _seconds(verdict.seconds), "evidence": evidence}
 
 
 def _seconds(seconds: float) -> float:
-    """Microseconds are as fine as the clocks are; the rest would be noise in a diff."""
+    """Return the time in microseconds' precision, that of the clocks; finer digits would be noise in a diff."""
     return round(seconds, 6)
 
 
@@ -96,9 +91,11 @@ class _ReadReport(BaseModel):
 
 
 def outcomes_of(text: str) -> dict[str, str]:
-    """Check id → outcome of a report that `render` wrote.
+    """Return check id → outcome of a report that `render` wrote.
 
-    Raises ValueError on anything else: no JSON, another schema, a key missing, an outcome that is none, an id twice.
+    Raises:
+        ValueError: if the text is not such a report: no JSON, another schema, a missing key, an unknown outcome, or an
+            id that occurs twice.
     """
     checks = [check for group in _ReadReport.model_validate_json(text).groups for check in group.checks]
     outcomes = {check.check: check.outcome.value for check in checks}

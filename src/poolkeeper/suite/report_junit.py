@@ -2,7 +2,7 @@
 
 A check is a <testcase>, its group a <testsuite>. fail becomes <failure>, unknown becomes <error type="unknown">, and
 the evidence is the <system-out>. Groups that did not run are left out; a run without any check is one error, since a
-file without tests would pass for green. Times are seconds.
+file without tests would look like a pass. Times are seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NOTHING = Verdict("suite", 0, "Validation suite", Outcome.UNKNOWN, "No check wa
 
 
 def render(suite: Suite) -> str:
-    """The whole file, ending in one newline. Passwords are redacted; characters that XML 1.0 forbids are pictures."""
+    """Return the file, ending in one newline. Passwords are redacted; characters that XML 1.0 forbids are pictures."""
     suite = report_text.legible(suite)
     ran = [group for group in report_wording.groups(suite) if group.verdicts] or [
         report_wording.ReportGroup(0, "Suite", (_NOTHING,))
@@ -34,8 +34,8 @@ def render(suite: Suite) -> str:
 
 def _add_group(root: ET.Element, group: report_wording.ReportGroup, started_at: str) -> None:
     name = f"{group.number:02d} {group.name}"
-    told = {"name": name, **_counts(group.verdicts), "time": _time(group.seconds), "timestamp": started_at}
-    element = ET.SubElement(root, "testsuite", told)
+    attributes = {"name": name, **_counts(group.verdicts), "time": _time(group.seconds), "timestamp": started_at}
+    element = ET.SubElement(root, "testsuite", attributes)
     for verdict in group.verdicts:
         _add_check(element, verdict, name)
 
@@ -44,8 +44,8 @@ def _add_check(parent: ET.Element, verdict: Verdict, group_name: str) -> None:
     case = ET.SubElement(parent, "testcase", classname=group_name, name=verdict.check, time=_time(verdict.seconds))
     if verdict.outcome is not Outcome.PASS:
         tag = "failure" if verdict.outcome is Outcome.FAIL else "error"
-        trouble = ET.SubElement(case, tag, type=verdict.outcome.value, message=verdict.summary)
-        trouble.text = f"{verdict.title}: {verdict.summary}"
+        problem = ET.SubElement(case, tag, type=verdict.outcome.value, message=verdict.summary)
+        problem.text = f"{verdict.title}: {verdict.summary}"
     ET.SubElement(case, "system-out").text = _output(verdict)
 
 

@@ -1,7 +1,7 @@
-"""A suite's text made fit to be shown: no passwords, nothing invisible.
+"""Text of a suite that is safe to show: no passwords, no invisible characters.
 
 Invariant: what `legible` returns contains only characters that XML 1.0 allows and a reader can see, so that no
-renderer has to think of control characters again. Escaping for a format is that format's own work.
+renderer has to treat control characters. Each format does its own escaping.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _NONCHARACTERS = {"\ufffe", "\uffff"}  # the two that XML 1.0 forbids besides co
 
 
 def redacted(suite: Suite) -> Suite:
-    """The suite without passwords; otherwise as it was, but for lone surrogates, which UTF-8 cannot hold."""
+    """Return the suite without passwords and without lone surrogates, which UTF-8 cannot hold."""
     return _map_text(suite, lambda text: redact(_SURROGATE.sub("\ufffd", text)))
 
 
 def legible(suite: Suite) -> Suite:
-    """The suite without passwords and with every invisible character made visible.
+    """Return the suite without passwords and with every invisible character made visible.
 
     Redaction comes second: a control character inside the word `password` must not hide it.
     """
@@ -33,7 +33,7 @@ def legible(suite: Suite) -> Suite:
 
 
 def show_invisible(text: str) -> str:
-    """Control characters as their pictures (␛), other invisible ones as U+FFFD. Tab and newline stay; CR LF is one."""
+    """Return control characters as pictures (␛), other invisible ones as U+FFFD. Tab and newline stay; CR LF is one."""
     text = text.replace("\r\n", "\n")
     return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
 
@@ -49,7 +49,7 @@ def _visible(char: str) -> str:
 
 
 def _map_text(suite: Suite, change: Callable[[str], str]) -> Suite:
-    """The suite with `change` applied to each of its texts."""
+    """Return the suite with `change` applied to each of its texts."""
     return replace(
         suite,
         cluster=change(suite.cluster),

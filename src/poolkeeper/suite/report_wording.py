@@ -1,6 +1,6 @@
 """The words, symbols and figures that all formats share, so that no two reports of one run disagree.
 
-Invariant: nothing here says "pass" of something that was not looked at; a group that did not run is unknown.
+Invariant: nothing here says "pass" of something that was not checked; a group that did not run is unknown.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from poolkeeper.model.verdict import GROUPS, Outcome, Suite, Verdict, merge
 
 MEANINGS: dict[Outcome, str] = {
-    Outcome.PASS: "it was looked at and holds",
-    Outcome.FAIL: "it was looked at and does not hold",
-    Outcome.UNKNOWN: "it could not be looked at; this never counts as a pass",
+    Outcome.PASS: "it was checked and holds",
+    Outcome.FAIL: "it was checked and does not hold",
+    Outcome.UNKNOWN: "it could not be checked; this never counts as a pass",
 }
 NO_CHANGES = "No difference from an earlier run."
-NO_EVIDENCE = "No evidence was collected."
 
 
 @dataclass(frozen=True)
 class ReportGroup:
-    """One of the groups as this run saw it; `verdicts` is empty where it did not run."""
+    """A group of checks in this run; `verdicts` is empty if it did not run."""
 
     number: int
     name: str
@@ -28,7 +27,7 @@ class ReportGroup:
 
     @property
     def outcome(self) -> Outcome:
-        """The merged outcome; unknown where nothing ran."""
+        """The merged outcome; unknown if no check ran."""
         return merge(verdict.outcome for verdict in self.verdicts)
 
     @property
@@ -38,18 +37,18 @@ class ReportGroup:
 
     @property
     def word(self) -> str:
-        """The outcome as a reader wants it."""
+        """The outcome, or that the group did not run."""
         return self.outcome.value if self.verdicts else "not run"
 
 
 def groups(suite: Suite) -> tuple[ReportGroup, ...]:
-    """All groups in order, those that did not run included."""
+    """Return all groups in order, those that did not run included."""
     ran = suite.by_group()
     return tuple(ReportGroup(n, GROUPS.get(n, f"Group {n}"), ran.get(n, ())) for n in sorted({*GROUPS, *ran}))
 
 
 def headline(suite: Suite) -> str:
-    """The verdict in one line: "20 of 20 checks pass", "1 of 20 fails, 2 unknown", "2 unknown"."""
+    """Return the verdict in one line: "20 of 20 checks pass", "1 of 20 fails, 2 unknown", "2 unknown"."""
     total, failed, unknown = len(suite.verdicts), suite.count(Outcome.FAIL), suite.count(Outcome.UNKNOWN)
     if not total:
         return "No check was run"
@@ -60,17 +59,17 @@ def headline(suite: Suite) -> str:
 
 
 def tally(suite: Suite) -> str:
-    """How many ended how, of those that occur: "18 pass, 1 fail, 1 unknown"."""
+    """Return the number of each outcome that occurs: "18 pass, 1 fail, 1 unknown"."""
     counts = ((suite.count(outcome), outcome.value) for outcome in Outcome)
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "none"
 
 
 def groups_run(suite: Suite) -> str:
-    """How many of the groups ran: "18 of 18"."""
+    """Return how many of the groups ran: "18 of 18"."""
     return f"{sum(bool(group.verdicts) for group in groups(suite))} of {len(groups(suite))}"
 
 
 def attention(suite: Suite) -> tuple[Verdict, ...]:
-    """What a reader has to look at: the failed checks, then the unknown ones."""
+    """Return the failed checks, then the unknown ones."""
     order = (Outcome.FAIL, Outcome.UNKNOWN)
     return tuple(verdict for outcome in order for verdict in suite.verdicts if verdict.outcome is outcome)

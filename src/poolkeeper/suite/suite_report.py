@@ -1,121 +1,136 @@
-"""A suite as Markdown (CommonMark with tables), to be read raw as well as rendered.
-
-Invariant: text from outside never becomes markup. Evidence stands in code fences longer than any run of backticks in
-it; all other text is escaped and kept on its line. No HTML is written.
-"""
+"""A suite as a document, and its four files. Passwords are redacted, and every invisible character is made visible."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from poolkeeper.model.verdict import Evidence, Outcome, Suite, Verdict
-from poolkeeper.report import wording
+from poolkeeper.report import html, markdown, wording
+from poolkeeper.report.document import (
+    Block,
+    Bullets,
+    Cell,
+    Column,
+    Command,
+    Document,
+    Entries,
+    Entry,
+    Fact,
+    Heading,
+    Item,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+)
 from poolkeeper.suite import report_text, report_wording
+from poolkeeper.suite.report_wording import ReportGroup
 
-_BACKTICKS = re.compile(r"`+")
-# What begins markup inside a line; an underscore inside a word does not.
-_MARKUP = re.compile(r"[\\`*{}\[\]<>#|~&$!]|(?<![^\W_])_|_(?![^\W_])")
-_LINK = re.compile(r"(?<=\w)(?=://)|(?<=www)(?=\.)", re.I)
+_NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9_.-]+")
+_GROUPS = (Column("#", "number"), Column("Group"), Column("Outcome"), Column("Checks", "number minor"),
+           Column("Time", "number"))  # fmt: skip
 
 
-def render(suite: Suite) -> str:
-    """The whole report, ending in one newline. Passwords are redacted."""
+def document(suite: Suite) -> Document:
+    """Return the report that Markdown and HTML render."""
     suite = report_text.legible(suite)
-    blocks = [*_opening(suite), *_attention(suite), *_changes(suite), *_groups(suite), *_checks(suite)]
-    return "\n\n".join([*blocks, *_versions(suite), *_topology(suite), *_legend()]) + "\n"
+    facts = (
+        Fact("Cluster", suite.cluster),
+        Fact("Started", wording.moment(suite.started_at), suite.started_at),
+        Fact("Took", wording.duration(suite.seconds)),
+        Fact("Checks", report_wording.tally(suite)),
+        Fact("Groups run", report_wording.groups_run(suite)),
+    )
+    return Document(
+        topic="validation report",
+        cluster=suite.cluster,
+        outcome=suite.outcome,
+        title=report_wording.headline(suite),
+        facts=facts,
+        attention=tuple(Item(v.summary, v.title, v.outcome, anchor(v.check)) for v in report_wording.attention(suite)),
+        sections=(_changes(suite), _groups(suite), *_checks(suite)),
+        columns=(*_topology(suite), *_versions(suite)),
+        legend=tuple(Item(report_wording.MEANINGS[outcome], mark=outcome) for outcome in Outcome),
+    )
 
 
-def _opening(suite: Suite) -> list[str]:
-    facts = [
-        f"Cluster: {escape(suite.cluster)}",
-        f"Started: {escape(wording.moment(suite.started_at))}",
-        f"Took: {wording.duration(suite.seconds)}",
-        f"Checks: {report_wording.tally(suite)}",
-        f"Groups run: {report_wording.groups_run(suite)}",
-    ]
-    return [
-        f"# {wording.SYMBOLS[suite.outcome]} {report_wording.headline(suite)}",
-        "\n".join(f"- {fact}" for fact in facts),
-    ]
+def to_markdown(suite: Suite) -> str:
+    """Return the report as Markdown."""
+    return markdown.render(document(suite))
 
 
-def _attention(suite: Suite) -> list[str]:
-    lines = [
-        f"- {_mark(v.outcome)}: **{escape(v.title)}** – {escape(v.summary)}" for v in report_wording.attention(suite)
-    ]
-    return ["## Needs attention", "\n".join(lines)] if lines else []
+def to_html(suite: Suite) -> str:
+    """Return the report as an HTML page."""
+    return html.render(document(suite))
 
 
-def _changes(suite: Suite) -> list[str]:
-    lines = [f"- {escape(change)}" for change in suite.changes]
-    return ["## Changed since the last run", "\n".join(lines) or report_wording.NO_CHANGES]
+def anchor(check: str) -> str:
+    """Return the id of a check's place in the page."""
+    return f"check-{_NOT_IN_ANCHORS.sub('-', check)}"
 
 
-def _groups(suite: Suite) -> list[str]:
-    rows = [
-        (str(g.number), g.name, f"{wording.SYMBOLS[g.outcome]} {g.word}", str(len(g.verdicts)), _time(g.seconds))
-        for g in report_wording.groups(suite)
-    ]
-    return ["## Groups", table(("#", "Group", "Outcome", "Checks", "Time"), rows)]
+def _changes(suite: Suite) -> Section:
+    items = tuple(_change(line) for line in suite.changes)
+    shown: Block = Bullets(items, "changes") if items else Paragraph(report_wording.NO_CHANGES, is_quiet=True)
+    return Section("Changed since the last run", (shown,))
 
 
-def _checks(suite: Suite) -> list[str]:
-    blocks = ["## Checks"]
+def _change(line: str) -> Item:
+    check, separator, what = line.partition(": ")
+    return Item(what, check) if separator else Item(line)
+
+
+def _groups(suite: Suite) -> Section:
+    rows = tuple(_group_row(group) for group in report_wording.groups(suite))
+    caption = "The groups of checks with their outcome, number of checks and time"
+    return Section("Groups", (Table(caption, _GROUPS, rows, heading=1, name="groups"),))
+
+
+def _group_row(group: ReportGroup) -> Row:
+    has_run = bool(group.verdicts)
+    cells = (
+        Cell(str(group.number)),
+        Cell(group.name, anchor=f"group-{group.number}" if has_run else ""),
+        Cell(group.word, group.outcome),
+        Cell(str(len(group.verdicts)) if has_run else "–"),
+        Cell(wording.duration(group.seconds) if has_run else "–"),
+    )
+    return Row(cells, is_idle=not has_run)
+
+
+def _checks(suite: Suite) -> tuple[Section, ...]:
+    blocks: list[Block] = []
     for group in report_wording.groups(suite):
         if group.verdicts:
-            blocks.append(f"### {group.number}. {escape(group.name)}")
-            blocks += [block for verdict in group.verdicts for block in _check(verdict)]
-    return blocks if len(blocks) > 1 else []
+            blocks.append(Heading(group.name, ordinal=str(group.number), anchor=f"group-{group.number}"))
+            blocks.append(Entries(tuple(_entry(verdict) for verdict in group.verdicts)))
+    return (Section("Checks and their evidence", tuple(blocks)),) if blocks else ()
 
 
-def _check(verdict: Verdict) -> list[str]:
-    heading = f"#### {wording.SYMBOLS[verdict.outcome]} {escape(verdict.title)}"
-    facts = f"{_mark(verdict.outcome)} · {escape(verdict.check)} · {wording.duration(verdict.seconds)}"
-    evidence = [block for piece in verdict.evidence for block in _evidence(piece)] or [report_wording.NO_EVIDENCE]
-    return [heading, facts, f"Found: {escape(verdict.summary)}", *evidence]
+def _entry(verdict: Verdict) -> Entry:
+    return Entry(
+        title=verdict.title,
+        outcome=verdict.outcome,
+        summary=verdict.summary,
+        identifier=verdict.check,
+        took=wording.duration(verdict.seconds),
+        anchor=anchor(verdict.check),
+        evidence=tuple(_command(piece) for piece in verdict.evidence),
+    )
 
 
-def _evidence(piece: Evidence) -> list[str]:
-    opening = f"On **{escape(piece.where)}** was run, in {wording.duration(piece.seconds)}:"
-    returned = ["It returned:", fence(piece.returned)] if piece.returned else ["It returned nothing."]
-    return [opening, fence(piece.ran), *returned]
+def _command(piece: Evidence) -> Command:
+    return Command(piece.where, wording.duration(piece.seconds), piece.ran, piece.returned)
 
 
-def _versions(suite: Suite) -> list[str]:
-    rows = list(suite.versions.items())
-    return ["## Versions", table(("Component", "Version"), rows)] if rows else []
+def _topology(suite: Suite) -> tuple[Section, ...]:
+    columns = (Column("Service"), Column("Where", "mono"), Column("Role"))
+    rows = tuple(Row(tuple(map(Cell, place))) for place in suite.topology)
+    caption = "The services of the cluster, where they are, and their role"
+    return (Section("Topology", (Table(caption, columns, rows),)),) if rows else ()
 
 
-def _topology(suite: Suite) -> list[str]:
-    return ["## Topology", table(("Service", "Where", "Role"), list(suite.topology))] if suite.topology else []
-
-
-def _legend() -> list[str]:
-    return ["## Legend", "\n".join(f"- {_mark(outcome)}: {report_wording.MEANINGS[outcome]}" for outcome in Outcome)]
-
-
-def _mark(outcome: Outcome) -> str:
-    return f"{wording.SYMBOLS[outcome]} {outcome.value}"
-
-
-def _time(seconds: float) -> str:
-    return wording.duration(seconds) if seconds else "–"
-
-
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table of text cells, each escaped and on one line."""
-    lines = [header, tuple("---" for _ in header), *(tuple(escape(cell) for cell in row) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def fence(text: str) -> str:
-    """The text in a code fence that nothing inside can close."""
-    ticks = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
-    return f"{ticks}text\n{text.removesuffix(chr(10))}\n{ticks}"
-
-
-def escape(text: str) -> str:
-    """The text as one line without markup. For use inside a line, never as its beginning."""
-    one_line = " ".join(text.split())
-    return _LINK.sub(r"\\", _MARKUP.sub(r"\\\g<0>", one_line))
+def _versions(suite: Suite) -> tuple[Section, ...]:
+    rows = tuple(Row((Cell(component), Cell(version))) for component, version in suite.versions.items())
+    columns = (Column("Component"), Column("Version", "mono"))
+    return (Section("Versions", (Table("The components and their versions", columns, rows),)),) if rows else ()

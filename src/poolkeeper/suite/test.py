@@ -1,6 +1,6 @@
-"""The validation suite: collect, then judge.
+"""The validation suite: collect the readings, then evaluate them.
 
-Invariant: a run that ends has one verdict for every check of the chosen groups, also when nothing answered.
+Invariant: a run that ends has one verdict for every check of the chosen groups, even if nothing answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS, Suite, compare
-from poolkeeper.suite.checks import groups as judges
+from poolkeeper.suite.checks import groups as check_groups
 from poolkeeper.suite.collect import all_readings
 
 READ_SESSIONS = 8  # of the read-only endpoint, open at once; two standbys at least then have one each
@@ -28,16 +28,19 @@ async def run_suite(
     say: Callable[[str], None],
     before: Mapping[str, str] | None = None,
 ) -> Suite:
-    """Run these groups (None: all that apply); only what they need is asked. `say` takes lines for a person who waits.
+    """Run these groups (None: all that apply) and take only the readings that they need.
 
-    `before` maps each check's id to its outcome in the run to compare with; empty or None: there was none. When
-    cancelled it drops its schema first. Raises ValueError for a group that does not exist, and UsageError for
-    one that has no meaning for this target.
+    `say` takes lines of progress. `before` maps each check's id to its outcome in the run to compare with; empty or
+    None if there was none. A cancelled run drops its schema first.
+
+    Raises:
+        ValueError: if a group does not exist.
+        UserError: if a group does not apply to this target.
     """
     chosen = applicable(target, groups, say)
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     readings = await all_readings.collect(target, chosen, say)
-    verdicts = judges.judge(target, readings, chosen)
+    verdicts = check_groups.evaluate(target, readings, chosen)
     return Suite(
         cluster=target.cluster,
         started_at=started_at,
@@ -50,10 +53,15 @@ async def run_suite(
 
 
 def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str], None]) -> frozenset[int]:
-    """The groups to run (`groups` None: all that have a meaning for this target; `say` takes what is left out)."""
+    """Return the groups to run (`groups` None: all that apply to this target; `say` takes those left out).
+
+    Raises:
+        ValueError: if a group does not exist.
+        UserError: if a requested group does not apply to this target.
+    """
     if groups is not None and (unknown := groups - set(GROUPS)):
         raise ValueError(f"no such group: {sorted(unknown)}")
-    left_out = judges.inapplicable(target)
+    left_out = check_groups.inapplicable(target)
     for number, why in left_out.items():
         line = f"group {number}, {GROUPS[number]}, {why}"
         if groups is not None and number in groups:
@@ -64,7 +72,7 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
 
 
 def own_target(cluster: Cluster) -> Target:
-    """The cluster of a `cluster.toml`: `app` works in its database, the role of the checks looks on."""
+    """Return the target of a `cluster.toml`: `app` writes in its database, the role of the checks reads."""
     spec, database = cluster.spec, cluster.spec.roles.app_database
     pool, (url, auth) = cluster.endpoint("balanced", "app", database), cluster.stats
     replication = spec.replication
@@ -90,10 +98,14 @@ def own_target(cluster: Cluster) -> Target:
 
 
 def versions(readings: Readings) -> dict[str, str]:
-    """Component → version, of those that told it; nodes that differ are told apart."""
-    told = {name: node.value.version.split()[0] for name, node in readings.nodes.items() if node.value}
-    alike = len(set(told.values())) == 1
-    found = {"PostgreSQL": next(iter(told.values()))} if alike else {f"PostgreSQL on {n}": v for n, v in told.items()}
+    """Return component → version of those that reported one; nodes are listed singly if they differ."""
+    reported = {name: node.value.version.split()[0] for name, node in readings.nodes.items() if node.value}
+    alike = len(set(reported.values())) == 1
+    found = (
+        {"PostgreSQL": next(iter(reported.values()))}
+        if alike
+        else {f"PostgreSQL on {n}": v for n, v in reported.items()}
+    )
     if readings.pgpool and readings.pgpool.value:
         found["Pgpool-II"] = readings.pgpool.value.version
     if readings.stats and readings.stats.value:
@@ -102,7 +114,7 @@ def versions(readings: Readings) -> dict[str, str]:
 
 
 def topology(target: Target, readings: Readings) -> tuple[tuple[str, str, str], ...]:
-    """(service, where, role): the nodes by their own word, then the endpoints."""
+    """Return (service, where, role): the nodes by their own reports, then the endpoints."""
     nodes = [(name, target.nodes[name].where, _role(name, readings)) for name in target.names]
     direct = target.own.direct if target.own else {}
     endpoints = [

@@ -12,7 +12,7 @@ from poolkeeper.cli import console
 from poolkeeper.core import errors
 from poolkeeper.system import state
 from poolkeeper_lab.bench import bench_parts
-from poolkeeper_lab.bench.report import bench_docs, bench_json, bench_wording, bench_write
+from poolkeeper_lab.bench.report import bench_docs, bench_json, bench_report, bench_wording
 from poolkeeper_lab.bench.report.compare import compare
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOp
         command = " ".join(["poolkeeper", *sys.argv[1:]])
         run, failures = bench_parts.perform(cluster, names, replace(options, seed=seed), command, progress)
     comparison = compare(earlier, run) if earlier else None
-    written = bench_write.write_all(run, comparison, output.reports, output.stem)
+    written = bench_report.write_all(run, comparison, output.reports, output.stem)
     progress.note(f"reports: {', '.join(map(str, written))}")
     _print(run, comparison, output.as_json)
     for failure in failures.values():

@@ -14,7 +14,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import wording
 from poolkeeper.system import state
-from poolkeeper_lab.chaos.report import campaign_report, campaign_write
+from poolkeeper_lab.chaos.report import campaign_report
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import campaign_plan

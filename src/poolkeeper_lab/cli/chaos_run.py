@@ -19,7 +19,7 @@ from poolkeeper.system import state
 from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.mutants import live_self_test
-from poolkeeper_lab.chaos.report import chaos_json, chaos_summary, chaos_wording, chaos_write
+from poolkeeper_lab.chaos.report import chaos_report, chaos_summary, chaos_wording
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
 from poolkeeper_lab.chaos.run import chaos_schedule, evidence, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario

@@ -17,7 +17,7 @@ from poolkeeper.report import wording
 from poolkeeper.system import state
 from poolkeeper_lab.chaos.checkers import checker_self_test
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
-from poolkeeper_lab.chaos.report import self_test_json, self_test_wording, self_test_write
+from poolkeeper_lab.chaos.report import self_test_report, self_test_wording
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster

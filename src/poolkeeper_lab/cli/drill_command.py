@@ -44,7 +44,7 @@ def drill(
     every round ran and healed and no acknowledged write was lost or stored twice. A missed goal of time is shown, and
     is a failure only with --strict. Sessions of other clients are cut as well.
     """
-    from poolkeeper_lab.drill import drill_faults, drill_json, drill_run, drill_schedule, drill_write
+    from poolkeeper_lab.drill import drill_faults, drill_json, drill_report, drill_run, drill_schedule
 
     entries = drill_faults.choose(tuple(names or ()))
     if list_only:

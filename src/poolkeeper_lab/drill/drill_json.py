@@ -1,13 +1,13 @@
 """A drill as JSON for programs, schema 1. Keys are only ever added within a schema; readers ignore unknown ones.
 
 schema, cluster, started_at (ISO 8601, UTC), seconds, seed, rounds_asked
-sound        every round ran and healed, and no write was lost, duplicated, out of nowhere, or acknowledged by a
-             former primary
+sound        every round ran and healed, and no write was lost, duplicated, stored although refused, or acknowledged
+             by a former primary
 faults       [{"fault", "sentence", "write_gap", "read_gap", "back", "errors", "lost", "duplicates", "phantoms",
                "stale", "acknowledged", "refused", "ambiguous", "ratio", "goals", "baseline", "rounds"}]
-  write_gap, read_gap, back   {"count", "p50", "p95", "max"} in seconds, nearest rank; null where there is none
-  baseline   the same three, and "errors", of the rounds with the keeper off; null where there were none
-  goals      [{"goal", "limit", "measured", "met"}]; "met" is null where nothing was measured
+  write_gap, read_gap, back   {"count", "p50", "p95", "max"} in seconds, nearest rank; null if there is none
+  baseline   the same three, and "errors", of the rounds with the keeper off; null if there were none
+  goals      [{"goal", "limit", "measured", "met"}]; "met" is null if nothing was measured
   rounds     [{"number", "keeper", "victim", "problem", "write_gap", "write_gap_begin", "write_gap_by_client",
                "read_gap", "split", "new_primary", "healed", "back", "lost", "duplicates"}]; times in seconds after
              the fault, "back" as in the documentation of the drill; "lost" and "duplicates" are ids
@@ -15,10 +15,9 @@ faults       [{"fault", "sentence", "write_gap", "read_gap", "back", "errors", "
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Any
 
+from poolkeeper.report import plain
 from poolkeeper_lab.drill.drill_results import Drill, DrillRound, EndpointGap, Series
 from poolkeeper_lab.drill.goals import Spread
 
@@ -27,12 +26,12 @@ _COUNTED = ("lost", "duplicates", "phantoms", "stale", "acknowledged", "refused"
 
 
 def render(drill: Drill) -> str:
-    """The whole document, indented, ending in one newline."""
-    return json.dumps(document(drill), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the document, indented, ending in one newline."""
+    return plain.text(document(drill))
 
 
 def document(drill: Drill) -> dict[str, Any]:
-    """The document as plain data."""
+    """Return the document as plain data."""
     return {
         "schema": SCHEMA,
         "cluster": drill.cluster,
@@ -71,11 +70,11 @@ def _figures(series: Series, keeper: bool) -> dict[str, Any]:
 
 
 def _spread(found: Spread) -> dict[str, Any]:
-    return {key: _round(value) if key != "count" else value for key, value in asdict(found).items()}
+    return {key: _round(value) if key != "count" else value for key, value in plain.data(found).items()}
 
 
 def _one(r: DrillRound) -> dict[str, Any]:
-    judged = r.verdict
+    verdict = r.judgement
     return {
         "number": r.number,
         "keeper": r.keeper,
@@ -89,8 +88,8 @@ def _one(r: DrillRound) -> dict[str, Any]:
         "new_primary": r.split.new_primary if r.split else None,
         "healed": _round(r.healed),
         "back": _round(r.back),
-        "lost": list(judged.lost) if judged else None,
-        "duplicates": list(judged.duplicates) if judged else None,
+        "lost": list(verdict.lost) if verdict else None,
+        "duplicates": list(verdict.duplicates) if verdict else None,
     }
 
 
@@ -99,5 +98,5 @@ def _length(gap: EndpointGap | None) -> float | None:
 
 
 def _round(seconds: float | None) -> float | None:
-    """Tenths of a millisecond are finer than what is measured."""
+    """Return the time in tenths of a millisecond, which are finer than the measurement."""
     return None if seconds is None else round(seconds, 4)

@@ -1,41 +1,23 @@
-"""Where everything of a drill's pictures goes, in the units of the SVG; the template only writes it down. Pure."""
+"""The figures of a drill, as drawings: the distribution of a fault's gaps, and a round over time. Pure."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from poolkeeper.report import svg
+from poolkeeper.report.svg import Axis, Drawing, Shape
+from poolkeeper_lab.drill import drill_wording as words
 from poolkeeper_lab.drill.drill_results import DrillRound, Series
 
-WIDTH, LEFT, RIGHT = 720.0, 130.0, 20.0
 ROW = 34.0
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Seconds → x. The ticks are (x, label)."""
-
-    begin: float
-    end: float
-
-    def x(self, seconds: float) -> float:
-        """Where that moment is."""
-        inner = WIDTH - LEFT - RIGHT
-        return round(LEFT + inner * (seconds - self.begin) / (self.end - self.begin), 1)
-
-    @property
-    def ticks(self) -> tuple[tuple[float, str], ...]:
-        """At most about eight round figures."""
-        span = self.end - self.begin
-        step = next((s for s in _STEPS if span / s <= 8), 200)
-        first = math.ceil(self.begin / step)
-        return tuple((self.x(i * step), f"{i * step:g}") for i in range(first, math.floor(self.end / step) + 1))
+CURVE = 60.0  # height of the curve of a timeline, whose foot is at the same y
+SPLIT = 70.0  # y of the parts of the gap
+FOOT = 92.0  # y of a timeline's axis
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of the distribution: a dot a round, and the median."""
+    """A row of the distribution: a dot for each round, and the median."""
 
     label: str
     kind: str  # keeper | baseline
@@ -54,7 +36,7 @@ class Strips:
 
 
 def strips(series: Series) -> Strips | None:
-    """With the keeper, and below it without; None where no round has a gap."""
+    """Return the rounds with the keeper, and those without it below; None if no round has a gap."""
     by_kind = {True: series.of(True), False: series.of(False)}
     values = {kind: sorted(r.write.seconds for r in rounds if r.write) for kind, rounds in by_kind.items()}
     if not any(values.values()):
@@ -92,11 +74,8 @@ class Timeline:
     marks: tuple[tuple[float, str], ...]
 
 
-CURVE = 60.0  # height of the curve, whose foot is at the same y
-
-
 def timeline(r: DrillRound) -> Timeline | None:
-    """None where the round has no account."""
+    """Return a round over time; None if its writes were not recorded."""
     if not r.rate:
         return None
     axis = Axis(r.rate[0][0], r.rate[-1][0] + 0.1)
@@ -111,3 +90,35 @@ def timeline(r: DrillRound) -> Timeline | None:
     moments = [(0.0, "fault"), (r.healed, "healed")]
     marks = tuple((axis.x(moment), word) for moment, word in moments if moment is not None and moment <= axis.end)
     return Timeline(axis, tuple(segments), points, peak, marks)
+
+
+def draw_strips(series: Series, strips: Strips) -> Drawing:
+    """Return the distribution as a drawing."""
+    shapes = list(strips.axis.shapes(strips.height - 20))
+    for row in strips.rows:
+        shapes.append(svg.text(0, row.y + 8, row.label))
+        shapes += [svg.dot(f"dot {row.kind}", x, row.y + 4, 5) for x in row.dots]
+        if row.median is not None:
+            shapes.append(svg.line("median", (row.median, row.y - 8), (row.median, row.y + 16)))
+    label = f"Write gaps of {series.fault}: {words.three(series.writes())}"
+    return Drawing(label, svg.WIDTH, strips.height, tuple(shapes))
+
+
+def draw_timeline(r: DrillRound, found: Timeline) -> Drawing:
+    """Return a round over time as a drawing."""
+    shapes = [*found.axis.shapes(FOOT), svg.text(0, 34, "writes"), svg.curve("curve", found.points)]
+    if found.segments:
+        shapes.append(svg.text(0, SPLIT + 12, "split"))
+        shapes += [_segment(part) for part in found.segments]
+    for x, word in found.marks:
+        shapes += [svg.line("moment", (x, 0), (x, FOOT), word), _label(x, word)]
+    return Drawing(f"Timeline of {words.name(r)}", svg.WIDTH, FOOT + 26, tuple(shapes))
+
+
+def _label(x: float, word: str) -> Shape:
+    """Return the word beside its mark, on the left of a mark near the edge."""
+    return svg.text(x - 3, 10, word, "end") if x > svg.WIDTH - 3 * svg.RIGHT else svg.text(x + 3, 10, word)
+
+
+def _segment(part: Segment) -> Shape:
+    return svg.rectangle(part.name, part.x, SPLIT, part.width, 16, f"{part.name} {words.seconds(part.seconds)}")

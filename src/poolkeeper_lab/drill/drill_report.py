@@ -1,56 +1,120 @@
-"""A drill as Markdown (CommonMark with tables), to be read raw as well as rendered. Foreign text never is markup."""
+"""A drill as a document, and its three files."""
 
 from __future__ import annotations
 
-from poolkeeper.report import wording
-from poolkeeper.suite.suite_report import escape, table
+from pathlib import Path
+
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import html, markdown, wording, writer
+from poolkeeper.report.document import (
+    Block,
+    Bullets,
+    Document,
+    Fact,
+    Figure,
+    Heading,
+    Item,
+    Paragraph,
+    Section,
+    Table,
+    table,
+)
+from poolkeeper_lab.drill import drill_json, drill_plot
 from poolkeeper_lab.drill import drill_wording as words
-from poolkeeper_lab.drill.drill_results import Drill, Series
+from poolkeeper_lab.drill.drill_results import Drill, DrillRound, Series
+
+STEM = "drill"
+_WRITES = ("acknowledged", "refused", "ambiguous", "phantoms", "stale")
 
 
-def render(drill: Drill) -> str:
-    """The whole report, ending in one newline."""
-    blocks = [*_opening(drill), *_attention(drill), "## Figures"]
-    blocks += [table(words.COLUMNS, [words.row(series) for series in drill.series]), words.METHOD]
-    for series in drill.series:
-        blocks += _series(series)
-    return "\n\n".join(blocks) + "\n"
-
-
-def _opening(drill: Drill) -> list[str]:
-    facts = [
-        f"Cluster: {escape(drill.cluster)}",
-        f"Started: {escape(wording.moment(drill.started_at))}",
-        f"Took: {wording.duration(drill.seconds)}",
-        f"Rounds asked for: {drill.asked}, seed {drill.seed}",
-    ]
-    mark = "✔" if drill.is_sound else "✘"
-    return [f"# {mark} {escape(words.headline(drill))}", "\n".join(f"- {fact}" for fact in facts)]
-
-
-def _attention(drill: Drill) -> list[str]:
-    lines = [f"- {escape(fault)}: {escape(words.goal(reached))}" for fault, reached in drill.missed]
-    lines += [f"- {escape(words.name(r))}: {escape(r.problem)}" for r in drill.problems()]
-    return ["## Needs attention", "\n".join(lines)] if lines else []
-
-
-def _series(series: Series) -> list[str]:
-    judged = ", ".join(
-        f"{series.total(what):,} {what}" for what in ("acknowledged", "refused", "ambiguous", "phantoms", "stale")
+def document(drill: Drill) -> Document:
+    """Return the report that Markdown and HTML render."""
+    facts = (
+        Fact("Cluster", drill.cluster),
+        Fact("Started", wording.moment(drill.started_at), drill.started_at),
+        Fact("Took", wording.duration(drill.seconds)),
+        Fact("Rounds requested", str(drill.asked)),
+        Fact("Seed", str(drill.seed)),
     )
-    facts = [f"Writes: {judged}", f"Errors seen: {escape(words.errors(series.errors()))}"]
+    missed = (Item(f"{fault}: {words.goal(reached)}") for fault, reached in drill.missed)
+    problems = (Item(f"{words.name(r)}: {r.problem}") for r in drill.problems())
+    return Document(
+        topic="drill",
+        cluster=drill.cluster,
+        outcome=Outcome.PASS if drill.is_sound else Outcome.FAIL,
+        title=words.headline(drill),
+        facts=facts,
+        attention=(*missed, *problems),
+        sections=(_figures(drill), *map(_fault, drill.series)),
+    )
+
+
+def to_markdown(drill: Drill) -> str:
+    """Return the report as Markdown."""
+    return markdown.render(document(drill))
+
+
+def to_html(drill: Drill) -> str:
+    """Return the report as an HTML page."""
+    return html.render(document(drill))
+
+
+def write_all(drill: Drill, directory: Path) -> tuple[Path, ...]:
+    """Write drill.md, .html and .json; return their paths in this order.
+
+    Raises:
+        PermissionRefused: if the directory or a file is not writable.
+        DiskFull: if there is no space left.
+    """
+    return writer.write_report(document(drill), drill_json.render(drill), directory, STEM)
+
+
+def _figures(drill: Drill) -> Section:
+    shown = table("The figures of each fault beside its goals", words.COLUMNS, [words.row(s) for s in drill.series],
+                  name="figures")  # fmt: skip
+    parts = tuple(Item(meaning, name, swatch=name) for name, meaning in words.SEGMENTS.items())
+    method = Paragraph(words.METHOD, is_quiet=True)
+    return Section("Figures", (shown, method, Heading("The parts of a write gap"), Bullets(parts, "legend")))
+
+
+def _fault(series: Series) -> Section:
+    counts = ", ".join(f"{series.total(what):,} {what}" for what in _WRITES)
+    facts = [f"Writes: {counts}", f"Errors seen: {words.errors(series.errors())}"]
     if series.of(False):
         facts.append(f"Without keeper: write gap {words.three(series.writes(False))}")
-        facts.append(f"Errors seen without keeper: {escape(words.errors(series.errors(False)))}")
-    return [f"## {escape(series.fault)}", escape(series.sentence), "\n".join(f"- {fact}" for fact in facts),
-            _rounds(series)]  # fmt: skip
+        facts.append(f"Errors seen without keeper: {words.errors(series.errors(False))}")
+    items = Bullets(tuple(map(Item, facts)))
+    return Section(series.fault, (Paragraph(series.sentence), items, *_drawn(series), _rounds(series)))
 
 
-def _rounds(series: Series) -> str:
+def _drawn(series: Series) -> list[Block]:
+    blocks: list[Block] = []
+    if strips := drill_plot.strips(series):
+        caption = "Write gap of each round (a dot), and the median (a bar)"
+        blocks.append(Figure(caption, drill_plot.draw_strips(series, strips)))
+    for keeper in (True, False):
+        median = series.median_round(keeper)
+        if median and (line := drill_plot.timeline(median)):
+            blocks.append(Figure(_caption(median, line.peak), drill_plot.draw_timeline(median, line)))
+    return blocks
+
+
+def _caption(median: DrillRound, peak: int) -> str:
+    gap = words.seconds(median.write.seconds if median.write else None)
+    caption = (
+        f"The median round ({words.name(median)}): acknowledged writes in each 0.1 s, at most {peak}; write gap {gap}"
+    )
+    if not median.split:
+        return caption
+    parts = "".join(f", {name} {words.seconds(seconds)}" for name, seconds in median.split.parts)
+    return f"{caption}; {median.split.new_primary} became primary{parts}"
+
+
+def _rounds(series: Series) -> Table:
     header = ("Round", "Keeper", "Victim", "Write gap", "Read gap", *map(str.capitalize, words.SEGMENTS), "Back")
     rows = []
     for r in series.rounds:
         parts = [words.seconds(s) for _, s in r.split.parts] if r.split else [words.NONE] * len(words.SEGMENTS)
         gaps = [words.seconds(gap.seconds if gap else None) for gap in (r.write, r.read)]
         rows.append((str(r.number), "on" if r.keeper else "off", r.victim, *gaps, *parts, words.seconds(r.back)))
-    return table(header, rows)
+    return table(f"The rounds of {series.fault}", header, rows, name="figures")

@@ -1,4 +1,4 @@
-"""The words and figures that the reports of a drill share with the command line, so that no two of them disagree."""
+"""The words and figures that the reports of a drill share with the command line, so that they always agree."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ COLUMNS = ("Fault", "Rounds", "Write gap p50 / p95 / max", "Read gap p50 / max",
 METHOD = (
     "A gap is the longest interval between two acknowledged statements around the fault, over a kept connection and "
     "fresh ones, as the clients saw it from before the fault until the victim was back. Percentiles are by nearest "
-    "rank. Back: until the victim serves, streams and is attached, from the moment at which it was healed where it "
-    "could not come back before, else from the fault."
+    "rank. Back: the time until the victim serves, streams and is attached. It counts from the end of the fault if the "
+    "victim could not recover before that, else from the fault."
 )
 NONE = "–"
 
 
 def headline(drill: Drill) -> str:
-    """The verdict in one line."""
+    """Return the verdict in one line."""
     rounds = [r for series in drill.series for r in series.rounds]
     broken = sum(bool(r.problem) for r in rounds)
     bad = {what: sum(s.total(what) for s in drill.series) for what in ("lost", "duplicates", "phantoms", "stale")}
@@ -46,56 +46,56 @@ _BAD = {
 
 
 def seconds(value: float | None) -> str:
-    """A length of time to the hundredth of a second."""
+    """Return a length of time to the hundredth of a second."""
     return NONE if value is None else f"{value:.2f} s"
 
 
 def three(found: Spread) -> str:
-    """p50 / p95 / max."""
+    """Return p50 / p95 / max."""
     return f"{seconds(found.p50)} / {seconds(found.p95)} / {seconds(found.max)}" if found.count else NONE
 
 
 def two(found: Spread) -> str:
-    """p50 / max."""
+    """Return p50 / max."""
     return f"{seconds(found.p50)} / {seconds(found.max)}" if found.count else NONE
 
 
 def rounds_of(series: Series) -> str:
-    """How many rounds the figures are of: "10", "9 of 10", with those of the baseline after a plus."""
+    """Return how many rounds have figures: "10", "9 of 10", with those of the baseline after a plus."""
 
-    def told(keeper: bool) -> str:
+    def counted_of(keeper: bool) -> str:
         rounds = series.of(keeper)
-        whole = sum(r.write is not None for r in rounds)
-        return f"{whole}" if whole == len(rounds) else f"{whole} of {len(rounds)}"
+        complete = sum(r.write is not None for r in rounds)
+        return f"{complete}" if complete == len(rounds) else f"{complete} of {len(rounds)}"
 
-    return told(True) + (f" + {told(False)} without keeper" if series.of(False) else "")
+    return counted_of(True) + (f" + {counted_of(False)} without keeper" if series.of(False) else "")
 
 
 def ratio(series: Series) -> str:
-    """Without the keeper : with it."""
+    """Return the ratio of the write gaps, without the keeper to with it."""
     found = series.ratio()
     return NONE if found is None else f"{found:.1f} ×"
 
 
 def goal(reached: GoalResult) -> str:
-    """As "write p50 ≤ 1.5 s: met (1.21)"."""
+    """Return a goal as "write p50 ≤ 1.5 s: met (1.21)"."""
     measured = NONE if reached.measured is None else f"{reached.measured:.2f}"
     return f"{reached.goal}: {reached.word} ({measured})"
 
 
 def goals(series: Series) -> str:
-    """All goals of a fault."""
+    """Return all goals of a fault."""
     return "; ".join(goal(reached) for reached in series.reached()) or "none set"
 
 
 def counted(series: Series, what: str) -> str:
-    """A number of writes, and of how many rounds it is not known."""
-    unjudged = sum(r.verdict is None for r in series.rounds)
-    return f"{series.total(what)}" + (f" ({unjudged} not judged)" if unjudged else "")
+    """Return a number of writes, and the number of rounds for which it is unknown."""
+    unchecked = sum(r.judgement is None for r in series.rounds)
+    return f"{series.total(what)}" + (f" ({unchecked} not checked)" if unchecked else "")
 
 
 def row(series: Series) -> tuple[str, ...]:
-    """A fault's cells, in the order of COLUMNS."""
+    """Return a fault's cells, in the order of COLUMNS."""
     return (
         series.fault,
         rounds_of(series),
@@ -109,10 +109,10 @@ def row(series: Series) -> tuple[str, ...]:
 
 
 def errors(counts: Mapping[str, int]) -> str:
-    """As "57P01 × 3, lost × 1"."""
+    """Return error counts as "57P01 × 3, lost × 1"."""
     return ", ".join(f"{code} × {count}" for code, count in counts.items()) or "none"
 
 
 def name(r: DrillRound) -> str:
-    """As "kill_node, round 3, keeper off"."""
+    """Return a round's name as "kill_node, round 3, keeper off"."""
     return f"{r.fault}, round {r.number}{'' if r.keeper else ', keeper off'}"

@@ -45,7 +45,7 @@ SECTION = Section(
         throughput("direct", DIRECT),
         throughput("5100", POOLED),
         ratio((0.61, 0.605, 0.59)),
-        Metric(about={**ABOUT, "endpoint": "9999"}, name="not measured", reason="64 sessions | 30 fit <b>"),
+        Metric(about={**ABOUT, "endpoint": "9999"}, name="not measured", reason="64 sessions | 30 allowed <b>"),
     ),
     goals=GOALS,
     notes=("9999 serves 30 sessions at once",),

@@ -43,7 +43,7 @@ KILLED = series(
     + tuple(made(i, 10 * g, False) for i, g in enumerate(GAPS, 1)),
 )
 UNHEALED = series(
-    "kill_patroni", (DrillRound("kill_patroni", 1, True, "pg_node1", "not judged, <b>nobody</b> | answers"),)
+    "kill_patroni", (DrillRound("kill_patroni", 1, True, "pg_node1", "not checked, <b>no node</b> | answers"),)
 )
 SAMPLE = Drill("poolkeeper", "2026-01-02T03:04:05+00:00", 321.0, 7, 3, (KILLED, UNHEALED))
 GOOD = Drill("poolkeeper", "2026-01-02T03:04:05+00:00", 61.5, 7, 1, (series("kill_node", (made(1, 1.25),)),))

@@ -25,7 +25,7 @@ from poolkeeper_lab.bench.peers.contenders import TrialCluster, TrialNode
 from poolkeeper_lab.bench.peers.poolkeeper_peer import TITLE
 from poolkeeper_lab.bench.peers.remarks import Record
 from poolkeeper_lab.bench.peers.trial import FailoverTrial
-from poolkeeper_lab.bench.report import bench_html, bench_report, bench_wording
+from poolkeeper_lab.bench.report import bench_report, bench_wording
 from poolkeeper_lab.drill import drill_client
 from poolkeeper_lab.drill.ledger import AttemptOutcome, Ledger, LedgerVerdict
 
@@ -340,7 +340,7 @@ def test_the_section_is_in_every_report() -> None:
     text = "\n".join(bench_report.body(section))
     assert "loop\\_wait" in text or "loop_wait" in text
     run = sample.SAMPLE.model_copy(update={"sections": (section,)})
-    assert "What was lost, and what did not recover" in bench_html.render(run)
+    assert "What was lost, and what did not recover" in bench_report.to_html(run)
     again = type(section).model_validate_json(section.model_dump_json())
     assert again.tables == section.tables
 

@@ -11,11 +11,11 @@ from tests.lab.unit import bench_sample as sample
 from tests.poolkeeper.unit.test_report_html import Page
 
 from poolkeeper.core import errors
-from poolkeeper_lab.bench.report import bench_html, bench_json, bench_plot, bench_report, bench_wording, bench_write
+from poolkeeper_lab.bench.report import bench_json, bench_plot, bench_report, bench_wording
 from poolkeeper_lab.bench.report.bench_model import BenchRun
 from poolkeeper_lab.bench.report.compare import Comparison, compare
 
-FORMATS = (("md", bench_report.render), ("html", bench_html.render), ("json", bench_json.render))
+FORMATS = (("md", bench_report.to_markdown), ("html", bench_report.to_html), ("json", bench_json.render))
 
 
 def earlier() -> Comparison:
@@ -32,7 +32,7 @@ def test_golden(suffix: str, render: Callable[..., str], golden: Callable[[str, 
 
 
 def test_json_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    written = bench_write.write_all(sample.SAMPLE, earlier(), tmp_path / "reports", "bench-path")
+    written = bench_report.write_all(sample.SAMPLE, earlier(), tmp_path / "reports", "bench-path")
     assert [path.name for path in written] == ["bench-path.md", "bench-path.html", "bench-path.json"]
     assert bench_json.read(written[2]) == sample.SAMPLE
 
@@ -60,7 +60,7 @@ def with_goals(*numbers: int, **update: object) -> BenchRun:
 
 
 @pytest.mark.parametrize(
-    ("run", "tone", "headline"),
+    ("run", "outcome", "headline"),
     [
         (with_goals(0, 3), "pass", "2 of 2 goals met"),
         (with_goals(0, 1), "fail", "1 of 2 goals met, 1 missed"),
@@ -69,21 +69,21 @@ def with_goals(*numbers: int, **update: object) -> BenchRun:
         (with_goals(), "unknown", "1 parts measured"),
     ],
 )
-def test_only_what_was_measured_and_met_is_green(run: BenchRun, tone: str, headline: str) -> None:
-    assert (bench_wording.tone(run), bench_wording.headline(run)) == (tone, headline)
+def test_only_measured_and_met_goals_are_a_pass(run: BenchRun, outcome: str, headline: str) -> None:
+    assert (bench_wording.outcome(run), bench_wording.headline(run)) == (outcome, headline)
 
 
 def test_what_was_not_measured_says_why_in_every_report() -> None:
-    markdown, html = bench_report.render(sample.SAMPLE), bench_html.render(sample.SAMPLE)
+    markdown, html = bench_report.to_markdown(sample.SAMPLE), bench_report.to_html(sample.SAMPLE)
     for text in (markdown, html):
         assert "not measured: there is no PgBouncer in this run" in text
-        assert "missed, but the interval holds the limit" in text
+        assert "missed, but the interval includes the limit" in text
     assert "<b>" not in html
-    assert r"64 sessions \| 30 fit" in markdown
+    assert r"64 sessions \| 30 allowed" in markdown
 
 
 def test_page_needs_nothing_and_nests() -> None:
-    text = bench_html.render(sample.SAMPLE, earlier())
+    text = bench_report.to_html(sample.SAMPLE, earlier())
     page = Page(re.sub(r"<(line|circle|rect)\b([^>]*)/>", r"<\1\2></\1>", text))
     assert not page.open
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}

@@ -22,7 +22,7 @@ from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.mutants import all_mutants, live_self_test
 from poolkeeper_lab.chaos.mutants.change import ClusterChange
 from poolkeeper_lab.chaos.mutants.mutant import Catch, Mutant, Sighting
-from poolkeeper_lab.chaos.report import self_test_html, self_test_json, self_test_report, self_test_write
+from poolkeeper_lab.chaos.report import self_test_report
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest, Stored
 from poolkeeper_lab.chaos.run.runner import INTERRUPTED, Run
 
@@ -160,9 +160,9 @@ def sample(outcome: Outcome = Outcome.FAIL) -> LiveTest:
 
 
 RENDERERS: tuple[Callable[[LiveTest], str], ...] = (
-    self_test_report.render,
-    self_test_html.render,
-    self_test_json.render,
+    self_test_report.to_markdown,
+    self_test_report.to_html,
+    self_test_report.to_json,
 )
 
 
@@ -180,7 +180,7 @@ def test_the_page_is_self_contained_and_well_formed(tmp_path: Path) -> None:
     assert not Page(text).open
     assert not re.search(r"<script|url\(|@import|https?://", text)
     assert "a <b>" not in text
-    paths = self_test_write.write_all(sample(), tmp_path)
+    paths = self_test_report.write_all(sample(), tmp_path)
     assert [path.name for path in paths] == ["self-test.md", "self-test.html", "self-test.json"]
     assert json.loads(paths[2].read_text())["bugs"][1]["outcome"] == "fail"
 

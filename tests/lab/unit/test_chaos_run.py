@@ -128,7 +128,7 @@ def test_golden(suffix: str, render: Callable[..., str], golden: Callable[[str, 
 
 
 def test_page_needs_nothing_and_nests() -> None:
-    text = chaos_html.render(sample.made())
+    text = chaos_report.to_html(sample.made())
     page = Page(re.sub(r"<(line|rect|polyline)\b([^>]*)/>", r"<\1\2></\1>", text))
     assert not page.open
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
@@ -162,11 +162,11 @@ def test_every_report_says_what_needs_attention_and_how_to_do_it_again() -> None
         assert "kill_keeper was planned and never began" in text.replace("\\_", "_")
         assert "poolkeeper chaos run --minutes 1 --seed 0" in text
         assert "chaos-7.jsonl" in text
-    assert json.loads(chaos_json.render(sample.made()))["outcome"] == "fail"
+    assert json.loads(chaos_report.to_json(sample.made()))["outcome"] == "fail"
 
 
 def test_three_files(tmp_path: Path) -> None:
-    paths = chaos_write.write_all(sample.made(), tmp_path / "reports")
+    paths = chaos_report.write_all(sample.made(), tmp_path / "reports")
     assert [path.name for path in paths] == ["chaos.md", "chaos.html", "chaos.json"]
 
 

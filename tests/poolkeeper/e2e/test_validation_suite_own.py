@@ -94,7 +94,7 @@ def test_one_standby_serves_all_reads(cluster: ClusterUnderTest) -> None:
             asyncio.run(tell_endpoint(cluster, haproxy_runtime.state(STANDBYS, idle, "ready")))
     expect(found, read_only_endpoint__refusal=PASS, read_only_endpoint__spread=FAIL, no_drift__roles=FAIL)
     assert busy in found["read_only_endpoint.spread"].summary
-    assert f"{idle} is standby by its own word, out by HAProxy" in found["no_drift.roles"].summary
+    assert f"{idle} is standby by its own report, out by HAProxy" in found["no_drift.roles"].summary
 
 
 def test_detached_standby_without_a_keeper(cluster: ClusterUnderTest) -> None:
@@ -111,7 +111,7 @@ def test_detached_standby_without_a_keeper(cluster: ClusterUnderTest) -> None:
 
 
 def test_somebody_undoes_what_the_keeper_does(cluster: ClusterUnderTest) -> None:
-    """No Drift: a standby is taken out of the endpoint again and again, so the keeper always has something to mend."""
+    """No Drift: a standby is repeatedly taken out of the endpoint, so the keeper always has something to repair."""
     standby = standbys_of(cluster)[0]
 
     @asynccontextmanager

@@ -13,7 +13,7 @@ from hypothesis import given
 from tests.poolkeeper.unit import report_sample
 
 from poolkeeper.model.verdict import Outcome, Suite
-from poolkeeper.suite import report_html, report_text
+from poolkeeper.suite import report_text, suite_report
 
 _VOID = {"meta", "path"}
 
@@ -52,12 +52,12 @@ class Page(HTMLParser):
 
 
 def test_golden(golden: Callable[[str, str], None]) -> None:
-    golden("report/sample.html", report_html.render(report_sample.SAMPLE))
+    golden("report/sample.html", suite_report.to_html(report_sample.SAMPLE))
 
 
 @given(report_sample.suites())
 def test_evidence_comes_back_and_tags_nest(suite: Suite) -> None:
-    page = Page(report_html.render(suite))
+    page = Page(suite_report.to_html(suite))
     ordered = [v for verdicts in report_text.legible(suite).by_group().values() for v in verdicts]
     wanted = [t for v in ordered for e in v.evidence for t in ([e.ran, e.returned] if e.returned else [e.ran])]
     assert page.pres == [f"\n{text}" for text in wanted]
@@ -74,13 +74,13 @@ def test_text_from_outside_adds_no_tag(suite: Suite) -> None:
         versions={str(number): "x" for number, _ in enumerate(plain.versions)},
         changes=tuple("a: b" if ": " in change else "x" for change in plain.changes),
     )
-    assert [tag for tag, _ in Page(report_html.render(suite)).tags] == [
-        tag for tag, _ in Page(report_html.render(plain)).tags
+    assert [tag for tag, _ in Page(suite_report.to_html(suite)).tags] == [
+        tag for tag, _ in Page(suite_report.to_html(plain)).tags
     ]
 
 
 def test_nothing_outside_the_page_is_needed() -> None:
-    text = report_html.render(replace(report_sample.SAMPLE, verdicts=()))
+    text = suite_report.to_html(replace(report_sample.SAMPLE, verdicts=()))
     page = Page(text)
     assert not {"script", "link", "img", "iframe", "base", "object"} & {tag for tag, _ in page.tags}
     assert not [attrs for _, attrs in page.tags if {"src", "srcset", "data", "action"} & set(attrs)]
@@ -90,7 +90,7 @@ def test_nothing_outside_the_page_is_needed() -> None:
 
 
 def test_links_have_their_places() -> None:
-    page = Page(report_html.render(report_sample.SAMPLE))
+    page = Page(suite_report.to_html(report_sample.SAMPLE))
     places = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(places) == len(set(places))
     assert {str(attrs["href"])[1:] for attrs in page.all("a")} <= set(places)
@@ -98,7 +98,7 @@ def test_links_have_their_places() -> None:
 
 
 def test_headings_tables_and_language_are_told_to_all_readers() -> None:
-    page = Page(report_html.render(report_sample.SAMPLE))
+    page = Page(suite_report.to_html(report_sample.SAMPLE))
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -109,7 +109,7 @@ def test_headings_tables_and_language_are_told_to_all_readers() -> None:
 
 
 def test_only_what_failed_or_is_unknown_is_opened() -> None:
-    opened = {attrs["id"]: "open" in attrs for attrs in Page(report_html.render(report_sample.SAMPLE)).all("details")}
+    opened = {attrs["id"]: "open" in attrs for attrs in Page(suite_report.to_html(report_sample.SAMPLE)).all("details")}
     assert opened == {
         "check-node_status.pg_node1": False,
         "check-replication.streaming": True,
@@ -120,14 +120,14 @@ def test_only_what_failed_or_is_unknown_is_opened() -> None:
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_colour_is_never_the_only_sign(outcome: Outcome) -> None:
     verdict = replace(report_sample.SAMPLE.verdicts[0], outcome=outcome)
-    text = report_html.render(replace(report_sample.SAMPLE, verdicts=(verdict,)))
+    text = suite_report.to_html(replace(report_sample.SAMPLE, verdicts=(verdict,)))
     check = text[text.index('<details id="check-') : text.index("</details>")]
     assert {"pass": "✔", "fail": "✘", "unknown": "?"}[outcome.value] in check
     assert f">{outcome.value}</span>" in check
 
 
 def test_all_groups_are_there_and_one_that_did_not_run_is_not_green() -> None:
-    text = report_html.render(report_sample.SAMPLE)
+    text = suite_report.to_html(report_sample.SAMPLE)
     table = text[text.index('<table class="groups">') : text.index("</table>")]
     assert table.count('<th scope="row">') == 18
     assert table.count("not run") == 15
@@ -143,7 +143,7 @@ def _luminance(colour: str) -> float:
 
 def test_contrast_is_sufficient_in_light_dark_and_print() -> None:
     """4.5 to 1 is what WCAG 2 AA asks of text."""
-    schemes = re.findall(r":root \{(.*?)\}", report_html.render(report_sample.SAMPLE), re.S)
+    schemes = re.findall(r":root \{(.*?)\}", suite_report.to_html(report_sample.SAMPLE), re.S)
     assert len(schemes) == 3
     for scheme in schemes:
         colours = dict(re.findall(r"--([\w-]+): #(\w+)", scheme))

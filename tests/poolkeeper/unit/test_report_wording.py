@@ -13,9 +13,9 @@ from tests.poolkeeper.unit import report_sample
 
 from poolkeeper.model.verdict import Evidence, Outcome, Suite, Verdict
 from poolkeeper.report import wording
-from poolkeeper.suite import report_html, report_json, report_junit, report_text, report_wording, suite_report
+from poolkeeper.suite import report_json, report_junit, report_text, report_wording, suite_report
 
-RENDERERS = [suite_report.render, report_html.render, report_junit.render, report_json.render]
+RENDERERS = [suite_report.to_markdown, suite_report.to_html, report_junit.render, report_json.render]
 
 
 def suite_of(passed: int, failed: int = 0, unknown: int = 0) -> Suite:
@@ -113,4 +113,4 @@ def test_every_format_takes_every_suite(suite: Suite) -> None:
         text = render(suite)
         assert text.endswith("\n")
         text.encode("utf-8")
-    assert escape(report_wording.headline(suite)) in report_html.render(suite)
+    assert escape(report_wording.headline(suite)) in suite_report.to_html(suite)

@@ -12,6 +12,7 @@ from tests.poolkeeper.unit.report_sample import SAMPLE
 
 from poolkeeper.core.errors import DiskFull, PermissionRefused, PoolkeeperError
 from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import writer
 from poolkeeper.suite import report_files
 
 OUTCOMES = {"node_status.pg_node1": "pass", "replication.streaming": "fail", "haproxy.stats": "unknown"}
@@ -103,8 +104,6 @@ def test_a_refused_write_leaves_the_former_reports(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_disk_that_is_really_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        report_files, "_write_new", lambda _path, text: Path("/dev/full").write_text(text, encoding="utf-8")
-    )
+    monkeypatch.setattr(writer, "_write_new", lambda _path, text: Path("/dev/full").write_text(text, encoding="utf-8"))
     with pytest.raises(DiskFull):
         report_files.write_all(SAMPLE, tmp_path)

@@ -43,14 +43,14 @@ from poolkeeper.suite.checks import groups
 
 GOOD = healthy()
 COMMON = frozenset(GROUPS) - OWN_GROUPS
-CHECKS = [verdict.check for verdict in groups.judge(target(), GOOD, COMMON)]
+CHECKS = [verdict.check for verdict in groups.evaluate(target(), GOOD, COMMON)]
 NODES = ("nodes.n1", "nodes.n2", "nodes.n3")
 DARK = without(GOOD, *NODES)
 
 
 def verdict_of(check: str, readings: Readings, *, foreign: bool = False) -> Verdict:
     """The verdict of one check."""
-    return next(v for v in groups.judge(target(foreign=foreign), readings) if v.check == check)
+    return next(v for v in groups.evaluate(target(foreign=foreign), readings) if v.check == check)
 
 
 def nodes_are(primaries: str) -> Readings:
@@ -217,8 +217,8 @@ def test_what_could_not_be_looked_at_is_unknown(check: str, readings: Readings) 
 
 
 def test_healthy_is_green() -> None:
-    assert {v.outcome for v in groups.judge(target(), GOOD)} == {Outcome.PASS}
-    assert all(v.evidence and v.summary for v in groups.judge(target(), GOOD))
+    assert {v.outcome for v in groups.evaluate(target(), GOOD)} == {Outcome.PASS}
+    assert all(v.evidence and v.summary for v in groups.evaluate(target(), GOOD))
 
 
 @pytest.mark.parametrize("table", [FAILS, UNKNOWN])
@@ -254,7 +254,7 @@ def test_foreign_names_may_differ() -> None:
         ro=ok(PRIMARY),
         stats=ok(HaproxyView("2.8", proxy_rows()[3:])),
     )
-    assert {v.outcome for v in groups.judge(target(foreign=True), readings)} == {Outcome.PASS}
+    assert {v.outcome for v in groups.evaluate(target(foreign=True), readings)} == {Outcome.PASS}
     stale = put(readings, "balanced", ok(STANDBY))
     assert verdict_of("pgpool_connection.backends", stale, foreign=True).outcome is Outcome.FAIL
     dark = put(readings, "balanced", None)

@@ -46,13 +46,13 @@ ALL, STANDBYS = names(), ["n1", "n3"]
 NODES = tuple(f"nodes.{name}" for name in ALL)
 DARK = without(GOOD, *NODES)
 KEEPS = KeeperView(True, "n2", (), False, (), 0.0)
-CHECKS = [verdict.check for verdict in groups.judge(target(), GOOD, OWN_GROUPS)]
+CHECKS = [verdict.check for verdict in groups.evaluate(target(), GOOD, OWN_GROUPS)]
 HONEST = ReadOnlySession(server("n1"), True, "25006", "25006")
 
 
 def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Verdict:
     """The verdict of one check."""
-    return next(v for v in groups.judge(own or target(), readings) if v.check == check)
+    return next(v for v in groups.evaluate(own or target(), readings) if v.check == check)
 
 
 def sessions(*tried: ReadOnlySession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
@@ -242,7 +242,7 @@ def test_declared_off_is_left_out() -> None:
     """Nothing was promised, so there is nothing to pass, to fail or not to know."""
     off = target(acknowledgements=0)
     assert list(groups.inapplicable(off)) == [16]
-    verdicts = groups.judge(off, GOOD)
+    verdicts = groups.evaluate(off, GOOD)
     assert {v.group for v in verdicts} == set(range(1, 19)) - {16}
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
 
@@ -253,7 +253,7 @@ def test_without_direct_endpoints_their_group_is_left_out() -> None:
     assert ours.own is not None
     for left in ({}, {"direct_ro": ours.own.direct["direct_ro"]}):
         some = replace(ours, own=replace(ours.own, direct=left))
-        assert [v.check for v in groups.judge(some, GOOD) if v.group == 18] == [
+        assert [v.check for v in groups.evaluate(some, GOOD) if v.group == 18] == [
             f"direct_endpoints.{key}" for key in left
         ]
         assert (18 in groups.inapplicable(some)) is not bool(left)
@@ -263,7 +263,7 @@ def test_without_direct_endpoints_their_group_is_left_out() -> None:
 def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
     """Left out without being asked for; refused, with the reason, when asked for; and green in no case."""
     foreign = target(foreign=True)
-    verdicts = groups.judge(foreign, GOOD, frozenset({group}))
+    verdicts = groups.evaluate(foreign, GOOD, frozenset({group}))
     assert verdicts == ()
     assert Suite("another", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
     with pytest.raises(errors.UsageError, match="a cluster that Poolkeeper started"):
@@ -274,7 +274,7 @@ def test_the_default_run_says_what_it_leaves_out() -> None:
     said: list[str] = []
     assert test.applicable(target(acknowledgements=0), None, said.append) == frozenset(range(1, 19)) - {16}
     assert said == [
-        "group 16, Quorum Commit, is not judged, since cluster.toml declares replication.synchronous_mode off"
+        "group 16, Quorum Commit, does not apply, since cluster.toml declares replication.synchronous_mode off"
     ]
     assert test.applicable(target(), None, said.append) == frozenset(range(1, 19))
     assert len(said) == 1

@@ -62,7 +62,7 @@ def test_no_pass_without_its_readings(gone: dict[str, object], foreign: bool) ->
     readings = healthy(primary=PRIMARY)
     for field, failure in gone.items():
         readings = put(readings, field, None if failure is None else bad(failure))  # type: ignore[arg-type]
-    for verdict in groups.judge(target(foreign=foreign), readings):
+    for verdict in groups.evaluate(target(foreign=foreign), readings):
         lost = REQUIRED[verdict.check] & gone.keys()
         assert not (lost and verdict.outcome is Outcome.PASS), f"{verdict.check} passes without {sorted(lost)}"
 
@@ -74,7 +74,7 @@ def test_what_is_untouched_stays_green_or_says_so(gone: dict[str, object]) -> No
     readings = healthy(primary=PRIMARY)
     for field, failure in gone.items():
         readings = put(readings, field, None if failure is None else bad(failure))  # type: ignore[arg-type]
-    for verdict in groups.judge(target(), readings):
+    for verdict in groups.evaluate(target(), readings):
         if not REQUIRED[verdict.check] & gone.keys():
             assert verdict.outcome is Outcome.PASS, verdict
 
@@ -95,7 +95,7 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
         name: bad() if state == "silent" else ok(replace(node(name, ""), in_recovery=state == "standby"))
         for name, state in said.items()
     }
-    verdicts = groups.judge(target(count), replace(readings, nodes=nodes))
+    verdicts = groups.evaluate(target(count), replace(readings, nodes=nodes))
     assert len(verdicts) == count + 3 * (count - 1) + 11 + 10
     assert len({v.check for v in verdicts}) == len(verdicts)
     standbys = node_roles.standbys(target(count), replace(readings, nodes=nodes))
@@ -104,17 +104,17 @@ def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, li
 
 @pytest.mark.parametrize(("count", "checks"), [(2, 16), (3, 20), (4, 24)])
 def test_counts(count: int, checks: int) -> None:
-    verdicts = groups.judge(target(count), healthy(count))
+    verdicts = groups.evaluate(target(count), healthy(count))
     assert len([v for v in verdicts if v.group not in OWN_GROUPS]) == checks
     assert len(verdicts) == checks + 10
     assert {v.outcome for v in verdicts} == {Outcome.PASS}
-    foreign = groups.judge(target(count, foreign=True), healthy(count))
+    foreign = groups.evaluate(target(count, foreign=True), healthy(count))
     assert len(foreign) == checks
     assert {v.outcome for v in foreign} == {Outcome.PASS}
 
 
 def test_twenty_checks_in_thirteen_groups_and_ten_of_our_own() -> None:
-    found = [v.group for v in groups.judge(target(), healthy())]
+    found = [v.group for v in groups.evaluate(target(), healthy())]
     assert [found.count(group) for group in range(1, 14)] == [3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
     assert [found.count(group) for group in sorted(OWN_GROUPS)] == [2, 2, 2, 2, 2]
     assert found == sorted(found)
@@ -122,7 +122,7 @@ def test_twenty_checks_in_thirteen_groups_and_ten_of_our_own() -> None:
 
 @pytest.mark.parametrize("primary", ["n1", "n2", "n3"])
 def test_standbys_come_from_what_nodes_say(primary: str) -> None:
-    checks = {v.check for v in groups.judge(target(), healthy(primary=primary))}
+    checks = {v.check for v in groups.evaluate(target(), healthy(primary=primary))}
     for group in ("streaming_replication", "write_isolation", "ddl_replication"):
         assert {name for name in names() if f"{group}.{name}" in checks} == set(names()) - {primary}
 
@@ -135,14 +135,14 @@ def test_an_unreachable_cluster_is_all_unknown(readings: str) -> None:
         good = healthy()
         single = {f.name: bad() for f in fields(good) if not isinstance(getattr(good, f.name), dict)}
         seen = replace(Readings(), nodes={name: bad() for name in names()}, **single)  # type: ignore[arg-type]
-    verdicts = groups.judge(target(), seen)
+    verdicts = groups.evaluate(target(), seen)
     assert [v.outcome for v in verdicts] == [Outcome.UNKNOWN] * 30
     assert merge(v.outcome for v in verdicts) is Outcome.UNKNOWN
     assert Suite("sample", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
 
 
 def test_only_the_chosen_groups_are_judged() -> None:
-    assert [v.check for v in groups.judge(target(), healthy(), frozenset({12, 3}))] == [
+    assert [v.check for v in groups.evaluate(target(), healthy(), frozenset({12, 3}))] == [
         "haproxy_connectivity.rw",
         "haproxy_connectivity.ro",
         "pgpool_version",

@@ -1,1 +1,1 @@
-"""The validation suite's judgement: pure functions from readings to verdicts, one module a theme."""
+"""The checks of the validation suite: pure functions from readings to verdicts, one module for each topic."""

@@ -1,7 +1,7 @@
 """Group 16: a commit is acknowledged only when enough standbys have it on disk.
 
-Not judged where `cluster.toml` declares that none has to (`suite.inapplicable`). Not promised: that a session does not
-lower it for itself; that is its right.
+The group does not apply if `cluster.toml` declares that none has to (`groups.inapplicable`). Not promised: that no
+session lowers the level for itself, which PostgreSQL allows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from poolkeeper.suite.checks.outcomes import Check
 
 # The values of synchronous_commit that wait until standbys have flushed; remote_write waits for their memory only.
 FLUSHED = ("on", "remote_apply")
-ACKNOWLEDGES = ("quorum", "sync")  # sync_state of a standby whose word counts
+ACKNOWLEDGES = ("quorum", "sync")  # sync_state of a standby whose acknowledgement counts
 
 # "ANY 1 (a,b)", "FIRST 2 (a,b)", "2 (a,b)"; a list without a number is as FIRST 1.
 _NUMBER = re.compile(r"(?:(?:ANY|FIRST)\s+)?(\d+)\s*\(", re.I)
 
 
 def quorum_commit(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """16: the primary waits for as many standbys as declared, they are there, and a session waits for them."""
+    """Check group 16: the primary waits for the declared number of standbys, they are there, and a session waits."""
     return _in_force(target, readings), _session(readings)
 
 
@@ -38,7 +38,9 @@ def _in_force(target: Target, readings: Readings) -> Verdict:
         return primary
     node, reading = readings.nodes[primary], readings.commit.get(primary)
     if reading is None or reading.value is None:
-        return check.unknown(f"{primary} could not be asked for whom it waits: {reason(reading)}", node, reading)
+        return check.unknown(
+            f"{primary} could not be asked which standbys it waits for: {reason(reading)}", node, reading
+        )
     if any(standby.sync_state is None for standby in reading.value.standbys):
         return check.unknown("This role may not see the connections' state; it lacks pg_monitor", node, reading)
     if wrong := _wrong(reading.value, declared):
@@ -48,10 +50,10 @@ def _in_force(target: Target, readings: Readings) -> Verdict:
 
 
 def _wrong(found: CommitFacts, declared: int) -> str:
-    """What keeps the declared number of standbys from having every commit, if anything."""
+    """Return why fewer standbys than declared have every commit; empty if enough do."""
     names = found.synchronous_standby_names
     if not names.strip():
-        return "synchronous_standby_names is empty, so it waits for nobody"
+        return "synchronous_standby_names is empty, so it waits for no standby"
     number = _NUMBER.match(names)
     waits_for = int(number[1]) if number else 1
     if waits_for < declared:

@@ -1,7 +1,7 @@
-"""Group 18: the direct endpoints lead where they say, and the read-only one refuses writes.
+"""Group 18: the direct endpoints lead to the right nodes, and the read-only one refuses writes.
 
-Invariant: one verdict for each direct endpoint that is declared. The spread of reads is judged of the read-only endpoint: both
-endpoints share HAProxy's servers.
+Invariant: one verdict for each direct endpoint that is declared. Group 14 checks the spread of reads at the read-only
+endpoint alone, since both endpoints share HAProxy's servers.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from poolkeeper.suite.checks.outcomes import Check
 
 
 def direct_endpoints(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """18: a query through the read-write endpoint reaches the primary; a write through the read-only one is refused."""
+    """Check group 18: the read-write endpoint reaches the primary; the read-only one refuses a write."""
     declared = target.own.direct if target.own else {}
     verdicts = []
     if dsn := declared.get("direct_rw"):
         check = Check("direct_endpoints.direct_rw", 18, f"A query through the direct read-write endpoint ({dsn.port})")
-        verdicts.append(endpoint_checks.judge_endpoint(check, target, readings, readings.direct_rw))
+        verdicts.append(endpoint_checks.check_endpoint(check, target, readings, readings.direct_rw))
     if dsn := declared.get("direct_ro"):
         check = Check(
             "direct_endpoints.direct_ro", 18, f"The direct read-only endpoint ({dsn.port}) refuses every write"

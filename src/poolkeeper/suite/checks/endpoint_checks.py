@@ -1,4 +1,4 @@
-"""Groups 2 (its first half), 3 and 13: the endpoints that users come through, and HAProxy's dashboard; any other endpoint."""
+"""Groups 2 (its first half), 3 and 13: the endpoints of the clients, and HAProxy's dashboard."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from poolkeeper.suite.checks.outcomes import Check, duration
 
 
 def pool_query(target: Target, readings: Readings) -> Verdict:
-    """2a: a query through Pgpool-II."""
+    """Check group 2, first half: a query through Pgpool-II."""
     check = Check("pgpool_connection.query", 2, f"A query through Pgpool-II ({target.balanced.port})")
-    return judge_endpoint(check, target, readings, readings.balanced)
+    return check_endpoint(check, target, readings, readings.balanced)
 
 
 def haproxy_connectivity(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """3: a query through the read-write endpoint, and one through the read-only endpoint."""
+    """Check group 3: a query through the read-write endpoint, and one through the read-only endpoint."""
     rw = Check("haproxy_connectivity.rw", 3, f"A query through the read-write endpoint ({target.rw.port})")
     ro = Check("haproxy_connectivity.ro", 3, f"A query through the read-only endpoint ({target.ro.port})")
-    return judge_endpoint(rw, target, readings, readings.rw), judge_endpoint(ro, target, readings, readings.ro)
+    return check_endpoint(rw, target, readings, readings.rw), check_endpoint(ro, target, readings, readings.ro)
 
 
-def judge_endpoint(
+def check_endpoint(
     check: Check, target: Target, readings: Readings, endpoint: Reading[EndpointFacts] | None
 ) -> Verdict:
-    """An endpoint that does not let us in is closed if the nodes behind it tell of themselves; else nothing is known."""
+    """Check an endpoint; one that gives no session fails if a node behind it answers, else its state is unknown."""
     if endpoint is None:
         return check.unknown("The endpoint was not tried")
     if endpoint.value is None:
@@ -44,7 +44,7 @@ def judge_endpoint(
 
 
 def _wrong_role(target: Target, readings: Readings, endpoint: Reading[EndpointFacts]) -> str:
-    """What is wrong with who answered; nothing for the balancing endpoint, which may lead anywhere."""
+    """Return why the node that answered is the wrong one; the balancing endpoint may lead to any node."""
     in_recovery = endpoint.value is not None and endpoint.value.in_recovery
     if in_recovery and (endpoint is readings.rw or endpoint is readings.direct_rw):
         return "which is a standby; this endpoint must lead to the primary"
@@ -54,7 +54,7 @@ def _wrong_role(target: Target, readings: Readings, endpoint: Reading[EndpointFa
 
 
 def haproxy_stats(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """13: the dashboard answers, and every expected proxy is up."""
+    """Check group 13: the dashboard answers, and every expected proxy is up."""
     check = Check("haproxy_stats", 13, "HAProxy's dashboard answers, with every proxy up")
     stats = readings.stats
     if stats is None:
@@ -63,13 +63,13 @@ def haproxy_stats(target: Target, readings: Readings) -> tuple[Verdict, ...]:
         return (_proxies(check, target, stats.value, stats),)
     if stats.failure and stats.failure.is_access:
         return (check.unknown(f"The dashboard refuses this user: {reason(stats)}", stats),)
-    if stats.answered or node_roles.anybody_answers(readings):
-        return (check.failed(f"The dashboard does not answer as it should: {reason(stats)}", stats),)
+    if stats.answered or node_roles.any_node_answers(readings):
+        return (check.failed(f"The dashboard does not answer correctly: {reason(stats)}", stats),)
     return (check.unknown(f"Neither the dashboard nor a node answers: {reason(stats)}", stats),)
 
 
 def _proxies(check: Check, target: Target, view: HaproxyView, stats: Reading[HaproxyView]) -> Verdict:
-    """Every proxy that we know of by name; of a foreign HAProxy, every one that it has."""
+    """Check every declared proxy; of a foreign HAProxy, every one that it has."""
     present = tuple((p.proxy, p.name) for p in view.proxies if p.name in ("FRONTEND", "BACKEND"))
     wanted = target.proxies or present
     if not wanted:

@@ -1,8 +1,8 @@
-"""The groups and their judges: 13 of any cluster, and 5 of the promises that Poolkeeper's own clusters make.
+"""The groups and their checks: 13 for any cluster, and 5 for the promises of Poolkeeper's own clusters.
 
-Invariant: the number of verdicts follows from the target alone, never from what was found. A group that has no meaning
-for a target is left out, and said to be: its checks could neither pass nor fail, and to call them unknown for ever
-would make a suite that can never be green, or teach people to overlook what is unknown.
+Invariant: the number of verdicts follows from the target alone, never from the readings. A group that does not apply to
+a target is left out, and the run reports it. Its checks could neither pass nor fail; if they were always unknown, the
+suite could never pass, or its readers would learn to ignore unknown results.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from poolkeeper.suite.checks import (
     write_checks,
 )
 
-Judge = Callable[[Target, Readings], tuple[Verdict, ...]]
+GroupCheck = Callable[[Target, Readings], tuple[Verdict, ...]]
 
 
 def _pgpool_connection(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     return endpoint_checks.pool_query(target, readings), pgpool_checks.backends_up(target, readings)
 
 
-JUDGES: dict[int, Judge] = {
+CHECKS: dict[int, GroupCheck] = {
     1: node_checks.node_status,
     2: _pgpool_connection,
     3: endpoint_checks.haproxy_connectivity,
@@ -55,23 +55,23 @@ JUDGES: dict[int, Judge] = {
 
 
 def inapplicable(target: Target) -> dict[int, str]:
-    """Group → why it has no meaning for this target.
+    """Return group → the reason why it does not apply to this target.
 
-    Another's cluster has no keeper, its Patroni (if any) and what it declares cannot be reached from here, and its
-    read-only endpoint may lead to the primary by intention; no write is tried there for a promise that nobody gave.
+    A foreign cluster has no keeper, its Patroni (if any) and its configuration are out of reach, and its read-only
+    endpoint may lead to the primary by intention. The suite tries no write there, since no such promise exists.
     """
     if target.own is None:
-        why = "is judged of a cluster that Poolkeeper started only"
+        why = "applies only to a cluster that Poolkeeper started"
         return dict.fromkeys(sorted(OWN_GROUPS), why)
     left_out = {}
     if not target.own.acknowledgements:
-        left_out[16] = "is not judged, since cluster.toml declares replication.synchronous_mode off"
+        left_out[16] = "does not apply, since cluster.toml declares replication.synchronous_mode off"
     if not target.own.direct:
-        left_out[18] = "is not judged, since cluster.toml gives no direct endpoint a port"
+        left_out[18] = "does not apply, since cluster.toml gives no direct endpoint a port"
     return left_out
 
 
-def judge(target: Target, readings: Readings, groups: frozenset[int] | None = None) -> tuple[Verdict, ...]:
-    """The verdicts of these groups (default: all) that are applicable, in order."""
+def evaluate(target: Target, readings: Readings, groups: frozenset[int] | None = None) -> tuple[Verdict, ...]:
+    """Return the verdicts of the applicable ones among these groups (default: all), in order."""
     chosen = (frozenset(GROUPS) if groups is None else groups) - set(inapplicable(target))
-    return tuple(verdict for group in sorted(chosen) for verdict in JUDGES[group](target, readings))
+    return tuple(verdict for group in sorted(chosen) for verdict in CHECKS[group](target, readings))

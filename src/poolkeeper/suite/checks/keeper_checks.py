@@ -1,4 +1,4 @@
-"""Group 17: the keeper is there, sees what it acts by, and knows the primary."""
+"""Group 17: the keeper runs, receives every view that it acts on, and knows the primary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poolkeeper.suite.checks.outcomes import Check, duration
 
 
 def keeper(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """17: without it the cluster is correct, only slower; so nothing else would tell that it is gone."""
+    """Check group 17. Without the keeper the cluster is correct, only slower, so no other check shows its absence."""
     return _alive(readings), _primary(target, readings)
 
 
@@ -24,8 +24,8 @@ def _alive(readings: Readings) -> Verdict:
     if reading is None:
         return check.unknown("The keeper was not asked")
     if reading.value is None:
-        if reading.answered or node_roles.anybody_answers(readings):
-            return check.failed(f"The keeper does not answer as it should: {reason(reading)}", reading)
+        if reading.answered or node_roles.any_node_answers(readings):
+            return check.failed(f"The keeper does not answer correctly: {reason(reading)}", reading)
         return check.unknown(f"Neither the keeper nor a node answers: {reason(reading)}", reading)
     if wrong := _idle(reading.value):
         return check.failed(wrong, reading)
@@ -35,12 +35,12 @@ def _alive(readings: Readings) -> Verdict:
 
 
 def _idle(view: KeeperView) -> str:
-    """What keeps it from its work, if anything."""
+    """Return why the keeper does not work; empty if it does."""
     if not view.healthy:
         return "The keeper answers, but its loop has stalled"
     if view.blind:
         return f"The keeper cannot see {listed(view.blind)}"
-    return "The keeper was told to keep its hands off (maintenance)" if view.maintenance else ""
+    return "The keeper is in maintenance and takes no action" if view.maintenance else ""
 
 
 def _primary(target: Target, readings: Readings) -> Verdict:
@@ -52,5 +52,7 @@ def _primary(target: Target, readings: Readings) -> Verdict:
         return primary
     node, known = readings.nodes[primary], reading.value.primary
     if known != primary:
-        return check.failed(f"The keeper takes {known or 'nobody'} for the primary, but {primary} is it", reading, node)
-    return check.passed(f"{primary}, for the keeper as by its own word", reading, node)
+        return check.failed(
+            f"The keeper takes {known or 'no node'} for the primary, but {primary} is it", reading, node
+        )
+    return check.passed(f"{primary}, by the keeper and by its own report", reading, node)

@@ -13,12 +13,12 @@ from poolkeeper.suite.checks.outcomes import Check, duration
 
 
 def node_status(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """1: each node is up."""
+    """Check group 1: each node is up."""
     return tuple(_node_status(name, target, readings) for name in target.names)
 
 
 def _node_status(name: str, target: Target, readings: Readings) -> Verdict:
-    """A silent node is down if another one answers; if none does, the fault may be on our side."""
+    """Check a node; a silent one is down if another answers, else the fault may be on this side."""
     check = Check(f"node_status.{name}", 1, f"{name} is up")
     node, where = readings.nodes.get(name), target.monitors[name].where
     if node is None:
@@ -30,13 +30,13 @@ def _node_status(name: str, target: Target, readings: Readings) -> Verdict:
         return check.unknown(f"{name} refuses this user, so its state is not known: {reason(node)}", node)
     if node.answered:
         return check.failed(f"{name} answers, but gives no session: {reason(node)}", node)
-    if node_roles.anybody_answers(readings):
+    if node_roles.any_node_answers(readings):
         return check.failed(f"{name} does not answer at {where}, while other nodes do: {reason(node)}", node)
     return check.unknown(f"No node answers; the fault may lie between here and there: {reason(node)}", node)
 
 
 def version_consistency(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """8: all nodes run the same PostgreSQL version. Two that differ are enough to fail."""
+    """Check group 8: all nodes run the same PostgreSQL version. Two that differ are enough to fail."""
     check = Check("version_consistency", 8, "All nodes run the same PostgreSQL version")
     asked, nodes_by_version = readings.nodes.values(), defaultdict(list)
     for name, node in readings.nodes.items():

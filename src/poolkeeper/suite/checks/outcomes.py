@@ -1,6 +1,6 @@
-"""The words of a verdict: a check, its three endings, and what a failure says in a few words.
+"""A check and its three outcomes.
 
-Invariant: a verdict's evidence is that of the readings that it was judged by, each once.
+Invariant: a verdict's evidence is that of the readings that it is based on, each once.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ class Check:
     group: int
     title: str
 
-    def passed(self, summary: str, *judged_by: SomeReading) -> Verdict:
-        """It was looked at and holds."""
-        return self._verdict(Outcome.PASS, summary, judged_by)
+    def passed(self, summary: str, *based_on: SomeReading) -> Verdict:
+        """Return the verdict of a check that holds."""
+        return self._verdict(Outcome.PASS, summary, based_on)
 
-    def failed(self, summary: str, *judged_by: SomeReading) -> Verdict:
-        """It was looked at and does not hold."""
-        return self._verdict(Outcome.FAIL, summary, judged_by)
+    def failed(self, summary: str, *based_on: SomeReading) -> Verdict:
+        """Return the verdict of a check that does not hold."""
+        return self._verdict(Outcome.FAIL, summary, based_on)
 
-    def unknown(self, summary: str, *judged_by: SomeReading) -> Verdict:
-        """It could not be looked at."""
-        return self._verdict(Outcome.UNKNOWN, summary, judged_by)
+    def unknown(self, summary: str, *based_on: SomeReading) -> Verdict:
+        """Return the verdict of a check that could not be made."""
+        return self._verdict(Outcome.UNKNOWN, summary, based_on)
 
-    def _verdict(self, outcome: Outcome, summary: str, judged_by: Iterable[SomeReading]) -> Verdict:
-        return Verdict(self.id, self.group, self.title, outcome, summary, _evidence(judged_by))
+    def _verdict(self, outcome: Outcome, summary: str, based_on: Iterable[SomeReading]) -> Verdict:
+        return Verdict(self.id, self.group, self.title, outcome, summary, _evidence(based_on))
 
 
-def _evidence(judged_by: Iterable[SomeReading]) -> tuple[Evidence, ...]:
-    return tuple(dict.fromkeys(reading.evidence for reading in judged_by if reading is not None))
+def _evidence(based_on: Iterable[SomeReading]) -> tuple[Evidence, ...]:
+    return tuple(dict.fromkeys(reading.evidence for reading in based_on if reading is not None))
 
 
 def duration(seconds: float) -> str:
-    """As "4 ms" or "2.3 s"."""
+    """Return a time as "4 ms" or "2.3 s"."""
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"

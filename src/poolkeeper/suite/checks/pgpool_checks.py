@@ -1,4 +1,4 @@
-"""Groups 2 (its second half), 7 and 12: what Pgpool-II says, held against what the nodes say."""
+"""Groups 2 (its second half), 7 and 12: the reports of Pgpool-II, compared with those of the nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 def backends_up(target: Target, readings: Readings) -> Verdict:
-    """2b: Pgpool-II reports all backends up, and one primary: the node that is it by its own word."""
+    """Check group 2, second half: Pgpool-II reports all backends up, and the right node as primary."""
     check = Check("pgpool_connection.backends", 2, "Pgpool-II reports all backends up")
     report = readings.backends
     if report is None or report.value is None:
@@ -34,13 +34,13 @@ def backends_up(target: Target, readings: Readings) -> Verdict:
         return primary
     if mute := node_roles.silent(target, readings):
         nodes = readings.nodes.values()
-        return check.unknown(f"{listed(mute)} did not say what they are, to compare with Pgpool-II", report, *nodes)
+        return check.unknown(f"{listed(mute)} did not report their role, to compare with Pgpool-II", report, *nodes)
     return _same_primary(check, target, readings, primary)
 
 
 def _wrong_report(target: Target, report: tuple[PgpoolNode, ...]) -> str:
-    """What Pgpool-II's own report shows to be wrong, if anything."""
-    down = [n for n in report if not pool_node_states.is_in_use(n.status) or n.server_status != "up"]
+    """Return what is wrong in Pgpool-II's own report; empty if nothing is."""
+    down = [n for n in report if n.status not in ("up", "waiting") or n.server_status != "up"]
     if down:
         found = "; ".join(f"{n.hostname} is {n.status}, its server {n.server_status}" for n in down)
         return f"Pgpool-II reports {len(down)} of {len(report)} backends not up: {found}"
@@ -53,13 +53,13 @@ def _wrong_report(target: Target, report: tuple[PgpoolNode, ...]) -> str:
 
 
 def _same_primary(check: Check, target: Target, readings: Readings, primary: str) -> Verdict:
-    """By name or address; where Pgpool-II's host names tell us nothing, by who answers behind it."""
+    """Compare by name or address; if Pgpool-II's host names match no node, by the node that answers behind it."""
     report, pool, nodes = readings.backends, readings.balanced, readings.nodes.values()
     rows = report.value if report and report.value else ()
     hostname = next(n.hostname for n in rows if n.role == "primary")
     taken = node_roles.node_of_backend(target, readings, hostname)
     if taken is None and (pool is None or pool.value is None):
-        return check.unknown(f"Which node {hostname} is could not be told", report, pool, *nodes)
+        return check.unknown(f"Which node {hostname} is could not be determined", report, pool, *nodes)
     if taken is None and pool and pool.value:
         taken = node_roles.name_of(readings, pool.value.server)
     if taken != primary:
@@ -68,7 +68,7 @@ def _same_primary(check: Check, target: Target, readings: Readings, primary: str
 
 
 def load_balancing(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """7: reads over many sessions are served by more than one node, by both counts."""
+    """Check group 7: reads over many sessions are served by more than one node, by both counts."""
     check = Check("load_balancing", 7, "Reads are spread over the nodes")
     reading = readings.balance
     if reading is None or reading.value is None:
@@ -92,7 +92,7 @@ def load_balancing(target: Target, readings: Readings) -> tuple[Verdict, ...]:
 
 
 def _counted(balance: Balance) -> dict[str, int] | None:
-    """SELECTs by host name that Pgpool-II counted meanwhile (other clients' too); None if its counters went back."""
+    """Return SELECTs by host name that Pgpool-II counted meanwhile (also of other clients); None if a counter fell."""
     before = {node.index: node.selects for node in balance.before}
     if {node.index for node in balance.after} != set(before):
         return None
@@ -105,7 +105,7 @@ def _counted(balance: Balance) -> dict[str, int] | None:
 
 
 def _wrong_spread(target: Target, readings: Readings, balance: Balance, counted: dict[str, int]) -> str:
-    """What is wrong with who served, if anything."""
+    """Return what is wrong with the nodes that served; empty if nothing is."""
     served = _served(readings, balance)
     if len(served) < 2:
         return f"All {balance.sessions} reads were served by {next(iter(served))}"
@@ -130,7 +130,7 @@ def _shares(readings: Readings, balance: Balance) -> str:
 
 
 def pgpool_version(_target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """12: Pgpool-II tells its version, which is recent enough, and of its processes."""
+    """Check group 12: Pgpool-II tells its version, which is recent enough, and of its processes."""
     check = Check("pgpool_version", 12, "Pgpool-II tells its version and its processes")
     reading = readings.pgpool
     if reading is None or reading.value is None:

@@ -1,4 +1,4 @@
-"""Group 14: the read-only endpoint is honest. Nobody behind it takes a write, and its reads are spread."""
+"""Group 14: no node behind the read-only endpoint accepts a write, and its reads are spread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolkeeper.suite.checks.write_checks import READ_ONLY
 
 
 def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """14: a write is refused by a server in recovery, also one that was asked for; reads come from the standbys."""
+    """Check group 14: servers in recovery refuse a write, even one on request; reads come from the standbys."""
     refusal = Check("read_only_endpoint.refusal", 14, f"The read-only endpoint ({target.ro.port}) refuses every write")
     spread = Check(
         "read_only_endpoint.spread", 14, f"The read-only endpoint ({target.ro.port}) spreads over the standbys"
@@ -29,7 +29,7 @@ def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...
 
 
 def _nothing_tried(reading: Reading[ReadOnlyFacts] | None) -> str:
-    """Why there is no session to judge by."""
+    """Return why there is no session to evaluate."""
     if reading is None or reading.value is None:
         return f"No session could be tried: {reason(reading)}"
     failures = reading.value.failures
@@ -54,7 +54,7 @@ def refuses_writes(check: Check, readings: Readings, reading: Reading[ReadOnlyFa
 
 
 def _accepts(session: ReadOnlySession) -> str:
-    """What is wrong with how a session's writes ended; a setting alone is no refusal, for a client can change it."""
+    """Return what is wrong with a session's writes; a setting alone is no refusal, since a client can change it."""
     for code, when in ((session.first, ""), (session.asked, " after the session asked to write")):
         if not code:
             return f"accepted the write{when}"
@@ -96,10 +96,10 @@ def _wrong_server(target: Target, readings: Readings, session: ReadOnlySession) 
 def _one_server(
     check: Check, target: Target, readings: Readings, reading: Reading[ReadOnlyFacts], only: str
 ) -> Verdict:
-    """One standby answered them all. That is no spread, unless HAProxy's own count says where the others are.
+    """Check the case that one standby answered all: a spread only if HAProxy counts sessions on the others.
 
     HAProxy gives a new session to the standby with the fewest, and Pgpool-II keeps connections for the next session; so
-    few sessions may all come to one standby while the others serve more.
+    a few sessions may all reach one standby while the others serve more.
     """
     count, nodes = len(reading.value.sessions) if reading.value else 0, readings.nodes.values()
     others = [n for n, node in readings.nodes.items() if node.value and node.value.in_recovery and n != only]
@@ -111,12 +111,14 @@ def _one_server(
     if others:
         return check.failed(f"{only} answered all {count} sessions, none is on {listed(others)}", reading, *nodes)
     if mute := node_roles.silent(target, readings):
-        why = f"{only} answered all {count} sessions, and {listed(mute)} did not say whether there is another standby"
+        why = (
+            f"{only} answered all {count} sessions, and {listed(mute)} did not report whether there is another standby"
+        )
         return check.unknown(why, reading, *nodes)
     return check.passed(f"{only}, the only standby, answered all {count} sessions", reading, *nodes)
 
 
 def _sessions_at_endpoint(found: ReadOnlyFacts | None, name: str) -> int:
-    """Sessions that HAProxy has on a standby that it uses."""
+    """Return the sessions that HAProxy has on a standby that is up."""
     row = found.counted.row(proxies.STANDBYS, name) if found and found.counted else None
     return row.sessions if row and row.is_up else 0

@@ -1,4 +1,4 @@
-"""Groups 4, 6, 9 and 10: what is written arrives, and by which connections and slots."""
+"""Groups 4, 6, 9 and 10: writes arrive on the standbys, through connections and slots that are up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poolkeeper.suite.checks.outcomes import Check, duration
 
 
 def streaming_replication(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """4: a row written through Pgpool-II is read on each standby."""
+    """Check group 4: a row written through Pgpool-II is read on each standby."""
     return tuple(
         _arrival(
             Check(f"streaming_replication.{name}", 4, f"A row written through Pgpool-II is read on {name}"),
@@ -27,7 +27,7 @@ def streaming_replication(target: Target, readings: Readings) -> tuple[Verdict, 
 
 
 def ddl_replication(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """6: an ALTER TABLE through Pgpool-II arrives on each standby."""
+    """Check group 6: an ALTER TABLE through Pgpool-II arrives on each standby."""
     return tuple(
         _arrival(
             Check(f"ddl_replication.{name}", 6, f"An ALTER TABLE through Pgpool-II arrives on {name}"),
@@ -47,18 +47,18 @@ def _arrival(
     written: Reading[str] | None,
     arrivals: Mapping[str, Reading[Arrival]],
 ) -> Verdict:
-    """`subject` is the node, and what should come to it."""
+    """Check an arrival; `subject` is the node, and what should arrive there."""
     (name, what), node = subject, readings.nodes.get(subject[0])
     if node and node.value and not node.value.in_recovery:
-        return check.failed(f"{name} says it is a primary, beside another one", *readings.nodes.values())
+        return check.failed(f"{name} reports to be a primary beside another one", *readings.nodes.values())
     if node is None or node.value is None:
-        return check.unknown(f"{name} did not say whether it is a standby: {reason(node)}", node)
+        return check.unknown(f"{name} did not report whether it is a standby: {reason(node)}", node)
     for step, needed in (("make the schema", readings.workspace), (f"write {what}", written)):
         if needed is None or needed.value is None:
             return check.unknown(f"Could not {step} through Pgpool-II: {reason(needed)}", needed)
     arrival = arrivals.get(name)
     if arrival is None or arrival.value is None:
-        return check.unknown(f"Could not look for {what} on {name}: {reason(arrival)}", written, arrival)
+        return check.unknown(f"Could not query {name} for {what}: {reason(arrival)}", written, arrival)
     waited = duration(arrival.value.waited)
     if arrival.value.arrived:
         return check.passed(f"{name} had {what} within {waited} of the write", written, arrival)
@@ -67,7 +67,7 @@ def _arrival(
 
 
 def wal_streaming(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """9: each standby has a connection to the primary in the state streaming."""
+    """Check group 9: each standby has a connection to the primary in the state streaming."""
     count = len(target.names) - 1
     check = Check("wal_streaming", 9, f"{count} connections streaming")
     primary = node_roles.find_primary(check, target, readings)
@@ -83,7 +83,7 @@ def wal_streaming(target: Target, readings: Readings) -> tuple[Verdict, ...]:
 
 
 def replication_slots(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """10: each standby has an active physical slot on the primary."""
+    """Check group 10: each standby has an active physical slot on the primary."""
     count = len(target.names) - 1
     check = Check("replication_slots", 10, f"{count} active physical slots")
     primary = node_roles.find_primary(check, target, readings)
@@ -101,17 +101,17 @@ def _all_there(
     target: Target,
     primary: str,
     found: tuple[list[str], str],
-    judged_by: tuple[SomeReading, ...],
+    based_on: tuple[SomeReading, ...],
 ) -> Verdict:
-    """Enough of them, and in our own clusters one of each standby's name. `found` is the names, and what they are."""
+    """Check that there are enough, and in our own clusters one for each standby. `found`: names and their kind."""
     names, what = found
     wanted = [name for name in target.names if name != primary]
     absent = [name for name in wanted if slot_name(name) not in {slot_name(n) for n in names}]
     if absent and not target.is_foreign:
-        return check.failed(f"{primary}: {_count(names, what)}; missing: {listed(absent)}", *judged_by)
+        return check.failed(f"{primary}: {_count(names, what)}; missing: {listed(absent)}", *based_on)
     if len(names) < len(wanted):
-        return check.failed(f"{primary}: {_count(names, what)}; {len(wanted)} wanted", *judged_by)
-    return check.passed(f"{primary}: {_count(names, what)}", *judged_by)
+        return check.failed(f"{primary}: {_count(names, what)}; {len(wanted)} wanted", *based_on)
+    return check.passed(f"{primary}: {_count(names, what)}", *based_on)
 
 
 def _count(names: list[str], what: str) -> str:
@@ -119,5 +119,5 @@ def _count(names: list[str], what: str) -> str:
 
 
 def slot_name(member: str) -> str:
-    """As Patroni makes a slot's name from a member's: lower case, and _ for what a slot may not have."""
+    """Return a slot's name as Patroni makes it from a member's: lower case, _ for a character that is not allowed."""
     return "".join("_" if char in "-. " else char for char in member.lower())

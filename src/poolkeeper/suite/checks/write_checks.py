@@ -1,4 +1,4 @@
-"""Groups 5 and 11: writes where they must be refused, and many at once where they must be kept."""
+"""Groups 5 and 11: standbys refuse writes, and the cluster keeps concurrent writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READ_ONLY = "25006"  # read_only_sql_transaction
 
 
 def write_isolation(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """5: each standby refuses a write with SQLSTATE 25006."""
+    """Check group 5: each standby refuses a write with SQLSTATE 25006."""
     return tuple(_refusal(name, readings) for name in node_roles.standbys(target, readings))
 
 
@@ -21,7 +21,7 @@ def _refusal(name: str, readings: Readings) -> Verdict:
     check = Check(f"write_isolation.{name}", 5, f"{name} refuses a write")
     attempt, node = readings.attempts.get(name), readings.nodes.get(name)
     if node and node.value and not node.value.in_recovery:
-        return check.failed(f"{name} says it is a primary, beside another one", *readings.nodes.values(), attempt)
+        return check.failed(f"{name} reports to be a primary beside another one", *readings.nodes.values(), attempt)
     if attempt is None or attempt.value is None:
         return check.unknown(f"A write on {name} could not be tried: {reason(attempt)}", attempt)
     tried = attempt.value
@@ -35,7 +35,7 @@ def _refusal(name: str, readings: Readings) -> Verdict:
 
 
 def concurrent_writes(target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """11: the rows of concurrent sessions are all on every node, each once."""
+    """Check group 11: the rows of concurrent sessions are all on every node, each once."""
     check = Check("concurrent_writes", 11, "Rows from concurrent sessions are all on every node")
     inserts = readings.inserts
     for step, needed in (("make the schema", readings.workspace), ("write", inserts)):
@@ -50,7 +50,7 @@ def concurrent_writes(target: Target, readings: Readings) -> tuple[Verdict, ...]
 
 
 def _incomplete(check: Check, written: Inserts, inserts: Reading[Inserts]) -> Verdict:
-    """A commit without its quorum's word is neither written nor lost; any other failure is a failure."""
+    """Return unknown if every failed commit lacks only its quorum's acknowledgement, else a failure."""
     count = f"{len(written.acknowledged)} of {len(written.intended)} rows were acknowledged"
     if not written.failures:
         return check.failed(count, inserts)
@@ -63,20 +63,26 @@ def _incomplete(check: Check, written: Inserts, inserts: Reading[Inserts]) -> Ve
 def _everywhere(
     check: Check, target: Target, readings: Readings, inserts: Reading[Inserts], written: Inserts
 ) -> Verdict:
-    looks = {name: readings.rows.get(name) for name in target.names}
+    readings_by_node = {name: readings.rows.get(name) for name in target.names}
     wanted = tuple(sorted(written.intended))
-    known = {name: look.value for name, look in looks.items() if look is not None and look.value is not None}
+    known = {
+        name: reading.value
+        for name, reading in readings_by_node.items()
+        if reading is not None and reading.value is not None
+    }
     wrong = [_difference(name, seen, wanted) for name, seen in known.items() if seen.rows != wanted]
     if wrong:
-        return check.failed(f"Of {len(wanted)} rows, {'; '.join(wrong)}", inserts, *looks.values())
+        return check.failed(f"Of {len(wanted)} rows, {'; '.join(wrong)}", inserts, *readings_by_node.values())
     if mute := [name for name in target.names if name not in known]:
-        why = reason(looks[mute[0]])
-        return check.unknown(f"{listed(mute)} could not be asked for the rows: {why}", inserts, *looks.values())
+        why = reason(readings_by_node[mute[0]])
+        return check.unknown(
+            f"{listed(mute)} could not be asked for the rows: {why}", inserts, *readings_by_node.values()
+        )
     slowest = duration(max((seen.waited for seen in known.values()), default=0.0))
     return check.passed(
         f"All {len(wanted)} rows were on all {len(known)} nodes, {slowest} after the last write",
         inserts,
-        *looks.values(),
+        *readings_by_node.values(),
     )
 
 

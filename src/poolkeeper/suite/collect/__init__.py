@@ -1,1 +1,1 @@
-"""The validation suite's eyes and hands: `collect.collect` takes every reading that the chosen groups need."""
+"""The readings of the validation suite: `all_readings.collect` takes every one that the chosen groups need."""

@@ -1,4 +1,4 @@
-"""Take every reading that the chosen groups need, side by side where none waits for another.
+"""Take every reading that the chosen groups need, concurrently if none depends on another.
 
 Invariant: the schema of the run is removed before this returns or raises, also when the run is cancelled.
 """
@@ -17,15 +17,17 @@ from poolkeeper.suite.collect import own_probes, read_only_probe, server_probes,
 
 Groups = frozenset[int]
 Say = Callable[[str], None]
-Questions = dict[str, tuple[set[int], Callable[[], Awaitable[Any]]]]  # field of Readings → who needs it, and how
+Questions = dict[
+    str, tuple[set[int], Callable[[], Awaitable[Any]]]
+]  # field of Readings → the groups that need it, and how
 
-# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they say who is a standby, and that somebody answers.
+# Numbers of model.verdict.GROUPS. Nearly all need the nodes: they report the standbys, and that any node answers.
 _NODES = set(GROUPS) - {12}
 _WORKSPACE = {4, 6, 11}
 
 
 async def collect(target: Target, groups: Groups, say: Say) -> Readings:
-    """The readings for these groups; `say` takes lines for a person who waits."""
+    """Return the readings for these groups; `say` takes lines of progress."""
     space = workspace.Workspace()
     say(f"Asking {len(target.nodes)} nodes, Pgpool-II and HAProxy")
     try:
@@ -36,7 +38,7 @@ async def collect(target: Target, groups: Groups, say: Say) -> Readings:
 
 
 async def _ask(groups: Groups, questions: Questions) -> dict[str, Any]:
-    """The answers to those questions that these groups need, asked all at once."""
+    """Return the answers to the questions that these groups need, asked concurrently."""
     wanted = {name: ask for name, (needed_by, ask) in questions.items() if groups & needed_by}
     return dict(zip(wanted, await asyncio.gather(*(ask() for ask in wanted.values())), strict=True))
 
@@ -60,7 +62,7 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
 
 
 def _inside(target: Target, parts: OwnCluster) -> Questions:
-    """What is asked of our own clusters only."""
+    """Return the questions for our own clusters only."""
     return {
         **_direct(target, parts.direct),
         "read_only": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
@@ -71,7 +73,7 @@ def _inside(target: Target, parts: OwnCluster) -> Questions:
 
 
 def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
-    """One session of each direct endpoint: none of them may be needed by somebody else."""
+    """Return one session for each direct endpoint, so that the suite takes few sessions from other clients."""
     ask: Questions = {
         "direct_rw": ({18}, lambda: server_probes.endpoint(declared["direct_rw"], target.timeout)),
         "direct_ro": ({18}, lambda: read_only_probe.sessions(target, declared["direct_ro"], 1)),
@@ -80,7 +82,7 @@ def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
 
 
 async def _dependent(target: Target, groups: Groups, space: workspace.Workspace, say: Say) -> dict[str, Any]:
-    """What needs to know who is primary, or a place to write."""
+    """Take the readings that depend on the primary's name, or on a schema to write in."""
     known = await _ask(
         groups,
         {

@@ -1,4 +1,4 @@
-"""Questions that only a cluster of a `cluster.toml` can be asked: to Patroni, the keeper, and about commits."""
+"""Questions for a cluster of a `cluster.toml` only: to Patroni, to the keeper, and about commits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION = "SELECT current_setting('synchronous_commit')"
 
 
 async def patroni(own: OwnCluster, timeout: float) -> Mapping[str, Reading[PatroniView]]:
-    """The cluster as each node's Patroni tells it."""
+    """Read the cluster as each node's Patroni reports it."""
     asked = (_patroni(address, timeout) for address in own.patroni.values())
     return dict(zip(own.patroni, await asyncio.gather(*asked), strict=True))
 
@@ -34,7 +34,7 @@ async def _patroni(address: str, timeout: float) -> Reading[PatroniView]:
 
 
 async def keeper(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
-    """The keeper by its own word."""
+    """Read the state that the keeper reports."""
 
     def show(view: KeeperView) -> str:
         state = f"healthy {view.healthy}, maintenance {view.maintenance}, primary {view.primary}"
@@ -45,7 +45,7 @@ async def keeper(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
 
 
 async def commit(target: Target, names: Sequence[str]) -> dict[str, Reading[CommitFacts]]:
-    """For whom each of these nodes waits before it acknowledges a commit."""
+    """Read which standbys each of these nodes waits for before it acknowledges a commit."""
     return {name: await _commit(target.monitors[name], target.timeout) for name in names}
 
 
@@ -63,7 +63,7 @@ async def _commit(dsn: Dsn, timeout: float) -> Reading[CommitFacts]:
 
 
 async def session_commit(target: Target) -> Reading[str]:
-    """What a session through the read-write endpoint waits for at its commits."""
+    """Read what a session through the read-write endpoint waits for at its commits."""
 
     async def ask() -> str:
         ((value,),) = await postgres.query(target.rw, SESSION, target.timeout)

@@ -1,7 +1,7 @@
-"""A read-only endpoint, as somebody would use it who wants to write there.
+"""A read-only endpoint, used like a client that tries to write there.
 
-Invariant: all sessions are open at once, so that no two of them are one connection that a pool handed on; what a write
-leaves, if one is accepted, is a temporary table that goes at once.
+Invariant: all sessions are open at once, so that no two of them share a pooled connection. An accepted write leaves a
+temporary table, which is dropped at once.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from poolkeeper.model.target import Target
 from poolkeeper.suite.collect import server_probes
 from poolkeeper.system import haproxy, postgres
 
-# A standby refuses it before it looks at anything else; a primary needs nothing to accept it.
+# A standby refuses it before any other check; a primary accepts it without preparation.
 WRITE = "CREATE TEMPORARY TABLE poolkeeper_refused (value text)"
 UNDO = "DROP TABLE pg_temp.poolkeeper_refused"
 ASK = "SET default_transaction_read_only = off"
 
 
 async def sessions(target: Target, endpoint: Dsn, count: int) -> Reading[ReadOnlyFacts]:
-    """Who answers `count` sessions of a read-only endpoint, and does anybody take a write?"""
+    """Read which nodes answer `count` sessions of a read-only endpoint, and whether any accepts a write."""
     ran = f"{count} sessions at once, each: {server_probes.ENDPOINT}; {WRITE}; {ASK}; {WRITE}; meanwhile GET /;csv"
     return await take(endpoint.label, ran, 2 * target.timeout, _sessions(target, endpoint, count), _show)
 
@@ -55,7 +55,7 @@ async def _try(endpoint: Dsn, timeout: float, held: AsyncExitStack) -> ReadOnlyS
 
 
 async def _write(opened: postgres.Session) -> str:
-    """The SQLSTATE of the refusal, "" if there was none. A session that broke raises: nothing was refused."""
+    """Return the SQLSTATE of the refusal, "" if there was none; a broken session raises, since it refused nothing."""
     try:
         await opened.rows(WRITE)
     except errors.ServerRefused as e:
@@ -84,4 +84,4 @@ def _show(found: ReadOnlyFacts) -> str:
         parts.append(f"{len(found.failures)} failed: {describe(found.failures[0])}")
     rows = found.counted.proxies if found.counted else ()
     counts = [f"{p.name} {p.sessions} ({p.status})" for p in rows if p.proxy == proxies.STANDBYS]
-    return "; ".join([*parts, f"HAProxy's sessions: {', '.join(counts) or 'not told'}"])
+    return "; ".join([*parts, f"HAProxy's sessions: {', '.join(counts) or 'not reported'}"])

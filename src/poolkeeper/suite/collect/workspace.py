@@ -68,7 +68,7 @@ async def create(target: Target, space: Workspace) -> Reading[str]:
 
 
 def stale(found: Iterable[tuple[str, str | None]], now: datetime) -> tuple[str, ...]:
-    """The schemas of dead former runs: ours by name, and by their comment older than LEFTOVER_AGE."""
+    """Return the schemas of dead earlier runs: ours by name, and by their comment older than LEFTOVER_AGE."""
     return tuple(name for name, comment in found if _NAME.fullmatch(name) and _is_old(comment or "", now))
 
 
@@ -77,12 +77,12 @@ def _is_old(comment: str, now: datetime) -> bool:
         return (
             comment.startswith(_COMMENT) and now - datetime.fromisoformat(comment.removeprefix(_COMMENT)) > LEFTOVER_AGE
         )
-    except (ValueError, TypeError):  # a comment that somebody else wrote: not ours to judge
+    except (ValueError, TypeError):  # a comment from another source: leave that schema alone
         return False
 
 
 async def remove(target: Target, space: Workspace, say: Callable[[str], None]) -> None:
-    """Drop the schema, and leftovers, on every node that is not in recovery; says so if that could not be done."""
+    """Drop the schema, and leftovers, on every node that is not in recovery; report it if that fails."""
     if not space.attempted:
         return
     schema = space.schema
@@ -94,7 +94,7 @@ async def remove(target: Target, space: Workspace, say: Callable[[str], None]) -
 
 
 async def _remove_from(dsn: Dsn, schema: str, timeout: float) -> bool:
-    """Was it a primary, and is the schema gone from it?"""
+    """Return whether it was a primary and the schema is gone from it."""
     with suppress(errors.PoolkeeperError, TimeoutError):
         async with asyncio.timeout(timeout), postgres.session(dsn, timeout) as opened:
             ((in_recovery,),) = await opened.rows("SELECT pg_is_in_recovery()")
@@ -110,7 +110,7 @@ async def _remove_from(dsn: Dsn, schema: str, timeout: float) -> bool:
 
 
 async def _end_writers(opened: postgres.Session, schema: str) -> None:
-    """Cancel what is still at work in the schema, as a commit that waits for its standbys: until then it is unseen."""
+    """Cancel statements in the schema, as a commit that waits for its standbys; invisible until it ends."""
     statement = f"""
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
  WHERE usename = current_user AND pid <> pg_backend_pid() AND state = 'active' AND query ~ '{schema}'"""

@@ -1,7 +1,7 @@
-"""Questions that write: through Pgpool-II, and then the watch for what was written on each node.
+"""Questions that write: through Pgpool-II, and then reads on each node until the writes arrive.
 
-Invariant: everything happens inside the run's own schema. A wait for an arrival ends at its deadline with what was
-last seen; that is a value, not a failure.
+Invariant: everything happens inside the run's own schema. A wait for an arrival ends at its deadline with the
+last state seen; that is a value, not a failure.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ WRITERS = 10  # concurrent sessions
 ROWS_EACH = 3
 COLUMN_TYPE = "integer"
 
-_POLL = 0.02  # seconds between two looks; a standby nearby replays within a few milliseconds
-_MARGIN = 1.0  # seconds that a wait may take beyond its deadline, to say what it saw
+_POLL = 0.02  # seconds between two polls; a standby nearby replays within a few milliseconds
+_MARGIN = 1.0  # seconds that a wait may take beyond its deadline, to report what it saw
 _NOT_YET = ("42P01", "3F000")  # the table, or the schema, has not arrived
 
 
@@ -68,11 +68,11 @@ async def _watch_each(
 
 
 async def _watch(dsn: Dsn, statement: str, expected: str, timeout: float) -> Reading[Arrival]:
-    async def look() -> Arrival:
+    async def read() -> Arrival:
         rows, waited = await _poll(dsn, statement, lambda rows: (expected,) in rows, timeout)
         return Arrival(expected, ", ".join(str(row[0]) for row in rows) or None, waited)
 
-    return await take(dsn.label, _repeated(statement, timeout), timeout + _MARGIN, look(), _show_arrival)
+    return await take(dsn.label, _repeated(statement, timeout), timeout + _MARGIN, read(), _show_arrival)
 
 
 def _show_arrival(seen: Arrival) -> str:
@@ -86,7 +86,7 @@ def _repeated(statement: str, timeout: float) -> str:
 async def _poll(
     dsn: Dsn, statement: str, done: Callable[[list[postgres.Row]], bool], timeout: float
 ) -> tuple[list[postgres.Row], float]:
-    """The first rows that are `done`, or the last ones before the deadline; and the seconds that it took."""
+    """Return the first rows that are `done`, or the last ones before the deadline; and the seconds that it took."""
     began = time.perf_counter()
     async with postgres.session(dsn, timeout) as opened:
         while True:
@@ -113,7 +113,7 @@ async def attempts(target: Target, names: Sequence[str], schema: str) -> dict[st
 
 
 async def _attempt(dsn: Dsn, table: str, timeout: float) -> Reading[WriteAttempt]:
-    """A standby refuses CREATE TABLE before it looks for the schema, so this needs nothing to have arrived."""
+    """Try a write; a standby refuses CREATE TABLE before it resolves the schema, so nothing has to arrive first."""
     statement = f"CREATE TABLE {table} (value text)"
 
     async def attempt() -> WriteAttempt:
@@ -131,7 +131,7 @@ async def _attempt(dsn: Dsn, table: str, timeout: float) -> Reading[WriteAttempt
 
 
 async def write_concurrently(target: Target, schema: str) -> Reading[Inserts]:
-    """WRITERS sessions at once through Pgpool-II, each with ROWS_EACH commits."""
+    """Write from WRITERS sessions at once through Pgpool-II, each with ROWS_EACH commits."""
     ran = (
         f"{WRITERS} sessions at once, each {ROWS_EACH} times: INSERT INTO {schema}.concurrent VALUES (session, number)"
     )
@@ -163,18 +163,18 @@ def _show_inserts(found: Inserts) -> str:
 
 async def rows_seen(target: Target, schema: str, count: int) -> Mapping[str, Reading[RowsSeen]]:
     """Wait on each node until it has `count` rows of the concurrent writes."""
-    looks = (_rows_on(dsn, schema, count, target.timeout) for dsn in target.nodes.values())
-    return dict(zip(target.nodes, await asyncio.gather(*looks), strict=True))
+    reads = (_rows_on(dsn, schema, count, target.timeout) for dsn in target.nodes.values())
+    return dict(zip(target.nodes, await asyncio.gather(*reads), strict=True))
 
 
 async def _rows_on(dsn: Dsn, schema: str, count: int, timeout: float) -> Reading[RowsSeen]:
     statement = f"SELECT session, number FROM {schema}.concurrent ORDER BY 1, 2"
 
-    async def look() -> RowsSeen:
+    async def read() -> RowsSeen:
         rows, waited = await _poll(dsn, statement, lambda rows: len(rows) >= count, timeout)
         return RowsSeen(tuple((row[0], row[1]) for row in rows), waited)
 
     def show(seen: RowsSeen) -> str:
         return f"{len(seen.rows)} rows after {seen.waited:.3f} s"
 
-    return await take(dsn.label, _repeated(statement, timeout), timeout + _MARGIN, look(), show)
+    return await take(dsn.label, _repeated(statement, timeout), timeout + _MARGIN, read(), show)

@@ -1,8 +1,8 @@
 """The tables and pictures of docs/benchmarks.md, made from the JSON of real runs: no figure there is typed by hand.
 
-The document has pairs of marks, `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; what stands between them is replaced.
-NAME is `goals`, or the name of a part. Of a part that several runs have, the last run named counts; what is there of a
-part that none of them has stays, its goals too. Pure, but for the template of the pictures.
+The document has pairs of marks, `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`; the text between them is replaced.
+NAME is `goals`, or the name of a part. If several runs have a part, the last run named counts. The text of a part that
+no run has stays, its goals included. Pure.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from poolkeeper.core import errors
-from poolkeeper.report import html, wording
-from poolkeeper.suite import suite_report
-from poolkeeper.suite.suite_report import escape
+from poolkeeper.report import markdown, svg, wording
+from poolkeeper.report.markdown import escape
 from poolkeeper_lab.bench.report import bench_plot, bench_report
 from poolkeeper_lab.bench.report import bench_wording as words
 from poolkeeper_lab.bench.report.bench_model import BenchRun, Section
@@ -26,12 +25,16 @@ _MARK = re.compile(r"<!-- /?bench:[^>]*-->")
 
 
 def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, Section]]:
-    """Part → the last run that has it."""
+    """Return part → the last run that has it."""
     return {section.name: (run, section) for run in runs for section in run.sections}
 
 
 def fill(document: str, runs: Sequence[BenchRun]) -> str:
-    """The document with its tables anew. Raises UsageError where a mark has no partner."""
+    """Return the document with its tables filled again.
+
+    Raises:
+        UserError: if a mark has no partner.
+    """
     found = latest(runs)
     pairs = list(_PAIR.finditer(document))
     if len(_MARK.findall(document)) != 2 * len(pairs):
@@ -41,7 +44,7 @@ def fill(document: str, runs: Sequence[BenchRun]) -> str:
 
     parts = [pair["name"] for pair in pairs]
 
-    def anew(pair: re.Match[str]) -> str:
+    def filled(pair: re.Match[str]) -> str:
         name, before = pair["name"], pair["text"].strip()
         if name == GOALS:
             after = _goals(found, before, parts)
@@ -49,21 +52,20 @@ def fill(document: str, runs: Sequence[BenchRun]) -> str:
             after = "\n\n".join(_part(*found[name])) if name in found else before
         return f"{pair[1]}\n{after or NOT_YET}\n\n{pair['end']}"
 
-    return _PAIR.sub(anew, document)
+    return _PAIR.sub(filled, document)
 
 
 def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
-    """File name and SVG of every picture of every part."""
-    template = html.template("bench.svg.j2")
+    """Yield file name and SVG of every picture of every part."""
     for _, section in latest(runs).values():
         for number, drawn in enumerate(bench_plot.pictures(section), start=1):
-            yield f"{section.name}-{number}.svg", template.render(drawn=drawn, plot=bench_plot)
+            yield f"{section.name}-{number}.svg", svg.standalone(bench_plot.draw(drawn))
 
 
 def _goals(found: dict[str, tuple[BenchRun, Section]], before: str, parts: Sequence[str]) -> str:
-    """The table of goals: a part's rows of its run, or those that stand there; in the order of the document."""
+    """Return the table of goals: a part's rows from its run, or the present ones; in the order of the document."""
     rows = [(name, *words.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
-    head, rule, *new = suite_report.table(("Part", *words.GOALS), rows).splitlines()
+    head, rule, *new = markdown.table(("Part", *words.GOALS), rows).splitlines()
     old = [line for line in before.splitlines() if line.startswith("| ") and line not in (head, rule)]
     lines = [*new, *(line for line in old if _first_cell(line) not in found)]
     placed = [line for part in parts for line in lines if _first_cell(line) == part]

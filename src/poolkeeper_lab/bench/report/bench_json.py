@@ -1,31 +1,31 @@
-"""A run of the bench as JSON, and back; the schema is that of `model.bench`, with the comparison beside it.
+"""A run of the bench as JSON, and back; the schema is that of `bench_model`, with the comparison beside it.
 
-comparison   null, or {"before" (started_at), "same_machine", "settings" (what was set otherwise), "rows" [{"section",
-             "key", "change" (better | worse | within noise | cannot tell), "why", "before", "after" (estimates),
+comparison   null, or {"before" (started_at), "same_machine", "settings" (those that differ), "rows" [{"section",
+             "key", "change" (better | worse | within noise | unknown), "why", "before", "after" (estimates),
              "factor"}]}
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from poolkeeper.core import errors
+from poolkeeper.report import plain
 from poolkeeper_lab.bench.report.bench_model import SCHEMA, BenchRun
 from poolkeeper_lab.bench.report.compare import Comparison
 
 
 def render(run: BenchRun, comparison: Comparison | None = None) -> str:
-    """The whole document, indented, ending in one newline."""
-    return json.dumps(document(run, comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the document, indented, ending in one newline."""
+    return plain.text(document(run, comparison))
 
 
 def document(run: BenchRun, comparison: Comparison | None = None) -> dict[str, Any]:
-    """The document as plain data."""
-    return {**run.model_dump(mode="json"), "comparison": _compared(comparison) if comparison else None}
+    """Return the document as plain data."""
+    return {**plain.data(run), "comparison": _compared(comparison) if comparison else None}
 
 
 def _compared(comparison: Comparison) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
             "key": row.metric.key,
             "change": row.change.value,
             "why": row.why,
-            "before": row.before.model_dump() if row.before else None,
-            "after": row.after.model_dump() if row.after else None,
+            "before": plain.data(row.before) if row.before else None,
+            "after": plain.data(row.after) if row.after else None,
             "factor": row.factor,
         }
         for row in comparison.rows
@@ -50,7 +50,11 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
 
 
 def read(path: Path) -> BenchRun:
-    """A run of before. Raises UsageError where the file is none, or of a later schema."""
+    """Return an earlier run from its file.
+
+    Raises:
+        UserError: if the file is unreadable, is not such a report, or has a later schema.
+    """
     hint = "Name a bench*.json that `poolkeeper bench` wrote."
     try:
         run = BenchRun.model_validate_json(path.read_text())

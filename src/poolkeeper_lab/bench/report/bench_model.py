@@ -1,4 +1,4 @@
-"""What a run of the bench measured: figures over rounds, goals, the machine. Values only, the same in JSON.
+"""The results of a run of the bench: figures over rounds, goals, the machine. Values only, the same in JSON.
 
 Invariant: a figure that was not measured has no estimate and says why; a goal without a figure is neither met nor
 missed.
@@ -126,7 +126,7 @@ class Section(Value):
 
 
 class BenchMachine(Value):
-    """Where it ran. `foreign`: the share of it that somebody else used before the first round; None: unknown."""
+    """Where it ran. `foreign`: the share of it that other processes used before the first round; None: unknown."""
 
     cpu: str
     cores: int

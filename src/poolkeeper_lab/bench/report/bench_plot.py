@@ -1,4 +1,4 @@
-"""Where everything of the bench's pictures goes, in the units of the SVG; the template only writes it down. Pure."""
+"""The figures of the bench: a row for each subject, on an axis that begins at 0. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from poolkeeper.report import svg
+from poolkeeper.report.svg import Drawing, Shape
 from poolkeeper_lab.bench.report.bench_model import Metric, Section
 from poolkeeper_lab.bench.report.compare import RATIO
 
@@ -16,7 +18,7 @@ TICKS = 7  # at most about so many
 
 @dataclass(frozen=True)
 class Row:
-    """A dot a round, a bar for the interval, a line for the median."""
+    """A dot for each round, a bar for the interval, a line for the median."""
 
     label: str
     y: float
@@ -34,11 +36,11 @@ class Picture:
     rows: tuple[Row, ...]
     ticks: tuple[tuple[float, str], ...]
     height: float
-    unity: float | None  # where a ratio is 1
+    unity: float | None  # x of the ratio 1
 
 
 def pictures(section: Section) -> Iterator[Picture]:
-    """For each figure that is drawn: ratios in one picture, others in one for each case (all that differs last)."""
+    """Yield the pictures of each drawn figure: one for all ratios, or one for each case."""
     for name in section.charts:
         groups: dict[tuple[str, ...], list[Metric]] = {}
         for metric in section.metrics:
@@ -54,7 +56,7 @@ def _named(metric: Metric) -> str:
 
 
 def picture(title: str, metrics: list[Metric], said: int = 0) -> Picture:
-    """The metrics as rows; the first `said` conditions are in the title already. All of them have an estimate."""
+    """Return the metrics as rows; the title has the first `said` conditions. All of them have an estimate."""
     end = 1.05 * max(max((*m.rounds, m.estimate.high)) for m in metrics if m.estimate) or 1.0
     rows = []
     for i, m in enumerate(metrics):
@@ -66,6 +68,24 @@ def picture(title: str, metrics: list[Metric], said: int = 0) -> Picture:
         rows.append(Row(label, 6 + ROW * i, dots, low, round(_x(found.high, end) - low, 1), _x(found.median, end)))
     unity = _x(1.0, end) if metrics[0].unit == RATIO and end >= 1 else None
     return Picture(title, tuple(rows), _ticks(end), ROW * len(rows) + 26, unity)
+
+
+def draw(found: Picture) -> Drawing:
+    """Return a picture as a drawing."""
+    foot = found.height - 20
+    shapes = [svg.line("tick", (x, 0), (x, foot)) for x, _ in found.ticks]
+    shapes += [svg.text(x, found.height - 6, label, "middle") for x, label in found.ticks]
+    if found.unity is not None:
+        shapes.append(svg.line("unity", (found.unity, 0), (found.unity, foot)))
+    for row in found.rows:
+        shapes += _row(row)
+    return Drawing(found.title, WIDTH, found.height, tuple(shapes))
+
+
+def _row(row: Row) -> list[Shape]:
+    label, interval = svg.text(0, row.y + 10, row.label), svg.rectangle("interval", row.low, row.y, row.width, 12)
+    dots = [svg.dot("dot", x, row.y + 6, 3) for x in row.dots]
+    return [label, interval, *dots, svg.line("median", (row.median, row.y - 1), (row.median, row.y + 13))]
 
 
 def _x(value: float, end: float) -> float:

@@ -1,62 +1,106 @@
-"""A run of the bench as Markdown (CommonMark with tables). Foreign text never is markup."""
+"""A run of the bench as a document, and its three files."""
 
 from __future__ import annotations
 
-from poolkeeper.report import wording
-from poolkeeper.suite.suite_report import escape, table
+from pathlib import Path
+
+from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import html, markdown, wording, writer
+from poolkeeper.report.document import (
+    Block,
+    Bullets,
+    Cell,
+    Document,
+    Fact,
+    Figure,
+    Heading,
+    Item,
+    Paragraph,
+    Table,
+    table,
+)
+from poolkeeper.report.document import Section as Part
+from poolkeeper_lab.bench.report import bench_json, bench_plot
 from poolkeeper_lab.bench.report import bench_wording as words
 from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Section
 from poolkeeper_lab.bench.report.compare import Comparison
 
-_MARKS = {"pass": "✔", "fail": "✘", "unknown": "?"}
+_OUTCOMES = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.UNKNOWN}
 
 
-def render(run: BenchRun, comparison: Comparison | None = None) -> str:
-    """The whole report, ending in one newline."""
-    blocks = [
-        *_opening(run),
-        *(["## Goals"] if run.goals else []),
-        *goals(run.goals),
-        words.METHOD,
-        *_comparison(comparison),
-    ]
-    for section in run.sections:
-        blocks += [f"## {escape(section.title)}", *body(section)]
-    return "\n\n".join(blocks) + "\n"
+def document(run: BenchRun, comparison: Comparison | None = None) -> Document:
+    """Return the report that Markdown and HTML render."""
+    facts = (
+        Fact("Cluster", run.cluster),
+        Fact("Command", run.command),
+        Fact("Started", wording.moment(run.started_at), run.started_at),
+        Fact("Took", wording.duration(run.seconds)),
+        Fact("Seed", str(run.seed)),
+        *(Fact(name, value) for name, value in words.machine(run).items()),
+    )
+    interrupted = (Item(words.INTERRUPTED),) if run.is_interrupted else ()
+    method = Paragraph(words.METHOD, is_quiet=True)
+    first = Part("Goals", (_goals(run.goals), method)) if run.goals else Part("Method", (method,))
+    compared = (_compared(comparison),) if comparison else ()
+    return Document(
+        topic="bench",
+        cluster=run.cluster,
+        outcome=words.outcome(run),
+        title=words.headline(run),
+        facts=facts,
+        attention=interrupted,
+        sections=(first, *compared, *(Part(section.title, blocks(section)) for section in run.sections)),
+    )
 
 
-def _opening(run: BenchRun) -> list[str]:
-    facts = [
-        f"Cluster: {escape(run.cluster)}",
-        f"Command: {escape(run.command)}",
-        f"Started: {escape(wording.moment(run.started_at))}",
-        f"Took: {wording.duration(run.seconds)}",
-        f"Seed: {run.seed}",
-        *(f"{escape(name)}: {escape(value)}" for name, value in words.machine(run).items()),
-    ]
-    facts += ["It was interrupted: what was measured until then is told"] if run.is_interrupted else []
-    return [f"# {_MARKS[words.tone(run)]} {escape(words.headline(run))}", "\n".join(f"- {fact}" for fact in facts)]
+def to_markdown(run: BenchRun, comparison: Comparison | None = None) -> str:
+    """Return the report as Markdown."""
+    return markdown.render(document(run, comparison))
 
 
-def goals(found: tuple[BenchGoal, ...]) -> list[str]:
-    """A table of goals; nothing where there are none."""
-    return [table(words.GOALS, [words.goal_row(goal) for goal in found])] if found else []
+def to_html(run: BenchRun, comparison: Comparison | None = None) -> str:
+    """Return the report as an HTML page."""
+    return html.render(document(run, comparison))
 
 
-def _comparison(comparison: Comparison | None) -> list[str]:
-    if comparison is None:
-        return []
-    rows = words.compared_rows(comparison)
-    told = [table(words.COMPARED, rows)] if rows else []
-    return ["## Compared", escape(words.moved(comparison)) + ".", *told]
+def write_all(run: BenchRun, comparison: Comparison | None, directory: Path, stem: str) -> tuple[Path, ...]:
+    """Write STEM.md, .html and .json; return their paths in this order.
+
+    Raises:
+        PermissionRefused: if the directory or a file is not writable.
+        DiskFull: if there is no space left.
+    """
+    return writer.write_report(document(run, comparison), bench_json.render(run, comparison), directory, stem)
 
 
 def body(section: Section) -> list[str]:
-    """A section without its heading and goals."""
-    blocks = [escape(section.method), f"Took {wording.duration(section.seconds)}; {words.tally(section.tally)}."]
+    """Return the Markdown blocks of a section without its heading, goals and figures."""
+    return list(markdown.body(blocks(section)))
+
+
+def blocks(section: Section) -> tuple[Block, ...]:
+    """Return the content of a section without its goals."""
+    tally = f"Took {wording.duration(section.seconds)}; {words.tally(section.tally)}."
+    found: list[Block] = [Paragraph(section.method), Paragraph(tally, is_quiet=True)]
+    for picture in bench_plot.pictures(section):
+        found.append(Figure(f"{picture.title} ({words.PICTURE})", bench_plot.draw(picture)))
     for shown in words.tables(section):
-        blocks += [f"### {escape(shown.title)}"] if shown.title else []
-        blocks.append(table(shown.header, shown.rows))
-    if section.notes:
-        blocks.append("\n".join(f"- {escape(note)}" for note in section.notes))
-    return blocks
+        found += [Heading(shown.title)] if shown.title else []
+        found.append(table(shown.title or section.title, shown.header, list(shown.rows), name="figures"))
+    notes = Bullets(tuple(map(Item, section.notes)))
+    return (*found, notes) if section.notes else tuple(found)
+
+
+def _goals(goals: tuple[BenchGoal, ...]) -> Table:
+    caption = "The goals, the measured figures, and whether they are met"
+    rows: list[tuple[str | Cell, ...]] = [
+        (Cell("", _OUTCOMES[goal.is_met]), *words.goal_row(goal)[1:]) for goal in goals
+    ]
+    return table(caption, words.GOALS, rows, heading=1, name="figures")
+
+
+def _compared(comparison: Comparison) -> Part:
+    rows = words.compared_rows(comparison)
+    summary = Paragraph(f"{words.moved(comparison)}.")
+    shown = (table("The figures that changed", words.COMPARED, list(rows), heading=2, name="figures"),) if rows else ()
+    return Part("Compared", (summary, *shown))

@@ -1,7 +1,7 @@
-"""Two runs of the bench side by side: what got better, what worse, what is within noise. Pure.
+"""Two runs of the bench side by side: better, worse, or within noise. Pure.
 
-Invariant: a change is told only where the two intervals do not overlap, and only of at least LEAST_ROUNDS rounds on
-both sides; everything else is within noise or cannot be told. Absolute figures of different machines are not compared.
+Invariant: a change is reported only if the two intervals do not overlap, and only with at least LEAST_ROUNDS rounds on
+both sides; everything else is within noise or unknown. Absolute figures of different machines are not compared.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from enum import StrEnum
 
 from poolkeeper_lab.bench.report.bench_model import BenchRun, Estimate, Metric
 
-LEAST_ROUNDS = 3  # the interval of fewer says nothing
+LEAST_ROUNDS = 3  # the interval of fewer is meaningless
 RATIO = "×"  # the unit of a figure that is a ratio within its own run
 
 
 class MetricChange(StrEnum):
-    """How a figure moved."""
+    """How a figure changed."""
 
     BETTER = "better"
     WORSE = "worse"
     NOISE = "within noise"
-    UNKNOWN = "cannot tell"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A figure of both runs; `why` says what keeps it from being told."""
+    """A figure of both runs; `why` is the reason why its change is unknown."""
 
     section: str
     metric: Metric
@@ -43,7 +43,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All figures that one of the runs has and that have a better and a worse."""
+    """All figures of the later run that have a better direction."""
 
     before: BenchRun
     after: BenchRun
@@ -52,18 +52,18 @@ class Comparison:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """What was set otherwise: "endpoints.rw.max_pool: 4 → 1"."""
+        """The settings that differ: "endpoints.rw.max_pool: 4 → 1"."""
         old, new = self.before.settings, self.after.settings
         keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
         return tuple(f"{key}: {old.get(key, 'unset')} → {new.get(key, 'unset')}" for key in keys)
 
     def of(self, change: MetricChange) -> tuple[Compared, ...]:
-        """Those that moved so."""
+        """Return the figures with that change."""
         return tuple(row for row in self.rows if row.change is change)
 
 
 def compare(before: BenchRun, after: BenchRun) -> Comparison:
-    """The later run beside the earlier one, in the order of the later."""
+    """Return the later run beside the earlier one, in the order of the later."""
     same = before.machine.is_like(after.machine)
     old = {(section.name, m.key): m for section in before.sections for m in section.metrics}
     rows = [
@@ -77,11 +77,11 @@ def compare(before: BenchRun, after: BenchRun) -> Comparison:
 
 def _compared(section: str, old: Metric | None, new: Metric, same: bool) -> Compared:
     earlier = old.estimate if old else None
-    change, why = _judge(old, new, same)
+    change, why = _change(old, new, same)
     return Compared(section, new, earlier, new.estimate, change, why)
 
 
-def _judge(old: Metric | None, new: Metric, same: bool) -> tuple[MetricChange, str]:
+def _change(old: Metric | None, new: Metric, same: bool) -> tuple[MetricChange, str]:
     if old is None:
         return MetricChange.UNKNOWN, "the earlier run does not have it"
     if old.estimate is None or new.estimate is None:

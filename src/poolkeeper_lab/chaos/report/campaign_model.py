@@ -1,6 +1,6 @@
-"""Many runs of chaos, one after the other, and what they come to: values only.
+"""Many runs of chaos, one after the other, and their combined figures: values only.
 
-Invariant: the outcome is never better than that of any sitting; one that did not take place leaves it unknown.
+Invariant: the outcome is never better than that of any session; one that did not take place leaves it unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS, ChaosRun, Pass
 
 @dataclass(frozen=True)
 class CampaignTally:
-    """A scenario over all its turns. Seconds; None where nothing is known."""
+    """A scenario over all its iterations. Seconds; None if unknown."""
 
     scenario: str
     promise: str
@@ -27,7 +27,7 @@ class CampaignTally:
 
 @dataclass(frozen=True)
 class Campaign:
-    """The sittings that took place. `planned` is how many were to; `problem` is why there are fewer."""
+    """The sessions that took place. `planned` is their planned number; `problem` is why there are fewer."""
 
     cluster: str
     started_at: str  # ISO 8601, UTC
@@ -41,23 +41,23 @@ class Campaign:
 
     @property
     def outcome(self) -> Outcome:
-        """The merged one of all sittings."""
+        """The merged outcome of all sessions."""
         missing = [Outcome.UNKNOWN] if self.planned > len(self.runs) else []
         return verdict.merge([*(run.outcome for run in self.runs), *missing])
 
     @property
     def passages(self) -> tuple[Passage, ...]:
-        """Every turn of every sitting."""
+        """Every iteration of every session."""
         return tuple(passage for run in self.runs for passage in run.passages)
 
     @property
     def operations(self) -> int:
-        """That clients began."""
+        """Operations that clients began."""
         return sum(share.ok + share.fail + share.info for run in self.runs for share in run.shares)
 
     @property
     def acknowledged(self) -> int:
-        """Operations of which the server said so."""
+        """Operations that the server acknowledged."""
         return sum(share.ok for run in self.runs for share in run.shares)
 
     @property
@@ -67,28 +67,28 @@ class Campaign:
 
     @property
     def faults(self) -> int:
-        """That were injected."""
+        """Injected faults."""
         return sum(run.injected for run in self.runs)
 
     @property
     def lost(self) -> int:
-        """Acknowledged writes that the end did not show."""
+        """Acknowledged writes that were missing at the end."""
         return sum(run.lost for run in self.runs)
 
     @property
     def anomalies(self) -> int:
-        """Of all checkers, those of the state after it all included."""
+        """Anomalies of all checkers, those of the final state included."""
         return sum(judgement.count for run in self.runs for judgement in run.judgements)
 
     @property
     def unhealed(self) -> int:
-        """Turns after which the cluster was not whole in time, or never."""
+        """Iterations after which the cluster did not recover in time, or never."""
         begun = (passage for passage in self.passages if passage.began is not None)
         return sum(passage.heal_seconds is None or passage.heal_seconds > HEAL_SECONDS for passage in begun)
 
     @property
     def tallies(self) -> tuple[CampaignTally, ...]:
-        """Each scenario that had a turn which began, in the order of their names."""
+        """Each scenario with an iteration that began, in the order of the names."""
         return tuple(self._tallies())
 
     def _tallies(self) -> Iterator[CampaignTally]:

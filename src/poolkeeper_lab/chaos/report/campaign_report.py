@@ -1,45 +1,89 @@
-"""A campaign as Markdown: the figures first, then each sitting with what plans it again, then each scenario."""
+"""A campaign as a document, and its two files: Markdown and JSON.
+
+The figures come first, then each session, then each scenario.
+"""
 
 from __future__ import annotations
 
-from poolkeeper.report import wording
-from poolkeeper.suite.suite_report import escape, fence, table
+from pathlib import Path
+from typing import Any
+
+from poolkeeper.report import markdown, plain, wording, writer
+from poolkeeper.report.document import Cell, Document, Fact, Item, Listing, Paragraph, Section, table
+from poolkeeper_lab.chaos.report import chaos_report
 from poolkeeper_lab.chaos.report import chaos_wording as words
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 
+SCHEMA = 1
 FIGURES = ("Figure", "")
-SITTINGS = ("Sitting", "Outcome", "Took", "Faults", "Operations", "Acknowledged writes", "Lost", "Anomalies")
-TALLIES = ("", "Scenario", "Promise", "Turns", "Whole after, at most", "Longest pause at 5100")
+SESSIONS = ("Session", "Outcome", "Took", "Faults", "Operations", "Acknowledged writes", "Lost", "Anomalies")
+TALLIES = ("", "Scenario", "Promise", "Iterations", "Recovered after, at most", "Longest pause at 5100")
 
 
-def render(campaign: Campaign) -> str:
-    """The whole report, ending in one newline."""
-    mark = wording.SYMBOLS[campaign.outcome]
-    blocks = [
-        f"# {mark} {escape(words.VERDICTS[campaign.outcome])}: a campaign of {len(campaign.runs)} sittings",
-        "\n".join(
-            f"- {fact}"
-            for fact in (
-                f"Cluster: {escape(campaign.cluster)}",
-                f"Started: {escape(wording.moment(campaign.started_at))}",
-                f"Took: {wording.duration(campaign.seconds)}",
-                f"Seed: {campaign.seed}",
-            )
+def document(campaign: Campaign) -> Document:
+    """Return the report that Markdown renders."""
+    facts = (
+        Fact("Cluster", campaign.cluster),
+        Fact("Started", wording.moment(campaign.started_at), campaign.started_at),
+        Fact("Took", wording.duration(campaign.seconds)),
+        Fact("Seed", str(campaign.seed)),
+    )
+    scenarios = table("Each scenario over all its iterations", TALLIES, _tallies(campaign), heading=1)
+    return Document(
+        topic="chaos campaign",
+        cluster=campaign.cluster,
+        outcome=campaign.outcome,
+        title=f"{words.VERDICTS[campaign.outcome]}: a campaign of {len(campaign.runs)} sessions",
+        facts=facts,
+        attention=tuple(map(Item, _attention(campaign))),
+        sections=(
+            Section("Repeat", (Listing(campaign.replay),)),
+            Section("Figures", (table("The figures of the campaign", FIGURES, list(figures(campaign))),)),
+            Section("Sessions", (table("Each session with its figures", SESSIONS, _sessions(campaign)),)),
+            Section("Scenarios", (scenarios, Paragraph(words.METHOD, is_quiet=True))),
         ),
-        fence(campaign.replay),
-        table(FIGURES, figures(campaign)),
-        *_attention(campaign),
-        "## Sittings",
-        table(SITTINGS, _sittings(campaign)),
-        "## Scenarios",
-        table(TALLIES, _tallies(campaign)),
-        words.METHOD,
-    ]
-    return "\n\n".join(blocks) + "\n"
+    )
+
+
+def to_markdown(campaign: Campaign) -> str:
+    """Return the report as Markdown."""
+    return markdown.render(document(campaign))
+
+
+def plain_document(campaign: Campaign) -> dict[str, Any]:
+    """Return the JSON document, schema 1: the figures, each scenario's tally, and the document of every run."""
+    own = ("cluster", "started_at", "seconds", "seed", "replay", "planned", "problem", "left_out")
+    found = plain.data(campaign)
+    return {
+        "schema": SCHEMA,
+        **{key: found[key] for key in own},
+        "outcome": campaign.outcome.value,
+        "scenarios": len(campaign.tallies),
+        "faults": campaign.faults,
+        "operations": campaign.operations,
+        "acknowledged": campaign.acknowledged,
+        "writes": campaign.writes,
+        "lost": campaign.lost,
+        "anomalies": campaign.anomalies,
+        "unhealed": campaign.unhealed,
+        "tallies": [plain.data(tally) for tally in campaign.tallies],
+        "runs": [chaos_report.plain_document(run) for run in campaign.runs],
+    }
+
+
+def write_all(campaign: Campaign, directory: Path) -> tuple[Path, ...]:
+    """Write campaign.md and campaign.json; return their paths in this order.
+
+    Raises:
+        PermissionRefused: if the directory or a file is not writable.
+        DiskFull: if there is no space left.
+    """
+    texts = {"campaign.md": to_markdown(campaign), "campaign.json": plain.text(plain_document(campaign))}
+    return writer.write_all({directory / name: text for name, text in texts.items()}, directory)
 
 
 def figures(campaign: Campaign) -> list[tuple[str, str]]:
-    """What it all comes to, a row a figure."""
+    """Return the figures of the campaign, a row a figure."""
     longest = max((tally.longest_heal or 0.0 for tally in campaign.tallies), default=None)
     return [
         ("scenarios run", str(len(campaign.tallies))),
@@ -49,39 +93,38 @@ def figures(campaign: Campaign) -> list[tuple[str, str]]:
         ("acknowledged writes", f"{campaign.writes:,}"),
         ("acknowledged writes lost", f"{campaign.lost:,}"),
         ("anomalies", f"{campaign.anomalies:,}"),
-        ("faults after which the cluster was not whole within 60 s", f"{campaign.unhealed:,}"),
-        ("longest time from the end of a fault to a whole cluster", words.seconds(longest)),
-        ("sittings that took place, of those planned", f"{len(campaign.runs)} of {campaign.planned}"),
+        ("faults after which the cluster had not recovered within 60 s", f"{campaign.unhealed:,}"),
+        ("longest time from the end of a fault to a recovered cluster", words.seconds(longest)),
+        ("sessions that took place, of those planned", f"{len(campaign.runs)} of {campaign.planned}"),
     ]
 
 
 def _attention(campaign: Campaign) -> list[str]:
-    found = [f"sitting {i}: {text}" for i, run in enumerate(campaign.runs, start=1) for text in words.attention(run)]
+    found = [f"session {i}: {text}" for i, run in enumerate(campaign.runs, start=1) for text in words.attention(run)]
     found += [f"not run here: {text}" for text in campaign.left_out]
-    found += [campaign.problem] if campaign.problem else []
-    return ["## Needs attention", "\n".join(f"- {escape(text)}" for text in found)] if found else []
+    return found + ([campaign.problem] if campaign.problem else [])
 
 
-def _sittings(campaign: Campaign) -> list[tuple[str, ...]]:
+def _sessions(campaign: Campaign) -> list[tuple[str | Cell, ...]]:
     return [
         (
             str(i),
-            f"{wording.SYMBOLS[run.outcome]} {run.outcome.value}",
+            Cell(run.outcome.value, run.outcome),
             wording.duration(run.seconds),
             str(run.injected),
             f"{sum(share.ok + share.fail + share.info for share in run.shares):,}",
             f"{sum(share.writes for share in run.shares):,}",
             str(run.lost),
-            str(sum(judgement.count for judgement in run.judgements)),
+            str(sum(verdict.count for verdict in run.judgements)),
         )
         for i, run in enumerate(campaign.runs, start=1)
     ]
 
 
-def _tallies(campaign: Campaign) -> list[tuple[str, ...]]:
+def _tallies(campaign: Campaign) -> list[tuple[str | Cell, ...]]:
     return [
         (
-            wording.SYMBOLS[tally.outcome],
+            Cell("", tally.outcome),
             tally.scenario,
             tally.promise,
             str(tally.turns),

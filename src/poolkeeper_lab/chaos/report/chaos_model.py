@@ -1,7 +1,8 @@
 """A run of chaos as it is reported: values only, in words and figures that every format shares.
 
-Invariant: times are seconds after the run's first line; None is what did not come. `outcome` is never better than that
-of any part. A passage passes where nothing bad is known of its time: the findings over the whole run are the verdict.
+Invariant: times are seconds after the run's first line; None is an event that did not happen. `outcome` is never better
+than that of any part. A passage passes if nothing bad is known of its time: the findings over the complete run are the
+verdict.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from poolkeeper.model.verdict import Outcome
 
-HEAL_SECONDS = 60.0  # the goal for a cluster that is whole again after a fault ended
+HEAL_SECONDS = 60.0  # the goal for the recovery of a cluster after the end of a fault
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class RunVerdict:
-    """What one checker found. `anomalies` are the first ones; `count` is how many there are."""
+    """The finding of one checker. `anomalies` are the first ones; `count` is how many there are."""
 
     checker: str
     workload: str
@@ -34,12 +35,12 @@ class RunVerdict:
     count: int = 0
     anomalies: tuple[Shown, ...] = ()
     unknowns: tuple[str, ...] = ()
-    permitted: str = ""  # what was seen and is allowed at the declared level
+    permitted: str = ""  # an anomaly that the declared level allows
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A scenario as it went. `began`, `healed`, `whole`: the fault, its end, and all witnesses green again."""
+    """An iteration of a scenario. `began`, `healed`, `whole`: the fault, its end, and all checks passed again."""
 
     number: int
     scenario: str
@@ -56,13 +57,13 @@ class Passage:
 
     @property
     def heal_seconds(self) -> float | None:
-        """From the end of the fault to a whole cluster."""
+        """Seconds from the end of the fault to a recovered cluster."""
         return None if self.healed is None or self.whole is None else self.whole - self.healed
 
 
 @dataclass(frozen=True)
 class ScenarioShare:
-    """A workload's operations by what its clients were told; `codes` of those that were not acknowledged."""
+    """A workload's operations by the answer that its clients received; `codes` of those that were not acknowledged."""
 
     workload: str
     ok: int
@@ -83,14 +84,14 @@ class Pause:
 
 @dataclass(frozen=True)
 class ChaosRun:
-    """The whole run."""
+    """A run."""
 
     cluster: str
     started_at: str  # ISO 8601, UTC
     seconds: float
     seed: int
     outcome: Outcome
-    replay: str  # the command that plans the same again
+    replay: str  # the command that plans the same run
     history: str  # the recorded file
     passages: tuple[Passage, ...] = ()
     left_out: tuple[str, ...] = ()  # scenarios that were wanted, and for which there was no time

@@ -1,4 +1,4 @@
-"""Where everything of a run's picture goes, in the units of the SVG; the template only writes it down. Pure."""
+"""The figure of a run: throughput and latency over time, above the bands of its faults. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from poolkeeper.report import svg
+from poolkeeper.report.svg import Axis, Drawing
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun
-from poolkeeper_lab.drill.drill_plot import Axis
 
 CURVE_TOP, CURVE_FOOT = 20.0, 110.0
 SLOW_TOP, SLOW_FOOT = 130.0, 210.0  # of the latency
 FOOT = 218.0  # of the bands
-DECADES = (1.0, 100_000.0)  # milliseconds: what is quicker or slower is drawn at the edge
+DECADES = (1.0, 100_000.0)  # milliseconds; a shorter or longer time is drawn at the edge
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Picture:
 
 
 def picture(run: ChaosRun) -> Picture | None:
-    """None where nothing was acknowledged."""
+    """Return the figure; None if no operation was acknowledged."""
     if not run.rate:
         return None
     axis = Axis(0.0, run.rate[-1][0] + 1)
@@ -58,7 +59,7 @@ def _slowness(axis: Axis, of: Iterable[tuple[float, float]]) -> str:
 
 
 def _y(milliseconds: float) -> float:
-    """On a scale of decades."""
+    """Return the place of a latency on a scale of decades."""
     low, high = (math.log10(value) for value in DECADES)
     share = (math.log10(min(max(milliseconds, DECADES[0]), DECADES[1])) - low) / (high - low)
     return round(SLOW_FOOT - (SLOW_FOOT - SLOW_TOP) * share, 1)
@@ -75,3 +76,17 @@ def _bands(run: ChaosRun, axis: Axis) -> list[Band]:
                 words = f"{p.number}, {p.scenario}: {kind}, {end - begin:.1f} s"
                 bands.append(Band(kind, x, round(max(1.0, until - x), 1), label, words))
     return bands
+
+
+def draw(found: Picture) -> Drawing:
+    """Return the figure as a drawing."""
+    shapes = []
+    for band in found.bands:
+        shapes.append(svg.rectangle(f"{band.kind}-band", band.x, 0, band.width, FOOT, band.words))
+        if band.label:
+            shapes.append(svg.text(band.x + 1, 11, band.label))
+    shapes += [*found.axis.shapes(FOOT), svg.text(0, 70, "operations"), svg.curve("curve", found.points)]
+    shapes.append(svg.text(0, 174, "latency"))
+    shapes += [svg.text(98, y + 4, label, "end") for y, label in found.scale]
+    shapes += [svg.curve("curve", found.median), svg.curve("curve thin", found.longest)]
+    return Drawing("Throughput, latency and faults over time", svg.WIDTH, FOOT + 22, tuple(shapes))

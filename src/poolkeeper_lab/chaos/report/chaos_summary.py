@@ -1,7 +1,7 @@
-"""A run and its judgement → what is reported of it. Pure.
+"""Turn a run and its verdict into the values of its report. Pure.
 
 A scenario's time is from its fault until the next one's. An anomaly is a scenario's where the last operation that shows
-it began in its time; one that is only seen in the end, as a lost write, is there in the findings alone.
+it began in its time; one that is only seen in the end, as a lost write, is in the findings alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ANOMALIES, OPERATIONS, LETTERS = 10, 8, 400  # shown of a finding, of an anomaly
 
 @dataclass(frozen=True)
 class About:
-    """What a history does not say of its run."""
+    """Facts of a run that its history does not have."""
 
     cluster: str
     started_at: str
@@ -41,7 +41,7 @@ class About:
 
 
 def made(about: About, history: History, judged: RunEvaluation, played: Sequence[PlayedScenario]) -> ChaosRun:
-    """The report's values."""
+    """Return the report's values."""
     by_number = {o.number: o for o in history.operations}
     zero = history.operations[0].began if history.operations else 0.0
     doubts = [Outcome.UNKNOWN] if about.problems else []
@@ -55,7 +55,7 @@ def made(about: About, history: History, judged: RunEvaluation, played: Sequence
         history=about.path,
         passages=passages(history, judged, played, zero),
         left_out=about.left_out,
-        judgements=tuple(_judgement(finding, by_number, zero) for finding in judged.findings),
+        judgements=tuple(_verdict(finding, by_number, zero) for finding in judged.findings),
         shares=shares(history),
         pauses=_all_pauses(history, played),
         rate=rate(history.operations, zero),
@@ -68,14 +68,14 @@ def made(about: About, history: History, judged: RunEvaluation, played: Sequence
 
 
 def _lost(finding: CheckerFinding) -> int:
-    """Of a set, elements; of lists, anomalies of that kind."""
+    """Return the lost elements of a set, or the anomalies of that kind of lists."""
     if grow_set_checker.LOST in finding.figures:
         return int(finding.figures[grow_set_checker.LOST])
     return sum(anomaly.name.startswith(grow_set_checker.LOST) for anomaly in finding.anomalies)
 
 
 def rate(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, int], ...]:
-    """Acknowledged operations in each second."""
+    """Return the acknowledged operations in each second."""
     counts = Counter(math.floor(o.ended - zero) for o in operations if o.is_ok)
     return tuple((float(second), counts[second]) for second in range(max(counts, default=-1) + 1))
 
@@ -90,7 +90,7 @@ def latency(operations: Iterable[Operation], zero: float) -> tuple[tuple[float, 
 
 
 def shares(history: History) -> tuple[ScenarioShare, ...]:
-    """Each workload's operations, in the order of the header."""
+    """Return each workload's operations, in the order of the header."""
     return tuple(_share(name, history.of(name)) for name in history.header.workloads)
 
 
@@ -104,7 +104,7 @@ def _share(name: str, own: History) -> ScenarioShare:
 def passages(
     history: History, judged: RunEvaluation, played: Sequence[PlayedScenario], zero: float
 ) -> tuple[Passage, ...]:
-    """Each turn with what happened in its time."""
+    """Return each iteration with the events in its time."""
     begun = sorted(turn.began for turn in played if turn.began is not None)
     by_number = {o.number: o for o in history.operations}
     found = [anomaly for finding in judged.findings for anomaly in finding.anomalies]
@@ -113,7 +113,7 @@ def passages(
 
 
 def _seen_at(anomaly: Anomaly, by_number: Mapping[int, Operation]) -> float | None:
-    """None where only the final reads show it, which are after every scenario."""
+    """Return the time of an anomaly; None if only the final reads show it, which are after every scenario."""
     shown = [by_number[number] for number in anomaly.operations if number in by_number]
     return max((o.began for o in shown), default=None)
 
@@ -153,14 +153,14 @@ def _passage(
 
 
 def _all_pauses(history: History, played: Iterable[PlayedScenario]) -> tuple[Pause, ...]:
-    """Of the time in which clients worked: what comes after the last turn is the looking around of the run itself."""
+    """Of the time in which clients worked: after the last iteration only the run itself reads."""
     end = max((turn.ended for turn in played if turn.began is not None), default=history.last)
     found = _gaps(history, (-math.inf, end))
     return tuple(Pause(endpoint, gap.seconds, gap.is_open) for endpoint, gap in found.items())
 
 
 def _pauses(history: History, time: tuple[float, float]) -> dict[str, float]:
-    """Endpoint → its longest pause in that time."""
+    """Return endpoint → its longest pause in that time."""
     return {endpoint: round(gap.seconds, 3) for endpoint, gap in _gaps(history, time).items()}
 
 
@@ -169,7 +169,7 @@ def _gaps(history: History, time: tuple[float, float]) -> dict[str, Gap]:
     return gaps.longest(History(history.header, own, last=time[1]))
 
 
-def _judgement(finding: CheckerFinding, by_number: Mapping[int, Operation], zero: float) -> RunVerdict:
+def _verdict(finding: CheckerFinding, by_number: Mapping[int, Operation], zero: float) -> RunVerdict:
     first = finding.permitted[0] if finding.permitted else None
     permitted = f"{len(finding.permitted)} seen, as {first.name}: {first.text}" if first else ""
     return RunVerdict(
@@ -191,7 +191,7 @@ def _shown(anomaly: Anomaly, by_number: Mapping[int, Operation], zero: float) ->
 
 
 def words(o: Operation, zero: float) -> str:
-    """An operation in a line."""
+    """Return an operation as a line."""
     end = "?" if o.is_info else f"{o.ended - zero:.3f}"
     told = f"{o.completion.value} {o.code}".strip()
     result = f" {o.result}" if o.is_ok and o.result is not None else ""

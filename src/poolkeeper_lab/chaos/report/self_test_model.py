@@ -1,8 +1,8 @@
 """A live self-test as it is reported: values only.
 
 Invariant: `outcome` of a bug is PASS only if an anomaly that was named beforehand was found, and the cluster was clean
-of the bug and healthy before and after it; FAIL if it was planted and nobody saw it; UNKNOWN if it was not tried to the
-end.
+of the bug and healthy before and after it; FAIL if it was injected and no checker found it; UNKNOWN if it was not tried
+to the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from poolkeeper.model.verdict import Outcome, merge
 
 @dataclass(frozen=True)
 class Bug:
-    """A planted bug and what came of it. `seconds` is the time from its first operation until it was caught."""
+    """An injected bug and its result. `seconds` is the time from its first operation until it was caught."""
 
     name: str
     sentence: str
@@ -22,7 +22,7 @@ class Bug:
     outcome: Outcome = Outcome.UNKNOWN
     scenario: str = ""
     caught_by: str = ""  # "checker: anomaly"
-    text: str = ""  # the checker's words
+    text: str = ""  # the checker's message
     seconds: float | None = None
     rounds: int = 0
     histories: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class LiveTest:
-    """The whole test."""
+    """A self-test."""
 
     cluster: str
     started_at: str  # ISO 8601, UTC
