@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("tests.clusters", "tests.reruns")  # the end-to-end tests of both packages share the first one's fixture
+pytest_plugins = (
+    "tests.clusters",
+    "tests.reruns",
+)  # the end-to-end tests of both packages share the first one's fixture
 
 TESTS = Path(__file__).parent
 _LINES_SHOWN = 60

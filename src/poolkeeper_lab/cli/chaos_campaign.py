@@ -65,7 +65,7 @@ def perform(cluster: Cluster, request: CampaignRequest) -> Outcome:
     left = tuple(f"{name}: {reason}" for name, reason in reasons.items())
     seconds, replay = time.monotonic() - began, command(request, seed, request.session)
     done = Campaign(cluster.spec.name, started, seconds, seed, replay, len(numbers), tuple(runs), left, problem)
-    written = campaign_write.write_all(done, request.reports)
+    written = campaign_report.write_all(done, request.reports)
     _print(done, request.as_json)
     console.ConsoleSteps().note(f"reports: {', '.join(map(str, written))}")
     return done.outcome
@@ -101,7 +101,7 @@ def command(request: CampaignRequest, seed: int, session: int | None) -> str:
 
 def _print(done: Campaign, as_json: bool) -> None:
     if as_json:
-        console.print_json(campaign_write.document(done))
+        console.print_json(campaign_report.plain_document(done))
         return
     console.out.print(f"{done.outcome.upper()}: {len(done.runs)} sessions", markup=False)
     for name, figure in campaign_report.figures(done):

@@ -106,7 +106,7 @@ def run(
         done.is_interrupted,
     )
     summary = chaos_summary.made(about, history, evaluation, done.played)
-    written = [*chaos_write.write_all(summary, reports), path]
+    written = [*chaos_report.write_all(summary, reports), path]
     if summary.outcome is Outcome.PASS:
         interrupts.run(runner.clear(site, progress))
     else:
@@ -170,7 +170,7 @@ def table(cluster: Cluster) -> Table:
 
 def _print(done: ChaosRun, as_json: bool) -> None:
     if as_json:
-        console.out.print(chaos_json.render(done), markup=False)
+        console.out.print(chaos_report.to_json(done), markup=False)
         return
     for text in lines(done):
         console.out.print(text, markup=False)

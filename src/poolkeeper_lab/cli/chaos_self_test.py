@@ -61,9 +61,9 @@ def perform(cluster: Cluster, request: SelfTestRequest) -> Outcome:
         interrupts.run(live_self_test.run(test, mutants, bugs.append))
     replay = command(request, seed)
     done = LiveTest(cluster.spec.name, started, time.monotonic() - began, seed, replay, stored, tuple(bugs))
-    written = self_test_write.write_all(done, request.reports)
+    written = self_test_report.write_all(done, request.reports)
     if request.as_json:
-        console.out.print(self_test_json.render(done), markup=False)
+        console.out.print(self_test_report.to_json(done), markup=False)
     else:
         for text in lines(done):
             console.out.print(text, markup=False)

@@ -66,7 +66,7 @@ def drill(
             interrupts.run(drill_run.run(site, plan, progress, note))
     finally:
         if record.rounds:
-            written = drill_write.write_all(record.drill(), reports)
+            written = drill_report.write_all(record.drill(), reports)
             progress.note(f"reports: {', '.join(str(path) for path in written)}")
     result = record.drill()
     if as_json:

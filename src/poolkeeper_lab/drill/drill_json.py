@@ -74,7 +74,7 @@ def _spread(found: Spread) -> dict[str, Any]:
 
 
 def _one(r: DrillRound) -> dict[str, Any]:
-    verdict = r.judgement
+    verdict = r.verdict
     return {
         "number": r.number,
         "keeper": r.keeper,

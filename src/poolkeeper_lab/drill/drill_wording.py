@@ -90,7 +90,7 @@ def goals(series: Series) -> str:
 
 def counted(series: Series, what: str) -> str:
     """Return a number of writes, and the number of rounds for which it is unknown."""
-    unchecked = sum(r.judgement is None for r in series.rounds)
+    unchecked = sum(r.verdict is None for r in series.rounds)
     return f"{series.total(what)}" + (f" ({unchecked} not checked)" if unchecked else "")
 
 

@@ -210,7 +210,9 @@ def clone_again(host: Host, node: str) -> None:
         address = str(cluster.spec.addresses()[node])
 
         async def accepted() -> None:
-            wait.require((await snapshot.observe(patroni.reinitialize(address, cluster.rest_auth, limit))).error or None)
+            wait.require(
+                (await snapshot.observe(patroni.reinitialize(address, cluster.rest_auth, limit))).error or None
+            )
 
         async def cloned() -> None:
             after = await started()

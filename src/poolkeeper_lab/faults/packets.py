@@ -137,7 +137,9 @@ def sweep_rules(host: Host, service: str, address: str = "") -> None:
     for words in _joined(about):
         done = host.in_network(service, "iptables", "-w", "-D", *words)
         if not done.ok:
-            raise errors.EngineFailed(f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.output)
+            raise errors.EngineFailed(
+                f"rules of ours in {service}'s network stay: {' '.join(words)}", detail=done.output
+            )
 
 
 def _joined(rules: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:

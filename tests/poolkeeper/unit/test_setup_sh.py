@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 STAMP = ".venv/.poolkeeper-stamp"
-PROJECT = '''[project]
+PROJECT = """[project]
 name = "poolkeeper"
 version = "0"
 
@@ -21,9 +21,9 @@ version = "0"
 requires = []
 build-backend = "backend"
 backend-path = ["."]
-'''
+"""
 # The smallest build backend of PEP 660, so that a copy needs no network: one .pth file and one program.
-BACKEND = '''import pathlib
+BACKEND = """import pathlib
 import zipfile
 
 DIST = "poolkeeper-0.dist-info"
@@ -42,7 +42,7 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
         for path, text in FILES.items():
             wheel.writestr(path, text)
     return name
-'''
+"""
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 
 from poolkeeper.cluster.reading import brief, listed, reason
-from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import PgpoolNode
 from poolkeeper.model.probe import Balance, Readings
 from poolkeeper.model.target import Target
