@@ -99,7 +99,7 @@ def test_lost_elements_are_counted() -> None:
 
 def test_reports_have_the_figures(tmp_path: Path) -> None:
     done = replace(campaign(False, True), left_out=("drop: it needs <root>",), problem="the campaign ended | early")
-    markdown, document = campaign_write.write_all(done, tmp_path)
+    markdown, document = campaign_report.write_all(done, tmp_path)
     text, read = markdown.read_text(), json.loads(document.read_text())
     for name, figure in campaign_report.figures(done):
         assert f"| {name} | {figure} |" in text

@@ -176,7 +176,7 @@ def test_a_missed_bug_is_in_every_report(render: Callable[[LiveTest], str]) -> N
 
 
 def test_the_page_is_self_contained_and_well_formed(tmp_path: Path) -> None:
-    text = self_test_html.render(sample())
+    text = self_test_report.to_html(sample())
     assert not Page(text).open
     assert not re.search(r"<script|url\(|@import|https?://", text)
     assert "a <b>" not in text

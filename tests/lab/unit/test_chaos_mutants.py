@@ -36,7 +36,7 @@ SOURCE = Path(poolkeeper.__file__).parent
 CHAOS = Path(keeper_source.__file__).parents[1]
 SPEC = ClusterSpec()
 MUTATIONS = [(p.name, m) for p in all_mutants.MUTANTS if isinstance(p.change, KeeperSource) for m in p.change.mutations]
-KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.AFTER)}
+KINDS = {checker for checker in (*run_verdict.CHECKERS, run_verdict.FINAL_STATE)}
 
 
 @pytest.mark.parametrize("mutation", [m for _, m in MUTATIONS], ids=[f"{name}-{m.file}" for name, m in MUTATIONS])
@@ -309,6 +309,6 @@ def test_a_checker_that_ignores_info_raises_a_false_alarm() -> None:
 
 
 def test_only_a_named_anomaly_counts() -> None:
-    evaluated = run_verdict.judge(STORED["set-lost"])
+    evaluated = run_verdict.evaluate(STORED["set-lost"])
     assert sighted((Catch("set", "lost"),), evaluated)
     assert sighted((Catch("set", "duplicate"), Catch("bank", "lost")), evaluated) is None

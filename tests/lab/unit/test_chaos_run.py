@@ -25,7 +25,7 @@ from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.history import Header, Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
-from poolkeeper_lab.chaos.report import chaos_html, chaos_json, chaos_report
+from poolkeeper_lab.chaos.report import chaos_report
 from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run import chaos_schedule, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
@@ -38,7 +38,7 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
-FORMATS = (("md", chaos_report.render), ("html", chaos_html.render), ("json", chaos_json.render))
+FORMATS = (("md", chaos_report.to_markdown), ("html", chaos_report.to_html), ("json", chaos_report.to_json))
 HOST = cast(Host, SimpleNamespace())
 
 
@@ -57,7 +57,7 @@ def test_each_scenario_has_a_name_and_a_promise() -> None:
 
 @pytest.mark.parametrize("scenario", all_scenarios.SCENARIOS, ids=lambda s: s.name)
 def test_every_act_makes_a_fault_that_has_a_way_back(scenario: Scenario) -> None:
-    for act in scenario.acts:
+    for act in scenario.steps:
         made = act.make(HOST, "pg_node1", lambda: None)
         assert isinstance(made, Fault)
         assert type(made).heal is not Fault.heal

@@ -221,9 +221,9 @@ def test_processes_with_any_name_are_read(tmp_path: Path) -> None:
 
 
 def test_schedule_is_fair_and_reproducible() -> None:
-    turns = drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
-    assert turns == drill_schedule.turns(drill_faults.ENTRIES, 4, True, 11)
-    assert turns != drill_schedule.turns(drill_faults.ENTRIES, 4, True, 12)
+    turns = drill_schedule.plan(drill_faults.ENTRIES, 4, True, 11)
+    assert turns == drill_schedule.plan(drill_faults.ENTRIES, 4, True, 11)
+    assert turns != drill_schedule.plan(drill_faults.ENTRIES, 4, True, 12)
     for number in range(1, 5):
         of_round = [t for t in turns if t.number == number]
         assert sorted(t.entry.name for t in of_round if t.keeper) == sorted(drill_faults.NAMES)

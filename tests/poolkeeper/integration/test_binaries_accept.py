@@ -142,7 +142,7 @@ def test_pgpool_refuses_an_injected_mistake(bench: Bench) -> None:
     altered = bench.altered_copy("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
     done = bench.run("pgpool_rw", config=altered)
     assert done.code == 3
-    assert 'invalid value for parameter "num_init_children": "many"' in done.said
+    assert 'invalid value for parameter "num_init_children": "many"' in done.output
     altered = bench.altered_copy("pgpool_rw", "pgpool.conf", "'*'", "'it''s'")
     done = bench.run("pgpool_rw", config=altered)
     assert done.code != 0

@@ -143,8 +143,8 @@ def test_a_standby_that_is_down_everywhere_is_no_disagreement() -> None:
     assert not _row(seen, OTHER).drift
 
 
-@given(st.sets(st.sampled_from(snapshots.witnesses(SPEC))))
-def test_silence_is_no_disagreement(silent: set[snapshots.Witness]) -> None:
+@given(st.sets(st.sampled_from(snapshots.sources(SPEC))))
+def test_silence_is_no_disagreement(silent: set[snapshots.Source]) -> None:
     """The sources that answer agree, whichever are silent."""
     seen = snapshots.silence(HEALTHY, *silent)
     assert not _sentences(seen)

@@ -234,7 +234,7 @@ def test_a_backend_that_waits_for_its_first_session_is_healthy() -> None:
 @given(SPECS, st.data())
 def test_without_any_one_answer_it_is_not_healthy(spec: ClusterSpec, data: st.DataObject) -> None:
     """A source that is silent, or was not asked, is never taken for a good one."""
-    witness = data.draw(st.sampled_from(snapshots.witnesses(spec)))
+    witness = data.draw(st.sampled_from(snapshots.sources(spec)))
     seen = snapshots.healthy(spec)
     for missing in (snapshots.silence(seen, witness), snapshots.forget(seen, witness)):
         judged = health.assess(spec, missing)
@@ -245,7 +245,7 @@ def test_without_any_one_answer_it_is_not_healthy(spec: ClusterSpec, data: st.Da
 @given(SPECS, st.data())
 def test_any_subset_of_answers_is_assessed(spec: ClusterSpec, data: st.DataObject) -> None:
     """Whichever sources answer: an assessment with a row for each node, healthy only if every source answers."""
-    known = snapshots.witnesses(spec)
+    known = snapshots.sources(spec)
     silent = data.draw(st.sets(st.sampled_from(known)))
     missing = data.draw(st.sets(st.sampled_from(known)))
     judged = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
@@ -256,7 +256,7 @@ def test_any_subset_of_answers_is_assessed(spec: ClusterSpec, data: st.DataObjec
 @given(SPECS, st.data())
 def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -> None:
     """Neither the engine nor a node answers: that is not "down", whatever the others report."""
-    known = snapshots.witnesses(spec)
+    known = snapshots.sources(spec)
     nodes = [witness for witness in known if witness[0] in ("containers", "postgres")]
     others = data.draw(st.sets(st.sampled_from([witness for witness in known if witness not in nodes])))
     seen = snapshots.healthy(spec)

@@ -109,7 +109,7 @@ def test_an_injected_fault_forbids(case: str) -> None:
     verdict = switchover_checks.check(SPEC, seen, to)
     assert not verdict.is_allowed
     assert {p.name: p.outcome for p in verdict.preconditions}[name] is outcome
-    assert name in facts.lines(verdict.preconditions)
+    assert name in preconditions.lines(verdict.preconditions)
 
 
 @pytest.mark.parametrize("to", [None, STANDBY, OTHER])
@@ -120,8 +120,8 @@ def test_a_healthy_cluster_may_switch_over(to: str | None) -> None:
     assert all(precondition.holds for precondition in verdict.preconditions)
 
 
-@pytest.mark.parametrize("source", snapshots.witnesses(SPEC))
-def test_silence_is_never_a_fact(source: snapshots.Witness) -> None:
+@pytest.mark.parametrize("source", snapshots.sources(SPEC))
+def test_silence_is_never_a_fact(source: snapshots.Source) -> None:
     """Silence of the candidate's or the leader's own sources forbids; silence of any other source does not."""
     verdict = switchover_checks.check(SPEC, snapshots.silence(HEALTHY, source), STANDBY)
     needed = {
@@ -157,8 +157,8 @@ def test_an_asynchronous_cluster_needs_no_quorum_member() -> None:
 
 
 def test_a_leader_is_agreed_only_if_its_own_patroni_reports_it() -> None:
-    assert facts.agreed_leader(HEALTHY) == PRIMARY
-    assert facts.agreed_leader(_split()) is None
+    assert preconditions.agreed_leader(HEALTHY) == PRIMARY
+    assert preconditions.agreed_leader(_split()) is None
     unknown = replace(HEALTHY, patroni={STANDBY: Seen(PatroniView(()))})
     assert preconditions.agreed_leader(unknown) is None
     assert not allowed([preconditions.leader(unknown)])

@@ -156,7 +156,7 @@ def test_a_release_is_found_in_the_logs_of_earlier_versions() -> None:
     text = keeper("done", what="release the lease of", node=PRIMARY)
     event = log_signs.classify(SPEC, line(0, KEEPER, text))
     assert event
-    assert event.act is EventKind.RELEASED
+    assert event.kind is EventKind.RELEASED
 
 
 def lines_of(ms: int, *cases: str) -> list[LogLine]:
@@ -194,7 +194,7 @@ def test_a_switchover_is_read_in_order() -> None:
     timeline = timeline_reader.read_timeline(SPEC, SWITCHOVER)
     assert timeline
     assert (timeline.kind, timeline.former, timeline.primary) == ("switchover", PRIMARY, STANDBY)
-    acts = [step.act for step in timeline.steps]
+    acts = [step.kind for step in timeline.steps]
     assert acts[0] is EventKind.ASKED
     assert acts.count(EventKind.ROUTE_DOWN) == 1, "HAProxy's two channels tell it once"
     assert [timeline.offset_ms(step) for step in timeline.steps][:3] == [0, 10, 20]
@@ -204,7 +204,7 @@ def test_a_switchover_is_read_in_order() -> None:
         < acts.index(EventKind.PROMOTED)
         < acts.index(EventKind.STREAMING)
     )
-    assert timeline.steps[-1].act is EventKind.POOL_CHANGED
+    assert timeline.steps[-1].kind is EventKind.POOL_CHANGED
 
 
 def test_order_of_the_lines_does_not_matter() -> None:
@@ -218,21 +218,21 @@ def test_only_the_last_change_is_read() -> None:
     timeline = timeline_reader.read_timeline(SPEC, [*SWITCHOVER, *FAILOVER])
     assert timeline
     assert (timeline.kind, timeline.former, timeline.primary) == ("failover", STANDBY, PRIMARY)
-    assert {step.act for step in timeline.steps} >= {
+    assert {step.kind for step in timeline.steps} >= {
         EventKind.DIED,
         EventKind.RELEASED,
         EventKind.LOCKED,
         EventKind.REWOUND,
     }
-    assert EventKind.ASKED not in {step.act for step in timeline.steps}
-    assert timeline.steps[0].act is EventKind.DIED
+    assert EventKind.ASKED not in {step.kind for step in timeline.steps}
+    assert timeline.steps[0].kind is EventKind.DIED
 
 
 def test_the_restart_of_a_standby_shortly_before_is_no_cause() -> None:
     restart = [line(-5000, OTHER, postgres("received fast shutdown request")), *lines_of(-5600, "lost")]
     timeline = timeline_reader.read_timeline(SPEC, [*restart, *SWITCHOVER])
     assert timeline
-    assert timeline.steps[0].act is EventKind.ASKED
+    assert timeline.steps[0].kind is EventKind.ASKED
     timeline = timeline_reader.read_timeline(
         SPEC, [line(55_000, OTHER, postgres("received fast shutdown request")), *FAILOVER]
     )
