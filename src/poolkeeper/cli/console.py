@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from poolkeeper.core import errors
@@ -72,6 +73,17 @@ def report(error: errors.PoolkeeperError) -> None:
     if error.hint:
         err.print("→ ", style="bold", end="")
         err.print(error.hint, markup=False)
+
+
+def confirm(question: str, *, would: str) -> None:
+    """Ask the person at the terminal, and abort the command unless the answer is yes.
+
+    Raises:
+        UsageError: no terminal is there to ask, with what the command `would` do.
+    """
+    if not sys.stdin.isatty():
+        raise errors.UsageError(f"this would {would}", hint="Confirm it with: --yes")
+    typer.confirm(question, abort=True)
 
 
 def end_quietly() -> None:

@@ -77,7 +77,7 @@ def _line(outcome: Outcome, text: str) -> Text:
 
 
 def _limit(finding: DoctorFinding) -> list[RenderableType]:
-    """Return the finding, and below it all that a person needs to act."""
+    """Return the finding, and below it all that a person needs for the repair."""
     rows = {
         "limit": finding.threshold,
         "key": finding.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +33,14 @@ def run(
     """
     from poolkeeper.keeper import __main__ as agent_main
 
-    for name, secret in agent_main.PASSWORDS.items():
+    _require(agent_main.PASSWORDS, cluster_json)
+    agent_main.main(cluster_json, port)
+
+
+def _require(passwords: Mapping[str, str], cluster_json: Path) -> None:
+    """Pass if every password is in the environment and the file exists, so that the agent can start."""
+    for name, secret in passwords.items():
         if name not in os.environ:
             raise errors.UsageError(f"{name} is not set", hint=f"The file secrets/{secret} of the cluster has it.")
     if not cluster_json.is_file():
         raise errors.UsageError(f"{cluster_json} does not exist", hint="`up` renders it: rendered/keeper/cluster.json.")
-    agent_main.main(cluster_json, port)

@@ -40,7 +40,7 @@ def init(
       poolkeeper init blue --name blue --subnet 10.9.0.0/24 --port-offset 1000
 
     Exit code: 0 written; 2 the file exists, or the options do not make a valid cluster.
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import init
 
     path = init.init(directory, init.InitOptions(name=name, subnet=subnet, port_offset=port_offset))

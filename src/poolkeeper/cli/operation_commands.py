@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -60,7 +59,7 @@ def switchover(
       poolkeeper switchover --to pg_node2
 
     Exit code: 0 done, or with --dry-run possible; 37 refused.
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import switchover
 
     cluster = context.of(ctx)
@@ -120,7 +119,7 @@ def restart(
       poolkeeper restart pg_node2
 
     Exit code: 0 done, 37 refused.
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import restart
 
     done = restart.restart(context.of(ctx), node, console.ConsoleSteps())
@@ -160,14 +159,12 @@ def reinit(
       poolkeeper reinit pg_node3
 
     Exit code: 0 done, 2 not confirmed, 37 refused.
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import reinit
 
     cluster = context.of(ctx)
     reinit.preview(cluster, node)
     if not yes:
-        if not sys.stdin.isatty():
-            raise errors.UsageError(f"this would delete the data of {node}", hint="Confirm it with: --yes")
-        typer.confirm(f"Delete the data of {node} and clone it again?", abort=True)
+        console.confirm(f"Delete the data of {node} and clone it again?", would=f"delete the data of {node}")
     steps = reinit.reinit(cluster, node, console.ConsoleSteps())
     console.err.print(f"{node} is back in {sum(step.seconds for step in steps):.1f} s", markup=False)

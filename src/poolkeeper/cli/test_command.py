@@ -67,9 +67,7 @@ def run_suite(
     before, note = report_files.last_outcomes(reports)
     if note:
         progress.note(note)
-    groups = frozenset(only) if only else None
-    with progress.step(f"running {len(only) if only else 'all'} groups against {target.cluster}"):
-        suite = asyncio.run(test.run_suite(target, groups, progress.note))
+    suite = _run_groups(target, only, progress)
     if before and not only:
         suite = replace(suite, changes=compare(before, suite.verdicts))
     written = report_files.write_all(suite, reports)
@@ -79,6 +77,13 @@ def run_suite(
         console.out.print(table(suite))
     progress.note(f"reports: {', '.join(str(path) for path in written)}")
     raise typer.Exit(0 if suite.outcome is Outcome.PASS else 1)
+
+
+def _run_groups(target: Target, only: list[int] | None, progress: console.ConsoleSteps) -> Suite:
+    from poolkeeper.suite import test
+
+    with progress.step(f"running {len(only) if only else 'all'} groups against {target.cluster}"):
+        return asyncio.run(test.run_suite(target, frozenset(only) if only else None, progress.note))
 
 
 def table(result: Suite) -> RenderableType:

@@ -52,7 +52,7 @@ def tune(
       poolkeeper tune --cores 16 --memory 64 --clients 400 --workload mixed --diff
 
     Exit code: 0 done; 10 cluster.toml is wrong; 37 the file cannot be edited in place; 38 the machine is too small.
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     if write + as_diff + as_json > 1:
         raise typer.BadParameter("--write, --diff and --json exclude each other")
     from poolkeeper.operations import tune

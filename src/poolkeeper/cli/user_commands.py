@@ -57,7 +57,7 @@ def add(
 
     \b
       poolkeeper user add alice --database shop
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import user
 
     cluster = context.of(ctx)
@@ -78,7 +78,7 @@ def passwd(ctx: typer.Context, name: Name, generate: Generate = False, password_
 
     \b
       poolkeeper user passwd alice
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import user
 
     cluster = context.of(ctx)
@@ -103,17 +103,14 @@ def drop(
 
     \b
       poolkeeper user drop alice --database shop
-    """
+    """  # noqa: D301 - \b, which click needs, is not a mistake
     from poolkeeper.operations import user
 
     cluster = context.of(ctx)
     user.check_name(cluster, name)
     if database and not yes:
-        if not sys.stdin.isatty():
-            raise errors.UsageError(
-                f"this would drop the database {database} with all its data", hint="Confirm it with: --yes"
-            )
-        typer.confirm(f"Drop the database {database} with all its data?", abort=True)
+        loss = f"the database {database} with all its data"
+        console.confirm(f"Drop {loss}?", would=f"drop {loss}")
     user.drop(cluster, name, database, console.ConsoleSteps())
 
 

@@ -47,7 +47,7 @@ class Mistake:
 class PoolkeeperError(Exception):
     """The root of the tree.
 
-    `message` says what happened and where, `hint` the next step. `detail` is longer text such as log lines.
+    `message` states what happened and where, `hint` the next step. `detail` is longer text such as log lines.
     """
 
     exit_code = 1

@@ -14,7 +14,7 @@ PAUSE = 0.1  # seconds between two checks that cost little
 
 
 class NotYet(Exception):
-    """The condition of a check does not hold yet. The text says what is missing."""
+    """The condition of a check does not hold yet. The text names what is missing."""
 
 
 def require(missing: str | None) -> None:
@@ -43,14 +43,3 @@ async def wait_for(what: str, check: Callable[[], Awaitable[T]], *, seconds: flo
             if time.monotonic() > deadline:
                 raise errors.DeadlinePassed(f"{what} did not happen within {seconds:g} s; last seen: {e}") from e
         await asyncio.sleep(pause)
-
-
-async def wait_until(
-    what: str, check: Callable[[], Awaitable[str | None]], *, seconds: float, pause: float = PAUSE
-) -> None:
-    """Wait until `check` returns None; it returns what is missing. Use `wait_for` instead."""
-
-    async def complete() -> None:
-        require(await check())
-
-    await wait_for(what, complete, seconds=seconds, pause=pause)

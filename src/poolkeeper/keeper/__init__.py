@@ -1,1 +1,1 @@
-"""The keeper's agent: it observes, decides and acts until it is stopped."""
+"""The keeper's agent: it observes, decides and executes its decisions until it is stopped."""

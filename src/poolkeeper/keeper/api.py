@@ -1,4 +1,4 @@
-"""The agent's API: it reads, never acts. Plain HTTP/1.0 on one port, one short answer a connection.
+"""The agent's API: it reads and changes nothing. Plain HTTP/1.0 on one port, one short answer a connection.
 
     /health    200 while the route loop iterates, else 503
     /status    what the agent knows, and for how long actions have been open, as JSON

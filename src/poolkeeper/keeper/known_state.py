@@ -1,6 +1,6 @@
 """What the agent knows now. Its watchers and loops fill it; its decisions read it as one observed state.
 
-Invariant: a watcher that lost its source says so at once, so that nothing is decided on what was true before.
+Invariant: a watcher that lost its source reports that at once, so that nothing is decided on what was true before.
 """
 
 from __future__ import annotations

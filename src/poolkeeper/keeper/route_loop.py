@@ -40,7 +40,7 @@ class RouteLoop:
                 await self._poll_haproxy()
 
     async def _iterate(self) -> None:
-        """Decide and act on the last routes without polling first, so that a death is acted upon at once."""
+        """Decide on the last routes and execute that; no poll comes first and delays the answer to a death."""
         observed, memory = self._known.refresh()
         verdict = release.decide(self._known.spec, observed, memory)
         moves = routes.decide(self._known.spec, observed, memory)

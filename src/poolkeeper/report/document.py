@@ -172,9 +172,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report. `title` is the verdict in one line, `topic` says what kind of report it is.
+    """A report. `title` is the verdict in one line, `topic` names the kind of the report.
 
-    `columns` are sections that stand side by side where there is room; `legend` explains the outcomes.
+    `columns` are sections that stand side by side where the page is wide enough; `legend` explains the outcomes.
     """
 
     topic: str

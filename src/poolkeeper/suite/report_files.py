@@ -25,7 +25,10 @@ _RENDERERS: dict[str, Callable[[Suite], str]] = {
 
 
 class LastRun(NamedTuple):
-    """The outcomes of the last report: check id → outcome. `note` says why an existing report could not be used."""
+    """The outcomes of the last report: check id → outcome.
+
+    `note` gives the reason why an existing report could not be used.
+    """
 
     outcomes: dict[str, str]
     note: str = ""

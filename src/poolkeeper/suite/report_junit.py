@@ -2,7 +2,7 @@
 
 A check is a <testcase>, its group a <testsuite>. fail becomes <failure>, unknown becomes <error type="unknown">, and
 the evidence is the <system-out>. Groups that did not run are left out; a run without any check is one error, since a
-file without tests would look like a pass. Times are seconds.
+file without tests would count as a pass. Times are seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The words, symbols and figures that all formats share, so that no two reports of one run disagree.
 
-Invariant: nothing here says "pass" of something that was not checked; a group that did not run is unknown.
+Invariant: no text here reports "pass" for something that was not checked; a group that did not run is unknown.
 """
 
 from __future__ import annotations

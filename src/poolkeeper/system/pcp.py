@@ -6,9 +6,9 @@ zero byte at its end. The answer is packets with the request's letter in lower c
 replace it (Pgpool-II 4.6, src/libs/pcp/pcp.c and src/pcp_con/pcp_worker.c).
 
 An answer does not mean that the request was executed. Pgpool-II answers attach, detach and promote once it has recorded
-the request, and acts afterwards; so the caller polls the nodes until they have the wanted state. Pgpool-II reports a
-node from its memory, but first asks the node's PostgreSQL (as sr_check_user, if sr_check_period is not 0): a frozen
-node costs its connect_timeout, and a node that answers wrongly makes the answer an error.
+the request, and executes it afterwards; so the caller polls the nodes until they have the wanted state. Pgpool-II
+reports a node from its memory, but first asks the node's PostgreSQL (as sr_check_user, if sr_check_period is not 0): a
+frozen node costs its connect_timeout, and a node that answers wrongly makes the answer an error.
 
 A session that raised Unreachable has ended. After ServerRefused it may have ended: Pgpool-II closes it after an error
 that it calls fatal, such as a promotion of the primary. A session has one caller at a time. The protocol has no TLS, so

@@ -111,8 +111,8 @@ def detach(cluster: ClusterUnderTest, index: int) -> None:
     cluster.docker("exec", cluster.container(spec.endpoints.balanced.service), "sh", "-c", script)
 
 
-def wait_until(cluster: ClusterUnderTest, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
-    """Run these groups again until they say what is wanted; the last run."""
+def run_until(cluster: ClusterUnderTest, wanted: Callable[[Found], bool], *groups: int, seconds: float = 30) -> Suite:
+    """Run these groups until their verdicts are the wanted ones or the time is over, and return the last run."""
     deadline = time.monotonic() + seconds
     while True:
         suite = asyncio.run(test.run_suite(cluster.target(), frozenset(groups), lambda _: None))

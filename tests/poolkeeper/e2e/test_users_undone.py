@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest, interrupt
 from tests.poolkeeper.e2e.user_probe import (
@@ -21,7 +23,7 @@ from tests.poolkeeper.e2e.user_probe import (
 )
 
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors
+from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Silent
 from poolkeeper.operations import user
 from poolkeeper.system import state
@@ -71,19 +73,21 @@ def test_a_failed_passwd_or_drop_changes_nothing(cluster: ClusterUnderTest) -> N
         log_in(cluster, endpoint, PASSWORD, DATABASE).close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
+async def wait_for_role(session: psycopg.Connection[Any]) -> None:
+    """Wait until the role of these tests exists."""
+    query = f"SELECT FROM pg_roles WHERE rolname = '{NAME}'".encode()
+
+    async def check() -> None:
+        wait.require(None if session.execute(query).fetchone() is not None else f"the role {NAME}")
+
+    await wait.wait_for("the creation of the role", check, seconds=20)
 
 
 def test_an_interrupted_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
     """Ctrl-C comes as soon as the role exists."""
     with superuser(cluster) as session:
         child = cluster.spawn("user", "add", NAME, "--database", DATABASE, "--generate")
-        query = f"SELECT FROM pg_roles WHERE rolname = '{NAME}'".encode()
-        wait_until(lambda: session.execute(query).fetchone() is not None)
+        asyncio.run(wait_for_role(session))
         assert interrupt(child) == 130
     assert traces(cluster) == []
     assert child.stdout

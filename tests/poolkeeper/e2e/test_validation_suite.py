@@ -1,8 +1,8 @@
 """For each of the 20 checks of any cluster a fault in a real one that it catches; nothing of the suite stays behind.
 
-Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, an endpoint stopped. Where
-a healthy server can't be made to lie (its version, a standby that takes writes), the target is misdirected instead:
-the port that the suite is told of leads somewhere else, as a mistaken proxy or port mapping would.
+Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, an endpoint stopped. A
+healthy server cannot report a false version or, as a standby, take writes. There the target is misdirected instead: the
+port that the suite gets leads to another server, as a mistaken proxy or port mapping would.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tests.poolkeeper.e2e.suite_faults import (
     process_frozen,
     rewriting_proxy,
     run,
+    run_until,
     sql,
     standbys_of,
-    wait_until,
 )
 
 from poolkeeper.core import errors
@@ -118,7 +118,7 @@ def test_stopped_standby(cluster: ClusterUnderTest) -> None:
     """Pgpool's backends, WAL Streaming and Replication Slots fail; its version can't be known."""
     stopped = standbys_of(cluster)[0]
     with container_fault(cluster, "stop", "start", stopped):
-        found = by_check(wait_until(cluster, lambda f: f["pgpool_connection.backends"].outcome is FAIL, 1, 2, 8, 9, 10))
+        found = by_check(run_until(cluster, lambda f: f["pgpool_connection.backends"].outcome is FAIL, 1, 2, 8, 9, 10))
     expect(found, pgpool_connection__backends=FAIL, wal_streaming=FAIL, replication_slots=FAIL)
     expect(found, version_consistency=UNKNOWN)
     expect_each(found, FAIL, [f"node_status.{stopped}"])
@@ -151,15 +151,15 @@ def test_stopped_endpoints(cluster: ClusterUnderTest) -> None:
 
 
 def test_stopped_endpoint(cluster: ClusterUnderTest) -> None:
-    """The read-write endpoint's Pgpool-II stopped: its endpoint fails, the dashboard tells it, the other endpoint passes."""
+    """Without the read-write endpoint's Pgpool-II, it fails, the dashboard shows that, and the other one passes."""
     with container_fault(cluster, "stop", "start", cluster.opened.spec.endpoints.rw.service):
-        found = by_check(wait_until(cluster, lambda f: f["haproxy_stats"].outcome is FAIL, 3, 13))
+        found = by_check(run_until(cluster, lambda f: f["haproxy_stats"].outcome is FAIL, 3, 13))
     expect(found, haproxy_connectivity__rw=FAIL, haproxy_connectivity__ro=PASS, haproxy_stats=FAIL)
     assert "endpoint_rw BACKEND" in found["haproxy_stats"].summary
 
 
 def test_swapped_endpoints(cluster: ClusterUnderTest) -> None:
-    """HAProxy Connectivity: a read-write endpoint that leads to a standby, a read-only endpoint that leads to the primary."""
+    """HAProxy Connectivity: the read-write endpoint leads to a standby, and the read-only endpoint to the primary."""
     target = cluster.target()
     expect(run(replace(target, rw=target.ro, ro=target.rw), 3), haproxy_connectivity=FAIL)
 

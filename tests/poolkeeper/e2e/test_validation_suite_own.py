@@ -27,9 +27,9 @@ from tests.poolkeeper.e2e.suite_faults import (
     left_behind,
     rewriting_proxy,
     run,
+    run_until,
     sql,
     standbys_of,
-    wait_until,
 )
 
 from poolkeeper.model.proxies import STANDBYS
@@ -62,7 +62,7 @@ def out_of_the_endpoint(node: str) -> tuple[str, ...]:
 
 
 def test_the_primary_serves_reads(cluster: ClusterUnderTest) -> None:
-    """Read-Only Endpoint: the standbys are taken out and the primary is let in, and takes the write that is asked for."""
+    """Read-Only Endpoint: the standbys are out and the primary is in, so it executes the write of the check."""
     primary, standbys = cluster.primary(), standbys_of(cluster)
     plant = [command for name in standbys for command in out_of_the_endpoint(name)]
     plant += [haproxy_runtime.state(STANDBYS, primary, "ready"), haproxy_runtime.health(STANDBYS, primary, up=True)]
@@ -160,7 +160,7 @@ def overruled(cluster: ClusterUnderTest, setting: str, value: str) -> Iterator[N
 def test_nobody_is_waited_for(cluster: ClusterUnderTest) -> None:
     """Quorum Commit: the primary's synchronous_standby_names was emptied by hand."""
     with overruled(cluster, "synchronous_standby_names", ""):
-        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
+        found = by_check(run_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
     expect(found, quorum_commit__in_force=FAIL, quorum_commit__session=PASS)
     assert "empty" in found["quorum_commit.in_force"].summary
 
@@ -168,7 +168,7 @@ def test_nobody_is_waited_for(cluster: ClusterUnderTest) -> None:
 def test_nobody_is_there_to_acknowledge(cluster: ClusterUnderTest) -> None:
     """Quorum Commit: both standbys are stopped, so a commit waits for somebody who is not there."""
     with container_fault(cluster, "stop", "start", *standbys_of(cluster)):
-        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
+        found = by_check(run_until(cluster, lambda f: f["quorum_commit.in_force"].outcome is FAIL, 16))
     expect(found, quorum_commit__in_force=FAIL, quorum_commit__session=PASS)
     assert "0 standbys" in found["quorum_commit.in_force"].summary
 
@@ -177,7 +177,7 @@ def test_nobody_is_there_to_acknowledge(cluster: ClusterUnderTest) -> None:
 def test_sessions_do_not_wait(cluster: ClusterUnderTest, value: str) -> None:
     """Quorum Commit: the standbys are there, but a session does not wait until they have its commit on disk."""
     with overruled(cluster, "synchronous_commit", value):
-        found = by_check(wait_until(cluster, lambda f: f["quorum_commit.session"].outcome is FAIL, 16))
+        found = by_check(run_until(cluster, lambda f: f["quorum_commit.session"].outcome is FAIL, 16))
     expect(found, quorum_commit__session=FAIL, quorum_commit__in_force=PASS)
     assert value in found["quorum_commit.session"].summary
 
@@ -186,7 +186,7 @@ def test_keeper_that_sees_nothing(cluster: ClusterUnderTest) -> None:
     """Keeper: HAProxy and the balancing Pgpool-II are gone from its sight, and it says so."""
     spec = cluster.opened.spec
     with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
-        found = by_check(wait_until(cluster, lambda f: f["keeper.alive"].outcome is FAIL, 14, 15, 17))
+        found = by_check(run_until(cluster, lambda f: f["keeper.alive"].outcome is FAIL, 14, 15, 17))
     expect(found, keeper__alive=FAIL, keeper__primary=PASS, read_only_endpoint=UNKNOWN, no_drift=UNKNOWN)
 
 

@@ -1,7 +1,7 @@
 """The language of prose: few words that a reader would have to translate (docs/style.md has the words to use instead).
 
-Counted are the pages and the docstrings without code, so that a literal name never counts. The limit is a rate, since each
-of these words also has an ordinary meaning.
+The test counts words outside code, so that a literal name never counts. The limit is a rate, since each of these words
+also has an ordinary meaning.
 """
 
 from __future__ import annotations

@@ -122,9 +122,9 @@ def node(supervisor: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def end(_self: object, cause: str, code: int, **_facts: object) -> None:
         raise Ended(f"{cause} ({code})")
 
-    monkeypatch.setattr(supervisor.Node, "end", end)
-    monkeypatch.setattr(supervisor.Node, "start_patroni", lambda self: setattr(self, "patroni", 8))
-    made = supervisor.Node(str(tmp_path))
+    monkeypatch.setattr(supervisor.SupervisedNode, "end", end)
+    monkeypatch.setattr(supervisor.SupervisedNode, "start_patroni", lambda self: setattr(self, "patroni", 8))
+    made = supervisor.SupervisedNode(str(tmp_path))
     made.patroni = 7
     return made
 
@@ -145,7 +145,7 @@ def test_patroni_is_started_again_while_a_server_runs(
 def test_a_lock_file_of_an_earlier_life_names_no_server(supervisor: ModuleType, tmp_path: Path) -> None:
     """Any process may have the number in it by now."""
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1000\n")
-    life = supervisor.Node(str(tmp_path))
+    life = supervisor.SupervisedNode(str(tmp_path))
     assert life.former == (os.getpid(), 1000)
     assert supervisor.postmaster(life.data, life.former) is None
     (tmp_path / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1007\n")

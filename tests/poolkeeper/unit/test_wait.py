@@ -22,10 +22,6 @@ class Answers:
         wait.require(self.given[-1])
         return len(self.given)
 
-    async def missing(self) -> str | None:
-        self.given.append(self.answers[min(len(self.given), len(self.answers) - 1)])
-        return self.given[-1]
-
 
 def test_one_check_is_made_even_without_time() -> None:
     answers = Answers(None)
@@ -65,9 +61,3 @@ def test_require_passes_without_a_missing_part() -> None:
     wait.require(None)
     with pytest.raises(wait.NotYet, match="a primary"):
         wait.require("a primary")
-
-
-def test_wait_until_ends_when_nothing_is_missing() -> None:
-    answers = Answers("not yet", None)
-    asyncio.run(wait.wait_until("x", answers.missing, seconds=60))
-    assert answers.given == ["not yet", None]

@@ -204,7 +204,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-class Node:
+class SupervisedNode:
     """One life of the node: Patroni, and the processes that it starts."""
 
     def __init__(self, data: str) -> None:
@@ -287,7 +287,7 @@ def main() -> None:
     """Write the record, start Patroni, and handle signals until the node has stopped."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     node, record = option(sys.argv, "--node"), record_of(option(sys.argv, "--incarnation"))
-    life = Node(os.environ.get("POOLKEEPER_DATA", DATA))
+    life = SupervisedNode(os.environ.get("POOLKEEPER_DATA", DATA))
     cluster, store = os.environ["POOLKEEPER_CLUSTER"], members(os.environ["POOLKEEPER_ETCD"])
     if not retry(store, RecordWriter(f"/poolkeeper/{cluster}/nodes/{node}", record).attempt):
         return

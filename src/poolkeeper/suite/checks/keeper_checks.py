@@ -1,4 +1,4 @@
-"""Group 17: the keeper runs, receives every view that it acts on, and knows the primary."""
+"""Group 17: the keeper runs, receives every view that it decides on, and knows the primary."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ SLOTS = "SELECT slot_name, slot_type, active FROM pg_replication_slots ORDER BY 
 
 
 async def nodes(target: Target) -> dict[str, Reading[NodeFacts]]:
-    """What each node says of itself."""
+    """Return what each node reports about itself."""
     asked = (_node(dsn, target.timeout) for dsn in target.monitors.values())
     return dict(zip(target.monitors, await asyncio.gather(*asked), strict=True))
 
@@ -59,12 +59,12 @@ async def _node(dsn: Dsn, timeout: float) -> Reading[NodeFacts]:
 
 
 def primaries(found: Mapping[str, Reading[NodeFacts]]) -> tuple[str, ...]:
-    """The nodes that say they are not in recovery."""
+    """Return the nodes that report that they are not in recovery."""
     return tuple(name for name, reading in found.items() if reading.value and not reading.value.in_recovery)
 
 
 async def senders(target: Target, names: Sequence[str]) -> dict[str, Reading[tuple[Sender, ...]]]:
-    """pg_stat_replication of each of these nodes."""
+    """Return pg_stat_replication of each of these nodes."""
     return {name: await _table(target.monitors[name], SENDERS, Sender, target.timeout) for name in names}
 
 
@@ -110,7 +110,7 @@ async def backends(target: Target) -> Reading[tuple[PgpoolNode, ...]]:
 
 
 def show_backends(found: Sequence[PgpoolNode]) -> str:
-    """One line: each backend with what Pgpool-II says of it."""
+    """Return one line: each backend with what Pgpool-II reports about it."""
     return "; ".join(
         f"{n.hostname}: status {n.status}, server {n.server_status}, role {n.role}, server role {n.server_role}"
         for n in found
@@ -118,7 +118,7 @@ def show_backends(found: Sequence[PgpoolNode]) -> str:
 
 
 async def pgpool_facts(target: Target) -> Reading[PgpoolFacts]:
-    """Pgpool-II's version, and how many processes it tells of."""
+    """Return Pgpool-II's version, and how many processes it reports."""
 
     async def ask() -> PgpoolFacts:
         async with postgres.session(target.balanced, target.timeout) as opened:
@@ -134,7 +134,7 @@ async def pgpool_facts(target: Target) -> Reading[PgpoolFacts]:
 
 
 async def stats(target: Target) -> Reading[HaproxyView]:
-    """HAProxy's dashboard."""
+    """Return HAProxy's dashboard."""
     return await take(
         target.stats_url,
         "GET /;csv",
@@ -145,7 +145,7 @@ async def stats(target: Target) -> Reading[HaproxyView]:
 
 
 async def balance(target: Target) -> Reading[Balance]:
-    """Reads over many sessions, and Pgpool-II's counters before and after."""
+    """Read over many sessions, and return Pgpool-II's counters before and after."""
     ran = f"SHOW pool_nodes; {SESSIONS} sessions, {AT_ONCE} at once, each: {BALANCED}; SHOW pool_nodes"
     return await take(target.balanced.label, ran, 2 * target.timeout, _balance(target), _show_balance)
 
