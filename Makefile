@@ -6,7 +6,7 @@
 BIN := .venv/bin
 PK := $(BIN)/poolkeeper
 FAST_TESTS := tests/poolkeeper/unit tests/lab/unit tests/poolkeeper/golden
-CLUSTER_TESTS := tests/poolkeeper/integration tests/lab/integration tests/poolkeeper/e2e tests/lab/e2e
+CLUSTER_TESTS := tests/poolkeeper/integration tests/lab/integration tests/lab/e2e tests/poolkeeper/e2e
 
 help:                ; @sed -n 's/^\([a-z-]*\):.*  ## /  \1|/p' Makefile | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'  ## this list
 pgpool-up: .venv     ; @$(PK) up $(ARGS)  ## start the cluster; installs, builds and repairs what is missing

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.assessment import Assessment, FindingKind, Level, NodeRow
 from poolkeeper.model.observed import versions
 
@@ -75,7 +76,7 @@ def _nodes(rows: tuple[NodeRow, ...]) -> Table:
 def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Table:
     table = plain_table("ENDPOINT", "PORT", "PGPOOL", "ANSWERED BY")
     containers = seen.containers.value or {}
-    for key in ("rw", "ro", "balanced"):
+    for key in endpoint_keys.POOLED:
         endpoint = getattr(spec.endpoints, key)
         state = containers[endpoint.service].state if endpoint.service in containers else "?"
         table.add_row(key, str(endpoint.port), f"{endpoint.service} {state}", _answer(seen.endpoints.get(key)))

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import (
     Container,
@@ -117,7 +118,7 @@ async def observe_nodes(
 async def observe_endpoints(cluster: Cluster, limit: float) -> dict[str, Seen[EndpointView]]:
     """Run one query through each endpoint's port; return the answers by the endpoint's key."""
     names = {str(address): name for name, address in cluster.spec.addresses().items()}
-    endpoints = ("rw", "ro", "balanced", *cluster.spec.direct_endpoints())
+    endpoints = (*endpoint_keys.POOLED, *cluster.spec.direct_endpoints())
     return await _observe_each(endpoints, lambda key: postgres.observe_endpoint(cluster.endpoint(key), names, limit))
 
 

@@ -13,12 +13,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from poolkeeper.model import proxies
+from poolkeeper.model import endpoint_keys, proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.tuning import Choice, Wish, WorkloadKind
 
-ENDPOINTS = ("rw", "ro", "balanced")
 # The part of all clients that each endpoint must be able to take at once. One endpoint takes all or half of them.
 SHARES: dict[WorkloadKind, dict[str, float]] = {
     WorkloadKind.OLTP: {"rw": 1, "ro": 0.25, "balanced": 0.25},
@@ -47,7 +46,7 @@ class Capacity:
     @property
     def pooled(self) -> int:
         """Connections that Pgpool-II may have to one node."""
-        return sum(self.children[key] * self.pools[key] for key in ENDPOINTS)
+        return sum(self.children[key] * self.pools[key] for key in endpoint_keys.POOLED)
 
     @property
     def sessions(self) -> int:
@@ -60,9 +59,9 @@ def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
     endpoints, parts, count = declared(spec), SHARES[wish.workload], len(spec.nodes)
     children = {key: endpoint.num_init_children for key, endpoint in endpoints.items()}
     if wish.clients is not None:
-        children = {key: _children(wish.clients * parts[key]) for key in ENDPOINTS}
+        children = {key: _children(wish.clients * parts[key]) for key in endpoint_keys.POOLED}
     pools = {key: endpoint.max_pool if wish.pairs is None else wish.pairs for key, endpoint in endpoints.items()}
-    pooled = {key: children[key] * pools[key] for key in ENDPOINTS}
+    pooled = {key: children[key] * pools[key] for key in endpoint_keys.POOLED}
     direct = _wanted(spec, wish)
     limit = _max_connections(spec, sum(pooled.values()) + sum(direct.values()))
     if wish.clients is None:
@@ -74,7 +73,7 @@ def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
 
 def declared(spec: ClusterSpec) -> dict[str, Endpoint]:
     """Return the endpoints with a Pgpool-II, by their key."""
-    return {key: getattr(spec.endpoints, key) for key in ENDPOINTS}
+    return {key: getattr(spec.endpoints, key) for key in endpoint_keys.POOLED}
 
 
 def _children(clients: float) -> int:
@@ -139,7 +138,7 @@ def choices(spec: ClusterSpec, wish: Wish, sizes: Capacity) -> Iterator[Choice]:
 
 def connections_formula(spec: ClusterSpec, sizes: Capacity) -> str:
     """Return the terms of `max_connections`."""
-    pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in ENDPOINTS)
+    pooled = " + ".join(f"{sizes.children[key]}×{sizes.pools[key]}" for key in endpoint_keys.POOLED)
     direct = f" + {' + '.join(map(str, sizes.direct.values()))} direct" if sizes.direct else ""
     server = spec.postgresql
     return (

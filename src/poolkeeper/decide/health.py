@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from poolkeeper.decide import drift
-from poolkeeper.model import pool_node_states, proxies
+from poolkeeper.model import endpoint_keys, pool_node_states, proxies
 from poolkeeper.model.assessment import Assessment, Finding, FindingKind, Level
 from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
 T = TypeVar("T")
-ENDPOINTS = ("rw", "ro", "balanced")
 # Endpoint → whether its server is expected to be in recovery
 PROMISES = {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
 NOT_ASKED = "not asked"
@@ -167,7 +166,7 @@ def _haproxy(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
 
 
 def _endpoints(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
-    for key in (*ENDPOINTS, *spec.direct_endpoints()):
+    for key in (*endpoint_keys.POOLED, *spec.direct_endpoints()):
         endpoint = seen.endpoints.get(key)
         if endpoint is None or endpoint.value is None:
             yield Finding(

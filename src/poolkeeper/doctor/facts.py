@@ -13,6 +13,7 @@ from typing import TypeVar
 from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.cluster.reading import take
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.diagnosis import ClusterFacts, EtcdLoad, HostLoad, NodeLoad, PoolUse, Traffic, Vacuuming, Volume
 from poolkeeper.model.observed import Container, PatroniView
 from poolkeeper.model.probe import Reading
@@ -23,7 +24,6 @@ from poolkeeper.system import activity, etcd, haproxy, machine, patroni, pgpool
 T = TypeVar("T")
 MOST_DATABASES = 50  # that are checked; the others are reported as unknown
 AT_ONCE = 4  # sessions that this opens on one node at the same time
-ENDPOINTS = ("rw", "ro", "balanced")
 
 
 async def collect(cluster: Cluster) -> ClusterFacts:
@@ -37,7 +37,7 @@ async def collect(cluster: Cluster) -> ClusterFacts:
     (nodes, endpoints, members, views), (volumes, host, containers) = await asyncio.gather(
         asyncio.gather(
             _each(names, lambda name: _node(cluster, name, limit)),
-            _each(ENDPOINTS, lambda key: _endpoint(cluster, key, limit)),
+            _each(endpoint_keys.POOLED, lambda key: _endpoint(cluster, key, limit)),
             _each((m.name for m in spec.etcd.members), lambda name: _etcd(spec, name, limit)),
             _each(names, lambda name: _patroni(spec, name, limit)),
         ),

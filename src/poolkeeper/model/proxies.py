@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.observed import HaproxyView
 from poolkeeper.model.spec import ClusterSpec
 
@@ -17,7 +18,7 @@ SPARE_CHILDREN = 2
 
 def expected(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:
     """Return every frontend and backend that must be up."""
-    endpoints = ("rw", "ro", *spec.direct_endpoints(), "stats", PRIMARY, STANDBYS)
+    endpoints = (*endpoint_keys.POOLED_BEHIND_HAPROXY, *spec.direct_endpoints(), "stats", PRIMARY, STANDBYS)
     backends = ("endpoint_rw", "endpoint_ro", PRIMARY, STANDBYS)
     return (*((name, "FRONTEND") for name in endpoints), *((name, "BACKEND") for name in backends))
 

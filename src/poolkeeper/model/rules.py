@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint, Pgpool
 from poolkeeper.model.spec_postgresql import Postgresql
@@ -39,9 +40,6 @@ OWNED_PGPOOL = frozenset(
 )
 # Ports inside the network that containers already listen on.
 INNER_PORTS = {5432: "PostgreSQL", 8008: "Patroni", 9999: "Pgpool-II"}
-ENDPOINTS = ("rw", "ro", "balanced")
-# Endpoints whose port HAProxy listens on.
-BEHIND_HAPROXY = ("rw", "ro", "direct_rw", "direct_ro")
 # Ports that HAProxy listens on inside the network only.
 INNER_KEYS = ("primary_port", "standby_port", "runtime_port")
 # MAX_NUM_BACKENDS of Pgpool-II.
@@ -56,7 +54,7 @@ RESERVED_DATABASES = frozenset(
 
 
 def _endpoints(spec: ClusterSpec) -> Iterator[tuple[str, Endpoint]]:
-    for key in ENDPOINTS:
+    for key in endpoint_keys.POOLED:
         yield key, getattr(spec.endpoints, key)
 
 
@@ -136,7 +134,7 @@ def ports_differ(spec: ClusterSpec) -> Iterator[Broken]:
         for key, endpoint in spec.direct_endpoints().items()
     ]
     published += [*direct, (("haproxy", "stats_port"), haproxy.stats_port, "haproxy.stats_port")]
-    inside = [port for port in published if port[0][0] == "haproxy" or port[0][1] in BEHIND_HAPROXY]
+    inside = [port for port in published if port[0][0] == "haproxy" or port[0][1] in endpoint_keys.BEHIND_HAPROXY]
     published.append((("keeper", "port"), spec.keeper.port, "keeper.port"))
     yield from _used_twice(published)
     for key in INNER_KEYS:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from poolkeeper.core import errors
-from poolkeeper.model import source, toml_edit
+from poolkeeper.model import endpoint_keys, source, toml_edit
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec
 
@@ -99,7 +99,7 @@ def _addresses(spec: ClusterSpec, network: IPv4Network) -> Values:
     declared: dict[toml_edit.Location, IPv4Address] = {
         **{("nodes", i, "address"): node.address for i, node in enumerate(spec.nodes)},
         **{("etcd", "members", i, "address"): member.address for i, member in enumerate(spec.etcd.members)},
-        **{("endpoints", key, "address"): getattr(spec.endpoints, key).address for key in ("rw", "ro", "balanced")},
+        **{("endpoints", key, "address"): getattr(spec.endpoints, key).address for key in endpoint_keys.POOLED},
         ("haproxy", "address"): spec.haproxy.address,
         ("keeper", "address"): spec.keeper.address,
     }
@@ -116,11 +116,10 @@ def _addresses(spec: ClusterSpec, network: IPv4Network) -> Values:
 
 def _ports(spec: ClusterSpec) -> dict[toml_edit.Location, int]:
     """Return the published ports, and HAProxy's inner ones: it listens on both kinds, and no two may be equal."""
-    endpoints = ("rw", "ro", "balanced", "direct_rw", "direct_ro")
     of_haproxy = ("stats_port", "primary_port", "standby_port", "runtime_port")
     return {
         **{("nodes", i, "port"): node.port for i, node in enumerate(spec.nodes)},
-        **{("endpoints", key, "port"): getattr(spec.endpoints, key).port for key in endpoints},
+        **{("endpoints", key, "port"): getattr(spec.endpoints, key).port for key in endpoint_keys.ALL},
         **{("haproxy", key): getattr(spec.haproxy, key) for key in of_haproxy},
         ("keeper", "port"): spec.keeper.port,
     }

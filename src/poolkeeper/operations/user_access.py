@@ -17,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.core.interrupts import in_thread
 from poolkeeper.core.wait import NotYet, wait_for
 from poolkeeper.decide import drift
-from poolkeeper.model import pool_passwd
+from poolkeeper.model import endpoint_keys, pool_passwd
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.pool_passwd import PoolPasswd
@@ -28,7 +28,6 @@ STATEMENT_SECONDS = 30  # CREATE DATABASE copies files and waits for its quorum
 FAILOVER_SECONDS = 30  # the primary may be changing while a step is rolled back
 LOGIN_SECONDS = 20  # from Pgpool-II's reload until every login has its new result; a standby may be behind
 LOGINS = 3  # in a row through an endpoint: any of its processes serves one, and each process reloads on its own
-ENDPOINTS = ("rw", "ro", "balanced")
 
 
 async def require_endpoints(cluster: Cluster) -> None:
@@ -210,7 +209,7 @@ async def wait_accepted(cluster: Cluster, name: str, password: str, database: st
     Raises:
         DeadlinePassed: an endpoint still refuses the login; the message ends with its last refusal.
     """
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoint_keys.POOLED:
         dsn = cluster.endpoint_as(endpoint, name, password, database)
 
         async def check(dsn: Dsn = dsn) -> None:
@@ -228,7 +227,7 @@ async def wait_refused(cluster: Cluster, name: str, password: str) -> None:
     Raises:
         DeadlinePassed: an endpoint still accepts it, or fails in another way.
     """
-    for endpoint in ENDPOINTS:
+    for endpoint in endpoint_keys.POOLED:
         dsn = cluster.endpoint_as(endpoint, name, password, "postgres")
 
         async def check(dsn: Dsn = dsn) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.render import etcd_config, sockets
@@ -30,7 +31,7 @@ def document(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, Any]:
         services[member.name] = _etcd(images["etcd"], member.name)
     for node in spec.nodes:
         services[node.name] = _postgres(spec, images["postgres"], node.name)
-    for key in ("rw", "ro", "balanced"):
+    for key in endpoint_keys.POOLED:
         endpoint: Endpoint = getattr(spec.endpoints, key)
         services[endpoint.service] = _pgpool(spec, images["pgpool"], endpoint.service)
     services[spec.haproxy.service] = _haproxy(spec, images["haproxy"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import (
     client_files,
@@ -26,7 +27,7 @@ def render(spec: ClusterSpec, images: Mapping[str, str]) -> dict[str, str]:
         files[f"etcd/{member.name}/etcd.yml"] = etcd_config.config(spec, member)
     for node in spec.nodes:
         files[f"patroni/{node.name}/patroni.yml"] = patroni_config.node_config(spec, node)
-    for key in ("rw", "ro", "balanced"):
+    for key in endpoint_keys.POOLED:
         service = getattr(spec.endpoints, key).service
         files[f"pgpool/{service}/pgpool.conf"] = pgpool_config.config(spec, key)
         files[f"pgpool/{service}/pool_hba.conf"] = pgpool_config.host_rules()

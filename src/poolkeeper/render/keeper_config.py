@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolkeeper.model import rules
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.spec import ClusterSpec
 
 _PART: dict[str, Any] = {
@@ -13,7 +13,7 @@ _PART: dict[str, Any] = {
     "etcd": {"members"},
     "replication": {"max_read_lag_bytes"},
     "pgpool": {"pcp_port"},
-    "endpoints": {endpoint: {"service", "address", "port"} for endpoint in rules.ENDPOINTS},
+    "endpoints": {endpoint: {"service", "address", "port"} for endpoint in endpoint_keys.POOLED},
     "haproxy": {"service", "address", "primary_port", "standby_port", "runtime_port"},
     "keeper": True,
     "roles": {"check", "pcp"},

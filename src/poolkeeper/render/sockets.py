@@ -6,11 +6,11 @@ listen on the same port. A socket's name is PostgreSQL's: `.s.PGSQL.` and the po
 
 from __future__ import annotations
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.spec import ClusterSpec
 
 VOLUME = "sockets"
 ROOT = "/run/sockets"
-ENDPOINTS = ("rw", "ro")  # the endpoints behind HAProxy
 # The users of the images differ: each may create a folder, and none may remove that of another (sticky bit).
 DRIVER = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1777"}
 
@@ -27,7 +27,9 @@ def path(service: str, port: int) -> str:
 
 def endpoints(spec: ClusterSpec) -> frozenset[str]:
     """Return the Pgpool-II services that use sockets with HAProxy, in both directions; none with TCP."""
-    return frozenset(getattr(spec.endpoints, key).service for key in ENDPOINTS if spec.haproxy.unix_sockets)
+    return frozenset(
+        getattr(spec.endpoints, key).service for key in endpoint_keys.POOLED_BEHIND_HAPROXY if spec.haproxy.unix_sockets
+    )
 
 
 def nodes(spec: ClusterSpec) -> frozenset[str]:

@@ -6,6 +6,7 @@ Invariant: a password is never in an argument list; it is passed by standard inp
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolkeeper.core import errors
+
+_INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)  # ended by the signal; or by its handler, as docker does
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,16 @@ def run(
 def check(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 600, what: str = "") -> str:
     """Run a program that must succeed; return its standard output.
 
+    Ctrl-C in a terminal reaches this process and the program alike. The program may end first, so its end by SIGINT is
+    read as the interruption that it is, and not as a failure of the engine.
+
     Raises:
         EngineFailed: with the last lines of its output, if the exit code is not 0.
+        KeyboardInterrupt: if SIGINT ended the program.
     """
     done = run(argv, stdin=stdin, timeout=timeout)
+    if done.code in _INTERRUPTED:
+        raise KeyboardInterrupt
     if not done.ok:
         name = what or " ".join(argv[:4])
         raise errors.EngineFailed(f"{name} ended with {done.code}", detail=_tail(done.output))

@@ -12,6 +12,7 @@ import time
 from typing_extensions import override
 
 from poolkeeper.core import errors
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.system.held_sessions import Held
 from poolkeeper_lab.faults.fault import Fault
@@ -50,7 +51,7 @@ class Sessions(Fault):
             UsageError: if the victim is another service.
         """
         endpoints = self.host.cluster.spec.endpoints
-        for key in ("rw", "ro", "balanced"):
+        for key in endpoint_keys.POOLED:
             if getattr(endpoints, key).service == self.victim:
                 return key
         raise errors.UsageError(f"{self.victim} is not the Pgpool-II of an endpoint")

@@ -16,9 +16,9 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.operations import logs
 from poolkeeper_lab.chaos.checkers import run_verdict
+from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS
 from poolkeeper_lab.chaos.report import campaign_report, chaos_summary
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
-from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run import campaign_plan, evidence
 from poolkeeper_lab.chaos.scenarios import all_scenarios
 from poolkeeper_lab.chaos.workloads import all_jobs

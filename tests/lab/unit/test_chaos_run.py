@@ -23,10 +23,10 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers import run_verdict
 from poolkeeper_lab.chaos.history import jsonl
+from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS
 from poolkeeper_lab.chaos.history.history import Header, Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
 from poolkeeper_lab.chaos.report import chaos_report
-from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run import chaos_schedule, runner
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
 from poolkeeper_lab.chaos.run.nemesis import Nemesis, PlayedScenario

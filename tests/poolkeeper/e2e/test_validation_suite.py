@@ -133,7 +133,7 @@ def test_detached_standbys(cluster: ClusterUnderTest) -> None:
             for index in indexes:
                 detach(cluster, index)
             found = run(cluster.target(), 2, 7)
-            if found["load_balancing"].outcome is FAIL:
+            if {found[check].outcome for check in ("pgpool_connection.backends", "load_balancing")} == {FAIL}:
                 break
     expect(found, pgpool_connection__query=PASS, pgpool_connection__backends=FAIL, load_balancing=FAIL)
 

@@ -18,7 +18,7 @@ from poolkeeper.model.observed import PatroniMember
 from poolkeeper.operations import logs
 from poolkeeper.render import client_files
 from poolkeeper.render import pgpool_config as rendered_pgpool
-from poolkeeper.system import compose, haproxy, patroni, preflight
+from poolkeeper.system import compose, haproxy, patroni, preflight, process
 
 # GET /cluster of Patroni 4.0, shortened.
 CLUSTER: dict[str, Any] = {
@@ -225,3 +225,15 @@ def test_libpq_reads_the_password_that_was_written(password: str) -> None:
     assert sorted(_pgpass(line) for line in lines) == sorted(
         ["127.0.0.1", str(port), "*", "app", password] for port in ports
     )
+
+
+@pytest.mark.parametrize("program", ["kill -INT $$", "exit 130"])
+def test_a_program_that_ctrl_c_ended_is_an_interruption(program: str) -> None:
+    """Ctrl-C reaches this process and its children; a child that ends first is no failure of the engine."""
+    with pytest.raises(KeyboardInterrupt):
+        process.check(["sh", "-c", program])
+
+
+def test_a_program_that_fails_is_named_with_its_exit_code() -> None:
+    with pytest.raises(errors.EngineFailed, match="sh -c exit 3 ended with 3"):
+        process.check(["sh", "-c", "exit 3"])

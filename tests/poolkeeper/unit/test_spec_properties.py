@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import grammar, rules, source, toml_lines
+from poolkeeper.model import endpoint_keys, grammar, rules, source, toml_lines
 from poolkeeper.model.spec import ClusterSpec
 
 TEXT = (Path(__file__).parents[3] / "cluster.toml").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ class Edit:
             lines += ["[[nodes]]", *_entry("name", next(names), next(addresses)), f"port = {next(ports)}"]
         for _ in range(self.members):
             lines += ["[[etcd.members]]", *_entry("name", next(names), next(addresses))]
-        for endpoint in rules.ENDPOINTS:
+        for endpoint in endpoint_keys.POOLED:
             lines += [
                 f"[endpoints.{endpoint}]",
                 *_entry("service", next(names), next(addresses)),

@@ -12,7 +12,7 @@ from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing, sizing
-from poolkeeper.model import rules
+from poolkeeper.model import endpoint_keys, rules
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import DirectEndpoint, Endpoint, Endpoints
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, WorkloadKind, size
@@ -34,7 +34,7 @@ DIRECT = ("direct_rw", "direct_ro")
 def _spec(nodes: int, members: int, children: int, pools: int, direct: tuple[tuple[bool, int], ...]) -> ClusterSpec:
     """Return a cluster with just enough max_connections; a direct endpoint may be off, or have a number of its own."""
     given = dict(zip(DIRECT, direct, strict=True))
-    endpoints: dict[str, Any] = {key: _endpoint(key, children, pools) for key in rules.ENDPOINTS}
+    endpoints: dict[str, Any] = {key: _endpoint(key, children, pools) for key in endpoint_keys.POOLED}
     endpoints |= {key: _direct(key, *port) for key, port in given.items()}
     needed = 3 * children * pools + sum(max(1, number) for is_on, number in direct if is_on) + 23
     return snapshots.spec_of(
@@ -96,7 +96,7 @@ def test_every_proposal_is_within_the_rules_and_the_machine(spec: ClusterSpec, o
     found, nodes = proposed(made), len(spec.nodes)
     taken = mb(found["shared_buffers"]) * nodes + 4 * mb(found["maintenance_work_mem"])
     direct = sum(made.spec.direct_sessions().values())
-    sessions = sum(found[f"endpoints.{key}.num_init_children"] for key in rules.ENDPOINTS) + direct
+    sessions = sum(found[f"endpoints.{key}.num_init_children"] for key in endpoint_keys.POOLED) + direct
     taken += int(2 * mb(found["work_mem"]) * sessions)
     assert taken <= on.memory_mb
     assert mb(found["effective_cache_size"]) <= on.memory_mb / nodes
@@ -108,7 +108,9 @@ def test_the_budget_of_connections_is_what_the_endpoints_need(spec: ClusterSpec,
     """Each endpoint takes its part of the clients, with the processes that HAProxy leaves free."""
     made = propose_or_reject(spec, on, wish)
     found = proposed(made)
-    pooled = sum(found[f"endpoints.{k}.num_init_children"] * found[f"endpoints.{k}.max_pool"] for k in rules.ENDPOINTS)
+    pooled = sum(
+        found[f"endpoints.{k}.num_init_children"] * found[f"endpoints.{k}.max_pool"] for k in endpoint_keys.POOLED
+    )
     direct = made.spec.direct_sessions()
     reserved = spec.postgresql.admin_connections + spec.postgresql.superuser_reserved_connections
     needed = pooled + sum(direct.values()) + reserved
@@ -181,7 +183,7 @@ def test_more_clients_get_no_fewer_places(spec: ClusterSpec, on: Machine, few: i
     """More clients: no fewer processes and connections, and no more memory for each of them."""
     many = proposed(propose_or_reject(spec, on, Wish(few + more, wish.pairs, wish.workload)))
     less = proposed(sizing.propose(spec, on, Wish(few, wish.pairs, wish.workload)))
-    counts = ["postgresql.max_connections", *(f"endpoints.{key}.num_init_children" for key in rules.ENDPOINTS)]
+    counts = ["postgresql.max_connections", *(f"endpoints.{key}.num_init_children" for key in endpoint_keys.POOLED)]
     counts += [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
     assert [name for name in counts if many[name] < less[name]] == []
     assert [name for name in ("shared_buffers", "work_mem") if mb(many[name]) > mb(less[name])] == []
@@ -226,7 +228,7 @@ def test_an_impossible_wish_is_refused(on: Machine, wish: Wish, message: str) ->
 def test_an_example_in_figures() -> None:
     """Two cores and 24 GB for a hundred clients of one user and database: as computed by hand."""
     found = proposed(sizing.propose(SPEC, Machine(2, 24_000), Wish(100, 1)))
-    assert [found[f"endpoints.{key}.num_init_children"] for key in rules.ENDPOINTS] == [102, 27, 27]
+    assert [found[f"endpoints.{key}.num_init_children"] for key in endpoint_keys.POOLED] == [102, 27, 27]
     assert [found[f"endpoints.{key}.max_sessions"] for key in DIRECT] == [100, 25]
     assert found["postgresql.max_connections"] == 310  # 102 + 27 + 27 + 100 + 25 + 20 + 3 = 304
     assert found["shared_buffers"] == "1672MB"

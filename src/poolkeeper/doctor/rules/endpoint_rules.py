@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from poolkeeper.doctor.rules.rule import Rule, share, value_of
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.diagnosis import ClusterFacts, DoctorFinding, PoolUse, Traffic
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
@@ -17,18 +18,16 @@ NEARLY_FULL = 0.9
 ENOUGH_SESSIONS = 100  # served by the current processes, before reuse is evaluated
 LEAST_REUSE = 2.0  # sessions that a kept connection has served, on average
 CROWDED = 0.8  # of a frontend's own limit
-BEHIND_HAPROXY = ("rw", "ro")
-ENDPOINTS = ("rw", "ro", "balanced")
 
 
 def evaluate(spec: ClusterSpec, facts: ClusterFacts) -> Iterator[DoctorFinding]:
     """Yield the findings of each endpoint's processes and connections, and of HAProxy's queues and limits."""
-    for key in ENDPOINTS:
+    for key in endpoint_keys.POOLED:
         endpoint: Endpoint = getattr(spec.endpoints, key)
         yield _processes(facts, key, endpoint)
         yield _pairs(facts, key, endpoint)
         yield _reuse(spec, facts, key)
-    for key in BEHIND_HAPROXY:
+    for key in endpoint_keys.POOLED_BEHIND_HAPROXY:
         yield _queue(spec, facts, key, getattr(spec.endpoints, key).service)
     for key in spec.direct_endpoints():
         yield _direct_sessions(facts, key)
@@ -60,7 +59,7 @@ def _processes(facts: ClusterFacts, key: str, endpoint: Endpoint) -> DoctorFindi
         return rule.finding(row.sessions >= NEARLY_FULL * row.limit, figure, text, facts.traffic, reading)
     use = value_of(reading)
     if use is None:
-        return rule.unknown(*((facts.traffic, reading) if key in BEHIND_HAPROXY else (reading,)))
+        return rule.unknown(*((facts.traffic, reading) if key in endpoint_keys.POOLED_BEHIND_HAPROXY else (reading,)))
     figure = f"{use.busy} of {use.children}"
     full = use.busy >= NEARLY_FULL * use.children
     return rule.finding(full, figure, f"{figure} processes of the endpoint {key} serve a client", reading)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from poolkeeper.core import errors
-from poolkeeper.model import proxies
+from poolkeeper.model import endpoint_keys, proxies
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper_lab.bench.load import pgbench
@@ -65,7 +65,7 @@ def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
     room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
     sessions, direct = spec.direct_sessions(), spec.direct_endpoints()
     found = [BenchEndpoint(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
-    for key in ("rw", "ro"):
+    for key in endpoint_keys.POOLED_BEHIND_HAPROXY:
         endpoint: Endpoint = getattr(spec.endpoints, key)
         found.append(
             BenchEndpoint(str(endpoint.port), haproxy, endpoint.port, spare_of(endpoint), takes_writes=key == "rw")

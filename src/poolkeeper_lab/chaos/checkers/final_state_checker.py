@@ -12,8 +12,7 @@ from typing import Any
 
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, some
-from poolkeeper_lab.chaos.history.final_state import FinalState
-from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
+from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS, FinalState
 
 
 @dataclass

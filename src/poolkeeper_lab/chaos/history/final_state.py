@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
 
+HEAL_SECONDS = 60.0  # the goal for the recovery of a cluster after the end of a fault
+
 
 @dataclass(frozen=True)
 class FinalState:

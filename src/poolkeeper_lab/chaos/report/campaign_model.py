@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from poolkeeper.model import verdict
 from poolkeeper.model.verdict import Outcome
-from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS, ChaosRun, Passage
+from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS
+from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage
 
 
 @dataclass(frozen=True)

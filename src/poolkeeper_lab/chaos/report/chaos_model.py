@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from poolkeeper.model.verdict import Outcome
 
-HEAL_SECONDS = 60.0  # the goal for the recovery of a cluster after the end of a fault
-
 
 @dataclass(frozen=True)
 class Shown:

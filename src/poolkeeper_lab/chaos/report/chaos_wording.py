@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from poolkeeper.model import endpoint_keys
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage, RunVerdict, ScenarioShare
 
@@ -54,7 +55,7 @@ def passage(p: Passage) -> tuple[str, ...]:
 def pauses(found: Mapping[str, float]) -> str:
     """Return the pauses of the three endpoints; the nodes' own ports refuse most of the time, which is no pause."""
     return (
-        ", ".join(f"{endpoint} {found[endpoint]:.2f} s" for endpoint in ("rw", "ro", "balanced") if endpoint in found)
+        ", ".join(f"{endpoint} {found[endpoint]:.2f} s" for endpoint in endpoint_keys.POOLED if endpoint in found)
         or NONE
     )
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from poolkeeper.cluster import snapshot
 from poolkeeper.core import errors, interrupts, wait
 from poolkeeper.decide import health
+from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS
 from poolkeeper_lab.chaos.history.history import Phase
 from poolkeeper_lab.chaos.history.recorder import Recorder
-from poolkeeper_lab.chaos.report.chaos_model import HEAL_SECONDS
 from poolkeeper_lab.chaos.run.chaos_schedule import ScheduledScenario
 from poolkeeper_lab.chaos.scenarios.scenario import ScenarioStep
 from poolkeeper_lab.chaos.workloads import workload_tables
