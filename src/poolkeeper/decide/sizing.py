@@ -89,7 +89,8 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     """Return the proposal.
 
     Raises:
-        UserError: if a request is below 1, or exceeds the machine or a limit of the spec.
+        UsageError: if a request is below 1.
+        ProposalRefused: if the machine or a limit of the spec cannot hold what is wanted.
     """
     asked = (machine.cores, machine.memory_mb, wish.clients, wish.pairs)
     if any(number is not None and number < 1 for number in asked):
@@ -97,12 +98,13 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
     sizes = _sizes(spec, machine, wish)
     too_much = _exceeded_limit(sizes)
     if too_much:
-        raise errors.UsageError(too_much, hint=_room_hint(spec, machine, wish))
+        raise errors.ProposalRefused(too_much, hint=_room_hint(spec, machine, wish))
     choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
     if broken := rules.broken_rules(after):
         location, rule = broken[0]
-        raise errors.UsageError(f"{'.'.join(map(str, location))}: {rule}", hint="Correct that in cluster.toml first.")
+        place = ".".join(map(str, location))
+        raise errors.ProposalRefused(f"{place}: {rule}", hint="Correct that in cluster.toml first.")
     return Proposal(machine, wish, choices, sizes.budget, after, tuple(_notes(after, sizes)))
 
 

@@ -35,7 +35,7 @@ async def run_suite(
 
     Raises:
         ValueError: if a group does not exist.
-        UserError: if a group does not apply to this target.
+        UsageError: if a group does not apply to this target.
     """
     chosen = applicable(target, groups, say)
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
@@ -57,7 +57,7 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
 
     Raises:
         ValueError: if a group does not exist.
-        UserError: if a requested group does not apply to this target.
+        UsageError: if a requested group does not apply to this target.
     """
     if groups is not None and (unknown := groups - set(GROUPS)):
         raise ValueError(f"no such group: {sorted(unknown)}")

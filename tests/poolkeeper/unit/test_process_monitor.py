@@ -105,7 +105,7 @@ def test_an_absent_supervisor_is_unknown_until_it_appears(
         _add(proc, child.pid)
         assert monitor.attend("pg_node1", INCARNATION, BOOT) is first
         (proc / str(child.pid)).rename(proc / "away")
-        monkeypatch.setattr(process_monitor, "LOOK_AGAIN", 0)
+        monkeypatch.setattr(process_monitor, "SEARCH_PAUSE", 0)
         monitor = process_monitor.ProcessMonitor(proc)
         first = monitor.attend("pg_node1", INCARNATION, BOOT)
         assert monitor.attend("pg_node1", INCARNATION, BOOT).since == first.since
@@ -139,7 +139,7 @@ def test_another_process_is_no_supervisor(
 def test_two_supervisors_are_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
     _add(proc, child.pid)
     _add(proc, os.getpid())
-    assert _attend(proc) == ("unknown", "2 processes say to be it")
+    assert _attend(proc) == ("unknown", "2 processes have its incarnation")
 
 
 @pytest.mark.parametrize("boot", ["", "8a0c1bd2-0000-4000-8000-00000000000f"])
