@@ -221,7 +221,13 @@ REFUSED: tuple[tuple[Machine, Wish, str], ...] = (
 
 @pytest.mark.parametrize(("on", "wish", "message"), REFUSED)
 def test_an_impossible_wish_is_refused(on: Machine, wish: Wish, message: str) -> None:
-    with pytest.raises(errors.UsageError, match=message):
+    with pytest.raises(errors.ProposalRefused, match=message):
+        sizing.propose(SPEC, on, wish)
+
+
+@pytest.mark.parametrize(("on", "wish"), [(Machine(0, 2**20), Wish()), (Machine(1, 2**20), Wish(0))])
+def test_a_number_below_1_is_a_wrong_request(on: Machine, wish: Wish) -> None:
+    with pytest.raises(errors.UsageError, match="at least 1"):
         sizing.propose(SPEC, on, wish)
 
 
