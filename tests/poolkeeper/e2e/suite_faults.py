@@ -1,4 +1,4 @@
-"""How faults are planted for the validation suite, and what its verdicts are expected to be."""
+"""Faults for the validation suite, and what its verdicts are expected to be."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ Say = Callable[[str], None]
 
 
 def run(target: Target, *groups: int, say: Say = lambda _: None) -> Found:
-    """Run these groups (default: all); the verdicts by check."""
+    """Run these groups (default: all) and return the verdicts by check."""
     return by_check(asyncio.run(test.run_suite(target, frozenset(groups) or None, say)))
 
 
 def by_check(suite: Suite) -> Found:
-    """The verdicts by check."""
+    """Return the verdicts by check."""
     return {verdict.check: verdict for verdict in suite.verdicts}
 
 
 def expect(found: Found, **outcomes: Outcome) -> None:
-    """Each named check ended so. A dot is written __, and a group without a dot stands for all of its checks."""
+    """Assert that each named check has this outcome.
+
+    A dot is written __, and a group without a dot stands for all of its checks.
+    """
     for name, outcome in outcomes.items():
         check = name.replace("__", ".")
         verdicts = [v for v in found.values() if v.check == check or v.check.startswith(f"{check}.")]
@@ -42,31 +45,31 @@ def expect(found: Found, **outcomes: Outcome) -> None:
 
 
 def expect_each(found: Found, outcome: Outcome, checks: list[str]) -> None:
-    """Each of these checks ended so."""
+    """Assert that each of these checks has this outcome."""
     for check in checks:
         assert found[check].outcome is outcome, f"{check}: {found[check].outcome}: {found[check].summary}"
 
 
 def sql(cluster: ClusterUnderTest, node: str, statement: str, dbname: str = "app") -> list[postgres.Row]:
-    """One statement as superuser, straight on a node."""
+    """Execute one statement as superuser, directly on a node."""
     return asyncio.run(postgres.query(cluster.opened.node(node, "superuser", dbname), statement, 10))
 
 
 def left_behind(cluster: ClusterUnderTest) -> list[str]:
-    """The suite's schemas on the primary."""
+    """Return the suite's schemas on the primary."""
     statement = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, 'poolkeeper_check_')"
     return [row[0] for row in sql(cluster, cluster.primary(), statement)]
 
 
 def standbys_of(cluster: ClusterUnderTest) -> list[str]:
-    """The standbys' names."""
+    """Return the standbys' names."""
     primary = cluster.primary()
     return [name for name in cluster.target().names if name != primary]
 
 
 @contextmanager
 def container_fault(cluster: ClusterUnderTest, do: str, undo: str, *services: str) -> Iterator[None]:
-    """`docker DO` these services, and UNDO it whatever happens."""
+    """`docker DO` these services while the block runs, and always UNDO it."""
     containers = [cluster.container(service) for service in services]
     options = ["--time", "5"] if do == "stop" else []
     try:
@@ -77,7 +80,7 @@ def container_fault(cluster: ClusterUnderTest, do: str, undo: str, *services: st
 
 
 def keeper_stopped(cluster: ClusterUnderTest) -> AbstractContextManager[None]:
-    """Nobody mends: what is planted in Pgpool-II's view or HAProxy's routes would last a second otherwise."""
+    """Stop the keeper: it would repair a fault in Pgpool-II's view or HAProxy's routes within a second."""
     return container_fault(cluster, "stop", "start", cluster.opened.spec.keeper.service)
 
 
@@ -122,7 +125,7 @@ def run_until(cluster: ClusterUnderTest, wanted: Callable[[Found], bool], *group
 
 @asynccontextmanager
 async def rewriting_proxy(port: int, old: bytes, new: bytes) -> AsyncIterator[int]:
-    """A port that leads to that one, and puts other bytes of the same length into the answers."""
+    """Provide a port that leads to that one, and puts other bytes of the same length into the answers."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""For each of the 20 checks of any cluster a fault in a real one that it catches; nothing of the suite stays behind.
+"""For each of the 20 checks of any cluster, a fault in a real one that it finds; no object of the suite remains.
 
 Most faults are the cluster's own: a node frozen or stopped, replay frozen, a backend detached, an endpoint stopped. A
 healthy server cannot report a false version or, as a standby, take writes. There the target is misdirected instead: the
@@ -48,15 +48,15 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(autouse=True)
 def _healthy(cluster: ClusterUnderTest) -> Iterator[None]:
-    """Each fault is planted in a healthy cluster, and each test leaves one, with nothing of the suite in it."""
+    """Inject each fault into a healthy cluster; each test leaves one, and no schema of the suite in it."""
     cluster.wait_healthy()
     yield
     cluster.wait_healthy()
     assert left_behind(cluster) == []
 
 
-def test_a_healthy_cluster_is_green(cluster: ClusterUnderTest) -> None:
-    """All checks, in time, each with its evidence, and no password in any of it."""
+def test_a_healthy_cluster_passes(cluster: ClusterUnderTest) -> None:
+    """All checks pass, in time and each with its evidence, and the suite contains no password."""
     suite = asyncio.run(test.run_suite(cluster.target(), None, lambda _: None))
     assert [f"{v.check}: {v.summary}" for v in suite.verdicts if v.outcome is not PASS] == []
     assert len([verdict for verdict in suite.verdicts if verdict.group not in OWN_GROUPS]) == 20
@@ -70,23 +70,23 @@ def test_a_healthy_cluster_is_green(cluster: ClusterUnderTest) -> None:
 
 
 def test_an_unreachable_cluster_is_unknown(cluster: ClusterUnderTest) -> None:
-    """Every port closed: nothing is green, and nothing is blamed on the cluster."""
+    """With every port closed, no check passes, and none reports a failure of the cluster."""
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, but not listening: whoever connects is refused
+        closed.bind(("127.0.0.1", 0))  # bound, but not listening: connections are refused
         port, target = closed.getsockname()[1], cluster.target()
         nodes = {name: replace(dsn, port=port) for name, dsn in target.nodes.items()}
         endpoints = {name: replace(getattr(target, name), port=port) for name in ("balanced", "rw", "ro")}
         assert target.own
         direct = {key: replace(dsn, port=port) for key, dsn in target.own.direct.items()}
-        nobody = dict.fromkeys(target.names, "127.255.255.254")
-        own = replace(target.own, patroni=nobody, keeper=("127.0.0.1", port), direct=direct)
+        unused = dict.fromkeys(target.names, "127.255.255.254")
+        own = replace(target.own, patroni=unused, keeper=("127.0.0.1", port), direct=direct)
         dark = replace(target, nodes=nodes, monitors=nodes, stats_url=f"http://127.0.0.1:{port}", own=own, **endpoints)
         found = run(dark)
     assert [v.outcome for v in found.values()] == [UNKNOWN] * 30
 
 
 def test_each_node_frozen(cluster: ClusterUnderTest) -> None:
-    """Node Status: each node alone fails; all of them together are unknown, for then the fault may be ours."""
+    """Node Status: each node alone fails; all together are unknown, since the fault may be on the side of the suite."""
     target = replace(cluster.target(), timeout=SHORT)
     for name in target.names:
         with container_fault(cluster, "pause", "unpause", name):
@@ -98,7 +98,7 @@ def test_each_node_frozen(cluster: ClusterUnderTest) -> None:
 
 
 def test_frozen_replay(cluster: ClusterUnderTest) -> None:
-    """Streaming and DDL Replication on both standbys, and Concurrent Writes: nothing arrives."""
+    """Streaming and DDL Replication on both standbys and Concurrent Writes fail: no standby replays a change."""
     with process_frozen(cluster, "startup", standbys_of(cluster)):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 5, 6, 9, 11)
     expect(found, streaming_replication=FAIL, ddl_replication=FAIL, concurrent_writes=FAIL)
@@ -106,7 +106,7 @@ def test_frozen_replay(cluster: ClusterUnderTest) -> None:
 
 
 def test_frozen_replay_on_one(cluster: ClusterUnderTest) -> None:
-    """The standby that replays passes, the other one fails: the checks look at the node that they name."""
+    """The standby that replays passes, the other one fails: each check reads the node that it names."""
     frozen, running = standbys_of(cluster)
     with process_frozen(cluster, "startup", [frozen]):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 6)
@@ -115,7 +115,7 @@ def test_frozen_replay_on_one(cluster: ClusterUnderTest) -> None:
 
 
 def test_stopped_standby(cluster: ClusterUnderTest) -> None:
-    """Pgpool's backends, WAL Streaming and Replication Slots fail; its version can't be known."""
+    """Pgpool-II's backends, WAL Streaming and Replication Slots fail; the version of the standby is unknown."""
     stopped = standbys_of(cluster)[0]
     with container_fault(cluster, "stop", "start", stopped):
         found = by_check(run_until(cluster, lambda f: f["pgpool_connection.backends"].outcome is FAIL, 1, 2, 8, 9, 10))
@@ -125,11 +125,11 @@ def test_stopped_standby(cluster: ClusterUnderTest) -> None:
 
 
 def test_detached_standbys(cluster: ClusterUnderTest) -> None:
-    """Pgpool reports backends down, and Load Balancing fails: all reads go to the primary."""
+    """Pgpool-II reports backends down, and Load Balancing fails: all reads go to the primary."""
     indexes = [cluster.target().names.index(name) for name in standbys_of(cluster)]
     found: Found = {}
     with keeper_stopped(cluster):
-        for _ in range(10):  # Pgpool-II answers before it has acted, so the first look may be too early
+        for _ in range(10):  # Pgpool-II answers before it has detached the node, so the first run may be too early
             for index in indexes:
                 detach(cluster, index)
             found = run(cluster.target(), 2, 7)
@@ -139,7 +139,7 @@ def test_detached_standbys(cluster: ClusterUnderTest) -> None:
 
 
 def test_stopped_endpoints(cluster: ClusterUnderTest) -> None:
-    """HAProxy and the balancing Pgpool-II stopped: what is them fails, what is behind passes, the rest is unknown."""
+    """With HAProxy and the balancing Pgpool-II stopped, their checks fail, the nodes' pass, the rest are unknown."""
     spec = cluster.opened.spec
     with container_fault(cluster, "stop", "start", spec.haproxy.service, spec.endpoints.balanced.service):
         found = run(cluster.target())
@@ -165,7 +165,7 @@ def test_swapped_endpoints(cluster: ClusterUnderTest) -> None:
 
 
 def test_standby_that_accepts_writes(cluster: ClusterUnderTest) -> None:
-    """Write Isolation: the standbys' ports lead to the primary, which takes the write; and it is taken back."""
+    """Write Isolation: the standbys' ports lead to the primary, which accepts the write; the suite rolls it back."""
     target = cluster.target()
     misdirected = dict.fromkeys(target.names, target.nodes[cluster.primary()])
     found = run(replace(target, nodes=misdirected), 4, 5)
@@ -173,22 +173,22 @@ def test_standby_that_accepts_writes(cluster: ClusterUnderTest) -> None:
     assert all("accepted" in v.summary for v in found.values() if v.group == 5)
 
 
-def test_pool_port_without_pgpool(cluster: ClusterUnderTest) -> None:
-    """PgPool-II Version and its backends: what answers behind 9999 is PostgreSQL itself."""
+def test_balanced_port_without_pgpool(cluster: ClusterUnderTest) -> None:
+    """PgPool-II Version and its backends: PostgreSQL itself answers on the port of Pgpool-II."""
     target = cluster.target()
     found = run(replace(target, balanced=target.nodes[cluster.primary()]), 2, 7, 12)
     expect(found, pgpool_version=FAIL, pgpool_connection__backends=FAIL, load_balancing=UNKNOWN)
 
 
 def test_another_version(cluster: ClusterUnderTest) -> None:
-    """Version Consistency: one node tells another version."""
+    """Version Consistency: one node reports another version."""
     target, name = cluster.target(), standbys_of(cluster)[0]
     ((version,),) = sql(cluster, name, "SHOW server_version")
-    told = str(version).split()[0]
-    other = told[:-1] + ("1" if told[-1] != "1" else "2")
+    reported = str(version).split()[0]
+    other = reported[:-1] + ("1" if reported[-1] != "1" else "2")
 
     async def forged() -> Suite:
-        async with rewriting_proxy(target.monitors[name].port, told.encode(), other.encode()) as port:
+        async with rewriting_proxy(target.monitors[name].port, reported.encode(), other.encode()) as port:
             monitors = {**target.monitors, name: replace(target.monitors[name], port=port)}
             return await test.run_suite(replace(target, monitors=monitors), frozenset({1, 8}), lambda _: None)
 
@@ -198,7 +198,7 @@ def test_another_version(cluster: ClusterUnderTest) -> None:
 
 
 def test_hanging_commits_leave_nothing(cluster: ClusterUnderTest) -> None:
-    """No standby acknowledges, so the schema's commit hangs: what needs it is unknown, and it is removed anyway."""
+    """No standby acknowledges, so the schema's commit hangs: checks that need it are unknown, and it is removed."""
     said: list[str] = []
     with process_frozen(cluster, "walreceiver", standbys_of(cluster)):
         found = run(replace(cluster.target(), timeout=SHORT), 4, 6, 11, say=said.append)
@@ -231,7 +231,7 @@ def test_interrupted_run_leaves_nothing(cluster: ClusterUnderTest) -> None:
 
 
 def test_leftovers_of_dead_runs_are_removed(cluster: ClusterUnderTest) -> None:
-    """What a run that was killed two hours ago left is removed by the next one; what is young stays."""
+    """A run removes the schema of a run that was killed two hours ago, and keeps a young one."""
     target, now = cluster.target(), datetime.now(UTC)
     old, young = workspace.Workspace().schema, workspace.Workspace().schema
     worker = target.nodes[cluster.primary()]

@@ -1,4 +1,4 @@
-"""A healthy cluster as the validation suite would read it, to plant bad readings in."""
+"""A healthy cluster as the validation suite reads it; tests inject bad readings into it."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ SILENT = Failure(FailureKind.UNREACHABLE, "", "no answer within 5 s")
 
 
 def refused(code: str, text: str = "refused") -> Failure:
-    """An error that a server sent."""
+    """Return an error that a server sent."""
     return Failure(FailureKind.REFUSED, code, text)
 
 
 def ambiguous() -> Failure:
-    """A commit without its quorum's word."""
+    """Return a commit that its quorum has not acknowledged."""
     return Failure(FailureKind.AMBIGUOUS, "01000", "ambiguous commit")
 
 
 def ok(value: Any, where: str = "somewhere") -> Reading[Any]:
-    """An answer."""
+    """Return an answer."""
     return Reading(Evidence(where, "a question", str(value), 0.004), value)
 
 
 def bad(failure: Failure = SILENT, where: str = "somewhere") -> Reading[Any]:
-    """No answer."""
+    """Return a missing answer."""
     return Reading(Evidence(where, "a question", failure.text, 0.004), None, failure)
 
 
 def names(count: int = 3) -> tuple[str, ...]:
-    """The nodes."""
+    """Return the names of the nodes."""
     return tuple(f"n{i}" for i in range(1, count + 1))
 
 
 def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) -> Target:
-    """A cluster of so many nodes."""
+    """Return a cluster of this number of nodes."""
     nodes = {name: Dsn("127.0.0.1", 5610 + i, "app", "app", "secret") for i, name in enumerate(names(count), start=1)}
     endpoint = nodes["n1"]
     return Target(
@@ -92,23 +92,23 @@ def target(count: int = 3, *, foreign: bool = False, acknowledgements: int = 1) 
 
 
 def server(name: str) -> Server:
-    """A node's identity."""
+    """Return a node's identity."""
     return Server(f"17953772{name[1:]}.5", f"10.8.0.1{name[1:]}")
 
 
 def node(name: str, primary: str, version: str = VERSION) -> NodeFacts:
-    """What a node says of itself."""
+    """Return what a node reports about itself."""
     return NodeFacts(server(name), name != primary, 1, version)
 
 
 def backend(name: str, primary: str, **changes: Any) -> PgpoolNode:
-    """A row of SHOW pool_nodes."""
+    """Return a row of SHOW pool_nodes."""
     role = "primary" if name == primary else "standby"
     return replace(PgpoolNode(int(name[1:]), name, "up", "up", role, role, 100), **changes)
 
 
 def proxy_rows(**status: str) -> tuple[Proxy, ...]:
-    """All expected proxies; a status of one can be given as PROXY_KIND=status."""
+    """Return all expected proxies; a status of one can be given as PROXY_KIND=status."""
     return tuple(
         Proxy(proxy, kind, status.get(f"{proxy}_{kind}", "OPEN" if kind == "FRONTEND" else "UP"), 0)
         for proxy, kind in EXPECTED
@@ -116,7 +116,7 @@ def proxy_rows(**status: str) -> tuple[Proxy, ...]:
 
 
 def dashboard(all_names: tuple[str, ...], primary: str, **status: str) -> HaproxyView:
-    """All expected proxies, and the servers of the inner ports; a status of one can be given as PROXY_NAME=status."""
+    """Return all expected proxies and the servers of the inner ports; PROXY_NAME=status gives the status of one."""
     servers = tuple(
         Proxy(proxy, name, status.get(f"{proxy}_{name}", "UP" if (name == primary) is leads else "DOWN"), 2)
         for proxy, leads in ((proxies.PRIMARY, True), (proxies.STANDBYS, False))
@@ -126,7 +126,7 @@ def dashboard(all_names: tuple[str, ...], primary: str, **status: str) -> Haprox
 
 
 def patroni(all_names: tuple[str, ...], leader: str) -> PatroniView:
-    """The cluster as a Patroni tells it."""
+    """Return the cluster as a Patroni reports it."""
     return PatroniView(
         tuple(
             PatroniMember(name, *(("leader", "running") if name == leader else ("quorum_standby", "streaming")), 1, 0)
@@ -136,18 +136,18 @@ def patroni(all_names: tuple[str, ...], leader: str) -> PatroniView:
 
 
 def endpoint(standbys: list[str], view: HaproxyView | None) -> ReadOnlyFacts:
-    """Eight sessions of the read-only endpoint, in turn on each standby."""
+    """Return eight sessions of the read-only endpoint, in turn on each standby."""
     answered = [standbys[i % len(standbys)] for i in range(8)] if standbys else []
     return ReadOnlyFacts(tuple(ReadOnlySession(server(name), True, "25006", "25006") for name in answered), (), view)
 
 
 def acknowledgers(standbys: list[str], sync_state: str | None = "quorum") -> tuple[Acknowledger, ...]:
-    """The standbys as the primary sees them."""
+    """Return the standbys as the primary reports them."""
     return tuple(Acknowledger(name, "streaming", sync_state) for name in standbys)
 
 
 def healthy(count: int = 3, primary: str = "n2") -> Readings:
-    """Everything as it should be. The primary isn't the first node, so that nobody relies on names."""
+    """Return only good readings. The primary is not the first node, so that no check can rely on names."""
     all_names = names(count)
     standbys = [name for name in all_names if name != primary]
     before = tuple(backend(name, primary) for name in all_names)
@@ -183,7 +183,7 @@ def healthy(count: int = 3, primary: str = "n2") -> Readings:
 
 
 def put(readings: Readings, field: str, reading: Reading[Any] | None) -> Readings:
-    """The readings with one of them replaced, or taken out. `field` is as "balanced" or "nodes.n1"."""
+    """Return the readings with one of them replaced or removed. `field` is as "balanced" or "nodes.n1"."""
     name, _, key = field.partition(".")
     if not key:
         single: dict[str, Any] = {name: reading}
@@ -195,7 +195,7 @@ def put(readings: Readings, field: str, reading: Reading[Any] | None) -> Reading
 
 
 def without(readings: Readings, *fields: str, failure: Failure = SILENT) -> Readings:
-    """The readings with these failed."""
+    """Return the readings with these failed."""
     for field in fields:
         readings = put(readings, field, bad(failure))
     return readings

@@ -1,4 +1,4 @@
-"""For each of the 10 checks of our own clusters: readings that it must fail, and readings from which it cannot know."""
+"""For each of the 10 checks of Poolkeeper's own clusters: readings that fail it, and readings that leave it unknown."""
 
 from __future__ import annotations
 
@@ -51,44 +51,44 @@ HONEST = ReadOnlySession(server("n1"), True, "25006", "25006")
 
 
 def verdict_of(check: str, readings: Readings, own: Target | None = None) -> Verdict:
-    """The verdict of one check."""
+    """Return the verdict of one check."""
     return next(v for v in groups.evaluate(own or target(), readings) if v.check == check)
 
 
 def sessions(*tried: ReadOnlySession, failures: tuple[Failure, ...] = (), busy: bool = True, **status: str) -> Readings:
-    """These sessions of the read-only endpoint; `busy`: does the dashboard tell of others on every standby?"""
+    """Return these sessions of the read-only endpoint; `busy`: the dashboard reports others on every standby."""
     view = dashboard(ALL, "n2", **status) if busy else None
     return put(GOOD, "read_only", ok(ReadOnlyFacts(tried, failures, view)))
 
 
 def direct(tried: ReadOnlySession) -> Readings:
-    """This session of the direct read-only endpoint."""
+    """Return this session of the direct read-only endpoint."""
     return put(GOOD, "direct_ro", ok(ReadOnlyFacts((tried,), (), None)))
 
 
 def all_on(name: str, **changes: object) -> tuple[ReadOnlySession, ...]:
-    """Eight sessions on one node."""
+    """Return eight sessions on one node."""
     return (replace(HONEST, server=server(name), **changes),) * 8  # type: ignore[arg-type]
 
 
 def nodes_are(primaries: str) -> Readings:
-    """Those nodes say they are primaries, the others standbys."""
+    """Return readings where these nodes report that they are primaries, and the others standbys."""
     facts = {name: replace(node(name, ""), in_recovery=name not in primaries.split()) for name in ALL}
     return replace(GOOD, nodes={name: ok(fact, name) for name, fact in facts.items()})
 
 
 def commits(names_in_force: str, standbys: tuple[Acknowledger, ...]) -> Readings:
-    """For whom the primary waits."""
+    """Return readings with these standbys for the primary to wait for."""
     return put(GOOD, "commit.n2", ok(CommitFacts(names_in_force, standbys)))
 
 
 def keeps(**changes: object) -> Readings:
-    """A keeper that says something else."""
+    """Return readings with a keeper that reports this instead."""
     return put(GOOD, "keeper", ok(replace(KEEPS, **changes)))  # type: ignore[arg-type]
 
 
 def stats(**status: str) -> Readings:
-    """A dashboard that says something else of a server."""
+    """Return readings with a dashboard that reports this instead about a server."""
     return put(GOOD, "stats", ok(dashboard(ALL, "n2", **status)))
 
 
@@ -184,19 +184,19 @@ UNKNOWN: list[tuple[str, Readings]] = [
 
 
 def cases(table: list[tuple[str, Readings]]) -> list[object]:
-    """The rows of a table, each with an id of its own."""
+    """Return the rows of a table, each with its own id."""
     return [pytest.param(*row, id=f"{row[0]}-{i}") for i, row in enumerate(table)]
 
 
 @pytest.mark.parametrize(("check", "readings"), cases(FAILS))
-def test_a_planted_fault_fails(check: str, readings: Readings) -> None:
+def test_an_injected_fault_fails(check: str, readings: Readings) -> None:
     found = verdict_of(check, readings)
     assert found.outcome is Outcome.FAIL, found.summary
     assert found.evidence
 
 
 @pytest.mark.parametrize(("check", "readings"), cases(UNKNOWN))
-def test_what_could_not_be_looked_at_is_unknown(check: str, readings: Readings) -> None:
+def test_a_missing_reading_is_unknown(check: str, readings: Readings) -> None:
     found = verdict_of(check, readings)
     assert found.outcome is Outcome.UNKNOWN, found.summary
 
@@ -207,14 +207,14 @@ def test_each_check_has_a_case(table: list[tuple[str, Readings]]) -> None:
     assert set(CHECKS) == {check for check, _ in table}
 
 
-def test_pooled_sessions_may_all_come_to_one_standby() -> None:
-    """HAProxy's own count tells that the others serve too; a node that serves none is no spread."""
+def test_pooled_sessions_may_all_reach_one_standby() -> None:
+    """HAProxy's own count shows that the others serve too; without a session on one node, there is no spread."""
     found = verdict_of("read_only_endpoint.spread", sessions(*ONE_STANDBY))
     assert found.outcome is Outcome.PASS
     assert "HAProxy counts others on n3" in found.summary
 
 
-def test_the_only_standby_answers_everybody() -> None:
+def test_the_only_standby_answers_all_sessions() -> None:
     assert verdict_of("read_only_endpoint.spread", healthy(2), target(2)).outcome is Outcome.PASS
 
 
@@ -239,7 +239,7 @@ def test_as_many_as_declared(in_force: str, declared: int, outcome: Outcome) -> 
 
 
 def test_declared_off_is_left_out() -> None:
-    """Nothing was promised, so there is nothing to pass, to fail or not to know."""
+    """Without a promise, no check passes, fails or is unknown."""
     off = target(acknowledgements=0)
     assert list(groups.inapplicable(off)) == [16]
     verdicts = groups.evaluate(off, GOOD)
@@ -248,7 +248,7 @@ def test_declared_off_is_left_out() -> None:
 
 
 def test_without_direct_endpoints_their_group_is_left_out() -> None:
-    """And with one of two, only that one is judged."""
+    """With one of two, only that one is checked."""
     ours = target()
     assert ours.own is not None
     for left in ({}, {"direct_ro": ours.own.direct["direct_ro"]}):
@@ -260,8 +260,8 @@ def test_without_direct_endpoints_their_group_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("group", sorted(OWN_GROUPS))
-def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
-    """Left out without being asked for; refused, with the reason, when asked for; and green in no case."""
+def test_another_cluster_is_not_checked_against_our_promises(group: int) -> None:
+    """The group is left out by default, refused with the reason if requested, and never passes."""
     foreign = target(foreign=True)
     verdicts = groups.evaluate(foreign, GOOD, frozenset({group}))
     assert verdicts == ()
@@ -270,7 +270,7 @@ def test_another_cluster_is_not_judged_by_our_promises(group: int) -> None:
         asyncio.run(test.run_suite(foreign, frozenset({group}), lambda _: None))
 
 
-def test_the_default_run_says_what_it_leaves_out() -> None:
+def test_the_default_run_reports_what_it_leaves_out() -> None:
     said: list[str] = []
     assert test.applicable(target(acknowledgements=0), None, said.append) == frozenset(range(1, 19)) - {16}
     assert said == [

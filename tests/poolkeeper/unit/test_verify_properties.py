@@ -1,4 +1,4 @@
-"""What holds of all readings: nothing that was not looked at is green, and the number of checks is fixed."""
+"""Properties of all readings: no check passes without its readings, and the number of checks is fixed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILURES = [SILENT, ambiguous(), *map(refused, ("28P01", "57P03", "53300", "4270
 
 
 def requirements(target: Target) -> dict[str, frozenset[str]]:
-    """Check → the readings without which it may not pass."""
+    """Return the readings that each check needs to pass, by check."""
     needed = {
         "pgpool_connection.query": {"balanced"},
         "pgpool_connection.backends": {"backends", *NODES},
@@ -58,7 +58,7 @@ EVERYTHING = sorted(frozenset().union(*REQUIRED.values()))
 
 @given(st.dictionaries(st.sampled_from(EVERYTHING), st.none() | st.sampled_from(FAILURES)), st.booleans())
 def test_no_pass_without_its_readings(gone: dict[str, object], foreign: bool) -> None:
-    """Whatever is missing or failed, alone or together, no check passes that depends on it."""
+    """No check passes that depends on a missing or failed reading, alone or among others."""
     readings = healthy(primary=PRIMARY)
     for field, failure in gone.items():
         readings = put(readings, field, None if failure is None else bad(failure))  # type: ignore[arg-type]
@@ -68,8 +68,8 @@ def test_no_pass_without_its_readings(gone: dict[str, object], foreign: bool) ->
 
 
 @given(st.dictionaries(st.sampled_from(EVERYTHING), st.none() | st.sampled_from(FAILURES)))
-def test_what_is_untouched_stays_green_or_says_so(gone: dict[str, object]) -> None:
-    """A check whose own readings are all there, and every node's too, is not disturbed by what others lack."""
+def test_an_undisturbed_check_passes_or_reports_why_not(gone: dict[str, object]) -> None:
+    """Missing readings of other checks do not disturb a check that has its own readings and those of every node."""
     gone = {field: failure for field, failure in gone.items() if field not in NODES}
     readings = healthy(primary=PRIMARY)
     for field, failure in gone.items():
@@ -87,7 +87,7 @@ def test_what_is_untouched_stays_green_or_says_so(gone: dict[str, object]) -> No
     )
 )
 def test_the_number_of_checks_follows_the_number_of_nodes(cluster: tuple[int, list[str]]) -> None:
-    """Whoever is primary, standby or silent: n node checks, three times n - 1 standby checks, and 19 of the whole."""
+    """For any roles of n nodes: n node checks, three times n - 1 standby checks, and 21 of the complete cluster."""
     count, states = cluster
     readings = healthy(max(count, 2))
     said = dict(zip(names(count), states, strict=True))
@@ -121,7 +121,7 @@ def test_twenty_checks_in_thirteen_groups_and_ten_of_our_own() -> None:
 
 
 @pytest.mark.parametrize("primary", ["n1", "n2", "n3"])
-def test_standbys_come_from_what_nodes_say(primary: str) -> None:
+def test_standbys_come_from_what_nodes_report(primary: str) -> None:
     checks = {v.check for v in groups.evaluate(target(), healthy(primary=primary))}
     for group in ("streaming_replication", "write_isolation", "ddl_replication"):
         assert {name for name in names() if f"{group}.{name}" in checks} == set(names()) - {primary}
@@ -129,7 +129,7 @@ def test_standbys_come_from_what_nodes_say(primary: str) -> None:
 
 @pytest.mark.parametrize("readings", ["failed", "missing"])
 def test_an_unreachable_cluster_is_all_unknown(readings: str) -> None:
-    """Nothing answered: 30 checks, each unknown, none green and none blamed on the cluster."""
+    """Without any answer, all 30 checks are unknown: none passes, and none reports a failure of the cluster."""
     seen = Readings()
     if readings == "failed":
         good = healthy()
@@ -141,7 +141,7 @@ def test_an_unreachable_cluster_is_all_unknown(readings: str) -> None:
     assert Suite("sample", "2026-03-02T10:14:31+00:00", 1.0, verdicts).outcome is Outcome.UNKNOWN
 
 
-def test_only_the_chosen_groups_are_judged() -> None:
+def test_only_the_chosen_groups_are_checked() -> None:
     assert [v.check for v in groups.evaluate(target(), healthy(), frozenset({12, 3}))] == [
         "haproxy_connectivity.rw",
         "haproxy_connectivity.ro",
