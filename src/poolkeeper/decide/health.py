@@ -76,7 +76,7 @@ def _containers(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         yield Finding(FindingKind.UNKNOWN, "containers", seen.containers.error)
         return
     if not any(container.is_running for container in known.values()):
-        yield Finding(FindingKind.DOWN, "cluster", "no container runs; start it with: make pgpool-up")
+        yield Finding(FindingKind.DOWN, "cluster", "no container runs; start it with: poolkeeper up")
         return
     for service in spec.addresses():
         container = known.get(service)

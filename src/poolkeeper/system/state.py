@@ -135,7 +135,7 @@ def read_secrets(state: State) -> dict[str, str]:
         return {name: (state.secrets / name).read_text().strip() for name in SECRET_NAMES}
     except FileNotFoundError as e:
         raise errors.ClusterNotUp(
-            f"this cluster was never started: {state.secrets} has no passwords", hint="Start it with: make pgpool-up"
+            f"this cluster was never started: {state.secrets} has no passwords", hint="Start it with: poolkeeper up"
         ) from e
     except OSError as e:
         raise errors.PermissionRefused(f"cannot read {state.secrets}: {e.strerror}") from e
