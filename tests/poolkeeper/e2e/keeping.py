@@ -137,12 +137,12 @@ def foreign_record(cluster: ClusterUnderTest, node: str, **changes: str) -> Iter
     key = cluster_store.record_key(cluster.handle.spec.name, node)
     true = read_key(cluster, key)
     assert true is not None
-    planted = json.dumps({**json.loads(true), **changes})
-    put_key(cluster, key, planted)
+    injected = json.dumps({**json.loads(true), **changes})
+    put_key(cluster, key, injected)
     try:
         yield
     finally:
-        if read_key(cluster, key) == planted:
+        if read_key(cluster, key) == injected:
             put_key(cluster, key, true)
 
 

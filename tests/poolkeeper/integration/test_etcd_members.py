@@ -290,7 +290,7 @@ async def _continue(store: Store, prefix: str, start: int) -> None:
 
 
 def test_a_frozen_member_is_noticed_and_left(members: Members, prefix: str) -> None:
-    """It keeps every connection and says nothing. The store begins with the first member."""
+    """It keeps every connection and answers nothing. The store begins with the first member."""
     _with_store(members, lambda store: _lose(store, prefix, lambda: members.frozen(0)))
 
 

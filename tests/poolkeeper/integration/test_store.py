@@ -1,4 +1,4 @@
-"""etcd and Patroni with their rendered files: the store serves, says when it has no quorum, and Patroni takes its file.
+"""etcd and Patroni with their rendered files: the store serves, reports a lost quorum, and Patroni accepts its file.
 
 Patroni's check opens a connection to each member of the store, so it runs beside a real one.
 """

@@ -34,7 +34,7 @@ def test_no_name_is_registered_twice() -> None:
 
 
 @pytest.mark.parametrize("module", registry.MODULES)
-def test_a_module_registers_what_the_table_says(module: str) -> None:
+def test_a_module_registers_the_commands_of_the_table(module: str) -> None:
     part = typer.Typer()
     import_module(f"poolkeeper.cli.{module}").add_to(part)
     assert len(part.registered_commands) + len(part.registered_groups) == len(registry.MODULES[module])

@@ -31,7 +31,7 @@ def test_commands() -> None:
 
 
 def test_servers() -> None:
-    """What the checks say and what was said by hand are two things."""
+    """The result of HAProxy's checks and a state that was set by a command are separate."""
     found = runtime.read_servers(STATES, STATISTICS)
     assert found == (
         runtime.ServerState("primary", "pg_node1", "up", "ready", 3),
@@ -52,7 +52,7 @@ def test_servers_that_cannot_be_read(states: str, statistics: str) -> None:
 
 
 def _send(answer: str, *commands: str, timeout: float = 1) -> tuple[str, ...]:
-    """Send commands to a server that says this."""
+    """Send commands to a server that answers this."""
 
     async def run() -> tuple[str, ...]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +74,7 @@ def _send(answer: str, *commands: str, timeout: float = 1) -> tuple[str, ...]:
 
 
 def test_each_answer_belongs_to_its_command() -> None:
-    """Nothing said is done; a warning is no refusal."""
+    """An empty answer means success; a warning is no refusal."""
     assert _send("\n\na\nb\n\n[4]: nothing changed\n\n", "set x", "show y", "set z") == (
         "",
         "a\nb",

@@ -56,7 +56,7 @@ def _every_container(**changes: object) -> Snapshot:
 
 
 def _every(field: str) -> Snapshot:
-    return snapshots.silence(HEALTHY, *(witness for witness in snapshots.sources(SPEC) if witness[0] == field))
+    return snapshots.silence(HEALTHY, *(source for source in snapshots.sources(SPEC) if source[0] == field))
 
 
 def _silent(field: str, key: str = "") -> Snapshot:
@@ -206,18 +206,18 @@ FAULTS = {
 def test_a_healthy_cluster_is_assessed_as_healthy(spec: ClusterSpec) -> None:
     """All sources answer and agree: no finding, whichever node is primary, whatever its size."""
     for node in spec.nodes:
-        judged = health.assess(spec, snapshots.healthy(spec, node.name))
-        assert (judged.level, judged.findings, judged.primary) == (Level.HEALTHY, (), node.name)
-        assert not any(row.drift for row in judged.rows)
+        assessment = health.assess(spec, snapshots.healthy(spec, node.name))
+        assert (assessment.level, assessment.findings, assessment.primary) == (Level.HEALTHY, (), node.name)
+        assert not any(row.drift for row in assessment.rows)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_each_single_fault_is_found(fault: Fault) -> None:
     """One fault in a healthy cluster: its level, and a finding that names it."""
-    judged = health.assess(SPEC, fault.seen)
-    assert judged.level is fault.level, judged.findings
-    found = [(finding.kind, finding.subject) for finding in judged.findings if fault.part in finding.message]
-    assert (fault.kind, fault.subject) in found, judged.findings
+    assessment = health.assess(SPEC, fault.seen)
+    assert assessment.level is fault.level, assessment.findings
+    found = [(finding.kind, finding.subject) for finding in assessment.findings if fault.part in finding.message]
+    assert (fault.kind, fault.subject) in found, assessment.findings
 
 
 def test_only_declared_synchrony_is_required() -> None:
@@ -234,12 +234,12 @@ def test_a_backend_that_waits_for_its_first_session_is_healthy() -> None:
 @given(SPECS, st.data())
 def test_without_any_one_answer_it_is_not_healthy(spec: ClusterSpec, data: st.DataObject) -> None:
     """A source that is silent, or was not asked, is never taken for a good one."""
-    witness = data.draw(st.sampled_from(snapshots.sources(spec)))
+    source = data.draw(st.sampled_from(snapshots.sources(spec)))
     seen = snapshots.healthy(spec)
-    for missing in (snapshots.silence(seen, witness), snapshots.forget(seen, witness)):
-        judged = health.assess(spec, missing)
-        assert judged.level is not Level.HEALTHY, witness
-        assert judged.findings, witness
+    for missing in (snapshots.silence(seen, source), snapshots.forget(seen, source)):
+        assessment = health.assess(spec, missing)
+        assert assessment.level is not Level.HEALTHY, source
+        assert assessment.findings, source
 
 
 @given(SPECS, st.data())
@@ -248,17 +248,17 @@ def test_any_subset_of_answers_is_assessed(spec: ClusterSpec, data: st.DataObjec
     known = snapshots.sources(spec)
     silent = data.draw(st.sets(st.sampled_from(known)))
     missing = data.draw(st.sets(st.sampled_from(known)))
-    judged = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
-    assert [row.node for row in judged.rows] == [node.name for node in spec.nodes]
-    assert judged.is_healthy is (not silent and not missing)
+    assessment = health.assess(spec, snapshots.forget(snapshots.silence(snapshots.healthy(spec), *silent), *missing))
+    assert [row.node for row in assessment.rows] == [node.name for node in spec.nodes]
+    assert assessment.is_healthy is (not silent and not missing)
 
 
 @given(SPECS, st.data())
 def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -> None:
     """Neither the engine nor a node answers: that is not "down", whatever the others report."""
     known = snapshots.sources(spec)
-    nodes = [witness for witness in known if witness[0] in ("containers", "postgres")]
-    others = data.draw(st.sets(st.sampled_from([witness for witness in known if witness not in nodes])))
+    nodes = [source for source in known if source[0] in ("containers", "postgres")]
+    others = data.draw(st.sets(st.sampled_from([source for source in known if source not in nodes])))
     seen = snapshots.healthy(spec)
     for remove in (snapshots.silence, snapshots.forget):
         assert health.assess(spec, remove(seen, *nodes, *others)).level is Level.UNKNOWN

@@ -53,12 +53,12 @@ def _talk(
     """What comes of a talk with a server that sends these answers after authentication; and what it was sent."""
 
     async def run() -> tuple[object, bytes]:
-        heard = bytearray()
+        received = bytearray()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             for answer in [SALT, WELCOME, *answers]:
                 head = await reader.readexactly(5)
-                heard.extend(head + await reader.readexactly(int.from_bytes(head[1:]) - 4))
+                received.extend(head + await reader.readexactly(int.from_bytes(head[1:]) - 4))
                 writer.write(answer)
             await reader.read()
             writer.close()
@@ -68,7 +68,7 @@ def _talk(
         try:
             session = await pcp.connect("127.0.0.1", port, "pcp", "secret", timeout)
             try:
-                return await talk(session), bytes(heard)
+                return await talk(session), bytes(received)
             finally:
                 await session.close()
         finally:
@@ -83,11 +83,11 @@ def test_several_commands_on_one_connection() -> None:
     async def talk(session: pcp.PcpSession) -> object:
         return await session.node_count(), await session.nodes(), await session.node(1)
 
-    said, heard = _talk([COUNT, NOTICE + ONE + FIRST + SECOND + END, ONE + SECOND + END], talk)
+    said, received = _talk([COUNT, NOTICE + ONE + FIRST + SECOND + END, ONE + SECOND + END], talk)
     first = pcp.PcpNode(0, "172.17.0.1", 7001, "waiting", "primary")
     second = pcp.PcpNode(1, "172.17.0.250", 5432, "down", "standby")
     assert said == (2, (first, second), second)
-    assert heard.endswith(b"L\0\0\0\4I\0\0\0\7-1\0I\0\0\0\0061\0")
+    assert received.endswith(b"L\0\0\0\4I\0\0\0\7-1\0I\0\0\0\0061\0")
 
 
 def test_attach_detach_and_promote() -> None:
@@ -98,11 +98,11 @@ def test_attach_detach_and_promote() -> None:
         await session.detach(1)
         await session.promote(0)
 
-    _, heard = _talk([DONE_C, DONE_D, DONE_D], talk)
-    assert heard.endswith(b"C\0\0\0\0062\0D\0\0\0\0061\0J\0\0\0\0060\0")
+    _, received = _talk([DONE_C, DONE_D, DONE_D], talk)
+    assert received.endswith(b"C\0\0\0\0062\0D\0\0\0\0061\0J\0\0\0\0060\0")
 
 
-def test_a_refusal_is_told_and_the_session_goes_on() -> None:
+def test_a_refusal_is_reported_and_the_session_continues() -> None:
     """The message, the detail and the SQLSTATE."""
 
     async def talk(session: pcp.PcpSession) -> object:

@@ -97,7 +97,7 @@ def test_links_have_their_places() -> None:
     assert {attrs["aria-labelledby"] for attrs in page.all("section")} <= set(places)
 
 
-def test_headings_tables_and_language_are_told_to_all_readers() -> None:
+def test_headings_tables_and_language_are_marked_for_all_readers() -> None:
     page = Page(suite_report.to_html(report_sample.SAMPLE))
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
@@ -126,7 +126,7 @@ def test_colour_is_never_the_only_sign(outcome: Outcome) -> None:
     assert f">{outcome.value}</span>" in check
 
 
-def test_all_groups_are_there_and_one_that_did_not_run_is_not_green() -> None:
+def test_all_groups_are_there_and_one_that_did_not_run_does_not_pass() -> None:
     text = suite_report.to_html(report_sample.SAMPLE)
     table = text[text.index('<table class="groups">') : text.index("</table>")]
     assert table.count('<th scope="row">') == 18

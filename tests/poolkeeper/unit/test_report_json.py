@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_a_value_error(text: str) -> None:
 
 @given(st.one_of(st.text(), st.integers(0, 4000)))
 def test_damage_is_a_value_error_and_nothing_else(damage: str | int) -> None:
-    whole = report_json.render(report_sample.SAMPLE)
-    text = damage if isinstance(damage, str) else whole[: min(damage, len(whole) - 3)]
+    complete = report_json.render(report_sample.SAMPLE)
+    text = damage if isinstance(damage, str) else complete[: min(damage, len(complete) - 3)]
     with pytest.raises(ValueError):
         report_json.outcomes_of(text)

@@ -41,7 +41,7 @@ def test_headline(suite: Suite, words: str) -> None:
 
 
 @given(st.integers(0, 20), st.integers(0, 5), st.integers(0, 5))
-def test_the_headline_says_pass_only_of_a_pass(passed: int, failed: int, unknown: int) -> None:
+def test_the_headline_reports_pass_only_for_a_pass(passed: int, failed: int, unknown: int) -> None:
     suite = suite_of(passed, failed, unknown)
     assert ("pass" in report_wording.headline(suite)) == (suite.outcome is Outcome.PASS)
 

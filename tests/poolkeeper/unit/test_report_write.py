@@ -1,4 +1,4 @@
-"""The writer: whole files or none, errors that say where and what next, and the last run read back."""
+"""The writer: complete files or none, errors that name the place and the next step, and the last run read back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_former_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"schema": 9, "groups": []}'])
-def test_a_damaged_report_is_none_and_says_so(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_report_is_none_with_a_note(tmp_path: Path, damage: bytes) -> None:
     path = report_files.write_all(SAMPLE, tmp_path)[3]
     path.write_bytes(damage)
     outcomes, note = report_files.last_outcomes(tmp_path)
@@ -59,7 +59,7 @@ def test_a_damaged_report_is_none_and_says_so(tmp_path: Path, damage: bytes) -> 
     assert not (tmp_path / "pgpool-validation.previous.json").exists()
 
 
-def test_a_report_that_cannot_be_read_is_none_and_says_so(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_read_is_none_with_a_note(tmp_path: Path) -> None:
     (tmp_path / "pgpool-validation.json").mkdir()
     assert "Is a directory" in report_files.last_outcomes(tmp_path).note
 

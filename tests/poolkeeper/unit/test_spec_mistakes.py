@@ -1,4 +1,4 @@
-"""Bad files and what is said of them. Each file bears its expected mistakes in comments: `#! key: part of the rule`.
+"""Bad files and the errors for them. Each file has its expected mistakes in comments: `#! key: part of the rule`.
 
 A mistake belongs to the line that its comment stands on; `#!- key: …` expects one without a line. Every mistake must
 be expected and every expectation met.

@@ -312,5 +312,5 @@ def test_an_interruption_rolls_back_and_a_second_one_does_not_stop_it() -> None:
     assert notes.lines[-1] == "rolled back: one"
 
 
-def test_a_rollback_of_nothing_says_so() -> None:
+def test_a_rollback_of_nothing_is_reported() -> None:
     assert asyncio.run(Rollback(Notes()).roll_back()) == ["nothing was changed"]

@@ -1,4 +1,4 @@
-"""For each of the 20 checks of any cluster: readings that it must fail, and readings from which it cannot know."""
+"""For each of the 20 checks of any cluster: readings that fail it, and readings that leave it unknown."""
 
 from __future__ import annotations
 
@@ -49,36 +49,36 @@ DARK = without(GOOD, *NODES)
 
 
 def verdict_of(check: str, readings: Readings, *, foreign: bool = False) -> Verdict:
-    """The verdict of one check."""
+    """Return the verdict of one check."""
     return next(v for v in groups.evaluate(target(foreign=foreign), readings) if v.check == check)
 
 
 def nodes_are(primaries: str) -> Readings:
-    """Those nodes say they are primaries, the others standbys."""
+    """Return readings where these nodes report that they are primaries, and the others standbys."""
     facts = {name: replace(node(name, ""), in_recovery=name not in primaries.split()) for name in ("n1", "n2", "n3")}
     return replace(GOOD, nodes={name: ok(fact, name) for name, fact in facts.items()})
 
 
 def balance(served: dict[Server, int], selects: tuple[int, ...] = (112, 112, 112), failed: int = 0) -> Readings:
-    """A load-balancing reading; the counters began at 100."""
+    """Return a load-balancing reading; the counters began at 100."""
     before = tuple(backend(name, "n2") for name in ("n1", "n2", "n3"))
     after = tuple(replace(row, selects=count) for row, count in zip(before, selects, strict=True))
     return put(GOOD, "balance", ok(Balance(36, before, after, served, (SILENT,) * failed)))
 
 
 def backends(**changes: str) -> Readings:
-    """SHOW pool_nodes with n3's row changed."""
+    """Return SHOW pool_nodes with n3's row changed."""
     rows = (backend("n1", "n2"), backend("n2", "n2"), backend("n3", "n2", **changes))
     return put(GOOD, "backends", ok(rows))
 
 
 def stats(view: HaproxyView) -> Readings:
-    """A dashboard reading."""
+    """Return a dashboard reading."""
     return put(GOOD, "stats", ok(view))
 
 
 def attempt(code: str, *, in_recovery: bool = True) -> Readings:
-    """A write on n1."""
+    """Return a write on n1."""
     return put(GOOD, "attempts.n1", ok(WriteAttempt(in_recovery, code, "text")))
 
 
@@ -199,24 +199,24 @@ UNKNOWN: list[tuple[str, Readings]] = [
 
 
 def cases(table: list[tuple[str, Readings]]) -> list[object]:
-    """The rows of a table, each with an id of its own."""
+    """Return the rows of a table, each with its own id."""
     return [pytest.param(*row, id=f"{row[0]}-{i}") for i, row in enumerate(table)]
 
 
 @pytest.mark.parametrize(("check", "readings"), cases(FAILS))
-def test_a_planted_fault_fails(check: str, readings: Readings) -> None:
+def test_an_injected_fault_fails(check: str, readings: Readings) -> None:
     found = verdict_of(check, readings)
     assert found.outcome is Outcome.FAIL, found.summary
     assert found.evidence
 
 
 @pytest.mark.parametrize(("check", "readings"), cases(UNKNOWN))
-def test_what_could_not_be_looked_at_is_unknown(check: str, readings: Readings) -> None:
+def test_a_missing_reading_is_unknown(check: str, readings: Readings) -> None:
     found = verdict_of(check, readings)
     assert found.outcome is Outcome.UNKNOWN, found.summary
 
 
-def test_healthy_is_green() -> None:
+def test_healthy_readings_pass() -> None:
     assert {v.outcome for v in groups.evaluate(target(), GOOD)} == {Outcome.PASS}
     assert all(v.evidence and v.summary for v in groups.evaluate(target(), GOOD))
 
@@ -228,7 +228,7 @@ def test_each_check_has_a_case(table: list[tuple[str, Readings]]) -> None:
 
 
 def test_prerequisite_is_the_evidence() -> None:
-    """A check that could not write shows why, and not what came of other checks."""
+    """A check that could not write shows the reason, and not the evidence of other checks."""
     failed = put(GOOD, "workspace", bad(refused("53100", "could not extend file: No space left on device")))
     found = verdict_of("ddl_replication.n1", failed)
     assert "No space left" in found.summary
@@ -244,7 +244,7 @@ def test_a_summary_has_no_wrapping(failure: Failure) -> None:
 
 
 def test_foreign_names_may_differ() -> None:
-    """Of another's cluster neither application names, slots, host names nor the read-only endpoint's node are ours."""
+    """In another cluster, application names, slots, host names and the node of the read-only endpoint differ."""
     hosts = tuple(replace(backend(n, "n2"), hostname=f"db{n}.example") for n in ("n1", "n2", "n3"))
     readings = replace(
         GOOD,
