@@ -1,4 +1,4 @@
-"""The lines that tell a person how to connect, ready to paste into a shell."""
+"""The lines that connect to each endpoint, ready to paste into a shell."""
 
 from __future__ import annotations
 

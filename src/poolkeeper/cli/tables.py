@@ -131,9 +131,14 @@ def log_line(line: Line, width: int) -> Text:
 def users(rows: Sequence[UserRow]) -> RenderableType:
     """Return the table of `user list`, and below it what could not be compared."""
     table = plain_table("NAME", "LOGIN", "IN POOL_PASSWD", "SUPERUSER", "DATABASES", "DRIFT")
-    says = {True: "yes", False: "no", None: "?"}
+    words = {True: "yes", False: "no", None: "?"}
     for row in rows:
-        cells = (says[row.can_login], says[row.in_pool_passwd], says[row.is_superuser], ", ".join(row.databases) or "-")
+        cells = (
+            words[row.can_login],
+            words[row.in_pool_passwd],
+            words[row.is_superuser],
+            ", ".join(row.databases) or "-",
+        )
         flag = Text("; ".join(row.drift), style="yellow") if row.drift else Text("?" if row.undecided else "")
         table.add_row(row.name, *cells, flag)
     unknown = dict.fromkeys(reason for row in rows for reason in row.undecided)

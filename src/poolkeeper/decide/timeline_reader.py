@@ -86,8 +86,8 @@ def _since_cause(steps: Sequence[TimelineEvent], primary: str) -> Sequence[Timel
 def _former(steps: Sequence[TimelineEvent], primary: str) -> str | None:
     """Return the former primary: the node of the request, else the last one that lost its lease or server before."""
     taken = next((i for i, step in enumerate(steps) if step.kind in TAKEN), len(steps))
-    for acts in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
-        nodes = [step.node for step in steps[:taken] if step.kind in acts and step.node not in ("", primary)]
+    for kinds in ((EventKind.ASKED,), (EventKind.RELEASED, EventKind.DEMOTED, EventKind.DIED, EventKind.STOPPED)):
+        nodes = [step.node for step in steps[:taken] if step.kind in kinds and step.node not in ("", primary)]
         if nodes:
             return nodes[-1]
     return None

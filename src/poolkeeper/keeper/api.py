@@ -38,7 +38,7 @@ async def serve(known: KnownState, journal: Journal, port: int) -> None:
             writer.write(f"{head}\r\n\r\n{body}".encode())
             await asyncio.wait_for(writer.drain(), REQUEST_TIMEOUT)
         except (TimeoutError, ConnectionError):
-            pass  # the client has gone or stays silent: it gets no answer
+            pass  # the client has disconnected or stays silent: it gets no answer
         finally:
             writer.close()
 

@@ -1,7 +1,8 @@
 """The loop of the balanced endpoint's Pgpool-II: keep its view equal to Patroni's.
 
 It keeps one connection to Pgpool-II's control port open, so that a poll starts no process there. Invariant: after each
-action the loop polls until the effect shows or the time limit ends, because Pgpool-II answers before it has acted.
+action the loop polls until the effect shows or the time limit ends, because Pgpool-II answers before it has executed
+the request.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ class PoolLoop:
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
-            acted = await self._iterate()  # on the last view: only Pgpool-II and this loop change it
-            if not acted:
+            is_done = await self._iterate()  # on the last view: only Pgpool-II and this loop change it
+            if not is_done:
                 await self._poll()
-                acted = await self._iterate()
-            if not acted:
+                is_done = await self._iterate()
+            if not is_done:
                 await wait_or_tick(self._known.wake_pool, REST_TICKS * self._known.spec.keeper.tick_ms / 1000)
 
     async def _iterate(self) -> bool:

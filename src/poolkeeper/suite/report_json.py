@@ -67,7 +67,7 @@ def _group(group: report_wording.ReportGroup) -> dict[str, Any]:
 def _check(verdict: Verdict) -> dict[str, Any]:
     found = plain.data(verdict)
     evidence = [{**piece, "seconds": _seconds(piece["seconds"])} for piece in found.pop("evidence")]
-    del found["group"]  # the group that contains it says so
+    del found["group"]  # the enclosing group has it
     return {**found, "seconds": _seconds(verdict.seconds), "evidence": evidence}
 
 

@@ -256,7 +256,7 @@ def _read_answer(member: str, answer: httpx.Response) -> dict[str, Any]:
     """Return the answer as JSON; raise _Silent if the member cannot serve now, ServerRefused for a bad request."""
     if answer.is_success:
         return _read_json(member, answer.text)
-    said = f"{member} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}"
+    reply = f"{member} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}"
     if answer.status_code in _SILENT_STATUS:
-        raise _Silent(said, sent=True)
-    raise errors.ServerRefused(said, code=str(answer.status_code))
+        raise _Silent(reply, sent=True)
+    raise errors.ServerRefused(reply, code=str(answer.status_code))

@@ -34,13 +34,13 @@ def check_endpoint(
         if node_roles.knows_a_node(readings):
             return check.failed(f"The endpoint is closed while the nodes answer: {reason(endpoint)}", endpoint)
         return check.unknown(f"Neither the endpoint nor a node gave an answer: {reason(endpoint)}", endpoint)
-    who = node_roles.name_of(readings, endpoint.value.server)
+    server = node_roles.name_of(readings, endpoint.value.server)
     if not node_roles.silent(target, readings) and node_roles.node_of(readings, endpoint.value.server) is None:
-        return check.failed(f"{who} answered, which is none of the nodes", endpoint, *readings.nodes.values())
+        return check.failed(f"{server} answered, which is none of the nodes", endpoint, *readings.nodes.values())
     if wrong := _wrong_role(target, readings, endpoint):
-        return check.failed(f"{who} answered, {wrong}", endpoint)
+        return check.failed(f"{server} answered, {wrong}", endpoint)
     role = "standby" if endpoint.value.in_recovery else "primary"
-    return check.passed(f"{who} answered in {duration(endpoint.evidence.seconds)} as {role}", endpoint)
+    return check.passed(f"{server} answered in {duration(endpoint.evidence.seconds)} as {role}", endpoint)
 
 
 def _wrong_role(target: Target, readings: Readings, endpoint: Reading[EndpointFacts]) -> str:

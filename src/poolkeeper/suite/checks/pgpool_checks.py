@@ -13,7 +13,7 @@ from poolkeeper.model.verdict import Verdict
 from poolkeeper.suite.checks import node_roles
 from poolkeeper.suite.checks.outcomes import Check
 
-OLDEST = (4, 4)  # the oldest Pgpool-II whose SHOW columns and SCRAM support are what we rely on
+OLDEST = (4, 4)  # the oldest Pgpool-II with the SHOW columns and SCRAM support that the suite uses
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -129,12 +129,16 @@ def _shares(readings: Readings, balance: Balance) -> str:
 
 
 def pgpool_version(_target: Target, readings: Readings) -> tuple[Verdict, ...]:
-    """Check group 12: Pgpool-II tells its version, which is recent enough, and of its processes."""
-    check = Check("pgpool_version", 12, "Pgpool-II tells its version and its processes")
+    """Check group 12: Pgpool-II reports its version, which is recent enough, and its processes."""
+    check = Check("pgpool_version", 12, "Pgpool-II reports its version and its processes")
     reading = readings.pgpool
     if reading is None or reading.value is None:
         if reading and reading.failure and reading.failure.is_refused and not reading.failure.is_access:
-            return (check.failed(f"What answers does not tell Pgpool-II's version: {reason(reading)}", reading),)
+            return (
+                check.failed(
+                    f"The server that answers does not report Pgpool-II's version: {reason(reading)}", reading
+                ),
+            )
         return (check.unknown(f"Pgpool-II could not be asked: {reason(reading)}", reading),)
     found, oldest = _VERSION.match(reading.value.version), ".".join(map(str, OLDEST))
     if not found:
@@ -142,5 +146,5 @@ def pgpool_version(_target: Target, readings: Readings) -> tuple[Verdict, ...]:
     if (int(found[1]), int(found[2])) < OLDEST:
         return (check.failed(f"Pgpool-II {reading.value.version} is older than {oldest}", reading),)
     if not reading.value.processes:
-        return (check.failed(f"Pgpool-II {reading.value.version} tells of no process", reading),)
+        return (check.failed(f"Pgpool-II {reading.value.version} reports no process", reading),)
     return (check.passed(f"Pgpool-II {reading.value.version}, {reading.value.processes} processes", reading),)

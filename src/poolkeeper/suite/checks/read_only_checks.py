@@ -85,11 +85,11 @@ def _spread(
 
 
 def _wrong_server(target: Target, readings: Readings, session: ReadOnlySession) -> str:
-    who = node_roles.name_of(readings, session.server)
+    server = node_roles.name_of(readings, session.server)
     if not session.in_recovery:
-        return f"{who} answered, which is not in recovery; this endpoint must lead to standbys"
+        return f"{server} answered, which is not in recovery; this endpoint must lead to standbys"
     if not node_roles.silent(target, readings) and node_roles.node_of(readings, session.server) is None:
-        return f"{who} answered, which is none of the nodes"
+        return f"{server} answered, which is none of the nodes"
     return ""
 
 

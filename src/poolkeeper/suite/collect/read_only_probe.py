@@ -70,16 +70,16 @@ async def _count(target: Target) -> HaproxyView | None:
     try:
         return await haproxy.observe(target.stats_url, target.stats_auth, target.timeout)
     except errors.PoolkeeperError:
-        return None  # the dashboard has a group of its own; here it is the second of two counts
+        return None  # the dashboard has its own group; here it is the second of two counts
 
 
 def _show(found: ReadOnlyFacts) -> str:
-    who = Counter(
+    answers = Counter(
         f"{s.server.label} {'in recovery' if s.in_recovery else 'not in recovery'}, "
         f"{s.first or 'accepted'} and then {s.asked or 'accepted'}"
         for s in found.sessions
     )
-    parts = [f"{count} sessions: {what}" for what, count in sorted(who.items())]
+    parts = [f"{count} sessions: {what}" for what, count in sorted(answers.items())]
     if found.failures:
         parts.append(f"{len(found.failures)} failed: {describe(found.failures[0])}")
     rows = found.counted.proxies if found.counted else ()
