@@ -1,4 +1,4 @@
-"""Clients of the read-only endpoint that do whatever a client can do to write, and must never succeed."""
+"""Clients of the read-only endpoint that try each way to write, and must never succeed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.poolkeeper.e2e.hammer import wait_for
 
 
 class InVain(threading.Thread):
-    """One of them: it opens the next session after a lost one. `wrong` lists the statements that were not refused."""
+    """One client: it opens the next session after a lost one. `wrong` lists the statements that were not refused."""
 
     ATTEMPTS = (
         "SET default_transaction_read_only = off",
@@ -27,7 +27,7 @@ class InVain(threading.Thread):
     )
     # A write; a setting while in recovery; a statement in a transaction that has failed.
     REFUSALS = ("25006", "0A000", "25P02")
-    LOST = ("08", "57P", "58", "XX")  # classes of what a server or Pgpool-II says when a session ends
+    LOST = ("08", "57P", "58", "XX")  # classes of the errors of a server or Pgpool-II when a session ends
 
     def __init__(self, dsn: str) -> None:
         super().__init__(daemon=True)
@@ -67,14 +67,14 @@ class InVain(threading.Thread):
                 self.wrong.append(f"{statement}: done")
 
     def stop(self) -> None:
-        """End it."""
+        """End the client."""
         self._end.set()
         self.join(30)
 
 
 @contextmanager
 def clients(cluster: ClusterUnderTest, count: int = 6) -> Iterator[list[InVain]]:
-    """So many of them, each with a session; at the end none has written anything."""
+    """Run this number of clients, each with a session; at the end none has written anything."""
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
         session.execute("DROP TABLE IF EXISTS in_vain")
         session.execute("CREATE TABLE in_vain (n int)")

@@ -1,4 +1,4 @@
-"""What the keeper's tests share: its journal, Pgpool's view, the store, and what is killed and healed."""
+"""Helpers of the keeper's tests: its journal, Pgpool-II's view, the store, and faults that end with their block."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 def read_journal(text: str) -> list[Event]:
-    """The keeper's lines."""
+    """Return the keeper's events in this text."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 class Journal:
-    """What the keeper's container has said since now; to be killed loses it nothing of that."""
+    """The events of the keeper's container from now on; a kill of the container loses none of them."""
 
     def __init__(self, cluster: ClusterUnderTest) -> None:
         self._cluster = cluster
@@ -39,21 +39,21 @@ class Journal:
         return read_journal(self._cluster.docker("logs", self._container))
 
     def find(self, **wanted: str) -> list[Event]:
-        """Events since then whose entries hold these words."""
+        """Return the events since then whose entries contain these words."""
         said = self._all()[self._before :]
         return [event for event in said if all(word in str(event.get(key)) for key, word in wanted.items())]
 
     def wait(self, seconds: float = 20, **wanted: str) -> None:
-        """Until there is such an event."""
+        """Wait until there is such an event."""
         wait_for(lambda: self.find(**wanted), f"an event {wanted}", seconds)
 
     def releases(self) -> list[Event]:
-        """Early releases that were done."""
+        """Return the completed early releases."""
         return self.find(event="done", what=Verb.RELEASE.value)
 
 
 def pool_view(cluster: ClusterUnderTest) -> dict[str, pcp.PcpNode]:
-    """The balanced endpoint's backends as its Pgpool-II has them; none while it does not answer."""
+    """Return the balanced endpoint's backends as its Pgpool-II reports them; none while it does not answer."""
 
     async def look(session: pcp.PcpSession) -> dict[str, pcp.PcpNode]:
         return {node.hostname: node for node in await session.nodes()}
@@ -64,8 +64,8 @@ def pool_view(cluster: ClusterUnderTest) -> dict[str, pcp.PcpNode]:
         return {}
 
 
-def tell_pool(cluster: ClusterUnderTest, node: str, *, promote: bool) -> None:
-    """`pcp_promote_node`, or `pcp_detach_node`, of a node."""
+def command_pool(cluster: ClusterUnderTest, node: str, *, promote: bool) -> None:
+    """Run `pcp_promote_node` or `pcp_detach_node` for a node."""
     index = [each.name for each in cluster.handle.spec.nodes].index(node)
 
     async def tell(session: pcp.PcpSession) -> None:
@@ -89,13 +89,13 @@ def _with_pool(cluster: ClusterUnderTest, act: Callable[[pcp.PcpSession], Awaita
 
 
 def pool_primary(cluster: ClusterUnderTest) -> str:
-    """The one backend that Pgpool-II has as primary, and up; "" without one."""
+    """Return the one backend that Pgpool-II reports as primary and up; "" without one."""
     found = [n.hostname for n in pool_view(cluster).values() if n.role == "primary" and n.status in ("up", "waiting")]
     return found[0] if len(found) == 1 else ""
 
 
 def read_key(cluster: ClusterUnderTest, key: str) -> str | None:
-    """A key of etcd."""
+    """Return the value of a key of etcd."""
 
     async def read(store: etcd_kv.Store) -> str | None:
         return next((pair.value for pair in (await store.read(key))[1] if pair.key == key), None)
@@ -104,7 +104,7 @@ def read_key(cluster: ClusterUnderTest, key: str) -> str | None:
 
 
 def put_key(cluster: ClusterUnderTest, key: str, value: str) -> None:
-    """Write a key of etcd, as anybody could."""
+    """Write a key of etcd, as any client could."""
 
     async def put(store: etcd_kv.Store) -> int:
         return await store.put(key, value)
@@ -133,7 +133,7 @@ def lease_owner(cluster: ClusterUnderTest) -> str | None:
 
 @contextmanager
 def foreign_record(cluster: ClusterUnderTest, node: str, **changes: str) -> Iterator[None]:
-    """The node's record says otherwise for the length of the block; a node that starts meanwhile writes its own."""
+    """Change the node's record while the block runs; a node that starts meanwhile writes its own."""
     key = cluster_store.record_key(cluster.handle.spec.name, node)
     true = read_key(cluster, key)
     assert true is not None
@@ -148,7 +148,7 @@ def foreign_record(cluster: ClusterUnderTest, node: str, **changes: str) -> Iter
 
 @contextmanager
 def edited(cluster: ClusterUnderTest, **settings: str) -> Iterator[None]:
-    """The keeper with other settings (TOML), applied by `up`; and back."""
+    """Apply other settings of the keeper (TOML) by `up` while the block runs."""
     file = cluster.folder / "cluster.toml"
     before = text = file.read_text()
     for key, value in settings.items():
@@ -166,7 +166,7 @@ def edited(cluster: ClusterUnderTest, **settings: str) -> Iterator[None]:
 
 @contextmanager
 def killed(cluster: ClusterUnderTest, *services: str) -> Iterator[None]:
-    """`docker kill` of these; at the end they are started again, and all is healthy."""
+    """`docker kill` these services; at the end, start them again and wait until the cluster is healthy."""
     for service in services:
         cluster.docker("kill", cluster.container(service))
     try:
@@ -178,19 +178,19 @@ def killed(cluster: ClusterUnderTest, *services: str) -> Iterator[None]:
 
 
 def heal(cluster: ClusterUnderTest) -> None:
-    """Whatever a test did, the next one finds a healthy cluster."""
+    """Bring the cluster up after each test, so that the next one finds it healthy."""
     if cluster.assess().level is not Level.HEALTHY:
         cluster.ok("up")
 
 
 def inner_dsn(cluster: ClusterUnderTest) -> str:
-    """Straight to HAProxy's inner port of the read-only endpoint, where every session is a new one."""
+    """Return the DSN of HAProxy's inner port of the read-only endpoint, where every session is a new one."""
     spec = cluster.handle.spec
     where = f"host={spec.haproxy.address} port={spec.haproxy.standby_port}"
     return f"{where} user={spec.roles.app} password={cluster.secret('app')} dbname={spec.roles.app_database}"
 
 
 def new_primary(cluster: ClusterUnderTest, former: str, seconds: float = 15) -> str:
-    """Wait until another node holds the lease; its name."""
+    """Wait until another node holds the lease, and return its name."""
     wait_for(lambda: lease_owner(cluster) not in (None, former), f"a primary after {former}", seconds)
     return str(lease_owner(cluster))

@@ -240,7 +240,7 @@ def test_read_write_endpoint_is_postgresql(laid_out: HasDsn, name: str) -> None:
 
 @pytest.mark.parametrize("write", WRITES)
 def test_read_only_endpoint_refuses(laid_out: HasDsn, write: str) -> None:
-    """Every write through 5101 fails with 25006, said by the server; the session lives on."""
+    """Every write through 5101 fails with 25006 from the server; the session continues."""
     for protocol in (SIMPLE, PREPARED) if ";" not in write else (SIMPLE,):
         steps = script([f"{write} !!> 25006", "ROLLBACK", "SELECT v FROM hammer.t WHERE id = 1 --> seed"])
         outcome = attempt(laid_out.dsn("ro"), write, steps, protocol)

@@ -76,7 +76,7 @@ def contradict(cluster: ClusterUnderTest, node: str) -> None:
     try:
         late.start()
         wait_for(lambda: is_connecting(host, service, address), "a child that waits for the node")
-        keeping.tell_pool(cluster, node, promote=False)
+        keeping.command_pool(cluster, node, promote=False)
         wait_for(lambda: keeping.pool_view(cluster)[node].status == "down", "the detached node", 20)
     finally:
         cut.heal()
@@ -84,7 +84,7 @@ def contradict(cluster: ClusterUnderTest, node: str) -> None:
 
 
 def test_a_contradicting_endpoint_accepts_sessions_again(cluster: ClusterUnderTest) -> None:
-    """Without keeper it stays so, while the control port says that all is well; keeper repairs it by a detach."""
+    """Without keeper the state stays, while the control port reports no fault; keeper repairs it by a detach."""
     spec = cluster.handle.spec
     first, keeper = spec.nodes[0].name, cluster.container(spec.keeper.service)
     if cluster.primary() == first:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_first_primary_and_the_declared_topology(cluster: ClusterUnderTest) -> None:
-    """Names, addresses, endpoints and roles are the declared ones; status says healthy with exit code 0."""
+    """Names, addresses, endpoints and roles are the declared ones; status reports healthy with exit code 0."""
     done = cluster.run("status", "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["level"]) == (0, "healthy")

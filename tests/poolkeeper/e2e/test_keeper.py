@@ -1,4 +1,4 @@
-"""The keeper repairs changes that it did not make, may be killed at any moment, and does nothing where it is blind."""
+"""The keeper repairs changes of others, may be killed at any moment, and does nothing without its sources."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
 
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
 def test_stale_view_of_pgpool_is_repaired(cluster: ClusterUnderTest, wrong: str) -> None:
-    """Injected by PCP while no keeper runs, so that it stays; repaired as soon as a keeper runs."""
+    """The fault is injected by PCP while no keeper runs, so that it stays; a keeper repairs it as soon as it runs."""
     primary, victim = cluster.primary(), standbys(cluster)[0]
     keeper = cluster.container(cluster.handle.spec.keeper.service)
     journal = keeping.Journal(cluster)
     cluster.docker("stop", keeper)
     if wrong == "a false primary":
-        keeping.tell_pool(cluster, victim, promote=True)
+        keeping.command_pool(cluster, victim, promote=True)
         wait_for(lambda: keeping.pool_primary(cluster) == victim, "the false primary")
     else:
-        keeping.tell_pool(cluster, victim, promote=False)
+        keeping.command_pool(cluster, victim, promote=False)
         wait_for(lambda: keeping.pool_view(cluster)[victim].status == "down", "the detached standby")
     assert any(victim in str(finding) for finding in cluster.assess().findings)
     cluster.docker("start", keeper)
@@ -47,7 +47,7 @@ def test_stale_view_of_pgpool_is_repaired(cluster: ClusterUnderTest, wrong: str)
 
 
 def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest) -> None:
-    """It comes back with no memory while roles move, and is given the right view before the old node is back."""
+    """Pgpool-II restarts without memory while roles move, and gets the right view before the former primary is back."""
     former = cluster.primary()
     with keeping.killed(cluster, former):
         cluster.docker("restart", "--time", "0", cluster.container(cluster.handle.spec.endpoints.balanced.service))
@@ -59,7 +59,7 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest)
 
 @pytest.mark.parametrize("moment", ["the death", "a correction"])
 def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> None:
-    """With the primary, or between a decision about Pgpool's view and its effect: the next one ends the work."""
+    """Killed with the primary, or between a decision about Pgpool-II and its effect: the next keeper completes it."""
     former, keeper = cluster.primary(), cluster.handle.spec.keeper.service
     host, journal = Host(cluster.handle), keeping.Journal(cluster)
     pid = host.first_process(keeper)
@@ -73,8 +73,8 @@ def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> 
     assert writer.lost() == set()
 
 
-def test_blind_keeper_does_nothing_and_reports_it(cluster: ClusterUnderTest) -> None:
-    """With the majority of etcd frozen, not even a death that it sees makes it act."""
+def test_a_keeper_without_its_store_does_nothing_and_reports_it(cluster: ClusterUnderTest) -> None:
+    """While the majority of etcd is frozen, the keeper executes nothing, even after a death that it sees."""
     former = cluster.primary()
     journal = keeping.Journal(cluster)
     frozen = [cluster.container(member.name) for member in cluster.handle.spec.etcd.members[:2]]
@@ -84,7 +84,7 @@ def test_blind_keeper_does_nothing_and_reports_it(cluster: ClusterUnderTest) -> 
         known = len(journal.find(event="decided"))
         cluster.docker("kill", cluster.container(former))
         journal.wait(10, event="seen", node=former, process="dead")
-        assert cluster.assess().level is not Level.HEALTHY  # and time goes by
+        assert cluster.assess().level is not Level.HEALTHY  # this takes some time
         assert len(journal.find(event="decided")) == known
         assert not journal.releases()
     finally:

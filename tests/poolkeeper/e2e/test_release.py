@@ -57,7 +57,7 @@ class Fence:
                     self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """The test says what matters."""
+                """Write no log: the test reports what matters."""
 
         self.server = ThreadingHTTPServer((gateway, 0), Handler)
 
@@ -68,7 +68,7 @@ class Fence:
 
 @pytest.fixture(scope="module")
 def fenced(cluster: ClusterUnderTest) -> Iterator[Fence]:
-    """The cluster with a fence."""
+    """Provide a cluster with a fence."""
     gateway = str(cluster.handle.spec.network.subnet.network_address + 1)
     fence = Fence(gateway)
     threading.Thread(target=fence.server.serve_forever, daemon=True).start()
@@ -83,7 +83,7 @@ def fenced(cluster: ClusterUnderTest) -> Iterator[Fence]:
 
 @contextmanager
 def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeping.Journal) -> Iterator[None]:
-    """Freeze the node; keeper's process monitor takes it for another machine's, and sees neither life nor death."""
+    """Freeze the node; keeper's process monitor assumes another machine, and sees neither life nor death."""
     with keeping.foreign_record(cluster, node, incarnation=str(uuid4()), boot=str(uuid4())):
         journal.wait(10, event="seen", node=node, process="unknown")
         cluster.docker("pause", cluster.container(node))
@@ -95,7 +95,7 @@ def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeping.Jo
 
 
 def test_maintenance_mode_forbids_it(cluster: ClusterUnderTest) -> None:
-    """A death that is proven: nothing is released, and it is said why; once it is over, roles move."""
+    """After a proven death, no lease is released, and the journal has the reason; when the mode ends, roles move."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     cluster.ok("maintenance", "on")
     try:
@@ -112,7 +112,7 @@ def test_maintenance_mode_forbids_it(cluster: ClusterUnderTest) -> None:
 
 
 def test_death_of_another_incarnation_is_no_proof(cluster: ClusterUnderTest) -> None:
-    """The store says that another incarnation runs: the death of the one that was seen releases nothing."""
+    """The store records that another incarnation runs: the death of the one that was seen releases no lease."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     with keeping.foreign_record(cluster, former, incarnation=str(uuid4())):
         journal.wait(10, event="seen", node=former, process="unknown")
@@ -126,7 +126,7 @@ def test_death_of_another_incarnation_is_no_proof(cluster: ClusterUnderTest) -> 
 
 
 def test_two_keepers_release_once(cluster: ClusterUnderTest, tmp_path: Path) -> None:
-    """A second one on the host, by hand: both see the death, one transaction of the two counts, and all ends well."""
+    """A second keeper on the host: both see the death, one of two transactions counts, and the cluster recovers."""
     former, journal, said = cluster.primary(), keeping.Journal(cluster), tmp_path / "second"
     declared = next(cluster.handle.folder.rendered.glob("keeper/cluster.json"))
     argv = [sys.executable, "-u", "-m", "poolkeeper.cli.main", "keeper", "run", str(declared)]
@@ -151,13 +151,13 @@ def test_two_keepers_release_once(cluster: ClusterUnderTest, tmp_path: Path) -> 
 
 
 def seen_alive(journal: Path, node: str) -> bool:
-    """Has that keeper said that the node's process lives?"""
+    """Return whether that keeper reported that the node's process lives."""
     wanted = {"event": "seen", "node": node, "process": "alive"}
     return any(wanted.items() <= event.items() for event in keeping.read_journal(journal.read_text()))
 
 
 def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, fenced: Fence) -> None:
-    """Exit code 1: the lease stays where it is, and the failure is said."""
+    """Exit code 1: the lease keeps its holder, and the journal has the failure."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = Fence._refuse
     with on_another_machine(cluster, former, journal):
@@ -169,7 +169,7 @@ def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, f
 
 
 def test_fence_that_proves_it_releases_at_once(cluster: ClusterUnderTest, fenced: Fence) -> None:
-    """A primary that is silent, and turned off: the next one is elected long before the lease ends."""
+    """A silent primary is turned off: the next one is elected long before the lease ends."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = lambda node: void(cluster.docker("kill", cluster.container(node)))
     with Writer(cluster) as writer, on_another_machine(cluster, former, journal):
@@ -184,4 +184,4 @@ def test_fence_that_proves_it_releases_at_once(cluster: ClusterUnderTest, fenced
 
 
 def void(_: object) -> None:
-    """Nothing of it is wanted."""
+    """Accept a value and do nothing."""

@@ -156,7 +156,7 @@ WATCHDOG_TOO = {"clear_memqcache_on_escalation", "allow_multiple_failover_reques
 
 
 def test_every_setting_that_pgpool_takes_at_its_start_only_is_known(bench: Bench) -> None:
-    """Its own sample file says which: a reload would silently not apply them. Those of the watchdog are never used."""
+    """Pgpool-II's sample file names them: a reload silently ignores them. Those of the watchdog are never used."""
     done = bench.run("pgpool", "/etc/pgpool2/pgpool.conf", options=["--entrypoint", "cat"])
     assert done.ok, done.output
     name, wanted = "", set()

@@ -200,7 +200,7 @@ def connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 
 
 def assert_writes_refused(dsn: str) -> None:
-    """Try each way to begin a session; and the one that allows writes, as docs/endpoints.md explains."""
+    """Try each way to begin a session, and the one that allows writes, as docs/endpoints.md explains."""
     for options in ("", " options='-c default_transaction_read_only=off'"):
         with psycopg.connect(dsn + options, autocommit=True) as session:
             refused(session)

@@ -32,7 +32,7 @@ CLUSTER: dict[str, Any] = {
 
 
 def test_patronis_view() -> None:
-    """Who leads, who streams, how far behind; an unknown lag is unknown, not nothing."""
+    """The leader, the streaming members and their lag; an unknown lag is unknown, not none."""
     view = patroni.read_view(CLUSTER)
     assert view.members == (
         PatroniMember("pg_node1", "leader", "running", 3, None),

@@ -39,7 +39,7 @@ def long_function(path: str, text: str) -> Iterator[str]:
 
 
 def no_docstring(path: str, text: str) -> Iterator[str]:
-    """A module says its purpose; an empty file says nothing and needs nothing."""
+    """A module states its purpose; an empty file needs no docstring."""
     if text.strip() and not ast.get_docstring(ast.parse(text)):
         yield f"{path}: the module has no docstring"
 
@@ -72,7 +72,7 @@ def result_carried_out(path: str, text: str) -> Iterator[str]:
 
 
 def undocumented_error(path: str, text: str) -> Iterator[str]:
-    """A public function that raises one of our errors in its own body says so in a section `Raises:`."""
+    """A public function that raises one of our errors in its own body documents it in a section `Raises:`."""
     if not path.startswith("src/"):
         return
     for node in ast.walk(ast.parse(text)):

@@ -304,7 +304,7 @@ def test_a_fence_that_fails_proves_nothing() -> None:
 
 @pytest.mark.parametrize("command", ["/no/such/program {node}", "/", "''"])
 def test_a_fence_that_cannot_be_run_proves_nothing(command: str) -> None:
-    """The error says so."""
+    """The error names that as the reason."""
     with pytest.raises(errors.Unreachable, match="cannot be run"):
         _fence(command)
 

@@ -26,7 +26,7 @@ def taken() -> Iterator[int]:
 
 
 def silent(argv: list[str], **_: object) -> process.Finished:
-    """An engine that has nothing to say."""
+    """An engine without any answer."""
     return process.Finished(tuple(argv), 1, "", "")
 
 

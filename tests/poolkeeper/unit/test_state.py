@@ -33,7 +33,7 @@ def _files(root: Path) -> dict[str, str]:
 
 
 def test_a_file_is_written_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
-    """0600 where nothing is said, in a folder that is made; no trace of the writing is left."""
+    """The default is 0600, in a folder that is created; no temporary file remains."""
     before = os.umask(0)
     try:
         state.write(tmp_path / "deep" / "secret", "ü\n")
@@ -105,7 +105,7 @@ def test_secrets_that_exist_are_never_changed(folder: state.State) -> None:
 
 
 def test_a_cluster_that_was_never_started_has_no_secrets(folder: state.State) -> None:
-    """The sentence says what to do."""
+    """The hint names the next step."""
     with pytest.raises(errors.ClusterNotUp, match="never started") as caught:
         state.read_secrets(folder)
     assert caught.value.hint
@@ -164,7 +164,7 @@ def test_the_former_spec_is_read_as_it_was_written(folder: state.State, spec: Cl
 
 
 def test_a_former_spec_of_another_poolkeeper_is_none(folder: state.State) -> None:
-    """One that cannot be read says nothing."""
+    """A record that cannot be read counts as none."""
     for text in ("", "{", '{"nam": "x"}'):
         state.write(folder.root / state.FORMER, text)
         assert state.read_former(folder) is None
