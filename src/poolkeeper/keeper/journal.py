@@ -1,4 +1,4 @@
-"""What the keeper did and why: one JSON line an event, the latest of them kept for its API.
+"""The keeper's actions and their causes: one JSON line an event, the latest of them kept for its API.
 
 Invariant: a decision or a refusal that stands over many iterations is written once, when it begins, however the figures
 in its cause change.

@@ -1,4 +1,4 @@
-"""What the agent knows now. Its watchers and loops fill it; its decisions read it as one observed state.
+"""The present state as the agent knows it. Its watchers and loops fill it; its decisions read it as one observed state.
 
 Invariant: a watcher that lost its source reports that at once, so that nothing is decided on what was true before.
 """

@@ -61,7 +61,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the keeper remembers between two iterations; all times are monotonic seconds.
+    """The keeper's memory between two iterations; all times are monotonic seconds.
 
     `eligible_since`: since when a standby has been eligible without a break. `progress`: the leader's positions and
     when each was first observed, oldest first. Losing it (a restart) makes the keeper slower, never wrong.

@@ -1,4 +1,4 @@
-"""What the keeper decides by: Patroni's keys in etcd, the process monitor, Pgpool-II's and HAProxy's views.
+"""The state that the keeper decides by: Patroni's keys in etcd, the process monitor, Pgpool-II's and HAProxy's views.
 
 Invariant: a source that could not be read is a `Seen` without a value; nothing here guesses. Times are seconds of the
 monotonic clock of the process that observed. Not promised: that all parts were observed at the same instant.

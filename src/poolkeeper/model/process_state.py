@@ -15,7 +15,7 @@ Life = Literal["alive", "dead", "unknown"]
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What the process monitor knows of one node's supervisor process.
+    """The state of one node's supervisor process, as the process monitor knows it.
 
     `since` is when this state was first observed, in seconds of the monotonic clock. `reason` is a sentence for people.
     """

@@ -23,7 +23,7 @@ Values = dict[toml_edit.Location, Setting]
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What differs from the defaults; a value that is None or 0 keeps the default.
+    """The differences from the defaults; a value that is None or 0 keeps the default.
 
     `subnet` moves every address: each keeps its distance to the first address of its network. `port_offset` is added to
     the ports of the nodes, the endpoints, HAProxy and keeper, also to HAProxy's inner ports.

@@ -21,7 +21,7 @@ from poolkeeper.system import patroni, state
 
 @dataclass(frozen=True)
 class RestartRound:
-    """What was done: the nodes in their order, the switchover if there was one, and the steps."""
+    """The result of a restart: the nodes in their order, the switchover if there was one, and the steps."""
 
     nodes: tuple[str, ...]
     switchover: switchover.SwitchoverSummary | None

@@ -29,7 +29,7 @@ WATCH = 0.02  # seconds between two checks of which node accepts writes
 
 @dataclass(frozen=True)
 class SwitchoverSummary:
-    """What was done. Pauses in seconds: of new connections to a primary, and of acknowledged commits."""
+    """The result of a switchover. Pauses in seconds: of new connections to a primary, and of acknowledged commits."""
 
     former: str
     primary: str

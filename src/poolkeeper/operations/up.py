@@ -32,7 +32,7 @@ PATIENCE_SILENT = 15.0  # seconds that it may give no answer before it is restar
 
 @dataclass(frozen=True)
 class UpResult:
-    """What `up` did: the plan that it applied, the repairs after it, and the last snapshot with its assessment."""
+    """The result of `up`: the plan that it applied, the repairs after it, and the last snapshot with its assessment."""
 
     plan: Plan
     repairs: tuple[str, ...]

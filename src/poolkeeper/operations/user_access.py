@@ -1,4 +1,4 @@
-"""What the user commands need of a running cluster: its primary, Pgpool-II's user list, and logins as a proof.
+"""The user commands' access to a running cluster: its primary, Pgpool-II's user list, and logins as a proof.
 
 Invariant: a password leaves this process by standard input or inside a SCRAM exchange only.
 """

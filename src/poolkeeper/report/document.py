@@ -130,7 +130,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Command:
-    """What was run, where, for how long, and what it returned."""
+    """A command or query: its place, its text, its duration, and its result."""
 
     where: str
     took: str

@@ -69,7 +69,7 @@ async def senders(target: Target, names: Sequence[str]) -> dict[str, Reading[tup
 
 
 async def slots(target: Target, names: Sequence[str]) -> dict[str, Reading[tuple[SlotFacts, ...]]]:
-    """pg_replication_slots of each of these nodes."""
+    """Return pg_replication_slots of each of these nodes."""
     return {name: await _table(target.monitors[name], SLOTS, SlotFacts, target.timeout) for name in names}
 
 
@@ -87,7 +87,7 @@ def _plain(row: Sender | SlotFacts) -> str:
 
 
 async def endpoint(dsn: Dsn, timeout: float) -> Reading[EndpointFacts]:
-    """One query through an endpoint."""
+    """Query an endpoint once, and return the server behind it and its role."""
 
     async def ask() -> EndpointFacts:
         ((started, address, in_recovery),) = await postgres.query(dsn, ENDPOINT, timeout)
@@ -100,7 +100,7 @@ async def endpoint(dsn: Dsn, timeout: float) -> Reading[EndpointFacts]:
 
 
 async def backends(target: Target) -> Reading[tuple[PgpoolNode, ...]]:
-    """Every backend as Pgpool-II sees it."""
+    """Return every backend as Pgpool-II reports it."""
 
     async def ask() -> tuple[PgpoolNode, ...]:
         async with postgres.session(target.balanced, target.timeout) as opened:

@@ -36,14 +36,14 @@ SELECT nspname, obj_description(oid, 'pg_namespace') FROM pg_namespace
 
 @dataclass
 class Workspace:
-    """The schema of one run. `attempted`: was its creation sent, so that it may exist whatever came back?"""
+    """The schema of one run. `attempted`: its creation was sent, so that it may exist whatever the answer."""
 
     schema: str = field(default_factory=lambda: PREFIX + secrets.token_hex(6))
     attempted: bool = False
 
 
 def creation(schema: str, now: datetime) -> str:
-    """One statement, one transaction: the schema, its tables, and its birthday."""
+    """Return the statement that creates the schema, its tables and its creation time in one transaction."""
     return f"""
 DO $$ BEGIN
   CREATE SCHEMA {schema}
@@ -55,7 +55,7 @@ END $$"""
 
 
 async def create(target: Target, space: Workspace) -> Reading[str]:
-    """Make the schema through Pgpool-II."""
+    """Create the schema through Pgpool-II."""
     statement = creation(space.schema, datetime.now(UTC))
 
     async def run() -> str:
@@ -110,7 +110,7 @@ async def _remove_from(dsn: Dsn, schema: str, timeout: float) -> bool:
 
 
 async def _end_writers(opened: postgres.Session, schema: str) -> None:
-    """Cancel statements in the schema, as a commit that waits for its standbys; invisible until it ends."""
+    """Cancel statements in the schema, such as a commit that waits for its standbys; it is invisible until it ends."""
     statement = f"""
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
  WHERE usename = current_user AND pid <> pg_backend_pid() AND state = 'active' AND query ~ '{schema}'"""
