@@ -7,6 +7,7 @@ Invariant: foreign text never becomes markup (autoescape), a name that the templ
 from __future__ import annotations
 
 import functools
+import re
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -14,6 +15,9 @@ from markupsafe import Markup
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import svg, wording
 from poolkeeper.report.document import Document
+
+# The space between a number, or its comparison sign, and what belongs to it.
+_NUMBER_AND_UNIT = re.compile(r"(?<=[\d.]) (?=(?:s|ms|µs|min|%|×|MB|GB|kB|tps)(?:\W|$))|(?<=[≤≥]) (?=\d)")
 
 
 def render(document: Document) -> str:
@@ -31,8 +35,13 @@ def _template() -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"symbol": _symbol, "drawn": _drawn}
+    environment.filters |= {"symbol": _symbol, "drawn": _drawn, "with_units": _with_units}
     return environment.get_template("page.html.j2")
+
+
+def _with_units(text: str) -> str:
+    """Keep a number and its unit on one line."""
+    return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def _symbol(outcome: Outcome) -> str:
