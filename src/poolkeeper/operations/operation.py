@@ -1,4 +1,4 @@
-"""The shared parts of the operations on a running cluster: their steps with durations, their preconditions, the wait at the end.
+"""The shared parts of operations on a running cluster: steps with durations, preconditions, the wait at the end.
 
 Invariant: an operation observes the cluster before it begins. It is refused with every fact that forbids it, and
 nothing was changed then.
