@@ -102,9 +102,8 @@ UP = "up, from nothing"
 def measured(up: float, beside: bool) -> startup_part.Startup:
     """The part after it ran."""
     part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
-    seconds = {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS} | {
-        startup_times.YARDSTICK: (2.0, 2.0)
-    }
+    seconds: dict[str, tuple[float, ...]] = {startup_times.YARDSTICK: (2.0, 2.0)}
+    seconds |= {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS}
     part._measured = startup_times.Measured(seconds, cpu.summary([cpu.Cost(16.0, {"postgres": 8.0})], 2))
     part._beside = beside
     return part
