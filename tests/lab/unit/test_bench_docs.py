@@ -110,13 +110,13 @@ def measured(up: float, beside: bool) -> startup_part.Startup:
 
 
 def test_startup_is_judged_only_where_nothing_runs_beside_it() -> None:
-    def judged(up: float, beside: bool) -> tuple[bool | None, str]:
+    def goal_result(up: float, beside: bool) -> tuple[bool | None, str]:
         (goal,) = (goal for goal in measured(up, beside).section().goals if goal.sentence == UP)
         return goal.is_met, goal.reason
 
-    assert judged(9.5, False) == (True, "")
-    assert judged(10.5, False) == (False, "")
-    assert judged(9.5, True) == (None, "the cluster poolkeeper was running beside it")
+    assert goal_result(9.5, False) == (True, "")
+    assert goal_result(10.5, False) == (False, "")
+    assert goal_result(9.5, True) == (None, "the cluster poolkeeper was running beside it")
 
 
 def test_startup_tells_seconds_and_their_ratio_to_the_yardstick() -> None:
