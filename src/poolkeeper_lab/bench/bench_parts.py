@@ -19,7 +19,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.load import bench_machine
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Section
+from poolkeeper_lab.bench.report.bench_model import BenchRun, BenchSection
 
 # Name → module, in the order of `bench all`.
 PARTS: dict[str, str] = {
@@ -62,7 +62,7 @@ class BenchPart(Protocol):
             PoolkeeperError: if the measurement cannot be completed.
         """
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
 
 
@@ -73,7 +73,7 @@ class RunInProgress:
     cluster: str
     command: str
     seed: int
-    sections: list[Section] = field(default_factory=list)
+    sections: list[BenchSection] = field(default_factory=list)
     failures: dict[str, errors.PoolkeeperError] = field(default_factory=dict)
     is_interrupted: bool = False
 
@@ -97,7 +97,7 @@ def make_part(name: str, cluster: Cluster, options: BenchOptions) -> BenchPart:
     """Return the part with this name.
 
     Raises:
-        UserError: if there is no such part.
+        UsageError: if there is no such part.
     """
     if name not in PARTS:
         raise errors.UsageError(f"the bench has no part {name!r}", hint=f"Its parts: {', '.join(PARTS)}.")

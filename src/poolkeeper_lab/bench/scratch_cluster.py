@@ -37,7 +37,7 @@ def document(spec: ClusterSpec, nodes: int, most: int = 0) -> dict[str, Any]:
     With `most`, the cluster can grow to that many nodes later without a restart.
 
     Raises:
-        UserError: if the network has no address left.
+        UsageError: if the network has no address left.
     """
     made = startup_times.bench_document(spec)
     taken = {str(address) for address in _addresses(made)}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poolkeeper_lab.bench.bench_parts import BenchOptions
-    from poolkeeper_lab.bench.measure.figure import Figure
+    from poolkeeper_lab.bench.measure.figure import BenchFigure
 
 Rounds = Annotated[int, typer.Option(min=0, max=100, help="Number of kept rounds; 0: the part's default.")]
 Seconds = Annotated[float, typer.Option(min=0, max=600, help="Seconds of a measurement; 0: the part's default.")]
@@ -202,7 +202,7 @@ def profile(
     """Measure the cost of one read for each part of the path: system calls, CPU time, packets and bytes.
 
     The figures are by endpoint and protocol. It starts a cluster of its own and removes it. strace counts system calls
-    on this machine, as root. If that is not possible, the report says so and has the other figures. docs/path.md
+    on this machine, as root. If that is not possible, the report notes it and has the other figures. docs/path.md
     explains them.
     """
     options = _options(rounds, 0, seed, False, 0)
@@ -317,7 +317,7 @@ def _measure(
     raise typer.Exit(bench_run.perform(context.of(ctx), names, options, bench_run.Output(stem, *output)))
 
 
-def _show(figures: Sequence[Figure], as_json: bool) -> None:
+def _show(figures: Sequence[BenchFigure], as_json: bool) -> None:
     from poolkeeper_lab.bench.measure import figure
 
     if as_json:

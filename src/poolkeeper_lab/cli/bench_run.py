@@ -40,7 +40,7 @@ def perform(cluster: Cluster, names: Sequence[str], options: bench_parts.BenchOp
     """Run the parts, compare and report, and return the exit code.
 
     Raises:
-        UserError: before the run, if the earlier run cannot be read.
+        UsageError: before the run, if the earlier run cannot be read.
     """
     earlier = bench_json.read(output.compare) if output.compare else None
     seed = options.seed or random.SystemRandom().randrange(1, 1 << 16)
@@ -64,7 +64,7 @@ def document(files: Sequence[Path], into: Path) -> list[Path]:
     """Fill a document, draw its pictures beside it, and return the written paths.
 
     Raises:
-        UserError: if a report or the document cannot be read.
+        UsageError: if a report or the document cannot be read.
     """
     runs = [bench_json.read(file) for file in files]
     try:

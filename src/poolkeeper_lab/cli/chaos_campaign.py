@@ -43,7 +43,7 @@ def perform(cluster: Cluster, request: CampaignRequest) -> Outcome:
     """Plan the campaign, run its sessions and write the reports.
 
     Raises:
-        UserError: if the plan does not have the requested session.
+        UsageError: if the plan does not have the requested session.
         PoolkeeperError: if the first session cannot begin.
     """
     host, seed = Host(cluster), chaos_run.seed_or_random(request.seed)

@@ -52,7 +52,7 @@ def perform(
         DeadlinePassed: if the cluster is not healthy at the start.
         PermissionRefused: if a named scenario, or every scenario, cannot run here.
         StateLocked: if another run or drill is in progress.
-        UserError: if a scenario is unknown.
+        UsageError: if a scenario is unknown.
     """
     wanted = runnable(cluster, all_scenarios.choose(names), names)
     chosen_seed = seed_or_random(seed)
@@ -145,8 +145,8 @@ def catalogue(cluster: Cluster) -> list[dict[str, Any]]:
         {
             "name": s.name,
             "promise": s.promise,
-            "faults": [act.sentence for act in s.steps],
-            "targets": [act.target.value for act in s.steps],
+            "faults": [step.sentence for step in s.steps],
+            "targets": [step.target.value for step in s.steps],
             "seconds": list(s.hold),
             "available": not s.unavailable(host),
             "reason": s.unavailable(host),

@@ -45,7 +45,7 @@ def perform(cluster: Cluster, request: SelfTestRequest) -> Outcome:
 
     Raises:
         StateLocked: if another run or drill is in progress; no bug is injected then.
-        UserError: if a bug is unknown; no bug is injected then.
+        UsageError: if a bug is unknown; no bug is injected then.
     """
     mutants = all_mutants.choose(request.bugs)
     seed = random.SystemRandom().randrange(1 << 16) if request.seed is None else request.seed

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from poolkeeper_lab.drill.drill_faults import Entry
+    from poolkeeper_lab.drill.drill_faults import DrillFault
     from poolkeeper_lab.drill.drill_results import Drill, DrillRound
 
 
@@ -90,7 +90,7 @@ def line(done: DrillRound) -> str:
     return f"  {done.victim}: " + ", ".join([*gaps, *split, *back, *lost, *problem])
 
 
-def catalogue_table(entries: Sequence[Entry]) -> Table:
+def catalogue_table(entries: Sequence[DrillFault]) -> Table:
     """Return the table of `--list`."""
     table = _table("FAULT", "EFFECT", "GOALS")
     for entry in entries:

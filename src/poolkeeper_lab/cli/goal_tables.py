@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from poolkeeper.cli import tables
-from poolkeeper_lab.bench.measure.figure import Figure
+from poolkeeper_lab.bench.measure.figure import BenchFigure
 
 _MET = {True: Text("met", style="green"), False: Text("missed", style="yellow"), None: Text("")}
 
 
-def goals(figures: Sequence[Figure]) -> Table:
+def goals(figures: Sequence[BenchFigure]) -> Table:
     """Return the table of figures that each have a goal."""
     table = tables.plain_table("QUANTITY", "FIGURE", "GOAL", "", "")
     for figure in figures:

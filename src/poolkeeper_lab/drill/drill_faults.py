@@ -17,7 +17,7 @@ from poolkeeper_lab.faults.host import Host
 
 
 @dataclass(frozen=True)
-class Entry:
+class DrillFault:
     """A fault by its name.
 
     `lasts_until_healed`: the victim cannot come back before the healing, so its time to come back counts from there.
@@ -55,21 +55,21 @@ def _plain(kind: Callable[[Host, str], Fault]) -> Make:
 
 
 ENTRIES = (
-    Entry(
+    DrillFault(
         "kill_postmaster",
         FaultTarget.PRIMARY,
         "SIGKILL of the primary's postmaster; its backends notice and end, its container lives",
         _processes(processes.postmaster),
         (*FAILOVER, *BACK),
     ),
-    Entry(
+    DrillFault(
         "kill_patroni",
         FaultTarget.PRIMARY,
         "SIGKILL of the primary's Patroni; PostgreSQL runs on",
         _processes(processes.patroni),
         HARDLY,
     ),
-    Entry(
+    DrillFault(
         "kill_node",
         FaultTarget.PRIMARY,
         "docker kill of the primary's container: all its processes and its network at once",
@@ -77,7 +77,7 @@ ENTRIES = (
         (*FAILOVER, *TEN_TIMES, *BACK),
         lasts_until_healed=True,
     ),
-    Entry(
+    DrillFault(
         "stop_node",
         FaultTarget.PRIMARY,
         "docker stop of the primary's container: PostgreSQL shuts down cleanly and gives the lease back",
@@ -85,7 +85,7 @@ ENTRIES = (
         BACK,
         lasts_until_healed=True,
     ),
-    Entry(
+    DrillFault(
         "freeze_node",
         FaultTarget.PRIMARY,
         "docker pause of the primary's container: all its processes stand still, alive and silent",
@@ -93,7 +93,7 @@ ENTRIES = (
         WITHIN_LEASE,
         lasts_until_healed=True,
     ),
-    Entry(
+    DrillFault(
         "drop_packets_to",
         FaultTarget.PRIMARY,
         "every packet to and from the primary's container is dropped; it runs on, alone",
@@ -101,14 +101,14 @@ ENTRIES = (
         WITHIN_LEASE,
         lasts_until_healed=True,
     ),
-    Entry(
+    DrillFault(
         "switchover",
         FaultTarget.PRIMARY,
         "the primary hands its role to a standby on request",
         fault.Ask,
         (*FAILOVER, *NO_ERROR),
     ),
-    Entry(
+    DrillFault(
         "kill_pgpool",
         FaultTarget.RW_ENDPOINT,
         "SIGKILL of the first process of the read-write endpoint's Pgpool-II",
@@ -116,7 +116,7 @@ ENTRIES = (
         BACK_AT_ONCE,
         ends_container=True,
     ),
-    Entry(
+    DrillFault(
         "kill_haproxy",
         FaultTarget.HAPROXY,
         "SIGKILL of HAProxy's first process",
@@ -124,7 +124,7 @@ ENTRIES = (
         BACK_AT_ONCE,
         ends_container=True,
     ),
-    Entry(
+    DrillFault(
         "kill_keeper",
         FaultTarget.KEEPER,
         "SIGKILL of the keeper's first process",
@@ -132,7 +132,7 @@ ENTRIES = (
         HARDLY,
         ends_container=True,
     ),
-    Entry(
+    DrillFault(
         "kill_etcd_leader",
         FaultTarget.ETCD_LEADER,
         "SIGKILL of the first process of the etcd member that leads",
@@ -140,7 +140,7 @@ ENTRIES = (
         HARDLY,
         ends_container=True,
     ),
-    Entry(
+    DrillFault(
         "kill_standby",
         FaultTarget.STANDBY,
         "docker kill of a standby's container",
@@ -152,11 +152,11 @@ ENTRIES = (
 NAMES = tuple(entry.name for entry in ENTRIES)
 
 
-def choose(names: tuple[str, ...]) -> tuple[Entry, ...]:
+def choose(names: tuple[str, ...]) -> tuple[DrillFault, ...]:
     """Return the named faults in the order of the catalogue, or all faults without a name.
 
     Raises:
-        UserError: if a name is unknown.
+        UsageError: if a name is unknown.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:

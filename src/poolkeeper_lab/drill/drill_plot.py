@@ -64,7 +64,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Timeline:
+class RoundPlot:
     """A round: the rate of acknowledged writes as a line, the split as segments, moments as marks."""
 
     axis: Axis
@@ -74,7 +74,7 @@ class Timeline:
     marks: tuple[tuple[float, str], ...]
 
 
-def timeline(r: DrillRound) -> Timeline | None:
+def timeline(r: DrillRound) -> RoundPlot | None:
     """Return a round over time; None if its writes were not recorded."""
     if not r.rate:
         return None
@@ -89,7 +89,7 @@ def timeline(r: DrillRound) -> Timeline | None:
         at += seconds
     moments = [(0.0, "fault"), (r.healed, "healed")]
     marks = tuple((axis.x(moment), word) for moment, word in moments if moment is not None and moment <= axis.end)
-    return Timeline(axis, tuple(segments), points, peak, marks)
+    return RoundPlot(axis, tuple(segments), points, peak, marks)
 
 
 def draw_strips(series: Series, strips: Strips) -> Drawing:
@@ -104,7 +104,7 @@ def draw_strips(series: Series, strips: Strips) -> Drawing:
     return Drawing(label, svg.WIDTH, strips.height, tuple(shapes))
 
 
-def draw_timeline(r: DrillRound, found: Timeline) -> Drawing:
+def draw_timeline(r: DrillRound, found: RoundPlot) -> Drawing:
     """Return a round over time as a drawing."""
     shapes = [*found.axis.shapes(FOOT), svg.text(0, 34, "writes"), svg.curve("curve", found.points)]
     if found.segments:

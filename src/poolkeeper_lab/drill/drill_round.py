@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from poolkeeper.core import errors, interrupts, wait
-from poolkeeper_lab.drill import drill_client, figures, reader, watch, writer
+from poolkeeper_lab.drill import drill_client, drill_writer, figures, reader, watch
 from poolkeeper_lab.drill.drill_results import DrillRound
 from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.drill.drilled_cluster import POLL_PAUSE, DrilledCluster
@@ -88,7 +88,7 @@ async def _perform(stage: Stage, fault: Fault) -> None:
         cluster = stage.site.cluster
         await stack.enter_async_context(watch.leader_key(cluster, stage.journal))
         stack.enter_context(watch.nodes(cluster, stage.journal))
-        stack.enter_context(drill_client.running(writer.endpoint(cluster), stage.writes))
+        stack.enter_context(drill_client.running(drill_writer.endpoint(cluster), stage.writes))
         stack.enter_context(drill_client.running(reader.endpoint(cluster), stage.reads))
         try:
             await _measure(stage, fault)
@@ -171,7 +171,7 @@ async def _audit(stage: Stage, first: int) -> dict[int, int] | None:
     """Wait for health, and return the primary's rows of this round's ids; None if it cannot be queried."""
     try:
         primary = await stage.site.wait_healthy(HEALTHY_SECONDS)
-        return await writer.stored(stage.site.cluster, primary, first, stage.writes.next_number)
+        return await drill_writer.stored(stage.site.cluster, primary, first, stage.writes.next_number)
     except errors.PoolkeeperError as e:
         stage.observed.problems.append(f"writes not checked, because the cluster did not recover: {e.message}")
         return None

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
-from poolkeeper_lab.drill import drill_round, writer
-from poolkeeper_lab.drill.drill_faults import Entry
+from poolkeeper_lab.drill import drill_round, drill_writer
+from poolkeeper_lab.drill.drill_faults import DrillFault
 from poolkeeper_lab.drill.drill_results import Drill, DrillRound, Series
 from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
@@ -44,7 +44,7 @@ async def run(
     sweep(site.host)
     with progress.step("waiting for a healthy cluster"):
         primary = await site.wait_healthy(drill_round.HEALTHY_SECONDS)
-    await writer.prepare(site.cluster, primary)
+    await drill_writer.prepare(site.cluster, primary)
     patience = _INTERRUPTED
     try:
         await _play_all(site, plan, healing, progress, done)
@@ -78,15 +78,15 @@ async def _play_all(
 async def _clear(site: DrilledCluster, progress: Progress, seconds: float) -> None:
     """Drop the table; if that fails, the next drill drops it."""
     try:
-        await writer.clear(site.cluster, await site.wait_healthy(seconds))
+        await drill_writer.clear(site.cluster, await site.wait_healthy(seconds))
     except errors.PoolkeeperError as e:
-        progress.note(f"the table {writer.TABLE} stays until the next drill: {e.message}")
+        progress.note(f"the table {drill_writer.TABLE} stays until the next drill: {e.message}")
 
 
 class DrillRecord:
     """Collects the rounds as they end, and returns the drill so far."""
 
-    def __init__(self, cluster: str, entries: Sequence[Entry], rounds: int, seed: int) -> None:
+    def __init__(self, cluster: str, entries: Sequence[DrillFault], rounds: int, seed: int) -> None:
         self.rounds: list[DrillRound] = []
         self._cluster, self._entries, self._asked, self._seed = cluster, entries, rounds, seed
         self._started_at, self._began = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()

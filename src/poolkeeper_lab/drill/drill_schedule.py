@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poolkeeper_lab.drill.drill_faults import Entry
+from poolkeeper_lab.drill.drill_faults import DrillFault
 from poolkeeper_lab.faults.fault_target import FaultTarget
 
 
@@ -18,7 +18,7 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 class ScheduledFault:
     """A planned injection. `phase` (0 to 1) is its moment within Patroni's loop; `pick` chooses among standbys."""
 
-    entry: Entry
+    entry: DrillFault
     number: int
     keeper: bool
     phase: float
@@ -30,7 +30,7 @@ class ScheduledFault:
         return f"{self.entry.name}, round {self.number}{'' if self.keeper else ', keeper off'}"
 
 
-def plan(entries: Sequence[Entry], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
+def plan(entries: Sequence[DrillFault], rounds: int, baseline: bool, seed: int) -> tuple[ScheduledFault, ...]:
     """Return every injection of a drill in its order: in each round every fault once, shuffled."""
     chance = random.Random(seed)
     planned: list[ScheduledFault] = []

@@ -30,7 +30,7 @@ _OF_ETCD = (FaultTarget.ETCD_LEADER, FaultTarget.ETCD_FOLLOWER, FaultTarget.ETCD
 
 @dataclass(frozen=True)
 class DrilledCluster:
-    """A running cluster, and the host on which faults act."""
+    """A running cluster, and the host on which faults are injected."""
 
     cluster: Cluster
     host: Host

@@ -25,7 +25,7 @@ _RECONNECT = (LOST, SILENT, "57P01", "57P02", "08006", "08003", "08000")
 
 
 class AttemptOutcome(StrEnum):
-    """The client's knowledge of an attempt."""
+    """The effect of an attempt, as far as the client can tell."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"

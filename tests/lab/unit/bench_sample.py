@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolkeeper_lab.bench.measure import estimate
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchMachine, BenchRun, Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchMachine, BenchRun, BenchSection, Metric, RoundTally
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ABOUT = {"workload": "read-only", "clients": "16"}
@@ -35,7 +35,7 @@ GOALS = (
     BenchGoal(sentence="9999 ÷ PgBouncer", limit=1.1, unit=RATIO, reason="there is no PgBouncer in this run"),
     BenchGoal(sentence="refused", limit=0, is_least=False, estimate=estimate.estimate((0.0,), 7)),
 )
-SECTION = Section(
+SECTION = BenchSection(
     name="path",
     title="The path",
     method="pgbench in a container of the cluster's network.",

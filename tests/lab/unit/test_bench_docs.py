@@ -102,22 +102,21 @@ UP = "up, from nothing"
 def measured(up: float, beside: bool) -> startup_part.Startup:
     """The part after it ran."""
     part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
-    seconds = {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS} | {
-        startup_times.YARDSTICK: (2.0, 2.0)
-    }
+    seconds: dict[str, tuple[float, ...]] = {startup_times.YARDSTICK: (2.0, 2.0)}
+    seconds |= {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS}
     part._measured = startup_times.Measured(seconds, cpu.summary([cpu.Cost(16.0, {"postgres": 8.0})], 2))
     part._beside = beside
     return part
 
 
 def test_startup_is_judged_only_where_nothing_runs_beside_it() -> None:
-    def judged(up: float, beside: bool) -> tuple[bool | None, str]:
+    def goal_result(up: float, beside: bool) -> tuple[bool | None, str]:
         (goal,) = (goal for goal in measured(up, beside).section().goals if goal.sentence == UP)
         return goal.is_met, goal.reason
 
-    assert judged(9.5, False) == (True, "")
-    assert judged(10.5, False) == (False, "")
-    assert judged(9.5, True) == (None, "the cluster poolkeeper was running beside it")
+    assert goal_result(9.5, False) == (True, "")
+    assert goal_result(10.5, False) == (False, "")
+    assert goal_result(9.5, True) == (None, "the cluster poolkeeper was running beside it")
 
 
 def test_startup_tells_seconds_and_their_ratio_to_the_yardstick() -> None:

@@ -17,7 +17,7 @@ from poolkeeper_lab.bench import bench_parts
 from poolkeeper_lab.bench.load import bench_machine, pgbench_client
 from poolkeeper_lab.bench.measure import cpu, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Estimate, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, BenchSection, Estimate
 from poolkeeper_lab.bench.report.compare import RATIO, Comparison, MetricChange, compare
 
 TPS = Measure("throughput", "tps", "more")
@@ -244,9 +244,9 @@ class Fake:
         if self._end:
             raise self._end
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """What was measured until then."""
-        return Section(name=self._name, title=self._name, method="", notes=("of its own",))
+        return BenchSection(name=self._name, title=self._name, method="", notes=("of its own",))
 
 
 def new_run() -> bench_parts.RunInProgress:

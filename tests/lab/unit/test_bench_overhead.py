@@ -258,7 +258,7 @@ def test_taken_over_needs_another_primary(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(node)
         return Seen(next(answers))
 
-    monkeypatch.setattr(snapshot, "see_postgres", see)
+    monkeypatch.setattr(snapshot, "observe_postgres", see)
     cluster: Any = SimpleNamespace(spec=SPEC)
     asyncio.run(overhead.taken_over(cluster, "pg_node1"))
     assert asked == ["pg_node2", "pg_node3"] * 2

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,7 +205,7 @@ def measured(values: dict[str, float], void: str = "") -> path.Path:
     part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
     own = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node1")}
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
-    contenders = tuple(Contender(key, lambda v=v: Sample({path.TPS: v})) for key, v in values.items())
+    contenders = tuple(Contender(key, partial(Sample, {path.TPS: v})) for key, v in values.items())
     case = Case(KEPT.about, contenders, (Ratio("5100", DIRECT, path.TPS),))
     part._planned, part._record, part._void = [planned], rounds.RoundsRecord([case], 1, 7), void
     rounds.play(part._record, Silent())

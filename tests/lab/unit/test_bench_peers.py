@@ -29,7 +29,7 @@ from poolkeeper_lab.bench.peers import (
     stack,
 )
 from poolkeeper_lab.bench.peers.contenders import TrialNode
-from poolkeeper_lab.bench.peers.peer_catalogue import Command
+from poolkeeper_lab.bench.peers.peer_catalogue import PeerCommand
 from poolkeeper_lab.drill import drill_client, ledger, link
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -124,8 +124,8 @@ def test_a_peer_can_switch_over_or_says_why_not(peer: peer_catalogue.Peer) -> No
 
 
 def test_names_are_put_into_a_command() -> None:
-    command = Command("{primary}", ("to", "{standby}", "{number}"))
-    assert command.of("node1", "node3") == Command("node1", ("to", "node3", "2"))
+    command = PeerCommand("{primary}", ("to", "{standby}", "{number}"))
+    assert command.of("node1", "node3") == PeerCommand("node1", ("to", "node3", "2"))
 
 
 def test_peers_and_faults_are_chosen_by_name() -> None:

@@ -16,7 +16,7 @@ from poolkeeper.system import compose, process
 from poolkeeper_lab.bench.load import bench_endpoints
 from poolkeeper_lab.bench.peers import peer_image, pgbouncer
 from poolkeeper_lab.bench.report.bench_model import BenchTable
-from poolkeeper_lab.drill import link
+from poolkeeper_lab.drill import drill_run, link
 
 SOURCES = Path(__file__).resolve().parents[3] / "src/poolkeeper_lab/bench/peers/stacks"
 SPEC = snapshots.SPEC
@@ -53,7 +53,7 @@ class Beside:
             (peer_image, "ensure", lambda *_: "image"),
             (peer_image, "folder", lambda: SOURCES),
             (peer_image, "versions", lambda *_: {"pgbouncer": "1.24.1"}),
-            (pgbouncer.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=self._healthy)),
+            (drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=self._healthy)),
             (process, "run", self._run),
             (compose, "inspect", self._inspect),
             (compose, "remove_all", lambda name: self.events.append(f"removed {name}")),

@@ -57,8 +57,9 @@ def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
         )
     figures = {m.about["part"]: m for m in found.metrics(7)}
     assert figures[ALL].rounds == (30.0, 36.0, 42.0)
-    assert figures[ALL].estimate is not None
-    assert figures[ALL].estimate.median == 36.0
+    estimate = figures[ALL].estimate
+    assert estimate is not None
+    assert estimate.median == 36.0
     assert (figures[HAPROXY].unit, figures[HAPROXY].group) == ("µs", profile.WORK)
 
 

@@ -24,6 +24,7 @@ from poolkeeper_lab.bench.parts import scale_clone, scale_figures, scale_nodes, 
 from poolkeeper_lab.bench.parts.scale_figures import TPS, name
 from poolkeeper_lab.bench.parts.scale_reads import Standbys
 from poolkeeper_lab.bench.report.bench_model import BenchGoal
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 
@@ -270,7 +271,7 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     monkeypatch.setattr(postgres, "query", query)
     monkeypatch.setattr(disk_space, "check", lambda *_: None)
     monkeypatch.setattr(disk_space, "engine_folder", lambda: tmp_path)
-    monkeypatch.setattr(scale_clone.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     part = scale_clone.Clone(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7))
     part.run(Silent())
     turn = ["declare 4", "up", "declare 3", "up"]

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from poolkeeper_lab.bench.load.storm_job import StormAttempt, StormJob, StormRep
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import storm
-from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection
 
 SPEC = snapshots.SPEC
 PLACE = SimpleNamespace(spec=SPEC)
@@ -240,11 +241,11 @@ def test_cpu_time_of_the_drivers_is_reported() -> None:
     assert values == {"Pgpool-II": 0.5, "PostgreSQL, Patroni": 2.0, "drivers": 3.0}
 
 
-def section(kept: StormReport, stormed: StormReport, endpoint: str = "5100", kind: str = "write") -> Section:
+def section(kept: StormReport, stormed: StormReport, endpoint: str = "5100", kind: str = "write") -> BenchSection:
     """What the part tells after a round of one case."""
     part = storm.Storm(PLACE, BenchOptions(seed=7))  # type: ignore[arg-type]
     contenders = tuple(
-        Contender(name, lambda t=t: Sample(storm.storm_values(t)))
+        Contender(name, partial(Sample, storm.storm_values(t)))
         for name, t in ((storm.ALONE, kept), (storm.STORM, stormed))
     )
     part._note(f"{endpoint}, {kind}, {storm.STORM}", storm_job.figures(stormed))

@@ -21,6 +21,7 @@ from poolkeeper_lab.bench.measure import meter, rounds, startup_times
 from poolkeeper_lab.bench.measure.rounds import Case, RoundsRecord
 from poolkeeper_lab.bench.parts import variants
 from poolkeeper_lab.bench.parts.variants import DECLARED, Tryout
+from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
 OTHER = "haproxy.hold_ms=0"
@@ -156,7 +157,7 @@ def tryout(monkeypatch: pytest.MonkeyPatch) -> Tryout:
     async def healthy(_: float) -> str:
         return "pg_node2"
 
-    monkeypatch.setattr(variants.drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
+    monkeypatch.setattr(drill_run, "drilled", lambda _: SimpleNamespace(wait_healthy=healthy))
     own: Any = Own()
     loader: Any = Loader(own.cluster)
     return Tryout(own, loader, {DECLARED: {"is": "a"}, OTHER: {"is": "b"}}, 3)

@@ -77,7 +77,7 @@ def test_an_unhealthy_cluster_has_its_drift_and_the_rest_is_unknown(monkeypatch:
     async def observe(_: object) -> Snapshot:
         return replace(healthy, postgres=split)
 
-    monkeypatch.setattr(snapshot, "snapshot", observe)
+    monkeypatch.setattr(snapshot, "take_snapshot", observe)
     state = asyncio.run(final_state_collector.collect_unhealthy(Cluster(snapshots.SPEC, secrets={}), 61.0))
     assert any("timeline 99" in text for text in state.drift or ())
     assert (state.rows, state.suite, state.heal_seconds) == (None, None, 61.0)

@@ -50,7 +50,9 @@ def test_goals_are_met_missed_or_not_measured() -> None:
     [
         {"problem": "not healthy again"},
         {"verdict": None},
-        *({"verdict": replace(sample.SOUND, **{what: (1,)})} for what in ("lost", "duplicates", "phantoms")),
+        {"verdict": replace(sample.SOUND, lost=(1,))},
+        {"verdict": replace(sample.SOUND, duplicates=(1,))},
+        {"verdict": replace(sample.SOUND, phantoms=(1,))},
         {"verdict": replace(sample.SOUND, stale=1)},
     ],
     ids=str,

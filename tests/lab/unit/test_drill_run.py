@@ -17,7 +17,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.observed import PatroniMember, PatroniView
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.cli import drill_command
-from poolkeeper_lab.drill import drill_faults, drill_round, drill_run, drill_schedule, drilled_cluster, writer
+from poolkeeper_lab.drill import drill_faults, drill_round, drill_run, drill_schedule, drill_writer, drilled_cluster
 from poolkeeper_lab.drill.drill_results import DrillRound
 from poolkeeper_lab.drill.drill_schedule import ScheduledFault
 from poolkeeper_lab.faults.fault_target import FaultTarget
@@ -67,8 +67,8 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def clear(*_: object) -> None:
         seen.append("dropped")
 
-    monkeypatch.setattr(writer, "prepare", prepare)
-    monkeypatch.setattr(writer, "clear", clear)
+    monkeypatch.setattr(drill_writer, "prepare", prepare)
+    monkeypatch.setattr(drill_writer, "clear", clear)
     return seen
 
 
@@ -187,7 +187,7 @@ def test_the_line_of_a_round_has_gaps_split_and_problem() -> None:
     assert "write gap 1.25 s" in text
     assert "detection 0.62" in text
     assert "0 lost of 5000" in text
-    assert "PROBLEM: not judged" in drill_command.line(sample.UNHEALED.rounds[0])
+    assert "PROBLEM: not checked" in drill_command.line(sample.UNHEALED.rounds[0])
 
 
 @pytest.mark.parametrize("primary", ["pg_node1", "pg_node2", "pg_node3"])

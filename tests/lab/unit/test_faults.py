@@ -75,7 +75,7 @@ def made(name: str, fake: FakeHost) -> Fault:
 
 
 @pytest.mark.parametrize("entry", drill_faults.ENTRIES, ids=lambda entry: entry.name)
-def test_every_fault_describes_itself_and_is_injected_and_healed(entry: drill_faults.Entry) -> None:
+def test_every_fault_describes_itself_and_is_injected_and_healed(entry: drill_faults.DrillFault) -> None:
     fake = FakeHost()
     fault = made(entry.name, fake)
     assert len(entry.sentence) > 15

@@ -28,7 +28,7 @@ def chosen(names: tuple[str, ...]) -> dict[str, str]:
     """Return the providers with these names; without a name, all of them.
 
     Raises:
-        UserError: if a name is unknown.
+        UsageError: if a name is unknown.
     """
     if unknown := [name for name in names if name not in PROVIDERS]:
         known = ", ".join(PROVIDERS)
@@ -62,9 +62,9 @@ def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
     """Return the cluster's endpoints, the primary's own port first."""
     server, haproxy = spec.postgresql, str(spec.haproxy.address)
     children = sum(endpoint.num_init_children for endpoint in spec.endpoint_by_service().values())
-    room = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
+    free = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
     sessions, direct = spec.direct_sessions(), spec.direct_endpoints()
-    found = [BenchEndpoint(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, room))]
+    found = [BenchEndpoint(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, free))]
     for key in endpoint_keys.POOLED_BEHIND_HAPROXY:
         endpoint: Endpoint = getattr(spec.endpoints, key)
         found.append(

@@ -1,4 +1,4 @@
-"""The disk check before a measurement: the engine's disk must have room for the data that the measurement writes.
+"""The disk check before a measurement: the engine's disk must have space for the data that the measurement writes.
 
 The check counts the largest amount at one time: on each node the tables, and WAL up to `max_wal_size` with the segments
 that a standby may retain. RESERVE must remain free after that.

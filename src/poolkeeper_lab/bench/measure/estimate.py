@@ -36,7 +36,7 @@ def metric(
     group: str = "",
     reason: str = "",
 ) -> Metric:
-    """Return the metric of these rounds; `reason` says why there are none."""
+    """Return the metric of these rounds; `reason` explains their absence."""
     found = estimate(values, seed)
     why = "" if found else reason or "no round was kept"
     return Metric(

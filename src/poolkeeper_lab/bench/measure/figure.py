@@ -12,7 +12,7 @@ _SIZE = re.compile(r"([\d.]+)\s*([A-Za-z]+)")
 
 
 @dataclass(frozen=True)
-class Figure:
+class BenchFigure:
     """A measured value, or None if it could not be measured. `goal` is its upper limit, or None."""
 
     name: str
@@ -35,7 +35,7 @@ class Figure:
         return f"{number} {self.unit}".rstrip()
 
 
-def as_document(figures: Sequence[Figure]) -> dict[str, Any]:
+def as_document(figures: Sequence[BenchFigure]) -> dict[str, Any]:
     """Return the figures as plain data, for scripts."""
     return {
         f.name: {

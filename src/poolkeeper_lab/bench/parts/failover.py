@@ -23,7 +23,7 @@ from poolkeeper_lab.bench.peers import peer_catalogue, peer_image, poolkeeper_pe
 from poolkeeper_lab.bench.peers.contenders import CPUS, MEMORY, TrialCluster
 from poolkeeper_lab.bench.peers.remarks import BACK, GAP, Record
 from poolkeeper_lab.bench.peers.trial import FailoverTrial
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchSection
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ROUNDS = 3
@@ -110,9 +110,9 @@ class Failover:
 
         return Contender(cluster.title, take)
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
-        return Section(
+        return BenchSection(
             name="failover",
             title="Failover: beside what people would pick instead",
             method=METHOD,

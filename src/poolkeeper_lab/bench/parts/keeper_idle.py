@@ -14,7 +14,7 @@ from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import client_files
 from poolkeeper.system import compose, etcd_kv, keeper_client
 from poolkeeper_lab.bench.measure import figure
-from poolkeeper_lab.bench.measure.figure import Figure
+from poolkeeper_lab.bench.measure.figure import BenchFigure
 
 CPU_GOAL = 2.0  # per cent of one core
 MEMORY_GOAL = 80.0  # MB
@@ -30,18 +30,20 @@ class IdleKeeper:
     memory: float | None
     store_changes: int
 
-    def figures(self) -> list[Figure]:
+    def figures(self) -> list[BenchFigure]:
         """Return the figures with their goals."""
         share = figure.cpu_share(self.before.cpu_seconds, self.after.cpu_seconds, self.seconds)
         events = sum(self.after.events.values()) - sum(self.before.events.values())
         restarted = "" if share is not None else "the keeper restarted meanwhile"
         return [
-            Figure("seconds", self.seconds, "s"),
-            Figure("CPU", share, "% of a core", CPU_GOAL, restarted),
-            Figure("memory, by the engine", self.memory, "MB", MEMORY_GOAL),
-            Figure("memory, the process's largest", self.after.peak_bytes / 1e6, "MB", MEMORY_GOAL),
-            Figure("changes in etcd", self.store_changes, remark=f"{self.store_changes / self.seconds:.1f} a second"),
-            Figure("its own events", events, remark="none at rest"),
+            BenchFigure("seconds", self.seconds, "s"),
+            BenchFigure("CPU", share, "% of a core", CPU_GOAL, restarted),
+            BenchFigure("memory, by the engine", self.memory, "MB", MEMORY_GOAL),
+            BenchFigure("memory, the process's largest", self.after.peak_bytes / 1e6, "MB", MEMORY_GOAL),
+            BenchFigure(
+                "changes in etcd", self.store_changes, remark=f"{self.store_changes / self.seconds:.1f} a second"
+            ),
+            BenchFigure("its own events", events, remark="none at rest"),
         ]
 
 

@@ -24,7 +24,7 @@ from poolkeeper_lab.bench.measure import disk_space, figure, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
-from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection
 from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.drill.drilled_cluster import DrilledCluster
 from poolkeeper_lab.faults.containers import KillContainer, StopContainer
@@ -122,13 +122,13 @@ class Overhead:
             Contender(overhead_figures.NONE, taker(tuple(haproxy_checks.KINDS))),
         )
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
         seed, records = self._options.seed, (self._commits, self._keeper, self._checks)
         tally = records[0].tally().plus(records[1].tally()).plus(records[2].tally())
         metrics = [metric for record in records for metric in record.metrics()]
         metrics += overhead_figures.costs(self._checks, EVERY, haproxy_checks.a_second(self._cluster.spec), seed)
-        return Section(
+        return BenchSection(
             name="overhead",
             title="Overhead: keeper, quorum commit, HAProxy's checks",
             method=f"{METHOD} {self._seconds} s a measurement.",

@@ -21,7 +21,7 @@ from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import path_plan
 from poolkeeper_lab.bench.parts.path_plan import Planned, Wanted
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchTable, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchSection, BenchTable
 from poolkeeper_lab.bench.report.compare import RATIO
 from poolkeeper_lab.drill import drill_run
 
@@ -97,10 +97,10 @@ class Path:
         cases = [player.case(one, self._seconds, self._wanted) for one in planned]
         self._planned, self._record = planned, RoundsRecord(cases, self._rounds, self._options.seed)
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
         notes = [f"no figure holds: {self._void}"] if self._void else []
-        return Section(
+        return BenchSection(
             name="path",
             title="The path: what each endpoint costs",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",

@@ -108,7 +108,7 @@ def plan(
     `only` selects the loads whose title contains it.
 
     Raises:
-        UserError: if there is no such load.
+        UsageError: if there is no such load.
     """
     chosen = [*core(spec), *(_beyond(spec, endpoints) if is_full else ())]
     if not (chosen := [(load, names) for load, names in chosen if only in load.title]):

@@ -21,7 +21,7 @@ from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.load.bench_endpoints import POSTGRES_PORT
 from poolkeeper_lab.bench.measure import calls, estimate, meter, network_counters, slope, tracing
 from poolkeeper_lab.bench.measure.slope import Spent, What
-from poolkeeper_lab.bench.report.bench_model import Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection, Metric, RoundTally
 from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.faults.host import Host
 
@@ -155,9 +155,9 @@ class Profile:
                     self._values.note(protocol, endpoint.key, costs)
                     self._kept += 1
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
-        return Section(
+        return BenchSection(
             name="profile",
             title="The profile: what one read costs each part",
             method=METHOD,

@@ -17,7 +17,7 @@ from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner
 from poolkeeper_lab.bench.measure import disk_space, estimate
-from poolkeeper_lab.bench.report.bench_model import Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection, Metric, RoundTally
 from poolkeeper_lab.drill import drill_run
 
 NODES = 3  # before one is added
@@ -99,9 +99,9 @@ class Clone:
             own.declare(self._document(NODES))
             own.command("up")  # removes the node, which is no longer declared, with its data
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
-        return Section(
+        return BenchSection(
             name="scale-clone",
             title="Scale: a new standby",
             method=METHOD,

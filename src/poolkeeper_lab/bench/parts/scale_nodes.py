@@ -17,7 +17,7 @@ from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import cpu, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
-from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection
 
 SIZES, FULL = (3, 5, 7), (3, 4, 5, 6, 7)
 ROUNDS = 3
@@ -65,9 +65,9 @@ class Nodes:
         spec: ClusterSpec = self._cluster.spec
         return lambda: take(own, scratch_cluster.document(spec, size))
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
-        return Section(
+        return BenchSection(
             name="scale-nodes",
             title="Scale: more nodes",
             method=METHOD,

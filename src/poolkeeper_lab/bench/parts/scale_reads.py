@@ -26,7 +26,7 @@ from poolkeeper_lab.bench.measure import busy, caps, disk_space, rounds, startup
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts import scale_figures
 from poolkeeper_lab.bench.parts.scale_figures import name
-from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection
 from poolkeeper_lab.drill import drill_run
 from poolkeeper_lab.faults.containers import StopContainer
 
@@ -128,7 +128,7 @@ class Reads:
                 cases.append(Case(about, contenders, ratios, axis="standbys"))
         return cases
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
         goals = tuple(
             scale_figures.goal(self._record, title, self._options.seed, limits.get(scale_figures.MEANT, []),
@@ -140,7 +140,7 @@ class Reads:
             for played in self._record.played
             for line in scale_figures.lines(played, self._limits.get(played.case.title, {}))
         ]
-        return Section(
+        return BenchSection(
             name="scale-reads",
             title="Scale: reads over capped standbys",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",

@@ -25,7 +25,7 @@ from poolkeeper.system import keeper_client
 from poolkeeper_lab.bench.measure import busy, figure
 from poolkeeper_lab.bench.parts import keeper_idle
 from poolkeeper_lab.bench.parts.soak_figures import Holding, SoakResult, work_by_kind
-from poolkeeper_lab.drill import drill_client, ledger, reader, watch, writer
+from poolkeeper_lab.drill import drill_client, drill_writer, ledger, reader, watch
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
 FRESH_PACE = 0.5  # seconds between two fresh connections
@@ -65,7 +65,7 @@ async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakR
     """
     cluster = cluster.with_passwords()
     primary = await _healthy(cluster)
-    await writer.prepare(cluster, primary)
+    await drill_writer.prepare(cluster, primary)
     try:
         return await _loaded(cluster, 60 * minutes, progress)
     finally:
@@ -74,22 +74,22 @@ async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakR
 
 async def _healthy(cluster: Cluster) -> str:
     """Return the primary of a healthy cluster. Raises OperationRefused."""
-    judged = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
-    if not judged.is_healthy or judged.primary is None:
-        findings = "\n".join(map(str, judged.findings)) or "there is no primary"
+    assessment = health.assess(cluster.spec, await snapshot.take_snapshot(cluster))
+    if not assessment.is_healthy or assessment.primary is None:
+        findings = "\n".join(map(str, assessment.findings)) or "there is no primary"
         raise errors.OperationRefused(
             f"the cluster {cluster.spec.name} is not healthy, so the effect of the load could not be separated",
             detail=findings,
             hint="See: poolkeeper status",
         )
-    return judged.primary
+    return assessment.primary
 
 
 async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakResult:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
     async with watch.leader_key(cluster, lease):
         with ExitStack() as stack:
-            stack.enter_context(drill_client.running(_light(writer.endpoint(cluster)), writes))
+            stack.enter_context(drill_client.running(_light(drill_writer.endpoint(cluster)), writes))
             stack.enter_context(drill_client.running(_light(reader.endpoint(cluster)), reads))
             await _served(writes, reads)
             began, began_at = time.monotonic(), datetime.now(UTC)
@@ -151,7 +151,7 @@ async def _stored(cluster: Cluster, writes: ledger.Ledger, progress: Progress) -
 
     try:
         primary = await wait.wait_for("health", check, seconds=HEALTHY_SECONDS, pause=0.5)
-        return await writer.stored(cluster, primary, 1, writes.next_number)
+        return await drill_writer.stored(cluster, primary, 1, writes.next_number)
     except errors.PoolkeeperError as e:
         progress.note(f"the writes were not compared: {e.message}")
         return None
@@ -160,6 +160,6 @@ async def _stored(cluster: Cluster, writes: ledger.Ledger, progress: Progress) -
 async def _clear(cluster: Cluster, primary: str, progress: Progress) -> None:
     """Drop the table; if that fails, the next drill or load does it."""
     try:
-        await writer.clear(cluster, primary)
+        await drill_writer.clear(cluster, primary)
     except errors.PoolkeeperError as e:
-        progress.note(f"the table {writer.TABLE} remains for now: {e.message}")
+        progress.note(f"the table {drill_writer.TABLE} remains for now: {e.message}")

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from poolkeeper_lab.bench.measure.figure import Figure
+from poolkeeper_lab.bench.measure.figure import BenchFigure
 from poolkeeper_lab.drill.ledger import Gap, LedgerVerdict
 
 LEASE, LOST, UNSOUND = "changes of the lease (false failovers)", "writes lost", "writes doubled or out of nowhere"
@@ -78,36 +78,41 @@ class SoakResult:
         """Whether there was no false failover, and every acknowledged write is stored exactly once."""
         return bool(self.holdings) and not changes(self.holdings) and bool(self.verdict and self.verdict.is_sound)
 
-    def figures(self) -> list[Figure]:
+    def figures(self) -> list[BenchFigure]:
         """Return the figures, the most important first."""
         changed = changes(self.holdings)
         remark = "; ".join(f"{before} → {after}" for before, after in changed)
         return [
-            Figure("minutes", self.seconds / 60, "min", remark=f"{self.cores} busy processes on {self.cores} cores"),
-            Figure(LEASE, len(changed) if self.holdings else None, goal=0, remark=remark),
-            Figure("the watch of the lease broke", self.blind),
+            BenchFigure(
+                "minutes", self.seconds / 60, "min", remark=f"{self.cores} busy processes on {self.cores} cores"
+            ),
+            BenchFigure(LEASE, len(changed) if self.holdings else None, goal=0, remark=remark),
+            BenchFigure("the watch of the lease broke", self.blind),
             *self._writes(),
             _gap("longest write gap", self.write),
             _gap("longest read gap", self.read),
-            *(Figure(f"load average, {m} min", load) for m, load in zip((1, 5, 15), self.load_average, strict=True)),
-            Figure(KEEPER_CPU, self.keeper_cpu, "% of a core"),
-            Figure(KEEPER_MEMORY, self.keeper_memory, "MB"),
-            *(Figure(f"keeper: {kind}", count) for kind, count in self.work.items()),
+            *(
+                BenchFigure(f"load average, {m} min", load)
+                for m, load in zip((1, 5, 15), self.load_average, strict=True)
+            ),
+            BenchFigure(KEEPER_CPU, self.keeper_cpu, "% of a core"),
+            BenchFigure(KEEPER_MEMORY, self.keeper_memory, "MB"),
+            *(BenchFigure(f"keeper: {kind}", count) for kind, count in self.work.items()),
         ]
 
-    def _writes(self) -> list[Figure]:
+    def _writes(self) -> list[BenchFigure]:
         verdict = self.verdict
         if verdict is None:
-            return [Figure(LOST, None, goal=0, remark="the stored rows could not be read")]
+            return [BenchFigure(LOST, None, goal=0, remark="the stored rows could not be read")]
         codes = ", ".join(f"{code} × {count}" for code, count in verdict.errors.items())
         return [
-            Figure("writes acknowledged", verdict.acknowledged),
-            Figure(LOST, len(verdict.lost), goal=0),
-            Figure(UNSOUND, len(verdict.duplicates) + len(verdict.phantoms), goal=0),
-            Figure("writes ambiguous", verdict.ambiguous, remark=f"{verdict.ambiguous_stored} of them are stored"),
-            Figure("writes refused", verdict.refused, remark=codes),
+            BenchFigure("writes acknowledged", verdict.acknowledged),
+            BenchFigure(LOST, len(verdict.lost), goal=0),
+            BenchFigure(UNSOUND, len(verdict.duplicates) + len(verdict.phantoms), goal=0),
+            BenchFigure("writes ambiguous", verdict.ambiguous, remark=f"{verdict.ambiguous_stored} of them are stored"),
+            BenchFigure("writes refused", verdict.refused, remark=codes),
         ]
 
 
-def _gap(name: str, gap: Gap) -> Figure:
-    return Figure(name, gap.seconds, "s", remark="still open at the end" if gap.is_open else "")
+def _gap(name: str, gap: Gap) -> BenchFigure:
+    return BenchFigure(name, gap.seconds, "s", remark="still open at the end" if gap.is_open else "")

@@ -15,7 +15,7 @@ from poolkeeper.core.progress import Progress
 from poolkeeper.system import compose, images
 from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.measure import estimate, startup_times
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchSection, Metric, RoundTally
 from poolkeeper_lab.bench.report.compare import RATIO
 
 ROUNDS = 3
@@ -46,10 +46,10 @@ class Startup:
         with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as folder:
             self._measured = startup_times.measure(spec, image, Path(folder), self._rounds, progress)
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results."""
         measured = self._measured
-        return Section(
+        return BenchSection(
             name="startup",
             title="Start-up: how long a person waits",
             method=METHOD,

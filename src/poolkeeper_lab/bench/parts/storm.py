@@ -26,7 +26,7 @@ from poolkeeper_lab.bench.load.storm_job import READ, WRITE, StormJob, StormRepo
 from poolkeeper_lab.bench.measure import busy, estimate, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
 from poolkeeper_lab.bench.parts.path import HEALTHY_SECONDS, WORK
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchSection
 from poolkeeper_lab.bench.report.compare import RATIO
 from poolkeeper_lab.drill import drill_run
 
@@ -147,10 +147,10 @@ class Storm:
     def _storm_values(self, report: StormReport, used: meter.Usage) -> dict[Measure, float]:
         return {**storm_values(report), **cpu_values(self._cluster, used, len(report.attempts))}
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
         spec = self._cluster.spec
-        return Section(
+        return BenchSection(
             name="storm",
             title=f"The storm: {CLIENTS:,} clients at once",
             method=METHOD,

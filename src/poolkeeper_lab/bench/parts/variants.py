@@ -23,7 +23,7 @@ from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import disk_space, rounds, startup_times
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, Ratio, RoundsRecord, Sample
-from poolkeeper_lab.bench.report.bench_model import Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection
 from poolkeeper_lab.drill import drill_run
 
 DECLARED = "as declared"
@@ -43,7 +43,7 @@ def read(variant: str) -> tuple[Edit, ...]:
     """Parse a variant such as "haproxy.hold_ms=0,endpoints.rw.max_pool=1"; a value that is not TOML is text.
 
     Raises:
-        UserError: if a part is not KEY=VALUE.
+        UsageError: if a part is not KEY=VALUE.
     """
     edits: list[Edit] = []
     for part in variant.split(","):
@@ -66,7 +66,7 @@ def changed(made: Mapping[str, Any], edits: Sequence[Edit]) -> dict[str, Any]:
     """Return a copy of the document with these values.
 
     Raises:
-        UserError: if a key is below a value that is not a table.
+        UsageError: if a key is below a value that is not a table.
     """
     found = copy.deepcopy(dict(made))
     for location, wanted in edits:
@@ -128,7 +128,7 @@ class Variants:
         """Map each variant to its cluster.toml, the declared one first.
 
         Raises:
-            UserError: if there is no variant, or one cannot be parsed.
+            UsageError: if there is no variant, or one cannot be parsed.
             SpecError: if a variant is not a valid cluster.toml.
         """
         if not self._options.variants:
@@ -163,9 +163,9 @@ class Variants:
                 )
                 rounds.play(self._record, progress)
 
-    def section(self) -> Section:
+    def section(self) -> BenchSection:
         """Return the results so far."""
-        return Section(
+        return BenchSection(
             name="try",
             title="Tried: other values of cluster.toml",
             method=f"{METHOD} Scale {self._scale}; {self._seconds} s a measurement, after a warm-up.",

@@ -32,7 +32,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Command:
+class PeerCommand:
     """A program in a service's container, as the user postgres.
 
     `of` replaces {primary}, {standby} and {number} (the standby's position among the nodes, from 0).
@@ -41,17 +41,17 @@ class Command:
     service: str
     argv: tuple[str, ...]
 
-    def of(self, primary: str, standby: str) -> Command:
+    def of(self, primary: str, standby: str) -> PeerCommand:
         """Return the command with the names filled in."""
         names = {"primary": primary, "standby": standby, "number": str(NODES.index(standby))}
-        return Command(self.service.format(**names), tuple(word.format(**names) for word in self.argv))
+        return PeerCommand(self.service.format(**names), tuple(word.format(**names) for word in self.argv))
 
 
 @dataclass(frozen=True)
 class Settled:
     """A check beyond its nodes' states that a cluster is ready for a fault: the command prints `expected`."""
 
-    command: Command
+    command: PeerCommand
     expected: str
 
 
@@ -66,13 +66,13 @@ class Peer:
     settings: tuple[Setting, ...]
     variables: Mapping[str, str] = field(default_factory=dict)  # of its Compose file
     tries_all_nodes: bool = False  # it has no proxy: a client tries the nodes in turn
-    switchover: Command | None = None
+    switchover: PeerCommand | None = None
     settled: Settled | None = None
     cannot: Mapping[str, str] = field(default_factory=dict)  # fault → why it is not possible here
     why_quick: str = ""  # how it differs, if it is quicker than ours
 
 
-_PATRONICTL = Command(
+_PATRONICTL = PeerCommand(
     "{primary}",
     ("patronictl", "-c", "/run/patroni/patroni.yml", "switchover", "peer", "--leader", "{primary}", "--force"),
 )
@@ -159,12 +159,12 @@ PG_AUTO_FAILOVER = Peer(
         ),
     ),
     tries_all_nodes=True,
-    switchover=Command(
+    switchover=PeerCommand(
         "monitor",
         ("env", "HOME=/var/lib/postgresql/data", "pg_autoctl", "perform", "switchover", "--pgdata", DATA),
     ),
     settled=Settled(
-        Command(
+        PeerCommand(
             "monitor",
             (
                 "psql",
@@ -232,7 +232,7 @@ PGPOOL = Peer(
         ),
         Setting("PostgreSQL", "asynchronous replication with slots", "Pgpool-II, Configuration Examples"),
     ),
-    switchover=Command(
+    switchover=PeerCommand(
         "pgpool",
         (
             "env",
@@ -274,7 +274,7 @@ def choose(keys: tuple[str, ...]) -> tuple[Peer, ...]:
     """Return the peers with these names; without a name, all of them.
 
     Raises:
-        UserError: if a name is unknown.
+        UsageError: if a name is unknown.
     """
     known = {peer.key: peer for peer in PEERS}
     if unknown := [key for key in keys if key not in known]:
@@ -286,7 +286,7 @@ def choose_faults(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the faults with these names; without a name, all of them.
 
     Raises:
-        UserError: if a name is unknown.
+        UsageError: if a name is unknown.
     """
     if unknown := [name for name in names if name not in FAULTS]:
         raise errors.UsageError(f"no such fault: {', '.join(unknown)}", hint=f"There are: {', '.join(FAULTS)}.")

@@ -24,11 +24,11 @@ def folder() -> Path:
     """Return the folder of the peers' files.
 
     Raises:
-        UserError: if the folder is missing, for example in an incomplete checkout.
+        ImageFailed: if the folder is missing, for example in an incomplete checkout.
     """
     found = SOURCES
     if not (found / "image" / "Dockerfile").is_file():
-        raise errors.UsageError(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
+        raise errors.ImageFailed(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
     return found
 
 

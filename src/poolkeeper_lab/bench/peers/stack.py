@@ -16,7 +16,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.system import compose, process, state
 from poolkeeper_lab.bench.measure import startup_times
 from poolkeeper_lab.bench.peers import contenders, multi_host
-from poolkeeper_lab.bench.peers.peer_catalogue import NODES, PEERS, Command, Peer
+from poolkeeper_lab.bench.peers.peer_catalogue import NODES, PEERS, Peer, PeerCommand
 from poolkeeper_lab.drill import drill_client
 
 NET = "10.213.79"  # /24; the nodes have .11 and the next addresses
@@ -131,11 +131,15 @@ class Stack(contenders.TrialCluster):
         return self.peer.cannot.get(fault, "")
 
     def switch_over(self, primary: str) -> None:
-        """Run the catalogue's command, with the first other node as the target."""
+        """Run the catalogue's command, with the first other node as the target.
+
+        Raises:
+            EngineFailed: if the catalogue has no command for it, or the command fails.
+        """
         if self.peer.switchover is None:
             raise errors.EngineFailed(f"{self.title} has no command for a switchover")
         command = self.peer.switchover.of(primary, next(name for name in NODES if name != primary))
         process.check(self._exec(command), timeout=contenders.SECONDS, what=f"the switchover of {self.title}")
 
-    def _exec(self, command: Command) -> list[str]:
+    def _exec(self, command: PeerCommand) -> list[str]:
         return ["docker", "exec", "--user", "postgres", self.container(command.service), *command.argv]

@@ -91,11 +91,20 @@ def _up(cluster: TrialCluster, notes: _Notes) -> None:
 
 
 def _prepare(endpoint: drill_client.ClientEndpoint) -> None:
-    """Create the table through the endpoint, so that it is in the writers' database. Raises Unreachable."""
+    """Create the table through the endpoint, so that it is in the writers' database.
+
+    Raises:
+        Unreachable: if the endpoint accepts a connection and the statement fails.
+    """
     query = f"CREATE TABLE {contenders.TABLE} (id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp())"
     connect = endpoint.connect or link.connect
 
     def create() -> str | None:
+        """Create the table, and return the reason if no connection is possible.
+
+        Raises:
+            Unreachable: if the statement fails.
+        """
         try:
             opened = connect(endpoint.dsn, drill_client.CONNECT_SECONDS)
         except link.Failed as e:

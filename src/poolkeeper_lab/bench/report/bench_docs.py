@@ -15,7 +15,7 @@ from poolkeeper.report import markdown, svg, wording
 from poolkeeper.report.markdown import escape
 from poolkeeper_lab.bench.report import bench_plot, bench_report
 from poolkeeper_lab.bench.report import bench_wording as words
-from poolkeeper_lab.bench.report.bench_model import BenchRun, Section
+from poolkeeper_lab.bench.report.bench_model import BenchRun, BenchSection
 
 GOALS = "goals"
 FOLDER = "benchmarks"  # of the pictures, beside the document
@@ -24,7 +24,7 @@ _PAIR = re.compile(r"(<!-- bench:(?P<name>[a-z][a-z-]*) -->\n)(?P<text>.*?)(?P<e
 _MARK = re.compile(r"<!-- /?bench:[^>]*-->")
 
 
-def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, Section]]:
+def latest(runs: Sequence[BenchRun]) -> dict[str, tuple[BenchRun, BenchSection]]:
     """Return part → the last run that has it."""
     return {section.name: (run, section) for run in runs for section in run.sections}
 
@@ -33,7 +33,7 @@ def fill(document: str, runs: Sequence[BenchRun]) -> str:
     """Return the document with its tables filled again.
 
     Raises:
-        UserError: if a mark has no partner.
+        UsageError: if a mark has no partner.
     """
     found = latest(runs)
     pairs = list(_PAIR.finditer(document))
@@ -62,7 +62,7 @@ def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
             yield f"{section.name}-{number}.svg", svg.standalone(bench_plot.draw(drawn))
 
 
-def _goals(found: dict[str, tuple[BenchRun, Section]], before: str, parts: Sequence[str]) -> str:
+def _goals(found: dict[str, tuple[BenchRun, BenchSection]], before: str, parts: Sequence[str]) -> str:
     """Return the table of goals: a part's rows from its run, or the present ones; in the order of the document."""
     rows = [(name, *words.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
     head, rule, *new = markdown.table(("Part", *words.GOALS), rows).splitlines()
@@ -76,7 +76,7 @@ def _first_cell(line: str) -> str:
     return line.split("|")[1].strip()
 
 
-def _part(run: BenchRun, section: Section) -> list[str]:
+def _part(run: BenchRun, section: BenchSection) -> list[str]:
     drawn = bench_plot.pictures(section)
     shown = [f"![{escape(p.title)}]({FOLDER}/{section.name}-{i}.svg)" for i, p in enumerate(drawn, start=1)]
     return [_about(run), *bench_report.body(section), *shown]

@@ -53,7 +53,7 @@ def read(path: Path) -> BenchRun:
     """Return an earlier run from its file.
 
     Raises:
-        UserError: if the file is unreadable, is not such a report, or has a later schema.
+        UsageError: if the file is unreadable, is not such a report, or has a later schema.
     """
     hint = "Name a bench*.json that `poolkeeper bench` wrote."
     try:

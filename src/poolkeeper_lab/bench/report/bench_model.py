@@ -1,7 +1,7 @@
 """The results of a run of the bench: figures over rounds, goals, the machine. Values only, the same in JSON.
 
-Invariant: a figure that was not measured has no estimate and says why; a goal without a figure is neither met nor
-missed.
+Invariant: a figure that was not measured has no estimate and gives the reason; a goal without a figure is neither met
+nor missed.
 JSON schema 1: the fields of these classes; fields are only ever added within a schema, and readers ignore unknown ones.
 """
 
@@ -31,7 +31,7 @@ class Estimate(Value):
 
 
 class Metric(Value):
-    """A figure of one thing under one condition. `about` says of what, in the order in which a table shows it."""
+    """A figure of one thing under one condition. `about` has the conditions in a table's order."""
 
     about: dict[str, str]  # as {"workload": "read-only", "clients": "16", "endpoint": "5100"}
     name: str  # as "throughput"
@@ -72,7 +72,7 @@ class BenchGoal(Value):
 
     @property
     def is_clear(self) -> bool:
-        """Is the whole interval on one side of the limit?"""
+        """True if both ends of the interval are on the same side of the limit."""
         return self.estimate is not None and self._within(self.estimate.low) == self._within(self.estimate.high)
 
     def _within(self, value: float) -> bool:
@@ -110,7 +110,7 @@ class BenchTable(Value):
     rows: tuple[tuple[str, ...], ...] = ()
 
 
-class Section(Value):
+class BenchSection(Value):
     """One part of the bench."""
 
     name: str  # path, storm, scale, …
@@ -120,7 +120,7 @@ class Section(Value):
     tally: RoundTally = RoundTally()
     metrics: tuple[Metric, ...] = ()
     goals: tuple[BenchGoal, ...] = ()
-    notes: tuple[str, ...] = ()  # what did not fit, what failed, what a reader has to know
+    notes: tuple[str, ...] = ()  # omissions, failures and caveats for the reader
     charts: tuple[str, ...] = ()  # the names of the metrics that are drawn
     tables: tuple[BenchTable, ...] = ()  # shown after the figures
 
@@ -140,7 +140,7 @@ class BenchMachine(Value):
 
 
 class BenchRun(Value):
-    """A whole run."""
+    """A complete run of the bench."""
 
     schema_version: int = SCHEMA
     cluster: str
@@ -151,7 +151,7 @@ class BenchRun(Value):
     machine: BenchMachine
     versions: dict[str, str]  # component → version
     settings: dict[str, str] = {}  # what was declared, and a digest of each file that a container took
-    sections: tuple[Section, ...] = ()
+    sections: tuple[BenchSection, ...] = ()
     is_interrupted: bool = False
 
     @property

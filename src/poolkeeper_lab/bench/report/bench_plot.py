@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from poolkeeper.report import svg
 from poolkeeper.report.svg import Drawing, Shape
-from poolkeeper_lab.bench.report.bench_model import Metric, Section
+from poolkeeper_lab.bench.report.bench_model import BenchSection, Metric
 from poolkeeper_lab.bench.report.compare import RATIO
 
 WIDTH, LEFT, RIGHT = 820.0, 350.0, 30.0
@@ -17,7 +17,7 @@ TICKS = 7  # at most about so many
 
 
 @dataclass(frozen=True)
-class Row:
+class PlotRow:
     """A dot for each round, a bar for the interval, a line for the median."""
 
     label: str
@@ -29,17 +29,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Picture:
+class BenchPlot:
     """One figure for several subjects on one axis that begins at 0. The ticks are (x, label)."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[PlotRow, ...]
     ticks: tuple[tuple[float, str], ...]
     height: float
     unity: float | None  # x of the ratio 1
 
 
-def pictures(section: Section) -> Iterator[Picture]:
+def pictures(section: BenchSection) -> Iterator[BenchPlot]:
     """Yield the pictures of each drawn figure: one for all ratios, or one for each case."""
     for name in section.charts:
         groups: dict[tuple[str, ...], list[Metric]] = {}
@@ -55,7 +55,7 @@ def _named(metric: Metric) -> str:
     return f"{metric.name}, {metric.unit}" if metric.unit and metric.unit != RATIO else metric.name
 
 
-def picture(title: str, metrics: list[Metric], said: int = 0) -> Picture:
+def picture(title: str, metrics: list[Metric], said: int = 0) -> BenchPlot:
     """Return the metrics as rows; the title has the first `said` conditions. All of them have an estimate."""
     end = 1.05 * max(max((*m.rounds, m.estimate.high)) for m in metrics if m.estimate) or 1.0
     rows = []
@@ -65,12 +65,12 @@ def picture(title: str, metrics: list[Metric], said: int = 0) -> Picture:
         low = _x(found.low, end)
         label = ", ".join(list(m.about.values())[said:])
         dots = tuple(_x(value, end) for value in m.rounds)
-        rows.append(Row(label, 6 + ROW * i, dots, low, round(_x(found.high, end) - low, 1), _x(found.median, end)))
+        rows.append(PlotRow(label, 6 + ROW * i, dots, low, round(_x(found.high, end) - low, 1), _x(found.median, end)))
     unity = _x(1.0, end) if metrics[0].unit == RATIO and end >= 1 else None
-    return Picture(title, tuple(rows), _ticks(end), ROW * len(rows) + 26, unity)
+    return BenchPlot(title, tuple(rows), _ticks(end), ROW * len(rows) + 26, unity)
 
 
-def draw(found: Picture) -> Drawing:
+def draw(found: BenchPlot) -> Drawing:
     """Return a picture as a drawing."""
     foot = found.height - 20
     shapes = [svg.line("tick", (x, 0), (x, foot)) for x, _ in found.ticks]
@@ -82,7 +82,7 @@ def draw(found: Picture) -> Drawing:
     return Drawing(found.title, WIDTH, found.height, tuple(shapes))
 
 
-def _row(row: Row) -> list[Shape]:
+def _row(row: PlotRow) -> list[Shape]:
     label, interval = svg.text(0, row.y + 10, row.label), svg.rectangle("interval", row.low, row.y, row.width, 12)
     dots = [svg.dot("dot", x, row.y + 6, 3) for x in row.dots]
     return [label, interval, *dots, svg.line("median", (row.median, row.y - 1), (row.median, row.y + 13))]

@@ -22,7 +22,7 @@ from poolkeeper.report.document import (
 from poolkeeper.report.document import Section as Part
 from poolkeeper_lab.bench.report import bench_json, bench_plot
 from poolkeeper_lab.bench.report import bench_wording as words
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, BenchSection
 from poolkeeper_lab.bench.report.compare import Comparison
 
 _OUTCOMES = {True: Outcome.PASS, False: Outcome.FAIL, None: Outcome.UNKNOWN}
@@ -73,12 +73,12 @@ def write_all(run: BenchRun, comparison: Comparison | None, directory: Path, ste
     return writer.write_report(document(run, comparison), bench_json.render(run, comparison), directory, stem)
 
 
-def body(section: Section) -> list[str]:
+def body(section: BenchSection) -> list[str]:
     """Return the Markdown blocks of a section without its heading, goals and figures."""
     return list(markdown.body(blocks(section)))
 
 
-def blocks(section: Section) -> tuple[Block, ...]:
+def blocks(section: BenchSection) -> tuple[Block, ...]:
     """Return the content of a section without its goals."""
     tally = f"Took {wording.duration(section.seconds)}; {words.tally(section.tally)}."
     found: list[Block] = [Paragraph(section.method), Paragraph(tally, is_quiet=True)]

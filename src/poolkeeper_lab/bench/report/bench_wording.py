@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model.verdict import Outcome
-from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, Estimate, Metric, RoundTally, Section
+from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, BenchSection, Estimate, Metric, RoundTally
 from poolkeeper_lab.bench.report.compare import RATIO, Compared, Comparison, MetricChange
 
 NONE = "–"
@@ -94,7 +94,7 @@ def tally(found: RoundTally) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class MetricTable:
     """Metrics of one group with the same conditions: a row a subject, a column a figure."""
 
     title: str
@@ -102,8 +102,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(section: Section) -> Iterator[Table]:
-    """A section's figures, with the conditions as the first columns; then its other tables."""
+def tables(section: BenchSection) -> Iterator[MetricTable]:
+    """Yield a section's figures, with the conditions as the first columns; then its other tables."""
     groups: dict[tuple[str, tuple[str, ...]], list[Metric]] = {}
     for metric in section.metrics:
         groups.setdefault((metric.group, tuple(metric.about)), []).append(metric)
@@ -114,8 +114,8 @@ def tables(section: Section) -> Iterator[Table]:
             found.setdefault(tuple(metric.about.values()), {})[metric.name] = metric
         rows = [(*subject, *(_cell(cells.get(name)) for name in names)) for subject, cells in found.items()]
         header = (*(c.capitalize() for c in conditions), *(_heading(name, metrics) for name in names))
-        yield Table(title, header, tuple(rows))
-    yield from (Table(t.title, t.header, t.rows) for t in section.tables if t.rows)
+        yield MetricTable(title, header, tuple(rows))
+    yield from (MetricTable(t.title, t.header, t.rows) for t in section.tables if t.rows)
 
 
 def _heading(name: str, metrics: list[Metric]) -> str:

@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 class Completion(StrEnum):
-    """The client's knowledge of an operation's effect."""
+    """The effect of an operation, as far as the client can tell."""
 
     OK = "ok"
     FAIL = "fail"

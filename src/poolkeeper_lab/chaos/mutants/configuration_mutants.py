@@ -20,7 +20,7 @@ FSYNC_OFF = Mutant(
     Unflushed(),
     (mutant_scenarios.LOSE_POWER_OUT_OF_ORDER,),
     # drift: the server does not start; the observed cause is an empty postmaster.pid
-    tuple(Catch("after", condition) for condition in ("rows", "amcheck", "drift")),
+    tuple(Catch("final_state", condition) for condition in ("rows", "amcheck", "drift")),
 )
 
 MUTANTS = (ASYNCHRONOUS_COMMIT, FSYNC_OFF)

@@ -79,7 +79,7 @@ class Campaign:
     @property
     def anomalies(self) -> int:
         """Anomalies of all checkers, those of the final state included."""
-        return sum(judgement.count for run in self.runs for judgement in run.judgements)
+        return sum(verdict.count for run in self.runs for verdict in run.judgements)
 
     @property
     def unhealed(self) -> int:

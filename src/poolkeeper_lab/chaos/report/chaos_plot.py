@@ -28,7 +28,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ChaosPlot:
     """The throughput and the latency as lines over the bands of the faults; `scale`: y and words of its decades."""
 
     axis: Axis
@@ -40,7 +40,7 @@ class Picture:
     scale: tuple[tuple[float, str], ...] = ()
 
 
-def picture(run: ChaosRun) -> Picture | None:
+def picture(run: ChaosRun) -> ChaosPlot | None:
     """Return the figure; None if no operation was acknowledged."""
     if not run.rate:
         return None
@@ -51,7 +51,7 @@ def picture(run: ChaosRun) -> Picture | None:
     median = _slowness(axis, ((at, middle) for at, middle, _ in run.latency))
     longest = _slowness(axis, ((at, most) for at, _, most in run.latency))
     scale = tuple((_y(value), words) for value, words in ((1.0, "1 ms"), (100.0, "100 ms"), (10_000.0, "10 s")))
-    return Picture(axis, tuple(_bands(run, axis)), points, peak, median, longest, scale)
+    return ChaosPlot(axis, tuple(_bands(run, axis)), points, peak, median, longest, scale)
 
 
 def _slowness(axis: Axis, of: Iterable[tuple[float, float]]) -> str:
@@ -78,7 +78,7 @@ def _bands(run: ChaosRun, axis: Axis) -> list[Band]:
     return bands
 
 
-def draw(found: Picture) -> Drawing:
+def draw(found: ChaosPlot) -> Drawing:
     """Return the figure as a drawing."""
     shapes = []
     for band in found.bands:

@@ -40,7 +40,7 @@ class About:
     is_interrupted: bool = False
 
 
-def made(about: About, history: History, judged: RunEvaluation, played: Sequence[PlayedScenario]) -> ChaosRun:
+def made(about: About, history: History, evaluation: RunEvaluation, played: Sequence[PlayedScenario]) -> ChaosRun:
     """Return the report's values."""
     by_number = {o.number: o for o in history.operations}
     zero = history.operations[0].began if history.operations else 0.0
@@ -50,18 +50,18 @@ def made(about: About, history: History, judged: RunEvaluation, played: Sequence
         started_at=about.started_at,
         seconds=about.seconds,
         seed=history.header.seed,
-        outcome=verdict.merge([judged.outcome, *doubts]),
+        outcome=verdict.merge([evaluation.outcome, *doubts]),
         replay=about.replay,
         history=about.path,
-        passages=passages(history, judged, played, zero),
+        passages=passages(history, evaluation, played, zero),
         left_out=about.left_out,
-        judgements=tuple(_verdict(finding, by_number, zero) for finding in judged.findings),
+        judgements=tuple(_verdict(finding, by_number, zero) for finding in evaluation.findings),
         shares=shares(history),
         pauses=_all_pauses(history, played),
         rate=rate(history.operations, zero),
         latency=latency(history.operations, zero),
         injected=sum(event.phase is Phase.BEGIN for event in history.nemesis),
-        lost=sum(map(_lost, judged.findings)),
+        lost=sum(map(_lost, evaluation.findings)),
         problems=about.problems,
         is_interrupted=about.is_interrupted,
     )
@@ -102,12 +102,12 @@ def _share(name: str, own: History) -> ScenarioShare:
 
 
 def passages(
-    history: History, judged: RunEvaluation, played: Sequence[PlayedScenario], zero: float
+    history: History, evaluation: RunEvaluation, played: Sequence[PlayedScenario], zero: float
 ) -> tuple[Passage, ...]:
     """Return each iteration with the events in its time."""
     begun = sorted(turn.began for turn in played if turn.began is not None)
     by_number = {o.number: o for o in history.operations}
-    found = [anomaly for finding in judged.findings for anomaly in finding.anomalies]
+    found = [anomaly for finding in evaluation.findings for anomaly in finding.anomalies]
     seen = [at for anomaly in found if (at := _seen_at(anomaly, by_number)) is not None]
     return tuple(_passage(turn, _time_of(turn, begun), history, seen, zero) for turn in played)
 
@@ -140,7 +140,7 @@ def _passage(
         number=turn.scheduled.number,
         scenario=scenario.name,
         promise=scenario.promise,
-        faults=tuple(act.sentence for act in scenario.steps),
+        faults=tuple(step.sentence for step in scenario.steps),
         victims=tuple(turn.victims),
         outcome=Outcome.FAIL if is_broken else Outcome.UNKNOWN if is_unknown else Outcome.PASS,
         problem=turn.problem or ("" if turn.began else "never began"),
@@ -193,12 +193,12 @@ def _shown(anomaly: Anomaly, by_number: Mapping[int, Operation], zero: float) ->
 def words(o: Operation, zero: float) -> str:
     """Return an operation as a line."""
     end = "?" if o.is_info else f"{o.ended - zero:.3f}"
-    told = f"{o.completion.value} {o.code}".strip()
+    completion = f"{o.completion.value} {o.code}".strip()
     result = f" {o.result}" if o.is_ok and o.result is not None else ""
     line = (
         f"#{o.number} client {o.process}.{o.session} at {o.endpoint}, {o.began - zero:.3f}–{end} s: {o.f} {o.value} → "
     )
-    return _cut(f"{line}{told}{result}")
+    return _cut(f"{line}{completion}{result}")
 
 
 def _cut(text: str) -> str:

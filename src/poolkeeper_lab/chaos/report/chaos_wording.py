@@ -66,10 +66,10 @@ def share(s: ScenarioShare) -> tuple[str, ...]:
     return (s.workload, f"{s.ok:,}", f"{s.fail:,}", f"{s.info:,}", codes)
 
 
-def name(judgement: RunVerdict) -> str:
+def name(verdict: RunVerdict) -> str:
     """Return a checker's name as "set (set_balanced)"; one word if both are the same."""
-    is_one = judgement.workload in ("", judgement.checker)
-    return judgement.checker if is_one else f"{judgement.checker} ({judgement.workload})"
+    is_one = verdict.workload in ("", verdict.checker)
+    return verdict.checker if is_one else f"{verdict.checker} ({verdict.workload})"
 
 
 def attention(run: ChaosRun) -> list[str]:

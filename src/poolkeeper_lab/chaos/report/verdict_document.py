@@ -1,4 +1,4 @@
-"""Judgements as documents for JSON. Long lists of anomalies are cut, and their number is always there. Pure."""
+"""Verdicts as documents for JSON. Long lists of anomalies are cut, and their number is always there. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 SHOWN = 50  # anomalies of one finding
 
 
-def document(judged: RunEvaluation) -> dict[str, Any]:
-    """A run's."""
+def document(evaluation: RunEvaluation) -> dict[str, Any]:
+    """Return the verdict of a run as plain data."""
     return {
-        "outcome": judged.outcome.value,
-        "scenario": judged.header.scenario,
-        "seed": judged.header.seed,
-        "cluster": dict(judged.header.cluster),
-        "operations": dict(judged.counts),
-        "is_torn": judged.is_torn,
-        "findings": [_finding(finding) for finding in judged.findings],
-        "gaps": {endpoint: {"seconds": gap.seconds, "is_open": gap.is_open} for endpoint, gap in judged.gaps.items()},
+        "outcome": evaluation.outcome.value,
+        "scenario": evaluation.header.scenario,
+        "seed": evaluation.header.seed,
+        "cluster": dict(evaluation.header.cluster),
+        "operations": dict(evaluation.counts),
+        "is_torn": evaluation.is_torn,
+        "findings": [_finding(finding) for finding in evaluation.findings],
+        "gaps": {name: {"seconds": gap.seconds, "is_open": gap.is_open} for name, gap in evaluation.gaps.items()},
     }
 
 
@@ -47,7 +47,7 @@ def _anomalies(anomalies: Iterable[Anomaly]) -> list[dict[str, Any]]:
 
 
 def self_test_document(result: SelfTest) -> dict[str, Any]:
-    """A self-test's."""
+    """Return the result of a self-test as plain data."""
     return {
         "outcome": result.outcome.value,
         "missed": list(result.missed),

@@ -2,7 +2,7 @@
 
 Invariant: after `working` has ended, no operation is in progress, or it stays without a completion. A client that ends
 by an error is reported, because a silent workload proves less than it seems to.
-Not promised: the order in which clients act; only the operations of each client follow from the seed.
+Not promised: the order of operations across clients; only the operations of each client follow from the seed.
 """
 
 from __future__ import annotations

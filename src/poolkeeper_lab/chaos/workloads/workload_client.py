@@ -117,7 +117,7 @@ class WorkloadClient:
         return self._link
 
     def _recover(self, code: str, *, in_transaction: bool) -> None:
-        """Keep the session only if the code says that it is usable."""
+        """Keep the session only if the code means that it is usable."""
         if code not in self._stays or self._link is None:
             self._drop()
         elif in_transaction:
