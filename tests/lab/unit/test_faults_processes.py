@@ -167,6 +167,10 @@ def test_the_first_standby_is_the_one_in_the_quorum_that_is_least_behind() -> No
     assert drilled_cluster.acknowledging(primary(far, near), names) == "pg_node3"
     assert drilled_cluster.acknowledging(primary(sender("pg_node2", "async", 0), near), names) == "pg_node3"
     assert drilled_cluster.acknowledging(primary(sender("pg_node2", "quorum", None), near), names) == "pg_node3"
-    for without_quorum in (None, primary(), primary(sender("pg_basebackup", "quorum", 0), sender("pg_node2", "async", 0))):
+    for without_quorum in (
+        None,
+        primary(),
+        primary(sender("pg_basebackup", "quorum", 0), sender("pg_node2", "async", 0)),
+    ):
         with pytest.raises(errors.Unreachable):
             drilled_cluster.acknowledging(without_quorum, names)
