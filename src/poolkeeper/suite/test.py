@@ -16,7 +16,7 @@ from poolkeeper.model import proxies
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS, Suite, compare
-from poolkeeper.suite.checks import groups as check_groups
+from poolkeeper.suite.checks.groups import evaluate, inapplicable
 from poolkeeper.suite.collect import all_readings
 
 READ_SESSIONS = 8  # of the read-only endpoint, open at once; two standbys at least then have one each
@@ -40,7 +40,7 @@ async def run_suite(
     chosen = applicable(target, groups, say)
     started_at, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     readings = await all_readings.collect(target, chosen, say)
-    verdicts = check_groups.evaluate(target, readings, chosen)
+    verdicts = evaluate(target, readings, chosen)
     return Suite(
         cluster=target.cluster,
         started_at=started_at,
@@ -61,7 +61,7 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
     """
     if groups is not None and (unknown := groups - set(GROUPS)):
         raise ValueError(f"no such group: {sorted(unknown)}")
-    left_out = check_groups.inapplicable(target)
+    left_out = inapplicable(target)
     for number, why in left_out.items():
         line = f"group {number}, {GROUPS[number]}, {why}"
         if groups is not None and number in groups:

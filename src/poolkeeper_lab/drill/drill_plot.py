@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from poolkeeper.report import svg
 from poolkeeper.report.svg import Axis, Drawing, Shape
-from poolkeeper_lab.drill import drill_wording as words
+from poolkeeper_lab.drill import drill_wording
 from poolkeeper_lab.drill.drill_results import DrillRound, Series
 
 ROW = 34.0
@@ -100,7 +100,7 @@ def draw_strips(series: Series, strips: Strips) -> Drawing:
         shapes += [svg.dot(f"dot {row.kind}", x, row.y + 4, 5) for x in row.dots]
         if row.median is not None:
             shapes.append(svg.line("median", (row.median, row.y - 8), (row.median, row.y + 16)))
-    label = f"Write gaps of {series.fault}: {words.three(series.writes())}"
+    label = f"Write gaps of {series.fault}: {drill_wording.three(series.writes())}"
     return Drawing(label, svg.WIDTH, strips.height, tuple(shapes))
 
 
@@ -112,7 +112,7 @@ def draw_timeline(r: DrillRound, found: RoundPlot) -> Drawing:
         shapes += [_segment(part) for part in found.segments]
     for x, word in found.marks:
         shapes += [svg.line("moment", (x, 0), (x, FOOT), word), _label(x, word)]
-    return Drawing(f"Timeline of {words.name(r)}", svg.WIDTH, FOOT + 26, tuple(shapes))
+    return Drawing(f"Timeline of {drill_wording.name(r)}", svg.WIDTH, FOOT + 26, tuple(shapes))
 
 
 def _label(x: float, word: str) -> Shape:
@@ -121,4 +121,4 @@ def _label(x: float, word: str) -> Shape:
 
 
 def _segment(part: Segment) -> Shape:
-    return svg.rectangle(part.name, part.x, SPLIT, part.width, 16, f"{part.name} {words.seconds(part.seconds)}")
+    return svg.rectangle(part.name, part.x, SPLIT, part.width, 16, f"{part.name} {drill_wording.seconds(part.seconds)}")

@@ -19,8 +19,7 @@ from poolkeeper.report.document import (
     Table,
     table,
 )
-from poolkeeper_lab.drill import drill_json, drill_plot
-from poolkeeper_lab.drill import drill_wording as words
+from poolkeeper_lab.drill import drill_json, drill_plot, drill_wording
 from poolkeeper_lab.drill.drill_results import Drill, DrillRound, Series
 
 STEM = "drill"
@@ -36,13 +35,13 @@ def document(drill: Drill) -> Document:
         Fact("Rounds requested", str(drill.asked)),
         Fact("Seed", str(drill.seed)),
     )
-    missed = (Item(f"{fault}: {words.goal(reached)}") for fault, reached in drill.missed)
-    problems = (Item(f"{words.name(r)}: {r.problem}") for r in drill.problems())
+    missed = (Item(f"{fault}: {drill_wording.goal(reached)}") for fault, reached in drill.missed)
+    problems = (Item(f"{drill_wording.name(r)}: {r.problem}") for r in drill.problems())
     return Document(
         topic="drill",
         cluster=drill.cluster,
         outcome=Outcome.PASS if drill.is_sound else Outcome.FAIL,
-        title=words.headline(drill),
+        title=drill_wording.headline(drill),
         facts=facts,
         attention=(*missed, *problems),
         sections=(_figures(drill), *map(_fault, drill.series)),
@@ -70,19 +69,20 @@ def write_all(drill: Drill, directory: Path) -> tuple[Path, ...]:
 
 
 def _figures(drill: Drill) -> Section:
-    shown = table("The figures of each fault beside its goals", words.COLUMNS, [words.row(s) for s in drill.series],
+    rows = [drill_wording.row(series) for series in drill.series]
+    shown = table("The figures of each fault beside its goals", drill_wording.COLUMNS, rows,
                   name="figures")  # fmt: skip
-    parts = tuple(Item(meaning, name, swatch=name) for name, meaning in words.SEGMENTS.items())
-    method = Paragraph(words.METHOD, is_quiet=True)
+    parts = tuple(Item(meaning, name, swatch=name) for name, meaning in drill_wording.SEGMENTS.items())
+    method = Paragraph(drill_wording.METHOD, is_quiet=True)
     return Section("Figures", (shown, method, Heading("The parts of a write gap"), Bullets(parts, "legend")))
 
 
 def _fault(series: Series) -> Section:
     counts = ", ".join(f"{series.total(what):,} {what}" for what in _WRITES)
-    facts = [f"Writes: {counts}", f"Errors seen: {words.errors(series.errors())}"]
+    facts = [f"Writes: {counts}", f"Errors seen: {drill_wording.errors(series.errors())}"]
     if series.of(False):
-        facts.append(f"Without keeper: write gap {words.three(series.writes(False))}")
-        facts.append(f"Errors seen without keeper: {words.errors(series.errors(False))}")
+        facts.append(f"Without keeper: write gap {drill_wording.three(series.writes(False))}")
+        facts.append(f"Errors seen without keeper: {drill_wording.errors(series.errors(False))}")
     items = Bullets(tuple(map(Item, facts)))
     return Section(series.fault, (Paragraph(series.sentence), items, *_drawn(series), _rounds(series)))
 
@@ -100,21 +100,34 @@ def _drawn(series: Series) -> list[Block]:
 
 
 def _caption(median: DrillRound, peak: int) -> str:
-    gap = words.seconds(median.write.seconds if median.write else None)
-    caption = (
-        f"The median round ({words.name(median)}): acknowledged writes in each 0.1 s, at most {peak}; write gap {gap}"
-    )
+    gap = drill_wording.seconds(median.write.seconds if median.write else None)
+    name = drill_wording.name(median)
+    caption = f"The median round ({name}): acknowledged writes in each 0.1 s, at most {peak}; write gap {gap}"
     if not median.split:
         return caption
-    parts = "".join(f", {name} {words.seconds(seconds)}" for name, seconds in median.split.parts)
+    parts = "".join(f", {name} {drill_wording.seconds(seconds)}" for name, seconds in median.split.parts)
     return f"{caption}; {median.split.new_primary} became primary{parts}"
 
 
 def _rounds(series: Series) -> Table:
-    header = ("Round", "Keeper", "Victim", "Write gap", "Read gap", *map(str.capitalize, words.SEGMENTS), "Back")
+    header = (
+        "Round",
+        "Keeper",
+        "Victim",
+        "Write gap",
+        "Read gap",
+        *map(str.capitalize, drill_wording.SEGMENTS),
+        "Back",
+    )
     rows = []
     for r in series.rounds:
-        parts = [words.seconds(s) for _, s in r.split.parts] if r.split else [words.NONE] * len(words.SEGMENTS)
-        gaps = [words.seconds(gap.seconds if gap else None) for gap in (r.write, r.read)]
-        rows.append((str(r.number), "on" if r.keeper else "off", r.victim, *gaps, *parts, words.seconds(r.back)))
+        parts = (
+            [drill_wording.seconds(s) for _, s in r.split.parts]
+            if r.split
+            else [drill_wording.NONE] * len(drill_wording.SEGMENTS)
+        )
+        gaps = [drill_wording.seconds(gap.seconds if gap else None) for gap in (r.write, r.read)]
+        rows.append(
+            (str(r.number), "on" if r.keeper else "off", r.victim, *gaps, *parts, drill_wording.seconds(r.back))
+        )
     return table(f"The rounds of {series.fault}", header, rows, name="figures")

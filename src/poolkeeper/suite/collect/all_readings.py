@@ -66,9 +66,9 @@ def _inside(target: Target, parts: OwnCluster) -> Questions:
     return {
         **_direct(target, parts.direct),
         "read_only": ({14}, lambda: read_only_probe.sessions(target, target.ro, parts.read_sessions)),
-        "patroni": ({15}, lambda: own_probes.patroni(parts, target.timeout)),
+        "patroni": ({15}, lambda: own_probes.patroni_views(parts, target.timeout)),
         "session_commit": ({16}, lambda: own_probes.session_commit(target)),
-        "keeper": ({15, 17}, lambda: own_probes.keeper(parts, target.timeout)),
+        "keeper": ({15, 17}, lambda: own_probes.keeper_view(parts, target.timeout)),
     }
 
 

@@ -10,16 +10,14 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import KeeperView, PatroniView
 from poolkeeper.model.probe import Acknowledger, CommitFacts, Reading
 from poolkeeper.model.target import OwnCluster, Target
-from poolkeeper.system import keeper_client as keeper_api
-from poolkeeper.system import patroni as patroni_api
-from poolkeeper.system import postgres
+from poolkeeper.system import keeper_client, patroni, postgres
 
 NAMES = "SELECT current_setting('synchronous_standby_names')"
 STANDBYS = "SELECT application_name, state, sync_state FROM pg_stat_replication ORDER BY 1"
 SESSION = "SELECT current_setting('synchronous_commit')"
 
 
-async def patroni(own: OwnCluster, timeout: float) -> Mapping[str, Reading[PatroniView]]:
+async def patroni_views(own: OwnCluster, timeout: float) -> Mapping[str, Reading[PatroniView]]:
     """Read the cluster as each node's Patroni reports it."""
     asked = (_patroni(address, timeout) for address in own.patroni.values())
     return dict(zip(own.patroni, await asyncio.gather(*asked), strict=True))
@@ -29,11 +27,11 @@ async def _patroni(address: str, timeout: float) -> Reading[PatroniView]:
     def show(view: PatroniView) -> str:
         return ", ".join(f"{m.name} {m.role} {m.state}" for m in view.members)
 
-    where = f"{address}:{patroni_api.PORT}"
-    return await take(where, "GET /cluster", timeout, patroni_api.observe(address, timeout), show)
+    where = f"{address}:{patroni.PORT}"
+    return await take(where, "GET /cluster", timeout, patroni.observe(address, timeout), show)
 
 
-async def keeper(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
+async def keeper_view(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
     """Read the state that the keeper reports."""
 
     def show(view: KeeperView) -> str:
@@ -41,7 +39,7 @@ async def keeper(own: OwnCluster, timeout: float) -> Reading[KeeperView]:
         return f"{state}, cannot see: {list(view.blind)}, open: {list(view.open_matters)}"
 
     host, port = own.keeper
-    return await take(f"{host}:{port}", "GET /status", timeout, keeper_api.observe(host, port, timeout), show)
+    return await take(f"{host}:{port}", "GET /status", timeout, keeper_client.observe(host, port, timeout), show)
 
 
 async def commit(target: Target, names: Sequence[str]) -> dict[str, Reading[CommitFacts]]:

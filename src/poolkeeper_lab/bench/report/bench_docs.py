@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from poolkeeper.core import errors
 from poolkeeper.report import markdown, svg, wording
 from poolkeeper.report.markdown import escape
-from poolkeeper_lab.bench.report import bench_plot, bench_report
-from poolkeeper_lab.bench.report import bench_wording as words
+from poolkeeper_lab.bench.report import bench_plot, bench_report, bench_wording
 from poolkeeper_lab.bench.report.bench_model import BenchRun, BenchSection
 
 GOALS = "goals"
@@ -64,8 +63,8 @@ def pictures(runs: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
 
 def _goals(found: dict[str, tuple[BenchRun, BenchSection]], before: str, parts: Sequence[str]) -> str:
     """Return the table of goals: a part's rows from its run, or the present ones; in the order of the document."""
-    rows = [(name, *words.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
-    head, rule, *new = markdown.table(("Part", *words.GOALS), rows).splitlines()
+    rows = [(name, *bench_wording.goal_row(goal)) for name, (_, section) in found.items() for goal in section.goals]
+    head, rule, *new = markdown.table(("Part", *bench_wording.GOALS), rows).splitlines()
     old = [line for line in before.splitlines() if line.startswith("| ") and line not in (head, rule)]
     lines = [*new, *(line for line in old if _first_cell(line) not in found)]
     placed = [line for part in parts for line in lines if _first_cell(line) == part]
@@ -84,7 +83,7 @@ def _part(run: BenchRun, section: BenchSection) -> list[str]:
 
 def _about(run: BenchRun) -> str:
     about = ", ".join(f"{name} {value}" for name, value in run.versions.items())
-    moment, where = wording.moment(run.started_at), words.machine(run)
+    moment, where = wording.moment(run.started_at), bench_wording.machine(run)
     broken = " It was interrupted." if run.is_interrupted else ""
     return (
         f"{escape(run.command)}, {escape(moment)}; {escape(where['Processor'])}, {escape(where['Memory'])} of memory, "

@@ -16,12 +16,11 @@ from poolkeeper.report.document import (
     Heading,
     Item,
     Paragraph,
+    Section,
     Table,
     table,
 )
-from poolkeeper.report.document import Section as Part
-from poolkeeper_lab.bench.report import bench_json, bench_plot
-from poolkeeper_lab.bench.report import bench_wording as words
+from poolkeeper_lab.bench.report import bench_json, bench_plot, bench_wording
 from poolkeeper_lab.bench.report.bench_model import BenchGoal, BenchRun, BenchSection
 from poolkeeper_lab.bench.report.compare import Comparison
 
@@ -36,20 +35,20 @@ def document(run: BenchRun, comparison: Comparison | None = None) -> Document:
         Fact("Started", wording.moment(run.started_at), run.started_at),
         Fact("Took", wording.duration(run.seconds)),
         Fact("Seed", str(run.seed)),
-        *(Fact(name, value) for name, value in words.machine(run).items()),
+        *(Fact(name, value) for name, value in bench_wording.machine(run).items()),
     )
-    interrupted = (Item(words.INTERRUPTED),) if run.is_interrupted else ()
-    method = Paragraph(words.METHOD, is_quiet=True)
-    first = Part("Goals", (_goals(run.goals), method)) if run.goals else Part("Method", (method,))
+    interrupted = (Item(bench_wording.INTERRUPTED),) if run.is_interrupted else ()
+    method = Paragraph(bench_wording.METHOD, is_quiet=True)
+    first = Section("Goals", (_goals(run.goals), method)) if run.goals else Section("Method", (method,))
     compared = (_compared(comparison),) if comparison else ()
     return Document(
         topic="bench",
         cluster=run.cluster,
-        outcome=words.outcome(run),
-        title=words.headline(run),
+        outcome=bench_wording.outcome(run),
+        title=bench_wording.headline(run),
         facts=facts,
         attention=interrupted,
-        sections=(first, *compared, *(Part(section.title, blocks(section)) for section in run.sections)),
+        sections=(first, *compared, *(Section(section.title, blocks(section)) for section in run.sections)),
     )
 
 
@@ -80,11 +79,11 @@ def body(section: BenchSection) -> list[str]:
 
 def blocks(section: BenchSection) -> tuple[Block, ...]:
     """Return the content of a section without its goals."""
-    tally = f"Took {wording.duration(section.seconds)}; {words.tally(section.tally)}."
+    tally = f"Took {wording.duration(section.seconds)}; {bench_wording.tally(section.tally)}."
     found: list[Block] = [Paragraph(section.method), Paragraph(tally, is_quiet=True)]
     for picture in bench_plot.pictures(section):
-        found.append(Figure(f"{picture.title} ({words.PICTURE})", bench_plot.draw(picture)))
-    for shown in words.tables(section):
+        found.append(Figure(f"{picture.title} ({bench_wording.PICTURE})", bench_plot.draw(picture)))
+    for shown in bench_wording.tables(section):
         found += [Heading(shown.title)] if shown.title else []
         found.append(table(shown.title or section.title, shown.header, list(shown.rows), name="figures"))
     notes = Bullets(tuple(map(Item, section.notes)))
@@ -94,13 +93,17 @@ def blocks(section: BenchSection) -> tuple[Block, ...]:
 def _goals(goals: tuple[BenchGoal, ...]) -> Table:
     caption = "The goals, the measured figures, and whether they are met"
     rows: list[tuple[str | Cell, ...]] = [
-        (Cell("", _OUTCOMES[goal.is_met]), *words.goal_row(goal)[1:]) for goal in goals
+        (Cell("", _OUTCOMES[goal.is_met]), *bench_wording.goal_row(goal)[1:]) for goal in goals
     ]
-    return table(caption, words.GOALS, rows, heading=1, name="figures")
+    return table(caption, bench_wording.GOALS, rows, heading=1, name="figures")
 
 
-def _compared(comparison: Comparison) -> Part:
-    rows = words.compared_rows(comparison)
-    summary = Paragraph(f"{words.moved(comparison)}.")
-    shown = (table("The figures that changed", words.COMPARED, list(rows), heading=2, name="figures"),) if rows else ()
-    return Part("Compared", (summary, *shown))
+def _compared(comparison: Comparison) -> Section:
+    rows = bench_wording.compared_rows(comparison)
+    summary = Paragraph(f"{bench_wording.moved(comparison)}.")
+    shown = (
+        (table("The figures that changed", bench_wording.COMPARED, list(rows), heading=2, name="figures"),)
+        if rows
+        else ()
+    )
+    return Section("Compared", (summary, *shown))

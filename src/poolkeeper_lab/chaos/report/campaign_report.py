@@ -10,8 +10,7 @@ from typing import Any
 
 from poolkeeper.report import markdown, plain, wording, writer
 from poolkeeper.report.document import Cell, Document, Fact, Item, Listing, Paragraph, Section, table
-from poolkeeper_lab.chaos.report import chaos_report
-from poolkeeper_lab.chaos.report import chaos_wording as words
+from poolkeeper_lab.chaos.report import chaos_report, chaos_wording
 from poolkeeper_lab.chaos.report.campaign_model import Campaign
 
 SCHEMA = 1
@@ -33,14 +32,14 @@ def document(campaign: Campaign) -> Document:
         topic="chaos campaign",
         cluster=campaign.cluster,
         outcome=campaign.outcome,
-        title=f"{words.VERDICTS[campaign.outcome]}: a campaign of {len(campaign.runs)} sessions",
+        title=f"{chaos_wording.VERDICTS[campaign.outcome]}: a campaign of {len(campaign.runs)} sessions",
         facts=facts,
         attention=tuple(map(Item, _attention(campaign))),
         sections=(
             Section("Repeat", (Listing(campaign.replay),)),
             Section("Figures", (table("The figures of the campaign", FIGURES, list(figures(campaign))),)),
             Section("Sessions", (table("Each session with its figures", SESSIONS, _sessions(campaign)),)),
-            Section("Scenarios", (scenarios, Paragraph(words.METHOD, is_quiet=True))),
+            Section("Scenarios", (scenarios, Paragraph(chaos_wording.METHOD, is_quiet=True))),
         ),
     )
 
@@ -94,13 +93,15 @@ def figures(campaign: Campaign) -> list[tuple[str, str]]:
         ("acknowledged writes lost", f"{campaign.lost:,}"),
         ("anomalies", f"{campaign.anomalies:,}"),
         ("faults after which the cluster had not recovered within 60 s", f"{campaign.unhealed:,}"),
-        ("longest time from the end of a fault to a recovered cluster", words.seconds(longest)),
+        ("longest time from the end of a fault to a recovered cluster", chaos_wording.seconds(longest)),
         ("sessions that took place, of those planned", f"{len(campaign.runs)} of {campaign.planned}"),
     ]
 
 
 def _attention(campaign: Campaign) -> list[str]:
-    found = [f"session {i}: {text}" for i, run in enumerate(campaign.runs, start=1) for text in words.attention(run)]
+    found = [
+        f"session {i}: {text}" for i, run in enumerate(campaign.runs, start=1) for text in chaos_wording.attention(run)
+    ]
     found += [f"not run here: {text}" for text in campaign.left_out]
     return found + ([campaign.problem] if campaign.problem else [])
 
@@ -128,8 +129,8 @@ def _tallies(campaign: Campaign) -> list[tuple[str | Cell, ...]]:
             tally.scenario,
             tally.promise,
             str(tally.turns),
-            words.seconds(tally.longest_heal),
-            words.seconds(tally.longest_pause),
+            chaos_wording.seconds(tally.longest_heal),
+            chaos_wording.seconds(tally.longest_pause),
         )
         for tally in campaign.tallies
     ]

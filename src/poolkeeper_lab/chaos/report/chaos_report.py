@@ -20,8 +20,7 @@ from poolkeeper.report.document import (
     Section,
     table,
 )
-from poolkeeper_lab.chaos.report import chaos_plot
-from poolkeeper_lab.chaos.report import chaos_wording as words
+from poolkeeper_lab.chaos.report import chaos_plot, chaos_wording
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage, RunVerdict
 
 STEM = "chaos"
@@ -43,9 +42,9 @@ def document(run: ChaosRun) -> Document:
         topic="chaos",
         cluster=run.cluster,
         outcome=run.outcome,
-        title=words.headline(run),
+        title=chaos_wording.headline(run),
         facts=facts,
-        attention=tuple(map(Item, words.attention(run))),
+        attention=tuple(map(Item, chaos_wording.attention(run))),
         sections=(
             Section("Repeat", (Listing(repeat),)),
             _scenarios(run),
@@ -101,21 +100,25 @@ def write_all(run: ChaosRun, directory: Path) -> tuple[Path, ...]:
 
 def _scenarios(run: ChaosRun) -> Section:
     picture = chaos_plot.picture(run)
-    blocks: list[Block] = [Figure(words.PICTURE.format(peak=picture.peak), chaos_plot.draw(picture))] if picture else []
+    blocks: list[Block] = (
+        [Figure(chaos_wording.PICTURE.format(peak=picture.peak), chaos_plot.draw(picture))] if picture else []
+    )
     caption = "Each scenario with its promise and what happened in its time"
-    blocks.append(table(caption, words.PASSAGES, [_passage(p) for p in run.passages], heading=1, name="scenarios"))
+    blocks.append(
+        table(caption, chaos_wording.PASSAGES, [_passage(p) for p in run.passages], heading=1, name="scenarios")
+    )
     if run.left_out:
         blocks.append(Paragraph(f"There was no time for: {', '.join(run.left_out)}.", is_quiet=True))
-    return Section("Scenarios", (*blocks, Paragraph(words.METHOD, is_quiet=True)))
+    return Section("Scenarios", (*blocks, Paragraph(chaos_wording.METHOD, is_quiet=True)))
 
 
 def _passage(p: Passage) -> tuple[str | Cell, ...]:
-    scenario, promise, *rest = words.passage(p)
+    scenario, promise, *rest = chaos_wording.passage(p)
     return (Cell(str(p.number), p.outcome), Cell(scenario, note=promise, tooltip="; then ".join(p.faults)), *rest)
 
 
 def _finding(found: RunVerdict) -> list[Block]:
-    blocks: list[Block] = [Heading(words.name(found), found.outcome), Paragraph(found.summary)]
+    blocks: list[Block] = [Heading(chaos_wording.name(found), found.outcome), Paragraph(found.summary)]
     for shown in found.anomalies:
         blocks.append(Paragraph(shown.text, shown.name))
         if shown.operations:
@@ -129,6 +132,6 @@ def _finding(found: RunVerdict) -> list[Block]:
 
 def _operations(run: ChaosRun) -> Section:
     caption = "Operations of each workload by the answer that its clients received"
-    shares = table(caption, words.SHARES, [words.share(s) for s in run.shares])
-    pauses = words.pauses({pause.endpoint: pause.seconds for pause in run.pauses})
+    shares = table(caption, chaos_wording.SHARES, [chaos_wording.share(s) for s in run.shares])
+    pauses = chaos_wording.pauses({pause.endpoint: pause.seconds for pause in run.pauses})
     return Section("Operations", (shares, Paragraph(f"Longest pauses of the complete run: {pauses}.", is_quiet=True)))

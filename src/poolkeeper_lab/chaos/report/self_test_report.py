@@ -7,7 +7,7 @@ from typing import Any
 
 from poolkeeper.report import html, markdown, plain, wording, writer
 from poolkeeper.report.document import Cell, Document, Fact, Item, Listing, Paragraph, Section, table
-from poolkeeper_lab.chaos.report import self_test_wording as words
+from poolkeeper_lab.chaos.report import self_test_wording
 from poolkeeper_lab.chaos.report.self_test_model import Bug, LiveTest
 
 STEM = "self-test"
@@ -23,18 +23,18 @@ def document(test: LiveTest) -> Document:
         Fact("Seed", str(test.seed)),
     )
     caption = "Each bug, the scenario that exposed it, and the checker that caught it"
-    bugs = table(caption, words.BUGS, [_bug(bug) for bug in test.bugs], heading=1, name="figures")
+    bugs = table(caption, self_test_wording.BUGS, [_bug(bug) for bug in test.bugs], heading=1, name="figures")
     return Document(
         topic="self-test",
         cluster=test.cluster,
         outcome=test.outcome,
-        title=words.headline(test),
+        title=self_test_wording.headline(test),
         facts=facts,
-        attention=tuple(map(Item, words.attention(test))),
+        attention=tuple(map(Item, self_test_wording.attention(test))),
         sections=(
             Section("Repeat", (Listing(f"{test.replay}   # run the same test"),)),
-            Section("Bugs in the running cluster", (bugs, Paragraph(words.METHOD, is_quiet=True))),
-            Section("Stored histories", (Paragraph(words.stored(test.stored), mark=test.stored.outcome),)),
+            Section("Bugs in the running cluster", (bugs, Paragraph(self_test_wording.METHOD, is_quiet=True))),
+            Section("Stored histories", (Paragraph(self_test_wording.stored(test.stored), mark=test.stored.outcome),)),
         ),
     )
 
@@ -77,5 +77,5 @@ def write_all(test: LiveTest, directory: Path) -> tuple[Path, ...]:
 
 
 def _bug(bug: Bug) -> tuple[str | Cell, ...]:
-    name, *rest = words.cells(bug)
+    name, *rest = self_test_wording.cells(bug)
     return (Cell("", bug.outcome), Cell(name, tooltip="; ".join(bug.wanted)), *rest)
