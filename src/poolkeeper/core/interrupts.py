@@ -39,8 +39,9 @@ async def in_thread(call: Callable[..., T], *arguments: Any) -> T:
     return running.result()
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine as `asyncio.run` does, and treat SIGTERM and SIGHUP as Ctrl-C.
+@contextmanager
+def signals_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as Ctrl-C inside the block.
 
     SIGINT gets its handler as well: a shell starts a background program with SIGINT ignored, and asyncio keeps that.
     No signal would then end the work in order.
@@ -50,10 +51,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return asyncio.run(work)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `asyncio.run` does, and treat SIGTERM and SIGHUP as Ctrl-C."""
+    with signals_as_interrupt():
+        return asyncio.run(work)
 
 
 def exit_on_sigterm() -> None:

@@ -6,17 +6,15 @@ itself. `section` returns the results so far at any time, so an interruption or 
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Protocol
 
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors
+from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper_lab.bench.load import bench_machine
 from poolkeeper_lab.bench.report.bench_model import BenchRun, BenchSection
@@ -34,7 +32,6 @@ PARTS: dict[str, str] = {
     "try": "poolkeeper_lab.bench.parts.variants",
     "failover": "poolkeeper_lab.bench.parts.failover",
 }
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def perform(
     foreign = bench_machine.foreign_now(cluster.spec.name)
     run = RunInProgress(cluster.spec.name, command, options.seed)
     try:
-        with interruptible():
+        with interrupts.signals_as_interrupt():
             run_parts(run, [(name, make(name, cluster, options)) for name in names], progress)
     except KeyboardInterrupt:
         run.is_interrupted = True
@@ -143,17 +140,3 @@ def run_parts(run: RunInProgress, parts: Sequence[tuple[str, BenchPart]], progre
             section = part.section()
             update = {"seconds": time.monotonic() - began, "notes": (*notes, *section.notes)}
             run.sections.append(section.model_copy(update=update))
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C inside the block; Ctrl-C works even if the shell has disabled it."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_SIGNALS)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
