@@ -22,7 +22,7 @@ from poolkeeper.cli import console, context, registry
 from poolkeeper.core import errors, interrupts
 
 EPILOG = (
-    "Exit codes: 0 done; 1 a check failed; 2 the command line is wrong; 10 cluster.toml is wrong; 2x the engine or the "
+    "Exit codes: 0 done; 1 a check failed; 2 the request is wrong; 10 cluster.toml is wrong; 2x the engine or the "
     "machine; 3x the cluster. `status` has its own: 0 healthy, 1 degraded, 2 down, 3 cannot tell. "
     "docs/operations.md lists all of them."
 )

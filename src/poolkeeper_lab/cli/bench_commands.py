@@ -31,7 +31,7 @@ Peers = Annotated[list[str] | None, typer.Option("--peer", metavar="NAME", help=
 Faults = Annotated[list[str] | None, typer.Option("--fault", metavar="NAME", help="Only this fault; repeatable.")]
 REPORTS = Path("reports")
 
-benches = typer.Typer(help="Measure speed, behaviour under load, and the cost of the keeper.", no_args_is_help=True)
+benches = typer.Typer(help="Measure speed, load, start-up, scaling and overhead.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 @benches.callback()
 def root() -> None:
-    """Measure speed, behaviour under load, and the cost of the keeper."""
+    """Measure speed, load, start-up, scaling and overhead."""
 
 
 @benches.command()

@@ -22,7 +22,7 @@ EXIT = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.UNKNOWN: 3}  # 2 means a wrong
 STYLES = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNKNOWN: "magenta"}
 SHOWN = 5  # anomalies of one finding; --json has more
 
-HELP = "Inject faults into the running cluster, and check the results of its clients."
+HELP = "Inject faults under load, and check what clients received."
 chaos = typer.Typer(help=HELP, no_args_is_help=True)
 
 
@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
 
 @chaos.callback()
 def root() -> None:
-    """Inject faults into the running cluster, and check the results of its clients."""
+    """Inject faults under load, and check what clients received."""
 
 
 @chaos.command("run")

@@ -37,7 +37,7 @@ def drill(
     list_only: Annotated[bool, typer.Option("--list", help="List the faults and their goals; change nothing.")] = False,
     reports: Annotated[Path, typer.Option(help="Directory of the reports.")] = Path("reports"),
 ) -> None:
-    """Kill, freeze and cut parts of the running cluster, and measure the pause that a client sees.
+    """Break parts of the cluster, and measure what clients see.
 
     A writer on the read-write endpoint and a reader on the read-only endpoint record every statement. In the end, the
     record is compared with the rows of the primary. Every fault is healed, also after Ctrl-C. The exit code is 0 if
