@@ -204,7 +204,7 @@ def test_up_applies_the_values_that_tune_writes(cluster: ClusterUnderTest) -> No
         ]
         cluster.ok("up")
         cluster.wait_healthy()
-        assert "say" in cluster.run(*asked, "--write").stderr
+        assert "has these values already" in cluster.run(*asked, "--write").stderr
         names = ("shared_buffers", "work_mem", "max_wal_size", "effective_cache_size")
         for i in range(1, len(spec.nodes) + 1):
             with psycopg.connect(cluster.dsn(f"node{i}", "superuser"), autocommit=True) as session:

@@ -302,7 +302,7 @@ def test_a_request_to_a_frozen_member_is_answered_by_another(members: Members, p
         with members.frozen(0):
             assert await store.put_if(f"{prefix}a", "2", [Guard(f"{prefix}a", revision=revision)])
         again = members.store()
-        with members.frozen(0), pytest.raises(errors.Unreachable, match="read before acting again"):
+        with members.frozen(0), pytest.raises(errors.Unreachable, match="read before you act again"):
             await again.put_if(f"{prefix}a", "3", [Guard(f"{prefix}a", revision=revision)])
         await again.close()
 

@@ -27,6 +27,8 @@ VIOLATIONS = {
     "product": ("poolkeeper.model.spec", "poolkeeper.render.files"),
     "lab": ("poolkeeper_lab.faults.fault", "poolkeeper_lab.drill.ledger"),
     "keeper": ("poolkeeper.keeper.decide.release", "poolkeeper.keeper.journal"),
+    "operations": ("poolkeeper.operations.operation", "poolkeeper.operations.user"),
+    "cluster": ("poolkeeper.cluster.handle", "poolkeeper.cluster.snapshot"),
     "suite": ("poolkeeper.suite.checks.node_checks", "poolkeeper.suite.collect.workspace"),
     "doctor": ("poolkeeper.doctor.rules.host_rules", "poolkeeper.doctor.facts"),
     "chaos": ("poolkeeper_lab.chaos.history.recorder", "poolkeeper_lab.chaos.checkers.finding"),

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from poolkeeper.cluster.reading import brief, listed, reason
+from poolkeeper.model import pool_node_states
 from poolkeeper.model.observed import PgpoolNode
 from poolkeeper.model.probe import Balance, Readings
 from poolkeeper.model.target import Target
@@ -39,7 +40,7 @@ def backends_up(target: Target, readings: Readings) -> Verdict:
 
 def _wrong_report(target: Target, report: tuple[PgpoolNode, ...]) -> str:
     """Return what is wrong in Pgpool-II's own report; empty if nothing is."""
-    down = [n for n in report if n.status not in ("up", "waiting") or n.server_status != "up"]
+    down = [n for n in report if not pool_node_states.is_in_use(n.status) or n.server_status != pool_node_states.UP]
     if down:
         found = "; ".join(f"{n.hostname} is {n.status}, its server {n.server_status}" for n in down)
         return f"Pgpool-II reports {len(down)} of {len(report)} backends not up: {found}"
