@@ -232,7 +232,7 @@ def timeline(cluster: ClusterUnderTest) -> dict[str, Any]:
 
 def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
     """Return the offset of the first such step of that node, in milliseconds."""
-    found = [step["offset_ms"] for step in steps if (step["act"], step["node"]) == (act, node)]
+    found = [step["offset_ms"] for step in steps if (step["kind"], step["node"]) == (act, node)]
     assert found, f"no step {act!r} of {node}: {steps}"
     return int(found[0])
 
