@@ -84,9 +84,9 @@ class Endpoint:
         """Commands of the runtime API."""
         return await runtime.send(self.address, RUNTIME_PORT, commands, 5)
 
-    async def move(self, proxy: str, server: str, address: str) -> None:
+    async def move(self, proxy: str, server: str, address: str, port: int | None = None) -> None:
         """Give a server another address, and wait until it has it: HAProxy 3.0 answers before it does it."""
-        await self.send(f"set server {proxy}/{server} addr {address}")
+        await self.send(f"set server {proxy}/{server} addr {address}" + (f" port {port}" if port else ""))
 
         async def check() -> None:
             (states,) = await self.send(f"show servers state {proxy}")

@@ -23,14 +23,28 @@ from poolkeeper.system import haproxy_runtime as runtime
 
 pytestmark = pytest.mark.integration
 
+CHECK_MS, CHECK_FALL = 300, 5  # a server is down after 1.5 s
 HOLD_MS = 1500
+LONG_HOLD_MS = 10 * CHECK_FALL * CHECK_MS  # outlasts the checks that mark a server as down
 
 
 @pytest.fixture(scope="module")
 def prepared(benches: Benches) -> tuple[Bench, Path, str]:
     """A short hold, and frequent checks."""
-    spec = deployments.edit(snapshots.SPEC, "haproxy.hold_ms", HOLD_MS)
-    return prepare(benches, deployments.edit(spec, "haproxy.check_interval_ms", 300))
+    return _prepare(benches, HOLD_MS)
+
+
+@pytest.fixture(scope="module")
+def prepared_long_hold(benches: Benches) -> tuple[Bench, Path, str]:
+    """A hold that outlasts the checks."""
+    return _prepare(benches, LONG_HOLD_MS)
+
+
+def _prepare(benches: Benches, hold_ms: int) -> tuple[Bench, Path, str]:
+    spec = snapshots.SPEC
+    for key, value in (("hold_ms", hold_ms), ("check_interval_ms", CHECK_MS), ("check_fall", CHECK_FALL)):
+        spec = deployments.edit(spec, f"haproxy.{key}", value)
+    return prepare(benches, spec)
 
 
 def test_new_sessions_are_held_until_a_primary_is_up(prepared: tuple[Bench, Path, str]) -> None:
@@ -55,8 +69,8 @@ def test_new_sessions_are_held_until_a_primary_is_up(prepared: tuple[Bench, Path
     with_endpoint(prepared, scenario)
 
 
-def test_a_primary_that_is_about_to_stop_gets_no_new_session(prepared: tuple[Bench, Path, str]) -> None:
-    """They wait for the next one, until it is down by its check, stays after all, or the time is over."""
+def test_a_primary_that_is_about_to_stop_gets_no_new_session(prepared_long_hold: tuple[Bench, Path, str]) -> None:
+    """New sessions wait until its checks mark it as down and another server is up."""
 
     async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
@@ -69,6 +83,16 @@ def test_a_primary_that_is_about_to_stop_gets_no_new_session(prepared: tuple[Ben
         endpoint.nodes["pg_node1"].good.clear()
         endpoint.nodes["pg_node2"].good.add("/primary")
         assert await asyncio.gather(*held) == ["pg_node2"] * 5
+
+    with_endpoint(prepared_long_hold, scenario)
+
+
+def test_a_primary_that_stays_after_all_gets_sessions_again(prepared: tuple[Bench, Path, str]) -> None:
+    """An announced stop refuses sessions for the hold; it ends by a command or after its own time."""
+
+    async def scenario(endpoint: Endpoint) -> None:
+        endpoint.nodes["pg_node2"].good.add("/primary")
+        await endpoint.wait_for("primary", pg_node2="up")
         for arguments in ("pg_node2 10000", "pg_node2 0", "pg_node2 200"):
             await endpoint.send(f"poolkeeper leave primary {arguments}")
             if arguments == "pg_node2 10000":
@@ -133,7 +157,7 @@ def test_a_session_ends_while_its_connection_is_still_being_made(prepared: tuple
 
     async def scenario(endpoint: Endpoint) -> None:
         unused = endpoint.address.rpartition(".")[0] + ".251"
-        await endpoint.send(f"set server primary/pg_node1 addr {unused}")
+        await endpoint.move("primary", "pg_node1", unused)
         endpoint.nodes["pg_node1"].good.add("/primary")
         # Its checks go to the new address too, so it is up only by command, for `fall` checks.
         await endpoint.send(runtime.health("primary", "pg_node1", up=True))

@@ -172,7 +172,7 @@ def test_the_server_refuses_writes_of_a_primary_that_is_read(
     async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}
         await endpoint.wait_for("standbys", **{"pg_node1.fallback": "up"})
-        await endpoint.send(f"set server standbys/pg_node1.fallback addr {postgres} port 5432")
+        await endpoint.move("standbys", "pg_node1.fallback", postgres, 5432)
         await asyncio.to_thread(create_table_and_role, postgres)
         await asyncio.to_thread(
             assert_writes_refused, f"host={endpoint.address} port={STANDBY_PORT} user=tricky dbname=postgres"
