@@ -15,11 +15,12 @@ from rich.text import Text
 
 from poolkeeper.cli import console, context
 from poolkeeper.core import errors
+from poolkeeper.model.endpoint_keys import BALANCED, RO, RW
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import GROUPS, Outcome, Suite, compare
 from poolkeeper.system import postgres
 
-ENDPOINTS = ("balanced", "rw", "ro")
+ENDPOINTS = (BALANCED, RW, RO)
 _MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
 
 
@@ -122,9 +123,9 @@ def foreign_target(dsn: list[str], stats: str) -> Target:
         cluster=url.hostname or "another cluster",
         nodes=nodes,
         monitors=nodes,
-        balanced=postgres.parse_dsn(pairs["balanced"]),
-        rw=postgres.parse_dsn(pairs["rw"]),
-        ro=postgres.parse_dsn(pairs["ro"]),
+        balanced=postgres.parse_dsn(pairs[BALANCED]),
+        rw=postgres.parse_dsn(pairs[RW]),
+        ro=postgres.parse_dsn(pairs[RO]),
         stats_url=f"{url.scheme}://{url.hostname}:{url.port or 80}{url.path}",
         stats_auth=(url.username, password) if url.username else None,
     )

@@ -14,6 +14,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import endpoint_keys
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.endpoint_keys import BALANCED
 from poolkeeper.model.observed import (
     Container,
     EndpointView,
@@ -131,7 +132,7 @@ async def observe_etcd(spec: ClusterSpec, limit: float) -> dict[str, Seen[EtcdVi
 
 async def observe_pgpool(cluster: Cluster, limit: float) -> PgpoolView:
     """Return the view of the balanced endpoint's Pgpool-II."""
-    return await pgpool.observe(cluster.endpoint("balanced"), limit)
+    return await pgpool.observe(cluster.endpoint(BALANCED), limit)
 
 
 async def observe_haproxy(cluster: Cluster, limit: float) -> HaproxyView:

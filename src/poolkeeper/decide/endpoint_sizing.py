@@ -14,18 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model import endpoint_keys, proxies
+from poolkeeper.model.endpoint_keys import BALANCED, DIRECT_RO, DIRECT_RW, RO, RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.tuning import Choice, Wish, WorkloadKind
 
 # The part of all clients that each endpoint must be able to take at once. One endpoint takes all or half of them.
 SHARES: dict[WorkloadKind, dict[str, float]] = {
-    WorkloadKind.OLTP: {"rw": 1, "ro": 0.25, "balanced": 0.25},
-    WorkloadKind.MIXED: {"rw": 0.5, "ro": 0.5, "balanced": 0.5},
-    WorkloadKind.REPORTING: {"rw": 0.25, "ro": 1, "balanced": 0.25},
+    WorkloadKind.OLTP: {RW: 1, RO: 0.25, BALANCED: 0.25},
+    WorkloadKind.MIXED: {RW: 0.5, RO: 0.5, BALANCED: 0.5},
+    WorkloadKind.REPORTING: {RW: 0.25, RO: 1, BALANCED: 0.25},
 }
 # A direct endpoint takes the part of the endpoint with the same role: an application uses the one or the other.
-LIKE = {"direct_rw": "rw", "direct_ro": "ro"}
+LIKE = {DIRECT_RW: RW, DIRECT_RO: RO}
 LEAST_SESSIONS = 4
 
 POOL_DOCS = "Pgpool-II 4.6, Managing Client Connections"
@@ -67,7 +68,7 @@ def endpoints(spec: ClusterSpec, wish: Wish) -> Capacity:
     if wish.clients is None:
         direct = _shared(spec, direct, limit - sum(pooled.values()))
     # Behind 9999 each session is connected to every node; at the other endpoints it uses one server.
-    opened = pooled["rw"] + pooled["ro"] + count * pooled["balanced"] + sum(direct.values())
+    opened = pooled[RW] + pooled[RO] + count * pooled[BALANCED] + sum(direct.values())
     return Capacity(children, pools, direct, limit, opened + count * spec.postgresql.admin_connections)
 
 

@@ -12,12 +12,13 @@ from typing import TypeVar
 from poolkeeper.decide import drift
 from poolkeeper.model import endpoint_keys, pool_node_states, proxies
 from poolkeeper.model.assessment import Assessment, Finding, FindingKind, Level
+from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW, RO, RW
 from poolkeeper.model.observed import Postgres, Seen, Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
 T = TypeVar("T")
 # Endpoint → whether its server is expected to be in recovery
-PROMISES = {"rw": False, "ro": True, "direct_rw": False, "direct_ro": True}
+PROMISES = {RW: False, RO: True, DIRECT_RW: False, DIRECT_RO: True}
 NOT_ASKED = "not asked"
 
 

@@ -22,12 +22,12 @@ from poolkeeper.model.timeline import EventKind, LogLine, TimelineEvent
 class Sign:
     """A message of a program. The group `node`, where there is one, names the node; `index` its number."""
 
-    act: EventKind
+    kind: EventKind
     pattern: re.Pattern[str]
 
 
 def _signs(*pairs: tuple[EventKind, str]) -> tuple[Sign, ...]:
-    return tuple(Sign(act, re.compile(pattern)) for act, pattern in pairs)
+    return tuple(Sign(kind, re.compile(pattern)) for kind, pattern in pairs)
 
 
 # A node's container: Patroni and PostgreSQL. Where no group names a node, it is the container's own.
@@ -87,7 +87,7 @@ def _matched(line: LogLine, signs: Sequence[Sign], nodes: Sequence[str], own: st
     for sign in signs:
         found = sign.pattern.search(line.text)
         if found:
-            return TimelineEvent(line.at, line.service, sign.act, _node(found, nodes) or own, found.group(0))
+            return TimelineEvent(line.at, line.service, sign.kind, _node(found, nodes) or own, found.group(0))
     return None
 
 
@@ -129,11 +129,11 @@ def _keeper(line: LogLine) -> TimelineEvent | None:
     why = str(document.get("why", ""))
     if event == "seen" and document.get("process") == "dead":
         return TimelineEvent(line.at, line.service, EventKind.DIED, node, f"{node}: {why}")
-    act = KEEPER_EVENTS.get(str(event))
-    if act is None:
+    kind = KEEPER_EVENTS.get(str(event))
+    if kind is None:
         return None
     what = " ".join(str(part) for part in (document.get("what"), node) if part)
-    if act is EventKind.DONE and document.get("what") == Verb.RELEASE.value:
-        act = EventKind.RELEASED
+    if kind is EventKind.DONE and document.get("what") == Verb.RELEASE.value:
+        kind = EventKind.RELEASED
     where = f" ({document['proxy']})" if document.get("proxy") else ""
-    return TimelineEvent(line.at, line.service, act, node, f"{what}{where}" + (f": {why}" if why else ""))
+    return TimelineEvent(line.at, line.service, kind, node, f"{what}{where}" + (f": {why}" if why else ""))

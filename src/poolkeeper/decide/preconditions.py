@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from poolkeeper.decide import drift
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.observed import PatroniMember, Postgres, Snapshot
 from poolkeeper.model.precondition import Precondition
 from poolkeeper.model.spec import ClusterSpec
@@ -111,7 +112,7 @@ def endpoint(spec: ClusterSpec, seen: Snapshot) -> Precondition:
     name, port = "the endpoint", spec.endpoints.rw.port
     if seen.haproxy.value is None:
         return Precondition(name, Outcome.UNKNOWN, f"HAProxy's statistics cannot be read: {seen.haproxy.error}")
-    answer = seen.endpoints.get("rw")
+    answer = seen.endpoints.get(RW)
     if answer is None or answer.value is None:
         return Precondition(name, Outcome.FAIL, f"a query through {port} fails: {answer.error if answer else ''}")
     if answer.value.in_recovery or answer.value.node != agreed_leader(seen):

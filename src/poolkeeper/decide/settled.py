@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from poolkeeper.decide import drift, preconditions
 from poolkeeper.model import pool_node_states
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.observed import Snapshot
 from poolkeeper.model.spec import ClusterSpec
 
@@ -49,7 +50,7 @@ def _pgpool(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[s
 
 
 def _endpoint(seen: Snapshot, primary: str, standbys: Sequence[str]) -> Iterator[str]:
-    answer = seen.endpoints.get("rw")
+    answer = seen.endpoints.get(RW)
     if answer is None or answer.value is None or answer.value.node != primary:
         yield f"the read-write port was answered by {answer.value.node if answer and answer.value else 'no node'}"
     for name in (primary, *standbys):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from poolkeeper.model import endpoint_keys
+from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW
 from poolkeeper.model.observed import HaproxyView
 from poolkeeper.model.spec import ClusterSpec
 
 PRIMARY = "primary"  # inner port that leads to the primary
 STANDBYS = "standbys"  # inner port that spreads over the standbys
 # The proxy whose servers a direct endpoint uses: whatever ends or delays a session there does so at the endpoint.
-BEHIND = {"direct_rw": PRIMARY, "direct_ro": STANDBYS}
+BEHIND = {DIRECT_RW: PRIMARY, DIRECT_RO: STANDBYS}
 
 # Children of an endpoint's Pgpool-II that HAProxy keeps free: one for its own check, one for an administrator. With
 # them, clients of a full endpoint queue in HAProxy, and the check still passes.

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import BALANCED, DIRECT_RO, DIRECT_RW, RO, RW
 from poolkeeper.model.locations import Location, dotted, take_out, walk
 
 RENAMED: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    ("lanes", "rw"): ("endpoints", "rw"),
-    ("lanes", "ro"): ("endpoints", "ro"),
-    ("lanes", "pool"): ("endpoints", "balanced"),
-    ("lanes", "direct_rw"): ("endpoints", "direct_rw"),
-    ("lanes", "direct_ro"): ("endpoints", "direct_ro"),
-    ("endpoints", "pool"): ("endpoints", "balanced"),
+    **{("lanes", key): ("endpoints", key) for key in (RW, RO, DIRECT_RW, DIRECT_RO)},
+    ("lanes", "pool"): ("endpoints", BALANCED),
+    ("endpoints", "pool"): ("endpoints", BALANCED),
     ("lanes",): ("endpoints",),  # the last: an empty table, or one with other keys
 }
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
+from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW
 from poolkeeper.model.grammar import (
     Address,
     BindAddress,
@@ -156,7 +157,7 @@ class ClusterSpec(SpecTable):
 
     def direct_endpoints(self) -> dict[str, DirectEndpoint]:
         """Return the direct endpoints that have a port, by their key."""
-        endpoints = {"direct_rw": self.endpoints.direct_rw, "direct_ro": self.endpoints.direct_ro}
+        endpoints = {DIRECT_RW: self.endpoints.direct_rw, DIRECT_RO: self.endpoints.direct_ro}
         return {key: endpoint for key, endpoint in endpoints.items() if endpoint.port}
 
     def direct_sessions(self) -> dict[str, int]:

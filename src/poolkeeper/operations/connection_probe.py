@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from poolkeeper.cluster import snapshot
 from poolkeeper.cluster.handle import Cluster
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.system import postgres
 
 PERIOD = 0.05  # seconds between two new connections
@@ -90,7 +91,7 @@ async def _try_repeatedly(cluster: Cluster, probe: Probe, offset: float) -> None
     await asyncio.sleep(offset)
     while True:
         due = time.monotonic() + TRIES * PERIOD
-        answer = (await snapshot.observe(postgres.observe_endpoint(cluster.endpoint("rw"), nodes, limit))).value
+        answer = (await snapshot.observe(postgres.observe_endpoint(cluster.endpoint(RW), nodes, limit))).value
         if answer and not answer.in_recovery:
             probe.reached.append(ReachedServer(time.monotonic(), answer.node))
         else:

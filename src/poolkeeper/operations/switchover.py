@@ -16,6 +16,7 @@ from poolkeeper.core import errors
 from poolkeeper.core.progress import Progress
 from poolkeeper.core.wait import NotYet, require, wait_for
 from poolkeeper.decide import switchover_checks
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.operations import connection_probe, operation
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, postgres, state
@@ -164,7 +165,7 @@ async def _wait_write(ctx: startup.Context) -> float:
     cluster = ctx.cluster
 
     async def check() -> float:
-        seen = await snapshot.observe(postgres.query(cluster.endpoint("rw"), WRITE, cluster.query_limit))
+        seen = await snapshot.observe(postgres.query(cluster.endpoint(RW), WRITE, cluster.query_limit))
         if not seen.is_known:
             raise NotYet(seen.error)
         return time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from poolkeeper.model.endpoint_keys import BALANCED, RO, RW
 from poolkeeper.model.spec import ClusterSpec
 
 
@@ -15,7 +16,7 @@ def client_host(spec: ClusterSpec) -> str:
 
 def endpoints(spec: ClusterSpec) -> dict[str, int]:
     """Return the host port of each service of `pg_service.conf`: the endpoints' keys, and node1, node2 and so on."""
-    endpoints = {"rw": spec.endpoints.rw.port, "ro": spec.endpoints.ro.port, "balanced": spec.endpoints.balanced.port}
+    endpoints = {RW: spec.endpoints.rw.port, RO: spec.endpoints.ro.port, BALANCED: spec.endpoints.balanced.port}
     direct = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}
     return {**endpoints, **direct, **{f"node{i}": node.port for i, node in enumerate(spec.nodes, start=1)}}
 

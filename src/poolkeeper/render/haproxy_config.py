@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poolkeeper.model import proxies
+from poolkeeper.model.endpoint_keys import RO, RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_postgresql import Node
 from poolkeeper.render import patroni_config, sockets, templating
@@ -37,7 +38,7 @@ def _server(spec: ClusterSpec, node: Node) -> BackendServer:
 
 def config(spec: ClusterSpec) -> str:
     """Return `haproxy.cfg`. The container's entry point sets the dashboard's password as an environment variable."""
-    endpoints = [("rw", spec.endpoints.rw), ("ro", spec.endpoints.ro)]
+    endpoints = [(RW, spec.endpoints.rw), (RO, spec.endpoints.ro)]
     direct = spec.direct_sessions()
     return templating.fill(
         "haproxy.cfg.j2",

@@ -7,6 +7,7 @@ their sessions opens a connection to a node that it does not use (docs/architect
 
 from __future__ import annotations
 
+from poolkeeper.model.endpoint_keys import BALANCED, RO, RW
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import PGPOOL_PORT, ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
@@ -103,10 +104,10 @@ def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Settin
             "max_pool": endpoint.max_pool,
             "connection_cache": spec.pgpool.connection_cache,
             "child_life_time": spec.pgpool.child_life_time,
-            **(READERS if endpoint_key == "ro" else {}),
+            **(READERS if endpoint_key == RO else {}),
             **(
                 {"listen_backlog_multiplier": -(-BACKLOG // endpoint.num_init_children)}
-                if endpoint_key == "balanced"
+                if endpoint_key == BALANCED
                 else {}
             ),
             **CATALOG_CACHE,
@@ -127,7 +128,7 @@ def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Settin
 
 
 def _servers(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
-    if endpoint_key == "balanced":
+    if endpoint_key == BALANCED:
         servers: dict[str, Setting] = {"backend_clustering_mode": "streaming_replication"}
         for i, node in enumerate(spec.nodes):
             servers[f"backend_hostname{i}"] = node.name
@@ -136,7 +137,7 @@ def _servers(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
             servers[f"backend_flag{i}"] = "ALLOW_TO_FAILOVER"
             servers[f"backend_application_name{i}"] = node.name
         return servers
-    inner = spec.haproxy.primary_port if endpoint_key == "rw" else spec.haproxy.standby_port
+    inner = spec.haproxy.primary_port if endpoint_key == RW else spec.haproxy.standby_port
     endpoint = spec.haproxy.service
     return {
         # In both modes Pgpool-II sends no check to a server that is always the primary. In streaming_replication it
@@ -156,7 +157,7 @@ def _balancing(endpoint_key: str) -> dict[str, Setting]:
     and relcache_expire, with and without them. check_unlogged_table and allow_sql_comments state a default that the
     endpoint depends on.
     """
-    if endpoint_key != "balanced":
+    if endpoint_key != BALANCED:
         return {"load_balance_mode": False}
     return {
         "load_balance_mode": True,
@@ -183,7 +184,7 @@ def _balancing(endpoint_key: str) -> dict[str, Setting]:
 
 def _checks(spec: ClusterSpec, endpoint_key: str) -> dict[str, Setting]:
     """Return the checks. Endpoints with one server have none: HAProxy follows the roles, and never detaches it."""
-    balanced = endpoint_key == "balanced"
+    balanced = endpoint_key == BALANCED
     return {
         "health_check_period": spec.pgpool.health_check_period if balanced else 0,
         "health_check_timeout": spec.pgpool.health_check_timeout,

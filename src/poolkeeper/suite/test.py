@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import proxies
+from poolkeeper.model.endpoint_keys import BALANCED, RO, RW
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS, Suite, compare
@@ -74,15 +75,15 @@ def applicable(target: Target, groups: frozenset[int] | None, say: Callable[[str
 def own_target(cluster: Cluster) -> Target:
     """Return the target of a `cluster.toml`: `app` writes in its database, the role of the checks reads."""
     spec, database = cluster.spec, cluster.spec.roles.app_database
-    pool, (url, auth) = cluster.endpoint("balanced", "app", database), cluster.stats
+    pool, (url, auth) = cluster.endpoint(BALANCED, "app", database), cluster.stats
     replication = spec.replication
     return Target(
         cluster=spec.name,
         nodes={node.name: replace(pool, port=node.port) for node in spec.nodes},
         monitors={node.name: cluster.node(node.name) for node in spec.nodes},
         balanced=pool,
-        rw=cluster.endpoint("rw", "app", database),
-        ro=cluster.endpoint("ro", "app", database),
+        rw=cluster.endpoint(RW, "app", database),
+        ro=cluster.endpoint(RO, "app", database),
         stats_url=url,
         stats_auth=auth,
         proxies=proxies.expected(spec),

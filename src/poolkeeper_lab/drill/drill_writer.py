@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.system import postgres
 from poolkeeper_lab.drill import drill_client
 
@@ -16,7 +17,7 @@ TABLE = "poolkeeper_drill"
 
 def endpoint(cluster: Cluster) -> drill_client.ClientEndpoint:
     """Return the read-write endpoint as the application's role."""
-    return drill_client.ClientEndpoint("rw", cluster.endpoint("rw", "app", cluster.spec.roles.app_database), _insert)
+    return drill_client.ClientEndpoint(RW, cluster.endpoint(RW, "app", cluster.spec.roles.app_database), _insert)
 
 
 def _insert(number: int) -> str:

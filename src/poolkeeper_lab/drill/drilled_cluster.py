@@ -13,6 +13,7 @@ from poolkeeper.core import errors, wait
 from poolkeeper.core.progress import Silent
 from poolkeeper.decide import health
 from poolkeeper.model import pool_node_states
+from poolkeeper.model.endpoint_keys import BALANCED
 from poolkeeper.model.observed import PatroniMember, PatroniView, Postgres
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.operations import switchover
@@ -150,7 +151,7 @@ class DrilledCluster:
             lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
             if lacks is not None:
                 return lacks
-            backend = (await pgpool.observe(self.cluster.endpoint("balanced"), limit)).node(node)
+            backend = (await pgpool.observe(self.cluster.endpoint(BALANCED), limit)).node(node)
         except errors.PoolkeeperError as e:
             return e.message
         if backend is None:

@@ -14,6 +14,7 @@ from typing_extensions import override
 from poolkeeper.core import errors
 from poolkeeper.model import endpoint_keys
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.endpoint_keys import RO, RW
 from poolkeeper.system.held_sessions import Held
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
@@ -125,7 +126,7 @@ class OpenTransaction(Sessions):
 
     @override
     def inject(self) -> None:
-        self.held.open(self.dsn("rw"))
+        self.held.open(self.dsn(RW))
         self.held.ask("BEGIN", MESSAGE)
 
 
@@ -140,7 +141,7 @@ class LockedTable(Sessions):
 
     @override
     def inject(self) -> None:
-        self.held.open(self.dsn("rw"))
+        self.held.open(self.dsn(RW))
         self.held.ask("BEGIN", f"LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
 
 
@@ -151,7 +152,7 @@ class LongQuery(Sessions):
 
     @override
     def inject(self) -> None:
-        for key, statement in (("rw", "SELECT count(*) FROM generate_series(1, 1000000000)"), ("ro", _SLEEP)):
+        for key, statement in ((RW, "SELECT count(*) FROM generate_series(1, 1000000000)"), (RO, _SLEEP)):
             self.held.open(self.dsn(key))
             self.held.ask(
                 "SELECT 1", seconds=LONG_SECONDS

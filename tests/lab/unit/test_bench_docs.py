@@ -109,7 +109,7 @@ def measured(up: float, beside: bool) -> startup_part.Startup:
     return part
 
 
-def test_startup_is_judged_only_where_nothing_runs_beside_it() -> None:
+def test_startup_is_compared_only_where_nothing_runs_beside_it() -> None:
     def goal_result(up: float, beside: bool) -> tuple[bool | None, str]:
         (goal,) = (goal for goal in measured(up, beside).section().goals if goal.sentence == UP)
         return goal.is_met, goal.reason

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from poolkeeper.model import endpoint_keys
+
 ROOT = Path(__file__).resolve().parents[3]
 FILE_LINES = 400
 FILE_LINES_MEDIAN = 120
@@ -18,6 +20,13 @@ FUNCTION_LINES = 50
 OUTSIDE = {"subprocess", "httpx", "psycopg"}
 PSYCOPG_ROOMS = {"chaos", "bench", "drill"}
 NOT_HELD = {("poolkeeper", "system"), ("poolkeeper", "images")}  # the adapters; what runs inside a container
+
+ENDPOINT_KEYS = frozenset(endpoint_keys.ALL)
+OTHER_KEYS = {  # words of the same spelling
+    "src/poolkeeper/model/endpoint_keys.py": "their one place",
+    "src/poolkeeper_lab/chaos/checkers/dependencies.py": "rw is a dependency: read, then written",
+    "src/poolkeeper_lab/chaos/mutants/keeper_source.py": "rw and ro are options of mount",
+}
 
 Rule = Callable[[str, str], Iterator[str]]
 
@@ -71,6 +80,15 @@ def result_carried_out(path: str, text: str) -> Iterator[str]:
             yield f"{path}:{node.lineno}: nonlocal {', '.join(node.names)}; return the value instead"
 
 
+def endpoint_key_written_again(path: str, text: str) -> Iterator[str]:
+    """The sources name an endpoint's key by its constant (model.endpoint_keys)."""
+    if not path.startswith("src/") or path in OTHER_KEYS:
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in ENDPOINT_KEYS:
+            yield f"{path}:{node.lineno}: {node.value!r}; use endpoint_keys.{node.value.upper()}"
+
+
 def undocumented_error(path: str, text: str) -> Iterator[str]:
     """A public function that raises one of our errors in its own body documents it in a section `Raises:`."""
     if not path.startswith("src/"):
@@ -102,6 +120,7 @@ RULES: tuple[Rule, ...] = (
     no_docstring,
     outside_of_system,
     result_carried_out,
+    endpoint_key_written_again,
     undocumented_error,
 )
 
@@ -173,6 +192,10 @@ INJECTED: tuple[tuple[Rule, str, str, int], ...] = (
     (outside_of_system, "src/poolkeeper_lab/faults/a.py", "import psycopg\n", 1),
     (outside_of_system, "tests/poolkeeper/e2e/a.py", "import subprocess\n", 0),
     (result_carried_out, "src/poolkeeper/a.py", "def f():\n    x = 1\n    def g():\n        nonlocal x\n", 1),
+    (endpoint_key_written_again, "src/poolkeeper/a.py", "x = seen['direct_rw']\ny = {'rw': 1}\n", 2),
+    (endpoint_key_written_again, "src/poolkeeper/a.py", "x = seen.rw or 'rwx' or f'{x}.rw'\n", 0),
+    (endpoint_key_written_again, "src/poolkeeper_lab/chaos/mutants/keeper_source.py", "x = 'rw'\n", 0),
+    (endpoint_key_written_again, "tests/poolkeeper/unit/a.py", "x = 'rw'\n", 0),
     (undocumented_error, "src/poolkeeper/a.py", "def f():\n    if x:\n        raise errors.DiskFull(y)\n", 1),
     (
         undocumented_error,

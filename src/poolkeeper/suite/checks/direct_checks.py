@@ -6,6 +6,7 @@ endpoint alone, since both endpoints share HAProxy's servers.
 
 from __future__ import annotations
 
+from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import Target
 from poolkeeper.model.verdict import Verdict
@@ -17,10 +18,10 @@ def direct_endpoints(target: Target, readings: Readings) -> tuple[Verdict, ...]:
     """Check group 18: the read-write endpoint reaches the primary; the read-only one refuses a write."""
     declared = target.own.direct if target.own else {}
     verdicts = []
-    if dsn := declared.get("direct_rw"):
+    if dsn := declared.get(DIRECT_RW):
         check = Check("direct_endpoints.direct_rw", 18, f"A query through the direct read-write endpoint ({dsn.port})")
         verdicts.append(endpoint_checks.check_endpoint(check, target, readings, readings.direct_rw))
-    if dsn := declared.get("direct_ro"):
+    if dsn := declared.get(DIRECT_RO):
         check = Check(
             "direct_endpoints.direct_ro", 18, f"The direct read-only endpoint ({dsn.port}) refuses every write"
         )

@@ -22,10 +22,10 @@ def read_only_endpoint(target: Target, readings: Readings) -> tuple[Verdict, ...
     )
     reading = readings.read_only
     if reading is None or reading.value is None or not reading.value.sessions:
-        judged = spread.unknown(_nothing_tried(reading), reading)
+        verdict = spread.unknown(_nothing_tried(reading), reading)
     else:
-        judged = _spread(spread, target, readings, reading, reading.value)
-    return refuses_writes(refusal, readings, reading), judged
+        verdict = _spread(spread, target, readings, reading, reading.value)
+    return refuses_writes(refusal, readings, reading), verdict
 
 
 def _nothing_tried(reading: Reading[ReadOnlyFacts] | None) -> str:

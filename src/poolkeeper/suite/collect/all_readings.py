@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.endpoint_keys import BALANCED, DIRECT_RO, DIRECT_RW, RO, RW
 from poolkeeper.model.probe import Readings
 from poolkeeper.model.target import OwnCluster, Target
 from poolkeeper.model.verdict import GROUPS
@@ -50,10 +51,10 @@ async def _independent(target: Target, groups: Groups) -> dict[str, Any]:
         groups,
         inside
         | {
-            "balanced": ({2}, lambda: server_probes.endpoint(target.balanced, limit)),
+            BALANCED: ({2}, lambda: server_probes.endpoint(target.balanced, limit)),
             "backends": ({2, 15}, lambda: server_probes.backends(target)),
-            "rw": ({3}, lambda: server_probes.endpoint(target.rw, limit)),
-            "ro": ({3}, lambda: server_probes.endpoint(target.ro, limit)),
+            RW: ({3}, lambda: server_probes.endpoint(target.rw, limit)),
+            RO: ({3}, lambda: server_probes.endpoint(target.ro, limit)),
             "pgpool": ({12}, lambda: server_probes.pgpool_facts(target)),
             "stats": ({13, 15}, lambda: server_probes.stats(target)),
             "balance": ({7}, lambda: server_probes.balance(target)),
@@ -75,8 +76,8 @@ def _inside(target: Target, parts: OwnCluster) -> Questions:
 def _direct(target: Target, declared: Mapping[str, Dsn]) -> Questions:
     """Return one session for each direct endpoint, so that the suite takes few sessions from other clients."""
     ask: Questions = {
-        "direct_rw": ({18}, lambda: server_probes.endpoint(declared["direct_rw"], target.timeout)),
-        "direct_ro": ({18}, lambda: read_only_probe.sessions(target, declared["direct_ro"], 1)),
+        DIRECT_RW: ({18}, lambda: server_probes.endpoint(declared[DIRECT_RW], target.timeout)),
+        DIRECT_RO: ({18}, lambda: read_only_probe.sessions(target, declared[DIRECT_RO], 1)),
     }
     return {key: ask[key] for key in declared}
 

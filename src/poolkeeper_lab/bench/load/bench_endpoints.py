@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from poolkeeper.core import errors
 from poolkeeper.model import endpoint_keys, proxies
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper_lab.bench.load import pgbench
@@ -68,11 +69,11 @@ def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
     for key in endpoint_keys.POOLED_BEHIND_HAPROXY:
         endpoint: Endpoint = getattr(spec.endpoints, key)
         found.append(
-            BenchEndpoint(str(endpoint.port), haproxy, endpoint.port, spare_of(endpoint), takes_writes=key == "rw")
+            BenchEndpoint(str(endpoint.port), haproxy, endpoint.port, spare_of(endpoint), takes_writes=key == RW)
         )
         if straight := direct.get(f"direct_{key}"):
             capacity = sessions[f"direct_{key}"]
-            found.append(BenchEndpoint(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == "rw"))
+            found.append(BenchEndpoint(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == RW))
     pool = spec.endpoints.balanced
     return (*found, BenchEndpoint(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
+from poolkeeper.model.endpoint_keys import BALANCED, DIRECT_RW, RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
@@ -61,14 +62,12 @@ def endpoints(spec: ClusterSpec, primary: str) -> tuple[ProfiledEndpoint, ...]:
     node, nodes = {primary: POSTGRESQL}, {n.name: POSTGRESQL for n in spec.nodes}
     endpoint, host = {haproxy.service: HAPROXY}, str(haproxy.address)
     found = [ProfiledEndpoint("direct", str(spec.addresses()[primary]), POSTGRES_PORT, node)]
-    if straight := spec.direct_endpoints().get("direct_rw"):
-        found.append(ProfiledEndpoint("direct_rw", host, straight.port, {**endpoint, **node}))
+    if straight := spec.direct_endpoints().get(DIRECT_RW):
+        found.append(ProfiledEndpoint(DIRECT_RW, host, straight.port, {**endpoint, **node}))
     found.append(
-        ProfiledEndpoint(
-            "balanced", str(endpoints.balanced.address), 9999, {endpoints.balanced.service: PGPOOL, **nodes}
-        )
+        ProfiledEndpoint(BALANCED, str(endpoints.balanced.address), 9999, {endpoints.balanced.service: PGPOOL, **nodes})
     )
-    found.append(ProfiledEndpoint("rw", host, endpoints.rw.port, {**endpoint, endpoints.rw.service: PGPOOL, **node}))
+    found.append(ProfiledEndpoint(RW, host, endpoints.rw.port, {**endpoint, endpoints.rw.service: PGPOOL, **node}))
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import interrupts, wait
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import proxies
+from poolkeeper.model.endpoint_keys import DIRECT_RO, RO
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, haproxy_runtime, postgres
 from poolkeeper_lab.bench import scratch_cluster
@@ -61,10 +62,10 @@ class ReadEndpoint:
 
 def endpoints(spec: ClusterSpec) -> tuple[ReadEndpoint, ...]:
     """Return the read-only endpoint, and the direct one if it is declared and has enough sessions for the clients."""
-    found = [ReadEndpoint("ro", spec.endpoints.ro.port)]
-    direct = spec.direct_endpoints().get("direct_ro")
-    if direct and spec.direct_sessions()["direct_ro"] >= CLIENTS:
-        found.append(ReadEndpoint("direct_ro", direct.port))
+    found = [ReadEndpoint(RO, spec.endpoints.ro.port)]
+    direct = spec.direct_endpoints().get(DIRECT_RO)
+    if direct and spec.direct_sessions()[DIRECT_RO] >= CLIENTS:
+        found.append(ReadEndpoint(DIRECT_RO, direct.port))
     return tuple(found)
 
 
@@ -245,7 +246,7 @@ def restart_pgpool(loader: load_runner.Loader) -> None:
     Raises:
         DeadlinePassed: if the endpoint does not answer in time.
     """
-    spec, endpoint = loader.cluster.spec, loader.cluster.endpoint("ro")
+    spec, endpoint = loader.cluster.spec, loader.cluster.endpoint(RO)
 
     async def check() -> None:
         wait.require((await snapshot.observe(postgres.query(endpoint, "SELECT 1", spec.timeouts.query))).error or None)

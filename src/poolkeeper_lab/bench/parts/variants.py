@@ -17,6 +17,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import source
+from poolkeeper.model.endpoint_keys import DIRECT_RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.bench import scratch_cluster
 from poolkeeper_lab.bench.bench_parts import BenchOptions
@@ -105,7 +106,7 @@ def puts(spec: ClusterSpec) -> tuple[Put, ...]:
         Put(load, endpoints.rw.port, endpoint, label(endpoints.rw.port)) for load in (simple, prepared, fresh, writes)
     ]
     found.append(Put(simple, 9999, str(endpoints.balanced.address), label(endpoints.balanced.port)))
-    if straight := spec.direct_endpoints().get("direct_rw"):
+    if straight := spec.direct_endpoints().get(DIRECT_RW):
         found.append(Put(prepared, straight.port, endpoint, label(straight.port)))
     return tuple(found)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
 from poolkeeper.model import source
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import compose, postgres, process, state
 from poolkeeper_lab.bench.measure import startup_times
@@ -51,7 +52,7 @@ class PoolkeeperPeer(contenders.TrialCluster):
         """Return the read-write endpoint at its published port."""
         roles = self.cluster.spec.roles
         return drill_client.ClientEndpoint(
-            "rw", self.cluster.with_passwords().endpoint("rw", "app", roles.app_database), contenders.statement
+            RW, self.cluster.with_passwords().endpoint(RW, "app", roles.app_database), contenders.statement
         )
 
     def container(self, service: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.system import compose, process, state
 from poolkeeper_lab.bench.measure import startup_times
 from poolkeeper_lab.bench.peers import contenders, multi_host
@@ -106,8 +107,8 @@ class Stack(contenders.TrialCluster):
         password = (self._passwords / ROLE).read_text()
         if self.peer.tries_all_nodes:
             dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
-            return drill_client.ClientEndpoint("rw", dsn, contenders.statement, connect=multi_host.connect)
-        return drill_client.ClientEndpoint("rw", Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
+            return drill_client.ClientEndpoint(RW, dsn, contenders.statement, connect=multi_host.connect)
+        return drill_client.ClientEndpoint(RW, Dsn("127.0.0.1", PORT, ROLE, DATABASE, password), contenders.statement)
 
     def container(self, service: str) -> str:
         """Return the container name as Compose forms it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from poolkeeper.model.endpoint_keys import BALANCED, RW
 from poolkeeper_lab.chaos.checkers import appends, bank_checker, grow_set_checker, read_only_checker, register_checker
 from poolkeeper_lab.chaos.history.history import History, Operation
 from poolkeeper_lab.drill import ledger
 from poolkeeper_lab.drill.ledger import Attempt, AttemptOutcome, Gap
 
 READS = {grow_set_checker.READ, appends.FINAL, bank_checker.READ, read_only_checker.READ, register_checker.READ}
-OF_WRITES = {"rw", "balanced"}  # at these, only acknowledged writes end a pause, not reads
+OF_WRITES = {RW, BALANCED}  # at these, only acknowledged writes end a pause, not reads
 
 
 def is_write(o: Operation) -> bool:

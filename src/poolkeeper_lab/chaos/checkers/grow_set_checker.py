@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import Completion, History, Operation
 
@@ -28,7 +29,7 @@ PHANTOM, REFUSED, DUPLICATE = "phantom", "refused", "duplicate"
 class GrowSetOptions:
     """The options: the endpoints whose reads are never behind."""
 
-    current_endpoints: tuple[str, ...] = ("rw",)
+    current_endpoints: tuple[str, ...] = (RW,)
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import RO
 from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing
 from poolkeeper_lab.chaos.history.history import History, Operation
 
@@ -32,7 +33,7 @@ class ReadOnlyOptions:
     bound: float | None
     slack: float = 0.0
     initial: int = 0
-    endpoint: str = "ro"
+    endpoint: str = RO
 
 
 class _Beats:

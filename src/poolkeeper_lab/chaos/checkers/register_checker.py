@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper_lab.chaos.checkers import linearize
 from poolkeeper_lab.chaos.checkers.finding import Anomaly, CheckerFinding, nothing, some
 from poolkeeper_lab.chaos.history.history import History, Operation
@@ -28,7 +29,7 @@ class RegisterOptions:
 
     initial: Any = None
     steps: int = 500_000
-    endpoint: str = "rw"
+    endpoint: str = RW
 
 
 def check(history: History, options: Mapping[str, Any]) -> CheckerFinding:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poolkeeper.model import verdict
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.verdict import Outcome
 from poolkeeper_lab.chaos.history.final_state import HEAL_SECONDS
 from poolkeeper_lab.chaos.report.chaos_model import ChaosRun, Passage
@@ -97,7 +98,7 @@ class Campaign:
         for name in sorted({passage.scenario for passage in begun}):
             own = [passage for passage in begun if passage.scenario == name]
             heals = [passage.heal_seconds for passage in own if passage.heal_seconds is not None]
-            pauses = [passage.pauses["rw"] for passage in own if passage.pauses and "rw" in passage.pauses]
+            pauses = [passage.pauses[RW] for passage in own if passage.pauses and RW in passage.pauses]
             worst = verdict.merge(passage.outcome for passage in own)
             yield CampaignTally(
                 name, own[0].promise, len(own), worst, max(heals, default=None), max(pauses, default=None)
