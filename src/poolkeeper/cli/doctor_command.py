@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.text import Text
 from poolkeeper.cli import console, context
 from poolkeeper.model.diagnosis import DoctorFinding
 from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import plain
 
 _MARKS = {Outcome.PASS: ("✔", "green"), Outcome.FAIL: ("✘", "bold red"), Outcome.UNKNOWN: ("?", "bold magenta")}
 _LONGEST = 200  # characters of a piece of evidence; --json has all of it
@@ -109,5 +109,5 @@ def document(cluster: str, findings: Sequence[DoctorFinding], outcome: Outcome, 
         "cluster": cluster,
         "outcome": outcome.value,
         "exit_code": code,
-        "findings": [dataclasses.asdict(finding) for finding in findings],
+        "findings": [plain.data(finding) for finding in findings],
     }

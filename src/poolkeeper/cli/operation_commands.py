@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from poolkeeper.cli import console, context
 from poolkeeper.core import errors
 from poolkeeper.model.precondition import Precondition
 from poolkeeper.model.verdict import Outcome
+from poolkeeper.report import plain
 
 if TYPE_CHECKING:
     from poolkeeper.decide.switchover_checks import CandidateVerdict
@@ -69,7 +69,7 @@ def switchover(
         raise typer.Exit(0 if verdict.is_allowed else errors.OperationRefused.exit_code)
     done = switchover.switchover(cluster, to, console.ConsoleSteps())
     if as_json:
-        console.print_json({"schema": 1, **dataclasses.asdict(done)})
+        console.print_json({"schema": 1, **plain.data(done)})
         return
     console.out.print(f"{done.former} → {done.primary}", markup=False)
     console.out.print(f"no new session for {done.pause:.2f} s, no acknowledged commit for {done.write_pause:.2f} s")
@@ -80,7 +80,7 @@ def switchover(
 def _print_preview(verdict: CandidateVerdict, to: str | None, as_json: bool) -> None:
     if as_json:
         head = {"leader": verdict.leader, "candidate": verdict.candidate, "allowed": verdict.is_allowed}
-        rows = [dataclasses.asdict(precondition) for precondition in verdict.preconditions]
+        rows = [plain.data(precondition) for precondition in verdict.preconditions]
         console.print_json({"schema": 1, **head, "preconditions": rows})
     else:
         console.out.print(preconditions(verdict.preconditions))
@@ -124,7 +124,7 @@ def restart(
 
     done = restart.restart(context.of(ctx), node, console.ConsoleSteps())
     if as_json:
-        console.print_json({"schema": 1, **dataclasses.asdict(done)})
+        console.print_json({"schema": 1, **plain.data(done)})
         return
     console.err.print(f"restarted: {', '.join(done.nodes)}", markup=False)
     if done.switchover:

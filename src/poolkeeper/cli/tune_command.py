@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from poolkeeper.cli import console, context
 from poolkeeper.model.tuning import Choice, Proposal, Wish, WorkloadKind
+from poolkeeper.report import plain
 
 
 def add_to(app: typer.Typer) -> None:
@@ -127,8 +127,8 @@ def document(proposal: Proposal) -> dict[str, Any]:
     """
     return {
         "schema": 1,
-        "machine": dataclasses.asdict(proposal.machine),
-        "wish": dataclasses.asdict(proposal.wish),
+        "machine": plain.data(proposal.machine),
+        "wish": plain.data(proposal.wish),
         "choices": [
             {
                 "key": choice.key,
@@ -142,7 +142,7 @@ def document(proposal: Proposal) -> dict[str, Any]:
             }
             for choice in proposal.choices
         ],
-        "memory": [dataclasses.asdict(share) for share in proposal.budget],
+        "memory": [plain.data(share) for share in proposal.budget],
         "memory_total_mb": proposal.total_mb,
         "notes": list(proposal.notes),
     }

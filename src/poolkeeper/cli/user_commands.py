@@ -5,7 +5,6 @@ A password is never an argument: it comes from a hidden prompt, from standard in
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import Annotated
 
@@ -14,6 +13,7 @@ import typer
 from poolkeeper.cli import connection_lines, console, context, tables
 from poolkeeper.core import errors
 from poolkeeper.model.assessment import Level
+from poolkeeper.report import plain
 
 Name = Annotated[str, typer.Argument(help="a-z, 0-9 and _; not a word of SQL.")]
 Generate = Annotated[
@@ -128,7 +128,7 @@ def list_users(
 
     rows = user.list_users(context.of(ctx))
     if as_json:
-        console.print_json({"schema": 1, "users": [dataclasses.asdict(row) for row in rows]})
+        console.print_json({"schema": 1, "users": [plain.data(row) for row in rows]})
     else:
         console.out.print(tables.users(rows))
     unknown = Level.UNKNOWN if any(row.undecided for row in rows) else Level.HEALTHY

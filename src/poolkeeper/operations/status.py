@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from poolkeeper.cluster.handle import Cluster
 from poolkeeper.decide import health
 from poolkeeper.model.assessment import Assessment
 from poolkeeper.model.observed import Seen, Snapshot, versions
+from poolkeeper.report import plain
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def document(found: ClusterStatus) -> dict[str, Any]:
         "level": assessment.level.name.lower(),
         "exit_code": int(assessment.level),
         "primary": assessment.primary,
-        "nodes": [dataclasses.asdict(row) for row in assessment.rows],
-        "findings": [dataclasses.asdict(finding) for finding in assessment.findings],
+        "nodes": [plain.data(row) for row in assessment.rows],
+        "findings": [plain.data(finding) for finding in assessment.findings],
         "endpoints": {key: _view(endpoint) for key, endpoint in observed.endpoints.items()},
         "keeper": _view(observed.keeper),
         "versions": versions(observed),
-        "containers": {name: dataclasses.asdict(c) for name, c in (observed.containers.value or {}).items()},
+        "containers": {name: plain.data(c) for name, c in (observed.containers.value or {}).items()},
     }
 
 
 def _view(answer: Seen[Any]) -> dict[str, Any]:
-    return dataclasses.asdict(answer.value) if answer.value else {"error": answer.error}
+    return plain.data(answer.value) if answer.value else {"error": answer.error}

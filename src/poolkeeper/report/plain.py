@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 
 def data(value: Any) -> Any:
-    """Return a data class, and every value in it, as dicts, lists, texts and numbers."""
-    return _adapter(value.__class__).dump_python(value, mode="json")
+    """Return a data class, and every value in it, as dicts, lists, texts and numbers; a field's alias is its key."""
+    return _adapter(value.__class__).dump_python(value, mode="json", by_alias=True)
 
 
 def text(document: object) -> str:

@@ -20,60 +20,94 @@ Text is as it was found, except for passwords; control characters are JSON escap
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from poolkeeper.model.verdict import Outcome, Suite, Verdict
+from poolkeeper.model.verdict import Outcome, Suite
 from poolkeeper.report import plain
 from poolkeeper.suite import report_text, report_wording
 
-SCHEMA = 1
-_PLACE = ("service", "where", "role")
+# In microseconds' precision, that of the clocks; finer digits would be noise in a diff.
+Seconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 6))]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class EvidenceDocument(_Document):
+    """An `Evidence`."""
+
+    where: str
+    ran: str
+    returned: str
+    seconds: Seconds
+
+
+class CheckDocument(_Document):
+    """A `Verdict`; the enclosing group has its group."""
+
+    check: str
+    title: str
+    outcome: Outcome
+    summary: str
+    seconds: Seconds
+    evidence: tuple[EvidenceDocument, ...]
+
+
+class GroupDocument(_Document):
+    """A `ReportGroup`."""
+
+    group: int = Field(validation_alias=AliasChoices("group", "number"))
+    name: str
+    outcome: Outcome
+    seconds: Seconds
+    checks: tuple[CheckDocument, ...] = Field(validation_alias=AliasChoices("checks", "verdicts"))
+
+
+class PlaceDocument(_Document):
+    """An entry of the topology."""
+
+    service: str
+    where: str
+    role: str
+
+
+class SuiteDocument(_Document):
+    """A `Suite`, as the module's first lines describe it."""
+
+    schema_number: Literal[1] = Field(1, alias="schema")
+    cluster: str
+    started_at: str
+    seconds: Seconds
+    outcome: Outcome
+    headline: str
+    counts: dict[str, int]
+    versions: dict[str, str]
+    topology: tuple[PlaceDocument, ...]
+    changes: tuple[str, ...]
+    groups: tuple[GroupDocument, ...]
 
 
 def render(suite: Suite) -> str:
     """Return the document, indented, ending in one newline. Passwords are redacted."""
-    return plain.text(_document(report_text.redacted(suite)))
+    return plain.text(plain.data(_document(report_text.redacted(suite))))
 
 
-def _document(suite: Suite) -> dict[str, Any]:
-    found = plain.data(suite)
-    return {
-        "schema": SCHEMA,
-        "cluster": suite.cluster,
-        "started_at": suite.started_at,
-        "seconds": _seconds(suite.seconds),
-        "outcome": suite.outcome.value,
-        "headline": report_wording.headline(suite),
-        "counts": {**{o.value: suite.count(o) for o in Outcome}, "total": len(suite.verdicts)},
-        "versions": found["versions"],
-        "topology": [dict(zip(_PLACE, place, strict=True)) for place in found["topology"]],
-        "changes": found["changes"],
-        "groups": [_group(group) for group in report_wording.groups(suite)],
-    }
-
-
-def _group(group: report_wording.ReportGroup) -> dict[str, Any]:
-    return {
-        "group": group.number,
-        "name": group.name,
-        "outcome": group.outcome.value,
-        "seconds": _seconds(group.seconds),
-        "checks": [_check(verdict) for verdict in group.verdicts],
-    }
-
-
-def _check(verdict: Verdict) -> dict[str, Any]:
-    found = plain.data(verdict)
-    evidence = [{**piece, "seconds": _seconds(piece["seconds"])} for piece in found.pop("evidence")]
-    del found["group"]  # the enclosing group has it
-    return {**found, "seconds": _seconds(verdict.seconds), "evidence": evidence}
-
-
-def _seconds(seconds: float) -> float:
-    """Return the time in microseconds' precision, that of the clocks; finer digits would be noise in a diff."""
-    return round(seconds, 6)
+def _document(suite: Suite) -> SuiteDocument:
+    return SuiteDocument(
+        cluster=suite.cluster,
+        started_at=suite.started_at,
+        seconds=suite.seconds,
+        outcome=suite.outcome,
+        headline=report_wording.headline(suite),
+        counts={**{o.value: suite.count(o) for o in Outcome}, "total": len(suite.verdicts)},
+        versions=suite.versions,
+        topology=tuple(PlaceDocument(service=s, where=w, role=r) for s, w, r in suite.topology),
+        changes=suite.changes,
+        groups=tuple(GroupDocument.model_validate(group) for group in report_wording.groups(suite)),
+    )
 
 
 class _ReadCheck(BaseModel):

@@ -15,14 +15,103 @@ faults       [{"fault", "sentence", "write_gap", "read_gap", "back", "errors", "
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 
 from poolkeeper.report import plain
-from poolkeeper_lab.drill.drill_results import Drill, DrillRound, EndpointGap, Series
-from poolkeeper_lab.drill.goals import Spread
+from poolkeeper_lab.drill.drill_results import Drill, Series
 
-SCHEMA = 1
 _COUNTED = ("lost", "duplicates", "phantoms", "stale", "acknowledged", "refused", "ambiguous")
+
+# In tenths of a millisecond, which are finer than the measurement.
+Seconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 4))]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class SpreadDocument(_Document):
+    """A `Spread`."""
+
+    count: int
+    p50: Seconds | None
+    p95: Seconds | None
+    max: Seconds | None
+
+
+class FiguresDocument(_Document):
+    """The figures of a fault's rounds, with the keeper or without."""
+
+    write_gap: SpreadDocument
+    read_gap: SpreadDocument
+    back: SpreadDocument
+    errors: dict[str, int]
+
+
+class GoalDocument(_Document):
+    """A `GoalResult`."""
+
+    goal: Annotated[str, BeforeValidator(str)]
+    limit: float = Field(validation_alias=AliasPath("goal", "limit"))
+    measured: Seconds | None
+    met: bool | None = Field(validation_alias="is_met")
+
+
+class RoundDocument(_Document):
+    """A `DrillRound`; what it did not measure is null."""
+
+    number: int
+    keeper: bool
+    victim: str
+    problem: str
+    write_gap: Seconds | None = Field(None, validation_alias=AliasPath("write", "seconds"))
+    write_gap_begin: Seconds | None = Field(None, validation_alias=AliasPath("write", "begin"))
+    write_gap_by_client: dict[str, Seconds] = Field({}, validation_alias=AliasPath("write", "by_client"))
+    read_gap: Seconds | None = Field(None, validation_alias=AliasPath("read", "seconds"))
+    split: Annotated[dict[str, Seconds], BeforeValidator(dict)] | None = Field(
+        None, validation_alias=AliasPath("split", "parts")
+    )
+    new_primary: str | None = Field(None, validation_alias=AliasPath("split", "new_primary"))
+    healed: Seconds | None
+    back: Seconds | None
+    lost: tuple[int, ...] | None = Field(None, validation_alias=AliasPath("verdict", "lost"))
+    duplicates: tuple[int, ...] | None = Field(None, validation_alias=AliasPath("verdict", "duplicates"))
+
+
+class _Fault(_Document):
+    fault: str
+    sentence: str
+
+
+class SeriesDocument(FiguresDocument, _Fault):  # the keys of the last base come first
+    """A `Series`."""
+
+    lost: int
+    duplicates: int
+    phantoms: int
+    stale: int
+    acknowledged: int
+    refused: int
+    ambiguous: int
+    ratio: Seconds | None
+    goals: tuple[GoalDocument, ...]
+    baseline: FiguresDocument | None
+    rounds: tuple[RoundDocument, ...]
+
+
+class DrillDocument(_Document):
+    """A `Drill`, as the module's first lines describe it."""
+
+    schema_number: Literal[1] = Field(1, alias="schema")
+    cluster: str
+    started_at: str
+    seconds: Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
+    seed: int
+    rounds_asked: int
+    sound: bool
+    faults: tuple[SeriesDocument, ...]
 
 
 def render(drill: Drill) -> str:
@@ -30,73 +119,38 @@ def render(drill: Drill) -> str:
     return plain.text(document(drill))
 
 
-def document(drill: Drill) -> dict[str, Any]:
+def document(drill: Drill) -> Any:
     """Return the document as plain data."""
-    return {
-        "schema": SCHEMA,
-        "cluster": drill.cluster,
-        "started_at": drill.started_at,
-        "seconds": round(drill.seconds, 3),
-        "seed": drill.seed,
-        "rounds_asked": drill.asked,
-        "sound": drill.is_sound,
-        "faults": [_series(series) for series in drill.series],
-    }
+    return plain.data(
+        DrillDocument(
+            cluster=drill.cluster,
+            started_at=drill.started_at,
+            seconds=drill.seconds,
+            seed=drill.seed,
+            rounds_asked=drill.asked,
+            sound=drill.is_sound,
+            faults=tuple(_series(series) for series in drill.series),
+        )
+    )
 
 
-def _series(series: Series) -> dict[str, Any]:
-    return {
-        "fault": series.fault,
-        "sentence": series.sentence,
+def _series(series: Series) -> SeriesDocument:
+    return SeriesDocument(
+        fault=series.fault,
+        sentence=series.sentence,
         **_figures(series, keeper=True),
         **{what: series.total(what) for what in _COUNTED},
-        "ratio": _round(series.ratio()),
-        "goals": [
-            {"goal": str(r.goal), "limit": r.goal.limit, "measured": _round(r.measured), "met": r.is_met}
-            for r in series.reached()
-        ],
-        "baseline": _figures(series, keeper=False) if series.of(False) else None,
-        "rounds": [_one(r) for r in series.rounds],
-    }
+        ratio=series.ratio(),
+        goals=tuple(GoalDocument.model_validate(result) for result in series.reached()),
+        baseline=FiguresDocument(**_figures(series, keeper=False)) if series.of(False) else None,
+        rounds=tuple(RoundDocument.model_validate(found) for found in series.rounds),
+    )
 
 
 def _figures(series: Series, keeper: bool) -> dict[str, Any]:
     return {
-        "write_gap": _spread(series.writes(keeper)),
-        "read_gap": _spread(series.reads(keeper)),
-        "back": _spread(series.backs(keeper)),
+        "write_gap": series.writes(keeper),
+        "read_gap": series.reads(keeper),
+        "back": series.backs(keeper),
         "errors": series.errors(keeper),
     }
-
-
-def _spread(found: Spread) -> dict[str, Any]:
-    return {key: _round(value) if key != "count" else value for key, value in plain.data(found).items()}
-
-
-def _one(r: DrillRound) -> dict[str, Any]:
-    verdict = r.verdict
-    return {
-        "number": r.number,
-        "keeper": r.keeper,
-        "victim": r.victim,
-        "problem": r.problem,
-        "write_gap": _length(r.write),
-        "write_gap_begin": _round(r.write.begin) if r.write else None,
-        "write_gap_by_client": {name: _round(s) for name, s in r.write.by_client.items()} if r.write else {},
-        "read_gap": _length(r.read),
-        "split": {name: _round(seconds) for name, seconds in r.split.parts} if r.split else None,
-        "new_primary": r.split.new_primary if r.split else None,
-        "healed": _round(r.healed),
-        "back": _round(r.back),
-        "lost": list(verdict.lost) if verdict else None,
-        "duplicates": list(verdict.duplicates) if verdict else None,
-    }
-
-
-def _length(gap: EndpointGap | None) -> float | None:
-    return _round(gap.seconds) if gap else None
-
-
-def _round(seconds: float | None) -> float | None:
-    """Return the time in tenths of a millisecond, which are finer than the measurement."""
-    return None if seconds is None else round(seconds, 4)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter, ValidationError
 
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
@@ -49,13 +50,12 @@ class StormJob:
 
     def text(self) -> str:
         """Return the text for the driver's standard input; it contains the password."""
-        return json.dumps(asdict(self))
+        return TypeAdapter(StormJob).dump_json(self).decode()
 
     @staticmethod
     def read(text: str) -> StormJob:
         """Parse the result of `text`."""
-        document = json.loads(text)
-        return StormJob(**{**document, "statements": tuple(document["statements"])})
+        return TypeAdapter(StormJob).validate_json(text)
 
 
 def job(
@@ -108,7 +108,7 @@ class StormReport:
 
     def text(self) -> str:
         """Return the text for standard output."""
-        return json.dumps({"late": self.late, "attempts": [[a.connected, a.done, a.error] for a in self.attempts]})
+        return TypeAdapter(StormReport).dump_json(self).decode()
 
     @staticmethod
     def read(text: str) -> StormReport:
@@ -118,11 +118,8 @@ class StormReport:
             EngineFailed: if the text is incomplete.
         """
         try:
-            document = json.loads(text)
-            return StormReport(
-                tuple(StormAttempt(*attempt) for attempt in document["attempts"]), float(document["late"])
-            )
-        except (ValueError, KeyError, TypeError) as e:
+            return TypeAdapter(StormReport).validate_json(text)
+        except ValidationError as e:
             raise errors.EngineFailed("a driver of the storm printed no valid report", detail=text[-2000:]) from e
 
 

@@ -10,12 +10,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
 from poolkeeper.core import errors
 from poolkeeper.report import plain
-from poolkeeper_lab.bench.report.bench_model import SCHEMA, BenchRun
-from poolkeeper_lab.bench.report.compare import Comparison
+from poolkeeper_lab.bench.report.bench_model import SCHEMA, BenchRun, Estimate
+from poolkeeper_lab.bench.report.compare import Comparison, MetricChange
+
+
+class ComparedDocument(BaseModel):
+    """A `Compared`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    section: str
+    key: str = Field(validation_alias=AliasPath("metric", "key"))
+    change: MetricChange
+    why: str
+    before: Estimate | None
+    after: Estimate | None
+    factor: float | None
+
+
+class ComparisonDocument(BaseModel):
+    """A `Comparison`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    before: str = Field(validation_alias=AliasPath("before", "started_at"))
+    same_machine: bool = Field(validation_alias="is_same_machine")
+    settings: tuple[str, ...]
+    rows: tuple[ComparedDocument, ...]
 
 
 def render(run: BenchRun, comparison: Comparison | None = None) -> str:
@@ -25,28 +50,8 @@ def render(run: BenchRun, comparison: Comparison | None = None) -> str:
 
 def document(run: BenchRun, comparison: Comparison | None = None) -> dict[str, Any]:
     """Return the document as plain data."""
-    return {**plain.data(run), "comparison": _compared(comparison) if comparison else None}
-
-
-def _compared(comparison: Comparison) -> dict[str, Any]:
-    rows = [
-        {
-            "section": row.section,
-            "key": row.metric.key,
-            "change": row.change.value,
-            "why": row.why,
-            "before": plain.data(row.before) if row.before else None,
-            "after": plain.data(row.after) if row.after else None,
-            "factor": row.factor,
-        }
-        for row in comparison.rows
-    ]
-    return {
-        "before": comparison.before.started_at,
-        "same_machine": comparison.is_same_machine,
-        "settings": list(comparison.settings),
-        "rows": rows,
-    }
+    compared = ComparisonDocument.model_validate(comparison) if comparison else None
+    return {**plain.data(run), "comparison": plain.data(compared)}
 
 
 def read(path: Path) -> BenchRun:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def line(document: Mapping[str, Any]) -> str:
 
 def header_document(header: Header) -> dict[str, Any]:
     """Return the first line's object."""
-    return {"type": "header", "schema": SCHEMA, **asdict(header)}
+    return {"type": "header", "schema": SCHEMA, **_HEADER.dump_python(header)}
 
 
 def invoke_document(operation: Operation, wall: float) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def completion_document(
 
 def nemesis_document(event: NemesisEvent, wall: float) -> dict[str, Any]:
     """Return the object of a fault's begin or end."""
-    return {"type": "nemesis", **asdict(event), "wall": wall}
+    return {"type": "nemesis", **_NEMESIS.dump_python(event), "wall": wall}
 
 
 def final_state_document(state: final_state.FinalState, at: float, wall: float) -> dict[str, Any]:
