@@ -18,7 +18,7 @@ from poolkeeper.render import compose_file, patroni_config
 from poolkeeper.system import compose, etcd, patroni, state
 
 
-async def walk(steps: Plan, ctx: startup.Context) -> None:
+async def walk(steps: Plan, ctx: startup.OperationContext) -> None:
     """Execute every step. The removals come first; the starts follow together, because they are one bring-up."""
     starts = [service for step in steps.steps if step.action is Action.START for service in step.services]
     for step in (step for step in steps.steps if step.action is Action.REMOVE):
@@ -30,8 +30,8 @@ async def walk(steps: Plan, ctx: startup.Context) -> None:
             await _walk_one(step, ctx)
 
 
-async def _walk_one(step: PlanStep, ctx: startup.Context) -> None:
-    handlers: dict[Action, Callable[[PlanStep, startup.Context], Awaitable[None]]] = {
+async def _walk_one(step: PlanStep, ctx: startup.OperationContext) -> None:
+    handlers: dict[Action, Callable[[PlanStep, startup.OperationContext], Awaitable[None]]] = {
         Action.REMOVE: _remove,
         Action.RECREATE: _recreate,
         Action.RELOAD: _reload,
@@ -44,24 +44,24 @@ async def _walk_one(step: PlanStep, ctx: startup.Context) -> None:
         await handlers[step.action](step, ctx)
 
 
-async def _remove(step: PlanStep, ctx: startup.Context) -> None:
+async def _remove(step: PlanStep, ctx: startup.OperationContext) -> None:
     for service in step.services:
         volume = compose_file.volume_name(ctx.cluster.spec, service)
         await asyncio.to_thread(compose.remove_service, ctx.cluster.spec.name, service, volume=volume)
 
 
-async def _recreate(step: PlanStep, ctx: startup.Context) -> None:
+async def _recreate(step: PlanStep, ctx: startup.OperationContext) -> None:
     await asyncio.to_thread(compose.up, ctx.cluster.project, step.services, recreate=True)
     await _settle(ctx, step.services)
 
 
-async def _restart(step: PlanStep, ctx: startup.Context) -> None:
+async def _restart(step: PlanStep, ctx: startup.OperationContext) -> None:
     for service in step.services:
         await asyncio.to_thread(compose.restart, ctx.cluster.container(service))
     await _settle(ctx, step.services)
 
 
-async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
+async def _settle(ctx: startup.OperationContext, services: Sequence[str]) -> None:
     """Wait until the disturbed services serve again, so that the next step disturbs a healthy cluster."""
     startup.record(ctx, services)
     spec = ctx.cluster.spec
@@ -77,7 +77,7 @@ async def _settle(ctx: startup.Context, services: Sequence[str]) -> None:
         await wait_for(f"{service}'s return", healthy, seconds=spec.timeouts.up)
 
 
-async def _reload(step: PlanStep, ctx: startup.Context) -> None:
+async def _reload(step: PlanStep, ctx: startup.OperationContext) -> None:
     spec = ctx.cluster.spec
     for service in step.services:
         if service == spec.haproxy.service:
@@ -89,7 +89,7 @@ async def _reload(step: PlanStep, ctx: startup.Context) -> None:
     startup.record(ctx, step.services)
 
 
-async def _patch(step: PlanStep, ctx: startup.Context) -> None:
+async def _patch(step: PlanStep, ctx: startup.OperationContext) -> None:
     """Patch Patroni's configuration, wait until every node has it, then restart the nodes that need it.
 
     The standbys restart first. A second round follows where a value must rise on the standbys before it may fall on the
@@ -105,7 +105,7 @@ async def _patch(step: PlanStep, ctx: startup.Context) -> None:
             await _walk_one(pending, ctx)
 
 
-def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable[None]]:
+def _taken(ctx: startup.OperationContext, names: Sequence[str]) -> Callable[[], Awaitable[None]]:
     """Return the check that each node has the new value of each parameter, or Patroni's mark of a pending restart."""
     declared = patroni_config.dynamic_config(ctx.cluster.spec)["postgresql"]["parameters"]
     wanted = {name: declared[name] for name in names if name in declared}
@@ -122,20 +122,20 @@ def _taken(ctx: startup.Context, names: Sequence[str]) -> Callable[[], Awaitable
     return check
 
 
-async def _restart_postgres(step: PlanStep, ctx: startup.Context) -> None:
+async def _restart_postgres(step: PlanStep, ctx: startup.OperationContext) -> None:
     for node in step.services:
         await patroni.restart_postgres(ctx.cluster.address(node), ctx.cluster.rest_auth, ctx.cluster.spec.timeouts.up)
     await startup.wait_nodes(ctx)
 
 
-async def _attach(step: PlanStep, ctx: startup.Context) -> None:
+async def _attach(step: PlanStep, ctx: startup.OperationContext) -> None:
     pool = ctx.cluster.container(ctx.cluster.spec.endpoints.balanced.service)
     index = {node.name: i for i, node in enumerate(ctx.cluster.spec.nodes)}
     for node in step.services:
         await asyncio.to_thread(compose.execute, pool, ["attach_node.sh", str(index[node])])
 
 
-async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> planning.Actual:
+async def read_actual(ctx: startup.OperationContext, seen: Snapshot | None = None) -> planning.Actual:
     """Return the actual state in the planner's form; `seen` is a snapshot that was taken just now, if there is one."""
     spec, limit = ctx.cluster.spec, ctx.cluster.spec.timeouts.query
     containers = seen.containers.value if seen else None
@@ -158,7 +158,7 @@ async def read_actual(ctx: startup.Context, seen: Snapshot | None = None) -> pla
     )
 
 
-async def repair_pgpool(ctx: startup.Context, seen: Snapshot) -> PlanStep | None:
+async def repair_pgpool(ctx: startup.OperationContext, seen: Snapshot) -> PlanStep | None:
     """Execute the next repair of Pgpool-II's view, if there is one; return that step."""
     step = repair.pgpool_repair(ctx.cluster.spec, seen)
     if step:

@@ -30,7 +30,7 @@ RESTART_LIMIT = 3  # restarts by the engine during this start: the container wil
 
 
 @dataclass(frozen=True)
-class Context:
+class OperationContext:
     """The cluster's handle, and beside it what one operation adds: its rendered files, its progress, its preparation.
 
     `files` maps a path in the rendered folder to its text. `prepare_endpoints` runs before the first endpoint starts.
@@ -44,7 +44,7 @@ class Context:
     restarts: Mapping[str, int] = field(default_factory=dict)
 
 
-async def start(ctx: Context, services: Sequence[str]) -> None:
+async def start(ctx: OperationContext, services: Sequence[str]) -> None:
     """Start services: etcd, the nodes, then HAProxy, Pgpool-II and the keeper.
 
     Raises:
@@ -76,14 +76,14 @@ async def start(ctx: Context, services: Sequence[str]) -> None:
     record(ctx, [service for service in services if service not in unpaused])
 
 
-async def _compose_up(ctx: Context, services: Sequence[str]) -> None:
+async def _compose_up(ctx: OperationContext, services: Sequence[str]) -> None:
     """Create and start services by Compose, which checks the state of each container first."""
     if services:
         with ctx.progress.step(f"starting {', '.join(services)}"):
             await asyncio.to_thread(compose.up, ctx.cluster.project, services)
 
 
-async def _start_created(ctx: Context, services: Sequence[str]) -> None:
+async def _start_created(ctx: OperationContext, services: Sequence[str]) -> None:
     """Start services whose containers were created just now, by the engine alone, which is quicker.
 
     The services start one after another. Side by side is no quicker, and takes the processors from the node that
@@ -94,7 +94,7 @@ async def _start_created(ctx: Context, services: Sequence[str]) -> None:
             await asyncio.to_thread(compose.start, [ctx.cluster.container(service) for service in services])
 
 
-def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
+def _unpause(ctx: OperationContext, services: Sequence[str]) -> list[str]:
     """Unpause the paused services, which keep the files that they read at their start; return their names."""
     containers = compose.containers(ctx.cluster.spec.name)
     paused = [name for name in services if name in containers and containers[name].state == "paused"]
@@ -103,7 +103,7 @@ def _unpause(ctx: Context, services: Sequence[str]) -> list[str]:
     return paused
 
 
-async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) -> None:
+async def _start_first_time(ctx: OperationContext, etcds: list[str], nodes: list[str]) -> None:
     """Create every container at once, then start etcd and the nodes side by side.
 
     A node's supervisor waits for etcd before it starts Patroni, because Patroni would retry etcd only after 5 s. The
@@ -117,12 +117,12 @@ async def _start_first_time(ctx: Context, etcds: list[str], nodes: list[str]) ->
     await asyncio.to_thread(ctx.prepare_endpoints)
 
 
-async def _start_members(ctx: Context, members: list[str]) -> None:
+async def _start_members(ctx: OperationContext, members: list[str]) -> None:
     for member in members:
         await _start_member(ctx, member)
 
 
-async def _start_member(ctx: Context, member: str) -> None:
+async def _start_member(ctx: OperationContext, member: str) -> None:
     """Start an etcd member, and wait until it serves or MEMBER_SECONDS have passed.
 
     At its first start, a member asks each other member whether a cluster exists. A member that does not run refuses the
@@ -137,7 +137,7 @@ async def _start_member(ctx: Context, member: str) -> None:
         await wait_for(f"an answer of {member}", serves, seconds=MEMBER_SECONDS, pause=0.02)
 
 
-async def wait_nodes(ctx: Context) -> None:
+async def wait_nodes(ctx: OperationContext) -> None:
     """Wait for one primary that every other node streams from; then force a refresh of its quorum.
 
     Raises:
@@ -172,7 +172,7 @@ class _StreamingCheck:
         return leader
 
 
-async def _wait_streaming(ctx: Context) -> str:
+async def _wait_streaming(ctx: OperationContext) -> str:
     """Wait for one primary that every other node streams from; return its name.
 
     Both Patroni and the server itself must report the primary.
@@ -193,7 +193,7 @@ async def _find_leader(cluster: Cluster) -> str | None:
     return None
 
 
-async def _wait_reported(ctx: Context, leader: str) -> None:
+async def _wait_reported(ctx: OperationContext, leader: str) -> None:
     """Wait until Patroni reports every node as running, for two of its loops at most.
 
     Where Patroni never does, the cluster stays unhealthy and the health checks name the node.
@@ -211,7 +211,7 @@ async def _wait_reported(ctx: Context, leader: str) -> None:
         await wait_for("the standbys' reports to Patroni", reported, seconds=2 * spec.patroni.loop_wait, pause=0.1)
 
 
-async def _refresh_quorum(ctx: Context, leader: str) -> None:
+async def _refresh_quorum(ctx: OperationContext, leader: str) -> None:
     """Have Patroni add the running standbys to the quorum now, not at its next loop.
 
     A PATCH that changes nothing makes Patroni run its loop. One loop may come too early, so the PATCH is repeated until
@@ -234,7 +234,7 @@ async def _refresh_quorum(ctx: Context, leader: str) -> None:
         await wait_for("the quorum", complete, seconds=2 * spec.patroni.loop_wait, pause=REFRESH_PAUSE)
 
 
-async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[Any, Any, T]) -> T:
+async def while_alive(ctx: OperationContext, services: Sequence[str], work: Coroutine[Any, Any, T]) -> T:
     """Await `work` and return its value; stop it as soon as one of the services' containers ends.
 
     Raises:
@@ -251,14 +251,14 @@ async def while_alive(ctx: Context, services: Sequence[str], work: Coroutine[Any
         task.cancel()
 
 
-async def _guard(ctx: Context, services: Sequence[str]) -> None:
+async def _guard(ctx: OperationContext, services: Sequence[str]) -> None:
     """Check the containers every GUARD_PAUSE seconds; end only by raising."""
     while True:
         await raise_if_died(ctx, services, await snapshot.observe_containers(ctx.cluster.spec))
         await asyncio.sleep(GUARD_PAUSE)
 
 
-async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mapping[str, Container]) -> None:
+async def raise_if_died(ctx: OperationContext, services: Sequence[str], containers: Mapping[str, Container]) -> None:
     """Raise ContainerDied if the container of one of the services ended or keeps ending.
 
     Raises:
@@ -280,7 +280,7 @@ async def raise_if_died(ctx: Context, services: Sequence[str], containers: Mappi
             )
 
 
-def record(ctx: Context, services: Sequence[str]) -> None:
+def record(ctx: OperationContext, services: Sequence[str]) -> None:
     """Record that these services took the rendered files as they are now."""
     for service in services:
         state.record_applied(ctx.cluster.folder, planning.files_of(ctx.cluster.spec, service, ctx.files))

@@ -55,7 +55,7 @@ class OperationSteps:
         self.done.append(Done(title, time.monotonic() - begun))
 
 
-def open_context(cluster: Cluster, progress: Progress) -> startup.Context:
+def open_context(cluster: Cluster, progress: Progress) -> startup.OperationContext:
     """Return what a step needs.
 
     The files are those that the cluster was started with, not what cluster.toml would give now.
@@ -64,7 +64,7 @@ def open_context(cluster: Cluster, progress: Progress) -> startup.Context:
         ClusterNotUp: the cluster was never started.
     """
     files = state.read_tree(cluster.folder.rendered)
-    return startup.Context(cluster.with_passwords(), files, progress)
+    return startup.OperationContext(cluster.with_passwords(), files, progress)
 
 
 def require_node(cluster: Cluster, node: str) -> None:
@@ -99,19 +99,19 @@ def warn(progress: Progress, found: Sequence[Precondition]) -> None:
             progress.note(f"warning: {precondition.fact}")
 
 
-async def observe(ctx: startup.Context) -> Snapshot:
+async def observe(ctx: startup.OperationContext) -> Snapshot:
     """Return a snapshot of the cluster, taken now."""
     return await snapshot.take_snapshot(ctx.cluster)
 
 
-def participants(ctx: startup.Context, seen: Snapshot) -> tuple[str, ...]:
+def participants(ctx: startup.OperationContext, seen: Snapshot) -> tuple[str, ...]:
     """Return the leader and the standbys that stream from it; a node that was out before is not waited for."""
     leader = preconditions.agreed_leader(seen)
     names = [node.name for node in ctx.cluster.spec.nodes]
     return tuple(name for name in names if name == leader or not preconditions.streams(seen, name).forbids)
 
 
-async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str]) -> None:
+async def wait_settled(ctx: startup.OperationContext, primary: str, nodes: Sequence[str]) -> None:
     """Wait until every component reports that `primary` leads and that the others of `nodes` follow it.
 
     Keeper corrects Pgpool-II's view. Where no keeper runs, or where it does not succeed, this wait repairs that view.
@@ -133,7 +133,7 @@ async def wait_settled(ctx: startup.Context, primary: str, nodes: Sequence[str])
 class _Settling:
     """The end of one operation: `repaired_at` is when Pgpool-II's view was last repaired, in monotonic seconds."""
 
-    ctx: startup.Context
+    ctx: startup.OperationContext
     primary: str
     nodes: Sequence[str]
     repaired_at: float = field(default_factory=time.monotonic)
@@ -152,7 +152,7 @@ class _Settling:
         raise NotYet(missing)
 
 
-async def _wake(ctx: startup.Context, leader: str) -> None:
+async def _wake(ctx: startup.OperationContext, leader: str) -> None:
     """Make Patroni run its loop now, by a PATCH that changes nothing: the loop takes standbys into the quorum.
 
     If Patroni refuses it, only the wait is longer, so its answer does not matter.
@@ -162,14 +162,14 @@ async def _wake(ctx: startup.Context, leader: str) -> None:
     await snapshot.observe(patroni.patch_config(ctx.cluster.address(leader), same, ctx.cluster.rest_auth, limit))
 
 
-async def started_at(ctx: startup.Context, node: str) -> datetime | None:
+async def started_at(ctx: startup.OperationContext, node: str) -> datetime | None:
     """Return when this node's PostgreSQL was started; None if it does not answer."""
     question = postgres.query(ctx.cluster.node(node), "SELECT pg_postmaster_start_time()", ctx.cluster.query_limit)
     rows = (await snapshot.observe(question)).value
     return rows[0][0] if rows else None
 
 
-async def require_restarted(ctx: startup.Context, node: str, before: datetime | None) -> None:
+async def require_restarted(ctx: startup.OperationContext, node: str, before: datetime | None) -> None:
     """Check that PostgreSQL on a node is another process than the one started at `before`.
 
     Raises:

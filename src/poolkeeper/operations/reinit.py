@@ -7,6 +7,7 @@ which continues to clone.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from poolkeeper.cluster import snapshot, startup
 from poolkeeper.cluster.handle import Cluster
@@ -46,7 +47,7 @@ def reinit(cluster: Cluster, node: str, progress: Progress) -> tuple[Done, ...]:
         return asyncio.run(_reinit(operation.open_context(cluster, progress), node))
 
 
-async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
+async def _reinit(ctx: startup.OperationContext, node: str) -> tuple[Done, ...]:
     steps = OperationSteps(ctx.progress)
     seen = await operation.observe(ctx)
     found = reinit_checks.check(ctx.cluster.spec, seen, node)
@@ -61,27 +62,35 @@ async def _reinit(ctx: startup.Context, node: str) -> tuple[Done, ...]:
     return tuple(steps.done)
 
 
-async def _clone(ctx: startup.Context, node: str) -> None:
+async def _clone(ctx: startup.OperationContext, node: str) -> None:
     """Wait until another PostgreSQL process answers there: Patroni stops the former one first."""
     cluster = ctx.cluster
-    reported: list[str] = []
     before = await operation.started_at(ctx, node)
     await patroni.reinitialize(cluster.address(node), cluster.rest_auth, cluster.query_limit)
 
-    async def check() -> None:
-        try:
-            await operation.require_restarted(ctx, node, before)
-        except NotYet as e:
-            member_state = await _state(ctx, node)
-            if member_state not in reported[-1:]:
-                reported.append(member_state)
-                ctx.progress.note(f"Patroni: {member_state}")
-            raise NotYet(member_state) from e
-
+    check = _CloneCheck(ctx, node, before)
     await wait_for(f"the clone of {node}", check, seconds=CLONE_SECONDS, pause=0.5)
 
 
-async def _state(ctx: startup.Context, node: str) -> str:
+class _CloneCheck:
+    """The check for a new PostgreSQL process; it reports each state of the member once, when it begins."""
+
+    def __init__(self, ctx: startup.OperationContext, node: str, before: datetime | None) -> None:
+        self._ctx, self._node, self._before = ctx, node, before
+        self._reported = ""
+
+    async def __call__(self) -> None:
+        try:
+            await operation.require_restarted(self._ctx, self._node, self._before)
+        except NotYet as e:
+            member_state = await _state(self._ctx, self._node)
+            if member_state != self._reported:
+                self._reported = member_state
+                self._ctx.progress.note(f"Patroni: {member_state}")
+            raise NotYet(member_state) from e
+
+
+async def _state(ctx: startup.OperationContext, node: str) -> str:
     """Return the state that the node's own Patroni reports, such as `creating replica`."""
     view = await snapshot.observe(patroni.observe(ctx.cluster.address(node), ctx.cluster.query_limit))
     member = view.value.member(node) if view.value else None

@@ -43,7 +43,7 @@ def restart(cluster: Cluster, node: str | None, progress: Progress) -> RestartRo
         return asyncio.run(_restart_all(operation.open_context(cluster, progress), node))
 
 
-async def _restart_all(ctx: startup.Context, node: str | None) -> RestartRound:
+async def _restart_all(ctx: startup.OperationContext, node: str | None) -> RestartRound:
     steps, summary = OperationSteps(ctx.progress), None
     seen = await operation.observe(ctx)
     nodes = restart_checks.order(ctx.cluster.spec, seen, node)
@@ -63,7 +63,7 @@ async def _restart_all(ctx: startup.Context, node: str | None) -> RestartRound:
     return RestartRound(nodes, summary, tuple(steps.done))
 
 
-async def _restart(ctx: startup.Context, node: str) -> None:
+async def _restart(ctx: startup.OperationContext, node: str) -> None:
     """Restart one standby, and wait until every component has the new process in its place."""
     spec = ctx.cluster.spec
     seen = await operation.observe(ctx)

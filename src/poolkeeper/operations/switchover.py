@@ -67,7 +67,7 @@ def switchover(cluster: Cluster, to: str | None, progress: Progress) -> Switchov
         return asyncio.run(run(operation.open_context(cluster, progress), to))
 
 
-async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
+async def run(ctx: startup.OperationContext, to: str | None) -> SwitchoverSummary:
     """Switch over, as a part of an operation that holds the cluster's lock already.
 
     Raises:
@@ -101,14 +101,14 @@ async def run(ctx: startup.Context, to: str | None) -> SwitchoverSummary:
     )
 
 
-async def _checkpoint(ctx: startup.Context, steps: OperationSteps, leader: str) -> None:
+async def _checkpoint(ctx: startup.OperationContext, steps: OperationSteps, leader: str) -> None:
     """Write out now what the checkpoint of the shutdown would write while no client can write."""
     with steps.step(f"writing a checkpoint on {leader}"):
         await postgres.query(ctx.cluster.node(leader, "superuser"), "CHECKPOINT", ctx.cluster.spec.timeouts.up)
 
 
 async def _hand_over(
-    ctx: startup.Context, steps: OperationSteps, probe: connection_probe.Probe, former: str, to: str | None
+    ctx: startup.OperationContext, steps: OperationSteps, probe: connection_probe.Probe, former: str, to: str | None
 ) -> tuple[str, float]:
     """Run the part in which clients wait; return the new primary, and when it first acknowledged a commit.
 
@@ -142,7 +142,7 @@ async def _wait_answer(probe: connection_probe.Probe, node: str, since: float, p
     await wait_for(f"an answer of {node} through {port}", check, seconds=seconds, pause=WATCH)
 
 
-async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Future[None]) -> str:
+async def _wait_new_primary(ctx: startup.OperationContext, former: str, order: asyncio.Future[None]) -> str:
     """Return the node that accepts writes in place of `former`. Patroni's refusal ends the wait at once."""
     cluster = ctx.cluster
     others = [node.name for node in cluster.spec.nodes if node.name != former]
@@ -160,7 +160,7 @@ async def _wait_new_primary(ctx: startup.Context, former: str, order: asyncio.Fu
     return await wait_for("the change of the primary", check, seconds=HANDOVER_SECONDS, pause=WATCH)
 
 
-async def _wait_write(ctx: startup.Context) -> float:
+async def _wait_write(ctx: startup.OperationContext) -> float:
     """Wait until the quorum acknowledges one commit; return when, in monotonic seconds."""
     cluster = ctx.cluster
 
@@ -173,7 +173,7 @@ async def _wait_write(ctx: startup.Context) -> float:
     return await wait_for("an acknowledged commit", check, seconds=cluster.spec.timeouts.up, pause=WATCH)
 
 
-async def _wait_streaming(ctx: startup.Context, node: str, primary: str) -> None:
+async def _wait_streaming(ctx: startup.OperationContext, node: str, primary: str) -> None:
     async def check() -> None:
         server = (await snapshot.observe_postgres(ctx.cluster, primary)).value
         senders = server.senders if server else ()

@@ -89,7 +89,7 @@ def ensure_images(cluster: Cluster, progress: Progress) -> dict[str, str]:
 
 async def _up(cluster: Cluster, references: Mapping[str, str], progress: Progress) -> UpResult:
     files = render(cluster.spec, references)
-    ctx = startup.Context(
+    ctx = startup.OperationContext(
         cluster.with_passwords(),
         files,
         progress,
@@ -161,7 +161,7 @@ def _ensure_pool_passwd(cluster: Cluster, image: str) -> None:
     state.write(cluster.folder.pool_passwd, images.encrypt_passwords(image, cluster.folder, users))
 
 
-async def _observe_running(ctx: startup.Context) -> Snapshot | None:
+async def _observe_running(ctx: startup.OperationContext) -> Snapshot | None:
     """Return a snapshot if every container runs: most likely nothing has to be done, and then one snapshot is enough.
 
     Return None otherwise: each component of a cluster that is down would only let its deadline pass.
@@ -172,7 +172,7 @@ async def _observe_running(ctx: startup.Context) -> Snapshot | None:
 
 
 async def _wait_healthy(
-    ctx: startup.Context, steps: Plan, progress: Progress, seen: Snapshot | None = None
+    ctx: startup.OperationContext, steps: Plan, progress: Progress, seen: Snapshot | None = None
 ) -> UpResult:
     """Wait until all health checks pass; repair Pgpool-II's view where it does not follow in time.
 
@@ -198,7 +198,7 @@ async def _wait_healthy(
             await asyncio.sleep(SNAPSHOT_PAUSE)
 
 
-async def _deadline(ctx: startup.Context, assessment: Assessment) -> errors.DeadlinePassed:
+async def _deadline(ctx: startup.OperationContext, assessment: Assessment) -> errors.DeadlinePassed:
     service = culprit(assessment.findings, list(ctx.cluster.spec.addresses()))
     log = await asyncio.to_thread(compose.tail, ctx.cluster.container(service)) if service else ""
     return errors.DeadlinePassed(

@@ -41,10 +41,6 @@ class DrilledCluster:
         """The declared cluster."""
         return self.cluster.spec
 
-    def address(self, service: str) -> str:
-        """Return a service's address in the network."""
-        return str(self.spec.addresses()[service])
-
     async def wait_healthy(self, seconds: float) -> str:
         """Wait until all health checks pass, and return the primary's name.
 
@@ -110,7 +106,7 @@ class DrilledCluster:
     async def _etcd_leader(self) -> str:
         """Return the member that names itself as the leader (etcd: maintenance API, Status)."""
         for member in self.spec.etcd.members:
-            url = f"http://{self.address(member.name)}:{etcd.PORT}/v3/maintenance/status"
+            url = f"http://{self.cluster.address(member.name)}:{etcd.PORT}/v3/maintenance/status"
             status = await http.fetch_json(url, timeout=self.spec.timeouts.query, method="POST", body={})
             if str(status.get("leader")) == str(status["header"]["member_id"]):
                 return member.name
@@ -126,7 +122,9 @@ class DrilledCluster:
             if keeper:
                 switchover.switchover(self.cluster, None, Silent())
             else:
-                plain = patroni.switchover(self.address(primary), primary, self.cluster.rest_auth, SWITCHOVER_SECONDS)
+                plain = patroni.switchover(
+                    self.cluster.address(primary), primary, self.cluster.rest_auth, SWITCHOVER_SECONDS
+                )
                 asyncio.run(plain)
 
         return request
@@ -148,7 +146,7 @@ class DrilledCluster:
             return f"its PostgreSQL is {state or 'not yet queried'}"
         limit = self.spec.timeouts.query
         try:
-            lacks = lacks_in_patroni(await patroni.observe(self.address(node), limit), node)
+            lacks = lacks_in_patroni(await patroni.observe(self.cluster.address(node), limit), node)
             if lacks is not None:
                 return lacks
             backend = (await pgpool.observe(self.cluster.endpoint(BALANCED), limit)).node(node)

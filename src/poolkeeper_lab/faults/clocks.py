@@ -81,7 +81,7 @@ class JumpClock(Fault):
         found = library()
         if not found:
             raise errors.EngineFailed("libfaketime is not installed on this machine")
-        container = self.host.container(self.victim)
+        container = self.host.cluster.container(self.victim)
         self._run(f"mkdir -p {FOLDER}")
         self.host.docker("cp", str(found), f"{container}:{FOLDER}/{LIBRARY}")
         self._run(_INSTALL)
@@ -121,7 +121,7 @@ def run(host: Host, service: str, script: str) -> str:
     Raises:
         EngineFailed: if the script or the engine fails.
     """
-    return host.docker("exec", "--user", "0", host.container(service), "sh", "-c", script)
+    return host.docker("exec", "--user", "0", host.cluster.container(service), "sh", "-c", script)
 
 
 def remove(host: Host, service: str) -> None:
@@ -131,4 +131,4 @@ def remove(host: Host, service: str) -> None:
         EngineFailed: if the script or the engine fails.
     """
     if run(host, service, _REMOVE).strip():
-        host.docker("restart", "--time", "30", host.container(service), seconds=90)
+        host.docker("restart", "--time", "30", host.cluster.container(service), seconds=90)

@@ -15,7 +15,7 @@ class KillContainer(Fault):
 
     @override
     def inject(self) -> None:
-        self.host.docker("kill", self.host.container(self.victim))
+        self.host.docker("kill", self.host.cluster.container(self.victim))
 
     @override
     def heal(self) -> None:
@@ -33,7 +33,7 @@ class StopContainer(Fault):
 
     @override
     def inject(self) -> None:
-        container = self.host.container(self.victim)
+        container = self.host.cluster.container(self.victim)
         self.host.docker("stop", "--time", str(self._seconds), container, seconds=self._seconds + 30)
 
     @override
@@ -48,12 +48,12 @@ class PauseContainer(Fault):
 
     @override
     def inject(self) -> None:
-        self.host.docker("pause", self.host.container(self.victim))
+        self.host.docker("pause", self.host.cluster.container(self.victim))
 
     @override
     def heal(self) -> None:
         if self.host.state(self.victim)["Paused"]:
-            self.host.docker("unpause", self.host.container(self.victim))
+            self.host.docker("unpause", self.host.cluster.container(self.victim))
         self.start_if_down()
 
 
@@ -64,7 +64,7 @@ class KillEverything(Fault):
 
     @property
     def _containers(self) -> tuple[str, ...]:
-        return tuple(map(self.host.container, self.host.cluster.spec.addresses()))
+        return tuple(map(self.host.cluster.container, self.host.cluster.spec.addresses()))
 
     @override
     def aim(self) -> None:

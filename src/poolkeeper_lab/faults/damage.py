@@ -60,7 +60,7 @@ class LoseWal(Fault):
         node_faults.wait_written(self.host, node_faults.wait_healthy(self.host), BEHIND)
         end = node_faults.wait_replayed(self.host, self.victim)
         if self._killed:
-            self.host.docker("kill", self.host.container(self.victim))
+            self.host.docker("kill", self.host.cluster.container(self.victim))
         else:
             node_faults.stop(self.host, [self.victim])
         self._damage(end)
@@ -86,7 +86,7 @@ class LoseWal(Fault):
     def heal(self) -> None:
         self.start_if_down()
         asyncio.run(snapshot.observe(node_faults.wait_answer(self.host, self.victim, START_SECONDS)))
-        lines = logs.merged({self.victim: self.host.container(self.victim)}, since=RECENT)
+        lines = logs.merged({self.victim: self.host.cluster.container(self.victim)}, since=RECENT)
         if any(IMPASSABLE in line.text for line in lines):
             node_faults.clone_again(self.host, self.victim)
 
@@ -162,7 +162,7 @@ def control_data(host: Host, node: str) -> dict[str, str]:
     Raises:
         EngineFailed: if the program or the engine fails.
     """
-    container = host.container(node)
+    container = host.cluster.container(node)
     image = host.docker("inspect", "--format", "{{.Config.Image}}", container).strip()
     flags = ("--rm", "--network", "none", "--volumes-from", f"{container}:ro", "--env", "LC_ALL=C")
     output = host.docker("run", *flags, "--entrypoint", "pg_controldata", image, "-D", DATA_DIRECTORY)

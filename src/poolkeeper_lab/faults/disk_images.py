@@ -68,7 +68,7 @@ def volume(host: Host, node: str) -> Path:
     Raises:
         EngineFailed: if the node has no volume there.
     """
-    mounts = json.loads(host.docker("inspect", "--format", "{{json .Mounts}}", host.container(node)))
+    mounts = json.loads(host.docker("inspect", "--format", "{{json .Mounts}}", host.cluster.container(node)))
     wanted = str(Path(DATA_DIRECTORY).parent)
     for mount in mounts:
         if mount["Destination"] == wanted:

@@ -60,7 +60,7 @@ class Fault(abc.ABC):
         """
         status = str(self.host.state(self.victim)["Status"])
         if status in _DOWN:
-            self.host.docker("start", self.host.container(self.victim))
+            self.host.docker("start", self.host.cluster.container(self.victim))
         return status in (*_DOWN, "restarting")
 
 

@@ -65,14 +65,6 @@ class Host:
 
     cluster: Cluster
 
-    def container(self, service: str) -> str:
-        """Return a service's container.
-
-        Raises:
-            UsageError: if the name is not a service.
-        """
-        return self.cluster.container(service)
-
     def docker(self, *words: str, seconds: float = _SECONDS) -> str:
         """Run docker and return its output.
 
@@ -87,7 +79,7 @@ class Host:
         Raises:
             EngineFailed: if docker fails.
         """
-        document = json.loads(self.docker("inspect", "--format", "{{json .State}}", self.container(service)))
+        document = json.loads(self.docker("inspect", "--format", "{{json .State}}", self.cluster.container(service)))
         return dict(document)
 
     def first_process(self, service: str) -> int:
@@ -114,7 +106,7 @@ class Host:
                 self._send_by_container(number, pid, service)
 
     def _send_by_container(self, number: signal.Signals, pid: int, service: str) -> None:
-        image = self.docker("inspect", "--format", "{{.Config.Image}}", self.container(service)).strip()
+        image = self.docker("inspect", "--format", "{{.Config.Image}}", self.cluster.container(service)).strip()
         flags = ("--rm", "--pid", "host", "--network", "none", "--user", "0", "--entrypoint", "sh")
         self.docker("run", *flags, image, "-c", f"kill -{number.value} {pid}")
 

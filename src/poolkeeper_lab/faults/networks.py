@@ -27,7 +27,7 @@ class LeaveNetwork(Fault):
 
     @override
     def inject(self) -> None:
-        self.host.docker("network", "disconnect", _network(self.host), self.host.container(self.victim))
+        self.host.docker("network", "disconnect", _network(self.host), self.host.cluster.container(self.victim))
 
     @override
     def heal(self) -> None:
@@ -41,7 +41,7 @@ def rejoin(host: Host, service: str) -> None:
     Raises:
         EngineFailed: if docker fails.
     """
-    container, network = host.container(service), _network(host)
+    container, network = host.cluster.container(service), _network(host)
     words = ("inspect", "--format", "{{json .NetworkSettings.Networks}}", container)
     if network not in (json.loads(host.docker(*words)) or {}):
         address = str(host.cluster.spec.addresses()[service])

@@ -30,13 +30,13 @@ _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
 
 def stop(host: Host, nodes: Sequence[str]) -> None:
     """Stop the containers of nodes cleanly, all at once; one that is down already stays so."""
-    containers = [host.container(node) for node in nodes]
+    containers = [host.cluster.container(node) for node in nodes]
     host.docker("stop", "--time", str(STOP_SECONDS), *containers, seconds=STOP_SECONDS + 30)
 
 
 def start(host: Host, nodes: Sequence[str]) -> None:
     """Start the containers of nodes; one that runs continues."""
-    host.docker("start", *map(host.container, nodes))
+    host.docker("start", *map(host.cluster.container, nodes))
 
 
 def wait_healthy(host: Host, seconds: float = HEALTHY_SECONDS) -> str:

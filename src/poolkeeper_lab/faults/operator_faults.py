@@ -72,7 +72,7 @@ class ByHand(Fault):
 
     @override
     def inject(self) -> None:
-        container = self.host.container(self.victim)
+        container = self.host.cluster.container(self.victim)
         self.host.docker("exec", "--user", "postgres", container, "pg_ctl", "--pgdata", DATA, *self._words)
 
     @override
@@ -132,7 +132,7 @@ class ReloadEndpoint(Fault):
     @override
     def inject(self) -> None:
         for _ in range(self._times):
-            self.host.docker("exec", self.host.container(self.victim), "reload.sh")
+            self.host.docker("exec", self.host.cluster.container(self.victim), "reload.sh")
 
     def heal(self) -> None:
         """Do nothing: the configuration did not change."""

@@ -73,7 +73,7 @@ class LosePower(Fault):
             primary = self.victim
         node_faults.wait_written(self.host, primary, WORK)
         self.write_early(moved)
-        self.host.docker("kill", *map(self.host.container, names))
+        self.host.docker("kill", *map(self.host.cluster.container, names))
         for image in moved:
             image.cut_power()
 

@@ -139,7 +139,7 @@ def restore(host: Host, service: str) -> None:
 
 def noted_limits(host: Host, service: str) -> Mapping[str, int]:
     """Return the limits of the container at its next start, from the engine; 0 is no limit."""
-    document = json.loads(host.docker("inspect", "--format", "{{json .HostConfig}}", host.container(service)))
+    document = json.loads(host.docker("inspect", "--format", "{{json .HostConfig}}", host.cluster.container(service)))
     return {name: int(document.get(name) or 0) for name in ("Memory", "NanoCpus", "CpuQuota")}
 
 

@@ -44,7 +44,7 @@ def of_container(host: Host, service: str) -> None:
     if not state["Pid"]:
         return
     if state.get("Paused"):
-        host.docker("unpause", host.container(service))
+        host.docker("unpause", host.cluster.container(service))
     processes.sweep_stopped(host, service)
     if not packets.lacking():
         packets.sweep_rules(host, service)

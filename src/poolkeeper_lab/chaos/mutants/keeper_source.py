@@ -85,7 +85,7 @@ def mutate(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
     texts: dict[str, str] = {}
     for mutation in mutations:
         path = f"{PACKAGE}/{mutation.file}"
-        text = texts.get(path) or host.docker("exec", host.container(service), "cat", path)
+        text = texts.get(path) or host.docker("exec", host.cluster.container(service), "cat", path)
         texts[path] = mutation.of(text)
     _writable(host, service, True)
     try:
@@ -94,14 +94,14 @@ def mutate(host: Host, service: str, mutations: Sequence[Mutation]) -> None:
             _inside(host, service, "sh", "-c", script, "sh", path, KEPT, HALF, stdin=text)
     finally:
         _writable(host, service, False)
-    host.docker("restart", host.container(service))
+    host.docker("restart", host.cluster.container(service))
 
 
 def left(host: Host, service: str) -> tuple[str, ...]:
     """Return the kept originals and unfinished changes; none without an injected bug."""
-    host.docker("start", host.container(service))  # no effect on a container that runs
+    host.docker("start", host.cluster.container(service))  # no effect on a container that runs
     words = ("find", PACKAGE, "-name", f"*{KEPT}", "-o", "-name", f"*{HALF}")
-    return tuple(host.docker("exec", host.container(service), *words).split())
+    return tuple(host.docker("exec", host.cluster.container(service), *words).split())
 
 
 def restore(host: Host, service: str) -> None:
@@ -118,7 +118,7 @@ def restore(host: Host, service: str) -> None:
                 _inside(host, service, "rm", "-f", path)
     finally:
         _writable(host, service, False)
-    host.docker("restart", host.container(service))
+    host.docker("restart", host.cluster.container(service))
 
 
 def _writable(host: Host, service: str, on: bool) -> None:

@@ -109,9 +109,11 @@ class SharedParameter(ClusterChange):
         """Return the address of a Patroni that answers; raise ClusterNotUp if none does."""
         for node in drilled.spec.nodes:
             if (
-                await snapshot.observe(patroni.observe_version(drilled.address(node.name), drilled.spec.timeouts.query))
+                await snapshot.observe(
+                    patroni.observe_version(drilled.cluster.address(node.name), drilled.spec.timeouts.query)
+                )
             ).is_known:
-                return drilled.address(node.name)
+                return drilled.cluster.address(node.name)
         raise errors.ClusterNotUp("no Patroni answers")
 
     async def _wait_adopted(self, drilled: DrilledCluster, is_applied: bool) -> None:
