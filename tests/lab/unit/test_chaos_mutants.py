@@ -76,10 +76,13 @@ class Cluster:
     def cluster(self) -> Any:
         return None
 
+    def container(self, service: str) -> str:
+        return service
+
 
 def fake(**known: Any) -> Any:
     made = FakeHost(**known)
-    made.cluster = Cluster()  # type: ignore[assignment]
+    made.cluster = Cluster()
     return made
 
 
@@ -211,9 +214,6 @@ class Container:
         monkeypatch.setattr(keeper_source, "PACKAGE", str(folder))
         monkeypatch.setattr(process, "check", self.check)
         self.breaks = ""
-
-    def container(self, service: str) -> str:
-        return service
 
     def first_process(self, service: str) -> int:
         del service

@@ -81,10 +81,8 @@ class Shared:
         monkeypatch.setattr(workload_tables, "clear", clear)
         monkeypatch.setattr(node_faults, "wait_primary", lambda *_: "pg_node1")
         monkeypatch.setattr(node_faults, "clone_again", lambda _, node: self.clone(node))
-        access = SimpleNamespace(node=lambda name, *_: name, rest_auth=("", ""))
-        self.drilled: Any = SimpleNamespace(
-            spec=SPEC, cluster=access, host=None, address=lambda _: "", wait_healthy=healthy
-        )
+        access = SimpleNamespace(node=lambda name, *_: name, address=lambda _: "", rest_auth=("", ""))
+        self.drilled: Any = SimpleNamespace(spec=SPEC, cluster=access, host=None, wait_healthy=healthy)
 
     def clone(self, node: str) -> None:
         assert self.parameters == {"fsync": "on"}, "nothing is cloned while it is off"

@@ -30,8 +30,15 @@ class FakeHost:
         self.status = status
         self.rules = list(rules)
 
-    def container(self, service: str) -> str:
-        return f"c_{service}"
+    @property
+    def cluster(self) -> Any:
+        """The declared cluster; each one that is set names its containers in the same way."""
+        return self._cluster
+
+    @cluster.setter
+    def cluster(self, declared: Any) -> None:
+        declared.container = lambda service: f"c_{service}"
+        self._cluster = declared
 
     def docker(self, *words: str, seconds: float = 60) -> str:
         del seconds
