@@ -13,7 +13,7 @@ MACHINE = BenchMachine(cpu="Some <CPU>", cores=2, memory_mb=8_000, kernel="6.1.0
 
 
 def throughput(endpoint: str, values: tuple[float, ...], reason: str = "") -> Metric:
-    """Of an endpoint."""
+    """Return a metric of an endpoint."""
     return estimate.metric(
         {**ABOUT, "endpoint": endpoint}, "throughput", values, 7, unit="tps", better="more", reason=reason
     )

@@ -31,9 +31,9 @@ def test_tree_counts_each_process_once_and_the_ended_children_of_each(tmp_path: 
 
 def test_summary_is_of_medians_and_reports_the_least_time() -> None:
     costs = [cpu.Cost(16.0, {"postgres": 8.0}), cpu.Cost(18.0, {"postgres": 9.0, "etcd": 1.0}), cpu.Cost(99.0, {})]
-    told = cpu.summary(costs, 2)
-    assert (told.machine, told.containers, told.rest) == (18.0, {"etcd": 0.0, "postgres": 8.0}, 8.0)
-    assert told.least_seconds == 9.0
-    assert "9.0 s even if none of them ever waits" in startup_times.work_line(told)
+    figures = cpu.summary(costs, 2)
+    assert (figures.machine, figures.containers, figures.rest) == (18.0, {"etcd": 0.0, "postgres": 8.0}, 8.0)
+    assert figures.least_seconds == 9.0
+    assert "9.0 s even if none of them ever waits" in startup_times.work_line(figures)
     with pytest.raises(ValueError, match="nothing"):
         cpu.summary([], 2)

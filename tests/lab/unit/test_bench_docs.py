@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: its tables come from reports, and the page that is shipped has whole marks."""
+"""docs/benchmarks.md: its tables come from reports, and the shipped page has complete markers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_no_run_has_is_not_measured_yet() -> None:
     assert text.count(bench_docs.NOT_YET) == 2
 
 
-def test_what_no_run_has_stays_with_its_goals() -> None:
+def test_a_section_without_a_run_stays_with_its_goals() -> None:
     marks = "<!-- bench:storm -->\n<!-- /bench:storm -->\n"
     renamed = sample.SECTION.model_copy(update={"name": "storm"})
     storm = sample.SAMPLE.model_copy(update={"sections": (renamed,), "command": "poolkeeper bench storm"})
@@ -76,7 +76,7 @@ def test_pictures_stand_alone() -> None:
         assert "<circle" in text
 
 
-def test_the_page_that_is_shipped_has_whole_marks() -> None:
+def test_the_shipped_page_has_complete_markers() -> None:
     text = PAGE.read_text()
     names = set(re.findall(r"<!-- bench:([a-z-]+) -->", text))
     assert {bench_docs.GOALS, "path", "storm", "startup"} <= names
@@ -119,10 +119,12 @@ def test_startup_is_compared_only_where_nothing_runs_beside_it() -> None:
     assert goal_result(9.5, True) == (None, "the cluster poolkeeper was running beside it")
 
 
-def test_startup_tells_seconds_and_their_ratio_to_the_yardstick() -> None:
-    told = {(m.about["what"], m.name): m.estimate.median for m in measured(9.5, True).section().metrics if m.estimate}
-    assert (told[UP, "time"], told[UP, startup_part.TIMES]) == (9.5, 4.75)
-    assert (told[startup_times.YARDSTICK, "time"], (startup_times.YARDSTICK, startup_part.TIMES) in told) == (
+def test_startup_reports_seconds_and_their_ratio_to_the_yardstick() -> None:
+    figures = {
+        (m.about["what"], m.name): m.estimate.median for m in measured(9.5, True).section().metrics if m.estimate
+    }
+    assert (figures[UP, "time"], figures[UP, startup_part.TIMES]) == (9.5, 4.75)
+    assert (figures[startup_times.YARDSTICK, "time"], (startup_times.YARDSTICK, startup_part.TIMES) in figures) == (
         2.0,
         False,
     )

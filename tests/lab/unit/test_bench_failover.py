@@ -265,7 +265,7 @@ def test_a_fault_that_a_peer_lacks_is_left_out_and_reported() -> None:
     assert any("repmgr + Pgpool-II, switchover: not run" in note and "ssh" in note for note in part.section().notes)
 
 
-def test_a_loss_is_reported_whatever_the_medians_are() -> None:
+def test_a_loss_is_reported_with_any_medians() -> None:
     trials = [made(2), made(2, verdict=LOSS), made(2, foreign=0.5), made(2)]
     part, _ = part_of({TITLE: [made(1)] * 4, POOL: trials}, KILL)
     section = part.section()

@@ -118,7 +118,7 @@ def test_nothing_is_divided_by_nothing() -> None:
 
 
 def reading(at: float, machine: float, own: float, **parts_: float) -> meter.MeterReading:
-    """As a meter gives it."""
+    """Return a measurement in the form of a meter."""
     return meter.MeterReading(at, machine, own, parts_)
 
 
@@ -191,7 +191,7 @@ def run_with(values: tuple[float, ...], **update: object) -> BenchRun:
 
 
 def change(comparison: Comparison, endpoint: str = "5100") -> MetricChange:
-    """How an endpoint's figure moved."""
+    """Return the change of an endpoint's figure."""
     return next(row.change for row in comparison.rows if row.metric.about["endpoint"] == endpoint)
 
 
@@ -245,7 +245,7 @@ class Fake:
             raise self._end
 
     def section(self) -> BenchSection:
-        """What was measured until then."""
+        """Return the measurements until then."""
         return BenchSection(name=self._name, title=self._name, method="", notes=("of its own",))
 
 
@@ -297,7 +297,7 @@ def test_declared_and_changed_settings_are_reported(tmp_path: Path) -> None:
 
 
 def test_versions_without_a_cluster_are_of_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And of an image that was never built, unknown."""
+    """The size of an image that was never built is unknown."""
 
     def run(argv: list[str], **_: object) -> process.Finished:
         asked = argv[-1]

@@ -85,11 +85,13 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(verdict=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
-def test_sound_is_the_same_lease_and_nothing_lost_and_nothing_unseen(result: SoakResult, is_sound: bool) -> None:
+def test_a_sound_soak_kept_its_lease_and_lost_no_write_and_was_fully_observed(
+    result: SoakResult, is_sound: bool
+) -> None:
     assert result.is_sound is is_sound
 
 
-def test_figures_say_what_was_seen() -> None:
+def test_figures_report_the_observations() -> None:
     turned = seen(held(("n1", 7), (None, 0), ("n2", 9)))
     assert found(turned, soak_figures.LEASE) == BenchFigure(
         soak_figures.LEASE, 1, goal=0, remark="n1 (revision 7) → n2 (revision 9)"

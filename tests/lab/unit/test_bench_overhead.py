@@ -35,7 +35,7 @@ TOTAL = Measure(overhead_figures.TOTAL, overhead_figures.MILLISECONDS, "less", o
 
 
 def test_every_check_has_a_kind() -> None:
-    """As many as haproxy.cfg has servers that are checked."""
+    """The count equals the servers with a check in haproxy.cfg."""
     found = [server for servers in haproxy_checks.servers(SPEC).values() for server in servers]
     checked = re.findall(r"^    server \S+ \S+ check ", haproxy_config.config(SPEC), re.MULTILINE)
     assert len(found) == len(set(found)) == len(checked)
@@ -64,7 +64,7 @@ OFF = ["disable health endpoint_rw/pgpool_rw", "disable health endpoint_ro/pgpoo
 ON = ["enable health endpoint_rw/pgpool_rw", "enable health endpoint_ro/pgpool_ro"]
 
 
-def test_checks_are_asked_for_again_whatever_ends_it(said: list[str]) -> None:
+def test_checks_are_enabled_again_after_an_error_and_an_interruption(said: list[str]) -> None:
     with haproxy_checks.without(SPEC, (haproxy_checks.ENDPOINTS,)):
         assert said == OFF
     assert said == [*OFF, *ON]
@@ -73,13 +73,13 @@ def test_checks_are_asked_for_again_whatever_ends_it(said: list[str]) -> None:
     assert said == [*OFF, *ON] * 2
 
 
-def test_without_nothing_nothing_is_said(said: list[str]) -> None:
+def test_without_a_proxy_no_command_is_sent(said: list[str]) -> None:
     with haproxy_checks.without(SPEC, ()):
         pass
     assert said == []
 
 
-def test_checks_are_asked_for_again_where_half_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_are_enabled_again_after_half_of_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
 
     async def send(_address: str, _port: int, commands: Sequence[str], _limit: float) -> tuple[str, ...]:
@@ -141,11 +141,11 @@ def test_values_of_checks_are_a_second() -> None:
 
 
 def test_commits_are_set_in_the_session_alone() -> None:
-    """So nothing has to be put back, whatever ends a measurement."""
+    """No setting has to be restored, whatever ends a measurement."""
     taken: list[load_runner.Work] = []
 
     class Loader:
-        """As `loads.Loader`."""
+        """Stand in for `loads.Loader`."""
 
         tidied = 0
 
@@ -159,7 +159,7 @@ def test_commits_are_set_in_the_session_alone() -> None:
             return pgbench.Where("n1", port, "app", "x")
 
         def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
-            """Note it."""
+            """Record the call."""
             taken.append(work)
             return load_runner.LoadResult(pgbench.PgbenchResult(900.0, 900, 8.0, 20.0, None), meter.Usage(1.0, {}, 0.2))
 
@@ -215,24 +215,24 @@ def test_keeper_that_restarted_has_no_share(monkeypatch: pytest.MonkeyPatch) -> 
         mine.take(lambda: None, counts_foreign=False)
 
 
-def test_failover_starts_the_victim_again_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failover_starts_the_victim_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     did: list[str] = []
 
     class Kill:
-        """As `KillContainer`."""
+        """Stand in for `KillContainer`."""
 
         def __init__(self, _host: object, victim: str) -> None:
             self._victim = victim
 
         def aim(self) -> None:
-            """Nothing."""
+            """Do nothing."""
 
         def inject(self) -> None:
-            """Note it."""
+            """Record the call."""
             did.append(f"kill {self._victim}")
 
         def heal(self) -> None:
-            """Note it."""
+            """Record the call."""
             did.append(f"start {self._victim}")
 
     async def healthy(_: float) -> str:

@@ -42,11 +42,11 @@ class World:
         self.serving = 0
         self.up_states = ("pg_node1",)
 
-    # as OwnCluster
+    # as ScratchCluster
 
     @property
     def cluster(self) -> Any:
-        """As it was declared last."""
+        """Return the latest declaration."""
         return SimpleNamespace(
             spec=self.spec, with_passwords=lambda: Cluster(self.spec, secrets=SECRETS), container=lambda s: s
         )
@@ -68,7 +68,7 @@ class World:
 
     @contextmanager
     def scratch(self, *_: object) -> Iterator[World]:
-        """As `own_cluster.scratch`."""
+        """Stand in for `scratch_cluster.scratch`."""
         self.did.append("begin")
         try:
             yield self
@@ -81,7 +81,7 @@ class World:
 
     @contextmanager
     def ready(self, *_: object) -> Iterator[World]:
-        """As `loads.ready`."""
+        """Stand in for `loads.ready`."""
         self.did.append("fill")
         yield self
 
@@ -91,17 +91,17 @@ class World:
         assert ":scale" in text
 
     def where(self, port: int, at: str = "") -> SimpleNamespace:
-        """As the real one."""
+        """Stand in for the real method."""
         return SimpleNamespace(port=port, host=at)
 
     def find_containers(self) -> None:
-        """Nothing changed."""
+        """Report no change."""
 
     def tidy(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def measure(self, work: load_runner.Work, _where: object, seconds: int) -> load_runner.LoadResult:
-        """As fast as standbys serve; a commit without a wait is twice as fast."""
+        """Return a rate that grows with the standbys; a commit without a wait is twice as fast."""
         speed = 100.0 * max(1, self.serving) * (2 if work.settings.get("synchronous_commit") == "local" else 1)
         used = {name: 0.25 * seconds for name in ("pg_node2", "pg_node3", "more_node4", "more_node5")}
         return load_runner.LoadResult(PgbenchResult(speed, 100, 1.0, 2.0, None), Usage(float(seconds), used, 0.0), 1.5)
@@ -113,7 +113,7 @@ class World:
         """Unused."""
 
     async def wait_healthy(self, _: float) -> str:
-        """It is."""
+        """Report that the condition holds."""
         return "pg_node1"
 
     # as HAProxy
@@ -128,7 +128,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
 
     class Stop:
-        """As `StopContainer`."""
+        """Stand in for `StopContainer`."""
 
         def __init__(self, _host: object, victim: str, _seconds: int) -> None:
             self._victim = victim

@@ -45,7 +45,7 @@ class FakeCluster:
         return self.primaries.pop(0) if len(self.primaries) > 1 else self.primaries[0]
 
     def run(self, argv: list[str], seconds: float) -> str:
-        """As pgbench prints it; one endpoint is full."""
+        """Return pgbench's output; one endpoint is full."""
         del seconds
         assert self.state == "loaded"
         self.ran.append(argv)
@@ -65,7 +65,7 @@ class FakeCluster:
 
     @contextmanager
     def loaded(self, *_: object) -> Iterator[FakeCluster]:
-        """For the length of the block."""
+        """Provide the fake for the length of the block."""
         self.state = "loaded"
         try:
             yield self

@@ -373,7 +373,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ended
 
 
-def test_peers_are_started_and_ended_and_one_that_cannot_be_is_reported(provider: list[str]) -> None:
+def test_peers_are_started_and_ended_and_a_failed_start_is_reported(provider: list[str]) -> None:
     part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions())  # type: ignore[arg-type]
     with part._peers(Silent()) as found:
         assert [endpoint.key for endpoint in found] == ["PgBouncer"]

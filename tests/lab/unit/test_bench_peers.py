@@ -39,7 +39,7 @@ FOLDERS = sorted({peer.folder for peer in peer_catalogue.PEERS} | {pgbouncer.FOL
 
 
 def environment_of(folder: str) -> dict[str, str]:
-    """What the program gives the Compose file of a folder."""
+    """Return the variables that the program passes to the Compose file of a folder."""
     if folder == pgbouncer.FOLDER:
         return pgbouncer.environment(SPEC, SPEC.nodes[0].name, SOURCES, "image", Path("/secrets"))
     peer = next(peer for peer in peer_catalogue.PEERS if peer.folder == folder)
@@ -176,12 +176,12 @@ class Engine:
         self._says = says
 
     def check(self, argv: list[str], **_: object) -> str:
-        """As process.check."""
+        """Stand in for process.check."""
         self.ran.append(" ".join(argv))
         return self._says(self.ran[-1])
 
     def run(self, argv: list[str], **_: object) -> process.Finished:
-        """As process.run."""
+        """Stand in for process.run."""
         return process.Finished(tuple(argv), 0, self.check(argv), "")
 
 
@@ -269,7 +269,7 @@ class Opened:
         self.read_only, self.closed = read_only, False
 
     def ask(self, statement: str, seconds: float) -> link.Answer:
-        """What it was asked for."""
+        """Return the recorded requests."""
         assert (statement, seconds > 0) == ("SHOW transaction_read_only", True)
         return link.Answer((self.read_only,))
 
@@ -279,7 +279,7 @@ class Opened:
 
 
 def hosts(monkeypatch: pytest.MonkeyPatch, **found: Opened | str) -> list[tuple[str, float]]:
-    """What is behind each host: a session, or why there is none. Returns what was tried, with its seconds."""
+    """Simulate the hosts: each has a session or an error. Return the attempts with their seconds."""
     tried: list[tuple[str, float]] = []
 
     def connect(dsn: Dsn, seconds: float) -> Any:
@@ -312,7 +312,7 @@ def test_where_none_takes_writes_nothing_was_sent(monkeypatch: pytest.MonkeyPatc
     assert (failed.value.code, failed.value.sent) == (multi_host.READ_ONLY, False)
 
 
-def test_own_cluster_is_the_declared_one_under_the_bench_s_name(
+def test_the_peer_cluster_is_the_declared_one_with_the_name_of_the_bench(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster = poolkeeper_peer.PoolkeeperPeer(SPEC, images.SOURCES, tmp_path)

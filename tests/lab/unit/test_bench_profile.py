@@ -64,7 +64,7 @@ def test_sum_of_all_parts_is_by_round_and_without_the_client() -> None:
 
 
 def test_no_sum_where_a_part_lacks_a_round() -> None:
-    """It would be of different rounds."""
+    """Such a share would mix different rounds."""
     found = profile.ProfileValues()
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0, (PGPOOL, PACKETS): 4.0})
     found.note("simple", "rw", {(HAPROXY, PACKETS): 4.0})
@@ -81,7 +81,7 @@ class World:
         self.short_of = 0
 
     def where(self, port: int, host: str) -> pgbench.Where:
-        """As the real one."""
+        """Stand in for the real method."""
         return pgbench.Where(host, port, "app", "x")
 
     def measure(self, work: load_runner.Work, _where: pgbench.Where, _seconds: int) -> load_runner.LoadResult:
@@ -103,7 +103,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
 
     class Meter:
-        """As the real one; HAProxy alone works."""
+        """Stand in for the real method; only HAProxy uses its processor."""
 
         def __init__(self, parts: dict[str, int]) -> None:
             self.parts = parts

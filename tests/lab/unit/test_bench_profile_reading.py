@@ -116,17 +116,17 @@ class Tracer:
         self.text, self.log, self.argv, self.ended = text, Path(), tuple[str, ...](), list[int]()
 
     def start(self, argv: Sequence[str], said: Path) -> int:
-        """As `process.start_detached`."""
+        """Stand in for `process.start_detached`."""
         said.touch()
         self.argv, self.log = tuple(argv), said.with_suffix(".calls")
         return 40
 
     def ours(self, log: Path) -> Iterator[int]:
-        """It runs until it was ended."""
+        """Return whether the tracer was not ended yet."""
         return iter([41] if log == self.log and self.argv and not self.ended else [])
 
     def end(self, pid: int, _number: int) -> None:
-        """As `syscalls.end`."""
+        """Stand in for `syscalls.end`."""
         self.ended.append(pid)
         self.log.write_text(self.text)
 
@@ -137,8 +137,8 @@ def host(tmp_path: Path) -> Host:
     return cast(Host, SimpleNamespace(cluster=cluster, processes=lambda service: NODE if service == "n1" else ()))
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
-    """Instead of a real strace."""
+def inject_tracer(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
+    """Replace strace by a tracer with this output."""
     tracer = Tracer(text)
     monkeypatch.setattr(process, "start_detached", tracer.start)
     monkeypatch.setattr(syscalls, "ours", tracer.ours)
@@ -150,7 +150,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, text: str) -> Tracer:
 def test_counting_attaches_to_the_right_processes_and_leaves_nothing(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracer = plant(monkeypatch, SUMMARY)
+    tracer = inject_tracer(monkeypatch, SUMMARY)
     with tracing.counting(host, {"n1": tracing.of_postgresql}) as counted:
         assert counted.of == {}
     assert counted.of["n1"]["recvfrom"] == 325
@@ -163,7 +163,7 @@ def test_counting_attaches_to_the_right_processes_and_leaves_nothing(
 def test_counting_that_fails_ends_strace_all_the_same(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracer = plant(monkeypatch, SUMMARY)
+    tracer = inject_tracer(monkeypatch, SUMMARY)
     with pytest.raises(KeyboardInterrupt), tracing.counting(host, {"n1": tracing.everything}):
         raise KeyboardInterrupt
     assert tracer.ended == [41]
@@ -171,7 +171,7 @@ def test_counting_that_fails_ends_strace_all_the_same(
 
 
 def test_a_container_without_such_a_process_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracer = plant(monkeypatch, SUMMARY)
+    tracer = inject_tracer(monkeypatch, SUMMARY)
     with (
         pytest.raises(errors.EngineFailed, match="n2 has no process"),
         tracing.counting(host, {"n2": tracing.everything}),

@@ -144,14 +144,14 @@ def test_lines_name_the_limit_of_each_size() -> None:
 
 
 class Loader:
-    """As `loads.Loader`; every service uses so many processors."""
+    """Stand in for `loads.Loader`; every service uses this number of processors."""
 
     def __init__(self, used: dict[str, float]) -> None:
         self.cluster = SimpleNamespace(spec=SPEC)
         self.used, self.ran = used, list[tuple[str, int, str]]()
 
     def where(self, port: int, at: str = "") -> pgbench.Where:
-        """As the real one."""
+        """Stand in for the real method."""
         return pgbench.Where(at, port, "app", "x")
 
     def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.LoadResult:
@@ -209,7 +209,7 @@ def test_clients_are_shared_out_evenly() -> None:
 
 
 class Own:
-    """As `own_cluster.OwnCluster`; each command takes as many seconds as its line says."""
+    """Stand in for `scratch_cluster.ScratchCluster`; each command takes the seconds of its line."""
 
     def __init__(self, folder: Path, seconds: dict[str, Iterator[float]], sizes: list[int]) -> None:
         self.folder, self._seconds, self._sizes = folder, seconds, sizes
@@ -217,7 +217,7 @@ class Own:
 
     @property
     def cluster(self) -> Any:
-        """It has only a spec and passwords."""
+        """Return a cluster that has only a spec and passwords."""
         return SimpleNamespace(spec=SPEC, with_passwords=lambda: SimpleNamespace(node=lambda *_: None))
 
     def declare(self, made: dict[str, Any]) -> None:
@@ -246,7 +246,7 @@ def test_a_cluster_of_nodes_begins_with_nothing_and_is_removed(tmp_path: Path) -
     ]
 
 
-def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_standby_is_added_and_removed_in_each_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([30.0, *[10.0, 2.0] * 2, *[14.0, 2.0] * 2])
     own: Any = Own(tmp_path, {"up": seconds}, [])
     sizes = iter([[(20_000_000,)], [(1_020_000_000,)]])
@@ -285,7 +285,7 @@ def test_a_new_standby_is_added_and_taken_away_in_each_round(tmp_path: Path, mon
     assert part.section().tally.kept == 4
 
 
-def test_rate_is_missing_where_the_data_added_nothing() -> None:
+def test_no_rate_is_computed_for_a_round_without_more_data() -> None:
     empty, full = scale_clone.CloneTimes("", 0, [10, 10]), scale_clone.CloneTimes("", 10**9, [10, 20])
     assert scale_clone.rate(empty, full) == [pytest.approx(100)]
 

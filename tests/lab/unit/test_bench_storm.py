@@ -242,7 +242,7 @@ def test_cpu_time_of_the_drivers_is_reported() -> None:
 
 
 def section(kept: StormReport, stormed: StormReport, endpoint: str = "5100", kind: str = "write") -> BenchSection:
-    """What the part tells after a round of one case."""
+    """Return the part's notes after a round of one case."""
     part = storm.Storm(PLACE, BenchOptions(seed=7))  # type: ignore[arg-type]
     contenders = tuple(
         Contender(name, partial(Sample, storm.storm_values(t)))

@@ -106,7 +106,7 @@ def test_loads_are_of_the_declared_ports() -> None:
 
 
 class Own:
-    """As `scratch_cluster.ScratchCluster`; `up` fails when the test says so."""
+    """Stand in for `scratch_cluster.ScratchCluster`; `up` fails when the test says so."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -126,7 +126,7 @@ class Own:
 
 
 class Loader:
-    """As `loads.Loader`; each measurement is under a little more foreign load than the one before."""
+    """Stand in for `loads.Loader`; each measurement is under a little more foreign load than the one before."""
 
     def __init__(self, cluster: Any) -> None:
         self.cluster, self.primary, self.looked, self.tidied = cluster, "", 0, 0
@@ -141,7 +141,7 @@ class Loader:
         self.tidied += 1
 
     def where(self, port: int, at: str) -> pgbench.Where:
-        """As the real one."""
+        """Stand in for the real method."""
         return pgbench.Where(at, port, "app", "x")
 
     def measure(self, work: load_runner.Work, where: pgbench.Where, seconds: int) -> load_runner.LoadResult:

@@ -227,7 +227,7 @@ def test_a_fault_of_several_victims_hits_each_and_is_one_event_in_the_history(
     assert outcome is Outcome.PASS
 
 
-def test_overlapping_steps_are_healed_in_reverse_whatever_happens(
+def test_overlapping_steps_are_healed_in_reverse_after_any_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toys = Toy(), Toy()

@@ -99,7 +99,7 @@ def test_a_round_without_a_verdict_or_without_service_is_not_sound() -> None:
 
 
 def test_a_session_that_waited_at_the_endpoint_ends_the_routing() -> None:
-    """It began before the fault, and receives the new primary's first acknowledgement."""
+    """The write began before the fault, and receives the new primary's first acknowledgement."""
     waited = Attempt(1, "fresh", 9.9, 11.0, AttemptOutcome.ACKNOWLEDGED, server="b")
     later = Attempt(2, "kept", 11.5, 11.6, AttemptOutcome.ACKNOWLEDGED, server="b")
     waiting = figures.ObservedRound("kill_node", 1, True, victim="a", injected=10.0, ended=12.0)

@@ -140,7 +140,7 @@ def test_a_cut_may_be_in_one_direction_and_from_some_peers() -> None:
     assert [words[4:10] for words in fake.asked] == [("OUTPUT", "!", "-o", "lo", "-d", "10.8.0.12,10.8.0.13")]
 
 
-class Planted(Fault):
+class InjectedFault(Fault):
     """A fault that records its injection and healing; the injection raises `trouble`."""
 
     sentence = "injected in {}"
@@ -159,7 +159,7 @@ class Planted(Fault):
             raise errors.EngineFailed("no engine")
 
 
-async def break_it(registry: healing.Healing, *broken: Planted) -> None:
+async def break_it(registry: healing.Healing, *broken: InjectedFault) -> None:
     """Inject them one inside the other; then raise an error of the drill itself."""
     async with registry.broken(broken[0]):
         broken[0].inject()
@@ -170,7 +170,7 @@ async def break_it(registry: healing.Healing, *broken: Planted) -> None:
 
 @pytest.mark.parametrize("trouble", [None, errors.EngineFailed("half-way"), KeyboardInterrupt()])
 def test_healed_after_an_exception(trouble: BaseException | None) -> None:
-    registry, fault = healing.Healing(), Planted(trouble)
+    registry, fault = healing.Healing(), InjectedFault(trouble)
     with pytest.raises(type(trouble) if trouble else RuntimeError):
         asyncio.run(break_it(registry, fault))
     assert fault.healed == 1
@@ -178,7 +178,7 @@ def test_healed_after_an_exception(trouble: BaseException | None) -> None:
 
 
 def test_a_failed_healing_is_reported_and_the_others_are_healed() -> None:
-    registry, outer, inner = healing.Healing(), Planted(), Planted(incurable=True)
+    registry, outer, inner = healing.Healing(), InjectedFault(), InjectedFault(incurable=True)
     with pytest.raises(RuntimeError):
         asyncio.run(break_it(registry, outer, inner))
     assert (outer.healed, inner.healed) == (1, 1)
@@ -188,7 +188,7 @@ def test_a_failed_healing_is_reported_and_the_others_are_healed() -> None:
 def test_a_second_ctrl_c_does_not_stop_the_healing() -> None:
     registry, interrupted = healing.Healing(), []
 
-    class Slow(Planted):
+    class Slow(InjectedFault):
         def heal(self) -> None:
             os.kill(os.getpid(), signal.SIGINT)
             super().heal()

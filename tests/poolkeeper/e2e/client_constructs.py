@@ -200,7 +200,7 @@ def repeatable_read_is_one_snapshot(session: Session) -> None:
 
 
 def state_left_behind(session: Session) -> None:
-    """What a session leaves (SET, temporary table, prepared statement, lock) is gone for the next ones of the pool."""
+    """The state of a session (SET, temporary table, prepared statement, lock) is gone for the next session of the pool."""
     info = session.connection.info
     for _ in range(6):
         with psycopg.connect(info.dsn, password=info.password, autocommit=True) as other:

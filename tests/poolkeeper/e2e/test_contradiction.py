@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest
-from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e import keeper_steps
 from tests.poolkeeper.e2e.hammer import wait_for
 
 from poolkeeper.model.decision import Verb
@@ -30,11 +30,11 @@ SIGN = "kind does not match between main(0) slot[0]"
 @pytest.fixture(autouse=True)
 def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
-    keeping.heal(cluster)
+    keeper_steps.heal(cluster)
 
 
 def answer(cluster: ClusterUnderTest) -> str:
-    """Of one new session through 9999: "" if it is let in, else why not."""
+    """Return "" if 9999 accepts a new session, else the error."""
     try:
         with psycopg.connect(cluster.dsn("balanced"), connect_timeout=15) as session:
             session.execute("SELECT 1")
@@ -53,7 +53,7 @@ def is_connecting(host: Host, service: str, address: str) -> bool:
 
 
 def open_files(pid: int) -> set[str]:
-    """What the file descriptors of a process lead to; without those that it closed meanwhile, none if it ended."""
+    """Return the targets of a process's file descriptors, without those that it closed meanwhile; none if it ended."""
     found: set[str] = set()
     try:
         descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
@@ -76,8 +76,8 @@ def contradict(cluster: ClusterUnderTest, node: str) -> None:
     try:
         late.start()
         wait_for(lambda: is_connecting(host, service, address), "a child that waits for the node")
-        keeping.command_pool(cluster, node, promote=False)
-        wait_for(lambda: keeping.pool_view(cluster)[node].status == "down", "the detached node", 20)
+        keeper_steps.command_pool(cluster, node, promote=False)
+        wait_for(lambda: keeper_steps.pool_view(cluster)[node].status == "down", "the detached node", 20)
     finally:
         cut.heal()
         late.join(30)
@@ -94,13 +94,13 @@ def test_a_contradicting_endpoint_accepts_sessions_again(cluster: ClusterUnderTe
         "restart", cluster.container(spec.endpoints.balanced.service)
     )  # so that no child has a pooled connection
     cluster.wait_healthy()
-    journal = keeping.Journal(cluster)
+    journal = keeper_steps.Journal(cluster)
     cluster.docker("stop", keeper)
     try:
         contradict(cluster, first)
-        wait_for(lambda: keeping.pool_view(cluster)[first].status == "up", "the node to be up in Pgpool's view")
+        wait_for(lambda: keeper_steps.pool_view(cluster)[first].status == "up", "the node to be up in Pgpool's view")
         assert SIGN in answer(cluster)
-        assert {node.status for node in keeping.pool_view(cluster).values()} == {"up"}
+        assert {node.status for node in keeper_steps.pool_view(cluster).values()} == {"up"}
     finally:
         cluster.docker("start", keeper)
     wait_for(lambda: answer(cluster) == "", "sessions to be let in again", 40)

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg.pq import ExecStatus
 from tests.clusters import ClusterUnderTest
-from tests.poolkeeper.e2e import in_vain, keeping
+from tests.poolkeeper.e2e import keeper_steps, write_attempts
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.suite_faults import FAIL, PASS, expect, run
 from tests.poolkeeper.e2e.test_operations import standbys
@@ -41,7 +41,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 @pytest.fixture(autouse=True)
 def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
-    keeping.heal(cluster)
+    keeper_steps.heal(cluster)
 
 
 def connect(cluster: ClusterUnderTest, endpoint: str, timeout: int = 20) -> Connection:
@@ -53,7 +53,7 @@ def haproxy_command(cluster: ClusterUnderTest, command: str) -> str:
     """Run a command of HAProxy's runtime API; return its answer."""
     haproxy = cluster.handle.spec.haproxy
     (answer,) = asyncio.run(
-        haproxy_runtime.send(str(haproxy.address), haproxy.runtime_port, (command,), keeping.SECONDS)
+        haproxy_runtime.send(str(haproxy.address), haproxy.runtime_port, (command,), keeper_steps.SECONDS)
     )
     return answer
 
@@ -162,9 +162,9 @@ def test_reads_are_spread_and_never_the_primary_s(cluster: ClusterUnderTest) -> 
         assert set(found) == wanted
 
 
-def vain_clients(cluster: ClusterUnderTest, count: int) -> list[in_vain.InVain]:
+def write_attempt_clients(cluster: ClusterUnderTest, count: int) -> list[write_attempts.WriteAttempts]:
     """Start clients of 5201 that try to write, each with a session."""
-    clients = [in_vain.InVain(cluster.dsn(READS)) for _ in range(count)]
+    clients = [write_attempts.WriteAttempts(cluster.dsn(READS)) for _ in range(count)]
     for client in clients:
         client.start()
     wait_for(lambda: all(client.tried for client in clients), "a session each")
@@ -174,9 +174,9 @@ def vain_clients(cluster: ClusterUnderTest, count: int) -> list[in_vain.InVain]:
 def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
     """To the very node that sessions read from."""
     with connect(cluster, "rw") as session:
-        session.execute("DROP TABLE IF EXISTS in_vain")
-        session.execute("CREATE TABLE in_vain (n int)")
-    clients = vain_clients(cluster, 6)
+        session.execute("DROP TABLE IF EXISTS write_attempts")
+        session.execute("CREATE TABLE write_attempts (n int)")
+    clients = write_attempt_clients(cluster, 6)
     try:
         by_address = {address(cluster, name): name for name in standbys(cluster)}
         target = by_address[clients[0].first_node]
@@ -188,8 +188,8 @@ def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluste
             client.stop()
     assert [word for client in clients for word in client.wrong] == []
     with connect(cluster, "rw") as session:
-        assert session.execute("SELECT n FROM in_vain").fetchall() == []
-        session.execute("DROP TABLE in_vain")
+        assert session.execute("SELECT n FROM write_attempts").fetchall() == []
+        session.execute("DROP TABLE write_attempts")
 
 
 def test_a_switchover_ends_every_session_of_the_former_primary(cluster: ClusterUnderTest) -> None:
@@ -233,7 +233,7 @@ def test_sessions_of_a_frozen_primary_end_with_its_role(cluster: ClusterUnderTes
         endings = [Ending(session) for session in kept]
         cluster.docker("pause", cluster.container(former))
         try:
-            keeping.new_primary(cluster, former, 60)
+            keeper_steps.new_primary(cluster, former, 60)
             wait_for(lambda: writes_elsewhere(cluster, former), "a primary that accepts writes", 30)
             accepted = time.monotonic()
             for ending in endings:
@@ -259,14 +259,14 @@ def writes_elsewhere(cluster: ClusterUnderTest, former: str) -> bool:
 def test_a_new_session_waits_for_the_next_primary(cluster: ClusterUnderTest) -> None:
     """Opened just after the primary's death, it waits and is not refused."""
     former = cluster.primary()
-    with keeping.killed(cluster, former), connect(cluster, WRITES) as session:
+    with keeper_steps.killed(cluster, former), connect(cluster, WRITES) as session:
         assert session.execute(HERE).fetchall()[0][1] is False
         assert node_of(session) != address(cluster, former)
 
 
 def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
-    """As at 5101: never the primary, unless that is declared."""
-    with keeping.killed(cluster, *standbys(cluster)):
+    """5201 has the rule of 5101: never the primary, unless that is declared."""
+    with keeper_steps.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn(READS), 1) == {"": 1}, "a refusal")
         assert readers(cluster.dsn(READS), 2) == {"": 2}
 
@@ -275,8 +275,8 @@ def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluste
     """They end when a standby is back; a write is refused there too."""
     primary = address(cluster, cluster.primary())
     policy = {"read_fallback": '"primary"', "max_read_staleness_seconds": str(BOUND)}
-    with keeping.edited(cluster, **policy):
-        with keeping.killed(cluster, *standbys(cluster)):
+    with keeper_steps.edited(cluster, **policy):
+        with keeper_steps.killed(cluster, *standbys(cluster)):
             wait_for(lambda: readers(cluster.dsn(READS), 1) == {primary: 1}, "a reader on the primary")
             session = connect(cluster, READS)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):

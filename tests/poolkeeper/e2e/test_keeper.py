@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.clusters import ClusterUnderTest
-from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e import keeper_steps
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.test_operations import Writer, standbys
 
@@ -23,7 +23,7 @@ CORRECTIONS = {verb.value for verb in (Verb.PROMOTE, Verb.ATTACH, Verb.DETACH, V
 @pytest.fixture(autouse=True)
 def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
-    keeping.heal(cluster)
+    keeper_steps.heal(cluster)
 
 
 @pytest.mark.parametrize("wrong", ["a false primary", "a standby detached"])
@@ -31,14 +31,14 @@ def test_stale_view_of_pgpool_is_repaired(cluster: ClusterUnderTest, wrong: str)
     """The fault is injected by PCP while no keeper runs, so that it stays; a keeper repairs it as soon as it runs."""
     primary, victim = cluster.primary(), standbys(cluster)[0]
     keeper = cluster.container(cluster.handle.spec.keeper.service)
-    journal = keeping.Journal(cluster)
+    journal = keeper_steps.Journal(cluster)
     cluster.docker("stop", keeper)
     if wrong == "a false primary":
-        keeping.command_pool(cluster, victim, promote=True)
-        wait_for(lambda: keeping.pool_primary(cluster) == victim, "the false primary")
+        keeper_steps.command_pool(cluster, victim, promote=True)
+        wait_for(lambda: keeper_steps.pool_primary(cluster) == victim, "the false primary")
     else:
-        keeping.command_pool(cluster, victim, promote=False)
-        wait_for(lambda: keeping.pool_view(cluster)[victim].status == "down", "the detached standby")
+        keeper_steps.command_pool(cluster, victim, promote=False)
+        wait_for(lambda: keeper_steps.pool_view(cluster)[victim].status == "down", "the detached standby")
     assert any(victim in str(finding) for finding in cluster.assess().findings)
     cluster.docker("start", keeper)
     assert cluster.wait_healthy(40).primary == primary
@@ -49,11 +49,11 @@ def test_stale_view_of_pgpool_is_repaired(cluster: ClusterUnderTest, wrong: str)
 def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest) -> None:
     """Pgpool-II restarts without memory while roles move, and gets the right view before the former primary is back."""
     former = cluster.primary()
-    with keeping.killed(cluster, former):
+    with keeper_steps.killed(cluster, former):
         cluster.docker("restart", "--time", "0", cluster.container(cluster.handle.spec.endpoints.balanced.service))
-        primary = keeping.new_primary(cluster, former)
-        wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
-        wait_for(lambda: keeping.pool_view(cluster)[former].status == "down", "the dead node to be down in it", 20)
+        primary = keeper_steps.new_primary(cluster, former)
+        wait_for(lambda: keeper_steps.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
+        wait_for(lambda: keeper_steps.pool_view(cluster)[former].status == "down", "the dead node to be down in it", 20)
     assert cluster.primary() == primary
 
 
@@ -61,14 +61,14 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest)
 def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> None:
     """Killed with the primary, or between a decision about Pgpool-II and its effect: the next keeper completes it."""
     former, keeper = cluster.primary(), cluster.handle.spec.keeper.service
-    host, journal = Host(cluster.handle), keeping.Journal(cluster)
+    host, journal = Host(cluster.handle), keeper_steps.Journal(cluster)
     pid = host.first_process(keeper)
-    with Writer(cluster) as writer, keeping.killed(cluster, former):
+    with Writer(cluster) as writer, keeper_steps.killed(cluster, former):
         if moment == "a correction":
             wait_for(lambda: {e["what"] for e in journal.find(event="decided")} & CORRECTIONS, "a correction", 30)
         host.send(signal.SIGKILL, [pid], keeper)
-        primary = keeping.new_primary(cluster, former, 40)
-        wait_for(lambda: keeping.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
+        primary = keeper_steps.new_primary(cluster, former, 40)
+        wait_for(lambda: keeper_steps.pool_primary(cluster) == primary, "the new primary in Pgpool's view", 40)
     assert host.first_process(keeper) != pid
     assert writer.lost() == set()
 
@@ -76,7 +76,7 @@ def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> 
 def test_a_keeper_without_its_store_does_nothing_and_reports_it(cluster: ClusterUnderTest) -> None:
     """While the majority of etcd is frozen, the keeper executes nothing, even after a death that it sees."""
     former = cluster.primary()
-    journal = keeping.Journal(cluster)
+    journal = keeper_steps.Journal(cluster)
     frozen = [cluster.container(member.name) for member in cluster.handle.spec.etcd.members[:2]]
     cluster.docker("pause", *frozen)
     try:
@@ -90,6 +90,6 @@ def test_a_keeper_without_its_store_does_nothing_and_reports_it(cluster: Cluster
     finally:
         cluster.docker("unpause", *frozen)
     journal.wait(30, event="store", state="answers again")
-    keeping.new_primary(cluster, former, 60)
+    keeper_steps.new_primary(cluster, former, 60)
     cluster.docker("start", cluster.container(former))
     cluster.wait_healthy()

@@ -230,10 +230,10 @@ def timeline(cluster: ClusterUnderTest) -> dict[str, Any]:
     return document
 
 
-def first(steps: list[dict[str, Any]], act: str, node: object) -> int:
+def first(steps: list[dict[str, Any]], kind: str, node: object) -> int:
     """Return the offset of the first such step of that node, in milliseconds."""
-    found = [step["offset_ms"] for step in steps if (step["kind"], step["node"]) == (act, node)]
-    assert found, f"no step {act!r} of {node}: {steps}"
+    found = [step["offset_ms"] for step in steps if (step["kind"], step["node"]) == (kind, node)]
+    assert found, f"no step {kind!r} of {node}: {steps}"
     return int(found[0])
 
 

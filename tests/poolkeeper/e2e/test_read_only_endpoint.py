@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest
-from tests.poolkeeper.e2e import in_vain, keeping
+from tests.poolkeeper.e2e import keeper_steps, write_attempts
 from tests.poolkeeper.e2e.hammer import wait_for
 from tests.poolkeeper.e2e.test_operations import Writer, standbys
 
@@ -27,13 +27,13 @@ HERE = "SELECT host(inet_server_addr()), pg_is_in_recovery()"
 @pytest.fixture(autouse=True)
 def leave_it_healthy(cluster: ClusterUnderTest) -> Iterator[None]:
     yield
-    keeping.heal(cluster)
+    keeper_steps.heal(cluster)
 
 
 @pytest.fixture(scope="module")
 def lenient(cluster: ClusterUnderTest) -> Iterator[ClusterUnderTest]:
     """Reads go to the primary where no standby is eligible, and a standby soon becomes ineligible."""
-    with keeping.edited(cluster, read_fallback='"primary"', max_read_staleness_seconds=str(BOUND)):
+    with keeper_steps.edited(cluster, read_fallback='"primary"', max_read_staleness_seconds=str(BOUND)):
         yield cluster
 
 
@@ -43,7 +43,7 @@ def address(cluster: ClusterUnderTest, node: str) -> str:
 
 
 def readers(dsn: str, count: int = 8) -> Counter[str]:
-    """Where so many new sessions are served; "" for those that are refused."""
+    """Return the nodes that serve this number of new sessions; "" for each that is refused."""
     found: Counter[str] = Counter()
     for _ in range(count):
         try:
@@ -56,13 +56,13 @@ def readers(dsn: str, count: int = 8) -> Counter[str]:
 
 def wait_reader(cluster: ClusterUnderTest, node: str, seconds: float = 30) -> None:
     """Until the node serves new sessions; Pgpool-II's own may all be pooled ones, to another node."""
-    dsn, wanted = keeping.inner_dsn(cluster), address(cluster, node)
+    dsn, wanted = keeper_steps.inner_dsn(cluster), address(cluster, node)
     wait_for(lambda: readers(dsn, 4)[wanted], f"a reader on {node}", seconds)
 
 
 def test_no_session_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
     """To the very node that a session reads from: it is lost, or refused, and so is whatever comes after it."""
-    with in_vain.clients(cluster) as clients:
+    with write_attempts.clients(cluster) as clients:
         by_address = {address(cluster, node): node for node in standbys(cluster)}
         target = by_address[clients[0].first_node]
         cluster.ok("switchover", "--to", target)
@@ -74,25 +74,25 @@ def test_no_session_writes_through_a_switchover(cluster: ClusterUnderTest) -> No
 def test_no_session_writes_through_a_failover(cluster: ClusterUnderTest) -> None:
     """Sessions on both standbys, one of which becomes the primary at once."""
     former = cluster.primary()
-    with in_vain.clients(cluster, 8) as clients, keeping.killed(cluster, former):
+    with write_attempts.clients(cluster, 8) as clients, keeper_steps.killed(cluster, former):
         assert len({client.first_node for client in clients}) == 2
-        keeping.new_primary(cluster, former)
+        keeper_steps.new_primary(cluster, former)
         before = sum(client.tried for client in clients)
         wait_for(lambda: sum(client.tried for client in clients) > before + 20, "attempts afterwards", 40)
     wait_reader(cluster, former)
 
 
 def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
-    with keeping.killed(cluster, *standbys(cluster)):
+    with keeper_steps.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn("ro"), 1) == {"": 1}, "a refusal")
         assert readers(cluster.dsn("ro"), 2) == {"": 2}
 
 
 def test_without_a_standby_reads_go_to_the_primary(lenient: ClusterUnderTest) -> None:
-    """Only while there is none; and a write is refused there as on a standby."""
+    """The primary serves reads only while there is no standby; a write is refused there as on a standby."""
     cluster, primary = lenient, address(lenient, lenient.primary())
     assert primary not in readers(cluster.dsn("ro"))
-    with keeping.killed(cluster, *standbys(cluster)):
+    with keeper_steps.killed(cluster, *standbys(cluster)):
         wait_for(lambda: readers(cluster.dsn("ro"), 1) == {primary: 1}, "a reader on the primary")
         with psycopg.connect(cluster.dsn("ro"), autocommit=True) as session:
             assert session.execute(HERE).fetchall() == [(primary, False)]
@@ -129,5 +129,5 @@ def test_stale_standby_serves_no_reads(lenient: ClusterUnderTest) -> None:
 def is_reader(cluster: ClusterUnderTest, node: str) -> bool:
     """May HAProxy give it a session of the endpoint?"""
     endpoint = cluster.handle.spec.haproxy
-    servers = asyncio.run(haproxy_runtime.servers(str(endpoint.address), endpoint.runtime_port, keeping.SECONDS))
+    servers = asyncio.run(haproxy_runtime.servers(str(endpoint.address), endpoint.runtime_port, keeper_steps.SECONDS))
     return any(s.is_usable for s in servers if (s.proxy, s.server) == (proxies.STANDBYS, node))

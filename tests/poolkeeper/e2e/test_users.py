@@ -189,7 +189,7 @@ def test_the_password_of_the_application_changes_with_its_files(cluster: Cluster
 
 
 def test_a_password_is_asked_for_twice_and_not_shown(cluster: ClusterUnderTest) -> None:
-    """It runs on its own terminal, as for a person."""
+    """The command runs on its own terminal, as it does for a person."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(cluster.argv()[0], cluster.argv("user", "add", NAME), cluster.environment())

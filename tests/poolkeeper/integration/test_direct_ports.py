@@ -186,7 +186,7 @@ def test_a_session_of_no_server_is_ended_too(prepared: Prepared) -> None:
 
 
 def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(falling_back: Prepared) -> None:
-    """And end as soon as a standby is up."""
+    """The fallback ends as soon as a standby is up."""
 
     async def scenario(endpoint: Endpoint) -> None:
         primary, standby = endpoint.nodes["pg_node1"], endpoint.nodes["pg_node2"]

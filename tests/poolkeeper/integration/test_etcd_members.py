@@ -198,7 +198,7 @@ def test_a_watch_gives_all_in_order_and_resumes_without_a_gap(members: Members, 
 
 
 def test_a_watch_behind_forgotten_changes_is_refused(members: Members, prefix: str) -> None:
-    """And so is one that is ahead of the store: then it is another store's history that the caller has."""
+    """A revision ahead of the store is refused too: the caller then has another store's history."""
 
     async def work(store: Store) -> None:
         first = await store.put(f"{prefix}a", "1")
@@ -214,7 +214,7 @@ def test_a_watch_behind_forgotten_changes_is_refused(members: Members, prefix: s
 
 
 def test_the_end_of_a_lease_comes_by_the_watch(members: Members, prefix: str) -> None:
-    """As the leader's key expires when its holder does not renew it."""
+    """The leader's key expires in this way when its holder does not renew it."""
 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
@@ -290,7 +290,7 @@ async def _continue(store: Store, prefix: str, start: int) -> None:
 
 
 def test_a_frozen_member_is_noticed_and_left(members: Members, prefix: str) -> None:
-    """It keeps every connection and answers nothing. The store begins with the first member."""
+    """The frozen member keeps every connection and answers no request. The store begins with the first member."""
     _with_store(members, lambda store: _lose(store, prefix, lambda: members.frozen(0)))
 
 
@@ -310,7 +310,7 @@ def test_a_request_to_a_frozen_member_is_answered_by_another(members: Members, p
 
 
 def test_a_member_without_a_quorum_is_noticed(members: Members, prefix: str) -> None:
-    """It is well, its connections are well, and it will never learn of a change: the others are frozen."""
+    """The member and its connections work, but it never learns of a change: the others are frozen."""
 
     async def work(store: Store) -> None:
         start = await store.put(f"{prefix}a", "before")

@@ -111,7 +111,7 @@ def test_without_a_standby_sessions_are_refused(refusing: tuple[Bench, Path, str
 
 
 def test_without_a_standby_reads_go_to_the_primary(falling_back: tuple[Bench, Path, str]) -> None:
-    """Only then: a standby that comes back ends those sessions; and a primary that is cut is cut here too."""
+    """The primary serves reads only then. A returning standby ends those sessions, and so does a cut of the primary."""
 
     async def scenario(endpoint: Endpoint) -> None:
         assert await endpoint.ask(STANDBY_PORT) == "", "no server is up before its first check"
@@ -167,7 +167,7 @@ def postgres(falling_back: tuple[Bench, Path, str]) -> Iterator[str]:
 def test_the_server_refuses_writes_of_a_primary_that_is_read(
     falling_back: tuple[Bench, Path, str], postgres: str
 ) -> None:
-    """Whatever the defaults of role, options and session; also after the statements that Pgpool-II sends at its end."""
+    """No default of role, options or session changes that, and neither do the statements of Pgpool-II at the end."""
 
     async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/primary", "/leader"}

@@ -63,7 +63,7 @@ def test_haproxy_has_an_endpoint_and_no_server_for_them() -> None:
 
 
 def test_the_keeper_s_configuration_has_none_of_them() -> None:
-    """It acts on the inner ports, so an edit of a direct endpoint restarts HAProxy only."""
+    """The fault acts on the inner ports, so an edit of a direct endpoint restarts HAProxy only."""
     assert keeper_config.config(SPEC) == keeper_config.config(OFF)
 
 

@@ -295,7 +295,7 @@ def test_a_direct_endpoint_is_evaluated_against_its_own_limit(sessions: int, fir
 
 @pytest.mark.parametrize("reason", ["no frontend direct_rw", "direct_rw has no limit"])
 def test_a_direct_endpoint_that_haproxy_does_not_report_is_unknown(reason: str) -> None:
-    """As before the first `up` with such an endpoint; the other endpoint is evaluated on its own."""
+    """This is the state before the first `up` with such an endpoint; the other endpoint is evaluated separately."""
     rows = [row for row in sample.traffic() if row.proxy != "direct_rw"]
     if "limit" in reason:
         rows.append(Traffic("direct_rw", "FRONTEND", 0, 0, 50, 50, None))

@@ -55,7 +55,7 @@ def test_each_part_of_a_guard_is_compared() -> None:
 
 
 def test_a_guard_that_compares_nothing_is_refused() -> None:
-    """It would let everything pass."""
+    """Such a guard would let every change pass."""
     with pytest.raises(ValueError, match="compares nothing"):
         Guard("k")
 
@@ -69,7 +69,7 @@ def _delete(key: str, revision: int) -> dict[str, Any]:
 
 
 def test_a_message_of_a_watch_is_a_change_for_each_revision() -> None:
-    """So that a watch can be resumed behind each of them; empty values and absent leases are left out on the wire."""
+    """A watch can be resumed behind each event; the wire leaves out empty values and absent leases."""
     events = [_put("a", 5, value=_b64("1"), lease="77"), _delete("b", 5), _put("a", 6), _delete("a", 9)]
     assert etcd_wire.read_changes({"result": {"header": {}, "events": events}}) == (
         KeyChange(5, (KeyValue("a", "1", 5, "77"),), ("b",)),

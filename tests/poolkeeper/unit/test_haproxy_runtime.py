@@ -23,7 +23,7 @@ standbys,pg_node2,0,0,1,1,"""
 
 
 def test_commands() -> None:
-    """As HAProxy reads them."""
+    """The commands have the form that HAProxy reads."""
     assert runtime.health("primary", "pg_node1", up=False) == "set server primary/pg_node1 health down"
     assert runtime.health("primary", "pg_node2", up=True) == "set server primary/pg_node2 health up"
     assert runtime.state("standbys", "pg_node1", "drain") == "set server standbys/pg_node1 state drain"
@@ -86,7 +86,7 @@ def test_each_answer_belongs_to_its_command() -> None:
     "said", ["[3]: No such server.", "[3]: No such backend.", "[6]: Unknown command: 'set', but maybe\n  show fd : …"]
 )
 def test_a_refusal_names_its_command(said: str) -> None:
-    """And only that one."""
+    """No other server is changed."""
     with pytest.raises(errors.ServerRefused, match="refused set b: ") as caught:
         _send(f"\n\n{said}\n\n\n", "set a", "set b", "set c")
     assert "set a" not in caught.value.message

@@ -265,5 +265,5 @@ def test_silence_everywhere_is_unknown(spec: ClusterSpec, data: st.DataObject) -
 
 
 def test_an_empty_snapshot_is_unknown() -> None:
-    """No source was asked."""
+    """Without a request to any source, everything is unknown."""
     assert health.assess(SPEC, Snapshot(at="")).level is Level.UNKNOWN

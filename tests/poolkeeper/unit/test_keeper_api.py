@@ -64,7 +64,7 @@ def test_the_status_of_a_healthy_cluster() -> None:
 
 
 def test_the_status_of_an_agent_that_knows_nothing() -> None:
-    """It gives the reasons."""
+    """The answer has the reasons."""
     reported = api.status(IGNORANT, journal())
     assert (reported["store"], reported["pool"]) == ("not read yet", "not asked yet")
     assert (reported["lease"], reported["primary"]) == (None, None)

@@ -146,7 +146,7 @@ def test_an_unknown_state_gives_no_action(observed: ObservedState) -> None:
 
 @pytest.mark.parametrize("observed", NOT_ELIGIBLE.values(), ids=NOT_ELIGIBLE.keys())
 def test_an_ineligible_node_is_not_attached(observed: ObservedState) -> None:
-    """Even if the memory has it as eligible."""
+    """The memory of an eligible node does not change that."""
     assert brief(observed) == []
 
 
@@ -154,7 +154,7 @@ def test_an_ineligible_node_is_not_attached(observed: ObservedState) -> None:
     ("since", "wanted"), [(None, []), (AT, []), (AT - 2.9, []), (AT - 3, ATTACH), (AT - 60, ATTACH)]
 )
 def test_a_returning_node_waits_before_it_is_attached(since: float | None, wanted: Brief) -> None:
-    """It must have been eligible for `attach_after_seconds`, as far as this keeper knows."""
+    """The node must have been eligible for `attach_after_seconds`, as far as this keeper knows."""
     eligible = {} if since is None else {STANDBY: since}
     assert brief(DOWN, replace(STEADY, eligible_since=eligible)) == wanted
 
@@ -247,7 +247,7 @@ def test_an_executed_action_is_not_repeated(situation: Situation) -> None:
 
 
 def test_a_restarted_pgpool_without_memory_is_corrected() -> None:
-    """It has every backend as down, and none as primary."""
+    """Pgpool-II reports every backend as down, and none as primary."""
     spec = snapshots.spec_of(5)
     observed = observed_states.healthy(spec)
     for name in observed_states.names_of(spec):

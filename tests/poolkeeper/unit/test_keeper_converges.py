@@ -110,7 +110,7 @@ def test_an_agent_without_memory_does_no_harm(situation: Situation) -> None:
 
 @given(observed_states.situations())
 def test_a_silent_store_gives_no_action(situation: Situation) -> None:
-    """Whatever else is known; and neither does maintenance mode."""
+    """No other knowledge changes that, and neither does maintenance mode."""
     spec, observed, memory = situation
     assert keeper_world.step(spec, replace(observed, store=observed_states.UNKNOWN), memory)[0] == ()
     if observed.store.value:
@@ -119,7 +119,7 @@ def test_a_silent_store_gives_no_action(situation: Situation) -> None:
 
 @pytest.mark.parametrize("nodes", range(2, 6))
 def test_a_healthy_cluster_is_left_alone(nodes: int) -> None:
-    """For a minute of iterations."""
+    """The keeper stays idle for a minute of iterations."""
     spec = snapshots.spec_of(nodes)
     observed, memory = observed_states.healthy(spec), Memory()
     for _ in range(60):
@@ -141,7 +141,7 @@ def test_the_keepers_file_suffices_for_its_decisions(situation: Situation, lag: 
 @given(edits().map(Edit.text).map(source.load))
 @settings(max_examples=25)
 def test_the_keepers_file_has_every_address_that_it_needs(complete: ClusterSpec) -> None:
-    """It has the addresses and ports of any cluster, and can be read."""
+    """Any cluster has valid addresses and ports, and its file can be read."""
     part = ClusterSpec.model_validate_json(keeper_config.config(complete))
     assert (part.name, part.addresses()) == (complete.name, complete.addresses())
     assert (part.keeper, part.nodes, part.etcd.members) == (complete.keeper, complete.nodes, complete.etcd.members)

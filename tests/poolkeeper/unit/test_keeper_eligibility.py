@@ -76,7 +76,7 @@ ELIGIBLE: dict[str, tuple[ObservedState, Memory]] = {
 
 @pytest.mark.parametrize(("observed", "memory", "why"), NOT_ELIGIBLE.values(), ids=NOT_ELIGIBLE.keys())
 def test_one_fault_makes_it_ineligible(observed: ObservedState, memory: Memory, why: str) -> None:
-    """And the reason names it."""
+    """The reason names the node."""
     assert why in (eligibility.ineligible_because(SPEC, observed, memory, STANDBY) or "")
 
 
@@ -116,7 +116,7 @@ def test_a_standby_that_stands_still_becomes_stale() -> None:
 
 @given(observed_states.situations())
 def test_an_eligible_standby_has_every_property(situation: Situation) -> None:
-    """Whatever is observed."""
+    """The rule holds for any observed state."""
     spec, observed, memory = situation
     for name in [*observed_states.names_of(spec), observed_states.STRANGER]:
         if eligibility.ineligible_because(spec, observed, memory, name) is not None:
@@ -149,7 +149,7 @@ def test_to_remember_twice_is_to_remember_once(situation: Situation) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 50)), max_size=30))
 def test_progress_grows_in_time_and_position_and_is_bounded(steps: list[tuple[int, int | None]]) -> None:
-    """It stays a short list however long the keeper runs, and holds no position that the leader does not have."""
+    """The list stays short in a long run, and holds no position that the leader lacks."""
     memory, at = Memory(), AT
     for pause, position in steps:
         at += pause
@@ -165,6 +165,6 @@ def test_progress_grows_in_time_and_position_and_is_bounded(steps: list[tuple[in
 
 
 def test_the_leader_is_never_an_eligible_standby() -> None:
-    """Whatever it publishes."""
+    """The rule holds for anything that the node publishes."""
     observed = observed_states.edit_member(HEALTHY, PRIMARY, role="replica", state="streaming")
     assert eligibility.ineligible_because(SPEC, observed, STEADY, PRIMARY) == "it holds the lease"

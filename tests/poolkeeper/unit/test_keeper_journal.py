@@ -30,7 +30,7 @@ def test_a_line_is_json_with_its_time() -> None:
 
 
 def test_a_standing_decision_is_noted_once() -> None:
-    """And once more when it comes back after an iteration without it."""
+    """The event is written again if it returns after an iteration without it."""
     kept = Journal(lambda _: None)
     iterations: list[list[Decision | Refusal]] = [[CUT, REFUSED], [CUT, REFUSED], [REFUSED], [], [CUT]]
     for decisions in iterations:

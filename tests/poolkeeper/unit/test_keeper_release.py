@@ -122,7 +122,7 @@ def test_after_the_interval_it_is_released_again() -> None:
 
 @given(observed_states.situations())
 def test_a_release_implies_proof(situation: Situation) -> None:
-    """Whatever is observed: a release implies all that makes it safe, and holds what must still be true."""
+    """For any observed state, a release implies every condition of its safety, and states what must still be true."""
     spec, observed, memory = situation
     verdict, view = release.decide(spec, observed, memory), observed.store.value
     if not isinstance(verdict, Decision):
@@ -156,7 +156,7 @@ def test_a_dead_holder_is_released_or_the_reason_is_given(situation: Situation) 
 @given(st.data(), observed_states.specs(), st.lists(st.integers(0, 40), min_size=2, max_size=8))
 @settings(max_examples=40)
 def test_no_two_releases_within_the_interval(data: st.DataObject, spec: ClusterSpec, pauses: list[int]) -> None:
-    """Whatever happens to the cluster meanwhile."""
+    """No change of the cluster meanwhile makes the release unsafe."""
     memory, at, released = Memory(), AT, []
     for pause in pauses:
         at += pause

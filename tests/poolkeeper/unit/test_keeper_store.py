@@ -34,7 +34,7 @@ def view(changes: dict[str, Any] | None = None) -> StoreView:
 
 
 def test_every_key_is_read() -> None:
-    """As Patroni 4 and the supervisors write them."""
+    """The keys have the form of Patroni 4 and of the supervisors."""
     assert view() == StoreView(
         99,
         Lease("pg_node1", 0),
@@ -75,7 +75,7 @@ def test_a_missing_or_malformed_key_is_an_absent_fact(key: str, value: Any, fiel
 
 
 def test_a_malformed_member_is_not_eligible() -> None:
-    """It is present, and everything that it does not publish is unknown."""
+    """The member is present, and each value that it does not publish is unknown."""
     found = view({f"{SERVICE}members/pg_node2": "no JSON"}).members["pg_node2"]
     assert found == Member("pg_node2", "unknown", "unknown", None, None)
     assert not found.is_streaming

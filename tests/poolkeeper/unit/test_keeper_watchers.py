@@ -245,7 +245,7 @@ def test_an_event_wakes_and_a_tick_passes() -> None:
 
 
 def test_the_memory_is_kept_between_iterations() -> None:
-    """And it includes the observed state that the iteration decides on."""
+    """The pause includes the observed state that the iteration decides on."""
     times = iter((1.0, 4.0))
     known = KnownState(SPEC, lambda: next(times), STORE_ONLY)
     known.refresh()
@@ -290,7 +290,7 @@ def _fence(command: str, timeout: float = 10.0) -> None:
 
 
 def test_a_fence_that_exits_with_0_is_a_proof() -> None:
-    """It gets the node as one word."""
+    """The script receives the node as one word."""
     _fence('sh -c \'test "$1" = "--node=pg_node1"\' sh --node={node}')
     assert fence.argv("off --node '{node}' \"a b\"", "pg_node1") == ["off", "--node", "pg_node1", "a b"]
 

@@ -43,14 +43,14 @@ def test_a_packet_as_it_goes_over_the_wire() -> None:
 
 
 def test_the_proof_of_the_password() -> None:
-    """As Pgpool-II accepted it for this salt."""
+    """The proof is one that Pgpool-II accepted for this salt."""
     assert pcp.proof("pcp", "secret", SALT[5:]) == "d8af2bc3a96b3dae1ae43dfac6812244"
 
 
 def _talk(
     answers: list[bytes], talk: Callable[[pcp.PcpSession], Awaitable[object]], timeout: float = 2
 ) -> tuple[object, bytes]:
-    """What comes of a talk with a server that sends these answers after authentication; and what it was sent."""
+    """Return the result of a session with a server that sends these answers, and the requests that it received."""
 
     async def run() -> tuple[object, bytes]:
         received = bytearray()

@@ -158,7 +158,7 @@ def test_missing_and_stopped_services_are_started() -> None:
 
 
 def test_a_paused_container_reads_its_new_files_after_it_continues() -> None:
-    """It continues without a start, with the files of its last start."""
+    """The container continues without a start, with the files of its last start."""
     spec = edited([("haproxy.check_interval_ms", 500)])
     seen = deployments.running(SPEC).edit({ENDPOINT: {"state": "paused"}})
     assert brief(seen.plan(spec)) == [(Action.START, [ENDPOINT]), (RELOAD, [ENDPOINT])]
@@ -183,7 +183,7 @@ def test_pending_restarts_are_done_standbys_first() -> None:
 
 
 def test_an_added_node_is_started() -> None:
-    """It is started; Pgpool-II takes a new backend at its start, HAProxy at a reload."""
+    """The node is started; Pgpool-II takes a new backend at its start, HAProxy at a reload."""
     spec = with_node(4)
     steps = deployments.running(SPEC).plan(spec)
     assert brief(steps) == [

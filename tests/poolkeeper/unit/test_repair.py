@@ -70,7 +70,7 @@ def test_the_next_repair(seen: Snapshot, wanted: tuple[Action, tuple[str, ...]] 
 
 
 def test_a_backend_that_is_not_declared_is_not_attached() -> None:
-    """It has no index of ours, so it cannot be attached; it stays unchanged."""
+    """A foreign backend has no index here, so it cannot be attached; it stays unchanged."""
     seen = snapshots.edit_postgres(_down(OTHER), PRIMARY, senders=tuple(_senders([STANDBY, "stranger"])))
     assert seen.pgpool.value
     stranger = PgpoolNode(3, "stranger", "down", "up", "standby", "standby", 0)

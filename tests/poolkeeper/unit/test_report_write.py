@@ -20,7 +20,7 @@ AGAIN = replace(SAMPLE, verdicts=tuple(replace(v, outcome=Outcome.PASS) for v in
 
 
 def names(directory: Path) -> list[str]:
-    """What is in the directory."""
+    """Return the names in the directory."""
     return sorted(path.name for path in directory.iterdir())
 
 

@@ -161,7 +161,7 @@ def test_threads_are_rendered_only_if_declared() -> None:
     ("key", "services"), [("haproxy", {"haproxy_pgpool"}), ("pgpool", {"pgpool", "pgpool_rw", "pgpool_ro"})]
 )
 def test_batch_scheduling_is_set_for_the_declared_services(key: str, services: set[str]) -> None:
-    """No service has it if none is declared."""
+    """Without a declaration no service has the setting."""
     other = "pgpool" if key == "haproxy" else "haproxy"
     alone = deployments.edit(SPEC, f"{other}.batch", False)
     for spec, wanted in ((alone, services), (deployments.edit(alone, f"{key}.batch", False), set())):

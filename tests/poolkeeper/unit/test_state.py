@@ -128,7 +128,7 @@ PATHS = st.from_regex(r"[a-c](/[d-f]){0,2}/[g-i]", fullmatch=True)
 
 @given(st.lists(st.dictionaries(PATHS, st.text(st.characters(codec="utf-8"), max_size=5), max_size=4), max_size=4))
 def test_any_tree_after_any_other(tmp_path_factory: pytest.TempPathFactory, trees: list[dict[str, str]]) -> None:
-    """What is read is what was last written, byte for byte."""
+    """A file is read as it was last written, byte for byte."""
     root = tmp_path_factory.mktemp("tree")
     for tree in trees:
         state.write_tree(root, tree)
@@ -208,7 +208,7 @@ def test_only_one_process_has_the_lock(folder: state.State) -> None:
 
 
 def test_an_error_under_the_lock_is_its_own(folder: state.State) -> None:
-    """It is not taken for the lock's, and the lock is free after it."""
+    """The error is not taken for the lock's, and the lock is free after it."""
     with pytest.raises(BlockingIOError), state.lock(folder):
         raise BlockingIOError
     with state.lock(folder):

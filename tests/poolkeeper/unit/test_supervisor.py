@@ -23,8 +23,8 @@ def supervisor() -> ModuleType:
     return module
 
 
-def test_its_arguments_are_read(supervisor: ModuleType) -> None:
-    """As the entry point gives them; a missing one is an error."""
+def test_arguments_are_read(supervisor: ModuleType) -> None:
+    """The variables have the form of the entry point; a missing one is an error."""
     argv = ["supervisor.py", "--node", "a", "--incarnation", "b"]
     assert (supervisor.option(argv, "--node"), supervisor.option(argv, "--incarnation")) == ("a", "b")
     with pytest.raises(ValueError, match="--other"):
@@ -32,11 +32,11 @@ def test_its_arguments_are_read(supervisor: ModuleType) -> None:
 
 
 def test_the_stores_members_are_read(supervisor: ModuleType) -> None:
-    """As the Compose file lists them."""
+    """The addresses have the form of the Compose file."""
     assert supervisor.members("etcd1:2379,etcd2:2380") == [("etcd1", 2379), ("etcd2", 2380)]
 
 
-def test_the_record_is_put_only_over_what_was_there(supervisor: ModuleType) -> None:
+def test_a_record_replaces_only_the_revision_that_it_names(supervisor: ModuleType) -> None:
     """A delayed put of an earlier life must fail, so each names the revision that it replaces."""
     request = supervisor.record_request("/k", "v", 7)
     assert request["compare"] == [{"key": "L2s=", "target": "MOD", "mod_revision": "7"}]

@@ -139,7 +139,7 @@ def test_direct_endpoints_are_sized_by_clients_alone(spec: ClusterSpec, on: Mach
 
 @given(SPECS, MACHINES, WISHES)
 def test_the_lines_of_the_budget_count_every_session(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """As the resulting cluster would accept them: a direct endpoint's session is one connection, on one node."""
+    """The limits are those of the resulting cluster: a direct endpoint's session is one connection, on one node."""
     made = propose_or_reject(spec, on, wish)
     after, count = made.spec, len(spec.nodes)
     direct = sum(after.direct_sessions().values())

@@ -127,7 +127,7 @@ SAFE: dict[str, tuple[Deployment, ClusterSpec]] = {
 
 @pytest.mark.parametrize(("before", "spec"), SAFE.values(), ids=SAFE.keys())
 def test_a_safe_edit_is_planned(before: Deployment, spec: ClusterSpec) -> None:
-    """No refusal, and nothing left after the plan."""
+    """The change is not refused, and a second plan is empty."""
     after = before.walk(spec, before.plan(spec))
     assert after.walk(spec, after.plan(spec)).plan(spec).is_empty
 

@@ -23,7 +23,7 @@ def _error(code: str, text: str) -> bytes:
 
 @dataclass
 class WireServer:
-    """It lets `room` clients in, one after the other or at once, and refuses every later one."""
+    """A server that accepts `room` clients, in turn or at once, and refuses every later one."""
 
     room: int
     port: int = 0

@@ -9,20 +9,20 @@ from typing import Any
 
 import psycopg
 from tests.clusters import ClusterUnderTest
-from tests.poolkeeper.e2e import keeping
+from tests.poolkeeper.e2e import keeper_steps
 from tests.poolkeeper.e2e.hammer import wait_for
 
 
-class InVain(threading.Thread):
+class WriteAttempts(threading.Thread):
     """One client: it opens the next session after a lost one. `wrong` lists the statements that were not refused."""
 
     ATTEMPTS = (
         "SET default_transaction_read_only = off",
         "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         "SET transaction_read_only = off",
-        "INSERT INTO in_vain VALUES (1)",
+        "INSERT INTO write_attempts VALUES (1)",
         "BEGIN READ WRITE",
-        "INSERT INTO in_vain VALUES (2)",
+        "INSERT INTO write_attempts VALUES (2)",
         "COMMIT",
     )
     # A write; a setting while in recovery; a statement in a transaction that has failed.
@@ -73,13 +73,13 @@ class InVain(threading.Thread):
 
 
 @contextmanager
-def clients(cluster: ClusterUnderTest, count: int = 6) -> Iterator[list[InVain]]:
+def clients(cluster: ClusterUnderTest, count: int = 6) -> Iterator[list[WriteAttempts]]:
     """Run this number of clients, each with a session; at the end none has written anything."""
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
-        session.execute("DROP TABLE IF EXISTS in_vain")
-        session.execute("CREATE TABLE in_vain (n int)")
+        session.execute("DROP TABLE IF EXISTS write_attempts")
+        session.execute("CREATE TABLE write_attempts (n int)")
     # Half of them past Pgpool-II, whose pooled connections may all be to one standby: HAProxy gives them the other.
-    made = [InVain(cluster.dsn("ro") if i % 2 else keeping.inner_dsn(cluster)) for i in range(count)]
+    made = [WriteAttempts(cluster.dsn("ro") if i % 2 else keeper_steps.inner_dsn(cluster)) for i in range(count)]
     for client in made:
         client.start()
     try:
@@ -90,5 +90,5 @@ def clients(cluster: ClusterUnderTest, count: int = 6) -> Iterator[list[InVain]]
             client.stop()
     assert [word for client in made for word in client.wrong] == []
     with psycopg.connect(cluster.dsn("rw"), autocommit=True) as session:
-        assert session.execute("SELECT n FROM in_vain").fetchall() == []
-        session.execute("DROP TABLE in_vain")
+        assert session.execute("SELECT n FROM write_attempts").fetchall() == []
+        session.execute("DROP TABLE write_attempts")

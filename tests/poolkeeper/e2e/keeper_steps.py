@@ -55,11 +55,11 @@ class Journal:
 def pool_view(cluster: ClusterUnderTest) -> dict[str, pcp.PcpNode]:
     """Return the balanced endpoint's backends as its Pgpool-II reports them; none while it does not answer."""
 
-    async def look(session: pcp.PcpSession) -> dict[str, pcp.PcpNode]:
+    async def observe(session: pcp.PcpSession) -> dict[str, pcp.PcpNode]:
         return {node.hostname: node for node in await session.nodes()}
 
     try:
-        return _with_pool(cluster, look)
+        return _with_pool(cluster, observe)
     except (errors.Unreachable, errors.ServerRefused):
         return {}
 
@@ -68,10 +68,10 @@ def command_pool(cluster: ClusterUnderTest, node: str, *, promote: bool) -> None
     """Run `pcp_promote_node` or `pcp_detach_node` for a node."""
     index = [each.name for each in cluster.handle.spec.nodes].index(node)
 
-    async def tell(session: pcp.PcpSession) -> None:
+    async def command(session: pcp.PcpSession) -> None:
         await (session.promote(index) if promote else session.detach(index))
 
-    _with_pool(cluster, tell)
+    _with_pool(cluster, command)
 
 
 def _with_pool(cluster: ClusterUnderTest, act: Callable[[pcp.PcpSession], Awaitable[T]]) -> T:

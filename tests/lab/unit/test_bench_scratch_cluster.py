@@ -25,12 +25,12 @@ from poolkeeper_lab.bench.measure import caps, disk_space, meter, startup_times
 SPEC = snapshots.SPEC
 
 
-# ── The cluster of the bench's own ──
+# ── The scratch cluster ──
 
 
 @pytest.mark.parametrize("nodes", [2, 3, 5, 7])
-def test_own_cluster_is_a_cluster_of_so_many_nodes(nodes: int) -> None:
-    """It obeys every rule of cluster.toml, and has no name, address or port twice or of the declared cluster."""
+def test_a_scratch_cluster_has_the_requested_number_of_nodes(nodes: int) -> None:
+    """The scratch cluster obeys every rule of cluster.toml, and shares no name, address or port with the declared one."""
     made = source.load(startup_times.to_toml(scratch_cluster.document(SPEC, nodes)))
     assert len(made.nodes) == nodes
     assert made.name == startup_times.NAME
@@ -41,20 +41,20 @@ def test_own_cluster_is_a_cluster_of_so_many_nodes(nodes: int) -> None:
     assert [node.name for node in made.nodes[:kept]] == [node.name for node in SPEC.nodes[:kept]]
 
 
-def test_own_cluster_has_room_for_the_node_that_comes_later() -> None:
+def test_a_scratch_cluster_has_room_for_a_later_node() -> None:
     """Otherwise `up` would restart PostgreSQL for it, and that would be measured as the clone."""
     tight = SPEC.model_copy(update={"postgresql": SPEC.postgresql.model_copy(update={"max_wal_senders": 4})})
     made = [scratch_cluster.document(tight, nodes, most=4)["postgresql"]["max_wal_senders"] for nodes in (3, 4)]
     assert made == [6, 6]
 
 
-def test_own_cluster_takes_no_name_that_is_taken() -> None:
+def test_a_scratch_cluster_takes_no_existing_name() -> None:
     node = SPEC.nodes[0].model_copy(update={"name": "more_node3"})
     made = scratch_cluster.document(SPEC.model_copy(update={"nodes": (SPEC.nodes[1], node)}), 3)
     assert [n["name"] for n in made["nodes"]] == [SPEC.nodes[1].name, "more_node3", "more_node4"]
 
 
-def test_own_cluster_without_an_address_left_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scratch_cluster_without_a_free_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup_times, "SUBNET", IPv4Network("10.213.77.0/24"))
     with pytest.raises(errors.UsageError, match="no address left"):
         scratch_cluster.document(SPEC, 400)
@@ -62,7 +62,7 @@ def test_own_cluster_without_an_address_left_is_refused(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is removed, instead of removing it."""
+    """Record the removals instead of carrying them out."""
     gone: list[str] = []
     monkeypatch.setattr(pgbench_client, "sweep", lambda name: gone.append(f"client of {name}"))
     monkeypatch.setattr(compose, "remove_all", gone.append)
@@ -72,7 +72,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return gone
 
 
-def test_scratch_removes_before_and_after_whatever_ends_it(tmp_path: Path, removed: list[str]) -> None:
+def test_scratch_removes_before_and_after_also_on_an_error(tmp_path: Path, removed: list[str]) -> None:
     """The client first: it is in the network that goes with the cluster."""
     cluster = Cluster(SPEC, state.State(tmp_path / "state"), tmp_path)
     folders: list[Path] = []
