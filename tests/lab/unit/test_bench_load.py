@@ -85,9 +85,7 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(verdict=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
-def test_a_sound_soak_kept_its_lease_and_lost_no_write_and_was_fully_observed(
-    result: SoakResult, is_sound: bool
-) -> None:
+def test_a_sound_soak_kept_its_lease_lost_no_write_and_was_observed(result: SoakResult, is_sound: bool) -> None:
     assert result.is_sound is is_sound
 
 

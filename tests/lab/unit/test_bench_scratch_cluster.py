@@ -30,7 +30,7 @@ SPEC = snapshots.SPEC
 
 @pytest.mark.parametrize("nodes", [2, 3, 5, 7])
 def test_a_scratch_cluster_has_the_requested_number_of_nodes(nodes: int) -> None:
-    """The scratch cluster obeys every rule of cluster.toml, and shares no name, address or port with the declared one."""
+    """The cluster obeys every rule of cluster.toml, and shares no name, address or port with the declared one."""
     made = source.load(startup_times.to_toml(scratch_cluster.document(SPEC, nodes)))
     assert len(made.nodes) == nodes
     assert made.name == startup_times.NAME

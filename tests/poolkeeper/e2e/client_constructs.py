@@ -200,7 +200,7 @@ def repeatable_read_is_one_snapshot(session: Session) -> None:
 
 
 def state_left_behind(session: Session) -> None:
-    """The state of a session (SET, temporary table, prepared statement, lock) is gone for the next session of the pool."""
+    """The next session of the pool has no state of an earlier one: SET, temporary table, prepared statement, lock."""
     info = session.connection.info
     for _ in range(6):
         with psycopg.connect(info.dsn, password=info.password, autocommit=True) as other:

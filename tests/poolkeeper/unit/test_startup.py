@@ -22,7 +22,7 @@ COMPLETE = "ANY 1 (pg_node2,pg_node3)"
 
 
 class Primary:
-    """A server that reports one list of names after the other, then repeats the last; `asked` counts the requests to Patroni."""
+    """A primary that reports each list of names once, then repeats the last; `asked` counts the requests to Patroni."""
 
     def __init__(self, *names: str) -> None:
         self.names, self.asked = list(names), 0
