@@ -21,8 +21,7 @@ from poolkeeper.operations import connection_probe, operation
 from poolkeeper.operations.operation import Done, OperationSteps
 from poolkeeper.system import patroni, postgres, state
 
-# A message in the WAL that belongs to no table: its commit waits for the quorum as any other does, and no table
-# changes.
+# It writes a message to the WAL and changes no table. Its commit waits for the quorum, like every other commit.
 WRITE = "SELECT pg_logical_emit_message(true, 'poolkeeper', 'switchover')"
 HANDOVER_SECONDS = 60.0  # until another node accepts writes; the former primary may have much to write out
 WATCH = 0.02  # seconds between two checks of which node accepts writes

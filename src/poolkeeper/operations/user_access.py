@@ -204,7 +204,7 @@ def _execute(container: str, program: str, stdin: str) -> str:
 
 
 async def wait_accepted(cluster: Cluster, name: str, password: str, database: str, times: int = LOGINS) -> None:
-    """Wait until every endpoint logs the user in, so many times in a row.
+    """Wait until every endpoint logs the user in, `times` times in a row.
 
     Raises:
         DeadlinePassed: an endpoint still refuses the login; the message ends with its last refusal.

@@ -148,9 +148,9 @@ def test_contrast_is_sufficient_in_light_dark_and_print() -> None:
     for scheme in schemes:
         colours = dict(re.findall(r"--([\w-]+): #(\w+)", scheme))
         tints = [f"{outcome.value}-tint" for outcome in Outcome]
-        pairs = [(ink, ground) for ink in ("ink", "soft", "link") for ground in ("ground", "card", "well")]
-        pairs += [(ink, tint) for ink in ("ink", "soft") for tint in tints]
-        pairs += [(o.value, ground) for o in Outcome for ground in (f"{o.value}-tint", "card", "well")]
-        for ink, ground in pairs:
-            dark, bright = sorted((_luminance(colours[ink]), _luminance(colours[ground])))
-            assert (bright + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+        pairs = [(text, back) for text in ("text", "muted", "link") for back in ("background", "card", "inset")]
+        pairs += [(text, tint) for text in ("text", "muted") for tint in tints]
+        pairs += [(o.value, back) for o in Outcome for back in (f"{o.value}-tint", "card", "inset")]
+        for text, back in pairs:
+            dark, bright = sorted((_luminance(colours[text]), _luminance(colours[back])))
+            assert (bright + 0.05) / (dark + 0.05) >= 4.5, (text, back)

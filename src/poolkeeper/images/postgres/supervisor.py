@@ -40,7 +40,7 @@ STORE_TIMEOUT = 1.0  # seconds, for each step of one attempt at one member
 # The same in the first round: a member without a leader yet (all start together) takes a request and does not answer.
 STORE_FIRST_TIMEOUT = 0.2
 STORE_PAUSE = 0.1  # seconds between two rounds over the members
-QUICK_ENDS, QUICK_SECONDS = 5, 30.0  # after so many ends in such a time Patroni will not come up
+QUICK_ENDS, QUICK_SECONDS = 5, 30.0  # if Patroni ends 5 times within 30 s, it will not come up
 CRASHED, HOPELESS = 70, 71  # exit codes
 
 
