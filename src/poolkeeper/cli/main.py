@@ -18,8 +18,8 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__
-from poolkeeper.cli import console, context, registry
-from poolkeeper.core import errors, interrupts
+from poolkeeper.cli import console, context, registry, streams
+from poolkeeper.core import environment, errors, interrupts
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the request is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -62,7 +62,7 @@ class Root(TyperGroup):
                 )
             sys.exit(130)
         except BrokenPipeError:
-            console.end_quietly()
+            streams.end_quietly()
             sys.exit(141)
 
 
@@ -103,8 +103,17 @@ def run() -> None:
     """Run the command line: the entry point of the `poolkeeper` program."""
     # An interruption may leave coroutines that were created and never awaited; Python would warn about each.
     warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    environment.isolate()
+    streams.prepare()
     interrupts.exit_on_sigterm()
-    app()
+    try:
+        app()
+    finally:
+        try:
+            streams.finish()
+        except OSError as e:
+            console.report(errors.DiskFull(f"the output cannot be written: {e.strerror}"))
+            sys.exit(errors.DiskFull.exit_code)
 
 
 if __name__ == "__main__":
