@@ -9,6 +9,7 @@ import gc
 gc.disable()  # imports allocate much and free nothing: collecting during them takes a quarter of their time.
 #               Root.resolve_command enables it, after the last import that every run needs.
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -64,6 +65,16 @@ class Root(TyperGroup):
         except BrokenPipeError:
             streams.end_quietly()
             sys.exit(141)
+        except OSError as e:
+            if e.errno != errno.ENOSPC or e.filename:
+                raise
+            streams.end_quietly()
+            _report_full_disk(e)
+
+
+def _report_full_disk(e: OSError) -> None:
+    console.report(errors.DiskFull(f"the output cannot be written: {e.strerror}"))
+    sys.exit(errors.DiskFull.exit_code)
 
 
 app = typer.Typer(
@@ -112,8 +123,7 @@ def run() -> None:
         try:
             streams.finish()
         except OSError as e:
-            console.report(errors.DiskFull(f"the output cannot be written: {e.strerror}"))
-            sys.exit(errors.DiskFull.exit_code)
+            _report_full_disk(e)
 
 
 if __name__ == "__main__":
