@@ -75,16 +75,17 @@ def is_program(path: Path) -> bool:
 
 
 def copy_tree(source: Path, target: Path, *without: str) -> None:
-    """Copy a folder to one that does not exist, without the names that match `without`.
+    """Copy a folder, without the names in `without` at any depth.
 
     Every user may read the copy, and execute its programs, whatever the modes of the source are.
     """
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*without), copy_function=_copy)
-    for path in (target, *target.rglob("*")):
+    make_folder(target)
+    for path in source.iterdir():
+        if path.name in without:
+            continue
+        copy = target / path.name
         if path.is_dir():
-            path.chmod(SHARED_FOLDER)
-
-
-def _copy(source: str | Path, target: str | Path) -> None:
-    shutil.copyfile(source, target)
-    Path(target).chmod(SHARED_PROGRAM if is_program(Path(source)) else SHARED_FILE)
+            copy_tree(path, copy, *without)
+        else:
+            shutil.copyfile(path, copy)
+            copy.chmod(SHARED_PROGRAM if is_program(path) else SHARED_FILE)
