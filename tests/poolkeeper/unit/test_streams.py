@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import poolkeeper
-from poolkeeper.cli import streams
+from poolkeeper.cli import streams, user_commands
+from poolkeeper.core import errors
 
 SOURCES = Path(poolkeeper.__file__).parents[1]
 SHOW = r"""
@@ -164,3 +165,14 @@ def test_a_password_on_standard_input_is_utf8_in_every_locale() -> None:
 
 def test_every_plain_form_is_ascii() -> None:
     assert all(form.isascii() and form for form in streams.PLAIN.values())
+
+
+def test_a_typed_password_that_the_locale_lacks_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prompt(*_: object, **__: object) -> str:
+        return b"\xc3\xa4".decode("ascii")
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    with pytest.raises(errors.DatabaseUserError, match="locale") as caught:
+        user_commands._password(False, False)
+    assert "--password-stdin" in (caught.value.hint or "")
