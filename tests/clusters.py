@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +60,15 @@ class ClusterUnderTest:
         """Return the environment of such a command."""
         return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
-    def run(self, *words: str, stdin: str | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run a poolkeeper command to its end, whatever its exit code."""
+    def run(
+        self,
+        *words: str,
+        stdin: str | None = None,
+        timeout: float = 240,
+        shell: Mapping[str, str] | None = None,
+        umask: int = -1,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a poolkeeper command to its end, whatever its exit code; `shell` has more variables."""
         return subprocess.run(
             self.argv(*words),
             input=stdin if stdin is not None else "",
@@ -69,7 +76,8 @@ class ClusterUnderTest:
             text=True,
             timeout=timeout,
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment() | dict(shell or {}),
+            umask=umask,
             check=False,
         )
 

@@ -1,4 +1,4 @@
-"""The option `--write-golden`, the fixture `golden`, and Hypothesis without a time limit for an example."""
+"""The option `--write-golden`, the fixture `golden`, Hypothesis without a time limit, and no variable of the shell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from poolkeeper.core import environment
+
 pytest_plugins = (
     "tests.clusters",
     "tests.reruns",
@@ -16,6 +18,9 @@ pytest_plugins = (
 
 TESTS = Path(__file__).parent
 _LINES_SHOWN = 60
+
+# The tests open sessions and start programs without the command line, which does this first.
+environment.isolate()
 
 # A loaded machine is slow, not wrong.
 settings.register_profile("poolkeeper", deadline=None)

@@ -16,9 +16,25 @@ from rich.console import Console
 from poolkeeper.core import errors
 from poolkeeper.model import redact
 
+
+class StreamConsole(Console):
+    """A console whose reader may go away. Rich itself would end the command with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Stay silent; raise where nothing but the output was wanted, so that the command ends (as with `| head`).
+
+        Raises:
+            BrokenPipeError: the reader of standard output is gone. Without one of the progress, a command continues.
+        """
+        if not self.stderr:
+            raise BrokenPipeError
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 # Rich assumes 80 columns where there is no terminal; a pipe or a file has no width.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = StreamConsole(highlight=False, soft_wrap=True, width=None if sys.stdout and sys.stdout.isatty() else 240)
+err = StreamConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 class ConsoleSteps:
@@ -84,8 +100,3 @@ def confirm(question: str, *, would: str) -> None:
     if not sys.stdin.isatty():
         raise errors.UsageError(f"this would {would}", hint="Confirm it with: --yes")
     typer.confirm(question, abort=True)
-
-
-def end_quietly() -> None:
-    """Prevent a second error at exit after the reader of standard output has closed it (as with `| head`)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -33,7 +33,7 @@ class ClusterFile:
         from poolkeeper.system import state
 
         try:
-            text = self.file.read_text()
+            text = self.file.read_text(encoding="utf-8")
         except FileNotFoundError as e:
             raise errors.SpecError(str(self.file), (errors.Mistake("file", None, "does not exist"),)) from e
         except (OSError, UnicodeDecodeError) as e:

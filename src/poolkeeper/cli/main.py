@@ -9,6 +9,7 @@ import gc
 gc.disable()  # imports allocate much and free nothing: collecting during them takes a quarter of their time.
 #               Root.resolve_command enables it, after the last import that every run needs.
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -18,8 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 from poolkeeper import __version__
-from poolkeeper.cli import console, context, registry
-from poolkeeper.core import errors, interrupts
+from poolkeeper.cli import console, context, registry, streams
+from poolkeeper.core import environment, errors, interrupts
 
 EPILOG = (
     "Exit codes: 0 done; 1 a check failed; 2 the request is wrong; 10 cluster.toml is wrong; 2x the engine or the "
@@ -62,8 +63,18 @@ class Root(TyperGroup):
                 )
             sys.exit(130)
         except BrokenPipeError:
-            console.end_quietly()
+            streams.end_quietly()
             sys.exit(141)
+        except OSError as e:
+            if e.errno != errno.ENOSPC or e.filename:
+                raise
+            streams.end_quietly()
+            _report_full_disk(e)
+
+
+def _report_full_disk(e: OSError) -> None:
+    console.report(errors.DiskFull(f"the output cannot be written: {e.strerror}"))
+    sys.exit(errors.DiskFull.exit_code)
 
 
 app = typer.Typer(
@@ -103,8 +114,16 @@ def run() -> None:
     """Run the command line: the entry point of the `poolkeeper` program."""
     # An interruption may leave coroutines that were created and never awaited; Python would warn about each.
     warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    environment.isolate()
+    streams.prepare()
     interrupts.exit_on_sigterm()
-    app()
+    try:
+        app()
+    finally:
+        try:
+            streams.finish()
+        except OSError as e:
+            _report_full_disk(e)
 
 
 if __name__ == "__main__":

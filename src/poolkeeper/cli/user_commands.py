@@ -148,9 +148,19 @@ def _password(generate: bool, from_stdin: bool) -> str:
             "there is no terminal to ask for the password",
             hint="--password-stdin reads it from standard input, --generate generates one and prints it.",
         )
-    password = _line() if from_stdin else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _line() if from_stdin else _asked()
     user.check_password(password)
     return str(password)
+
+
+def _asked() -> str:
+    """Return the password that a person types twice."""
+    try:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    except UnicodeDecodeError as e:  # Python decodes the terminal's input by the locale
+        raise errors.DatabaseUserError(
+            "the password has characters that this locale lacks", hint="--password-stdin reads UTF-8 in every locale."
+        ) from e
 
 
 def _line() -> str:

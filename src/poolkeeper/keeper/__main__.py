@@ -19,7 +19,7 @@ PASSWORDS = {"POOLKEEPER_PCP_PASSWORD": "pcp", "POOLKEEPER_CHECK_PASSWORD": "che
 
 def main(path: Path, port: int = KEEPER_PORT) -> None:
     """Run the keeper of the cluster that the file declares until it is stopped; the API listens on `port`."""
-    spec = ClusterSpec.model_validate_json(path.read_text())
+    spec = ClusterSpec.model_validate_json(path.read_text(encoding="utf-8"))
     control, check = (os.environ.pop(name) for name in PASSWORDS)
     asyncio.run(agent.run(spec, control, check, Journal(), port))
 

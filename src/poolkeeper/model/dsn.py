@@ -18,6 +18,7 @@ class Dsn:
     dbname: str
     password: str = field(default="", repr=False)
     options: tuple[tuple[str, str], ...] = ()  # further libpq parameters, such as sslmode
+    is_foreign: bool = False  # the operator's own string: libpq may read the operator's certificates and passwords
 
     @property
     def label(self) -> str:

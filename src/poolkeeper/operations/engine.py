@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.decide import engine_choice
 from poolkeeper.system import apt, docker_engine
 
@@ -37,7 +37,7 @@ def ensure(say: Callable[[str], None], log: Path) -> EngineInfo:
         PermissionRefused: the engine's socket refuses this user.
         EngineFailed: a mirror, an installation or the start failed.
     """
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file_modes.make_folder(log.parent, file_modes.PRIVATE_FOLDER)
     state = docker_engine.probe()
     steps = engine_choice.plan(facts(state))
     for step, sentence in zip(steps, engine_choice.describe(steps, apt.distribution().name), strict=True):

@@ -12,7 +12,7 @@ from importlib import resources
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.model import endpoint_keys, source, toml_edit
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec
@@ -44,8 +44,9 @@ def init(folder: Path, options: InitOptions) -> Path:
     text = cluster_toml(options)
     path = folder / FILE_NAME
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file_modes.make_folder(folder)
         with path.open("x", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), file_modes.SHARED_FILE)
             file.write(text)
     except FileExistsError as e:
         taken = path if os.path.lexists(path) else folder

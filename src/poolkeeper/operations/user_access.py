@@ -119,7 +119,7 @@ def read_pool_passwd(cluster: Cluster) -> PoolPasswd:
         PermissionRefused: it cannot be read.
     """
     try:
-        return pool_passwd.parse(cluster.folder.pool_passwd.read_text())
+        return pool_passwd.parse(cluster.folder.pool_passwd.read_text(encoding="utf-8"))
     except FileNotFoundError as e:
         raise errors.ClusterNotUp("the cluster has no pool_passwd", hint="`poolkeeper up` writes it.") from e
     except (OSError, UnicodeDecodeError) as e:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from poolkeeper.core import file_modes
 from poolkeeper.core.errors import DiskFull, PermissionRefused, PoolkeeperError
 from poolkeeper.report import html, markdown
 from poolkeeper.report.document import Document
@@ -38,7 +39,7 @@ def write_all(texts: Mapping[Path, str], directory: Path) -> tuple[Path, ...]:
         PoolkeeperError: if the operating system refuses for another reason.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        file_modes.make_folder(directory)
         _replace_all(texts)
     except OSError as e:
         raise _explain(e, directory) from e
@@ -63,6 +64,7 @@ def _replace_all(texts: Mapping[Path, str]) -> None:
 def _write_new(path: Path, text: str) -> None:
     """Write a file that does not exist yet, and flush it to the disk."""
     with path.open("x", encoding="utf-8", newline="\n") as file:
+        os.fchmod(file.fileno(), file_modes.SHARED_FILE)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.system import apt_sources, process
 
 LISTS = Path("/var/lib/apt/lists")
@@ -161,8 +161,8 @@ def private_options(folder: Path) -> tuple[str, ...]:
 
 def _download(package: str, source: apt_sources.Source, folder: Path) -> Path:
     for part in ("state", "lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True)
-    (folder / "status").touch()
+        file_modes.make_folder(folder / part)
+    (folder / "status").write_bytes(b"")
     (folder / "private.sources").write_text(source.as_deb822(), encoding="utf-8")
     for command in (["update"], ["download", package]):
         done = _apt_get(command, options=private_options(folder), cwd=folder)

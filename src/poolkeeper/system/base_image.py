@@ -181,6 +181,7 @@ def _run_to_end(argv: Sequence[str], folder: Path) -> None:
             stdout=out,
             stderr=out,
             start_new_session=True,
+            umask=0o022,  # of the files in the image
             env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"},
         )
         try:
@@ -193,7 +194,7 @@ def _run_to_end(argv: Sequence[str], folder: Path) -> None:
         raise errors.ImageFailed(
             f"mmdebstrap could not create the base image (it ended with {code})",
             hint="Does the mirror answer? Check the sources in /etc/apt, the network and the proxy.",
-            detail="\n".join(log.read_text(errors="replace").splitlines()[-12:]),
+            detail="\n".join(log.read_text(errors="replace", encoding="utf-8").splitlines()[-12:]),
         )
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.system import apt, process
 
 OWN_SOCKET = "unix:///var/run/docker.sock"
@@ -75,7 +75,7 @@ def init_system() -> str:
     if Path("/run/systemd/system").is_dir():
         return "systemd"
     with suppress(OSError):
-        if Path("/proc/1/comm").read_text().strip() == "init" and process.find("service"):
+        if _read(Path("/proc/1/comm")).strip() == "init" and process.find("service"):
             return "service"
     return "none"
 
@@ -83,7 +83,7 @@ def init_system() -> str:
 def has_apparmor() -> bool:
     """Return whether the kernel enforces AppArmor: then the engine needs its parser to start any container."""
     with suppress(OSError):
-        return Path("/sys/module/apparmor/parameters/enabled").read_text().strip() == "Y"
+        return Path("/sys/module/apparmor/parameters/enabled").read_text(encoding="utf-8").strip() == "Y"
     return False
 
 
@@ -109,14 +109,14 @@ def running_pid() -> int | None:
     """Return the process id of this machine's dockerd (not of one inside a container); None if none runs."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (folder / "comm").read_text().strip() == "dockerd" and _is_in_our_namespace(folder):
+            if _read(folder / "comm").strip() == "dockerd" and _is_in_our_namespace(folder):
                 return int(folder.name)
     return None
 
 
 def _start_directly(log: Path, seconds: float) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.touch()
+    file_modes.make_folder(log.parent, file_modes.PRIVATE_FOLDER)
+    os.close(file_modes.open_file(log, os.O_WRONLY | os.O_CREAT, file_modes.SHARED_FILE))
     begin = log.stat().st_size
     _remove_stale_pid_files()
     pid = process.start_detached(apt.as_root(["dockerd"]), log)
@@ -160,8 +160,8 @@ def _remove_stale_pid_files() -> None:
     """Remove pid files that name another program's process: after a crash, dockerd would refuse to start."""
     for path in _PID_FILES:
         with suppress(OSError, ValueError):
-            comm = Path(f"/proc/{int(path.read_text())}/comm")
-            if not comm.exists() or comm.read_text().strip() not in {"dockerd", "containerd"}:
+            comm = Path(f"/proc/{int(path.read_text(encoding='utf-8'))}/comm")
+            if not comm.exists() or _read(comm).strip() not in {"dockerd", "containerd"}:
                 process.run(apt.as_root(["rm", "-f", str(path)]))
 
 
@@ -191,10 +191,15 @@ def _is_in_our_namespace(folder: Path) -> bool:
     return True
 
 
+def _read(path: Path) -> str:
+    """Return the text of a file in /proc; a program's name may have any bytes."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def _is_alive(pid: int) -> bool:
     """Return whether a process has not ended and is no zombie."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return _read(Path(f"/proc/{pid}/stat")).rsplit(")", 1)[1].split()[0] != "Z"
     return False
 
 

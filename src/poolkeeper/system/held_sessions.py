@@ -15,6 +15,7 @@ import psycopg
 
 from poolkeeper.core import errors
 from poolkeeper.model.dsn import Dsn
+from poolkeeper.system import postgres
 
 CONNECT_SECONDS = 3.0
 # The messages of a full server; libpq gives no SQLSTATE for a refusal at login.
@@ -41,11 +42,7 @@ class Held:
         try:
             self._sessions.append(
                 psycopg.connect(
-                    host=dsn.host,
-                    port=dsn.port,
-                    user=dsn.user,
-                    dbname=dsn.dbname,
-                    password=dsn.password or None,
+                    **postgres.parameters(dsn),
                     connect_timeout=int(CONNECT_SECONDS),
                     application_name="poolkeeper-held",
                     autocommit=True,

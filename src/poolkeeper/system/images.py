@@ -3,20 +3,21 @@
 Invariant: the tag is a digest of the inputs: the role's folder, the base's name, the build arguments, and for the
 keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an
 interrupted build leaves no tag. No file of another package, and no file of another role's folder, changes a tag.
+Neither the tag nor the image depends on the umask of the checkout: of the modes, only the owner's right to execute
+counts, and the build contexts have modes that every user inside the container can use.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import poolkeeper
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.system import process, state
 
@@ -44,7 +45,8 @@ def _digest(spec: ClusterSpec, folder: Path, package: Path) -> str:
     inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
     for root in (folder, package) if folder.name == "keeper" else (folder,):
         for path in _inputs(root, without=package / "images" if root == package else None):
-            inputs.update(f"{path.relative_to(root)} {path.stat().st_mode & 0o111}\n".encode() + path.read_bytes())
+            executable = 0o111 if file_modes.is_program(path) else 0
+            inputs.update(f"{path.relative_to(root)} {executable}\n".encode() + path.read_bytes())
     return inputs.hexdigest()[:12]
 
 
@@ -55,15 +57,17 @@ def _inputs(root: Path, without: Path | None = None) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _context(folder: Path) -> Iterator[Path]:
-    """Yield the build context: the role's folder; the keeper's context also contains this package."""
-    if folder.name != "keeper":
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as context:
-        shutil.copytree(folder, context, dirs_exist_ok=True)
-        shutil.copytree(PACKAGE, Path(context) / "poolkeeper", ignore=shutil.ignore_patterns("__pycache__", "images"))
-        yield Path(context)
+def build_context(folder: Path) -> Iterator[Path]:
+    """Yield the build context: a copy of the role's folder; the keeper's context also contains this package.
+
+    Docker's COPY keeps modes, so the copy has those that the users inside the container need.
+    """
+    with tempfile.TemporaryDirectory(prefix="poolkeeper-build-") as name:
+        context = Path(name) / "context"
+        file_modes.copy_tree(folder, context)
+        if folder.name == "keeper":
+            file_modes.copy_tree(PACKAGE, context / "poolkeeper", "__pycache__", "images")
+        yield context
 
 
 def missing(wanted: Mapping[str, str]) -> dict[str, str]:
@@ -95,11 +99,11 @@ def _build_one(
 ) -> None:
     arguments = {"BASE": base, "PG_MAJOR": str(spec.postgresql.version)} if role == "postgres" else {"BASE": base}
     flags = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
-    with _context(folder / role) as context:
+    with build_context(folder / role) as context:
         argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(context)]
         done = process.run(argv, timeout=1200)
     log = logs.root / f"build-{role}.log"
-    state.write(log, done.output + "\n", mode=0o644)
+    state.write(log, done.output + "\n", mode=file_modes.SHARED_FILE)
     if not done.ok:
         tail = "\n".join(done.output.splitlines()[-15:])
         raise errors.ImageFailed(f"the image {reference} could not be built; its log is {log}", detail=tail)

@@ -49,7 +49,7 @@ def read_memory(text: str) -> dict[str, int]:
 
 def _proc(name: str) -> str:
     try:
-        return (Path("/proc") / name).read_text()
+        return (Path("/proc") / name).read_text(encoding="utf-8")
     except OSError as e:
         raise errors.Unreachable(f"/proc/{name}: {e.strerror}") from e
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from poolkeeper.core import errors
+from poolkeeper.core import environment, errors
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import NODE_PARAMETER, EndpointView, Postgres, Slot, WalSender
 
@@ -25,11 +25,16 @@ SERVED_BY = (
     f"coalesce({NODE}, host(inet_server_addr()))"  # in SQL: the node's name, or the address of a server that has none
 )
 _LIBPQ_GUESS = "This probably means the server terminated abnormally before or while processing the request."
+_NO_FILE = "/dev/null/none"  # libpq silently continues without a file that cannot exist
+# Without these, libpq reads ~/.pgpass, the certificates in ~/.postgresql, and the ticket of a Kerberos login.
+_NO_HOME = {
+    "passfile": _NO_FILE, "sslcert": _NO_FILE, "sslkey": _NO_FILE, "sslrootcert": _NO_FILE, "gssencmode": "disable"
+}  # fmt: skip
 AMBIGUOUS = "01000"  # WARNING of a commit whose synchronous wait was cancelled; PostgreSQL docs, SyncRepWaitForLSN
 
 
 def parse_dsn(text: str) -> Dsn:
-    """Read a libpq connection string or URL.
+    """Read a libpq connection string or URL; without a password in it, PGPASSWORD and PGPASSFILE of the shell apply.
 
     Raises:
         ServerRefused: with code 08001, if libpq cannot read it.
@@ -40,7 +45,23 @@ def parse_dsn(text: str) -> Dsn:
         raise errors.ServerRefused("not a connection string", code="08001", hint="host=… port=… user=… dbname=…") from e
     host, port = parts.pop("host", "127.0.0.1"), int(parts.pop("port", "5432"))
     user, dbname = parts.pop("user", "postgres"), parts.pop("dbname", "postgres")
-    return Dsn(host, port, user, dbname, parts.pop("password", ""), tuple(sorted(parts.items())))
+    password = parts.pop("password", "") or environment.removed("PGPASSWORD")
+    if file := environment.removed("PGPASSFILE"):
+        parts.setdefault("passfile", file)
+    return Dsn(host, port, user, dbname, password, tuple(sorted(parts.items())), is_foreign=True)
+
+
+def parameters(dsn: Dsn) -> dict[str, Any]:
+    """Return libpq's parameters of a connection. To our own servers, no file of the operator's home changes them."""
+    return {
+        **({} if dsn.is_foreign else _NO_HOME),
+        "host": dsn.host,
+        "port": dsn.port,
+        "user": dsn.user,
+        "dbname": dsn.dbname,
+        "password": dsn.password or None,
+        **dict(dsn.options),
+    }
 
 
 class Session:
@@ -99,16 +120,13 @@ async def session(dsn: Dsn, timeout: float) -> AsyncIterator[Session]:
     try:
         async with asyncio.timeout(timeout):
             connection = await psycopg.AsyncConnection.connect(
-                host=dsn.host,
-                port=dsn.port,
-                user=dsn.user,
-                dbname=dsn.dbname,
-                password=dsn.password or None,
-                connect_timeout=max(2, int(timeout)),
-                application_name="poolkeeper",
+                **{
+                    "connect_timeout": max(2, int(timeout)),
+                    "application_name": "poolkeeper",
+                    **parameters(dsn),
+                },
                 autocommit=True,
                 prepare_threshold=None,
-                **dict(dsn.options),  # type: ignore[arg-type]
             )
     except TimeoutError as e:
         raise errors.DeadlinePassed(f"{dsn.label} did not accept a session within {timeout:g} s") from e

@@ -69,7 +69,8 @@ def _holder(port: int) -> str:
     for proc in Path("/proc").glob("[0-9]*") if inode else ():
         try:
             if any(f.readlink().name == f"socket:[{inode}]" for f in (proc / "fd").iterdir()):
-                return f"process {proc.name} ({(proc / 'comm').read_text().strip()})"
+                name = (proc / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"process {proc.name} ({name})"
         except OSError:  # another user's process, or one that has just ended
             continue
     return "another process"
@@ -78,7 +79,7 @@ def _holder(port: int) -> str:
 def _listening_inode(port: int) -> str | None:
     """Return the inode of the socket that listens on a port: /proc/net/tcp, state 0A."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:] if Path(table).exists() else ():
+        for line in Path(table).read_text(encoding="utf-8").splitlines()[1:] if Path(table).exists() else ():
             fields = line.split()
             if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
                 return fields[9]
@@ -109,7 +110,7 @@ def _overlap(subnet: IPv4Network, other: str) -> errors.NetworkOverlap:
 
 def _routes() -> list[tuple[str, IPv4Network]]:
     table = Path("/proc/net/route")
-    return read_routes(table.read_text()) if table.exists() else []
+    return read_routes(table.read_text(encoding="utf-8")) if table.exists() else []
 
 
 def read_routes(text: str) -> list[tuple[str, IPv4Network]]:

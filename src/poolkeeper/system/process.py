@@ -62,7 +62,7 @@ def run(
             list(argv),
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=timeout,
             env=dict(env) if env is not None else None,
@@ -126,14 +126,14 @@ def run_together(jobs: Sequence[tuple[Sequence[str], str]], timeout: float) -> l
 def _piped(argv: Sequence[str]) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        list(argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace", start_new_session=True
+        list(argv), stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace", start_new_session=True
     )
 
 
 def stream(argv: Sequence[str]) -> Iterator[str]:
     """Run a program and yield each line of its output (both channels); end it when the reader stops."""
     with subprocess.Popen(
-        list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1
+        list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", bufsize=1
     ) as child:
         assert child.stdout is not None
         try:

@@ -54,7 +54,7 @@ class ProcessMonitor:
     def boot_id(self) -> str:
         """The id of this machine's current boot; "" if it is not readable."""
         with contextlib.suppress(OSError):
-            return (self._proc / _BOOT_ID).read_text().strip()
+            return (self._proc / _BOOT_ID).read_text(encoding="utf-8").strip()
         return ""
 
     def attend(self, node: str, incarnation: str, boot: str) -> ProcessState:
@@ -146,7 +146,9 @@ class ProcessMonitor:
                 return False  # nearly always: every process of the machine is checked
             argv = words.split(b"\0")
             wanted = {(b"--node", sight.node.encode()), (b"--incarnation", sight.incarnation.encode())}
-            return wanted <= set(itertools.pairwise(argv)) and _is_init(Path(folder, "status").read_text())
+            return wanted <= set(itertools.pairwise(argv)) and _is_init(
+                Path(folder, "status").read_text(encoding="utf-8", errors="replace")
+            )
         except (FileNotFoundError, ProcessLookupError):
             return False
 

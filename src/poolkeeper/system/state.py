@@ -5,7 +5,8 @@
     applied/         a copy of each rendered file as the running containers last read it; cluster.json, their spec
     pgpass, pg_service.conf, engine.log, build-ROLE.log
 
-Invariant: every file is written completely or not at all; `up` completes a folder that an interrupted `up` left.
+Invariant: every file is written completely or not at all; `up` completes a folder that an interrupted `up` left. The
+modes depend on no umask, and `prepare` repairs those of an earlier run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW
 from poolkeeper.model.spec import ClusterSpec
 
@@ -72,8 +73,8 @@ class State:
         return self.root / "engine.log"
 
 
-def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file completely or not at all.
+def write(path: Path, text: str, mode: int = file_modes.PRIVATE_FILE) -> None:
+    """Write a file completely or not at all, with exactly this mode; missing folders are created to go with it.
 
     Raises:
         PermissionRefused: if this user may not write it.
@@ -81,12 +82,11 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
+        file_modes.make_folder(path.parent, file_modes.folder_mode(mode))
+        with os.fdopen(file_modes.open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
             out.write(text.encode())
             out.flush()
             os.fsync(out.fileno())
-        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException as e:  # Ctrl-C too: the former file stays, without a partial one beside it
         with contextlib.suppress(OSError):
@@ -105,7 +105,7 @@ def _wrapped(e: OSError, path: Path) -> errors.PoolkeeperError:
 
 
 def prepare(state: State) -> None:
-    """Create the folder and the missing passwords; an existing password never changes.
+    """Create the folder and the missing passwords, and repair the modes; an existing password never changes.
 
     Raises:
         PermissionRefused: if this user may not write the folder.
@@ -113,8 +113,9 @@ def prepare(state: State) -> None:
     """
     try:
         for folder in (state.root, state.secrets, state.secrets / "pool"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            file_modes.make_folder(folder, file_modes.PRIVATE_FOLDER)
+            file_modes.set_mode(folder, file_modes.PRIVATE_FOLDER)
+        _repair_modes(state)
     except OSError as e:
         raise _wrapped(e, state.root) from e
     for name in SECRET_NAMES:
@@ -125,6 +126,16 @@ def prepare(state: State) -> None:
         write(state.pool_key, random.token_hex(32))
 
 
+def _repair_modes(state: State) -> None:
+    """Give the files of an earlier run their modes: the folder may have been copied, or written under another umask."""
+    file_modes.set_tree(state.secrets, file_modes.PRIVATE_FILE)
+    for folder in (state.rendered, state.root / "applied"):
+        file_modes.set_tree(folder, file_modes.SHARED_FILE)
+    file_modes.set_mode(state.pgpass, file_modes.PRIVATE_FILE)
+    for path in (state.root / "pg_service.conf", state.engine_log, *state.root.glob("build-*.log")):
+        file_modes.set_mode(path, file_modes.SHARED_FILE)
+
+
 def read_secrets(state: State) -> dict[str, str]:
     """Return every password by its name.
 
@@ -133,7 +144,7 @@ def read_secrets(state: State) -> dict[str, str]:
         PermissionRefused: if this user may not read them.
     """
     try:
-        return {name: (state.secrets / name).read_text().strip() for name in SECRET_NAMES}
+        return {name: (state.secrets / name).read_text(encoding="utf-8").strip() for name in SECRET_NAMES}
     except FileNotFoundError as e:
         raise errors.ClusterNotUp(
             f"this cluster was never started: {state.secrets} has no passwords", hint="Start it with: poolkeeper up"
@@ -143,10 +154,21 @@ def read_secrets(state: State) -> dict[str, str]:
 
 
 def write_tree(root: Path, files: Mapping[str, str]) -> None:
-    """Make a folder hold exactly these files (relative path → text); unchanged files are not written."""
+    """Make a folder hold exactly these files (relative path → text); unchanged files are not written.
+
+    The users inside the containers can read all of it.
+
+    Raises:
+        PermissionRefused: if this user may not write it.
+        DiskFull: if no space is left.
+    """
+    try:
+        file_modes.set_tree(root, file_modes.SHARED_FILE)
+    except OSError as e:
+        raise _wrapped(e, root) from e
     for path, text in files.items():
         if _read(root / path) != text:
-            write(root / path, text, mode=0o644)
+            write(root / path, text, mode=file_modes.SHARED_FILE)
     for path in set(read_tree(root)) - set(files):
         (root / path).unlink(missing_ok=True)
 
@@ -169,7 +191,7 @@ def read_applied(state: State) -> dict[str, str]:
 def record_applied(state: State, files: Mapping[str, str]) -> None:
     """Record that the running containers read these files."""
     for path, text in files.items():
-        write(state.root / "applied" / path, text, mode=0o644)
+        write(state.root / "applied" / path, text, mode=file_modes.SHARED_FILE)
 
 
 def read_former(state: State) -> ClusterSpec | None:
@@ -192,7 +214,7 @@ def _with_direct_endpoints(text: str) -> str:
 
 def record_former(state: State, spec: ClusterSpec) -> None:
     """Record the spec of the cluster."""
-    write(state.root / FORMER, spec.model_dump_json(indent=1) + "\n", mode=0o644)
+    write(state.root / FORMER, spec.model_dump_json(indent=1) + "\n", mode=file_modes.SHARED_FILE)
 
 
 def forget_cluster(state: State) -> None:
@@ -217,8 +239,9 @@ def lock(state: State, name: str = "lock") -> Iterator[None]:
         PermissionRefused: if this user may not write the folder.
     """
     try:
-        state.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(state.root / name, os.O_RDWR | os.O_CREAT, 0o600)
+        file_modes.make_folder(state.root, file_modes.PRIVATE_FOLDER)
+        file_modes.set_mode(state.root, file_modes.PRIVATE_FOLDER)
+        handle = file_modes.open_file(state.root / name, os.O_RDWR | os.O_CREAT, file_modes.PRIVATE_FILE)
     except OSError as e:
         raise _wrapped(e, state.root) from e
     try:

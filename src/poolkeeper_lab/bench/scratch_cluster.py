@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors, interrupts
+from poolkeeper.core import errors, file_modes, interrupts
 from poolkeeper.core.progress import Progress
 from poolkeeper.model import source
 from poolkeeper.model.spec import ClusterSpec
@@ -90,12 +90,12 @@ class ScratchCluster:
     @property
     def cluster(self) -> Cluster:
         """The handle of the cluster as it is declared now."""
-        spec = source.load(self.file.read_text(), str(self.file))
+        spec = source.load(self.file.read_text(encoding="utf-8"), str(self.file))
         return Cluster(spec, state.State(self.folder / STATE), self.image_sources)
 
     def declare(self, made: dict[str, Any]) -> None:
         """Write its cluster.toml without applying it."""
-        self.file.write_text(startup_times.to_toml(made))
+        self.file.write_text(startup_times.to_toml(made), encoding="utf-8")
 
     def command(self, *words: str) -> float:
         """Run a command of Poolkeeper, and return its duration in seconds.
@@ -132,7 +132,7 @@ def scratch(cluster: Cluster, progress: Progress) -> Iterator[ScratchCluster]:
             f"the bench would start a cluster {startup_times.NAME!r} of its own, but this cluster has that name",
             hint="Run it from the folder of a cluster with another name.",
         )
-    cluster.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file_modes.make_folder(cluster.folder.root, file_modes.PRIVATE_FOLDER)
     engine.ensure(progress.note, cluster.folder.engine_log)
     up.ensure_images(cluster, progress)
     running = [c for c in compose.containers(cluster.spec.name).values() if c.is_running]

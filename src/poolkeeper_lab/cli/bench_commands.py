@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poolkeeper.cli import console, context
-from poolkeeper.core import interrupts
+from poolkeeper.core import file_modes, interrupts
 from poolkeeper_lab.cli import goal_tables
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def _make_images(ctx: typer.Context) -> None:
     from poolkeeper.operations import engine, up
 
     where, progress = context.of(ctx), console.ConsoleSteps()
-    where.folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file_modes.make_folder(where.folder.root, file_modes.PRIVATE_FOLDER)
     engine.ensure(progress.note, where.folder.engine_log)
     up.ensure_images(where, progress)
 

@@ -68,7 +68,7 @@ def document(files: Sequence[Path], into: Path) -> list[Path]:
     """
     runs = [bench_json.read(file) for file in files]
     try:
-        text = into.read_text()
+        text = into.read_text(encoding="utf-8")
     except OSError as e:
         raise errors.UsageError(f"{into} cannot be read: {e.strerror}", hint="Name a document with marks.") from e
     files_to_write = {into: bench_docs.fill(text, runs)}

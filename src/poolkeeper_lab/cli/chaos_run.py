@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolkeeper.cli import console
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors, interrupts
+from poolkeeper.core import errors, file_modes, interrupts
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import wording
 from poolkeeper.system import state
@@ -84,7 +84,7 @@ def run(
     """
     site, began = drill_run.drilled(cluster), time.monotonic()
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    reports.mkdir(parents=True, exist_ok=True)
+    file_modes.make_folder(reports)
     stem = f"chaos-{started_at[:19].replace(':', '')}-{plan.seed}"
     path = reports / f"{stem}.jsonl"
     progress.note(f"seed {plan.seed}, {len(plan.scheduled)} scenarios planned; the history: {path}")

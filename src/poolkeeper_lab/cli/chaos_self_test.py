@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolkeeper.cli import console
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import interrupts
+from poolkeeper.core import file_modes, interrupts
 from poolkeeper.report import wording
 from poolkeeper.system import state
 from poolkeeper_lab.chaos.checkers import checker_self_test
@@ -52,7 +52,7 @@ def perform(cluster: Cluster, request: SelfTestRequest) -> Outcome:
     progress, began, started = console.ConsoleSteps(), time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     with progress.step("the stored histories, and broken checkers"):
         stored = _stored(checker_self_test.run(checker_self_test.stored()))
-    request.reports.mkdir(parents=True, exist_ok=True)
+    file_modes.make_folder(request.reports)
     bugs: list[Bug] = []
     test = live_self_test.Test(
         drill_run.drilled(cluster), request.rounds, seed, request.reports, started[:19].replace(":", ""), progress

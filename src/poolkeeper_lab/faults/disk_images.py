@@ -294,7 +294,7 @@ def _bytes_of(folder: Path) -> int:
 
 def _mount_table(text: str | None = None) -> list[tuple[str, str]]:
     """Return the device and the mountpoint of each mount of this machine, oldest first (proc(5), mountinfo)."""
-    lines = (Path("/proc/self/mountinfo").read_text() if text is None else text).splitlines()
+    lines = (Path("/proc/self/mountinfo").read_text(encoding="utf-8") if text is None else text).splitlines()
     return [(line.partition(" - ")[2].split()[1], line.split()[4]) for line in lines]
 
 

@@ -52,7 +52,7 @@ def descendants(first: int, proc: Path = Path("/proc")) -> tuple[Process, ...]:
 def _read(entry: Path) -> Process | None:
     try:
         # The name in parentheses may hold anything, also a parenthesis; the parent is the second word after the last.
-        state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+        state, parent = (entry / "stat").read_text(errors="replace", encoding="utf-8").rpartition(")")[2].split()[:2]
         argv = (entry / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     except (OSError, ValueError):
         return None

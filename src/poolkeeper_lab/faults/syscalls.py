@@ -94,7 +94,7 @@ class SpoilCalls(Fault):
 
     async def _wait_effect(self, log: Path) -> None:
         async def affected() -> None:
-            text = log.read_text(errors="replace")
+            text = log.read_text(encoding="utf-8", errors="replace")
             wait.require(None if any(word in text for word in _AFFECTED) else "no such call was made")
 
         await wait.wait_for(f"a call of {self.victim} with {self._how}", affected, seconds=EFFECT_SECONDS)
@@ -192,14 +192,14 @@ def tracer(pid: int, proc: Path = Path("/proc")) -> int | None:
 def may_trace(proc: Path) -> bool:
     """Return whether the kernel allows this process to trace processes of others."""
     scope = proc / "sys/kernel/yama/ptrace_scope"
-    if scope.exists() and scope.read_text().strip() == "3":
+    if scope.exists() and scope.read_text(encoding="utf-8").strip() == "3":
         return False
     return bool(int(_status(proc / "self", "CapEff") or "0", 16) >> _CAP_SYS_PTRACE & 1)
 
 
 def _status(entry: Path, name: str) -> str | None:
     try:
-        lines = (entry / "status").read_text().splitlines()
+        lines = (entry / "status").read_text(encoding="utf-8", errors="replace").splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)

@@ -70,7 +70,7 @@ def test_a_full_disk_is_full_until_the_ballast_is_gone(place: DiskHost, part: Di
     file.write_bytes(bytes(8192))
     image.back()
     assert file.read_bytes() == bytes(8192)
-    assert str(place.root) not in Path("/proc/self/mountinfo").read_text()
+    assert str(place.root) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 LOOP = """

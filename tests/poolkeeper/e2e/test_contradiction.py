@@ -45,7 +45,7 @@ def answer(cluster: ClusterUnderTest) -> str:
 
 def is_connecting(host: Host, service: str, address: str) -> bool:
     """Does a child of Pgpool-II wait for the answer of a server at this address? Its health check may do so as well."""
-    table = Path(f"/proc/{host.first_process(service)}/net/tcp").read_text().splitlines()[1:]
+    table = Path(f"/proc/{host.first_process(service)}/net/tcp").read_text(encoding="utf-8").splitlines()[1:]
     wanted = "".join(f"{int(part):02X}" for part in reversed(address.split("."))) + f":{5432:04X}"
     rows = [line.split() for line in table]
     waiting = {f"socket:[{row[9]}]" for row in rows if row[2] == wanted and row[3] == SYN_SENT}

@@ -23,6 +23,30 @@ def test_up_again_changes_nothing(cluster: ClusterUnderTest) -> None:
     assert identities(cluster) == before
 
 
+HOSTILE = {
+    "PGSSLMODE": "require", "PGSERVICE": "none", "PGOPTIONS": "-cnone=1", "PGTARGETSESSIONATTRS": "standby",
+    "PGCHANNELBINDING": "require", "PGGSSENCMODE": "require", "PGHOSTADDR": "192.0.2.1", "PGCLIENTENCODING": "none",
+    "PGDATESTYLE": "none", "COMPOSE_FILE": "/none", "COMPOSE_PROJECT_NAME": "other", "COMPOSE_ENV_FILES": "/none",
+    "DOCKER_DEFAULT_PLATFORM": "linux/none", "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
+    "PYTHONIOENCODING": "ascii",
+}  # fmt: skip
+
+
+def test_the_operators_shell_changes_nothing(cluster: ClusterUnderTest) -> None:
+    """`up` repairs the modes that another umask left, and needs none of the shell's variables."""
+    before = identities(cluster)
+    rendered = list((cluster.folder / ".poolkeeper" / "rendered").rglob("*"))
+    for path in rendered:
+        path.chmod(path.stat().st_mode & 0o700)
+    done = cluster.run("up", shell=HOSTILE, umask=0o077)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was changed" in done.stderr
+    assert {path.stat().st_mode & 0o777 for path in rendered} == {0o755, 0o644}
+    assert cluster.run("status", shell=HOSTILE).returncode == 0
+    assert cluster.run("test", "--only", "2", shell=HOSTILE, umask=0o077).returncode == 0
+    assert identities(cluster) == before
+
+
 def test_stop_and_up_keep_the_data(cluster: ClusterUnderTest) -> None:
     """`stop` ends every container and keeps data and passwords; `up` brings both back."""
     secret = cluster.secret("app")

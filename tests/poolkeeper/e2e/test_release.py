@@ -153,7 +153,9 @@ def test_two_keepers_release_once(cluster: ClusterUnderTest, tmp_path: Path) -> 
 def seen_alive(journal: Path, node: str) -> bool:
     """Return whether that keeper reported that the node's process lives."""
     wanted = {"event": "seen", "node": node, "process": "alive"}
-    return any(wanted.items() <= event.items() for event in keeper_steps.read_journal(journal.read_text()))
+    return any(
+        wanted.items() <= event.items() for event in keeper_steps.read_journal(journal.read_text(encoding="utf-8"))
+    )
 
 
 def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, fenced: Fence) -> None:

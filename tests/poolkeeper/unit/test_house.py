@@ -114,6 +114,27 @@ def _own(function: ast.AST) -> Iterator[ast.AST]:
             yield from _own(node)
 
 
+def encoding_by_locale(path: str, text: str) -> Iterator[str]:
+    """A text file and the output of a program have an encoding; ruff's PLW1514 sees only what it knows to be a path."""
+    if not path.startswith("src/"):
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call):
+            name, given = ast.unparse(node.func).rpartition(".")[2], {keyword.arg for keyword in node.keywords}
+            reads = name in {"read_text", "write_text"} and "encoding" not in given
+            if reads or (given & {"text", "universal_newlines"} and name in {"run", "Popen", "check_output"}):
+                yield f"{path}:{node.lineno}: {name}() without an encoding"
+
+
+def mode_by_umask(path: str, text: str) -> Iterator[str]:
+    """The product creates a folder with core.file_modes, which gives it a mode."""
+    if not path.startswith("src/poolkeeper/") or path == "src/poolkeeper/core/file_modes.py":
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute) and node.attr in {"mkdir", "makedirs", "touch"}:
+            yield f"{path}:{node.lineno}: {node.attr} follows the umask; use core.file_modes"
+
+
 RULES: tuple[Rule, ...] = (
     long_file,
     long_function,
@@ -122,6 +143,8 @@ RULES: tuple[Rule, ...] = (
     result_carried_out,
     endpoint_key_written_again,
     undocumented_error,
+    encoding_by_locale,
+    mode_by_umask,
 )
 
 
@@ -204,6 +227,12 @@ INJECTED: tuple[tuple[Rule, str, str, int], ...] = (
         0,
     ),
     (undocumented_error, "src/poolkeeper/a.py", "def _f():\n    raise errors.DiskFull(y)\n", 0),
+    (encoding_by_locale, "src/poolkeeper/a.py", "a.b.read_text()\nf().write_text(x)\n", 2),
+    (encoding_by_locale, "src/poolkeeper/a.py", "subprocess.run(x, text=True)\nasyncio.run(x)\n", 1),
+    (encoding_by_locale, "src/poolkeeper/a.py", "a.read_text(encoding='utf-8')\na.read_bytes()\n", 0),
+    (mode_by_umask, "src/poolkeeper/a.py", "a.parent.mkdir(mode=0o700)\nos.makedirs(a)\nb.touch()\n", 3),
+    (mode_by_umask, "src/poolkeeper/core/file_modes.py", "a.mkdir()\n", 0),
+    (mode_by_umask, "src/poolkeeper_lab/faults/a.py", "a.mkdir()\n", 0),
     (undocumented_error, "src/poolkeeper/a.py", "def f():\n    def g():\n        raise errors.DiskFull(y)\n", 1),
 )
 

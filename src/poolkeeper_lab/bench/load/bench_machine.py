@@ -51,7 +51,7 @@ def describe(proc: Path = cpu.PROC, foreign: float | None = None) -> BenchMachin
 
 def _value(file: Path, key: str) -> str:
     """Return the value of the first line "key : value"; if there is none, "0" for MemTotal, else unknown."""
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == key:
             return value.strip()

@@ -80,7 +80,10 @@ def running(cluster: Cluster, primary: str) -> Iterator[PgbenchClient]:
         client = PgbenchClient(name, pid)
         client.write("pgpass", pgbench.password_file(passwords["app"]))
         for script in pgbench.SCRIPTS:
-            client.write(script, resources.files("poolkeeper_lab.bench.load").joinpath("scripts", script).read_text())
+            client.write(
+                script,
+                resources.files("poolkeeper_lab.bench.load").joinpath("scripts", script).read_text(encoding="utf-8"),
+            )
         yield client
     finally:
         with interrupts.signals_blocked():

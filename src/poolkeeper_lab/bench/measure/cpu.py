@@ -47,7 +47,7 @@ class CpuSummary:
 
 def of_machine(proc: Path = PROC) -> float:
     """Return the CPU seconds of all cores together since the machine started."""
-    words = (proc / "stat").read_text().splitlines()[0].split()[1:]
+    words = (proc / "stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
     return sum(int(word) for i, word in enumerate(words[:_GUEST]) if i not in _IDLE) / TICKS
 
 
@@ -58,7 +58,7 @@ def of_tree(first: int, proc: Path = PROC) -> float:
 
 def _own(entry: Path) -> float:
     try:
-        words = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        words = (entry / "stat").read_text(errors="replace", encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return sum(map(int, words[11:15])) / TICKS  # utime, stime, cutime, cstime

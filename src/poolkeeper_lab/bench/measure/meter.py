@@ -83,7 +83,7 @@ class Meter:
 
 def worked(proc: Path = cpu.PROC) -> float:
     """Return the CPU seconds of all cores, without idle time and interrupts."""
-    words = (proc / "stat").read_text().splitlines()[0].split()[1:]
+    words = (proc / "stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
     return sum(int(words[i]) for i in _FOREIGN_FIELDS) / cpu.TICKS
 
 
@@ -126,7 +126,7 @@ def _candidates(pid: int, proc: Path, cgroups: Path) -> list[tuple[Path, Callabl
 def _text(file: Path) -> str:
     """Return the text of a file, or nothing if the file no longer exists."""
     try:
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     except OSError:
         return ""
 

@@ -76,7 +76,7 @@ def measure(spec: ClusterSpec, image: str, folder: Path, rounds: int, progress: 
         EngineFailed: if a command fails.
     """
     file = folder / "cluster.toml"
-    file.write_text(to_toml(bench_document(spec)))
+    file.write_text(to_toml(bench_document(spec)), encoding="utf-8")
     times: dict[str, list[float]] = {name: [] for name in (*GOALS, YARDSTICK)}
     costs: list[cpu.Cost] = []
     try:

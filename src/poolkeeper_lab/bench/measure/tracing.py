@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poolkeeper.core import errors, wait
+from poolkeeper.core import errors, file_modes, wait
 from poolkeeper.system import process
 from poolkeeper_lab.bench.measure import calls, cpu
 from poolkeeper_lab.faults import syscalls
@@ -76,7 +76,7 @@ def counting(host: Host, services: dict[str, Choose]) -> Iterator[Counted]:
 def _traced(host: Host, service: str, choose: Choose, counted: Counted) -> Iterator[None]:
     log = _log(host, service)
     clear(host, service)
-    log.parent.mkdir(mode=0o700, exist_ok=True)
+    file_modes.make_folder(log.parent, file_modes.PRIVATE_FOLDER)
     pids = [found.pid for found in choose(host.processes(service))]
     if not pids:
         raise errors.EngineFailed(f"{service} has no process whose system calls could be counted")

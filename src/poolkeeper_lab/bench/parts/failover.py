@@ -78,7 +78,7 @@ class Failover:
     def _clusters(self, scratch: Path, built: str) -> list[TrialCluster]:
         passwords = scratch / "passwords"
         stack.make_passwords(passwords)
-        sources = peer_image.folder()
+        sources = peer_image.copy(scratch)
         ours: TrialCluster = poolkeeper_peer.PoolkeeperPeer(
             self._cluster.spec, self._cluster.image_sources, scratch / "own"
         )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.core.progress import Progress
 from poolkeeper.system import base_image, process, state
 
@@ -30,6 +30,16 @@ def folder() -> Path:
     if not (found / "image" / "Dockerfile").is_file():
         raise errors.ImageFailed(f"{found} is missing", hint="Use a complete checkout of Poolkeeper.")
     return found
+
+
+def copy(scratch: Path) -> Path:
+    """Copy the peers' files into this run's folder, so that the containers' users can read them; return the copy.
+
+    Raises:
+        ImageFailed: if the files are missing.
+    """
+    file_modes.copy_tree(folder(), scratch / "stacks")
+    return scratch / "stacks"
 
 
 def reference(cluster: Cluster) -> str:
@@ -53,7 +63,7 @@ def ensure(cluster: Cluster, progress: Progress) -> str:
         base = base_image.base_image(spec.images.base, spec.images.suite, progress.note)
         done = process.run(build(wanted, base, spec.postgresql.version, folder()), timeout=BUILD_SECONDS)
         log = cluster.folder.root / "build-peers.log"
-        state.write(log, done.output + "\n", mode=0o644)
+        state.write(log, done.output + "\n", mode=file_modes.SHARED_FILE)
         if not done.ok:
             tail = "\n".join(done.output.splitlines()[-15:])
             raise errors.ImageFailed(f"the image {wanted} could not be built; its log is {log}", detail=tail)

@@ -52,8 +52,9 @@ def endpoints(cluster: Cluster, progress: Progress) -> Iterator[Sequence[BenchEn
     with tempfile.TemporaryDirectory(prefix="poolkeeper-bench-") as scratch:
         password = cluster.with_passwords().passwords["app"]
         state.write(Path(scratch) / "app", password)
-        project = stack.project(name, peer_image.folder() / FOLDER / "compose.yaml")
-        wanted = environment(cluster.spec, primary, peer_image.folder(), built, Path(scratch))
+        sources = peer_image.copy(Path(scratch))
+        project = stack.project(name, sources / FOLDER / "compose.yaml")
+        wanted = environment(cluster.spec, primary, sources, built, Path(scratch))
         compose.remove_all(name)
         try:
             with progress.step("starting PgBouncer"):

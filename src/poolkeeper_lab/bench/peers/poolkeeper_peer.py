@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from poolkeeper.cluster.handle import Cluster
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.model import source
 from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.model.spec import ClusterSpec
@@ -30,9 +30,9 @@ class PoolkeeperPeer(contenders.TrialCluster):
 
     def __init__(self, declared: ClusterSpec, images: Path, folder: Path) -> None:
         self._file = folder / "cluster.toml"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file.write_text(startup_times.to_toml(startup_times.bench_document(declared)))
-        spec = source.load(self._file.read_text(), str(self._file))
+        file_modes.make_folder(folder, file_modes.PRIVATE_FOLDER)
+        self._file.write_text(startup_times.to_toml(startup_times.bench_document(declared)), encoding="utf-8")
+        spec = source.load(self._file.read_text(encoding="utf-8"), str(self._file))
         self.cluster = Cluster(spec, state.State(folder / ".poolkeeper"), images)
         self.nodes = {node.name: str(node.address) for node in spec.nodes}
 

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from poolkeeper.core import errors
+from poolkeeper.core import errors, file_modes
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.endpoint_keys import RW
 from poolkeeper.system import compose, process, state
@@ -35,7 +35,7 @@ def label(key: str) -> str:
 
 def make_passwords(folder: Path) -> None:
     """Create one file for each password, readable only by this user."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file_modes.make_folder(folder, file_modes.PRIVATE_FOLDER)
     for name in PASSWORDS:
         state.write(folder / name, secrets.token_hex(16))
 
@@ -104,7 +104,7 @@ class Stack(contenders.TrialCluster):
 
     def endpoint(self) -> drill_client.ClientEndpoint:
         """Return the proxy's port; without a proxy, all nodes."""
-        password = (self._passwords / ROLE).read_text()
+        password = (self._passwords / ROLE).read_text(encoding="utf-8")
         if self.peer.tries_all_nodes:
             dsn = Dsn(",".join(self.nodes.values()), POSTGRES_PORT, ROLE, DATABASE, password)
             return drill_client.ClientEndpoint(RW, dsn, contenders.statement, connect=multi_host.connect)

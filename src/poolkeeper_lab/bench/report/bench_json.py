@@ -62,7 +62,7 @@ def read(path: Path) -> BenchRun:
     """
     hint = "Name a bench*.json that `poolkeeper bench` wrote."
     try:
-        run = BenchRun.model_validate_json(path.read_text())
+        run = BenchRun.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as e:
         raise errors.UsageError(f"{path} cannot be read: {e.strerror}", hint=hint) from e
     except (ValidationError, UnicodeDecodeError) as e:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from poolkeeper.core import file_modes
 from poolkeeper_lab.chaos.history import jsonl
 from poolkeeper_lab.chaos.history.final_state import FinalState
 from poolkeeper_lab.chaos.history.history import Completion, Header, NemesisEvent, Phase, invoked
@@ -40,7 +41,8 @@ class Recorder:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        self._file = file_modes.open_file(path, flags, file_modes.SHARED_FILE)
         self._clock, self._wall = clock, wall
         self._lock = threading.Lock()
         self._next = 0

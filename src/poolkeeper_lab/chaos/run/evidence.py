@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from poolkeeper.cluster.handle import Cluster
+from poolkeeper.core import file_modes
 from poolkeeper.operations import logs
 from poolkeeper.system import state
 
@@ -21,7 +22,9 @@ def keep(cluster: Cluster, since: str, replay: str, folder: Path) -> Path:
         FileExistsError: if the folder exists.
         PermissionRefused: if a file cannot be written.
     """
-    folder.mkdir(mode=0o700, parents=True)
+    if folder.exists():
+        raise FileExistsError(folder)
+    file_modes.make_folder(folder, file_modes.PRIVATE_FOLDER)
     for name in cluster.spec.addresses():
         lines = logs.merged({name: cluster.container(name)}, since=since)
         state.write(folder / "logs" / f"{name}.log", "".join(f"{line.at} {line.text}\n" for line in lines))
