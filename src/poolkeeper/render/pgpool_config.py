@@ -21,15 +21,15 @@ _WORK_DIR = {"trixie": "logdir", "forky": "work_dir"}  # Pgpool-II 4.7 renamed i
 NEEDS_RESTART = frozenset(
     """
     authentication_timeout backend_clustering_mode child_life_time child_max_connections connection_cache
-    connection_life_time enable_pool_hba enable_shared_relcache health_check_test listen_addresses listen_backlog_multiplier load_balance_mode log_directory
-    logdir logging_collector max_pool max_spare_children memory_cache_enabled memqcache_auto_cache_invalidation
-    memqcache_cache_block_size memqcache_expire memqcache_max_num_cache memqcache_maxcache memqcache_memcached_host
-    memqcache_memcached_port memqcache_method memqcache_oiddir memqcache_total_size min_spare_children num_init_children
-    pcp_listen_addresses pcp_port pcp_socket_dir pid_file_name pool_passwd port process_management_mode
-    process_management_strategy relcache_expire relcache_query_target relcache_size reserved_connections
-    serialize_accept ssl ssl_ca_cert ssl_ca_cert_dir ssl_cert ssl_ciphers ssl_crl_file ssl_dh_params_file ssl_ecdh_curve
-    ssl_key ssl_passphrase_command ssl_prefer_server_ciphers unix_socket_directories unix_socket_group
-    unix_socket_permissions use_watchdog work_dir
+    connection_life_time enable_pool_hba enable_shared_relcache health_check_test listen_addresses
+    listen_backlog_multiplier load_balance_mode log_directory logdir logging_collector max_pool max_spare_children
+    memory_cache_enabled memqcache_auto_cache_invalidation memqcache_cache_block_size memqcache_expire
+    memqcache_max_num_cache memqcache_maxcache memqcache_memcached_host memqcache_memcached_port memqcache_method
+    memqcache_oiddir memqcache_total_size min_spare_children num_init_children pcp_listen_addresses pcp_port
+    pcp_socket_dir pid_file_name pool_passwd port process_management_mode process_management_strategy relcache_expire
+    relcache_query_target relcache_size reserved_connections serialize_accept ssl ssl_ca_cert ssl_ca_cert_dir ssl_cert
+    ssl_ciphers ssl_crl_file ssl_dh_params_file ssl_ecdh_curve ssl_key ssl_passphrase_command ssl_prefer_server_ciphers
+    unix_socket_directories unix_socket_group unix_socket_permissions use_watchdog work_dir
     """.split()
 )
 
