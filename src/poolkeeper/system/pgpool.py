@@ -70,7 +70,7 @@ async def observe_use(dsn: Dsn, timeout: float) -> PoolUse:
 
 
 SHOW_PROCESSES, SHOW_POOLS = "SHOW pool_processes", "SHOW pool_pools"
-# Columns of Pgpool-II 4.6 and 4.7. An empty pool has no user; a pool that is open to several nodes has a row for each node.
+# Columns of Pgpool-II 4.6 and 4.7. An empty pool has no user; a pool that is open to several nodes has a row for each.
 _SERVED, _STATE = 2, 7
 _PID, _POOL, _DATABASE, _USER, _USES = 0, 3, 5, 6, 13
 FREE = "Wait for connection"
