@@ -33,6 +33,7 @@ from poolkeeper.system import state
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "artifacts" / "e2e"
+PGPOOL_SUITE = "POOLKEEPER_TEST_PGPOOL_SUITE"  # runs the tests with the Pgpool-II of another suite, such as trixie
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,14 @@ class ClusterUnderTest:
 
 
 def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> ClusterUnderTest:
-    """Create a folder with the project's own cluster.toml, edited."""
+    """Create a folder with the project's own cluster.toml, edited, and with the Pgpool-II that PGPOOL_SUITE names."""
     path.mkdir(parents=True, exist_ok=True)
-    (path / "cluster.toml").write_text(edit((ROOT / "cluster.toml").read_text()))
+    text = (ROOT / "cluster.toml").read_text()
+    if suite := os.environ.get(PGPOOL_SUITE):
+        declared = 'pgpool_suite = "forky"'
+        assert declared in text
+        text = text.replace(declared, f'pgpool_suite = "{suite}"')
+    (path / "cluster.toml").write_text(edit(text))
     return ClusterUnderTest(path)
 
 

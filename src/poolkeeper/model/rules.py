@@ -36,6 +36,7 @@ OWNED_PGPOOL = frozenset(
     health_check_period health_check_timeout health_check_user include listen_addresses load_balance_mode logdir
     max_pool num_init_children pcp_listen_addresses pcp_port pcp_socket_dir pid_file_name pool_passwd port
     search_primary_node_timeout sr_check_password sr_check_period sr_check_user unix_socket_directories use_watchdog
+    work_dir
     """.split()
 )
 # Ports inside the network that containers already listen on.

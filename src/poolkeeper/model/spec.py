@@ -97,6 +97,9 @@ class Images(SpecTable):
 
     base: ImageName = Field("debian:trixie-slim", description="Base image; bootstrapped if no registry provides it.")
     suite: Literal["trixie"] = Field("trixie", description="Debian suite of the bootstrapped base.")
+    pgpool_suite: Literal["trixie", "forky"] = Field(
+        "forky", description="Debian suite of Pgpool-II: 4.6 in trixie, 4.7 in forky."
+    )
     prefix: ImagePrefix = Field("poolkeeper", description="Images are named PREFIX/ROLE.")
 
 

@@ -14,21 +14,23 @@ from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.render import sockets, templating
 
 RUN = "/run/pgpool"
+_WORK_DIR = {"trixie": "logdir", "forky": "work_dir"}  # Pgpool-II 4.7 renamed it (release notes 4.7.0)
 
-# Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6: "can only be set at server start" in its
-# documentation, "change requires restart" in its sample file). Those of the watchdog, which is off, are left out.
+# Settings that a SIGHUP does not apply; each needs a restart (Pgpool-II 4.6 and 4.7: "can only be set at server start"
+# in its documentation, "change requires restart" in its sample file). Those of the watchdog, which is off, are left
+# out.
 NEEDS_RESTART = frozenset(
     """
-    backend_clustering_mode child_life_time child_max_connections connection_cache connection_life_time enable_pool_hba
-    enable_shared_relcache health_check_test listen_addresses listen_backlog_multiplier load_balance_mode log_directory
-    logdir logging_collector max_pool max_spare_children memory_cache_enabled memqcache_auto_cache_invalidation
-    memqcache_cache_block_size memqcache_expire memqcache_max_num_cache memqcache_maxcache memqcache_memcached_host
-    memqcache_memcached_port memqcache_method memqcache_oiddir memqcache_total_size min_spare_children num_init_children
-    pcp_listen_addresses pcp_port pcp_socket_dir pid_file_name pool_passwd port process_management_mode
-    process_management_strategy relcache_expire relcache_query_target relcache_size reserved_connections
-    serialize_accept ssl ssl_ca_cert ssl_ca_cert_dir ssl_cert ssl_ciphers ssl_crl_file ssl_dh_params_file ssl_ecdh_curve
-    ssl_key ssl_passphrase_command ssl_prefer_server_ciphers unix_socket_directories unix_socket_group
-    unix_socket_permissions use_watchdog
+    authentication_timeout backend_clustering_mode child_life_time child_max_connections connection_cache
+    connection_life_time enable_pool_hba enable_shared_relcache health_check_test listen_addresses
+    listen_backlog_multiplier load_balance_mode log_directory logdir logging_collector max_pool max_spare_children
+    memory_cache_enabled memqcache_auto_cache_invalidation memqcache_cache_block_size memqcache_expire
+    memqcache_max_num_cache memqcache_maxcache memqcache_memcached_host memqcache_memcached_port memqcache_method
+    memqcache_oiddir memqcache_total_size min_spare_children num_init_children pcp_listen_addresses pcp_port
+    pcp_socket_dir pid_file_name pool_passwd port process_management_mode process_management_strategy relcache_expire
+    relcache_query_target relcache_size reserved_connections serialize_accept ssl ssl_ca_cert ssl_ca_cert_dir ssl_cert
+    ssl_ciphers ssl_crl_file ssl_dh_params_file ssl_ecdh_curve ssl_key ssl_passphrase_command ssl_prefer_server_ciphers
+    unix_socket_directories unix_socket_group unix_socket_permissions use_watchdog work_dir
     """.split()
 )
 
@@ -94,7 +96,7 @@ def settings(spec: ClusterSpec, endpoint_key: str) -> dict[str, dict[str, Settin
             "unix_socket_directories": ",".join([RUN, *([sockets.folder(endpoint.service)] if by_socket else [])]),
             "pcp_socket_dir": RUN,
             "pid_file_name": f"{RUN}/pgpool.pid",
-            "logdir": RUN,
+            _WORK_DIR[spec.images.pgpool_suite]: RUN,
             "enable_pool_hba": True,
             "pool_passwd": "pool_passwd",
             "connect_timeout": spec.pgpool.connect_timeout_ms,

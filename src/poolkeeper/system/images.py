@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from poolkeeper.system import process, state
 ROLES = ("postgres", "etcd", "pgpool", "haproxy", "keeper")
 PACKAGE = Path(poolkeeper.__file__).parent
 SOURCES = PACKAGE / "images"  # one folder per role
+_NOTE = re.compile(r"^(?:#\d+ [\d.]+ )?poolkeeper: (.+)$", re.MULTILINE)  # a line for the operator; BuildKit numbers it
 
 
 def references(spec: ClusterSpec, folder: Path, package: Path = PACKAGE) -> dict[str, str]:
@@ -42,7 +44,7 @@ def _digest(spec: ClusterSpec, folder: Path, package: Path) -> str:
         raise errors.ImageFailed(
             f"{folder}/Dockerfile is missing", hint="This installation of Poolkeeper is incomplete; install it again."
         )
-    inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {spec.postgresql.version}".encode())
+    inputs = hashlib.sha256(f"{spec.images.base} {spec.images.suite} {_arguments(spec, folder.name)}".encode())
     for root in (folder, package) if folder.name == "keeper" else (folder,):
         for path in _inputs(root, without=package / "images" if root == package else None):
             executable = 0o111 if file_modes.is_program(path) else 0
@@ -97,7 +99,7 @@ def build(
 def _build_one(
     spec: ClusterSpec, role: str, reference: str, base: str, folder: Path, logs: state.State, say: Callable[[str], None]
 ) -> None:
-    arguments = {"BASE": base, "PG_MAJOR": str(spec.postgresql.version)} if role == "postgres" else {"BASE": base}
+    arguments = {"BASE": base, **_arguments(spec, role)}
     flags = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
     with build_context(folder / role) as context:
         argv = ["docker", "build", "--label", f"poolkeeper.image={role}", *flags, "-t", reference, str(context)]
@@ -108,6 +110,17 @@ def _build_one(
         tail = "\n".join(done.output.splitlines()[-15:])
         raise errors.ImageFailed(f"the image {reference} could not be built; its log is {log}", detail=tail)
     say(f"built {reference}")
+    for note in _NOTE.findall(done.output):
+        say(f"  {note}")
+
+
+def _arguments(spec: ClusterSpec, role: str) -> dict[str, str]:
+    """Return the build arguments of a role's Dockerfile, without its base."""
+    if role == "postgres":
+        return {"PG_MAJOR": str(spec.postgresql.version)}
+    if role == "pgpool":
+        return {"BASE_SUITE": spec.images.suite, "PGPOOL_SUITE": spec.images.pgpool_suite}
+    return {}
 
 
 def remove_superseded(wanted: Mapping[str, str], prefix: str) -> None:

@@ -75,7 +75,7 @@ def proof(user: str, password: str, salt: bytes) -> str:
 def read_node(index: int, packet: Packet) -> PcpNode:
     """Read one NodeInfo packet.
 
-    Its texts in 4.6: NodeInfo, host, port, status, quarantine, the server's own status, weight, role, and more.
+    Its texts in 4.6 and 4.7: NodeInfo, host, port, status, quarantine, the server's own status, weight, role, and more.
 
     Raises:
         ServerRefused: with code "pcp", for a packet of another form.

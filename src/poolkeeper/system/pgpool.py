@@ -11,7 +11,7 @@ from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.observed import PgpoolNode, PgpoolView
 from poolkeeper.system import postgres
 
-# Columns of SHOW pool_nodes in Pgpool-II 4.4 to 4.6 (documentation, "SHOW POOL_NODES").
+# Columns of SHOW pool_nodes in Pgpool-II 4.4 to 4.7 (documentation, "SHOW POOL_NODES").
 _INDEX, _HOST, _STATUS, _SERVER_STATUS, _ROLE, _SERVER_ROLE, _SELECTS = 0, 1, 3, 4, 6, 7, 8
 
 # pool_process_query.c, pool_read_kind(): 0 is a main backend that was not read yet, although it is the first one up.
@@ -33,7 +33,7 @@ async def observe(dsn: Dsn, timeout: float) -> PgpoolView:
 
 
 async def read_version(opened: postgres.Session) -> str:
-    """Return the version, such as "4.6.1 (chirikoboshi)"."""
+    """Return the version, such as "4.7.3 (tasukiboshi)"."""
     return str((await opened.rows("SHOW pool_version"))[0][0])
 
 
@@ -70,7 +70,7 @@ async def observe_use(dsn: Dsn, timeout: float) -> PoolUse:
 
 
 SHOW_PROCESSES, SHOW_POOLS = "SHOW pool_processes", "SHOW pool_pools"
-# Columns of Pgpool-II 4.6. An empty pool has no user; a pool that is open to several nodes has a row for each node.
+# Columns of Pgpool-II 4.6 and 4.7. An empty pool has no user; a pool that is open to several nodes has a row for each.
 _SERVED, _STATE = 2, 7
 _PID, _POOL, _DATABASE, _USER, _USES = 0, 3, 5, 6, 13
 FREE = "Wait for connection"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.poolkeeper.unit import deployments
 from tests.poolkeeper.unit.snapshots import SPEC
 
 import poolkeeper
 from poolkeeper.core import errors
-from poolkeeper.system import images
+from poolkeeper.system import images, process, state
 
 SOURCES = Path(poolkeeper.__file__).parent.parent
 
@@ -71,6 +73,30 @@ def test_a_new_file_of_the_product_changes_the_keepers_tag(tree: Path) -> None:
     before = tags(tree)
     (tree / "poolkeeper/another.py").write_text("")
     assert {role for role, tag in tags(tree).items() if tag != before[role]} == {"keeper"}
+
+
+def test_the_suite_of_pgpool_changes_only_its_tag(tree: Path) -> None:
+    spec = deployments.edit(SPEC, "images.pgpool_suite", "trixie")
+    after = images.references(spec, tree / "poolkeeper/images", tree / "poolkeeper")
+    assert {role for role, reference in tags(tree).items() if after[role] != reference} == {"pgpool"}
+
+
+@pytest.mark.parametrize("number", ["", "#7 12.34 "])
+def test_a_build_passes_its_notes_to_the_operator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: str) -> None:
+    """Both builders of Docker: BuildKit numbers the lines of a step. No other line is a note."""
+    calls: list[list[str]] = []
+
+    def run(argv: list[str], **_: object) -> process.Finished:
+        calls.append(argv)
+        text = f"{number}Get:1 poolkeeper: no\n{number}poolkeeper: a mirror lags\n{number}done"
+        return process.Finished(tuple(argv), 0, text, "")
+
+    monkeypatch.setattr(process, "run", run)
+    said: list[str] = []
+    images.build(SPEC, {"pgpool": "p/pgpool:1"}, "base", images.SOURCES, state.State(tmp_path), said.append)
+    assert said == ["built p/pgpool:1", "  a mirror lags"]
+    arguments = [word for flag, word in pairwise(calls[0]) if flag == "--build-arg"]
+    assert arguments == ["BASE=base", "BASE_SUITE=trixie", "PGPOOL_SUITE=forky"]
 
 
 def test_a_missing_dockerfile_is_refused(tree: Path) -> None:
