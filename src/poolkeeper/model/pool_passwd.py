@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Pgpool-II 4.6 truncates an entry to this number of characters (MAX_TOKEN_LEN in pool_passwd.c) and then cannot decrypt it.
+# Pgpool-II 4.6 truncates an entry to this length, in characters (MAX_TOKEN_LEN in pool_passwd.c), and then cannot
+# decrypt it.
 MAX_ENTRY = 128
 # The longest password whose entry is short enough: 5 blocks of AES less one byte of padding, in base64, after "AES".
 MAX_PASSWORD_BYTES = 79

@@ -53,8 +53,8 @@ def host_rules() -> str:
     )
 
 
-# A pooled connection stays with its standby. A child ends after child_max_connections sessions, and an unused connection
-# after connection_life_time seconds. Reads then spread again over a standby that returned.
+# A pooled connection stays with its standby. A child ends after child_max_connections sessions. An unused connection
+# ends after connection_life_time seconds. Reads then spread again over a standby that returned.
 READERS: dict[str, Setting] = {"child_max_connections": 200, "connection_life_time": 60}
 
 
