@@ -29,7 +29,7 @@ PARTS: dict[str, str] = {
     "scale-clone": "poolkeeper_lab.bench.parts.scale_clone",
     "overhead": "poolkeeper_lab.bench.parts.overhead",
     "profile": "poolkeeper_lab.bench.parts.profile",
-    "try": "poolkeeper_lab.bench.parts.variants",
+    "try": "poolkeeper_lab.bench.parts.try_part",
     "failover": "poolkeeper_lab.bench.parts.failover",
 }
 

@@ -75,9 +75,9 @@ def load(
     It uses the running cluster, which must be healthy. The exit code is 0 if the lease did not change and every
     acknowledged write is stored exactly once, else 1.
     """
-    from poolkeeper_lab.bench.parts import soak
+    from poolkeeper_lab.bench.parts import load_part
 
-    result = interrupts.run(soak.measure(context.of(ctx), minutes, console.ConsoleSteps()))
+    result = interrupts.run(load_part.measure(context.of(ctx), minutes, console.ConsoleSteps()))
     _show(result.figures(), as_json)
     raise typer.Exit(0 if result.is_sound else 1)
 
@@ -89,10 +89,10 @@ def keeper(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure the keeper's CPU share and memory on the running cluster, which should be at rest."""
-    from poolkeeper_lab.bench.parts import keeper_idle
+    from poolkeeper_lab.bench.parts import keeper_part
 
     with console.ConsoleSteps().step(f"{seconds:g} s of rest"):
-        result = interrupts.run(keeper_idle.measure(context.of(ctx), seconds))
+        result = interrupts.run(keeper_part.measure(context.of(ctx), seconds))
     _show(result.figures(), as_json)
 
 

@@ -20,8 +20,8 @@ from poolkeeper.system import keeper_client, process
 from poolkeeper.system.etcd_wire import KeyChange, KeyValue
 from poolkeeper_lab.bench.measure import busy, figure
 from poolkeeper_lab.bench.measure.figure import BenchFigure
-from poolkeeper_lab.bench.parts import keeper_idle, soak, soak_figures
-from poolkeeper_lab.bench.parts.soak_figures import Holding, SoakResult
+from poolkeeper_lab.bench.parts import keeper_part, load_figures, load_part
+from poolkeeper_lab.bench.parts.load_figures import FullLoadResult, Holding
 from poolkeeper_lab.drill import watch
 from poolkeeper_lab.drill.ledger import Gap, LedgerVerdict
 
@@ -34,9 +34,9 @@ def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
-def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> SoakResult:
+def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> FullLoadResult:
     """Half an hour on two cores."""
-    return SoakResult(
+    return FullLoadResult(
         seconds=1800,
         cores=2,
         holdings=holdings,
@@ -51,7 +51,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict
     )
 
 
-def found(result: SoakResult, name: str) -> BenchFigure:
+def found(result: FullLoadResult, name: str) -> BenchFigure:
     """The one of that name."""
     return next(f for f in result.figures() if f.name == name)
 
@@ -70,7 +70,7 @@ def found(result: SoakResult, name: str) -> BenchFigure:
     ],
 )
 def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]], count: int) -> None:
-    assert len(soak_figures.changes(held(*leases))) == count
+    assert len(load_figures.changes(held(*leases))) == count
 
 
 @pytest.mark.parametrize(
@@ -85,26 +85,26 @@ def test_every_new_lease_is_a_false_failover(leases: list[tuple[str | None, int]
         (seen(verdict=LedgerVerdict(100, 3, 2, (), (), (), 1, 0, {"lost": 2})), True),
     ],
 )
-def test_a_sound_soak_kept_its_lease_lost_no_write_and_was_observed(result: SoakResult, is_sound: bool) -> None:
+def test_a_sound_soak_kept_its_lease_lost_no_write_and_was_observed(result: FullLoadResult, is_sound: bool) -> None:
     assert result.is_sound is is_sound
 
 
 def test_figures_report_the_observations() -> None:
     turned = seen(held(("n1", 7), (None, 0), ("n2", 9)))
-    assert found(turned, soak_figures.LEASE) == BenchFigure(
-        soak_figures.LEASE, 1, goal=0, remark="n1 (revision 7) → n2 (revision 9)"
+    assert found(turned, load_figures.LEASE) == BenchFigure(
+        load_figures.LEASE, 1, goal=0, remark="n1 (revision 7) → n2 (revision 9)"
     )
-    assert found(turned, soak_figures.LEASE).is_met is False
+    assert found(turned, load_figures.LEASE).is_met is False
     assert found(seen(), "longest write gap").text == "0.50 s"
     assert found(seen(), "keeper: decided attach to Pgpool-II").value == 1
-    assert found(seen(verdict=None), soak_figures.LOST).is_met is None
-    assert found(seen(held()), soak_figures.LEASE).text == "unknown"
+    assert found(seen(verdict=None), load_figures.LOST).is_met is None
+    assert found(seen(held()), load_figures.LEASE).text == "unknown"
 
 
 def test_document_is_plain_data() -> None:
     document = figure.as_document(seen().figures())
     assert document["minutes"]["value"] == 30
-    assert document[soak_figures.LOST] == {"value": 0, "unit": "", "goal": 0, "met": True}
+    assert document[load_figures.LOST] == {"value": 0, "unit": "", "goal": 0, "met": True}
 
 
 def test_keeper_work_is_counted_from_the_begin_on() -> None:
@@ -115,13 +115,13 @@ def test_keeper_work_is_counted_from_the_begin_on() -> None:
         {"at": "2026-01-01T10:00:02.000+00:00", "event": "store", "state": "unknown"},
         {"at": "2026-01-01T10:00:03.000+00:00", "event": "started"},
     ]
-    counted = soak_figures.work_by_kind(events, datetime(2026, 1, 1, 10, tzinfo=UTC))
+    counted = load_figures.work_by_kind(events, datetime(2026, 1, 1, 10, tzinfo=UTC))
     assert counted == {"decided attach": 2, "store unknown": 1, "started": 1}
 
 
 def test_watch_keeps_changes_and_reports_each() -> None:
     reported: list[str] = []
-    lease = soak.LeaseWatch(reported.append)
+    lease = load_part.LeaseWatch(reported.append)
     lease.note_owner("n1", 7)
     lease.note_owner("n1", 7)
     watch._note(KeyChange(8, (KeyValue("/service/main/leader_other", "n3", 8, "0"),), ()), KEY, lease)
@@ -158,7 +158,7 @@ def test_load_is_not_begun_on_a_cluster_that_is_not_healthy(monkeypatch: pytest.
 
     monkeypatch.setattr(snapshot, "take_snapshot", snapshot_of)
     with pytest.raises(errors.OperationRefused) as refused:
-        asyncio.run(soak._healthy(Cluster(snapshots.SPEC, secrets={})))
+        asyncio.run(load_part._healthy(Cluster(snapshots.SPEC, secrets={})))
     assert snapshots.STANDBY in refused.value.detail
 
 
@@ -186,7 +186,7 @@ def test_idle_keeper_is_checked_against_its_goals() -> None:
         keeper_client.Metrics(10, 52_000_000, {"done": 2}),
         keeper_client.Metrics(11.8, 81_000_000, {"done": 3}),
     )
-    figures = {f.name: f for f in keeper_idle.IdleKeeper(60, before, after, 38.6, 12).figures()}
+    figures = {f.name: f for f in keeper_part.IdleKeeper(60, before, after, 38.6, 12).figures()}
     assert figures["CPU"].value == pytest.approx(3.0)
     assert figures["CPU"].is_met is False
     assert figures["memory, by the engine"].is_met is True

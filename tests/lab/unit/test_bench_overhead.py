@@ -24,7 +24,7 @@ from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Measure, RoundsRecord, Sample
-from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead, overhead_figures
+from poolkeeper_lab.bench.parts import haproxy_checks, keeper_part, overhead, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 
 SPEC = snapshots.SPEC
@@ -192,7 +192,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Me
     reading = meter.MeterReading(0.0, 0.0, 0.0, {})
     clock = SimpleNamespace(read=lambda: reading, since=lambda _: meter.Usage(10.0, {}, 0.3))
     monkeypatch.setattr(keeper_client, "metrics", metrics)
-    monkeypatch.setattr(keeper_idle, "memory", memory)
+    monkeypatch.setattr(keeper_part, "memory", memory)
     monkeypatch.setattr(bench_machine, "container_pids", lambda _: {})
     monkeypatch.setattr(meter, "Meter", lambda _: clock)
     drilled: Any = SimpleNamespace(spec=SPEC, cluster=SimpleNamespace(spec=SPEC))

@@ -24,7 +24,7 @@ from poolkeeper_lab.bench.load.pgbench import PgbenchResult
 from poolkeeper_lab.bench.measure import caps, cpu, disk_space, meter, startup_times, tracing
 from poolkeeper_lab.bench.measure.meter import Usage
 from poolkeeper_lab.bench.measure.rounds import Sample
-from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, variants
+from poolkeeper_lab.bench.parts import haproxy_checks, overhead, profile, scale_reads, try_part
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, MEMORY
 from poolkeeper_lab.drill import drill_run
 
@@ -197,7 +197,7 @@ def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> 
     assert {goal.is_met for goal in section.goals} == {None}
 
 
-@pytest.mark.parametrize("module", [scale_reads, overhead, variants])
+@pytest.mark.parametrize("module", [scale_reads, overhead, try_part])
 def test_no_room_no_cluster(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     def full(*_: object) -> None:
         raise errors.DiskFull("full")
@@ -275,7 +275,7 @@ def test_profile_from_begin_to_end(world: World, cluster: Cluster, monkeypatch: 
 
 
 def test_variants_from_begin_to_end(world: World, cluster: Cluster) -> None:
-    part = variants.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
+    part = try_part.make(cluster, BenchOptions(rounds=2, seconds=1, seed=7, variants=("haproxy.hold_ms=0",)))
     part.run(Silent())
     assert world.did == [
         "begin",

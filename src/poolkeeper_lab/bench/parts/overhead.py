@@ -22,7 +22,7 @@ from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import bench_machine, load_runner, pgbench
 from poolkeeper_lab.bench.measure import disk_space, figure, meter, rounds
 from poolkeeper_lab.bench.measure.rounds import Case, Contender, Ratio, RoundsRecord, Sample
-from poolkeeper_lab.bench.parts import haproxy_checks, keeper_idle, overhead_figures
+from poolkeeper_lab.bench.parts import haproxy_checks, keeper_part, overhead_figures
 from poolkeeper_lab.bench.parts.overhead_figures import CPU, EVENTS, LATENCY, MEMORY, TPS
 from poolkeeper_lab.bench.report.bench_model import BenchSection
 from poolkeeper_lab.drill import drill_run
@@ -134,7 +134,7 @@ class Overhead:
             method=f"{METHOD} {self._seconds} s a measurement.",
             tally=tally,
             metrics=tuple(metrics),
-            goals=overhead_figures.goals(self._keeper, REST, seed, keeper_idle.CPU_GOAL, keeper_idle.MEMORY_GOAL),
+            goals=overhead_figures.goals(self._keeper, REST, seed, keeper_part.CPU_GOAL, keeper_part.MEMORY_GOAL),
             notes=tuple(f"{kind}: {what}" for kind, what in haproxy_checks.KINDS.items()),
             charts=(TPS.name,),
         )
@@ -200,7 +200,7 @@ class Watched:
         if share is None:
             raise errors.EngineFailed("keeper restarted meanwhile, so its share cannot be computed")
         values = {CPU: share, EVENTS: float(sum(after.events.values()) - sum(before.events.values()))}
-        memory = interrupts.run(keeper_idle.memory(self._drilled.cluster))
+        memory = interrupts.run(keeper_part.memory(self._drilled.cluster))
         if memory is not None:
             values[MEMORY] = memory
         return Sample(values, used.foreign if counts_foreign else 0.0)

@@ -19,8 +19,8 @@ from poolkeeper_lab.bench.bench_parts import BenchOptions
 from poolkeeper_lab.bench.load import load_runner, pgbench
 from poolkeeper_lab.bench.measure import meter, rounds, startup_times
 from poolkeeper_lab.bench.measure.rounds import Case, RoundsRecord
-from poolkeeper_lab.bench.parts import variants
-from poolkeeper_lab.bench.parts.variants import DECLARED, Tryout
+from poolkeeper_lab.bench.parts import try_part
+from poolkeeper_lab.bench.parts.try_part import DECLARED, Tryout
 from poolkeeper_lab.drill import drill_run
 
 SPEC = snapshots.SPEC
@@ -38,18 +38,18 @@ OTHER = "haproxy.hold_ms=0"
     ],
 )
 def test_read(text: str, edits: list[Any]) -> None:
-    assert list(variants.read(text)) == edits
+    assert list(try_part.read(text)) == edits
 
 
 @pytest.mark.parametrize("text", ["haproxy.hold_ms", "", "a=1,", ".a=1", "a..b=1", "=1"])
 def test_what_is_no_variant_is_refused(text: str) -> None:
     with pytest.raises(errors.UsageError, match="KEY=VALUE"):
-        variants.read(text)
+        try_part.read(text)
 
 
 def test_changed_leaves_the_document_as_it_was() -> None:
     made = {"haproxy": {"hold_ms": 5}, "name": "x"}
-    assert variants.changed(made, variants.read("haproxy.hold_ms=0,pgpool.parameters.a=1")) == {
+    assert try_part.changed(made, try_part.read("haproxy.hold_ms=0,pgpool.parameters.a=1")) == {
         "haproxy": {"hold_ms": 0},
         "name": "x",
         "pgpool": {"parameters": {"a": 1}},
@@ -60,12 +60,12 @@ def test_changed_leaves_the_document_as_it_was() -> None:
 @pytest.mark.parametrize("text", ["name.of=1", "nodes.name=1"])
 def test_a_key_below_no_table_is_refused(text: str) -> None:
     with pytest.raises(errors.UsageError, match="not in a table"):
-        variants.changed({"name": "x", "nodes": []}, variants.read(text))
+        try_part.changed({"name": "x", "nodes": []}, try_part.read(text))
 
 
-def part(tmp_path: Path, *tried: str) -> variants.Variants:
+def part(tmp_path: Path, *tried: str) -> try_part.Variants:
     """The part with these variants."""
-    return variants.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7, variants=tried))
+    return try_part.make(Cluster(SPEC, state.State(tmp_path), tmp_path), BenchOptions(rounds=2, seed=7, variants=tried))
 
 
 def test_documents_are_clusters(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_what_cannot_be_declared_is_refused_before_anything_is_started(
 
 def test_loads_are_of_the_declared_ports() -> None:
     made = source.load(startup_times.to_toml(scratch_cluster.document(SPEC, 3)))
-    found = variants.puts(made)
+    found = try_part.puts(made)
     assert [(put.label, put.port) for put in found] == [
         *[("5100", 25100)] * 4,
         ("9999", 9999),
@@ -185,7 +185,7 @@ def test_after_an_up_that_failed_the_next_one_starts_again(tryout: Tryout) -> No
 def test_a_variant_is_measured_with_every_load_after_a_warm_up(tryout: Tryout) -> None:
     taken = tryout.contender(DECLARED).take()
     loader: Any = tryout.loader
-    found = variants.puts(tryout.own.cluster.spec)
+    found = try_part.puts(tryout.own.cluster.spec)
     assert loader.ran == [(put.load.title, put.port) for put in found for _ in range(2)]
     assert set(taken.values.values()) == {300.0}
     assert len(taken.values) == len(found)

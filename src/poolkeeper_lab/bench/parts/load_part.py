@@ -23,8 +23,8 @@ from poolkeeper.decide import health
 from poolkeeper.render import client_files
 from poolkeeper.system import keeper_client
 from poolkeeper_lab.bench.measure import busy, figure
-from poolkeeper_lab.bench.parts import keeper_idle
-from poolkeeper_lab.bench.parts.soak_figures import Holding, SoakResult, work_by_kind
+from poolkeeper_lab.bench.parts import keeper_part
+from poolkeeper_lab.bench.parts.load_figures import FullLoadResult, Holding, work_by_kind
 from poolkeeper_lab.drill import drill_client, drill_writer, ledger, reader, watch
 
 KEPT_PACE = 0.05  # seconds between two statements on the kept connection
@@ -57,7 +57,7 @@ class LeaseWatch:
         self.seen.append(holding)
 
 
-async def measure(cluster: Cluster, minutes: float, progress: Progress) -> SoakResult:
+async def measure(cluster: Cluster, minutes: float, progress: Progress) -> FullLoadResult:
     """Load the machine for `minutes`, and observe the cluster.
 
     Raises:
@@ -85,7 +85,7 @@ async def _healthy(cluster: Cluster) -> str:
     return assessment.primary
 
 
-async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakResult:
+async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> FullLoadResult:
     writes, reads, lease = ledger.Ledger(), ledger.Ledger(), LeaseWatch(progress.note)
     async with watch.leader_key(cluster, lease):
         with ExitStack() as stack:
@@ -99,7 +99,7 @@ async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakR
                 after, ended, loads = await _cpu_seconds(cluster), time.monotonic(), os.getloadavg()
         stored = await _stored(cluster, writes, progress)
     attempts = writes.attempts(ended)
-    return SoakResult(
+    return FullLoadResult(
         seconds=ended - began,
         cores=cores,
         holdings=tuple(lease.seen),
@@ -109,7 +109,7 @@ async def _loaded(cluster: Cluster, seconds: float, progress: Progress) -> SoakR
         verdict=None if stored is None else ledger.evaluate(attempts, stored, None),
         load_average=loads,
         keeper_cpu=figure.cpu_share(before, after, ended - began),
-        keeper_memory=await keeper_idle.memory(cluster),
+        keeper_memory=await keeper_part.memory(cluster),
         work=work_by_kind(await _events(cluster), began_at),
     )
 

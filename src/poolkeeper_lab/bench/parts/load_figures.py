@@ -58,7 +58,7 @@ def _kind(event: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class SoakResult:
+class FullLoadResult:
     """All observations. `verdict` is None if the stored rows could not be read."""
 
     seconds: float

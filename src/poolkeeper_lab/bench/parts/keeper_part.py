@@ -1,4 +1,4 @@
-"""The cost of the idle keeper: CPU time as it reports it, memory as it and the engine report it.
+"""`bench keeper`: the idle keeper's CPU time, as it reports it, and its memory, as it and the engine report it.
 
 Not promised: that the cluster is idle; the number of the keeper's events shows whether it was.
 """
