@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolkeeper_lab.chaos.scenarios.scenario import NODE, WITHIN_LEASE, ScenarioStep, row
+from poolkeeper_lab.chaos.scenarios.scenario import WITHIN_LEASE, ScenarioStep, row
 from poolkeeper_lab.chaos.scenarios.targets import PRIMARY, STANDBY
 from poolkeeper_lab.faults import clocks
 from poolkeeper_lab.faults.fault_target import FaultTarget
@@ -14,18 +14,15 @@ def jumped(target: FaultTarget, seconds: int, words: str) -> ScenarioStep:
     return ScenarioStep(sentence, target, lambda host, victim, _: clocks.JumpClock(host, victim, seconds))
 
 
-# Ruff would give each argument a line of its own.
-# fmt: off
 SCENARIOS = (
-    row("clock_of_primary_forward", jumped(PRIMARY, 3600, "an hour ahead"), WITHIN_LEASE, NODE,
-        "A primary whose clock jumps an hour ahead must keep what its lease gives it, and no more"),
-    row("clock_of_primary_backward", jumped(PRIMARY, -3600, "an hour back"), WITHIN_LEASE, NODE,
-        "A primary whose clock jumps an hour back must keep what its lease gives it, and no more"),
-    row("clock_of_primary_beyond_lease", jumped(PRIMARY, 30, "30 s ahead"), WITHIN_LEASE, NODE,
-        "A primary whose clock jumps just beyond its lease must treat the lease neither as ended nor as endless"),
-    row("clock_of_standby_forward", jumped(STANDBY, 3600, "an hour ahead"), WITHIN_LEASE, NODE,
-        "A standby whose clock jumps an hour ahead must acknowledge and serve as usual"),
-    row("clock_of_standby_backward", jumped(STANDBY, -3600, "an hour back"), WITHIN_LEASE, NODE,
-        "A standby whose clock jumps an hour back must acknowledge and serve as usual"),
+    row("clock_of_primary_forward", jumped(PRIMARY, 3600, "an hour ahead"), WITHIN_LEASE)
+    >> "A primary whose clock jumps an hour ahead must keep what its lease gives it, and no more",
+    row("clock_of_primary_backward", jumped(PRIMARY, -3600, "an hour back"), WITHIN_LEASE)
+    >> "A primary whose clock jumps an hour back must keep what its lease gives it, and no more",
+    row("clock_of_primary_beyond_lease", jumped(PRIMARY, 30, "30 s ahead"), WITHIN_LEASE)
+    >> "A primary whose clock jumps just beyond its lease must treat the lease neither as ended nor as endless",
+    row("clock_of_standby_forward", jumped(STANDBY, 3600, "an hour ahead"), WITHIN_LEASE)
+    >> "A standby whose clock jumps an hour ahead must acknowledge and serve as usual",
+    row("clock_of_standby_backward", jumped(STANDBY, -3600, "an hour back"), WITHIN_LEASE)
+    >> "A standby whose clock jumps an hour back must acknowledge and serve as usual",
 )
-# fmt: on

@@ -35,32 +35,29 @@ def _late(target: FaultTarget, milliseconds: int, jitter: int) -> ScenarioStep:
     )
 
 
-# Ruff would give each argument a line of its own.
-# fmt: off
 SCENARIOS = (
-    row("slow_primary", _slow(PRIMARY, LINE), SHORT, NOTHING,
-        "A primary whose link is slow must acknowledge late and lose nothing"),
-    row("slow_replication", _slow(PRIMARY, MODEM, peers.nodes, "the other nodes"), SHORT, NOTHING,
-        "A primary whose WAL arrives late at every standby must acknowledge no sooner"),
-    row("slow_replication_to_one", _slow(PRIMARY, MODEM, peers.next_node, "one standby"), SHORT, NOTHING,
-        "A standby that falls behind must hold back no commit, and no session may read back in time"),
-    row("slow_etcd_leader", _slow(ETCD_LEADER, MODEM), SHORT, NOTHING,
-        "A leader of etcd whose link is slow must not move the primary's role"),
-    row("slow_primary_to_etcd", _slow(PRIMARY, MODEM, peers.etcd, "etcd"), SHORT, NOTHING,
-        "A primary whose requests reach etcd late must keep its role"),
-    row("slow_haproxy", _slow(HAPROXY, LINE), SHORT, NOTHING,
-        "An HAProxy whose link is slow must execute no statement twice and lose no answer that it gave"),
-    row("slow_pgpool", _slow(RW_ENDPOINT, LINE), SHORT, NOTHING,
-        "A read-write endpoint's Pgpool-II whose link is slow must execute no statement twice"),
-    row("lossy_primary", _lossy(PRIMARY, LOST), SHORT, NOTHING,
-        "A primary that loses packets must keep its role, or hand over all that it had acknowledged"),
-    row("lossy_replication", _lossy(PRIMARY, LOST, peers.nodes, "the other nodes"), SHORT, NOTHING,
-        "A primary whose WAL is lost on the way and sent again must acknowledge nothing that did not arrive"),
-    row("lossy_etcd_leader", _lossy(ETCD_LEADER, LOST), SHORT, NOTHING,
-        "A leader of etcd that loses packets must not move the primary's role"),
-    row("lossy_haproxy", _lossy(HAPROXY, LOST), SHORT, NOTHING,
-        "An HAProxy that loses packets must execute no statement twice"),
-    row("late_primary", _late(PRIMARY, 100, 50), SHORT, NOTHING,
-        "A primary whose packets are late must keep its role, and acknowledge late"),
+    row("slow_primary", _slow(PRIMARY, LINE), SHORT, NOTHING)
+    >> "A primary whose link is slow must acknowledge late and lose nothing",
+    row("slow_replication", _slow(PRIMARY, MODEM, peers.nodes, "the other nodes"), SHORT, NOTHING)
+    >> "A primary whose WAL arrives late at every standby must acknowledge no sooner",
+    row("slow_replication_to_one", _slow(PRIMARY, MODEM, peers.next_node, "one standby"), SHORT, NOTHING)
+    >> "A standby that falls behind must hold back no commit, and no session may read back in time",
+    row("slow_etcd_leader", _slow(ETCD_LEADER, MODEM), SHORT, NOTHING)
+    >> "A leader of etcd whose link is slow must not move the primary's role",
+    row("slow_primary_to_etcd", _slow(PRIMARY, MODEM, peers.etcd, "etcd"), SHORT, NOTHING)
+    >> "A primary whose requests reach etcd late must keep its role",
+    row("slow_haproxy", _slow(HAPROXY, LINE), SHORT, NOTHING)
+    >> "An HAProxy whose link is slow must execute no statement twice and lose no answer that it gave",
+    row("slow_pgpool", _slow(RW_ENDPOINT, LINE), SHORT, NOTHING)
+    >> "A read-write endpoint's Pgpool-II whose link is slow must execute no statement twice",
+    row("lossy_primary", _lossy(PRIMARY, LOST), SHORT, NOTHING)
+    >> "A primary that loses packets must keep its role, or hand over all that it had acknowledged",
+    row("lossy_replication", _lossy(PRIMARY, LOST, peers.nodes, "the other nodes"), SHORT, NOTHING)
+    >> "A primary whose WAL is lost on the way and sent again must acknowledge nothing that did not arrive",
+    row("lossy_etcd_leader", _lossy(ETCD_LEADER, LOST), SHORT, NOTHING)
+    >> "A leader of etcd that loses packets must not move the primary's role",
+    row("lossy_haproxy", _lossy(HAPROXY, LOST), SHORT, NOTHING)
+    >> "An HAProxy that loses packets must execute no statement twice",
+    row("late_primary", _late(PRIMARY, 100, 50), SHORT, NOTHING)
+    >> "A primary whose packets are late must keep its role, and acknowledge late",
 )
-# fmt: on

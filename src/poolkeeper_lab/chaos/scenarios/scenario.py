@@ -1,4 +1,4 @@
-"""What a scenario is, and the steps that it is made of.
+"""A scenario of faults with its promise, the rows of its tables, and its steps.
 
 Invariant: a step is a fault that can be healed. A scenario with two steps injects the second right after the first was
 healed, before the cluster has recovered. A scenario whose steps overlap injects the second while the first still lasts.
@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from poolkeeper_lab.chaos.scenarios.process_groups import ProcessGroup
 from poolkeeper_lab.drill import drill_faults
 from poolkeeper_lab.faults import containers, packets, processes
 from poolkeeper_lab.faults.fault import Fault
@@ -27,7 +28,7 @@ BEYOND_LEASE = (25.0, 30.0)
 # About how many seconds the cluster then needs to recover, for the plan only. A node has to be attached again, or a
 # process to be started; if neither was away, nothing recovers.
 NOTHING, NODE, PROCESS, ALL = 3.0, 22.0, 8.0, 45.0
-BOTH_WAYS = ("INPUT", "OUTPUT")
+INCOMING, OUTGOING, BOTH_WAYS = ("INPUT",), ("OUTPUT",), ("INPUT", "OUTPUT")
 
 
 @dataclass(frozen=True)
@@ -84,26 +85,59 @@ def _no_request() -> None:
     """Stand in for the request of a switchover where none is made."""
 
 
+@dataclass(frozen=True)
+class ScenarioRow:
+    """A row of a table of scenarios without its promise: `row(...) >> "A primary must ..."` is the scenario.
+
+    The operator lets `ruff format` put the promise on the second line of the row, at any length of the first.
+    """
+
+    name: str
+    steps: tuple[ScenarioStep, ...]
+    hold: tuple[float, float]
+    recovers: float
+    overlaps: bool = False
+    splits: bool = False
+
+    def __rshift__(self, promise: str) -> Scenario:
+        """Return the scenario of this row with its promise."""
+        return Scenario(self.name, promise, self.steps, self.hold, self.recovers, self.overlaps, self.splits)
+
+
 Steps = ScenarioStep | tuple[ScenarioStep, ...]
 
 
 def row(
-    name: str, steps: Steps, hold: tuple[float, float], recovers: float, promise: str, *, splits: bool = False
-) -> Scenario:
-    """Return a scenario from a row of a table; its steps follow one another."""
-    return Scenario(name, promise, _tuple(steps), hold, recovers, splits=splits)
+    name: str, steps: Steps, hold: tuple[float, float] = SHORT, recovers: float = NODE, *, splits: bool = False
+) -> ScenarioRow:
+    """Return a row of a table; its steps follow one another."""
+    return ScenarioRow(name, _tuple(steps), hold, recovers, splits=splits)
 
 
-def overlapping(name: str, steps: Steps, hold: tuple[float, float], recovers: float, promise: str) -> Scenario:
-    """Return a scenario from a row of a table; each step begins while those before it last."""
-    return Scenario(name, promise, _tuple(steps), hold, recovers, overlaps=True)
+def overlapping(name: str, steps: Steps, hold: tuple[float, float] = SHORT, recovers: float = NODE) -> ScenarioRow:
+    """Return a row of a table; each step begins while those before it last."""
+    return ScenarioRow(name, _tuple(steps), hold, recovers, overlaps=True)
+
+
+def of_drill(name: str, hold: tuple[float, float] = SHORT, recovers: float = NODE) -> ScenarioRow:
+    """Return a row with one fault of the drill, which gives the scenario its name."""
+    return row(name, drill(name), hold, recovers)
 
 
 def _tuple(steps: Steps) -> tuple[ScenarioStep, ...]:
     return (steps,) if isinstance(steps, ScenarioStep) else steps
 
 
-def of_drill(name: str) -> ScenarioStep:
+def pick(scenarios: Sequence[Scenario], name: str) -> Scenario:
+    """Return the scenario of a name.
+
+    Raises:
+        StopIteration: if no scenario has the name.
+    """
+    return next(scenario for scenario in scenarios if scenario.name == name)
+
+
+def drill(name: str) -> ScenarioStep:
     """Return a fault of the drill as a step."""
     (entry,) = drill_faults.choose((name,))
     return ScenarioStep(entry.sentence, entry.target, entry.make)
@@ -114,24 +148,28 @@ def step(sentence: str, target: FaultTarget, kind: Callable[[Host, str], Fault])
     return ScenarioStep(sentence, target, lambda host, victim, _: kind(host, victim))
 
 
-def frozen(what: str, target: FaultTarget, choose: processes.Choose) -> ScenarioStep:
+def frozen(target: FaultTarget, group: ProcessGroup) -> ScenarioStep:
     """Return a step that freezes some processes of a container."""
-    sentence = f"SIGSTOP of {what}; all other processes of its container continue"
-    return ScenarioStep(sentence, target, lambda host, victim, _: processes.FreezeProcesses(host, victim, choose))
+    sentence = f"SIGSTOP of {group.name} of {target}; all other processes of its container continue"
+    return ScenarioStep(sentence, target, lambda host, victim, _: processes.FreezeProcesses(host, victim, group.choose))
 
 
-def killed(what: str, target: FaultTarget, choose: processes.Choose) -> ScenarioStep:
+def killed(target: FaultTarget, group: ProcessGroup) -> ScenarioStep:
     """Return a step that kills some processes of a container."""
-    sentence = f"SIGKILL of {what}"
-    return ScenarioStep(sentence, target, lambda host, victim, _: processes.KillProcesses(host, victim, choose))
+    sentence = f"SIGKILL of {group.name} of {target}"
+    return ScenarioStep(sentence, target, lambda host, victim, _: processes.KillProcesses(host, victim, group.choose))
 
 
 def ended(
-    what: str, target: FaultTarget, choose: processes.Choose, number: signal.Signals = signal.SIGTERM
+    target: FaultTarget, group: ProcessGroup, number: signal.Signals = signal.SIGTERM, effect: str = ""
 ) -> ScenarioStep:
-    """Return a step that asks some processes of a container to exit."""
-    sentence = f"{number.name} of {what}"
-    return ScenarioStep(sentence, target, lambda host, victim, _: processes.TermProcesses(host, victim, choose, number))
+    """Return a step that asks some processes of a container to exit; `effect` explains the signal."""
+    sentence = f"{number.name} of {group.name} of {target}{effect and ': ' + effect}"
+
+    def make(host: Host, victim: str, _: object) -> processes.TermProcesses:
+        return processes.TermProcesses(host, victim, group.choose, number)
+
+    return ScenarioStep(sentence, target, make)
 
 
 def paused(target: FaultTarget) -> ScenarioStep:
@@ -139,6 +177,11 @@ def paused(target: FaultTarget) -> ScenarioStep:
     return step(f"docker pause of {target}: all its processes are frozen", target, containers.PauseContainer)
 
 
-def cut(target: FaultTarget, ways: Sequence[str], sentence: str) -> ScenarioStep:
+def isolated(target: FaultTarget, ways: Sequence[str] = BOTH_WAYS) -> ScenarioStep:
     """Return a step that drops every packet of a container in one direction or both."""
+    sentence = f"every packet to and from {target}'s container is dropped"
+    if ways == INCOMING:
+        sentence = f"every packet to {target}'s container is dropped; the packets that it sends arrive"
+    if ways == OUTGOING:
+        sentence = f"every packet from {target}'s container is dropped; it receives all packets"
     return ScenarioStep(sentence, target, lambda host, victim, _: packets.DropPackets(host, victim, ways=ways))
