@@ -183,7 +183,7 @@ def lines(done: ChaosRun) -> Iterator[str]:
         cells = chaos_wording.passage(p)
         times = f"lasted {cells[4]}, recovered after {cells[5]}, pauses {cells[9]}"
         yield f"{wording.SYMBOLS[p.outcome]} {p.number:>3} {p.scenario}: {cells[2]}, {times}"
-    for found in done.judgements:
+    for found in done.verdicts:
         yield f"{wording.SYMBOLS[found.outcome]} {chaos_wording.name(found)}: {found.summary}"
     for share in done.shares:
         yield f"  {share.workload}: {share.ok:,} acknowledged, {share.fail:,} refused, {share.info:,} open"

@@ -57,7 +57,7 @@ def test_the_sum_of_two_sessions() -> None:
     assert done.faults == first.injected + second.injected == 4
     assert done.operations == 2 * 41 + 1
     assert done.writes == 2 * 38
-    assert done.anomalies == second.judgements[0].count == 1
+    assert done.anomalies == second.verdicts[0].count == 1
     assert done.lost == 0
     kill = next(tally for tally in done.tallies if tally.scenario == "kill_node")
     assert (kill.turns, kill.longest_heal) == (2, 8.0)
@@ -73,7 +73,7 @@ def test_a_missing_session_leaves_the_campaign_unknown() -> None:
 def test_a_scenario_without_recovery_is_unhealed() -> None:
     run = sample.made(False)
     assert campaign(False).unhealed == 0  # the third one never began
-    stuck = tuple(replace(passage, whole=None) for passage in run.passages)
+    stuck = tuple(replace(passage, recovered=None) for passage in run.passages)
     assert replace(campaign(False), runs=(replace(run, passages=stuck),)).unhealed == 2
 
 
@@ -83,7 +83,7 @@ def test_a_scenario_with_a_late_recovery_is_unhealed() -> None:
     first = run.passages[0]
     assert first.healed is not None
     for seconds, unhealed in ((HEAL_SECONDS, 0), (HEAL_SECONDS + 0.1, 1)):
-        late = (replace(first, whole=first.healed + seconds), *run.passages[1:])
+        late = (replace(first, recovered=first.healed + seconds), *run.passages[1:])
         assert replace(campaign(False), runs=(replace(run, passages=late),)).unhealed == unhealed
 
 

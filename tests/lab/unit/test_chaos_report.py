@@ -43,7 +43,7 @@ def test_results_are_counted_at_their_scenario() -> None:
     assert (first.began, first.heal_seconds) == (5.0, 8.0)
     assert third.problem == "never began"
     assert run.outcome is Outcome.FAIL
-    (anomaly,) = next(j for j in run.judgements if j.checker == "set").anomalies
+    (anomaly,) = next(j for j in run.verdicts if j.checker == "set").anomalies
     assert anomaly.operations[0].startswith("#40 client 2.0 at rw, 25.000–25.100 s: read None → ok [0, 1]")
 
 

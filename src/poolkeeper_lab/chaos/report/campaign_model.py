@@ -68,6 +68,11 @@ class Campaign:
         return sum(share.writes for run in self.runs for share in run.shares)
 
     @property
+    def scenarios(self) -> int:
+        """The scenarios that ran."""
+        return len(self.tallies)
+
+    @property
     def faults(self) -> int:
         """Injected faults."""
         return sum(run.injected for run in self.runs)
@@ -80,7 +85,7 @@ class Campaign:
     @property
     def anomalies(self) -> int:
         """Anomalies of all checkers, those of the final state included."""
-        return sum(verdict.count for run in self.runs for verdict in run.judgements)
+        return sum(verdict.count for run in self.runs for verdict in run.verdicts)
 
     @property
     def unhealed(self) -> int:

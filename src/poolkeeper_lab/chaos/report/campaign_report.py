@@ -8,15 +8,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
+from poolkeeper.model.verdict import Outcome
 from poolkeeper.report import markdown, plain, wording, writer
 from poolkeeper.report.document import Cell, Document, Fact, Item, Listing, Paragraph, Section, table
 from poolkeeper_lab.chaos.report import chaos_report, chaos_wording
-from poolkeeper_lab.chaos.report.campaign_model import Campaign
+from poolkeeper_lab.chaos.report.campaign_model import Campaign, CampaignTally
 
 SCHEMA = 1
 FIGURES = ("Figure", "")
 SESSIONS = ("Session", "Outcome", "Took", "Faults", "Operations", "Acknowledged writes", "Lost", "Anomalies")
 TALLIES = ("", "Scenario", "Promise", "Iterations", "Recovered after, at most", "Longest pause at 5100")
+
+
+class CampaignDocument(BaseModel):
+    """A `Campaign` in JSON, without its runs."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    cluster: str
+    started_at: str
+    seconds: float
+    seed: int
+    replay: str
+    planned: int
+    problem: str
+    left_out: tuple[str, ...]
+    outcome: Outcome
+    scenarios: int
+    faults: int
+    operations: int
+    acknowledged: int
+    writes: int
+    lost: int
+    anomalies: int
+    unhealed: int
+    tallies: tuple[CampaignTally, ...]
 
 
 def document(campaign: Campaign) -> Document:
@@ -51,21 +79,9 @@ def to_markdown(campaign: Campaign) -> str:
 
 def plain_document(campaign: Campaign) -> dict[str, Any]:
     """Return the JSON document, schema 1: the figures, each scenario's tally, and the document of every run."""
-    own = ("cluster", "started_at", "seconds", "seed", "replay", "planned", "problem", "left_out")
-    found = plain.data(campaign)
     return {
         "schema": SCHEMA,
-        **{key: found[key] for key in own},
-        "outcome": campaign.outcome.value,
-        "scenarios": len(campaign.tallies),
-        "faults": campaign.faults,
-        "operations": campaign.operations,
-        "acknowledged": campaign.acknowledged,
-        "writes": campaign.writes,
-        "lost": campaign.lost,
-        "anomalies": campaign.anomalies,
-        "unhealed": campaign.unhealed,
-        "tallies": [plain.data(tally) for tally in campaign.tallies],
+        **plain.data(CampaignDocument.model_validate(campaign)),
         "runs": [chaos_report.plain_document(run) for run in campaign.runs],
     }
 
@@ -85,7 +101,7 @@ def figures(campaign: Campaign) -> list[tuple[str, str]]:
     """Return the figures of the campaign, a row a figure."""
     longest = max((tally.longest_heal or 0.0 for tally in campaign.tallies), default=None)
     return [
-        ("scenarios run", str(len(campaign.tallies))),
+        ("scenarios run", str(campaign.scenarios)),
         ("faults injected", f"{campaign.faults:,}"),
         ("operations", f"{campaign.operations:,}"),
         ("acknowledged", f"{campaign.acknowledged:,}"),
@@ -116,7 +132,7 @@ def _sessions(campaign: Campaign) -> list[tuple[str | Cell, ...]]:
             f"{sum(share.ok + share.fail + share.info for share in run.shares):,}",
             f"{sum(share.writes for share in run.shares):,}",
             str(run.lost),
-            str(sum(verdict.count for verdict in run.judgements)),
+            str(sum(verdict.count for verdict in run.verdicts)),
         )
         for i, run in enumerate(campaign.runs, start=1)
     ]

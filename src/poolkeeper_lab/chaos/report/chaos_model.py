@@ -38,7 +38,7 @@ class RunVerdict:
 
 @dataclass(frozen=True)
 class Passage:
-    """An iteration of a scenario. `began`, `healed`, `whole`: the fault, its end, and all checks passed again."""
+    """An iteration of a scenario. `began`, `healed`, `recovered`: the fault, its end, and all checks passed again."""
 
     number: int
     scenario: str
@@ -49,14 +49,14 @@ class Passage:
     problem: str = ""
     began: float | None = None
     healed: float | None = None
-    whole: float | None = None
+    recovered: float | None = None
     completions: Mapping[str, int] | None = None  # of the operations that were invoked in its time
     pauses: Mapping[str, float] | None = None  # endpoint → the longest time without an acknowledgement, in its time
 
     @property
     def heal_seconds(self) -> float | None:
         """Seconds from the end of the fault to a recovered cluster."""
-        return None if self.healed is None or self.whole is None else self.whole - self.healed
+        return None if self.healed is None or self.recovered is None else self.recovered - self.healed
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ChaosRun:
     history: str  # the recorded file
     passages: tuple[Passage, ...] = ()
     left_out: tuple[str, ...] = ()  # scenarios that were wanted, and for which there was no time
-    judgements: tuple[RunVerdict, ...] = ()
+    verdicts: tuple[RunVerdict, ...] = ()
     shares: tuple[ScenarioShare, ...] = ()
     pauses: tuple[Pause, ...] = ()
     rate: tuple[tuple[float, int], ...] = ()  # (second, operations acknowledged in it)

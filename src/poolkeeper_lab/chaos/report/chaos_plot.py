@@ -68,7 +68,7 @@ def _y(milliseconds: float) -> float:
 def _bands(run: ChaosRun, axis: Axis) -> list[Band]:
     bands = []
     for p in run.passages:
-        marks = (("fault", p.began, p.healed), ("recovery", p.healed, p.whole))
+        marks = (("fault", p.began, p.healed), ("recovery", p.healed, p.recovered))
         for kind, begin, end in marks:
             if begin is not None and end is not None and begin < axis.end:
                 x, until = axis.x(begin), axis.x(min(end, axis.end))

@@ -37,7 +37,7 @@ def document(run: ChaosRun) -> Document:
         Fact("History", run.history),
     )
     repeat = f"poolkeeper chaos check {run.history}   # check the history again\n{run.replay}   # plan the same run"
-    findings = tuple(block for verdict in run.judgements for block in _finding(verdict))
+    findings = tuple(block for verdict in run.verdicts for block in _finding(verdict))
     return Document(
         topic="chaos",
         cluster=run.cluster,
@@ -75,9 +75,9 @@ def plain_document(run: ChaosRun) -> dict[str, Any]:
     schema, cluster, started_at (ISO 8601, UTC), seconds, seed, outcome (pass | fail | unknown), replay, history,
     left_out, problems, is_interrupted, injected (faults), lost (acknowledged writes that the end did not show)
     passages     [{"number", "scenario", "promise", "faults", "victims", "outcome", "problem", "began", "healed",
-                 "whole", "completions" {"ok", "fail", "info"}, "pauses" {endpoint: seconds}}]; times in seconds after
-                 the first line of the history; null if an event did not happen
-    judgements   [{"checker", "workload", "outcome", "summary", "count", "anomalies" [{"name", "text", "operations"}],
+                 "recovered", "completions" {"ok", "fail", "info"}, "pauses" {endpoint: seconds}}]; times in seconds
+                 after the first line of the history; null if an event did not happen
+    verdicts     [{"checker", "workload", "outcome", "summary", "count", "anomalies" [{"name", "text", "operations"}],
                  "unknowns", "permitted"}]; the first anomalies, "count" is how many there are
     shares       [{"workload", "ok", "fail", "info", "codes", "writes"}]: operations by the answer that clients
                  received; "writes" are those of "ok" that change something

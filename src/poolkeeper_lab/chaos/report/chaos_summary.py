@@ -55,7 +55,7 @@ def made(about: About, history: History, evaluation: RunEvaluation, played: Sequ
         history=about.path,
         passages=passages(history, evaluation, played, zero),
         left_out=about.left_out,
-        judgements=tuple(_verdict(finding, by_number, zero) for finding in evaluation.findings),
+        verdicts=tuple(_verdict(finding, by_number, zero) for finding in evaluation.findings),
         shares=shares(history),
         pauses=_all_pauses(history, played),
         rate=rate(history.operations, zero),
@@ -146,7 +146,7 @@ def _passage(
         problem=turn.problem or ("" if turn.began else "never began"),
         began=after(turn.began),
         healed=after(turn.healed),
-        whole=after(turn.recovered),
+        recovered=after(turn.recovered),
         completions={c.value: sum(o.completion is c for o in own) for c in Completion} if time else None,
         pauses=_pauses(history, time) if time else None,
     )

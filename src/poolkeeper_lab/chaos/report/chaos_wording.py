@@ -74,8 +74,8 @@ def name(verdict: RunVerdict) -> str:
 
 def attention(run: ChaosRun) -> list[str]:
     """Return what needs attention, a line each."""
-    lines = [f"{name(j)}: {j.summary}: {shown.name}: {shown.text}" for j in run.judgements for shown in j.anomalies[:1]]
-    lines += [f"{name(j)}: unknown: {text}" for j in run.judgements for text in j.unknowns]
+    lines = [f"{name(j)}: {j.summary}: {shown.name}: {shown.text}" for j in run.verdicts for shown in j.anomalies[:1]]
+    lines += [f"{name(j)}: unknown: {text}" for j in run.verdicts for text in j.unknowns]
     lines += [f"{p.number}, {p.scenario}: {p.problem}" for p in run.passages if p.problem]
     lines += list(run.problems)
     if run.is_interrupted:

@@ -18,20 +18,20 @@ from poolkeeper_lab.faults.host import Host
 
 
 @dataclass(frozen=True)
-class Traffic:
+class PortTraffic:
     """The traffic of some ports, and its words for a sentence: none for the traffic of all ports."""
 
     words: str = ""
     ports: tuple[int, ...] = ()
 
 
-EVERY_PORT = Traffic()
-SERVER = Traffic(" of PostgreSQL", (5432,))
-REST = Traffic(" of Patroni's REST API", (REST_PORT,))
-PEER = Traffic(" of etcd's peer port", (PEER_PORT,))
+EVERY_PORT = PortTraffic()
+SERVER = PortTraffic(" of PostgreSQL", (5432,))
+REST = PortTraffic(" of Patroni's REST API", (REST_PORT,))
+PEER = PortTraffic(" of etcd's peer port", (PEER_PORT,))
 
 
-def cut(target: FaultTarget, end: End, ways: Sequence[str] = BOTH_WAYS, of: Traffic = EVERY_PORT) -> ScenarioStep:
+def cut(target: FaultTarget, end: End, ways: Sequence[str] = BOTH_WAYS, of: PortTraffic = EVERY_PORT) -> ScenarioStep:
     """Return a step that drops every packet between the target and the other end, or those of one direction."""
     sentence = f"drop of every packet{of.words} {_route(target, end, ways)}"
 
@@ -47,7 +47,7 @@ def refused(target: FaultTarget, end: End) -> ScenarioStep:
     return ScenarioStep(sentence, target, lambda host, victim, _: packets.RefusePackets(host, victim, end.services))
 
 
-def reset(target: FaultTarget, end: End, of: Traffic) -> ScenarioStep:
+def reset(target: FaultTarget, end: End, of: PortTraffic) -> ScenarioStep:
     """Return a step that resets every connection to or from a port."""
     sentence = f"reset of every connection{of.words} {_route(target, end)}"
 
