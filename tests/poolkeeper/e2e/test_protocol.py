@@ -5,11 +5,15 @@ docs/endpoints.md names each difference. A difference that goes away, and a new 
 
 from __future__ import annotations
 
+import contextlib
+
 import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import wire_cases
 from tests.poolkeeper.e2e.hammer import wait_for
+
+from poolkeeper.model import proxies
 
 pytestmark = pytest.mark.e2e
 
@@ -17,6 +21,8 @@ TRIES = 4  # a session's read node is chance
 DEPARTURES = 5
 # At 9999 with Pgpool-II 4.6 these answers depend on the node that the session reads from.
 BY_CHANCE = {"empty_query_when_failed", "semicolon_when_failed"}
+SESSIONS = 20
+SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
 IN_COPY = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY left%' AND state <> 'idle'"
 
 
@@ -62,3 +68,30 @@ def test_a_client_that_leaves_in_a_copy_frees_its_session(cluster: ClusterUnderT
             wire.server.finish()
         wait_for(lambda: connection.execute(IN_COPY).fetchone() == (0,), "the sessions to leave their COPY")
         assert connection.execute("SELECT count(*) FROM left_alone").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("endpoint", ["rw", "ro", "direct_rw", "direct_ro"])
+def test_a_cancel_request_ends_its_statement(cluster: ClusterUnderTest, endpoint: str) -> None:
+    """Also at a pooled endpoint that is full: each of its sessions runs a statement, and each one is cancelled."""
+    pooled = cluster.handle.spec.endpoints
+    full = {"rw": pooled.rw.num_init_children, "ro": pooled.ro.num_init_children}
+    count = full[endpoint] - proxies.SPARE_CHILDREN if endpoint in full else SESSIONS
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(wire_cases.Wire(cluster.dsn(endpoint))) for _ in range(count)]
+        for wire in wires:
+            wire.server.send_query(b"SELECT pg_sleep(60)")
+        wait_for(lambda: sleeping(cluster) == count, "the statements to run")
+        for wire in wires:
+            wire.server.get_cancel().cancel()
+        assert [wire.answers() for wire in wires] == [["57014"]] * count
+        assert [wire.simple("SELECT 1") for wire in wires] == [[wire_cases.ROWS]] * count
+
+
+def sleeping(cluster: ClusterUnderTest) -> int:
+    """Return the number of statements that sleep, on all nodes."""
+    found = 0
+    for node in cluster.handle.spec.nodes:
+        with psycopg.connect(cluster.dsn(node.name.replace("pg_", ""), "superuser"), autocommit=True) as connection:
+            ((count,),) = connection.execute(SLEEPING).fetchall()
+            found += count
+    return found

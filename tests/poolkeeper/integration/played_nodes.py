@@ -31,6 +31,7 @@ def start_up(*settings: str, version: int = 3 << 16) -> bytes:
 
 
 HELLO = start_up("user", "app")
+CANCEL = struct.pack(">IIII", 16, 80877102, 1, 2)  # CancelRequest of process 1 with the key 2
 
 
 @dataclass
@@ -63,6 +64,8 @@ class Node:
         with contextlib.suppress(OSError):
             while data := await reader.read(20_000):
                 self.received += data
+                if data[4:8] == CANCEL[4:8]:
+                    break  # as a server does, without an answer
                 writer.write(self.name.encode())
                 await writer.drain()
         writer.close()

@@ -21,7 +21,7 @@ from poolkeeper.system import haproxy_runtime as runtime
 pytestmark = pytest.mark.integration
 
 BEGIN_MS = 1000  # a session must begin within this time
-CANCEL, TLS, GSS = 80877102, 80877103, 80877104
+TLS, GSS = 80877103, 80877104
 SETTING = ("default_transaction_read_only", "on")
 
 
@@ -56,7 +56,6 @@ def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, P
             ((packet + b"at once",), wanted + b"at once", node.name),
             ((*no_tls, packet), wanted, f"NN{node.name}"),
             ((long,), long_wanted, node.name),
-            ((struct.pack(">IIII", 16, CANCEL, 1, 2),), struct.pack(">IIII", 16, CANCEL, 1, 2), node.name),
         ):
             node.received = b""
             assert (await endpoint.ask(STANDBY_PORT, *chunks)).startswith(said)

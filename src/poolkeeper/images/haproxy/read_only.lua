@@ -1,41 +1,27 @@
 -- Makes every session of PostgreSQL read-only from its first byte on, whichever server it reaches.
 --
 --     tcp-request inspect-delay <how long a client may take to begin>
---     tcp-request content lua.read_only
+--     tcp-request content lua.read_only <proxy>
 --
 -- The action appends one setting to the start-up packet, `default_transaction_read_only = on`. The last setting wins
 -- there, also over the packet's `options`, over ALTER ROLE and ALTER DATABASE; RESET and DISCARD ALL return to it. A
--- request to cancel passes unchanged. A request for encryption is answered with no, as by a server without encryption.
--- Any other start, or a late one, is refused: no session passes unread.
+-- request to cancel goes to every server of the proxy. A request for encryption is answered with no, as by a server
+-- without encryption. Any other start, or a late one, is refused: no session passes unread.
 --
 -- Not promised: a session that itself asks for READ WRITE gets it where the server can write.
 
+local messages = require("messages")
+
 local SETTING = "default_transaction_read_only\0on\0"
 local LONGEST = 10000 -- bytes: MAX_STARTUP_PACKET_LENGTH
-local VERSION = 3
-local CANCEL, TLS, GSS = 80877102, 80877103, 80877104
-
--- The packet's length and code; 0 and 0 when the client has gone. Waits for them.
-local function head(request)
-    local bytes = request:data(0, 8)
-    if not bytes or #bytes < 8 then
-        return 0, 0
-    end
-    return string.unpack(">I4I4", bytes)
-end
-
-local function read_only(txn)
+local function read_only(txn, proxy)
     local request = txn.req
-    local length, code = head(request)
-    while length == 8 and (code == TLS or code == GSS) do
-        request:remove(0, length)
-        txn.res:send("N")
-        length, code = head(request)
+    local length, code = messages.begin(txn)
+    if code == messages.CANCEL then
+        messages.deliver_cancel(request, length, proxy)
+        return act.DENY
     end
-    if code == CANCEL then
-        return act.CONTINUE
-    end
-    if code >> 16 ~= VERSION or length < 9 or length > LONGEST then
+    if code >> 16 ~= messages.VERSION or length < 9 or length > LONGEST then
         return act.DENY
     end
     local packet = request:data(0, length)
@@ -47,4 +33,4 @@ local function read_only(txn)
     return request:insert(packet, 0) == #packet and act.CONTINUE or act.DENY
 end
 
-core.register_action("read_only", { "tcp-req" }, read_only, 0)
+core.register_action("read_only", { "tcp-req" }, read_only, 1)
