@@ -1,22 +1,27 @@
 """Signals to single processes of a container, for a crash, a hang and a request to exit.
 
-Invariant: the targets of a signal are found below the container's first process right before. Of several targets, those
-that ended since are skipped; if all of them ended, `inject` raises ProcessLookupError, since nothing was broken.
+Invariant: the targets of a signal are found below the container's first process right before. A target that does not
+exist yet is waited for: a Pgpool-II that has just started serves no session. Of several targets, those that ended since
+are skipped; if all of them ended, others are found. `inject` raises ProcessLookupError if those end too, since nothing
+was broken.
 Not promised: that a process exits when it is asked to.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Sequence
 
 from typing_extensions import override
 
-from poolkeeper.core import errors
+from poolkeeper.core.wait import NotYet, wait_for
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host, Process
 
+TARGET_SECONDS = 15.0  # for a target to exist
+TRIES = 5  # a session's process may end at any moment
 Choose = Callable[[Sequence[Process]], Sequence[Process]]  # of a container's processes, the first one first
 
 
@@ -33,20 +38,31 @@ class KillProcesses(Fault):
 
     @override
     def aim(self) -> None:
+        self._targets = asyncio.run(wait_for(f"a target in {self.victim}", self._find, seconds=TARGET_SECONDS))
+
+    async def _find(self) -> tuple[int, ...]:
         chosen = self._choose(self.host.processes(self.victim))
         if not chosen:
-            raise errors.ClusterNotUp(f"{self.victim} has no such process")
-        self._targets = tuple(target.pid for target in chosen)
+            raise NotYet("no such process")
+        return tuple(target.pid for target in chosen)
 
     @override
     def inject(self) -> None:
+        for attempt in range(1, TRIES + 1):
+            if self._signal():
+                return
+            if attempt < TRIES:
+                self.aim()
+        raise ProcessLookupError(f"all targets among the processes of {self.victim} had ended")
+
+    def _signal(self) -> int:
+        """Send the signal to every target; return the number of those that still existed."""
         hit = 0
         for pid in self._targets:
             with contextlib.suppress(ProcessLookupError):
                 self.host.send(self.number, (pid,), self.victim)
                 hit += 1
-        if not hit:
-            raise ProcessLookupError(f"all targets among the processes of {self.victim} had ended")
+        return hit
 
     @override
     def heal(self) -> None:

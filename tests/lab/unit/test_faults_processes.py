@@ -110,14 +110,31 @@ def test_of_several_targets_those_that_ended_are_skipped() -> None:
     assert fake.asked == [("SIGKILL", "15", "pg_node1")]
 
 
-def test_an_injection_fails_if_all_targets_ended() -> None:
+def test_an_injection_fails_if_all_targets_end_again_and_again() -> None:
     with pytest.raises(ProcessLookupError):
         made(Leaving(gone=[14, 15])).inject()
 
 
-def test_a_missing_process_cannot_be_aimed_at() -> None:
-    with pytest.raises(errors.ClusterNotUp, match="no such process"):
+def test_an_injection_finds_another_target_if_its_own_ended() -> None:
+    fake = Leaving(gone=[14, 15])
+    fault = made(fake)
+    fake.gone = {14}
+    fault.inject()
+    assert fake.asked == [("SIGKILL", "15", "pg_node1")]
+
+
+def test_a_process_that_never_exists_cannot_be_aimed_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "TARGET_SECONDS", 0.0)
+    with pytest.raises(errors.DeadlinePassed, match="no such process"):
         processes.KillProcesses(cast(Host, Leaving()), "pg_node1", choices.pool_children).aim()
+
+
+def test_a_process_that_does_not_exist_yet_is_waited_for() -> None:
+    seen = iter([[], [], [NODE[1]]])
+    fault = processes.KillProcesses(cast(Host, Leaving()), "pg_node1", lambda _: next(seen))
+    fault.aim()
+    fault.inject()
+    assert fault.host.asked == [("SIGKILL", str(NODE[1].pid), "pg_node1")]  # type: ignore[attr-defined]
 
 
 def test_a_request_to_exit_names_its_signal() -> None:
