@@ -81,6 +81,24 @@ def plan_up(spec: ClusterSpec, desired: Desired, actual: Actual, needs_restart: 
     return Plan((*steps, *restarts))
 
 
+def new_ports(spec: ClusterSpec, actual: Actual) -> list[int]:
+    """Return the declared ports that must be free now.
+
+    Those of a container that exists, or that the plan removes first, are the cluster's own: a node that was renamed in
+    cluster.toml gets the port of its former name.
+    """
+    published = actual.former.published_ports() if actual.former else {}
+    held = {port for table in published.values() for port in table}
+    removed = {name for name in actual.containers if name not in spec.addresses()}
+    leaving = {port for name, table in published.items() if name in removed for port in table}
+    return [
+        port
+        for service, table in spec.published_ports().items()
+        for port in table
+        if (service not in actual.containers and port not in leaving) or (actual.former and port not in held)
+    ]
+
+
 def _removals(spec: ClusterSpec, actual: Actual) -> Iterator[PlanStep]:
     for service in sorted(set(actual.containers) - set(spec.addresses())):
         yield PlanStep(Action.REMOVE, (service,), "is no longer declared in cluster.toml")

@@ -126,18 +126,11 @@ def desired(spec: ClusterSpec, references: Mapping[str, str], files: Mapping[str
 
 def _preflight(cluster: Cluster, actual: planning.Actual) -> None:
     """Check the ports that no container of the cluster publishes yet, the disk, and for a first start the network."""
-    spec, existing, former = cluster.spec, actual.containers, actual.former
-    held = {port for name, table in (former.published_ports() if former else {}).items() for port in table}
-    ports = [
-        port
-        for service, table in spec.published_ports().items()
-        for port in table
-        if service not in existing or (former and port not in held)
-    ]
-    if ports:
+    spec = cluster.spec
+    if ports := planning.new_ports(spec, actual):
         preflight.check_disk(cluster.folder.root)
         preflight.check_ports(spec.network.bind_address, ports)
-    if not existing:
+    if not actual.containers:
         preflight.check_network(spec.network.subnet, spec.name)
 
 

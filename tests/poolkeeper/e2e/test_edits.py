@@ -71,8 +71,8 @@ def test_an_edit_of_haproxy_or_of_one_endpoint_restarts_nothing_else(edited: Clu
     assert changed == {"pgpool_ro"}
 
 
-def test_a_standby_is_added_and_removed(edited: ClusterUnderTest) -> None:
-    """A declared fourth node clones itself and joins every view; undeclared, it goes with its volume."""
+def test_a_standby_is_added_renamed_and_removed(edited: ClusterUnderTest) -> None:
+    """A declared fourth node clones itself and joins every view, again under another name; undeclared, it goes."""
     before = identities(edited)
     fourth = '\n[[nodes]]\nname = "pg_node4"\naddress = "10.8.0.14"\nport = 5614\n'
     edit(edited, r"(?s)(\[\[nodes\]\]\nname = \"pg_node3\".*?\nport = 5613\n)", rf"\g<1>{fourth}")
@@ -82,12 +82,16 @@ def test_a_standby_is_added_and_removed(edited: ClusterUnderTest) -> None:
     now = identities(edited)
     assert all(now[name] == before[name] for name in before if name.startswith(("pg_node", "etcd")))
     assert json.loads(edited.run("test", "--json").stdout)["counts"]["total"] == 34
-    edited.folder.joinpath("cluster.toml").write_text(
-        edited.folder.joinpath("cluster.toml").read_text().replace(fourth, "")
-    )
+    edit(edited, 'name = "pg_node4"', 'name = "pg_other"')
+    edited.ok("up")
+    rows = {row["node"]: row for row in json.loads(edited.run("status", "--json").stdout)["nodes"]}
+    assert (rows["pg_other"]["postgres"], rows["pg_other"]["pgpool"]) == ("standby", "standby, up")
+    assert "pg_node4" not in rows
+    edit(edited, re.escape(fourth.replace("pg_node4", "pg_other")), "")
     edited.ok("up")
     assert set(identities(edited)) == set(before)
-    assert "poolkeeper_pg_node4" not in edited.docker("volume", "ls", "-q").split()
+    volumes = edited.docker("volume", "ls", "-q").split()
+    assert not {"poolkeeper_pg_node4", "poolkeeper_pg_other"}.intersection(volumes)
 
 
 def test_bad_file_is_refused_before_anything_changes(edited: ClusterUnderTest) -> None:

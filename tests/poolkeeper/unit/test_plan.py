@@ -205,6 +205,35 @@ def test_a_removed_standby_is_removed_first() -> None:
     ]
 
 
+def renamed(spec: ClusterSpec, old: str, new: str) -> ClusterSpec:
+    """Return the declaration with another name of a node."""
+    nodes = tuple(node.model_copy(update={"name": new}) if node.name == old else node for node in spec.nodes)
+    return spec.model_copy(update={"nodes": nodes})
+
+
+def test_a_renamed_standby_is_removed_and_gets_its_port_again() -> None:
+    """Its former container still publishes the port until the first step."""
+    spec, before = renamed(SPEC, "pg_node3", "pg_other"), deployments.running(SPEC)
+    assert brief(before.plan(spec))[:2] == [(Action.REMOVE, ["pg_node3"]), (Action.START, ["pg_other"])]
+    assert planning.new_ports(spec, before.actual()) == []
+
+
+def test_a_renamed_standby_of_a_stopped_cluster_is_refused() -> None:
+    """The node that would be removed may be the primary."""
+    with pytest.raises(errors.UnsafeChange, match="pg_node3 would be removed with its data"):
+        deployments.stopped(SPEC).plan(renamed(SPEC, "pg_node3", "pg_other"))
+
+
+def test_the_ports_of_new_services_must_be_free() -> None:
+    """Also a new port of a service that exists, and every port before the first start."""
+    everything = sorted(port for table in SPEC.published_ports().values() for port in table)
+    assert sorted(planning.new_ports(SPEC, planning.Actual({}))) == everything
+    running = deployments.running(SPEC).actual()
+    assert planning.new_ports(SPEC, running) == []
+    assert planning.new_ports(with_node(4), running) == [5614]
+    assert planning.new_ports(deployments.edit(SPEC, "endpoints.rw.port", 5999), running) == [5999]
+
+
 def test_a_stopped_cluster_takes_a_parameter_after_its_start() -> None:
     """No Patroni answers before it, so `up` plans once more after the start."""
     spec, before = edited([("postgresql.max_connections", 520)]), deployments.stopped(SPEC)
