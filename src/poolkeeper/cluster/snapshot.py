@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core import errors
+from poolkeeper.decide import start_failure
 from poolkeeper.model import endpoint_keys
 from poolkeeper.model.dsn import Dsn
 from poolkeeper.model.endpoint_keys import BALANCED
@@ -95,6 +96,20 @@ async def observe_containers(spec: ClusterSpec) -> Mapping[str, Container]:
 async def observe_patroni(spec: ClusterSpec, limit: float) -> dict[str, Seen[PatroniView]]:
     """Return the cluster as each node's Patroni reports it, by node."""
     return await _observe_each((n.name for n in spec.nodes), lambda n: patroni.observe(str(spec.addresses()[n]), limit))
+
+
+async def observe_failed_starts(cluster: Cluster, nodes: Iterable[str]) -> dict[str, str]:
+    """Return why PostgreSQL does not start on these nodes, by node; without those whose log has no reason.
+
+    A log that cannot be read has none.
+    """
+
+    async def read(node: str) -> str:
+        log = await asyncio.to_thread(compose.tail, cluster.container(node), start_failure.LOG_LINES)
+        return start_failure.reason(log.splitlines())
+
+    found = await _observe_each(nodes, read)
+    return {node: seen.value for node, seen in found.items() if seen.value}
 
 
 async def observe_postgres(cluster: Cluster, node: str) -> Seen[Postgres]:

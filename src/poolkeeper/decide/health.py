@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from poolkeeper.decide import drift
+from poolkeeper.decide import drift, start_failure
 from poolkeeper.model import endpoint_keys, pool_node_states, proxies
 from poolkeeper.model.assessment import Assessment, Finding, FindingKind, Level
 from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW, RO, RW
@@ -61,6 +61,7 @@ def _error_of(answer: Seen[T] | None) -> str:
 def _findings(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
     yield from _containers(spec, seen)
     yield from _leadership(spec, seen)
+    yield from _failed_starts(spec, seen)
     yield from _patroni(spec, seen)
     yield from _replication(spec, seen)
     yield from _pgpool(spec, seen)
@@ -102,6 +103,12 @@ def _leadership(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
         yield Finding(FindingKind.DOWN, "cluster", "no node is primary; Patroni is electing one, or has no quorum")
     elif not primaries and seen.containers.is_known:
         yield Finding(FindingKind.DOWN, "cluster", "no PostgreSQL answers")
+
+
+def _failed_starts(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:
+    for node, message in seen.failed_starts.items():
+        advice = start_failure.way_out(message, spec.container_name(node))
+        yield Finding(FindingKind.FAULT, node, f"PostgreSQL does not start: {message}. {advice}")
 
 
 def _patroni(spec: ClusterSpec, seen: Snapshot) -> Iterator[Finding]:

@@ -44,8 +44,11 @@ async def collect(cluster: Cluster) -> ClusterFacts:
         asyncio.gather(_volumes(spec, limit), _host(limit), _containers(spec, limit)),
     )
     seen = ClusterFacts(endpoints, traffic, nodes, None, {}, members, volumes, host, containers, views)
-    databases, vacuuming = await _databases(cluster, seen.primary, limit)
-    return replace(seen, databases=databases, vacuuming=vacuuming)
+    silent = [name for name, reading in nodes.items() if reading.value is None]
+    (databases, vacuuming), failed = await asyncio.gather(
+        _databases(cluster, seen.primary, limit), snapshot.observe_failed_starts(cluster, silent)
+    )
+    return replace(seen, databases=databases, vacuuming=vacuuming, failed_starts=failed)
 
 
 async def _each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:

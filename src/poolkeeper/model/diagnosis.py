@@ -187,6 +187,7 @@ class ClusterFacts:
     host: Reading[HostLoad] | None = None
     containers: Reading[Mapping[str, Container]] | None = None
     patroni: Mapping[str, Reading[PatroniView]] = field(default_factory=dict)
+    failed_starts: Mapping[str, str] = field(default_factory=dict)  # node → why its PostgreSQL does not start
 
     @property
     def primary(self) -> str | None:

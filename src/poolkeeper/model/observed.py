@@ -219,6 +219,7 @@ class Snapshot:
     etcd: Mapping[str, Seen[EtcdView]] = field(default_factory=dict)
     endpoints: Mapping[str, Seen[EndpointView]] = field(default_factory=dict)
     keeper: Seen[KeeperView] = Seen(error="not checked")
+    failed_starts: Mapping[str, str] = field(default_factory=dict)  # node → why its PostgreSQL does not start
 
 
 def versions(seen: Snapshot) -> dict[str, str]:

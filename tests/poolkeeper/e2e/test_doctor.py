@@ -226,3 +226,42 @@ def _setting(session: psycopg.Connection[Any], name: str) -> str:
 def _bytes(session: psycopg.Connection[Any], text: object) -> int:
     ((value,),) = session.execute("SELECT pg_size_bytes(%s)", [str(text)]).fetchall()
     return int(value)
+
+
+def test_a_tablespace_that_standbys_lack_is_found_and_repaired_by_the_advice(cluster: ClusterUnderTest) -> None:
+    """Its directory exists on the primary only, so no standby replays it, and none starts again."""
+    primary, path = cluster.primary(), "/srv/fast"
+    standbys = [node.name for node in cluster.handle.spec.nodes if node.name != primary]
+    make = (
+        "exec",
+        "--user",
+        "0",
+        cluster.container(primary),
+        "install",
+        "-d",
+        "-o",
+        "postgres",
+        "-g",
+        "postgres",
+        path,
+    )
+    cluster.docker(*make)
+    with psycopg.connect(cluster.dsn("direct_rw", "superuser"), autocommit=True) as server:
+        server.execute("SET synchronous_commit = local")  # no standby will acknowledge it
+        server.execute(f"CREATE TABLESPACE fast LOCATION '{path}'")
+        try:
+            for standby in standbys:
+                finding = wait_for_finding(cluster, "postgresql.start", standby)
+                assert f'directory "{path}" does not exist' in finding["message"]
+                assert (
+                    f"PostgreSQL does not start: {finding['message'].partition(': ')[2]}"
+                    in cluster.run("status").stdout
+                )
+                _, _, command = finding["advice"].partition("docker ")
+                cluster.docker(*command.split())
+            cluster.wait_healthy()
+        finally:
+            server.execute("DROP TABLESPACE fast")
+    cluster.wait_healthy()
+    for node in (primary, *standbys):
+        cluster.docker("exec", "--user", "0", cluster.container(node), "rm", "-rf", path)

@@ -101,6 +101,7 @@ LIMITS: tuple[tuple[str, str, ClusterFacts], ...] = (
     ("haproxy.queue", "direct_rw", with_fact("traffic", sample.traffic(sessions=46, key="direct_rw"))),
     ("haproxy.queue", "direct_ro", with_fact("traffic", sample.traffic(sessions=46, key="direct_ro"))),
     ("haproxy.sessions", "primary", with_fact("traffic", sample.traffic(endpoints=3500))),
+    ("postgresql.start", STANDBY, replace(silent("nodes", STANDBY), failed_starts={STANDBY: "FATAL: no tablespace"})),
     ("postgresql.connections", PRIMARY, doing(clients=450)),
     ("postgresql.connections", STANDBY, doing(STANDBY, clients=450)),
     ("postgresql.cache", PRIMARY, counted(hits=9_000, reads=1_000)),
@@ -320,7 +321,9 @@ def test_databases_beyond_the_checked_ones_are_unknown() -> None:
     assert {j.subject for j in found(facts, Outcome.UNKNOWN)} == {"one_more"}
 
 
-@given(st.sets(st.sampled_from([f.name for f in fields(ClusterFacts)])))
+@given(
+    st.sets(st.sampled_from([f.name for f in fields(ClusterFacts) if f.name != "failed_starts"]))
+)  # holds faults only
 def test_fewer_facts_never_make_a_pass(missing: set[str]) -> None:
     """A healthy cluster passes only if no fact is missing."""
     facts = replace(GOOD, **{name: getattr(ClusterFacts(), name) for name in missing})
