@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from poolkeeper.cluster.handle import Cluster
@@ -37,7 +38,7 @@ def of_user(cluster: Cluster, name: str, database: str) -> str:
     Poolkeeper does not keep an added user's password, so the reader completes the second line.
     """
     host, port = client_files.client_host(cluster.spec), cluster.spec.endpoints.rw.port
-    return f"connect: psql -h {host} -p {port} -U {name} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"
+    return f"connect: psql -h {host} -p {port} -U {shlex.quote(name)} {database}\n~/.pgpass: {host}:*:*:{name}:PASSWORD"
 
 
 def _short(path: Path) -> str:

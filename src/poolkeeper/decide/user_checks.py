@@ -21,6 +21,8 @@ from poolkeeper.model.database_users import DatabaseRole, UserRow
 from poolkeeper.model.observed import Seen
 from poolkeeper.model.spec import Roles
 
+MAX_NAME_BYTES = 63  # NAMEDATALEN - 1
+UNUSABLE_IN_NAMES = frozenset(":,\"'\\#")  # separators, quotes and comments of pool_passwd, pgpass and DSNs
 _SCRAM = re.compile(r"SCRAM-SHA-256\$(?P<rounds>\d+):(?P<salt>[^$]+)\$(?P<stored>[^:]+):(?P<server>.+)")
 
 
@@ -34,10 +36,31 @@ class UserSources:
     endpoints: Mapping[str, Seen[Mapping[str, str]]]  # each Pgpool's own copy: service → user → entry
 
 
-def name_mistake(name: str, what: str = "user") -> str | None:
-    """Return why a user or database can't have this name, or None. Rules that only PostgreSQL knows are not checked."""
+def user_name_mistake(name: str) -> str | None:
+    """Return why a user can't have this name, or None. Rules that only PostgreSQL knows are not checked.
+
+    Capitals, blanks, dashes and other letters are possible, as in `CREATE ROLE "A-b"`. A colon ends the name in
+    Pgpool-II's list.
+    """
+    if not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
+        reason = f"it must have 1 to {MAX_NAME_BYTES} bytes (UTF-8)"
+    elif not name.isprintable() or name != name.strip():
+        reason = "it begins or ends with a blank, or has a character that does not print"
+    elif unusable := sorted(set(name) & UNUSABLE_IN_NAMES):
+        reason = f"Pgpool-II's list of users cannot hold {' '.join(unusable)} in a name"
+    else:
+        return _reserved_mistake(name, "user")
+    return f"{grammar.shown(name)} can't be the name of a user: {reason}"
+
+
+def database_name_mistake(name: str) -> str | None:
+    """Return why a database can't have this name, or None. Rules that only PostgreSQL knows are not checked."""
     if not re.fullmatch(grammar.ROLE, name):
-        return f"{grammar.shown(name)} can't be the name of a {what}: it must be {grammar.IN_WORDS[grammar.ROLE]}"
+        return f"{grammar.shown(name)} can't be the name of a database: it must be {grammar.IN_WORDS[grammar.ROLE]}"
+    return _reserved_mistake(name, "database")
+
+
+def _reserved_mistake(name: str, what: str) -> str | None:
     if name.startswith("pg_") or name in ("public", "none"):
         return f"{name!r} can't be the name of a {what}: PostgreSQL reserves it"
     return None

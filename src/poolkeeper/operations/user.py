@@ -54,7 +54,7 @@ def check_name(cluster: Cluster, name: str, *, app_too: bool = False) -> None:
     Raises:
         DatabaseUserError: the name is not allowed.
     """
-    if mistake := user_checks.name_mistake(name):
+    if mistake := user_checks.user_name_mistake(name):
         raise errors.DatabaseUserError(mistake)
     purpose = user_checks.own(cluster.spec.roles).get(name)
     if purpose and not (app_too and name == cluster.spec.roles.app):
@@ -73,7 +73,7 @@ def add(cluster: Cluster, name: str, password: str, database: str | None, progre
     """
     check_name(cluster, name)
     check_password(password)
-    if database and (mistake := user_checks.name_mistake(database, "database")):
+    if database and (mistake := user_checks.database_name_mistake(database)):
         raise errors.DatabaseUserError(mistake)
     _changing(cluster, progress, lambda cluster, rollback: _add(cluster, rollback, name, password, database))
 

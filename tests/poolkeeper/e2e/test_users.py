@@ -84,6 +84,24 @@ def test_an_added_user_logs_in_through_every_port_and_its_password_does_not_leak
     assert (found.databases, found.drift, found.undecided) == ((DATABASE,), (), ())
 
 
+@pytest.mark.parametrize("name", ["E2E_Älice Ünd-1", "e2e-$x@y.z"])
+def test_a_name_with_other_characters_works_at_every_endpoint(cluster: ClusterUnderTest, name: str) -> None:
+    """Capitals, a blank, a dash, letters of two bytes, signs of the shell: as PostgreSQL allows them in quotes."""
+    cluster.ok("user", "add", name, "--password-stdin", stdin=PASSWORD)
+    try:
+        for password in (PASSWORD, OTHER):
+            for endpoint in ENDPOINTS:
+                with log_in(cluster, endpoint, password, name=name) as session:
+                    assert session.execute("SELECT current_user").fetchone() == (name,)
+            found = row(cluster, name)
+            assert found
+            assert (found.drift, found.undecided) == ((), ())
+            cluster.ok("user", "passwd", name, "--password-stdin", stdin=OTHER)
+    finally:
+        cluster.ok("user", "drop", name)
+    assert row(cluster, name) is None
+
+
 def command_lines() -> set[str]:
     """Return every process's argument list now, those of the containers included."""
     found = set()

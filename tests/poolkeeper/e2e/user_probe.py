@@ -37,14 +37,14 @@ def sql(cluster: ClusterUnderTest, statement: str) -> list[tuple[object, ...]]:
 
 
 def log_in(
-    cluster: ClusterUnderTest, endpoint: str, password: str, dbname: str = "postgres"
+    cluster: ClusterUnderTest, endpoint: str, password: str, dbname: str = "postgres", name: str = NAME
 ) -> psycopg.Connection[tuple[object, ...]]:
-    """Log in as the test's user."""
+    """Log in as the test's user, or as another one."""
     spec = cluster.handle.spec
     return psycopg.connect(
         host=client_files.client_host(spec),
         port=client_files.endpoints(spec)[endpoint],
-        user=NAME,
+        user=name,
         password=password,
         dbname=dbname,
         connect_timeout=5,

@@ -61,16 +61,39 @@ def test_entries_that_pgpool_can_use(entry: str, word: str | None) -> None:
     assert (mistake is None) if word is None else (mistake is not None and word in mistake)
 
 
-@pytest.mark.parametrize("name", ["alice", "_x", "a" * 63, "user1"])
-def test_valid_names(name: str) -> None:
-    assert decide.name_mistake(name) is None
+@pytest.mark.parametrize("name", ["alice", "_x", "a" * 63, "Alice", "a-b", "1a", "ä" * 31, "a b", "a@b.c", "$x"])
+def test_valid_user_names(name: str) -> None:
+    assert decide.user_name_mistake(name) is None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Alice", "a-b", "a" * 64, "1a", "ä", "a b", "a'b", "pg_x", "public", "a\n", "a:b"]
+    "name",
+    [
+        "",
+        "a" * 64,
+        "ä" * 32,
+        " a",
+        "a ",
+        "a'b",
+        'a"b',
+        "a\\b",
+        "#a",
+        "a,b",
+        "pg_x",
+        "public",
+        "none",
+        "a\n",
+        "a\tb",
+        "a:b",
+    ],
 )
-def test_invalid_names(name: str) -> None:
-    assert decide.name_mistake(name)
+def test_invalid_user_names(name: str) -> None:
+    assert decide.user_name_mistake(name)
+
+
+@pytest.mark.parametrize(("name", "is_valid"), [("alice", True), ("Alice", False), ("a b", False), ("pg_x", False)])
+def test_names_of_databases(name: str, is_valid: bool) -> None:
+    assert (decide.database_name_mistake(name) is None) == is_valid
 
 
 @pytest.mark.parametrize("password", ["x", "a:b:c", "pässwörd€", "'\"\\%s$` ;", "x" * 79, "я" * 39, "a b"])

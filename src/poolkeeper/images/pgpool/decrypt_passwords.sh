@@ -8,7 +8,7 @@ open() {
     printf '%s' "$1" | openssl enc -d -aes-256-cbc -md sha1 -nosalt -a -A -pass file:/run/pool/pool_key 2>/dev/null
 }
 
-grep '^[a-z_][a-z0-9_]*:AES' | while IFS=: read -r user entry; do
+grep '^[^:]*:AES' | while IFS=: read -r user entry; do
     # Only the exit code shows a wrong key: the output is garbage then.
     if open "${entry#AES}" > /dev/null; then
         printf '%s:%s\n' "$user" "$(open "${entry#AES}" | base64 -w 0)"
