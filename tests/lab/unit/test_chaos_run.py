@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import os
 import re
@@ -36,7 +35,6 @@ from poolkeeper_lab.faults.fault_target import FaultTarget
 from poolkeeper_lab.faults.healing import Healing
 from poolkeeper_lab.faults.host import Host
 
-ROW_LINES = 2  # a table of scenarios is read by its rows
 HOST = cast(Host, SimpleNamespace())
 
 
@@ -51,31 +49,6 @@ def test_each_scenario_has_a_name_and_a_promise() -> None:
         assert len(scenario.promise) < 120
         assert 0 < scenario.hold[0] <= scenario.hold[1]
         assert scenario.seconds < 100
-
-
-def rows(text: str) -> list[tuple[int, int]]:
-    """Return the first line and the number of lines of each row of a scenario."""
-    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.BinOp))
-    shifts = (node for node in nodes if isinstance(node.op, ast.RShift))
-    return [(node.lineno, (node.end_lineno or node.lineno) - node.lineno + 1) for node in shifts]
-
-
-def long_rows(text: str) -> list[tuple[int, int]]:
-    """Return those rows that are too long."""
-    return [(first, count) for first, count in rows(text) if count > ROW_LINES]
-
-
-def test_each_scenario_is_a_row_of_two_lines_at_most() -> None:
-    folder = Path(all_scenarios.__file__).parent
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
-    assert sum(len(rows(text)) for text in texts.values()) == len(all_scenarios.NAMES)
-    assert {name: found for name, text in texts.items() if (found := long_rows(text))} == {}
-
-
-def test_an_injected_long_row_is_found() -> None:
-    short = 'A = (\n    row("a", ended(B))\n    >> "A b must c",\n)\n'
-    assert long_rows(short) == []
-    assert long_rows(short.replace('"a", ', '"a",\n        ')) == [(2, 3)]
 
 
 @pytest.mark.parametrize("scenario", all_scenarios.SCENARIOS, ids=lambda s: s.name)

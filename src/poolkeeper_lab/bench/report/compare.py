@@ -16,7 +16,7 @@ RATIO = "×"  # the unit of a figure that is a ratio within its own run
 
 
 class MetricChange(StrEnum):
-    """How a figure changed."""
+    """The change of a figure against its baseline."""
 
     BETTER = "better"
     WORSE = "worse"

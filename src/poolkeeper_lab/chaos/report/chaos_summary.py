@@ -153,7 +153,7 @@ def _passage(
 
 
 def _all_pauses(history: History, played: Iterable[PlayedScenario]) -> tuple[Pause, ...]:
-    """Of the time in which clients worked: after the last iteration only the run itself reads."""
+    """Return the pauses while clients worked; after the last iteration only the run itself reads."""
     end = max((turn.ended for turn in played if turn.began is not None), default=history.last)
     found = _gaps(history, (-math.inf, end))
     return tuple(Pause(endpoint, gap.seconds, gap.is_open) for endpoint, gap in found.items())

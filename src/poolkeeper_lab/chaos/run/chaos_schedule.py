@@ -37,7 +37,7 @@ def draw(scenario: Scenario, number: int, chance: random.Random) -> ScheduledSce
 
 
 def plan(scenarios: Sequence[Scenario], seconds: float, seed: int) -> tuple[ScheduledScenario, ...]:
-    """Return the scenarios of a run of so many seconds, in their order.
+    """Return the scenarios of a run of `seconds` seconds, in order.
 
     Raises:
         ValueError: without any scenario.

@@ -1,7 +1,7 @@
 """Play one scenario against the running cluster: inject its steps in order, heal them, and wait for the recovery.
 
 Invariant: the history has a fault's begin before its injection, and its end only if it was injected and healed, so a
-fault that failed leaves the verdict unknown. Every fault is healed whatever happens, Ctrl-C included.
+fault that failed leaves the verdict unknown. Every fault is healed, also after an error or Ctrl-C.
 """
 
 from __future__ import annotations
