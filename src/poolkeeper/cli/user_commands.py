@@ -15,7 +15,7 @@ from poolkeeper.core import errors
 from poolkeeper.model.assessment import Level
 from poolkeeper.report import plain
 
-Name = Annotated[str, typer.Argument(help="a-z, 0-9 and _; not a word of SQL.")]
+Name = Annotated[str, typer.Argument(help="As CREATE ROLE takes it in quotes; no colon, comma, quote, backslash or #.")]
 Generate = Annotated[
     bool, typer.Option("--generate", help="Generate a password and print it once, on standard output.")
 ]

@@ -157,11 +157,10 @@ async def _check_new(session: Session, users: PoolPasswd, name: str, database: s
         raise errors.DatabaseUserError(
             f"pool_passwd has an entry of {name} already, and PostgreSQL no such role", hint=hint
         )
-    for word in filter(None, (name, database)):
-        if await database_roles.is_keyword(session, word):
-            raise errors.DatabaseUserError(
-                f"{word} is a word of SQL and would need quotes in each statement; choose another"
-            )
+    if database and await database_roles.is_keyword(session, database):
+        raise errors.DatabaseUserError(
+            f"{database} is a word of SQL and would need quotes in each statement; choose another"
+        )
     if database and (owner := await database_roles.owner_of(session, database)):
         raise errors.DatabaseUserError(f"there is a database {database} already; {owner} owns it")
 

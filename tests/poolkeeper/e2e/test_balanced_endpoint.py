@@ -7,6 +7,7 @@ setting: those tests fail when it begins to work, so that the document stays tru
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -195,10 +196,15 @@ def test_a_new_role_is_not_known_to_the_standby(laid_out: HasDsn, paused: Replay
 
 
 def test_hammered_at_once_from_several_sessions(laid_out: HasDsn) -> None:
-    """The same holds for several sessions at once, with replay running and connections from Pgpool-II's cache."""
+    """The same holds for several sessions at once, with replay running and connections from Pgpool-II's cache.
+
+    A serializable transaction may have to be retried. Pgpool-II ends its session if only one of its two nodes refuses
+    the COMMIT, and the other one comes first in its list.
+    """
     crowd = {name: CONSTRUCTS[name] for name in HOLDING if protocols_of(name) == PROTOCOLS}
     counts = hammer(laid_out.dsn("balanced"), crowd, seconds=4, sessions=4)
-    allowed = {key for key in counts if key == "ok" or key.startswith("40001")}  # serializable may have to retry
+    retried = re.compile(r"40001|lost .*serializable")
+    allowed = {key for key in counts if key == "ok" or retried.match(key)}
     assert counts.keys() == allowed, counts
     assert counts["ok"] > 50, counts
 

@@ -19,6 +19,9 @@ pytestmark = pytest.mark.e2e
 
 TRIES = 4  # a session's read node is chance
 DEPARTURES = 5
+# A COMMIT that only the primary refuses ends the session at 9999, if the primary is not the first node of Pgpool-II's
+# list and the session reads from another one.
+FAILED_COMMITS = {"deferred_key_at_commit", "rollback_after_a_failed_commit"}
 # At 9999 with Pgpool-II 4.6 these answers depend on the node that the session reads from.
 BY_CHANCE = {"empty_query_when_failed", "semicolon_when_failed"}
 SESSIONS = 20
@@ -49,6 +52,9 @@ def test_a_pooled_session_is_postgresql_except_for_known_differences(
     for _ in range(TRIES):
         answers = wire_cases.run(cluster.dsn(endpoint), name)
         if endpoint == "balanced" and name in BY_CHANCE and answers == wire_cases.POSTGRESQL[name]:
+            continue
+        is_first = cluster.primary() == cluster.handle.spec.nodes[0].name
+        if endpoint == "balanced" and name in FAILED_COMMITS and not is_first and answers == [wire_cases.LOST]:
             continue
         assert answers == differences.get(name, wire_cases.POSTGRESQL[name])
 

@@ -115,10 +115,10 @@ def test_what_can_not_be_is_refused(
     [
         (lambda cluster: user.drop(cluster, "app", None, Silent()), "the application's role"),
         (lambda cluster: user.change_password(cluster, "poolkeeper_check", OTHER, Silent()), "the role of the checks"),
-        (lambda cluster: user.add(cluster, "Alice", OTHER, None, Silent()), "can't be the name of a user"),
+        (lambda cluster: user.add(cluster, "a:lice", OTHER, None, Silent()), "can't be the name of a user"),
         (lambda cluster: user.add(cluster, NAME, OTHER, "No", Silent()), "can't be the name of a database"),
         (lambda cluster: user.add(cluster, NAME, OTHER, "app", Silent()), "a database app already"),
-        (lambda cluster: user.add(cluster, "select", OTHER, None, Silent()), "a word of SQL"),
+        (lambda cluster: user.add(cluster, NAME, OTHER, "select", Silent()), "a word of SQL"),
         (lambda cluster: user.drop(cluster, NAME, None, Silent()), "no user"),
         (lambda cluster: user.change_password(cluster, NAME, OTHER, Silent()), "no user"),
     ],
