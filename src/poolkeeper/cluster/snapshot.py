@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -81,6 +82,14 @@ async def take_snapshot(
         endpoints=endpoints,
         keeper=agent,
     )
+
+
+async def take_explained_snapshot(cluster: Cluster) -> Snapshot:
+    """Take a snapshot; for each server that does not answer although its container runs, read why it does not start."""
+    observed = await take_snapshot(cluster)
+    running = {name for name, found in (observed.containers.value or {}).items() if found.is_running}
+    silent = [name for name, seen in observed.postgres.items() if seen.value is None and name in running]
+    return replace(observed, failed_starts=await observe_failed_starts(cluster, silent))
 
 
 async def _ready(value: T) -> T:

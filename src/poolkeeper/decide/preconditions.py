@@ -1,7 +1,8 @@
 """The preconditions of operations that move or disturb a node, each as a fact of one snapshot.
 
-Invariant: a source that did not answer makes its fact unknown, unless another one explains its silence (a container
-that has ended runs no PostgreSQL). Not promised: that a fact still holds a moment later. Patroni checks again.
+Invariant: a source that did not answer makes its fact unknown, unless others explain its silence. A container that has
+ended runs no PostgreSQL, and a server that does not start has no sessions. Not promised: that a fact still holds a
+moment later. Patroni checks again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from poolkeeper.model.verdict import Outcome
 
 SYNCHRONOUS = ("quorum_standby", "sync_standby")  # roles in Patroni's /cluster of standbys that may have every commit
 NO_LEADER = "no node"
+NOT_RUNNING = ("start failed", "crashed", "stopped", "starting")  # Patroni's states of a server without sessions
 ENDED = ("created", "exited", "dead")  # states of a container in which no process of it runs
 
 
@@ -71,16 +73,28 @@ def single_primary(spec: ClusterSpec, seen: Snapshot) -> Precondition:
     primaries = [node for node, server in servers.items() if server and not server.in_recovery]
     if len(primaries) > 1:
         return Precondition(name, Outcome.FAIL, f"{', '.join(primaries)} are open for writes")
-    silent = [node for node, server in servers.items() if server is None and not _has_ended(seen, node)]
+    unanswered = [node for node, server in servers.items() if server is None and not _has_ended(seen, node)]
+    silent = [node for node in unanswered if not _does_not_start(seen, node)]
     if silent:
         return Precondition(name, Outcome.UNKNOWN, f"PostgreSQL of {', '.join(silent)} does not answer")
-    return Precondition(name, Outcome.PASS, "every other node is in recovery, or its container has ended")
+    fact = "every other node is in recovery, or its container has ended"
+    return Precondition(name, Outcome.PASS, fact + (f"; {', '.join(unanswered)} does not start" if unanswered else ""))
 
 
 def _has_ended(seen: Snapshot, service: str) -> bool:
     """Return whether the engine reports that no process of this container runs."""
     known = seen.containers.value
     return known is not None and (service not in known or known[service].state in ENDED)
+
+
+def _does_not_start(seen: Snapshot, node: str) -> bool:
+    """Return whether two sources report that its PostgreSQL does not start: its own Patroni, and the server's log.
+
+    Such a server has not become ready since it last failed, so no client can write to it.
+    """
+    view = seen.patroni[node].value if node in seen.patroni else None
+    member = view.member(node) if view else None
+    return bool(member and not member.is_leader and member.state in NOT_RUNNING and node in seen.failed_starts)
 
 
 def no_maintenance(seen: Snapshot) -> Precondition:

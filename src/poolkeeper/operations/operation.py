@@ -101,7 +101,7 @@ def warn(progress: Progress, found: Sequence[Precondition]) -> None:
 
 async def observe(ctx: startup.OperationContext) -> Snapshot:
     """Return a snapshot of the cluster, taken now."""
-    return await snapshot.take_snapshot(ctx.cluster)
+    return await snapshot.take_explained_snapshot(ctx.cluster)
 
 
 def participants(ctx: startup.OperationContext, seen: Snapshot) -> tuple[str, ...]:

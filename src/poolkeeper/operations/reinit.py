@@ -29,7 +29,7 @@ def preview(cluster: Cluster, node: str) -> None:
         OperationRefused: a precondition forbids the clone.
     """
     operation.require_node(cluster, node)
-    seen = asyncio.run(snapshot.take_snapshot(cluster.with_passwords()))
+    seen = asyncio.run(snapshot.take_explained_snapshot(cluster.with_passwords()))
     operation.require_allowed(f"a new clone of {node}", reinit_checks.check(cluster.spec, seen, node))
 
 

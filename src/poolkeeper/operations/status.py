@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from poolkeeper.cluster import snapshot
@@ -30,16 +30,8 @@ def status(cluster: Cluster) -> ClusterStatus:
         ClusterNotUp: no password was generated yet: the cluster was never started.
     """
     cluster = cluster.with_passwords()
-    observed = asyncio.run(_observe(cluster))
+    observed = asyncio.run(snapshot.take_explained_snapshot(cluster))
     return ClusterStatus(cluster, observed, health.assess(cluster.spec, observed))
-
-
-async def _observe(cluster: Cluster) -> Snapshot:
-    """Take a snapshot; for each server that does not answer although its container runs, read why it does not start."""
-    observed = await snapshot.take_snapshot(cluster)
-    running = {name for name, found in (observed.containers.value or {}).items() if found.is_running}
-    silent = [name for name, seen in observed.postgres.items() if seen.value is None and name in running]
-    return replace(observed, failed_starts=await snapshot.observe_failed_starts(cluster, silent))
 
 
 def document(found: ClusterStatus) -> dict[str, Any]:

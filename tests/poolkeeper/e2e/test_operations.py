@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest, load_json
+from tests.poolkeeper.e2e.hammer import wait_for
 
 from poolkeeper.model.assessment import Level
 from poolkeeper.render import patroni_config
@@ -183,6 +184,21 @@ def test_maintenance_mode_is_reported_and_forbids(cluster: ClusterUnderTest) -> 
     finally:
         cluster.ok("maintenance", "off")
     assert cluster.wait_healthy(30).primary == primary
+
+
+def test_reinit_clones_a_standby_that_does_not_start(cluster: ClusterUnderTest) -> None:
+    """Its data lacks a file without which no server starts; `status` says so, and `reinit` is the way out."""
+    node = next(node.name for node in cluster.handle.spec.nodes if node.name != cluster.primary())
+    script = 'rm "$(find /var/lib/postgresql/data -name pg_filenode.map -path "*/global/*")" && kill -9 "$(cat $(find '
+    script += '/var/lib/postgresql/data -name postmaster.pid) | head -1)"'
+    cluster.docker("exec", cluster.container(node), "sh", "-c", script)
+
+    def reported() -> bool:
+        return f"{node}: PostgreSQL does not start: FATAL" in cluster.run("status").stdout
+
+    wait_for(reported, "the reason in status", 60)
+    cluster.ok("reinit", node, "--yes")
+    cluster.wait_healthy()
 
 
 def test_reinit_clones_a_standby_again(cluster: ClusterUnderTest) -> None:

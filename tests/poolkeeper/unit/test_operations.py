@@ -77,6 +77,35 @@ def test_a_standby_may_be_cloned_again(seen: Snapshot) -> None:
     assert allowed(reinit_checks.check(SPEC, seen, OTHER))
 
 
+def failing(state: str, role: str = "replica", reason: str = "FATAL: no such file") -> Snapshot:
+    """Return a snapshot in which the last standby's PostgreSQL does not answer, with its Patroni's report."""
+    silent = snapshots.silence(HEALTHY, ("postgres", OTHER))
+    seen = snapshots.edit_members(silent, {OTHER: {"state": state, "role": role}})
+    return replace(seen, failed_starts={OTHER: reason} if reason else {})
+
+
+@pytest.mark.parametrize("state", ["start failed", "crashed", "stopped", "starting"])
+def test_a_standby_that_does_not_start_may_be_cloned_again(state: str) -> None:
+    assert allowed(reinit_checks.check(SPEC, failing(state), OTHER))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        failing("running"),
+        failing("streaming"),
+        failing("start failed", role="leader"),
+        failing("start failed", reason=""),
+        snapshots.silence(failing("start failed"), ("patroni", OTHER)),
+    ],
+    ids=["it runs", "it streams", "it leads", "its log has no reason", "its Patroni is silent"],
+)
+def test_a_silent_standby_may_be_a_second_primary(seen: Snapshot) -> None:
+    """Both its own Patroni and its log must report that it does not start."""
+    forbidding = {p.name for p in reinit_checks.check(SPEC, seen, OTHER) if p.forbids}
+    assert "no second primary" in forbidding
+
+
 MOVED = snapshots.healthy(primary=STANDBY)
 UNSETTLED: dict[str, Callable[[], Snapshot]] = {
     "the former one leads": lambda: HEALTHY,
