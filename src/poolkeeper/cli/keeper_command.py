@@ -26,10 +26,10 @@ def run(
 ) -> None:
     """Run the agent until it is interrupted.
 
-    `up` runs it in its own container, so you rarely need this command. It needs Pgpool-II's control password in
-    POOLKEEPER_PCP_PASSWORD, the password of the role of the checks in POOLKEEPER_CHECK_PASSWORD, the cluster's network,
-    and the machine's processes (`pid: host` in its container). A second agent beside it does no harm. It writes its
-    journal to standard output.
+    `up` runs it in its own container, so you rarely need this command. It needs two passwords: Pgpool-II's control
+    password in POOLKEEPER_PCP_PASSWORD, and that of the role of the checks in POOLKEEPER_CHECK_PASSWORD. It also needs
+    the cluster's network and the machine's processes (`pid: host` in its container). A second agent beside it does no
+    harm. It writes its journal to standard output.
     """
     from poolkeeper.keeper import __main__ as agent_main
 

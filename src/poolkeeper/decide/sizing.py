@@ -19,7 +19,7 @@ from typing import Any
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing
 from poolkeeper.decide.endpoint_sizing import Capacity
-from poolkeeper.model import rules
+from poolkeeper.model import spec_rules
 from poolkeeper.model.grammar import Setting
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.tuning import Choice, Machine, MemoryShare, Proposal, Wish, WorkloadKind, size
@@ -101,7 +101,7 @@ def propose(spec: ClusterSpec, machine: Machine, wish: Wish) -> Proposal:
         raise errors.ProposalRefused(too_much, hint=_room_hint(spec, machine, wish))
     choices = (*endpoint_sizing.choices(spec, wish, sizes.endpoints), *_servers(spec, wish, sizes, machine))
     after = apply(spec, tuple(choice for choice in choices if choice.is_change))
-    if broken := rules.broken_rules(after):
+    if broken := spec_rules.broken_rules(after):
         location, rule = broken[0]
         place = ".".join(map(str, location))
         raise errors.ProposalRefused(f"{place}: {rule}", hint="Correct that in cluster.toml first.")

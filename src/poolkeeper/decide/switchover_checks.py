@@ -1,7 +1,7 @@
 """Checks before a switchover, and the choice of the next primary.
 
 Patroni is asked to switch over to a *named* standby only where a user named one. Without a name every standby of the
-quorum races for the lease: the winner has compared its position with the others', and the losers follow it at once.
+quorum races for the lease. The winner has compared its position with the others', and the losers follow it at once.
 With a name no standby compares, and Patroni holds the others back for 2 s (Patroni 4: process_unhealthy_cluster in
 ha.py). In these no standby can acknowledge a commit of the new primary.
 """

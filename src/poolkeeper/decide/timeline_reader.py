@@ -1,8 +1,8 @@
 """The timeline of the last role change, from the log lines of all services.
 
 Its anchor is the last time that a node took the lease to be promoted. The timeline begins with the first cause shortly
-before that and ends with the last step that belongs to it. Times are the engine's, of the moment at which it received
-the line: programs that buffer their output appear late, and lines of the same millisecond in any order.
+before that and ends with the last step that belongs to it. Each time is that at which the engine received
+the line. A program that buffers its output appears late, and lines of the same millisecond are in any order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BEFORE = timedelta(seconds=30)  # the lease (20 s), and what an election may tak
 AFTER = timedelta(seconds=180)  # until the former primary is back, in the worst case as a new clone
 SETTLED = timedelta(seconds=20)  # from then on, until Pgpool-II has it again
 TAKEN = (EventKind.LOCKED, EventKind.PROMOTING, EventKind.PROMOTED)
-SAME = timedelta(milliseconds=100)  # two lines of the same words in such a time are one: HAProxy writes to two channels
+SAME = timedelta(milliseconds=100)  # two equal lines within this time are one: HAProxy writes to two channels
 
 
 def read_timeline(spec: ClusterSpec, lines: Iterable[LogLine]) -> Timeline | None:

@@ -1,7 +1,8 @@
 """The users and passwords that are allowed, and where PostgreSQL and Pgpool-II's user list disagree.
 
-Pgpool-II authenticates a client with the password of its own list, and then logs in to PostgreSQL with the same one: a
-user can log in only where both have it. A source that did not answer leaves a user undecided, never without drift.
+Pgpool-II authenticates a client with the password of its own list, and then logs in to PostgreSQL with the same one. A
+user can therefore log in only where both have it. A source that did not answer leaves a user undecided, never without
+drift.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class RouteLoop:
     async def _release(self, decision: Decision) -> None:
         """Release the lease in one transaction, which does nothing if the store has changed since the death was proven.
 
-        The dead node's own key goes with the lease. Each candidate asks every member that has a key, and the address of
-        a container that is just ending costs the candidate the two seconds that Patroni gives such a request.
+        The dead node's own key is deleted with the lease, because each candidate asks every member that has a key. The
+        address of a container that is just ending costs the candidate the two seconds that Patroni gives the request.
         """
         cluster, owner = self._known.spec.name, decision.node
         guards = cluster_store.release_guards(cluster, owner, decision.lease_revision, decision.record_revision)

@@ -1,7 +1,7 @@
 """The actions of the keeper, each with its cause; and what it declined to do, with the reason.
 
-Invariant: every action can be repeated without harm, and the one that could do harm (the release of the lease) carries
-what must still be true in the store when the keeper executes it.
+Invariant: every action can be repeated without harm. The one that could do harm is the release of the lease. It
+carries what must still be true in the store when the keeper executes it.
 """
 
 from __future__ import annotations

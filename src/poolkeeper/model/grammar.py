@@ -1,7 +1,7 @@
 """The grammars of single values: names, addresses, image references, free-form parameters.
 
-Invariant: no text that these types accept contains a line break, a NUL or another control character, so a value
-is never a second line of a rendered file. Not promised: that a name is free on this machine.
+Invariant: no text that these types accept contains a line break, a NUL or another control character. A value is
+therefore never a second line of a rendered file. Not promised: that a name is free on this machine.
 """
 
 from __future__ import annotations

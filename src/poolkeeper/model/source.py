@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from poolkeeper.core.errors import Mistake, SpecError
-from poolkeeper.model import key_mistakes, renamed_keys, rules, stand_ins
+from poolkeeper.model import key_mistakes, renamed_keys, spec_rules, stand_ins
 from poolkeeper.model.locations import Location, dotted, is_under, take_out, walk
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_types import nearest_key
 from poolkeeper.model.toml_lines import find_line, line_index
 
-SpecAndBroken = tuple[ClusterSpec | None, list[rules.Broken]]
+SpecAndBroken = tuple[ClusterSpec | None, list[spec_rules.Broken]]
 
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 # The beginning of a message of tomllib → a sentence that helps. Other messages of tomllib are shown as they are.
@@ -86,10 +86,10 @@ def _read(raw: dict[str, Any]) -> SpecAndBroken:
     """Validate; on mistakes, put a stand-in for each wrong value and check the rules on the result."""
     try:
         spec = ClusterSpec.model_validate(raw)
-        return spec, rules.broken_rules(spec)
+        return spec, spec_rules.broken_rules(spec)
     except ValidationError as e:
         errors = e.errors(include_url=False)
-    broken: list[rules.Broken] = []
+    broken: list[spec_rules.Broken] = []
     repaired = copy.deepcopy(raw)
     replaced: set[Location] = set()
     unused = stand_ins.UnusedValues(raw)
@@ -107,5 +107,5 @@ def _read(raw: dict[str, Any]) -> SpecAndBroken:
         spec = ClusterSpec.model_validate(repaired)
     except ValidationError:
         return None, broken
-    tied = [(location, rule) for location, rule in rules.broken_rules(spec) if not is_under(location, replaced)]
+    tied = [(location, rule) for location, rule in spec_rules.broken_rules(spec) if not is_under(location, replaced)]
     return spec, broken + [(location, stand_ins.without_names(rule)) for location, rule in tied]

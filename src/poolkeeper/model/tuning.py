@@ -1,8 +1,8 @@
 """A proposal of `tune`: the values for a machine and a number of clients, each with its reason.
 
 Invariant: every `Proposal` obeys all rules of the spec, and the sum of its budget is at most the machine's memory. Not
-promised: that a server stays below the budget if it uses memory that the budget does not count, such as that of an
-extension or of a session that raises its own work_mem.
+promised: that a server stays below the budget if it uses memory that the budget does not count. Examples are the memory
+of an extension, and that of a session that raises its own work_mem.
 """
 
 from __future__ import annotations

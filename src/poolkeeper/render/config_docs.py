@@ -1,6 +1,6 @@
 """`docs/configuration.md`, generated from the model: every key with its type, default, rule and meaning.
 
-Invariant: the page states of each key what `ClusterSpec` and `rules` enforce, and its example of a refusal is the real
+Invariant: the page states of each key what `ClusterSpec` and `spec_rules` enforce. Its example of a refusal is the real
 output of `source.load`. Not promised: advice; the comments of `cluster.toml` give it.
 """
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import rules, source
+from poolkeeper.model import source, spec_rules
 from poolkeeper.model.grammar import IN_WORDS, RESERVED_SERVICES, SERVICE, shown
 from poolkeeper.model.locations import dotted
 from poolkeeper.model.renamed_keys import RENAMED
@@ -216,7 +216,7 @@ def _rules() -> str:
         "Each rule is checked for the complete file. Each violation is a separate mistake.",
         "",
     ]
-    for rule in rules.RULES:
+    for rule in spec_rules.RULES:
         words = " ".join(_doc(rule).split())
         lines.append(f"- **{rule.__name__.replace('_', ' ')}**: {words}")
     return "\n".join(lines)
@@ -225,7 +225,10 @@ def _rules() -> str:
 def _owned() -> str:
     lines = ["## Parameters that Patroni or Poolkeeper sets", ""]
     lines.append("These are refused under `parameters`.")
-    lists = (("postgresql", rules.OWNED_POSTGRESQL, ""), ("pgpool", rules.OWNED_PGPOOL, ", and all of `backend_…`"))
+    lists = (
+        ("postgresql", spec_rules.OWNED_POSTGRESQL, ""),
+        ("pgpool", spec_rules.OWNED_PGPOOL, ", and all of `backend_…`"),
+    )
     for table, names, more in lists:
         listed = ", ".join(f"`{name}`" for name in sorted(names))
         lines += ["", f"### `[{table}.parameters]`", "", f"{listed}{more}"]

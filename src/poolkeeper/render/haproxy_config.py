@@ -1,7 +1,7 @@
 """HAProxy's configuration: the endpoints, the dashboard, and two inner ports that follow the roles.
 
-A direct endpoint is a frontend of its own with the servers of an inner port. So whatever ends, drains or holds the
-sessions of the inner port (its checks, keeper, a node that leaves) does the same to those of the endpoint.
+A direct endpoint is a frontend of its own with the servers of an inner port. Checks, keeper and a node that leaves
+end, drain or hold the sessions of the inner port. They do the same to the sessions of the endpoint.
 """
 
 from __future__ import annotations

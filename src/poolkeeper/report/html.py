@@ -1,7 +1,7 @@
 """A document as one HTML file that needs nothing else: no script, no font, no image, no network.
 
-Invariant: foreign text never becomes markup (autoescape), a name that the template does not know is an error
-(StrictUndefined), and a content security policy forbids scripts and every request.
+Invariant: foreign text never becomes markup (autoescape). A name that the template does not know is an error
+(StrictUndefined). A content security policy forbids scripts and every request.
 """
 
 from __future__ import annotations

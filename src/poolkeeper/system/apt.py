@@ -1,7 +1,7 @@
 """Install the distribution's packages, as root or by a sudo that asks for no password.
 
-Invariant: the machine's sources, preferences and keys are never changed; a package of another suite is fetched with a
-private configuration in a temporary folder, so that no other package can come from that suite, then or later.
+Invariant: the machine's sources, preferences and keys are never changed. A package of another suite is fetched with a
+private configuration in a temporary folder. No other package can come from that suite, then or later.
 Not promised: a user interface. apt is silent here, and its last lines are shown only where it fails.
 """
 

@@ -80,9 +80,9 @@ def restart(container: str) -> None:
 def signal(container: str, name: str) -> None:
     """Send a signal to a container's first process.
 
-    The signal is sent from inside the container. After any `docker kill`, with any signal, the engine considers the
-    container manually stopped, and does not restart it after a crash (`HasBeenManuallyStopped` in moby's
-    daemon/kill.go).
+    The signal is sent from inside the container. After a `docker kill` with any signal, the engine considers the
+    container manually stopped (`HasBeenManuallyStopped` in moby's daemon/kill.go). It then does not restart the
+    container after a crash.
     """
     _run(["docker", "exec", container, "sh", "-c", f"kill -{name} 1"], f"kill -{name} 1 in {container}")
 

@@ -1,7 +1,7 @@
 """Build the images, each only when its inputs changed.
 
-Invariant: the tag is a digest of the inputs: the role's folder, the base's name, the build arguments, and for the
-keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an
+Invariant: the tag is a digest of the inputs. They are the role's folder, the base's name and the build arguments, and
+for the keeper the package `poolkeeper` without its `images/`. So an image that exists under its tag is current, and an
 interrupted build leaves no tag. No file of another package, and no file of another role's folder, changes a tag.
 Neither the tag nor the image depends on the umask of the checkout: of the modes, only the owner's right to execute
 counts, and the build contexts have modes that every user inside the container can use.

@@ -1,13 +1,13 @@
 """Pgpool-II's control protocol (PCP), over one connection that stays open.
 
-A packet is one byte of kind, a length (32 bits, big-endian, which counts itself) and the payload: texts, each with a
-zero byte at its end. The answer is packets with the request's letter in lower case; the last one starts with
-"CommandComplete". Detach and promote share the letter d. Notices (N) may precede the answer, and an error (E) may
+A packet is one byte of kind, a length (32 bits, big-endian, which counts itself) and the payload. The payload is texts,
+each with a zero byte at its end. The answer is packets with the request's letter in lower case; the last one starts
+with "CommandComplete". Detach and promote share the letter d. Notices (N) may precede the answer, and an error (E) may
 replace it (Pgpool-II 4.6, src/libs/pcp/pcp.c and src/pcp_con/pcp_worker.c).
 
 An answer does not mean that the request was executed. Pgpool-II answers attach, detach and promote once it has recorded
 the request, and executes it afterwards; so the caller polls the nodes until they have the wanted state. Pgpool-II
-reports a node from its memory, but first asks the node's PostgreSQL (as sr_check_user, if sr_check_period is not 0): a
+reports a node from its memory, but first asks the node's PostgreSQL (as sr_check_user, if sr_check_period is not 0). A
 frozen node costs its connect_timeout, and a node that answers wrongly makes the answer an error.
 
 A session that raised Unreachable has ended. After ServerRefused it may have ended: Pgpool-II closes it after an error

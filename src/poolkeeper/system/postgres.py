@@ -205,8 +205,8 @@ async def observe_endpoint(dsn: Dsn, nodes: dict[str, str], timeout: float) -> E
 async def differing_settings(dsn: Dsn, wanted: dict[str, str], timeout: float) -> list[str]:
     """Return the parameters whose value differs from the wanted one.
 
-    The server itself converts both values. `SET LOCAL` of the wanted text would need the right context, so sizes and
-    times are compared with `pg_settings` after a unit conversion by `pg_size_bytes` or an interval.
+    The server itself converts both values. `SET LOCAL` of the wanted text would need the right context. Sizes and times
+    are therefore compared with `pg_settings` after a unit conversion by `pg_size_bytes` or an interval.
     """
     query = "SELECT name, setting, unit, vartype, current_setting(name) FROM pg_settings WHERE name = ANY(%s)"
     async with session(dsn, timeout) as opened:

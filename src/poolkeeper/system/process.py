@@ -80,8 +80,8 @@ def run(
 def check(argv: Sequence[str], *, stdin: str | None = None, timeout: float = 600, what: str = "") -> str:
     """Run a program that must succeed; return its standard output.
 
-    Ctrl-C in a terminal reaches this process and the program alike. The program may end first, so its end by SIGINT is
-    read as the interruption that it is, and not as a failure of the engine.
+    Ctrl-C in a terminal reaches both this process and the program. The program may end first, so its end by SIGINT is
+    an interruption here, not a failure of the engine.
 
     Raises:
         EngineFailed: with the last lines of its output, if the exit code is not 0.

@@ -5,13 +5,13 @@ unclear case it reports "unknown" with a reason, and no component may act on tha
 
 Why the end of PID 1 is the end of the node: a process that ends first releases its children (`exit_notify` →
 `forget_original_parent` → `find_child_reaper`). There the init of a PID namespace kills every other process of the
-namespace, also those of `docker exec`, and sleeps until each of them is gone (`zap_pid_ns_processes`). Only then does
+namespace, also those of `docker exec`. It sleeps until each of them is gone (`zap_pid_ns_processes`). Only then does
 it get the exit state that `pidfd_poll` checks, and wake its pollers (`do_notify_pidfd`). So a readable pidfd means that
 no process of the node remains; a process that is stuck in the kernel only delays it.
 
 Not promised: anything about another machine, or about a supervisor that ended before it was seen. The monitor needs the
-host's PID namespace and no privilege: every user may read `cmdline` and `status` in /proc, `pidfd_open` needs no
-permission, and no namespace link is read.
+host's PID namespace and no privilege. Every user may read `cmdline` and `status` in /proc, and `pidfd_open` needs no
+permission. No namespace link is read.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from tests.clusters import ClusterUnderTest, load_json
 from tests.poolkeeper.unit import doctor_sample
 
 from poolkeeper.doctor.rules import all_rules
-from poolkeeper.model import rules
+from poolkeeper.model import spec_rules
 
 pytestmark = pytest.mark.e2e
 
@@ -196,7 +196,7 @@ def test_up_applies_the_values_that_tune_writes(cluster: ClusterUnderTest) -> No
     try:
         cluster.ok(*asked, "--write")
         spec = cluster.handle.spec
-        assert rules.broken_rules(spec) == []
+        assert spec_rules.broken_rules(spec) == []
         assert spec.endpoints.rw.num_init_children == 42
         assert spec.direct_sessions() == {"direct_rw": 40, "direct_ro": 10}
         assert [line for line in before.split("\n") if line.startswith("#")] == [

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.core import errors
-from poolkeeper.model import grammar, rules
+from poolkeeper.model import grammar, spec_rules
 from poolkeeper.model.observed import PatroniMember
 from poolkeeper.operations import logs
 from poolkeeper.render import client_files
@@ -176,7 +176,7 @@ def test_what_pgpool_cannot_read_is_refused() -> None:
     spec = snapshots.SPEC.model_copy(
         update={"pgpool": snapshots.SPEC.pgpool.model_copy(update={"parameters": {"log_line_prefix": "it's "}})}
     )
-    assert [location for location, _ in rules.broken_rules(spec)] == [("pgpool", "parameters", "log_line_prefix")]
+    assert [location for location, _ in spec_rules.broken_rules(spec)] == [("pgpool", "parameters", "log_line_prefix")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from poolkeeper.model import rules, source, toml_lines
+from poolkeeper.model import source, spec_rules, toml_lines
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.render import config_docs
 
@@ -42,7 +42,7 @@ def test_an_empty_file_is_the_default_spec() -> None:
 
 
 def test_the_default_spec_breaks_no_rule() -> None:
-    assert rules.broken_rules(ClusterSpec()) == []
+    assert spec_rules.broken_rules(ClusterSpec()) == []
 
 
 def test_the_file_has_exactly_the_keys_of_the_model() -> None:
@@ -80,10 +80,10 @@ def test_the_page_names_every_key(key: str) -> None:
 
 def test_the_page_has_every_rule_and_every_owned_parameter() -> None:
     page = config_docs.render()
-    for rule in rules.RULES:
+    for rule in spec_rules.RULES:
         assert rule.__doc__
         assert " ".join(rule.__doc__.split()) in page
-    for name in rules.OWNED_POSTGRESQL | rules.OWNED_PGPOOL:
+    for name in spec_rules.OWNED_POSTGRESQL | spec_rules.OWNED_PGPOOL:
         assert f"`{name}`" in page
 
 

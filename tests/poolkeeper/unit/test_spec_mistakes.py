@@ -13,7 +13,7 @@ import pytest
 from tests.poolkeeper.unit.mistake_files import check, mistakes_of
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import locations, rules, source
+from poolkeeper.model import locations, source, spec_rules
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import Endpoint
 from poolkeeper.model.spec_postgresql import EtcdMember
@@ -294,11 +294,11 @@ def test_a_bad_file_is_refused_with_exactly_its_mistakes(text: str) -> None:
 def test_an_injected_violation_is_found_by_its_rule(rule: str, text: str) -> None:
     check(text)
     spec = ClusterSpec.model_validate(tomllib.loads(text))
-    assert {found.__name__ for found in rules.RULES if list(found(spec))} == {rule}
+    assert {found.__name__ for found in spec_rules.RULES if list(found(spec))} == {rule}
 
 
 def test_every_rule_has_an_injected_violation() -> None:
-    assert set(BROKEN_RULES) == {rule.__name__ for rule in rules.RULES}
+    assert set(BROKEN_RULES) == {rule.__name__ for rule in spec_rules.RULES}
     assert all(BROKEN_RULES.values())
 
 

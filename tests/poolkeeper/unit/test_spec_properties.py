@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from poolkeeper.core.errors import SpecError
-from poolkeeper.model import endpoint_keys, grammar, rules, source, toml_lines
+from poolkeeper.model import endpoint_keys, grammar, source, spec_rules, toml_lines
 from poolkeeper.model.spec import ClusterSpec
 
 TEXT = (Path(__file__).parents[3] / "cluster.toml").read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def test_a_valid_edit_is_accepted(edit: Edit) -> None:
     spec = source.load(edit.text())
     assert (len(spec.nodes), len(spec.etcd.members), spec.network.subnet) == (edit.nodes, edit.members, edit.subnet)
     assert set(spec.addresses()) == set(edit.names)
-    assert all(len(spec.container_name(name)) <= rules.MAX_CONTAINER_NAME for name in edit.names)
+    assert all(len(spec.container_name(name)) <= spec_rules.MAX_CONTAINER_NAME for name in edit.names)
 
 
 @given(edits(), st.data())

@@ -12,7 +12,7 @@ from tests.poolkeeper.unit import snapshots
 
 from poolkeeper.core import errors
 from poolkeeper.decide import endpoint_sizing, sizing
-from poolkeeper.model import endpoint_keys, rules
+from poolkeeper.model import endpoint_keys, spec_rules
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.spec_endpoints import DirectEndpoint, Endpoint, Endpoints
 from poolkeeper.model.tuning import Choice, Machine, Proposal, Wish, WorkloadKind, size
@@ -90,7 +90,7 @@ def propose_or_reject(spec: ClusterSpec, machine: Machine, wish: Wish) -> Propos
 @given(SPECS, MACHINES, WISHES)
 def test_every_proposal_is_within_the_rules_and_the_machine(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
     made = propose_or_reject(spec, on, wish)
-    assert rules.broken_rules(made.spec) == []
+    assert spec_rules.broken_rules(made.spec) == []
     assert made.total_mb <= on.memory_mb + 1e-6
     assert all(share.mb >= 0 for share in made.budget)
     found, nodes = proposed(made), len(spec.nodes)

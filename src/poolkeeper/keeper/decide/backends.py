@@ -1,8 +1,8 @@
 """The balanced endpoint's Pgpool-II: the actions that make its view of the nodes equal to Patroni's.
 
-Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down: a
+Order matters. A wrong primary comes first, by a promotion, which ends every session and marks all other nodes down. A
 session that survived could begin on one node, write on another and roll back nothing. Pgpool-II promotes only a node
-that it has as up; where the true primary is down in its view, it is restarted. Only then are standbys touched.
+that it has as up. Where the true primary is down in its view, it is restarted. Only then are standbys touched.
 
 A view that is right on the control port can still contradict itself (pool_connection_pool.c, new_connection). A process
 that was connecting to a backend while that was detached marks it up afterwards, when the main backend was chosen

@@ -1,7 +1,7 @@
 """Which standbys are eligible to serve reads: by Patroni's keys in the store and the leader's remembered positions.
 
-Invariant: a standby is eligible only if it streams, on the timeline of the leader, within the lag bound, and is not
-known to be older than the staleness bound. A fact that the store does not hold makes it ineligible.
+Invariant: a standby is eligible only if it streams on the leader's timeline, is within the lag bound, and is not known
+to be older than the staleness bound. A fact that the store does not hold makes it ineligible.
 """
 
 from __future__ import annotations

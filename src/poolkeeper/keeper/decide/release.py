@@ -1,7 +1,7 @@
 """The early release: when the keeper may take the lease of a dead primary before the lease expires.
 
-Only on proof of death. Why no acknowledged write is lost: a dead node acknowledges nothing any more, so a standby of
-the quorum had flushed every write that it did acknowledge. Patroni elects only out of that quorum, as it would have
+Only on proof of death. No acknowledged write is lost: a dead node acknowledges nothing any more. A standby of the
+quorum had flushed every write that the node did acknowledge. Patroni elects only out of that quorum, as it would have
 done at the end of the lease. The release changes when the election begins, not which nodes can win it.
 
 Invariants: no release on an unknown or living node; none of a lease or an incarnation other than the one whose death

@@ -1,7 +1,7 @@
 """HAProxy's inner ports: what its own checks will find in a second or three, set by the keeper at once.
 
 Invariant: a decision here only anticipates a check of HAProxy, so a keeper that is absent, late or wrong for a moment
-leaves nothing behind. Only the closures of the read-only endpoint last until they are lifted: a node that holds the
+leaves nothing behind. Only the closures of the read-only endpoint last until they are lifted. A node that holds the
 lease, or is known to be too old, serves no reads.
 """
 

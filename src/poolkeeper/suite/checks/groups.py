@@ -57,7 +57,7 @@ CHECKS: dict[int, GroupCheck] = {
 def inapplicable(target: Target) -> dict[int, str]:
     """Return group → the reason why it does not apply to this target.
 
-    A foreign cluster has no keeper, its Patroni (if any) and its configuration are out of reach, and its read-only
+    A foreign cluster has no keeper, and its Patroni (if any) and its configuration are out of reach. Its read-only
     endpoint may lead to the primary by intention. The suite tries no write there, since no such promise exists.
     """
     if target.own is None:

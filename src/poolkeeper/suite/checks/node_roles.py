@@ -1,7 +1,7 @@
 """The roles of the nodes, by their own reports.
 
 Invariant: nothing is concluded from a node's name. If the nodes do not report enough, the number of standbys is still
-that of the nodes less one, so that a check keeps its id; its outcome is then unknown.
+that of the nodes less one. A check thus keeps its id, and its outcome is unknown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The suite's schema: made through Pgpool-II, dropped on the primary, never left behind knowingly.
 
-Invariant: everything that the suite writes is inside one schema of its own name, which is made in one transaction
-together with the comment that records its age. Removal does not wait for standbys, so that it also works in a cluster
+Invariant: everything that the suite writes is inside one schema of its own name. One transaction creates the schema
+and the comment that records its age. Removal does not wait for standbys, so that it also works in a cluster
 whose commits hang. Not promised: removal while no primary can be reached; the next run removes what is left after an
 hour.
 """
