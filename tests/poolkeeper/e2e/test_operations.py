@@ -187,10 +187,13 @@ def test_maintenance_mode_is_reported_and_forbids(cluster: ClusterUnderTest) -> 
 
 
 def test_reinit_clones_a_standby_that_does_not_start(cluster: ClusterUnderTest) -> None:
-    """Its data lacks a file without which no server starts; `status` says so, and `reinit` is the way out."""
+    """Its configuration file is damaged; `status` says so, and `reinit` is the way out."""
     node = next(node.name for node in cluster.handle.spec.nodes if node.name != cluster.primary())
-    script = 'rm "$(find /var/lib/postgresql/data -name pg_filenode.map -path "*/global/*")" && kill -9 "$(cat $(find '
-    script += '/var/lib/postgresql/data -name postmaster.pid) | head -1)"'
+    script = """
+        data=$(dirname "$(find /var/lib/postgresql/data -name postmaster.pid)")
+        echo "damaged = = line" >> "$data/postgresql.auto.conf"
+        kill -9 "$(head -n 1 "$data/postmaster.pid")"
+    """
     cluster.docker("exec", cluster.container(node), "sh", "-c", script)
 
     def reported() -> bool:
