@@ -30,12 +30,12 @@ GOOD = LedgerVerdict(100, 0, 0, (), (), (), 0, 0)
 
 
 def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
-    """One after the other."""
+    """Return these leases, one after the other."""
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
 def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> SoakResult:
-    """Half an hour on two cores."""
+    """Return the result of half an hour on two cores."""
     return SoakResult(
         seconds=1800,
         cores=2,
@@ -52,7 +52,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict
 
 
 def found(result: SoakResult, name: str) -> BenchFigure:
-    """The one of that name."""
+    """Return the figure of that name."""
     return next(f for f in result.figures() if f.name == name)
 
 
@@ -176,7 +176,7 @@ def test_read_metrics() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", METRICS.replace("4.567", "x"), METRICS.replace("process_cpu", "p")])
-def test_what_is_no_keeper_is_refused(text: str) -> None:
+def test_metrics_of_another_program_are_refused(text: str) -> None:
     with pytest.raises(errors.ServerRefused):
         keeper_client.read_metrics(text)
 

@@ -94,7 +94,7 @@ def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeping.Jo
                 cluster.docker("unpause", cluster.container(node))
 
 
-def test_maintenance_mode_forbids_it(cluster: ClusterUnderTest) -> None:
+def test_maintenance_mode_forbids_the_early_release(cluster: ClusterUnderTest) -> None:
     """After a proven death, no lease is released, and the journal has the reason; when the mode ends, roles move."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     cluster.ok("maintenance", "on")
@@ -157,7 +157,7 @@ def seen_alive(journal: Path, node: str) -> bool:
 
 
 def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, fenced: Fence) -> None:
-    """Exit code 1: the lease keeps its holder, and the journal has the failure."""
+    """After exit code 1, the lease keeps its holder, and the journal has the failure."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = Fence._refuse
     with on_another_machine(cluster, former, journal):
