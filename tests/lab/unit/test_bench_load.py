@@ -35,7 +35,7 @@ def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
 
 
 def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict | None = GOOD) -> SoakResult:
-    """Return the result of half an hour on two cores."""
+    """Half an hour on two cores."""
     return SoakResult(
         seconds=1800,
         cores=2,
@@ -52,7 +52,7 @@ def seen(holdings: tuple[Holding, ...] = held(("n1", 7)), verdict: LedgerVerdict
 
 
 def found(result: SoakResult, name: str) -> BenchFigure:
-    """Return the figure of that name."""
+    """The one of that name."""
     return next(f for f in result.figures() if f.name == name)
 
 

@@ -198,9 +198,7 @@ def test_reads_are_void_where_the_role_moved(world: World, cluster: Cluster) -> 
 
 
 @pytest.mark.parametrize("module", [scale_reads, overhead, variants])
-def test_a_full_disk_starts_no_cluster(
-    world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, module: Any
-) -> None:
+def test_no_room_no_cluster(world: World, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
     def full(*_: object) -> None:
         raise errors.DiskFull("full")
 

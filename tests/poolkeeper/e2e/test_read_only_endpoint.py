@@ -61,7 +61,7 @@ def wait_reader(cluster: ClusterUnderTest, node: str, seconds: float = 30) -> No
 
 
 def test_no_session_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
-    """The role moves to the node that a session reads from: each write is refused, or its session is lost."""
+    """To the very node that a session reads from: it is lost, or refused, and so is whatever comes after it."""
     with in_vain.clients(cluster) as clients:
         by_address = {address(cluster, node): node for node in standbys(cluster)}
         target = by_address[clients[0].first_node]

@@ -157,7 +157,7 @@ def seen_alive(journal: Path, node: str) -> bool:
 
 
 def test_fence_that_proves_nothing_releases_nothing(cluster: ClusterUnderTest, fenced: Fence) -> None:
-    """After exit code 1, the lease keeps its holder, and the journal has the failure."""
+    """Exit code 1: the lease keeps its holder, and the journal has the failure."""
     former, journal = cluster.primary(), keeping.Journal(cluster)
     fenced.act = Fence._refuse
     with on_another_machine(cluster, former, journal):
