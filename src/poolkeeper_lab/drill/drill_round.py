@@ -125,7 +125,7 @@ async def _served(stage: Stage, since: float, seconds: float) -> None:
     """Wait until every client at both endpoints had an attempt acknowledged that it began after `since`.
 
     Raises:
-        DeadlinePassed: after so many seconds.
+        DeadlinePassed: after `seconds`.
     """
 
     async def check() -> None:

@@ -1,7 +1,7 @@
 """The drill's writer at the read-write endpoint, its table, and the final contents of that table.
 
-Invariant: every statement writes a unique id into a table without any constraint, so a statement that ran twice shows
-as a duplicate instead of being refused. The id identifies the round; no id is ever written again.
+Invariant: every statement writes a unique id into a table without any constraint. A statement that ran twice therefore
+shows as a duplicate instead of being refused. The id identifies the round; no id is ever written again.
 """
 
 from __future__ import annotations

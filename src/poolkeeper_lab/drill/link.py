@@ -1,8 +1,8 @@
 """One connection to a PostgreSQL port in which every step has the client's own deadline.
 
-libpq runs in non-blocking mode, so a frozen server, a dropped packet or an endpoint that holds a session never blocks
-the client beyond its deadline. The connection relies neither on TCP's timeouts nor on a cancel request, which needs an
-answer itself. Not promised: parameters, rows of other types than text, or use by several threads.
+libpq runs in non-blocking mode. A frozen server, a dropped packet or an endpoint that holds a session therefore never
+blocks the client beyond its deadline. The connection relies neither on TCP's timeouts nor on a cancel request, which
+needs an answer itself. Not promised: parameters, rows of other types than text, or use by several threads.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Link:
         """Send one statement and return its complete answer, once the server is ready for the next statement.
 
         Raises:
-            Failed: on an error of the server, a lost connection, or after so many seconds.
+            Failed: on an error of the server, a lost connection, or after `seconds`.
         """
         deadline, self._warning = time.monotonic() + seconds, ""
         row: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ def connect(dsn: Dsn, seconds: float) -> Link:
     """Open a connection.
 
     Raises:
-        Failed: (not sent) after so many seconds, or when the connection is refused.
+        Failed: (not sent) after `seconds`, or when the connection is refused.
     """
     deadline = time.monotonic() + seconds
     text = conninfo.make_conninfo(

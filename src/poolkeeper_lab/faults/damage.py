@@ -5,9 +5,9 @@ position, and the primary still has it. A damaged page belongs to a table that d
 write it again is left to replay. Before the damage, a note is written to `.poolkeeper/disks`. The note is removed once
 the node is cloned again; `sweep` does that for a run that died.
 
-PostgreSQL 17 cannot recover from all damage of WAL. If the damaged segment is of a later timeline than the record that
-is being read in it, the startup process exits at every start (WaitForWALToBecomeAvailable, xlogrecovery.c). Only an
-operator can help then, so `LoseWal.heal` does what an operator would do, and only on exactly this message.
+PostgreSQL 17 cannot recover from all damage of WAL. The damaged segment may be of a later timeline than the record that
+is being read in it. Then the startup process exits at every start (WaitForWALToBecomeAvailable, xlogrecovery.c). Only
+an operator can help then, so `LoseWal.heal` does what an operator would do, and only on exactly this message.
 """
 
 from __future__ import annotations

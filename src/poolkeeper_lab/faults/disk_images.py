@@ -3,7 +3,7 @@
 Invariant: the data is in one place at any time, and a rename in the volume decides which. While the folder has its own
 name, the volume has the data and the image is worthless; once it is renamed, the image has the data. So `back` works
 from every state, after half a `move` and after SIGKILL of the process that ran it. A machine that lost the mount in
-between starts a node without data, which clones itself, and never a node whose data went back in time.
+between starts a node without data, which clones itself. It never starts a node whose data went back in time.
 An image is known by its path below `.poolkeeper/disks`, and only mounts of such a file are touched.
 Needs root on this machine, and an engine that sees its mounts. Both `move` and `back` need the container to be down.
 """

@@ -1,7 +1,7 @@
 """Packets that never arrive: rules of the host's iptables in the network namespace of one container.
 
-Invariant: every rule has our mark and is only in that namespace, so healing removes exactly our rules, and the end of
-the container removes them as well. Loopback is never affected. Needs root on this machine; the container gets no
+Invariant: every rule has our mark and is only in that namespace. Healing therefore removes exactly our rules, and the
+end of the container removes them as well. Loopback is never affected. Needs root on this machine; the container gets no
 additional right. A cut applies to addresses of the cluster's network: packets from the host through a published port
 have none of these.
 """

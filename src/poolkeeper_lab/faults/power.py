@@ -1,8 +1,8 @@
 """Loss of power: all data that a node had only in memory is lost, including the page cache of its file system.
 
 `docker kill` alone loses none of it: the kernel survives and writes it out. Here the data is on a disk of its own
-(`disk_images`). Once every process of the node is killed, its file system is shut down without another write, and
-mounted again, which replays the journal as after a real loss of power. Data that was never flushed is lost.
+(`disk_images`). Once every process of the node is killed, its file system is shut down without another write. It is
+then mounted again, which replays the journal as after a real loss of power. Data that was never flushed is lost.
 Invariant: the cut comes after the last node has died, so every acknowledgement came before it.
 Not promised: a disk that loses data that it received without a flush; data that reached the device counts as kept.
 """

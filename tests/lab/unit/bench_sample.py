@@ -20,7 +20,7 @@ def throughput(endpoint: str, values: tuple[float, ...], reason: str = "") -> Me
 
 
 def ratio(values: tuple[float, ...]) -> Metric:
-    """5100 ÷ direct."""
+    """Return the ratio of 5100 to the direct port."""
     about = {**ABOUT, "endpoint": "5100"}
     return estimate.metric(about, "throughput ÷ direct", values, 7, unit=RATIO, better="more")
 

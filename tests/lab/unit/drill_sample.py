@@ -12,7 +12,7 @@ GAPS = (1.25, 1.5, 2.75)
 
 
 def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node") -> DrillRound:
-    """A round with that write gap, half of it detection."""
+    """Return a round with that write gap, half of it detection."""
     split = Split(gap / 2, gap / 8, gap / 8, gap / 4, "pg_node2")
     rate = tuple((round(i / 10 - 2, 1), 0 if 20 <= i < 20 + gap * 10 else 18) for i in range(int(gap * 10) + 50))
     return DrillRound(
@@ -32,7 +32,7 @@ def made(number: int, gap: float, keeper: bool = True, fault: str = "kill_node")
 
 
 def series(name: str, rounds: tuple[DrillRound, ...]) -> Series:
-    """The rounds of a fault of the catalogue."""
+    """Return the rounds of a fault of the catalogue."""
     (entry,) = drill_faults.choose((name,))
     return Series(name, entry.sentence, rounds, entry.goals)
 

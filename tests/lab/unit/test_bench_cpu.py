@@ -1,4 +1,4 @@
-"""What a start costs: ticks of proc(5) read rightly, no process counted twice, medians by part."""
+"""The CPU cost of a start: ticks of proc(5), each process counted once, and medians by part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poolkeeper_lab.bench.measure import cpu, startup_times
 
 
 def stat(folder: Path, pid: int, parent: int, times: tuple[int, int, int, int]) -> None:
-    """A process with its user, system, children's user and children's system ticks."""
+    """Write the stat of a process with its user, system, children's user and children's system ticks."""
     (folder / str(pid)).mkdir()
     numbers = " ".join(["0"] * 9 + [str(time) for time in times] + ["0"] * 20)
     (folder / str(pid) / "stat").write_text(f"{pid} (a) b) S {parent} {numbers}")

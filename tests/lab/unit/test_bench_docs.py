@@ -40,7 +40,7 @@ def test_a_part_of_two_words_has_marks_too() -> None:
     assert "(benchmarks/scale-reads-1.svg)" in text
 
 
-def test_what_no_run_has_is_not_measured_yet() -> None:
+def test_a_figure_without_a_run_is_not_measured_yet() -> None:
     text = bench_docs.fill(SKELETON.replace("12.3 s\n", ""), [])
     assert text.count(bench_docs.NOT_YET) == 2
 
@@ -100,7 +100,7 @@ UP = "up, from nothing"
 
 
 def measured(up: float, beside: bool) -> startup_part.Startup:
-    """The part after it ran."""
+    """Return the part with these results of its run."""
     part = startup_part.Startup(SimpleNamespace(spec=snapshots.SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
     seconds: dict[str, tuple[float, ...]] = {startup_times.YARDSTICK: (2.0, 2.0)}
     seconds |= {name: (up, up) if name == UP else (1.0, 1.0) for name in startup_times.GOALS}

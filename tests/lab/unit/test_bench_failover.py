@@ -111,7 +111,7 @@ class Fake(TrialCluster):
 
 
 def perform(fake: Fake, monkeypatch: pytest.MonkeyPatch, fault: str = peer_catalogue.KILL_NODE) -> FailoverTrial:
-    """A trial that does not last."""
+    """Perform a trial without pauses."""
     monkeypatch.setattr(drill_client, "running", fake.writers)
     monkeypatch.setattr(trial, "_prepare", lambda _: None)
     for name in ("WARM_UP", "HOLD", "TAIL", "POLL_PAUSE"):
@@ -149,7 +149,7 @@ def test_an_endpoint_that_does_not_serve_again_is_reported(monkeypatch: pytest.M
 
 
 def _served_once() -> Any:
-    """The first wait for service ends well, the next one does not."""
+    """Return a wait for service: its first call succeeds, and each later one fails."""
     calls = []
 
     def served(writes: Ledger, since: float, seconds: float) -> None:
@@ -199,7 +199,7 @@ def made(
     is_open: bool = False,
     foreign: float = 0,
 ) -> FailoverTrial:
-    """A trial that went so."""
+    """Return a trial with this result."""
     return FailoverTrial(gap, is_open, 100, verdict, back, foreign, 9.0, ("not served again within 120 s",) * is_open)
 
 

@@ -52,7 +52,7 @@ class Script:
         self._name, self._order, self._told = name, order, iter(found)
 
     def contender(self) -> Contender:
-        """It, as a contender."""
+        """Return the script as a contender."""
         return Contender(self._name, self._take)
 
     def _take(self) -> Sample:
@@ -75,7 +75,7 @@ def play(asked: int, *scripts: tuple[str, list[float | str | tuple[float, float]
 
 
 def metric_of(book: RoundsRecord, endpoint: str, name: str) -> Estimate | None:
-    """The figure of an endpoint."""
+    """Return the figure of an endpoint."""
     return next(m.estimate for m in book.metrics() if m.about["endpoint"] == endpoint and m.name == name)
 
 
@@ -112,7 +112,7 @@ def test_a_contender_that_fails_is_reported_and_left_out_after_the_second_time()
     assert book.tally().failed == 2
 
 
-def test_nothing_is_divided_by_nothing() -> None:
+def test_a_ratio_to_zero_is_not_reported() -> None:
     book, _ = play(1, ("direct", [0.0]), ("5100", [5.0]))
     assert metric_of(book, "5100", "throughput ÷ direct") is None
 
@@ -184,7 +184,7 @@ def test_without_a_control_group_the_processes_are_counted(tmp_path: Path) -> No
 
 
 def run_with(values: tuple[float, ...], **update: object) -> BenchRun:
-    """The sample with another throughput of 5100."""
+    """Return the sample with another throughput of 5100."""
     metrics = (*sample.SECTION.metrics[:1], sample.throughput("5100", values))
     section = sample.SECTION.model_copy(update={"metrics": metrics})
     return sample.SAMPLE.model_copy(update={"sections": (section,), **update})
@@ -216,7 +216,7 @@ def test_of_another_machine_only_ratios_are_compared() -> None:
     assert changes == {"tps": MetricChange.UNKNOWN, RATIO: MetricChange.NOISE}
 
 
-def test_less_is_better_where_it_is() -> None:
+def test_the_direction_of_a_figure_decides_what_is_better() -> None:
     def of(values: tuple[float, ...]) -> BenchRun:
         metric = estimate.metric({"endpoint": "5100"}, "p99", values, 7, unit="ms", better="less")
         section = sample.SECTION.model_copy(update={"metrics": (metric,)})
@@ -250,7 +250,7 @@ class Fake:
 
 
 def new_run() -> bench_parts.RunInProgress:
-    """A new one."""
+    """Return a new run."""
     return bench_parts.RunInProgress("poolkeeper", "poolkeeper bench all", 7)
 
 

@@ -30,7 +30,7 @@ GOOD = LedgerVerdict(100, 0, 0, (), (), (), 0, 0)
 
 
 def held(*leases: tuple[str | None, int]) -> tuple[Holding, ...]:
-    """One after the other."""
+    """Return these leases, one after the other."""
     return tuple(Holding(float(at), owner, revision) for at, (owner, revision) in enumerate(leases))
 
 
@@ -176,7 +176,7 @@ def test_read_metrics() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", METRICS.replace("4.567", "x"), METRICS.replace("process_cpu", "p")])
-def test_what_is_no_keeper_is_refused(text: str) -> None:
+def test_metrics_of_another_program_are_refused(text: str) -> None:
     with pytest.raises(errors.ServerRefused):
         keeper_client.read_metrics(text)
 

@@ -49,7 +49,7 @@ def test_every_check_has_a_kind() -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that HAProxy receives."""
+    """Return the commands that HAProxy receives."""
     sent: list[str] = []
 
     async def send(_address: str, _port: int, commands: Sequence[str], _limit: float) -> tuple[str, ...]:
@@ -150,11 +150,11 @@ def test_commits_are_set_in_the_session_alone() -> None:
         tidied = 0
 
         def tidy(self) -> None:
-            """Count."""
+            """Count the calls."""
             self.tidied += 1
 
         def where(self, port: int, at: str = "") -> pgbench.Where:
-            """The primary's own port."""
+            """Return the primary's own port."""
             assert at == ""
             return pgbench.Where("n1", port, "app", "x")
 
@@ -180,7 +180,7 @@ def test_commits_are_set_in_the_session_alone() -> None:
 
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch, readings: Sequence[keeper_client.Metrics]) -> Iterator[overhead.Watched]:
-    """Keeper that says these, one after the other."""
+    """Provide the work of a keeper that gives these readings, one after the other."""
     sent = iter(readings)
 
     async def metrics(*_: object) -> keeper_client.Metrics:
@@ -250,7 +250,7 @@ def test_failover_starts_the_victim_again_after_an_error(monkeypatch: pytest.Mon
 
 
 def test_taken_over_needs_another_primary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The former primary's own word does not count, and silence is no role."""
+    """The former primary's own report does not count, and silence is no role."""
     asked: list[str] = []
     answers = iter([None, SimpleNamespace(in_recovery=True), None, SimpleNamespace(in_recovery=False)])
 

@@ -40,7 +40,7 @@ class FakeCluster:
         self.state = ""
 
     async def wait_healthy(self, seconds: float) -> str:
-        """The next one."""
+        """Return the next primary of the list."""
         del seconds
         return self.primaries.pop(0) if len(self.primaries) > 1 else self.primaries[0]
 
@@ -56,11 +56,11 @@ class FakeCluster:
         return f"number of transactions actually processed: {int(4 * speed)}\ntps = {speed} (without)\n"
 
     def take_log(self) -> str:
-        """One transaction."""
+        """Return the log of one transaction."""
         return "0 1 1500 0 1700000000 1\n"
 
     async def tidy(self, *_: object) -> None:
-        """Count it."""
+        """Count the calls."""
         self.tidied += 1
 
     @contextmanager
@@ -75,7 +75,7 @@ class FakeCluster:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    """One whose primary stays."""
+    """Return a fake whose primary stays."""
     made = FakeCluster(["pg_node1"])
     monkeypatch.setattr(bench_endpoints, "PROVIDERS", {})  # a peer would run in a real engine
     monkeypatch.setattr(drill_run, "drilled", lambda _: made)
@@ -89,7 +89,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Its cluster."""
+    """Return the cluster of the fake."""
     monkeypatch.setattr(Cluster, "with_passwords", lambda _: ACCESS)
     return Cluster(SPEC, state.State(tmp_path), tmp_path)
 

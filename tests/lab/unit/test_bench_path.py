@@ -74,7 +74,7 @@ def test_own_scripts_are_those_that_are_shipped() -> None:
     ]
 
 
-def test_what_it_prints_and_logs_is_read() -> None:
+def test_output_and_log_of_pgbench_are_read() -> None:
     log = "\n".join(f"{i % 16} {i} {i * 10} 0 1700000000 {i}" for i in range(1, 101))
     found = pgbench.parse(PRINTED, log + "\n3 4 skipped 0 1700000000 7\n5 6 12")
     assert found == pgbench.PgbenchResult(10012.345678, 40000, 0.5, 0.99, None)
@@ -201,7 +201,7 @@ def test_cpu_time_is_by_part_and_for_a_thousand_transactions() -> None:
 
 
 def measured(values: dict[str, float], void: str = "") -> path.Path:
-    """The part after a round of the first goal's load with these throughputs."""
+    """Return the part after a round of the first goal's load with these throughputs."""
     part = path.Path(SimpleNamespace(spec=SPEC), BenchOptions(seed=7))  # type: ignore[arg-type]
     own = {endpoint.key: endpoint for endpoint in bench_endpoints.own(SPEC, "pg_node1")}
     planned = path_plan.Planned(KEPT, tuple(own[key] for key in values))
@@ -223,13 +223,13 @@ def test_goals_are_checked_by_the_ratios_of_their_load() -> None:
     assert measured({DIRECT: 1000.0, "5100": 590.0}).section().goals[0].is_met is False
 
 
-def test_nothing_holds_after_the_role_moved() -> None:
+def test_no_figure_counts_after_the_role_moved() -> None:
     section = measured({DIRECT: 1000.0, "5100": 620.0}, "the role moved").section()
     assert (section.goals[0].is_met, section.goals[0].reason) == (None, "the role moved")
     assert section.notes[0] == "no figure holds: the role moved"
 
 
-def test_before_it_ran_everything_is_not_measured() -> None:
+def test_goals_of_a_part_without_a_run_are_not_measured() -> None:
     section = path.Path(SimpleNamespace(spec=SPEC), BenchOptions()).section()  # type: ignore[arg-type]
     assert {goal.is_met for goal in section.goals} == {None}
     assert section.metrics == ()
@@ -243,7 +243,7 @@ class Server:
         self.found = found
 
     async def rows(self, statement: str, parameters: Sequence[Any] | None = None) -> list[Any]:
-        """Note it; the answer."""
+        """Note the request, and return the answer."""
         del parameters
         self.asked.append(statement)
         return self.found if statement.startswith("SELECT shobj") else []
@@ -251,7 +251,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    """One that has no database of ours."""
+    """Return a server that has no database of ours."""
     made = Server([])
 
     @asynccontextmanager
@@ -300,7 +300,7 @@ class Engine:
         self.files: dict[str, str] = {}
 
     def check(self, argv: Sequence[str], **_: object) -> str:
-        """Note it; the answer."""
+        """Note the request, and return the answer."""
         self.asked.append(list(argv))
         if argv[1] == "ps":
             left, self.left = self.left, ""
@@ -310,7 +310,7 @@ class Engine:
         return "77\n" if "{{.State.Pid}}" in argv else "poolkeeper/postgres:1\n" if "inspect" in argv else ""
 
     def execute(self, container: str, argv: Sequence[str], *, stdin: str | None = None) -> str:
-        """A shell inside."""
+        """Keep the file that a shell inside the container writes."""
         assert container == "poolkeeper-bench-client"
         if stdin is not None:
             self.files[argv[-1].rpartition("/")[2]] = stdin
@@ -319,7 +319,7 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """One with a container that a killed run left."""
+    """Return an engine with a container that a killed run left."""
     made = Engine("old\n")
     monkeypatch.setattr(process, "check", made.check)
     monkeypatch.setattr(compose, "execute", made.execute)
@@ -356,7 +356,7 @@ def test_a_run_that_fails_reports_its_first_complaint(engine: Engine, monkeypatc
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A peer that starts and one that does not; what was ended."""
+    """Provide a peer that starts and one that does not; return the list of ended ones."""
     ended: list[str] = []
 
     @contextmanager

@@ -82,7 +82,7 @@ def test_published_ports_are_on_loopback_alone(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_password_is_in_the_files(folder: str) -> None:
-    """They are read from /run/secrets, or put in by a shell; never a word of the file's own."""
+    """Each password is read from /run/secrets or inserted by a shell; no file contains one."""
     for path in (SOURCES / folder).iterdir():
         for value in re.findall(r"password\s*[=:]\s*'?([^'\s]+)", path.read_text(), re.I):
             assert value.startswith(("%s", "$", '"$')), (path.name, value)
@@ -154,7 +154,7 @@ HEALTHY = {"node1": TrialNode("primary", 2), "node2": TrialNode("standby"), "nod
         (HEALTHY | {"node1": TrialNode("primary", 1)}, "1 of 2 standbys stream"),
     ],
 )
-def test_what_a_cluster_lacks(states: dict[str, TrialNode], missing: str | None) -> None:
+def test_a_missing_condition_of_health_is_named(states: dict[str, TrialNode], missing: str | None) -> None:
     assert contenders.lacks(states) == missing
 
 
@@ -204,7 +204,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 def a_stack(peer: peer_catalogue.Peer, folder: Path) -> stack.Stack:
-    """With passwords."""
+    """Return a stack with passwords."""
     stack.make_passwords(folder)
     return stack.Stack(peer, SOURCES, "image", folder)
 
@@ -305,7 +305,7 @@ def test_hosts_are_tried_in_turn_until_one_takes_writes(monkeypatch: pytest.Monk
     assert (standby.closed, primary.closed) == (True, False)
 
 
-def test_where_none_takes_writes_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_writable_host_no_statement_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts(monkeypatch, a="connect: refused", b="lost", c=Opened("on"))
     with pytest.raises(link.Failed) as failed:
         multi_host.connect(MANY, 4.0)

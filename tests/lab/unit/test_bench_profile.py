@@ -135,8 +135,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def test_a_read_costs_what_it_costs(world: World) -> None:
-    """Neither what a session costs at its beginning nor the background work."""
+def test_the_cost_of_a_read_is_the_difference_of_two_runs(world: World) -> None:
+    """The cost excludes the beginning of a session and the background work."""
     loader: Any = world
     costs = profile.EndpointProfile(loader, ENDPOINTS["direct_rw"], "simple").costs(traced=True)
     assert costs[HAPROXY, "reads"] == pytest.approx(4.0)

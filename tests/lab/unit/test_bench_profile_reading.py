@@ -1,4 +1,4 @@
-"""What the profile reads: strace's summary, a namespace's devices, and the cost of one transaction."""
+"""The readings of the profile: strace's summary, a namespace's devices, and the cost of one transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUMMARY = """% time     seconds  usecs/call     calls    errors syscall
 
 
 def test_summary_of_strace() -> None:
-    """With errors and without, and the total is not a call of its own."""
+    """The summary may have a column of errors; the total is not counted as a call."""
     counted = calls.read_summary(SUMMARY)
     assert counted == {"epoll_wait": 20, "recvfrom": 325, "sendto": 210, "futex": 13}
     assert calls.by_kind(counted) == {"reads": 325, "writes": 210, "waits": 20, "others": 13}
@@ -61,7 +61,7 @@ DEVICES = """Inter-|   Receive             |  Transmit
 
 
 def test_sent_is_all_but_loopback(tmp_path: Path) -> None:
-    """Also where the number follows the colon at once."""
+    """The number may follow the colon without a space."""
     assert network_counters.read_devices(DEVICES) == network_counters.Sent(2040, 23)
     (tmp_path / "7" / "net").mkdir(parents=True)
     (tmp_path / "7" / "net" / "dev").write_text(DEVICES)
@@ -81,8 +81,8 @@ SHORT, LONG = Spent(100, 1.0, {CALLS: 700}), Spent(1100, 6.0, {CALLS: 6750, LATE
 IDLE = Spent(0, 2.0, {CALLS: 20})
 
 
-def test_a_transaction_costs_what_the_longer_run_has_more() -> None:
-    """700 of each run are its beginning and end; 10 calls a second run beside it."""
+def test_the_cost_of_a_transaction_is_the_difference_of_two_runs() -> None:
+    """Each run has 90 calls at its beginning and end, and 10 calls a second beside it."""
     assert slope.per_transaction(SHORT, LONG, IDLE) == {CALLS: pytest.approx(6.0), LATE: 1.0}
 
 

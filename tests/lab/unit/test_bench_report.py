@@ -38,7 +38,7 @@ def test_json_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cluster": 3}'])
-def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_report_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "old.json").write_text(text)
     with pytest.raises(errors.UsageError, match="is no report"):
         bench_json.read(tmp_path / "old.json")
@@ -82,7 +82,7 @@ def test_what_was_not_measured_says_why_in_every_report() -> None:
     assert r"64 sessions \| 30 allowed" in markdown
 
 
-def test_page_needs_nothing_and_nests() -> None:
+def test_page_is_self_contained_and_its_tags_nest() -> None:
     text = bench_report.to_html(sample.SAMPLE, earlier())
     page = Page(re.sub(r"<(line|circle|rect)\b([^>]*)/>", r"<\1\2></\1>", text))
     assert not page.open

@@ -34,7 +34,7 @@ SPEC = snapshots.SPEC
 STANDBYS = Standbys(SPEC, "pg_node2")
 
 
-def test_the_first_ones_serve_and_every_session_ends() -> None:
+def test_the_first_standbys_serve_and_every_session_ends() -> None:
     assert STANDBYS.names == ("pg_node1", "pg_node3")
     assert STANDBYS.commands(1) == [
         "set server standbys/pg_node1 state ready",
@@ -59,12 +59,12 @@ def seen(**states: tuple[str, str]) -> list[Any]:
         ({"pg_node1": ("up", "ready"), "pg_node2.fallback": ("up", "ready")}, False),  # while no standby is up
     ],
 )
-def test_exactly_those_must_be_usable(states: dict[str, tuple[str, str]], lacks: bool) -> None:
+def test_exactly_the_chosen_standbys_must_be_usable(states: dict[str, tuple[str, str]], lacks: bool) -> None:
     others = [haproxy_runtime.ServerState("primary", "pg_node3", "up", "ready", 0)]
     assert (STANDBYS.lacks(1, [*others, *seen(**states)]) is not None) is lacks
 
 
-def test_serve_waits_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_waits_until_the_chosen_standbys_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[str] = []
     answers = iter([seen(pg_node1=("down", "ready")), seen(pg_node1=("up", "ready"), pg_node3=("up", "drain"))])
 
@@ -87,7 +87,7 @@ def test_serve_waits_until_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def book(tps: dict[int, list[float]]) -> RoundsRecord:
-    """One case, a contender a size."""
+    """Return the book of one case, with a contender for each size."""
     numbers = {size: iter(values) for size, values in tps.items()}
 
     def contender(size: int) -> Contender:
@@ -130,7 +130,7 @@ def test_goal_that_was_not_measured_is_not_met(
     assert (found.estimate, found.is_met, found.reason) == (None, None, reason)
 
 
-def test_short_of_the_goal_is_missed() -> None:
+def test_a_ratio_below_the_goal_is_missed() -> None:
     assert goal(book({1: [100] * 3, 3: [269] * 3})).is_met is False
 
 
@@ -190,7 +190,7 @@ def test_a_read_is_warmed_up_and_measured(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_readers_endpoints() -> None:
-    """The direct one only if it has enough sessions for the clients."""
+    """The direct endpoint takes part only if it has enough sessions for the clients."""
     assert [endpoint.port for endpoint in scale_reads.endpoints(SPEC)] == [5101, 5201]
     endpoints = SPEC.endpoints.model_copy(
         update={"direct_ro": SPEC.endpoints.direct_ro.model_copy(update={"max_sessions": 23})}

@@ -124,7 +124,7 @@ def load(used: dict[str, float], machine: float) -> caps.CapLoad:
         ({"n2": 0.10, "n3": 0.10}, 0.3, caps.UNKNOWN),
     ],
 )
-def test_what_limited(used: dict[str, float], machine: float, said: str) -> None:
+def test_the_limit_of_a_load_is_named(used: dict[str, float], machine: float, said: str) -> None:
     assert load(used, machine).limit() == said
 
 

@@ -42,7 +42,7 @@ def test_read(text: str, edits: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["haproxy.hold_ms", "", "a=1,", ".a=1", "a..b=1", "=1"])
-def test_what_is_no_variant_is_refused(text: str) -> None:
+def test_an_invalid_variant_is_refused(text: str) -> None:
     with pytest.raises(errors.UsageError, match="KEY=VALUE"):
         try_part.read(text)
 
@@ -129,12 +129,12 @@ class Loader:
     """Stand in for `loads.Loader`; each measurement is under a little more foreign load than the one before."""
 
     def __init__(self, cluster: Any) -> None:
-        self.cluster, self.primary, self.looked, self.tidied = cluster, "", 0, 0
+        self.cluster, self.primary, self.checks, self.tidied = cluster, "", 0, 0
         self.ran: list[tuple[str, int]] = []
 
     def find_containers(self) -> None:
         """Count."""
-        self.looked += 1
+        self.checks += 1
 
     def tidy(self) -> None:
         """Count."""
@@ -191,7 +191,7 @@ def test_a_variant_is_measured_with_every_load_after_a_warm_up(tryout: Tryout) -
     assert len(taken.values) == len(found)
     assert taken.foreign == pytest.approx(0.001 * len(loader.ran))
     assert loader.tidied == sum(put.load.writes for put in found) == 1
-    assert loader.looked == 1
+    assert loader.checks == 1
 
 
 def test_section_without_a_run_is_complete(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_gap_without_an_end_is_open() -> None:
     assert ledger.longest_gap([], since=10.0, until=40.0).seconds == pytest.approx(30.0)
 
 
-def test_gap_of_one_client_is_its_own() -> None:
+def test_the_gap_of_a_client_ignores_other_clients() -> None:
     attempts = [
         attempt(1, at=9.9),
         *(attempt(n, at=10 + n / 10, client="fresh") for n in range(2, 20)),

@@ -57,7 +57,7 @@ def test_goals_are_met_missed_or_not_measured() -> None:
     ],
     ids=str,
 )
-def test_one_bad_round_is_enough(broken: dict[str, object]) -> None:
+def test_one_unsound_round_makes_a_drill_unsound(broken: dict[str, object]) -> None:
     assert sample.GOOD.is_sound
     rounds = (replace(sample.GOOD.series[0].rounds[0], **broken),)  # type: ignore[arg-type]
     drill = replace(sample.GOOD, series=(replace(sample.GOOD.series[0], rounds=rounds),))
@@ -76,7 +76,7 @@ def test_every_problem_and_every_missed_goal_is_in_every_report() -> None:
     assert r"\|" in markdown
 
 
-def test_page_needs_nothing_and_nests() -> None:
+def test_page_is_self_contained_and_its_tags_nest() -> None:
     text = drill_report.to_html(sample.SAMPLE)
     page = Page(re.sub(r"<(line|circle|rect|polyline)\b([^>]*)/>", r"<\1\2></\1>", text))
     assert not page.open

@@ -192,7 +192,7 @@ def test_the_line_of_a_round_has_gaps_split_and_problem() -> None:
 
 @pytest.mark.parametrize("primary", ["pg_node1", "pg_node2", "pg_node3"])
 def test_the_primary_is_the_node_with_the_role(primary: str) -> None:
-    """Its standbys are the other nodes; a declared name never stands for a role that moves."""
+    """The other nodes are its standbys; a declared name never stands for a role that moves."""
     spec = ClusterSpec()
     here = drilled_cluster.DrilledCluster(SimpleNamespace(spec=spec), cast(Host, None))  # type: ignore[arg-type]
     assert asyncio.run(here.find(FaultTarget.PRIMARY, primary, 0)) == primary

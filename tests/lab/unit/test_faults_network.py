@@ -271,7 +271,7 @@ def test_a_fault_between_services_on_unix_sockets_is_unmet(
 def test_a_cut_of_a_server_on_a_unix_socket_is_unmet(
     ports: Sequence[int], others: peers.Peers, meets: bool, is_shared: bool
 ) -> None:
-    """Its check, and the traffic between the nodes, still pass the network."""
+    """HAProxy's check of the server, and the traffic between the nodes, still pass the network."""
     wire = Wire()
     wire.cluster = SimpleNamespace(spec=deployments.edit(SPEC, "haproxy.node_sockets", is_shared))
     cut = packets.DropPackets(host(wire), "pg_node1", others, ports=ports)

@@ -133,7 +133,7 @@ def copied_rows(session: Connection, table: str) -> int:
 
 
 def test_the_direct_endpoints_need_no_pgpool(cluster: ClusterUnderTest) -> None:
-    """They work with every Pgpool-II stopped, and each session has its own server process."""
+    """The endpoints work with every Pgpool-II stopped, and each session has its own server process."""
     spec = cluster.handle.spec
     services = [cluster.container(service) for service in spec.endpoint_by_service()]
     cluster.docker("stop", "--time", "5", *services)
@@ -172,7 +172,7 @@ def write_attempt_clients(cluster: ClusterUnderTest, count: int) -> list[write_a
 
 
 def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluster: ClusterUnderTest) -> None:
-    """To the very node that sessions read from."""
+    """The primary's role moves to the very node that sessions read from."""
     with connect(cluster, "rw") as session:
         session.execute("DROP TABLE IF EXISTS write_attempts")
         session.execute("CREATE TABLE write_attempts (n int)")
@@ -193,7 +193,7 @@ def test_no_session_of_the_read_only_endpoint_writes_through_a_switchover(cluste
 
 
 def test_a_switchover_ends_every_session_of_the_former_primary(cluster: ClusterUnderTest) -> None:
-    """Idle ones too; a new session during it waits and reaches the next primary, and none is refused."""
+    """Idle sessions end too. A new session meanwhile waits and reaches the next primary; none is refused."""
     former = address(cluster, cluster.primary())
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(connect(cluster, WRITES)) for _ in range(5)]
@@ -257,7 +257,7 @@ def writes_elsewhere(cluster: ClusterUnderTest, former: str) -> bool:
 
 
 def test_a_new_session_waits_for_the_next_primary(cluster: ClusterUnderTest) -> None:
-    """Opened just after the primary's death, it waits and is not refused."""
+    """A session that is opened just after the primary's death waits and is not refused."""
     former = cluster.primary()
     with keeper_steps.killed(cluster, former), connect(cluster, WRITES) as session:
         assert session.execute(HERE).fetchall()[0][1] is False
@@ -272,7 +272,7 @@ def test_without_a_standby_reads_are_refused(cluster: ClusterUnderTest) -> None:
 
 
 def test_without_a_standby_reads_go_to_the_primary_where_that_is_declared(cluster: ClusterUnderTest) -> None:
-    """They end when a standby is back; a write is refused there too."""
+    """These sessions end when a standby is back; a write is refused there too."""
     primary = address(cluster, cluster.primary())
     policy = {"read_fallback": '"primary"', "max_read_staleness_seconds": str(BOUND)}
     with keeper_steps.edited(cluster, **policy):
@@ -315,7 +315,7 @@ def test_a_full_endpoint_lets_the_next_client_wait(cluster: ClusterUnderTest) ->
 
 
 @pytest.mark.timeout(300)
-def test_off_and_on_again(cluster: ClusterUnderTest) -> None:
+def test_direct_endpoints_are_turned_off_and_on_again(cluster: ClusterUnderTest) -> None:
     """Without a port the endpoint does not exist; a file without these tables gets both. Only HAProxy is re-created."""
     spec, haproxy = cluster.handle.spec, cluster.container(cluster.handle.spec.haproxy.service)
     ports = {key: endpoint.port for key, endpoint in spec.direct_endpoints().items()}

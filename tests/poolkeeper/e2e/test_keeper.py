@@ -59,7 +59,7 @@ def test_pgpool_restarted_in_the_middle_of_a_failover(cluster: ClusterUnderTest)
 
 @pytest.mark.parametrize("moment", ["the death", "a correction"])
 def test_keeper_killed_in_the_middle(cluster: ClusterUnderTest, moment: str) -> None:
-    """Killed with the primary, or between a decision about Pgpool-II and its effect: the next keeper completes it."""
+    """Keeper dies with the primary, or between a decision and its effect in Pgpool-II; the next one completes it."""
     former, keeper = cluster.primary(), cluster.handle.spec.keeper.service
     host, journal = Host(cluster.handle), keeper_steps.Journal(cluster)
     pid = host.first_process(keeper)

@@ -49,7 +49,7 @@ def test_killed_containers_are_reported_and_started_again(cluster: ClusterUnderT
 
 @pytest.mark.parametrize("service", ["etcd2", "standby", "pgpool", "pgpool_rw", "haproxy_pgpool"])
 def test_a_dead_process_is_started_again(cluster: ClusterUnderTest, service: str) -> None:
-    """SIGKILL of a container's first process from outside: the engine starts it again without help."""
+    """The engine restarts a container whose first process is killed from outside."""
     container = cluster.container(name_of(cluster, service))
     pid = cluster.docker("inspect", "--format", "{{.State.Pid}}", container)
     restarts = int(cluster.docker("inspect", "--format", "{{.RestartCount}}", container))

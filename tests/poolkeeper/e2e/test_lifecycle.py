@@ -91,7 +91,7 @@ def test_a_second_command_is_locked_out(cluster: ClusterUnderTest) -> None:
 
 
 def test_lost_passwords_are_refused(cluster: ClusterUnderTest) -> None:
-    """Data without its passwords: `up` refuses, since new passwords would not match the data."""
+    """`up` refuses data without its passwords, since new passwords would not match the data."""
     kept = cluster.handle.folder.secrets
     away = kept.with_name("secrets.away")
     kept.rename(away)

@@ -90,7 +90,7 @@ class Writer:
 
 
 def test_switchover_moves_the_role_and_loses_nothing(cluster: ClusterUnderTest) -> None:
-    """Roles move, every view follows, the pause is measured, and each acknowledged write is there."""
+    """The role moves, every view follows, the pause is measured, and each acknowledged write is there."""
     former = cluster.primary()
     with Writer(cluster) as writer:
         document = load_json(cluster.ok("switchover", "--json"))
@@ -171,7 +171,7 @@ def test_restart_of_one_standby_leaves_the_others_alone(cluster: ClusterUnderTes
 
 
 def test_maintenance_mode_is_reported_and_forbids(cluster: ClusterUnderTest) -> None:
-    """While it is on, status reports it and no operation moves a role. Switched off, the cluster is as before."""
+    """While the mode is on, status reports it and no operation moves a role. Switched off, the cluster is as before."""
     primary = cluster.primary()
     try:
         cluster.ok("maintenance", "on")

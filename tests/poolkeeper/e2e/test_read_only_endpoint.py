@@ -72,7 +72,7 @@ def test_no_session_writes_through_a_switchover(cluster: ClusterUnderTest) -> No
 
 
 def test_no_session_writes_through_a_failover(cluster: ClusterUnderTest) -> None:
-    """Sessions on both standbys, one of which becomes the primary at once."""
+    """The sessions are on both standbys, one of which becomes the primary at once."""
     former = cluster.primary()
     with write_attempts.clients(cluster, 8) as clients, keeper_steps.killed(cluster, former):
         assert len({client.first_node for client in clients}) == 2
@@ -105,7 +105,7 @@ def test_without_a_standby_reads_go_to_the_primary(lenient: ClusterUnderTest) ->
 
 @pytest.mark.timeout(180)
 def test_stale_standby_serves_no_reads(lenient: ClusterUnderTest) -> None:
-    """Its replay is frozen (Patroni would resume a pause); the other one serves, and so does it once it caught up."""
+    """The standby's replay is frozen (Patroni would resume a pause); the other serves, and later both do."""
     cluster, victim = lenient, standbys(lenient)[0]
     host = Host(cluster.handle)
     replay = [p.pid for p in host.processes(victim) if p.argv[0].startswith("postgres:") and "startup" in p.argv[0]]

@@ -94,7 +94,7 @@ def on_another_machine(cluster: ClusterUnderTest, node: str, journal: keeper_ste
                 cluster.docker("unpause", cluster.container(node))
 
 
-def test_maintenance_mode_forbids_it(cluster: ClusterUnderTest) -> None:
+def test_maintenance_mode_forbids_the_early_release(cluster: ClusterUnderTest) -> None:
     """After a proven death, no lease is released, and the journal has the reason; when the mode ends, roles move."""
     former, journal = cluster.primary(), keeper_steps.Journal(cluster)
     cluster.ok("maintenance", "on")

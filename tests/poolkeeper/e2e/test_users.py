@@ -43,7 +43,7 @@ def started(cluster: ClusterUnderTest) -> dict[str, object]:
 
 
 def test_an_added_user_logs_in_through_every_port_and_its_password_does_not_leak(cluster: ClusterUnderTest) -> None:
-    """No restart; the password is in no argument list, no container's definition, no log, even where all is logged."""
+    """No container restarts; the password is in no argument list, definition or log, even if all is logged."""
     before = started(cluster)
     sql(cluster, "ALTER ROLE postgres SET log_statement = 'all'")
     seen: set[str] = set()
@@ -168,7 +168,7 @@ def test_privileges_in_another_database_forbid_the_drop(cluster: ClusterUnderTes
 
 
 def test_injected_drift_is_shown_and_repaired(cluster: ClusterUnderTest) -> None:
-    """In PostgreSQL only, another password, in pool_passwd only: each is shown with exit code 1, and repaired."""
+    """Drift (in PostgreSQL only, in pool_passwd only, another password) is shown with exit code 1, and repaired."""
     sql(cluster, f"CREATE ROLE {NAME} LOGIN PASSWORD 'by-hand'")
     shown = cluster.run("user", "list")
     assert (shown.returncode, "in PostgreSQL only" in shown.stdout) == (1, True)

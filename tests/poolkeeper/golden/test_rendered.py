@@ -41,7 +41,7 @@ def test_the_golden_folder_has_no_other_file(cluster: str) -> None:
 @given(SPECS)
 @settings(max_examples=15)
 def test_the_same_declaration_gives_the_same_bytes(spec: ClusterSpec) -> None:
-    """Also after the spec was written and read."""
+    """The bytes are also the same after the spec was written and read."""
     again = ClusterSpec.model_validate_json(spec.model_dump_json())
     assert render(spec, IMAGES) == render(again, IMAGES)
 

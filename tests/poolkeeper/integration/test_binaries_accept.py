@@ -31,7 +31,7 @@ def _compose_config(file: Path) -> process.Finished:
 
 
 def test_compose_reads_the_file(bench: Bench) -> None:
-    """Every service with its own definition, and every secret's file found."""
+    """Compose reads each service with its own definition, and finds every secret's file."""
     done = _compose_config(bench.folder.compose_file)
     assert done.ok, done.output
     document = json.loads(done.stdout)
@@ -48,7 +48,7 @@ def test_compose_reads_the_file(bench: Bench) -> None:
     ],
 )
 def test_compose_refuses_an_injected_mistake(bench: Bench, old: str, new: str) -> None:
-    """A key that it does not know, a secret that is not declared, a port that is none."""
+    """The mistakes: an unknown key, a secret that is not declared, a port that is none."""
     text = bench.folder.compose_file.read_text()
     assert old in text
     altered = bench.folder.rendered / "altered.yml"
@@ -60,14 +60,14 @@ def test_compose_refuses_an_injected_mistake(bench: Bench, old: str, new: str) -
 
 
 def test_haproxy_accepts_its_file(benches: Benches, bench: Bench) -> None:
-    """Without a warning; also that of a cluster which differs in everything."""
+    """HAProxy prints no warning, also for a cluster that differs in everything."""
     for each in (bench, benches.make(snapshots.blue())):
         done = each.run(each.spec.haproxy.service, "validate")
         assert (done.code, done.output) == (0, "")
 
 
 def test_haproxy_refuses_an_injected_mistake(bench: Bench) -> None:
-    """The entry point hands its refusal on."""
+    """The entry point hands HAProxy's refusal on."""
     altered = bench.altered_copy(
         "haproxy_pgpool", "haproxy.cfg", "default_backend endpoint_ro", "default_backend endpoint_roo"
     )
@@ -131,14 +131,14 @@ def test_pgpool_has_every_setting_as_it_was_rendered(pools: tuple[Bench, dict[st
 
 
 def test_pgpool_takes_a_text_as_it_stands_between_the_quotes(pools: tuple[Bench, dict[str, str]]) -> None:
-    """Backslashes, double quotes, a hash, another alphabet: no escaping in either direction."""
+    """Backslashes, double quotes, a hash and another alphabet need no escaping in either direction."""
     _, containers = pools
     _started(containers["rw"])
     assert _says(containers["rw"])["log_line_prefix"] == ODD
 
 
 def test_pgpool_refuses_an_injected_mistake(bench: Bench) -> None:
-    """A value of another type, and a quote inside a text, which no escaping helps."""
+    """The mistakes: a value of another type, and a quote inside a text, which no escaping helps."""
     altered = bench.altered_copy("pgpool_rw", "pgpool.conf", "num_init_children = 32", "num_init_children = many")
     done = bench.run("pgpool_rw", config=altered)
     assert done.code == 3

@@ -80,7 +80,7 @@ def test_a_cut_of_the_inner_port_cuts_the_direct_endpoint(prepared: Prepared) ->
     with_endpoint(prepared, scenario)
 
 
-def test_a_check_that_fails_cuts_it_too(prepared: Prepared) -> None:
+def test_a_failed_check_cuts_the_direct_endpoint_too(prepared: Prepared) -> None:
     """HAProxy gets no command."""
 
     async def scenario(endpoint: Endpoint) -> None:
@@ -94,7 +94,7 @@ def test_a_check_that_fails_cuts_it_too(prepared: Prepared) -> None:
 
 
 def test_new_sessions_wait_for_a_primary(prepared: Prepared) -> None:
-    """Without one, and while the present one has announced its stop; refused when the time is over."""
+    """A session also waits while the present primary has announced its stop; it is refused after the hold."""
 
     async def scenario(endpoint: Endpoint) -> None:
         began = time.monotonic()
@@ -116,7 +116,7 @@ def test_new_sessions_wait_for_a_primary(prepared: Prepared) -> None:
 
 
 def test_a_full_endpoint_lets_the_next_client_wait(prepared: Prepared) -> None:
-    """Until one ends; and the inner port, which Pgpool-II uses, is not full with it."""
+    """The client waits until a session ends; the inner port, which Pgpool-II uses, is not full with it."""
 
     async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good.add("/primary")
@@ -138,7 +138,7 @@ def test_a_full_endpoint_lets_the_next_client_wait(prepared: Prepared) -> None:
 
 
 def test_reads_are_read_only_spread_and_never_the_primary_s(prepared: Prepared) -> None:
-    """By the start-up packet; a drained server, as before its promotion, serves no session."""
+    """The start-up packet sets read-only; a drained server, as before its promotion, serves no session."""
 
     async def scenario(endpoint: Endpoint) -> None:
         primary, one, two = (endpoint.nodes[name] for name in ("pg_node1", "pg_node2", "pg_node3"))
@@ -167,7 +167,7 @@ def test_reads_are_read_only_spread_and_never_the_primary_s(prepared: Prepared) 
 
 
 def test_a_session_of_no_server_is_ended_too(prepared: Prepared) -> None:
-    """While its connection is still being made, to an unused address (HAProxy 3.0 alone would leave it open)."""
+    """The session still connects to an unused address; HAProxy 3.0 alone would leave it open."""
 
     async def scenario(endpoint: Endpoint) -> None:
         unused = endpoint.address.rpartition(".")[0] + ".251"

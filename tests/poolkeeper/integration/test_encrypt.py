@@ -43,7 +43,7 @@ def _decrypt(bench: Bench, folder: state.State, entries: str) -> dict[str, str]:
 
 
 def test_every_password_is_decrypted_unchanged(bench: Bench) -> None:
-    """One entry a user, in order, AES-encrypted; no clear text is left in any of them."""
+    """The file has one AES-encrypted entry for each user, in order, and no clear text."""
     entries = images.encrypt_passwords(bench.images["pgpool"], bench.folder, PASSWORDS)
     lines = entries.splitlines()
     assert [line.split(":")[0] for line in lines] == list(PASSWORDS)
@@ -53,7 +53,7 @@ def test_every_password_is_decrypted_unchanged(bench: Bench) -> None:
 
 
 def test_another_key_opens_nothing(bench: Bench) -> None:
-    """The proof above can fail."""
+    """The test of the decryption can fail."""
     entries = images.encrypt_passwords(bench.images["pgpool"], bench.folder, PASSWORDS)
     other = state.State(bench.folder.root / "other")
     state.prepare(other)

@@ -125,8 +125,8 @@ async def _post(store: Members, path: str, body: dict[str, object]) -> dict[str,
     return answer
 
 
-def test_what_is_put_is_read(members: Members, prefix: str) -> None:
-    """With its revision, the keys of the prefix alone, also an empty value and one in another alphabet."""
+def test_a_written_value_is_read(members: Members, prefix: str) -> None:
+    """A read returns the revision and only the keys of the prefix; a value may be empty or in another alphabet."""
 
     async def work(store: Store) -> None:
         first = await store.put(f"{prefix}a", "")
@@ -175,7 +175,7 @@ def test_a_key_is_deleted_only_if_every_guard_holds(members: Members, prefix: st
 
 
 def test_a_watch_gives_all_in_order_and_resumes_without_a_gap(members: Members, prefix: str) -> None:
-    """The same changes, whether seen live, resumed in the midst, or all from history."""
+    """A watch gives the same changes live, resumed in the midst, or all from history."""
 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
@@ -230,7 +230,7 @@ def test_the_end_of_a_lease_comes_by_the_watch(members: Members, prefix: str) ->
 
 
 def test_a_watch_in_silence_continues_and_ends_with_its_task(members: Members, prefix: str) -> None:
-    """Longer than several pulses; then it is cancelled in the midst of waiting (`_with_store` finds what stays)."""
+    """The watch lasts several pulses, then is cancelled while it waits; `_with_store` finds leftovers."""
 
     async def work(store: Store) -> None:
         start, _ = await store.read(prefix)
@@ -326,7 +326,7 @@ def test_a_member_without_a_quorum_is_noticed(members: Members, prefix: str) -> 
 
 
 def test_a_killed_member_is_noticed_and_left(members: Members, prefix: str) -> None:
-    """The last test: two members remain."""
+    """This is the last test, because it leaves two members."""
 
     @contextlib.contextmanager
     def kill() -> Iterator[None]:

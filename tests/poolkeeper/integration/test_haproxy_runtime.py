@@ -139,7 +139,7 @@ def test_the_runtime_api(prepared: tuple[Bench, Path, str]) -> None:
 
 
 def test_the_lease_holder_is_no_standby(prepared: tuple[Bench, Path, str]) -> None:
-    """Also while it still reports that it is a running replica; and no server is a standby before its first check."""
+    """The holder may still report a running replica; no server is a standby before its first check."""
 
     async def scenario(endpoint: Endpoint) -> None:
         endpoint.nodes["pg_node1"].good |= {"/replica", "/leader"}

@@ -43,7 +43,7 @@ def _address(container: str) -> str:
 
 @pytest.fixture(scope="module")
 def pool(benches: Benches) -> Iterator[Pool]:
-    """Its node 0 is a PostgreSQL; the names of the others lead nowhere."""
+    """Provide a Pgpool-II: node 0 is a PostgreSQL, the names of the others lead nowhere."""
     spec = deployments.edit(snapshots.SPEC, "pgpool.search_primary_node_timeout", 1)
     made = benches.make(spec)
     process.check(["docker", "network", "create", "--label", f"{compose.CLUSTER}={made.label}", made.label])
@@ -103,7 +103,7 @@ async def _until(session: pcp.PcpSession, index: int, *wanted: str) -> None:
 
 
 def test_the_nodes(pool: Pool) -> None:
-    """Several commands on one connection; an unknown index is refused, and the session continues."""
+    """One connection takes several commands; an unknown index is refused, and the session continues."""
 
     async def talk(session: pcp.PcpSession) -> None:
         assert await session.node_count() == 3
@@ -118,7 +118,7 @@ def test_the_nodes(pool: Pool) -> None:
 
 
 def test_detach_attach_and_promote(pool: Pool) -> None:
-    """On one connection, while Pgpool restarts its children; promotion takes every other node down."""
+    """One connection serves while Pgpool-II restarts its children; promotion takes every other node down."""
 
     async def talk(session: pcp.PcpSession) -> None:
         await session.detach(1)
@@ -139,13 +139,13 @@ def test_detach_attach_and_promote(pool: Pool) -> None:
 
 
 def test_a_wrong_password(pool: Pool) -> None:
-    """Refused, with Pgpool's words."""
+    """Pgpool-II refuses the login, and the error has its message."""
     with pytest.raises(errors.ServerRefused, match='authentication failed for user "pcp"'):
         asyncio.run(pool.connect("wrong"))
 
 
 def test_a_closed_or_frozen_port_is_unreachable(pool: Pool) -> None:
-    """A closed port, and a frozen Pgpool-II: within the deadline."""
+    """A closed port and a frozen Pgpool-II are reported within the deadline."""
     with pytest.raises(errors.Unreachable):
         asyncio.run(pcp.connect(pool.address, 1, "pcp", "x", 2))
     process.check(["docker", "pause", pool.container])

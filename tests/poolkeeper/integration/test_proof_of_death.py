@@ -103,7 +103,7 @@ def test_a_death_is_reported_at_once_and_no_process_is_left(node: Node) -> None:
 
 
 def test_a_frozen_container_is_not_dead(node: Node) -> None:
-    """Nor is one that is cut off, or whose processes but PID 1 have ended."""
+    """The same holds for a container that is cut off, or in which only PID 1 is left."""
 
     async def work() -> None:
         monitor = ProcessMonitor()

@@ -40,7 +40,7 @@ def falling_back(benches: Benches) -> tuple[Bench, Path, str]:
 
 
 def test_every_session_is_read_only_from_its_first_byte(refusing: tuple[Bench, Path, str]) -> None:
-    """In one piece, in several, with more data after it, after a request for encryption, at its full length."""
+    """The start-up packet may be split, followed by data, preceded by a request for encryption, or of full length."""
     words = ("user", "app", "options", "-c default_transaction_read_only=off")
     packet, wanted = start_up(*words), start_up(*words, *SETTING)
     long, long_wanted = start_up("user", "a" * 9900), start_up("user", "a" * 9900, *SETTING)
@@ -79,7 +79,7 @@ async def in_pieces(endpoint: Endpoint, packet: bytes) -> str:
 
 
 def test_no_session_passes_unread(refusing: tuple[Bench, Path, str]) -> None:
-    """Another protocol, another version, a packet with a wrong length, silence: none reaches a server."""
+    """Another protocol, another version, a wrong length or silence never reaches a server."""
 
     async def scenario(endpoint: Endpoint) -> None:
         node = endpoint.nodes["pg_node2"]

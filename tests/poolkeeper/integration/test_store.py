@@ -68,7 +68,7 @@ def store(benches: Benches) -> Store:
 
 
 def test_patroni_accepts_its_file(store: Store) -> None:
-    """Without a message."""
+    """Patroni prints no message."""
     done = store.validate()
     assert (done.code, done.output) == (0, "")
 
@@ -93,14 +93,14 @@ def test_patronis_only_complaint_about_quorum_commit_is_the_known_one(store: Sto
     ],
 )
 def test_patroni_refuses_an_injected_mistake(store: Store, old: str, new: str, said: str) -> None:
-    """A wrong type, a missing key, a server that is not there, a store that does not answer, no YAML."""
+    """The mistakes: a wrong type, a missing key, an absent server, a silent store, no YAML."""
     done = store.validate(store.bench.altered_copy("pg_node1", "patroni.yml", old, new))
     assert done.code == 1
     assert said in done.output
 
 
 def test_a_store_without_a_quorum_reports_it(store: Store) -> None:
-    """One member of three answers that it cannot serve any client: that is not silence."""
+    """The one member of three that is left answers that it serves no client; that is not silence."""
     assert store.view("etcd1").healthy
     process.check(["docker", "kill", store.containers["etcd2"], store.containers["etcd3"]])
 

@@ -122,7 +122,7 @@ def lone(benches: Benches) -> Iterator[Lone]:
 
 
 def test_its_record_names_the_process_that_runs(lone: Lone) -> None:
-    """In the store and in the arguments of a process that is no root's, and is small."""
+    """The record is in the store and in the arguments of a small process that does not run as root."""
     record = lone.record()
     assert record["incarnation"] == lone.incarnation()
     assert record["boot"] == lone.sh("cat /proc/sys/kernel/random/boot_id")
@@ -133,7 +133,7 @@ def test_its_record_names_the_process_that_runs(lone: Lone) -> None:
 
 
 def test_a_killed_patroni_is_replaced_and_the_server_runs_on(lone: Lone) -> None:
-    """The same server, the same life of the node, and the lease kept."""
+    """The server, the node's life and the lease stay the same."""
     postmaster, incarnation, first = lone.postmaster(), lone.incarnation(), lone.patroni()
     lone.sh(f"kill -9 {first}")
     print(f"Patroni killed, until it answers as the primary again: {lone.leads():.1f} s")  # noqa: T201
@@ -151,7 +151,7 @@ def test_a_killed_server_process_is_left_to_the_postmaster(lone: Lone) -> None:
 
 
 def test_a_killed_postmaster_ends_the_node(lone: Lone) -> None:
-    """No process of it is left, the engine starts another life, and that one first writes its record."""
+    """No process of the node is left; the engine starts another life, which first writes its record."""
     incarnation, restarts = lone.incarnation(), int(lone.inspect("{{.RestartCount}}"))
     lone.sh(f"kill -9 {lone.postmaster()}")
     same = "the same record"
@@ -164,7 +164,7 @@ def test_a_killed_postmaster_ends_the_node(lone: Lone) -> None:
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_stopped_postmaster_is_left_to_patroni(lone: Lone, mode: str) -> None:
-    """However it was stopped: it has ended its own processes. Patroni starts it again, in the same life."""
+    """Any stop mode ends the postmaster's own processes. Patroni starts it again, in the same life."""
     incarnation, postmaster = lone.incarnation(), lone.postmaster()
     lone.sh(f"setpriv --reuid=postgres pg_ctl stop -m {mode} -D {patroni_config.DATA_DIRECTORY}")
     _until("another server", lambda: None if lone.postmaster() not in ("", postmaster) else "none")
@@ -173,7 +173,7 @@ def test_a_stopped_postmaster_is_left_to_patroni(lone: Lone, mode: str) -> None:
 
 
 def test_a_requested_stop_is_clean(lone: Lone) -> None:
-    """Exit code 0, a server that was shut down, and another life after the next start."""
+    """The exit code is 0, the server was shut down, and the next start begins another life."""
     incarnation = lone.incarnation()
     process.check(["docker", "stop", "--time", "30", lone.node])
     assert lone.inspect("{{.State.ExitCode}}") == "0"
@@ -248,7 +248,7 @@ def test_without_a_store_it_waits_and_can_be_stopped(lone: Lone) -> None:
 
 
 def test_a_node_without_data_waits_for_the_one_that_is_declared_to_make_it(lone: Lone) -> None:
-    """Otherwise the fastest node would be the first primary. It starts once another has begun to initialize."""
+    """Otherwise the fastest node would be the first primary. The node starts once another has begun to initialize."""
     bench, name = lone.bench, lone.node.replace("_alpha", "_beta")
     argv = ["docker", "run", "-d", "--name", name, "--hostname", "beta", "--network", name.rsplit("_", 1)[0]]
     label = ["--label", "poolkeeper.test=1", "-e", "POOLKEEPER_CLUSTER=waiting"]

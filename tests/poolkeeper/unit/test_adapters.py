@@ -59,7 +59,7 @@ STATISTICS = (
 
 
 def test_haproxys_rows() -> None:
-    """Frontends have no check; a number that is not there is none."""
+    """Frontends have no check; an absent number is read as none."""
     rows = haproxy.read_rows(STATISTICS)
     assert [(row.proxy, row.name, row.status, row.sessions, row.check) for row in rows] == [
         ("rw", "FRONTEND", "OPEN", 3, ""),
@@ -131,7 +131,7 @@ tun0\t0100080A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
 
 
 def test_routes() -> None:
-    """Little-endian hexadecimal, as the kernel writes it on this kind of machine."""
+    """Addresses are little-endian hexadecimal, as the kernel writes them on this kind of machine."""
     assert preflight.read_routes(ROUTES) == [
         ("eth0", IPv4Network("0.0.0.0/0")),
         ("eth0", IPv4Network("172.17.0.0/16")),
@@ -159,7 +159,7 @@ def _is_a_setting(text: str) -> bool:
 @example("a\\.b\\\\")
 @example('# = "x"')
 def test_pgpool_reads_the_value_that_was_declared(value: str) -> None:
-    """Whatever the grammar of cluster.toml lets through is one string to Pgpool-II, and the same one."""
+    """Pgpool-II reads any text that the grammar of cluster.toml accepts as one string, unchanged."""
     written = rendered_pgpool.literal(value)
     assert PGPOOL_STRING.fullmatch(written)
     assert written[1:-1] == value
@@ -171,7 +171,7 @@ def test_other_values_for_pgpool(value: Any, written: str) -> None:
     assert rendered_pgpool.literal(value) == written
 
 
-def test_what_pgpool_cannot_read_is_refused() -> None:
+def test_a_quote_in_a_text_for_pgpool_is_refused() -> None:
     """pgpool.conf has no way to write a quote inside a string."""
     spec = snapshots.SPEC.model_copy(
         update={"pgpool": snapshots.SPEC.pgpool.model_copy(update={"parameters": {"log_line_prefix": "it's "}})}
@@ -191,7 +191,7 @@ def test_what_pgpool_cannot_read_is_refused() -> None:
         ("local all all trust\n", "local all all scram-sha-256\n", False),
     ],
 )
-def test_what_needs_a_restart_of_pgpool(old: str, new: str, restarts: bool) -> None:
+def test_settings_that_need_a_restart_of_pgpool(old: str, new: str, restarts: bool) -> None:
     """A setting that is taken at the start only: changed, added or gone."""
     assert rendered_pgpool.needs_restart(old, new) is restarts
 

@@ -34,7 +34,7 @@ def shown(spec: ClusterSpec) -> list[list[str]]:
 
 
 def test_status_shows_the_declared_ones() -> None:
-    """They have no Pgpool-II; one without a port is not shown, and the cluster is healthy without it."""
+    """Direct endpoints have no Pgpool-II. One without a port is not shown, and the cluster is healthy without it."""
     assert ["direct_rw", "5200", "-", PRIMARY, "(primary)"] in shown(SPEC)
     assert ["direct_ro", "5201", "-", STANDBY, "(standby)"] in shown(SPEC)
     assert not [words for words in shown(OFF) if words and words[0] in KEYS]
@@ -51,7 +51,7 @@ def test_connection_lines_and_psql_files_have_them(tmp_path: Path, spec: Cluster
 
 
 def test_haproxy_has_an_endpoint_and_no_server_for_them() -> None:
-    """They use the servers of the inner ports, so nothing else has to follow a role."""
+    """Direct endpoints use the servers of the inner ports, so only these follow a role."""
     text = haproxy_config.config(SPEC)
     for key, inner, sessions in (("direct_rw", "primary", 46), ("direct_ro", "standbys", 46)):
         section = text.split(f"\nfrontend {key}\n")[1].split("\n\n")[0]

@@ -1,4 +1,4 @@
-"""How `doctor` reads the output of other programs; a component that does not answer is reported as unknown."""
+"""The readings of `doctor` from other programs; a component that does not answer is reported as unknown."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_a_row_without_any_answer_is_question_marks() -> None:
     ],
 )
 def test_a_row_shows_each_report(edit: Callable[[Snapshot], Snapshot], column: str, shown: str) -> None:
-    """One changed report about a standby, and its column."""
+    """A changed report about a standby appears in its column."""
     assert getattr(_row(edit(HEALTHY), OTHER), column) == shown
 
 

@@ -99,7 +99,7 @@ def test_a_missing_answer_is_no_answer(answer: str) -> None:
         _send(answer, "set a", "set b", timeout=0.3)
 
 
-def test_a_command_is_one_command() -> None:
-    """Its answers could not be distinguished."""
+def test_several_commands_in_one_text_are_refused() -> None:
+    """The answers to several commands in one text could not be distinguished."""
     with pytest.raises(ValueError, match="more than one"):
         asyncio.run(runtime.send("127.0.0.1", 1, ["set a;set b"], 1))

@@ -213,7 +213,7 @@ def test_a_healthy_cluster_is_assessed_as_healthy(spec: ClusterSpec) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_each_single_fault_is_found(fault: Fault) -> None:
-    """One fault in a healthy cluster: its level, and a finding that names it."""
+    """One fault in a healthy cluster gives its level, and a finding that names it."""
     assessment = health.assess(SPEC, fault.seen)
     assert assessment.level is fault.level, assessment.findings
     found = [(finding.kind, finding.subject) for finding in assessment.findings if fault.part in finding.message]
@@ -244,7 +244,7 @@ def test_without_any_one_answer_it_is_not_healthy(spec: ClusterSpec, data: st.Da
 
 @given(SPECS, st.data())
 def test_any_subset_of_answers_is_assessed(spec: ClusterSpec, data: st.DataObject) -> None:
-    """Whichever sources answer: an assessment with a row for each node, healthy only if every source answers."""
+    """Any set of answers gives a row for each node, and is healthy only if every source answers."""
     known = snapshots.sources(spec)
     silent = data.draw(st.sets(st.sampled_from(known)))
     missing = data.draw(st.sets(st.sampled_from(known)))

@@ -133,14 +133,14 @@ NOT_ELIGIBLE: dict[str, ObservedState] = {
 
 @pytest.mark.parametrize(("observed", "wanted"), ACTS.values(), ids=ACTS.keys())
 def test_a_wrong_view_is_corrected(observed: ObservedState, wanted: Brief) -> None:
-    """Exactly these actions, each with a cause."""
+    """The decision has exactly these actions, each with a cause."""
     assert brief(observed) == wanted
     assert all(decision.cause for decision in pool_view.decide(SPEC, observed, STEADY))
 
 
 @pytest.mark.parametrize("observed", NO_DECISION.values(), ids=NO_DECISION.keys())
 def test_an_unknown_state_gives_no_action(observed: ObservedState) -> None:
-    """However wrong the view is."""
+    """No view is wrong enough for an action."""
     assert brief(observed) == []
 
 
@@ -160,7 +160,7 @@ def test_a_returning_node_waits_before_it_is_attached(since: float | None, wante
 
 
 def test_the_index_is_that_of_pgpool() -> None:
-    """Its control port knows numbers, not names."""
+    """Pgpool-II's control port knows numbers, not names."""
     observed = pool(pg_node3="up standby", pg_node1="down standby", pg_node2="up standby")
     (decision,) = pool_view.decide(SPEC, observed, STEADY)
     assert (decision.node, decision.index) == (PRIMARY, 1)
@@ -215,7 +215,7 @@ def test_no_standby_is_touched_while_the_primary_is_wrong(situation: Situation) 
 
 @given(observed_states.situations())
 def test_only_a_node_that_is_eligible_for_long_enough_is_attached(situation: Situation) -> None:
-    """Except the primary itself; and only an ineligible node is detached."""
+    """The rule does not apply to the primary; only an ineligible node is detached."""
     spec, observed, memory = situation
     for decision in pool_view.decide(spec, observed, memory):
         if decision.verb is Verb.ATTACH and decision.node != observed.primary:
@@ -235,7 +235,7 @@ def test_a_promotion_is_of_a_backend_that_pgpool_can_promote(situation: Situatio
 
 @given(observed_states.situations())
 def test_an_executed_action_is_not_repeated(situation: Situation) -> None:
-    """Its effect is the wanted one."""
+    """The action has the wanted effect."""
     spec, observed, memory = situation
 
     def same(decision: Decision) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""All decisions together: with one agent or two they come to an end, and then every view agrees with Patroni."""
+"""All decisions together: with one agent or two they end, and then every view agrees with Patroni."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _assert_routes(spec: ClusterSpec, observed: ObservedState, memory: Memory) -
 @given(observed_states.situations())
 @settings(max_examples=60)
 def test_one_agent_converges(situation: Situation) -> None:
-    """From any state, while the store does not change."""
+    """The agent converges from any state, while the store does not change."""
     spec, observed, memory = situation
     for _ in range(keeper_world.rounds(spec)):
         decisions, memory = keeper_world.step(spec, observed, memory)
@@ -77,7 +77,7 @@ def test_one_agent_converges(situation: Situation) -> None:
 @given(observed_states.situations(), st.data(), st.booleans())
 @settings(max_examples=60)
 def test_two_agents_converge(situation: Situation, data: st.DataObject, together: bool) -> None:
-    """Whether each observes the other's actions, or both decide on the same state and act one after the other."""
+    """Two agents converge if each observes the other's actions, and if both decide on the same state."""
     spec, observed, memory = situation
     memories = [memory, data.draw(observed_states.memories(spec))]
     for _ in range(keeper_world.rounds(spec)):
@@ -94,7 +94,7 @@ def test_two_agents_converge(situation: Situation, data: st.DataObject, together
 @given(observed_states.situations())
 @settings(max_examples=60)
 def test_an_agent_without_memory_does_no_harm(situation: Situation) -> None:
-    """Killed and restarted each second, it does what needs no memory, and repeats nothing."""
+    """An agent that is restarted each second does what needs no memory, and repeats nothing."""
     spec, observed, _ = situation
     done: list[Decision] = []
     for _ in range(keeper_world.rounds(spec)):
@@ -130,7 +130,7 @@ def test_a_healthy_cluster_is_left_alone(nodes: int) -> None:
 
 @given(observed_states.situations(), st.sampled_from([0, 1, 2**24]))
 def test_the_keepers_file_suffices_for_its_decisions(situation: Situation, lag: int) -> None:
-    """With its part of the declaration it decides the same as with the complete one."""
+    """The keeper decides the same with its part of the declaration as with the complete one."""
     spec, observed, memory = situation
     replication = spec.replication.model_copy(update={"max_read_lag_bytes": lag})
     complete = spec.model_copy(update={"replication": replication})

@@ -81,13 +81,13 @@ def test_one_fault_makes_it_ineligible(observed: ObservedState, memory: Memory, 
 
 
 @pytest.mark.parametrize(("observed", "memory"), ELIGIBLE.values(), ids=ELIGIBLE.keys())
-def test_it_is_eligible(observed: ObservedState, memory: Memory) -> None:
-    """Up to each bound."""
+def test_a_standby_within_the_bounds_is_eligible(observed: ObservedState, memory: Memory) -> None:
+    """A standby is eligible up to each bound."""
     assert eligibility.ineligible_because(SPEC, observed, memory, STANDBY) is None
 
 
 def test_eligibility_starts_again_after_any_break() -> None:
-    """Also after a time in which nothing was known."""
+    """A time without facts is a break too."""
     for broken in (edit(state="starting"), replace(HEALTHY, store=observed_states.UNKNOWN)):
         memory = eligibility.remember(SPEC, replace(broken, at=AT + 1), STEADY)
         assert STANDBY not in memory.eligible_since
@@ -104,7 +104,7 @@ def test_a_new_leader_behind_the_former_one_makes_no_standby_stale() -> None:
 
 
 def test_a_standby_that_stands_still_becomes_stale() -> None:
-    """From when the leader was first observed ahead of it, whatever the leader does then."""
+    """The time counts from the first observation of the leader ahead of it, whatever the leader does then."""
     memory, found = STEADY, []
     for seconds in range(60):
         observed = replace(observed_states.edit_store(HEALTHY, leader_lsn=LSN + seconds), at=AT + seconds)

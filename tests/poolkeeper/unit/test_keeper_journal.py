@@ -20,7 +20,7 @@ def events(kept: Journal) -> list[tuple[str, str]]:
 
 
 def test_a_line_is_json_with_its_time() -> None:
-    """One line an event, whatever it contains."""
+    """Each event is one line, whatever it contains."""
     lines: list[str] = []
     Journal(lines.append).note("failed", what="command HAProxy", why='a "quote"\nand a line: é')
     (line,) = lines
@@ -42,7 +42,7 @@ def test_a_standing_decision_is_noted_once() -> None:
 
 
 def test_a_cause_whose_figures_change_is_the_same() -> None:
-    """Else a HAProxy that does not answer would fill the journal. Another node or another refusal is noted."""
+    """Otherwise a silent HAProxy would fill the journal. Another node or another refusal is noted."""
     kept = Journal(lambda _: None)
     for late in LATE:
         kept.begin("routes", [late])

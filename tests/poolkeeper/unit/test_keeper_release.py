@@ -45,7 +45,7 @@ def test_a_proven_death_releases_the_lease() -> None:
 
 
 def test_a_silent_machine_is_fenced() -> None:
-    """With the same comparison; the fence is the proof."""
+    """The release makes the same comparison; the fence is the proof."""
     decision = release.decide(FENCE, SILENT, NEVER)
     assert isinstance(decision, Decision)
     assert (decision.verb, decision.node) == (Verb.FENCE, PRIMARY)
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[ClusterSpec, ObservedState, Memory, str]] = {
 
 @pytest.mark.parametrize(("spec", "observed"), NOTHING.values(), ids=NOTHING.keys())
 def test_without_proof_there_is_no_decision(spec: ClusterSpec, observed: ObservedState) -> None:
-    """Neither a release nor a refusal: nothing useful was left undone."""
+    """Without proof the keeper neither releases nor refuses: it left nothing useful undone."""
     assert release.decide(spec, observed, NEVER) is None
 
 
@@ -116,7 +116,7 @@ def test_a_refusal_has_its_reason(spec: ClusterSpec, observed: ObservedState, me
 
 
 def test_after_the_interval_it_is_released_again() -> None:
-    """At its end, to the second."""
+    """The interval ends to the second."""
     assert isinstance(release.decide(SPEC, DEAD, Memory(last_release=AT - INTERVAL)), Decision)
 
 
@@ -169,7 +169,7 @@ def test_no_two_releases_within_the_interval(data: st.DataObject, spec: ClusterS
 
 @given(observed_states.situations())
 def test_a_release_that_was_done_is_not_repeated(situation: Situation) -> None:
-    """Without a lease there is nothing to release; nor after another node has taken it."""
+    """The keeper releases nothing without a lease, nor after another node has taken it."""
     spec, observed, memory = situation
     verdict = release.decide(spec, observed, memory)
     if isinstance(verdict, Decision):

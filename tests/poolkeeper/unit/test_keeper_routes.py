@@ -90,14 +90,14 @@ NO_DECISION: dict[str, ObservedState] = {
 
 @pytest.mark.parametrize(("observed", "memory", "wanted"), ACTS.values(), ids=ACTS.keys())
 def test_a_wrong_route_is_corrected(observed: ObservedState, memory: Memory, wanted: Brief) -> None:
-    """Exactly these actions, each with a cause."""
+    """The decision has exactly these actions, each with a cause."""
     assert sorted(map(str, brief(observed, memory))) == sorted(map(str, wanted))
     assert all(decision.cause for decision in routes.decide(SPEC, observed, memory))
 
 
 @pytest.mark.parametrize("observed", NO_DECISION.values(), ids=NO_DECISION.keys())
 def test_an_unknown_state_gives_no_action(observed: ObservedState) -> None:
-    """However wrong the routes are."""
+    """No route is wrong enough for an action."""
     assert brief(observed) == []
 
 

@@ -49,7 +49,7 @@ def test_every_key_is_read() -> None:
 
 
 def test_an_empty_store_gives_no_facts() -> None:
-    """Nor do another cluster's keys."""
+    """Another cluster's keys give no facts either."""
     assert cluster_store.read_view("main", 1, []) == StoreView(1)
     others = [KeyValue(key.replace("/main/", "/main2/"), "{}", 1, "0") for key in KEYS]
     assert cluster_store.read_view("main", 1, others) == StoreView(1)
@@ -70,7 +70,7 @@ def test_an_empty_store_gives_no_facts() -> None:
     ],
 )
 def test_a_missing_or_malformed_key_is_an_absent_fact(key: str, value: Any, field: str, wanted: Any) -> None:
-    """Never an invented one."""
+    """The store never invents a fact."""
     assert getattr(view({f"{SERVICE}{key}": value}), field) == wanted
 
 
@@ -89,7 +89,7 @@ def test_an_incomplete_record_is_ignored(value: Any) -> None:
 
 
 def test_a_release_compares_holder_lease_and_incarnation() -> None:
-    """By value and revision."""
+    """The release compares them by value and revision."""
     assert cluster_store.release_guards("main", "pg_node1", 7, 5) == (
         Guard("/service/main/leader", value="pg_node1", revision=7),
         Guard("/poolkeeper/main/nodes/pg_node1", revision=5),

@@ -153,7 +153,7 @@ def test_a_death_wakes_the_loops_and_is_noted_once() -> None:
 
 @pytest.mark.parametrize("writable", [False, True])
 def test_the_holder_is_open_when_it_accepts_writes(monkeypatch: pytest.MonkeyPatch, writable: bool) -> None:
-    """Under the very lease for which it was probed; it is probed until then."""
+    """The holder is open under the very lease for which it was probed, and is probed until then."""
     probes = itertools.count(1)
     asked: list[int] = []
 

@@ -78,7 +78,7 @@ def _talk(
 
 
 def test_several_commands_on_one_connection() -> None:
-    """Notices are passed over; all nodes come with one request."""
+    """The session ignores notices; one request returns all nodes."""
 
     async def talk(session: pcp.PcpSession) -> object:
         return await session.node_count(), await session.nodes(), await session.node(1)
@@ -124,15 +124,15 @@ def test_a_refusal_is_reported_and_the_session_continues() -> None:
     ],
     ids=["refused", "another answer", "an impossible length", "no PCP at all", "half an answer, then silence"],
 )
-def test_what_is_no_answer(answer: bytes, error: type[errors.PoolkeeperError]) -> None:
-    """Never taken for one."""
+def test_a_malformed_answer_is_an_error(answer: bytes, error: type[errors.PoolkeeperError]) -> None:
+    """The session takes none of these for an answer."""
     with pytest.raises(error):
         _talk([answer], lambda session: session.node_count(), timeout=0.3)
 
 
 @pytest.mark.parametrize("status", ["4", "", "up"])
 def test_a_status_that_is_not_known_is_not_guessed(status: str) -> None:
-    """Nor a packet with too few texts."""
+    """A packet with too few texts is refused too."""
     payload = b"\0".join([b"NodeInfo", b"h", b"1", status.encode(), b"0", b"", b"1", b"2"]) + b"\0"
     with pytest.raises(errors.ServerRefused):
         pcp.read_node(0, pcp.Packet("i", payload))

@@ -124,7 +124,7 @@ LEAST: dict[str, tuple[Edits, Brief]] = {
 
 @pytest.mark.parametrize(("edits", "wanted"), LEAST.values(), ids=LEAST.keys())
 def test_a_change_is_applied_by_the_fewest_steps(edits: Edits, wanted: Brief) -> None:
-    """From a running cluster: exactly these steps, and after them none."""
+    """On a running cluster the plan has exactly these steps, and the next plan has none."""
     spec, before = edited(edits), deployments.running(SPEC)
     steps = before.plan(spec)
     assert brief(steps) == wanted
@@ -166,7 +166,7 @@ def test_a_paused_container_reads_its_new_files_after_it_continues() -> None:
 
 @pytest.mark.parametrize("leader", NODES)
 def test_the_primary_is_disturbed_last(leader: str) -> None:
-    """Whichever node leads: the standbys first, one step each."""
+    """Whichever node leads, the standbys come first, one step each."""
     spec = edited([("postgresql.shared_memory_mb", 512)])
     steps = deployments.running(SPEC, leader).plan(spec)
     order = [*(node for node in NODES if node != leader), leader]
@@ -195,7 +195,7 @@ def test_an_added_node_is_started() -> None:
 
 
 def test_a_removed_standby_is_removed_first() -> None:
-    """With its volume, before any other step; then the services that had it in their files."""
+    """The standby and its volume go before any other step; then the services that had it in their files."""
     steps = deployments.running(SPEC).plan(with_node(2))
     assert brief(steps) == [
         (Action.REMOVE, ["pg_node3"]),
@@ -269,7 +269,7 @@ STATES = st.sampled_from([None, {"state": "exited"}, {"state": "paused"}, {"stat
     st.frozensets(st.sampled_from(NODES)),
 )
 @settings(max_examples=40)
-def test_after_a_plan_nothing_is_left(
+def test_applied_edits_leave_an_empty_plan(
     changes: list[Edits], found: dict[str, Any], leader: str, nodes: int, pending: frozenset[str]
 ) -> None:
     """Any edits on any running cluster: one plan applies all, or two where no Patroni answered at first."""
@@ -301,7 +301,7 @@ def _read(tree: Any) -> Any:
 @example({"work_mem": 1}, {"work_mem": "1"})
 @example({"parameters": {}}, {"parameters": "on"})
 def test_a_difference_that_patroni_applies_gives_the_new(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """By Patroni's own rules for a PATCH; afterwards there is no difference, so no plan asks for it again."""
+    """Patroni's own rules for a PATCH apply; afterwards there is no difference, so no plan asks for it again."""
     patched = copy.deepcopy(old)
     deployments.patch(patched, planning.difference(old, new))
     assert _read(patched) == _read(new)

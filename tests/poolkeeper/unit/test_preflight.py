@@ -58,7 +58,7 @@ def test_a_nearly_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_an_overlap_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another network of the engine, or a route of the machine, that overlaps; our own network does not count."""
+    """Another network of the engine or a route of the machine overlaps; our own network does not count."""
     subnet = IPv4Network("10.8.0.0/24")
     monkeypatch.setattr(preflight, "_routes", lambda: [("eth0", IPv4Network("10.0.0.0/8"))])
     monkeypatch.setattr(compose, "networks", lambda: {"poolkeeper": ("poolkeeper", ("10.8.0.0/24",))})

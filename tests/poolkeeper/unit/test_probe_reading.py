@@ -1,4 +1,4 @@
-"""How an error becomes a failure, what a frozen server costs, and which schemas are leftovers."""
+"""The probes' readings: an error becomes a failure, a frozen server costs its limit, and leftovers are recognized."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_reading_is_one_or_the_other(value: int | None, failure: Failure | Non
 
 
 def test_leftovers_are_ours_and_old() -> None:
-    """By name and by comment; objects that another run uses, or another program created, stay."""
+    """The name and the comment identify leftovers; objects of another run or another program stay."""
 
     def comment(age: timedelta) -> str:
         text = workspace.creation("x", NOW - age).split("IS '")[1]
@@ -87,7 +87,7 @@ def test_leftovers_are_ours_and_old() -> None:
 
 
 @pytest.mark.parametrize(("own", "checks"), [(False, 20), (True, 30)])
-def test_nothing_answers(own: bool, checks: int) -> None:
+def test_every_check_of_a_silent_target_is_unknown(own: bool, checks: int) -> None:
     """A target of closed ports: every check unknown, within a moment, and no word about a schema left behind."""
     closed = Dsn("127.0.0.1", 1, "nobody", "nowhere", "secret")
     nodes = dict.fromkeys(("n1", "n2", "n3"), closed)

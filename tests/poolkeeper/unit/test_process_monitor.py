@@ -144,7 +144,7 @@ def test_two_supervisors_are_unknown(proc: Path, child: subprocess.Popen[bytes])
 
 @pytest.mark.parametrize("boot", ["", "8a0c1bd2-0000-4000-8000-00000000000f"])
 def test_another_boot_is_unknown(proc: Path, child: subprocess.Popen[bytes], boot: str) -> None:
-    """Another machine, or this one before its start: nothing is known about its processes."""
+    """Nothing is known about the processes of another machine, or of this one before its start."""
     _add(proc, child.pid)
     state, reason = _attend(proc, boot)
     assert state == "unknown"
@@ -152,7 +152,7 @@ def test_another_boot_is_unknown(proc: Path, child: subprocess.Popen[bytes], boo
 
 
 def test_no_boot_id_is_unknown(proc: Path, child: subprocess.Popen[bytes]) -> None:
-    """Also where the record has none either: two empty ids are not the same boot."""
+    """Two empty boot ids are not the same boot."""
     _add(proc, child.pid)
     (proc / "sys/kernel/random/boot_id").unlink()
     assert {_attend(proc, boot)[0] for boot in ("", BOOT)} == {"unknown"}
@@ -177,7 +177,7 @@ def test_no_proc_is_unknown(proc: Path) -> None:
 def test_a_number_that_went_to_another_process_is_unknown(
     proc: Path, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between finding the process and holding it; the pidfd is closed again."""
+    """The number changes hands between finding the process and holding it; the pidfd is closed again."""
     folder = _add(proc, child.pid)
     opened: list[int] = []
     pidfd_open = os.pidfd_open

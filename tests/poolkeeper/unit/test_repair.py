@@ -124,7 +124,7 @@ def _truth(seen: Snapshot) -> str | None:
 
 @given(worlds())
 def test_nothing_is_done_without_an_agreed_primary(seen: Snapshot) -> None:
-    """Never on unknown."""
+    """An unknown primary never leads to a repair."""
     if _truth(seen) is None:
         assert repair.pgpool_repair(SPEC, seen) is None
 

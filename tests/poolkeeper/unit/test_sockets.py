@@ -107,7 +107,7 @@ def test_only_haproxy_and_the_nodes_share_their_sockets() -> None:
 
 @pytest.mark.parametrize("spec", [ON, NODES], ids=["tcp", "sockets"])
 def test_a_node_reports_its_name_at_every_endpoint(spec: ClusterSpec) -> None:
-    """Also if inet_server_addr() is null."""
+    """A node reports its name even if inet_server_addr() is null."""
     for node in spec.nodes:
         assert (
             yaml.safe_load(patroni_config.node_config(spec, node))["postgresql"]["parameters"][NODE_PARAMETER]

@@ -20,7 +20,7 @@ from poolkeeper.system import state
 
 @pytest.fixture
 def folder(tmp_path: Path) -> state.State:
-    """A folder that does not exist yet."""
+    """Return a folder that does not exist yet."""
     return state.State(tmp_path / "cluster" / ".poolkeeper")
 
 
@@ -50,7 +50,7 @@ def test_a_file_is_written_with_its_mode_whatever_the_umask(tmp_path: Path) -> N
 def test_an_interrupted_write_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, interruption: BaseException | type[BaseException]
 ) -> None:
-    """Ctrl-C or a full disk before the new file replaces the old one: the old one is complete, and alone."""
+    """After Ctrl-C or a full disk before the replacement, the old file is complete, and alone."""
     path = tmp_path / "file"
     state.write(path, "old")
 
@@ -64,8 +64,8 @@ def test_an_interrupted_write_leaves_what_was_there(
     assert _files(tmp_path) == {"file": "old"}
 
 
-def test_what_the_system_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
-    """A file where a folder must be: the path is named."""
+def test_a_refusal_by_the_system_is_a_poolkeeper_error(tmp_path: Path) -> None:
+    """The error names the path where a file stands in place of a folder."""
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.PermissionRefused, match="file/inner"):
         state.write(tmp_path / "file" / "inner", "x")
@@ -74,7 +74,7 @@ def test_what_the_system_refuses_is_an_error_of_ours(tmp_path: Path) -> None:
 
 
 def test_secrets_are_made_for_their_owner_alone(folder: state.State) -> None:
-    """Folders 0700, files 0600, every secret another one."""
+    """Folders have mode 0700, files 0600, and every secret is a different one."""
     folder.root.parent.mkdir()
     before = os.umask(0)
     try:
@@ -90,7 +90,7 @@ def test_secrets_are_made_for_their_owner_alone(folder: state.State) -> None:
 
 
 def test_secrets_that_exist_are_never_changed(folder: state.State) -> None:
-    """Only what is missing is made; modes are tightened."""
+    """The folder creates only missing secrets, and tightens modes."""
     state.prepare(folder)
     (folder.secrets / "app").unlink()
     (folder.secrets / "superuser").write_text("chosen by hand\n")
@@ -112,7 +112,7 @@ def test_a_cluster_that_was_never_started_has_no_secrets(folder: state.State) ->
 
 
 def test_a_tree_holds_exactly_the_files(tmp_path: Path) -> None:
-    """Stale ones go, also those of an interrupted write's tree; unchanged ones are not touched."""
+    """Stale files go, also those of an interrupted write; unchanged files are not touched."""
     state.write_tree(tmp_path, {"a/b": "1", "a/c": "2", "d": "3"})
     kept = (tmp_path / "a/b").stat()
     state.write_tree(tmp_path, {"a/b": "1", "d": "4", "e/f": "5"})
@@ -155,7 +155,7 @@ def test_what_was_applied_is_kept_until_the_data_goes(folder: state.State) -> No
 
 @pytest.mark.parametrize("spec", [snapshots.SPEC, snapshots.blue(), snapshots.spec_of(5, 1)])
 def test_the_former_spec_is_read_as_it_was_written(folder: state.State, spec: ClusterSpec) -> None:
-    """Until the data goes."""
+    """The former spec is kept until the data goes."""
     assert state.read_former(folder) is None
     state.record_former(folder, spec)
     assert state.read_former(folder) == spec

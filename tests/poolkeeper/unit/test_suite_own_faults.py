@@ -231,7 +231,7 @@ def test_the_only_standby_answers_all_sessions() -> None:
         ("ANY 2 (n1,n3)", 3, Outcome.FAIL),
     ],
 )
-def test_as_many_as_declared(in_force: str, declared: int, outcome: Outcome) -> None:
+def test_quorum_has_the_declared_number_of_acknowledgements(in_force: str, declared: int, outcome: Outcome) -> None:
     found = verdict_of(
         "quorum_commit.in_force", commits(in_force, acknowledgers(STANDBYS, "sync")), target(acknowledgements=declared)
     )

@@ -87,7 +87,7 @@ def test_the_stores_answer_is_read(
 def test_the_postmaster_is_found(
     supervisor: ModuleType, tmp_path: Path, text: str | None, expected: int | None
 ) -> None:
-    """In a lock file of this life, whatever the clock shows."""
+    """A lock file of this life names the postmaster, whatever the clock shows."""
     if text is not None:
         (tmp_path / "postmaster.pid").write_text(text)
     assert supervisor.postmaster(str(tmp_path), (42, 999)) == expected
@@ -101,12 +101,12 @@ def test_a_kill_signal_is_a_crash(supervisor: ModuleType, number: int) -> None:
 
 @pytest.mark.parametrize("status", [0, 1 << 8, 2 << 8, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_an_exit_or_a_stop_is_no_crash(supervisor: ModuleType, status: int) -> None:
-    """An exit of whatever code, or a stop signal before the server had a handler for it."""
+    """Any exit code is no crash, nor is a stop signal before the server had a handler for it."""
     assert not supervisor.crashed(status)
 
 
 def test_five_ends_in_half_a_minute_are_too_many(supervisor: ModuleType) -> None:
-    """Earlier ones do not count."""
+    """Earlier ends do not count."""
     assert not supervisor.ends_too_often([0, 1, 2, 3], 3)
     assert supervisor.ends_too_often([0, 1, 2, 3, 4], 4)
     assert not supervisor.ends_too_often([0, 100, 200, 300, 400], 400)
@@ -173,7 +173,7 @@ def test_after_a_requested_stop_patroni_is_not_started_again(node: Any) -> None:
 def test_which_nodes_start_before_there_is_a_cluster(
     supervisor: ModuleType, tmp_path: Path, has_data: bool, declared: bool, expected: bool
 ) -> None:
-    """Only the declared node, or one that has data: an empty node could win the race to initialize."""
+    """Only the declared node or one with data starts: an empty node could win the race to initialize."""
     if has_data:
         (tmp_path / "PG_VERSION").write_text("17\n")
     assert supervisor.may_initialize(str(tmp_path), declared) is expected

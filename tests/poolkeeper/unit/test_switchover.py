@@ -104,7 +104,7 @@ FAULTS: dict[str, tuple[Snapshot, str | None, str, Outcome]] = {
 
 @pytest.mark.parametrize("case", FAULTS)
 def test_an_injected_fault_forbids(case: str) -> None:
-    """Its own precondition finds the fault, and the switchover is not allowed."""
+    """A precondition finds the fault, and the switchover is not allowed."""
     seen, to, name, outcome = FAULTS[case]
     verdict = switchover_checks.check(SPEC, seen, to)
     assert not verdict.is_allowed

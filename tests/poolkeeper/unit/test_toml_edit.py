@@ -116,7 +116,7 @@ def test_a_literal_reads_as_its_value(value: Any) -> None:
 
 @given(st.dictionaries(st.sampled_from(list(tomllib.loads(TEXT)["postgresql"]["parameters"])), VALUES), VALUES)
 def test_any_values_in_the_default_file(values: dict[str, Any], one: Any) -> None:
-    """Only those keys change, and every comment stays."""
+    """The edit changes only those keys, and keeps every comment."""
     wanted: dict[tuple[str | int, ...], Any] = {("postgresql", "parameters", n): value for n, value in values.items()}
     wanted |= {("postgresql", "parameters", "work_mem"): one}
     after = toml_edit.put(TEXT, wanted)

@@ -125,7 +125,7 @@ def test_the_budget_of_connections_is_what_the_endpoints_need(spec: ClusterSpec,
 
 @given(SPECS, MACHINES, WISHES)
 def test_direct_endpoints_are_sized_by_clients_alone(spec: ClusterSpec, on: Machine, wish: Wish) -> None:
-    """Each serves a few at the least; without --clients the file's number stays; one without a port is left out."""
+    """Each one serves at least a few clients; without --clients its number stays; one without a port is left out."""
     made = propose_or_reject(spec, on, wish)
     found = {key: value for key, value in proposed(made).items() if key.endswith("max_sessions")}
     assert list(found) == [f"endpoints.{key}.max_sessions" for key in spec.direct_endpoints()]
@@ -180,7 +180,7 @@ def test_more_memory_makes_no_memory_setting_smaller(spec: ClusterSpec, on: Mach
 
 @given(SPECS, MACHINES, st.integers(1, 400), st.integers(0, 200), WISHES)
 def test_more_clients_get_no_fewer_places(spec: ClusterSpec, on: Machine, few: int, more: int, wish: Wish) -> None:
-    """More clients: no fewer processes and connections, and no more memory for each of them."""
+    """More clients get no fewer processes and connections, and no more memory for each of them."""
     many = proposed(propose_or_reject(spec, on, Wish(few + more, wish.pairs, wish.workload)))
     less = proposed(sizing.propose(spec, on, Wish(few, wish.pairs, wish.workload)))
     counts = ["postgresql.max_connections", *(f"endpoints.{key}.num_init_children" for key in endpoint_keys.POOLED)]

@@ -93,12 +93,12 @@ UNSAFE: dict[str, tuple[Deployment, ClusterSpec, str]] = {
 
 @pytest.mark.parametrize(("before", "spec", "part"), UNSAFE.values(), ids=UNSAFE.keys())
 def test_an_unsafe_edit_is_refused(before: Deployment, spec: ClusterSpec, part: str) -> None:
-    """Before any change; the sentence names the edit."""
+    """The refusal comes before any change, and names the edit."""
     assert part in refusal(before, spec)
 
 
 def test_all_fixed_values_are_named_at_once() -> None:
-    """One refusal for a file with several such changes."""
+    """A file with several such changes gets one refusal."""
     text = refusal(
         RUNNING, edited(("roles.app", "shop"), ("roles.app_database", "shop"), ("etcd.members.0.name", "store"))
     )

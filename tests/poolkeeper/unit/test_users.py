@@ -309,7 +309,7 @@ def test_the_error_lists_the_result_of_each_step() -> None:
 
 
 def test_an_interruption_rolls_back_and_a_second_one_does_not_stop_it() -> None:
-    """Ctrl-C while a thread works: the thread ends first; Ctrl-C during the rollback is ignored."""
+    """After Ctrl-C the working thread ends first; Ctrl-C during the rollback is ignored."""
     done: list[str] = []
     notes = Notes()
 

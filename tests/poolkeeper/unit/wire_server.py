@@ -33,7 +33,7 @@ class WireServer:
     statements: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client."""
+        """Serve one client."""
         try:
             (length,) = struct.unpack("!I", await reader.readexactly(4))
             await reader.readexactly(length - 4)
@@ -67,7 +67,7 @@ class WireServer:
 
 @contextmanager
 def running(room: int) -> Iterator[WireServer]:
-    """Such a server on a port of its own, for the length of the block."""
+    """Run such a server on a port of its own, for the length of the block."""
     server, loop, started = WireServer(room), asyncio.new_event_loop(), threading.Event()
 
     async def start() -> None:

@@ -1,6 +1,6 @@
 """The cost of one transaction, from two runs of different length and an idle period. Pure.
 
-The beginning and the end of a run have a cost of their own (sessions open, server processes start), and background work
+The beginning and the end of a run have a cost of their own (sessions open, server processes start). Background work
 runs beside it (checks, Patroni). The difference of a long and a short run removes the cost of beginning and end.
 The rate of the idle period removes the background work.
 Invariant: a cost is never negative; it is 0 if the noise is larger than the cost.

@@ -1,8 +1,8 @@
 """`bench failover`: the drill's writers and ledger on our cluster and on the alternatives, in turn.
 
 Every measurement starts a cluster from nothing, and only one is up at a time. A round measures the contenders one after
-the other, and the next round in the reverse order. Invariant: the report names every lost acknowledged write, every
-endpoint that did not serve again in time, and every peer that is quicker, whatever the medians are.
+the other, and the next round in the reverse order. Invariant: the report names every lost acknowledged write,
+every endpoint that did not serve again in time, and every quicker peer, whatever the medians are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`bench profile`: the cost of one read for each part of the path: system calls, CPU time, packets, bytes.
 
-One client reads one row at a time through each endpoint and in each protocol, on a cluster of the bench's own that is
-like the declared one, except for its name and ports. Two runs of different length remove the cost of the beginning
+One client reads one row at a time through each endpoint and in each protocol. The bench uses a cluster of its own that
+is like the declared one, except for its name and ports. Two runs of different length remove the cost of the beginning
 (`slope`). Two more runs are under strace, which counts the calls; their time is not used.
 """
 
@@ -42,7 +42,7 @@ METHOD = (
     "one read costs is the difference of a long and a short run, less what runs without clients. System calls are "
     "counted by strace -c in runs of their own; reads are read, recv and their like, writes are write and send, waits "
     "are select, poll and epoll. CPU time is of the containers' control groups, without strace. Bytes and packets are "
-    "what each container's network sent: what passes by a Unix socket is in none of them."
+    "what each container's network sent: they do not include traffic through a Unix socket."
 )
 
 

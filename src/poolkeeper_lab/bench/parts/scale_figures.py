@@ -1,8 +1,8 @@
 """The figures of the scaling of reads: the ratio, and its limit. Pure.
 
 There are two kinds of reads. A read of one row costs the path (HAProxy twice, Pgpool-II, the client) more processor
-time than the standby, so the path may be the limit on few cores. A read of many rows costs the standby. Each figure
-names its limit, so that a limit of the machine is not attributed to the standbys.
+time than the standby. The path may therefore be the limit on few cores. A read of many rows costs the standby. Each
+figure names its limit, so that a limit of the machine is not attributed to the standbys.
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ UP, AGAIN, STATUS, SUITE = (
 )
 WORK = Measure("CPU of the machine, up from nothing", "s", "less", TIMES)
 METHOD = (
-    "A cluster of the bench's own is started from nothing with so many nodes, three members of etcd, and the images "
-    "built; then `up` again, `status` and `test`. All nodes share this machine's cores, so more nodes are more work "
-    "for the same cores, which they would not be with a machine each. Foreign load is not separated here: much of the "
-    "work is the engine's own, which looks the same."
+    "The bench starts a cluster of its own from nothing with the given number of nodes, three members of etcd, and the "
+    "images built; then it runs `up` again, `status` and `test`. All nodes share this machine's cores, so more nodes "
+    "are more work for the same cores. That would not be so with a machine for each node. Foreign load is not "
+    "separated here: the engine does much of the work itself, and the bench cannot tell its work from foreign load."
 )
 
 

@@ -2,8 +2,8 @@
 
 A cluster of the bench's own has the largest number of nodes. For each measurement, the bench sets in HAProxy which
 standbys serve, so all sizes are measured in turn on the same data. Keeper is stopped, because it would enable a standby
-again that it did not disable. Endpoints: the read-only endpoint with its Pgpool-II, and the direct one, which uses less
-of the machine for the path and so leaves more for the standbys.
+again that it did not disable. Endpoints: the read-only endpoint with its Pgpool-II, and the direct one. The direct one
+uses less of the machine for the path and so leaves more for the standbys.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Standbys:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All standbys, in the declared order."""
+        """Return all standbys, in the declared order."""
         return tuple(node.name for node in self.spec.nodes if node.name != self.primary)
 
     def commands(self, size: int) -> list[str]:

@@ -49,7 +49,7 @@ METHOD = (
     f"{CLIENTS:,} clients connect at the same moment and run one transaction each; refused is every client that did "
     "not end well. Beside it, the same number of transactions on kept sessions of the same endpoint. Write: an update "
     "and an insert in one transaction; read: one row by its key. The drivers are on the same machine, and what they "
-    f"use of it is reported. Sessions kept busy: so many at once, each with a statement of {SLEEP:g} s."
+    f"use of it is reported. Sessions kept busy: the given number at once, each with a statement of {SLEEP:g} s."
 )
 
 

@@ -91,7 +91,7 @@ class Put:
 
     @property
     def measure(self) -> Measure:
-        """Its throughput."""
+        """Return the measure of the throughput."""
         return Measure(f"{self.label}, {self.load.title}", "tps", "more", GROUP)
 
 

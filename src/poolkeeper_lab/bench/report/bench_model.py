@@ -44,28 +44,28 @@ class Metric(Value):
 
     @property
     def subject(self) -> str:
-        """Of what: "read-only, 16, 5100"."""
+        """Return what the figure describes, such as "read-only, 16, 5100"."""
         return ", ".join(self.about.values())
 
     @property
     def key(self) -> str:
-        """The same figure has the same key in every run."""
+        """Return the key of the figure, which is the same in every run."""
         return "; ".join([*(f"{name}={value}" for name, value in self.about.items()), self.name])
 
 
 class BenchGoal(Value):
-    """A limit, and what was measured of it."""
+    """A limit, and the measurement to compare with it."""
 
     sentence: str  # as "5100 ÷ direct, read-only, 16 clients, simple"
     limit: float
     is_least: bool = True  # must the figure reach the limit, rather than stay within it?
     unit: str = ""
     estimate: Estimate | None = None
-    reason: str = ""  # why there is none, or what a reader has to know of it
+    reason: str = ""  # why there is no estimate, or a caveat for the reader
 
     @property
     def is_met(self) -> bool | None:
-        """Is it reached, by the median? None where nothing was measured."""
+        """Return whether the median reaches the goal; None without a measurement."""
         if self.estimate is None:
             return None
         return self._within(self.estimate.median)
@@ -126,7 +126,7 @@ class BenchSection(Value):
 
 
 class BenchMachine(Value):
-    """Where it ran. `foreign`: the share of it that other processes used before the first round; None: unknown."""
+    """The machine of the run. `foreign`: the share that other processes used before the first round; None: unknown."""
 
     cpu: str
     cores: int
@@ -135,7 +135,7 @@ class BenchMachine(Value):
     foreign: float | None = None
 
     def is_like(self, other: BenchMachine) -> bool:
-        """May absolute figures of both be compared?"""
+        """Return whether absolute figures of both machines can be compared."""
         return (self.cpu, self.cores) == (other.cpu, other.cores)
 
 
@@ -150,16 +150,16 @@ class BenchRun(Value):
     seed: int
     machine: BenchMachine
     versions: dict[str, str]  # component → version
-    settings: dict[str, str] = {}  # what was declared, and a digest of each file that a container took
+    settings: dict[str, str] = {}  # the declared settings, and a digest of each file that a container read
     sections: tuple[BenchSection, ...] = ()
     is_interrupted: bool = False
 
     @property
     def goals(self) -> tuple[BenchGoal, ...]:
-        """Of all sections."""
+        """Return the goals of all sections."""
         return tuple(goal for section in self.sections for goal in section.goals)
 
     @property
     def missed(self) -> tuple[BenchGoal, ...]:
-        """Those that were measured and are not reached."""
+        """Return the goals that were measured and are not reached."""
         return tuple(goal for goal in self.goals if goal.is_met is False)

@@ -13,7 +13,7 @@ from poolkeeper_lab.bench.report.compare import RATIO
 
 WIDTH, LEFT, RIGHT = 820.0, 350.0, 30.0
 ROW = 22.0
-TICKS = 7  # at most about so many
+TICKS = 7  # about the largest number of ticks of an axis
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ async def wait_for_role(session: psycopg.Connection[Any]) -> None:
 
 
 def test_an_interrupted_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
-    """Ctrl-C comes as soon as the role exists."""
+    """The test sends Ctrl-C as soon as the role exists."""
     with superuser(cluster) as session:
         child = cluster.spawn("user", "add", NAME, "--database", DATABASE, "--generate")
         asyncio.run(wait_for_role(session))
@@ -102,7 +102,7 @@ def test_an_interrupted_add_leaves_nothing(cluster: ClusterUnderTest) -> None:
         (("add", NAME, "--password-stdin"), "two\nlines", "line break", 35),
     ],
 )
-def test_what_can_not_be_is_refused(
+def test_an_impossible_change_is_refused(
     cluster: ClusterUnderTest, words: tuple[str, ...], stdin: str, reason: str, code: int
 ) -> None:
     done = cluster.run("user", *words, stdin=stdin)

@@ -1,4 +1,4 @@
-"""The parts that begin a cluster of their own, from begin to end, with a fake one: the order, and the report."""
+"""The parts that use a scratch cluster, from begin to end, with a fake one: the order, and the report."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class World:
         yield self
 
     def write(self, name: str, text: str) -> None:
-        """A script."""
+        """Note a script."""
         self.did.append(f"write {name}")
         assert ":scale" in text
 
@@ -119,7 +119,7 @@ class World:
     # as HAProxy
 
     async def servers(self, *_: object) -> tuple[haproxy_runtime.ServerState, ...]:
-        """The primary's port, at the end of a run."""
+        """Return the primary's port, at the end of a run."""
         return tuple(haproxy_runtime.ServerState("primary", name, "up", "ready", 0) for name in self.up_states)
 
 
@@ -227,7 +227,7 @@ def test_overhead_from_begin_to_end(world: World, cluster: Cluster, monkeypatch:
             return meter.MeterReading(0.0, 0.0, 0.0, {})
 
         def since(self, _: object) -> Usage:
-            """Over a second."""
+            """Return the usage of a second."""
             return Usage(1.0, {"haproxy_pgpool": 0.010 - 0.002 * len(left[-1])}, 0.0)
 
     def take(self: overhead.Watched, work: Any, *, counts_foreign: bool) -> Sample:
@@ -296,7 +296,7 @@ def test_variants_from_begin_to_end(world: World, cluster: Cluster) -> None:
 
 
 def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of pgbench with its log, on the primary's own port where no other address is given."""
+    """The loader runs pgbench with its log, on the primary's own port if no other address is given."""
     ran: list[list[str]] = []
     worked = iter([10.0, 13.0])
 
@@ -321,5 +321,5 @@ def test_loader_counts_the_machine_and_the_parts(monkeypatch: pytest.MonkeyPatch
 
 
 def one_reader() -> Any:
-    """One client that reads."""
+    """Return one client that reads."""
     return pgbench.PgbenchLoad(pgbench.READ_ONLY, pgbench.SIMPLE, 1)
