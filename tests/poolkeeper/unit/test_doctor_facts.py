@@ -156,6 +156,7 @@ def silence(monkeypatch: pytest.MonkeyPatch, but: tuple[str, ...] = ()) -> None:
         "patroni": (patroni, "observe", refuse),
         "containers": (snapshot, "observe_containers", refuse),
         "engine": (process, "check", fail),
+        "logs": (process, "run", fail),
         "host": (machine, "host_load", fail),
     }
     for name, (module, function, instead) in asked.items():
