@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from tests.poolkeeper.unit import snapshots
@@ -11,6 +12,7 @@ from tests.poolkeeper.unit.snapshots import OTHER, PRIMARY, SPEC, STANDBY
 
 from poolkeeper.decide import maintenance_checks, reinit_checks, restart_checks, settled
 from poolkeeper.model import proxies
+from poolkeeper.model.decision import Verb
 from poolkeeper.model.observed import Seen, Snapshot
 from poolkeeper.model.precondition import Precondition, allowed
 from poolkeeper.model.verdict import Outcome
@@ -125,6 +127,35 @@ UNSETTLED: dict[str, Callable[[], Snapshot]] = {
 @pytest.mark.parametrize("case", UNSETTLED)
 def test_an_operation_has_not_ended(case: str) -> None:
     assert settled.missing(SPEC, UNSETTLED[case](), STANDBY, NODES)
+
+
+def acted(*events: tuple[float, str, str]) -> Snapshot:
+    """Return a settled snapshot in which keeper did this to the backends: (seconds before the snapshot, what, node)."""
+    at = datetime.fromisoformat(MOVED.at)
+    last = tuple(
+        {"at": (at - timedelta(seconds=ago)).isoformat(), "event": "done", "what": what, "node": node}
+        for ago, what, node in events
+    )
+    assert MOVED.keeper.value
+    return replace(MOVED, keeper=Seen(replace(MOVED.keeper.value, last=last)))
+
+
+DETACH, ATTACH = Verb.DETACH.value, Verb.ATTACH.value
+
+
+@pytest.mark.parametrize(
+    ("seen", "has_ended"),
+    [
+        (acted((0.5, DETACH, OTHER)), False),
+        (acted((3.0, ATTACH, OTHER), (0.5, DETACH, OTHER)), False),
+        (acted((3.0, DETACH, OTHER), (0.5, ATTACH, OTHER)), True),
+        (acted((60.0, DETACH, OTHER)), True),
+        (acted((0.5, DETACH, "another")), True),
+    ],
+)
+def test_an_operation_waits_for_a_detach_that_pgpool_has_not_carried_out(seen: Snapshot, has_ended: bool) -> None:
+    """Pgpool-II reports the node as up for about a second after keeper had it detached."""
+    assert (settled.missing(SPEC, seen, STANDBY, NODES) is None) == has_ended
 
 
 def test_an_operation_has_ended() -> None:
