@@ -25,16 +25,16 @@ _TABLESPACE = re.compile(r'directory "(?P<path>[^"]+)" does not exist')
 
 def reason(lines: Iterable[str]) -> str:
     """Return the last message that ended a start, with its hint; "" if there is none, or if the server became ready."""
-    found = ""
+    found, hint = "", ""
     for line in lines:
         if _READY.search(line):
-            found = ""
+            found, hint = "", ""
         elif severe := _SEVERE.search(line):
             if not _OF_A_SESSION.search(severe[2]):
-                found = f"{severe[1]}: {severe[2]}"
-        elif found and (hint := _HINT.search(line)) and "(" not in found:
-            found = f"{found} ({hint[1]})"
-    return found
+                found, hint = f"{severe[1]}: {severe[2]}", ""
+        elif found and not hint and (advice := _HINT.search(line)):
+            hint = f" ({advice[1]})"
+    return found + hint
 
 
 def way_out(message: str, container: str) -> str:

@@ -44,6 +44,10 @@ TABLESPACE = (
             'FATAL: configuration file "/x/postgresql.conf" contains errors',
         ),
         ([*CRASH, STAMP + "FATAL:  the database system is starting up"], TABLESPACE),
+        (
+            [STAMP + "FATAL:  lock file is damaged (see above)", STAMP + "HINT:  Remove it.", STAMP + "HINT:  Twice."],
+            "FATAL: lock file is damaged (see above) (Remove it.)",
+        ),
     ],
 )
 def test_the_last_reason_counts_until_the_server_is_ready(lines: list[str], reason: str) -> None:
@@ -59,7 +63,7 @@ def test_the_last_reason_counts_until_the_server_is_ready(lines: list[str], reas
         "terminating walreceiver process due to administrator command",
         'password authentication failed for user "app"',
         'no pg_hba.conf entry for host "10.8.0.1"',
-        'role "nobody" does not exist',
+        'role "someone" does not exist',
         'database "none" does not exist',
         "sorry, too many clients already",
         "remaining connection slots are reserved for roles with the SUPERUSER attribute",
