@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from poolkeeper.model.endpoint_keys import BALANCED, DIRECT_RO, DIRECT_RW, RO, RW
+from poolkeeper.model.endpoint_keys import BALANCED, BEHIND_HAPROXY
 from poolkeeper.model.locations import Location, dotted, take_out, walk
 
 RENAMED: Mapping[tuple[str, ...], tuple[str, ...]] = {
-    **{("lanes", key): ("endpoints", key) for key in (RW, RO, DIRECT_RW, DIRECT_RO)},
+    **{("lanes", key): ("endpoints", key) for key in BEHIND_HAPROXY},
     ("lanes", "pool"): ("endpoints", BALANCED),
     ("endpoints", "pool"): ("endpoints", BALANCED),
     ("lanes",): ("endpoints",),  # the last: an empty table, or one with other keys

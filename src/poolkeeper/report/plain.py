@@ -1,6 +1,6 @@
 """A result as JSON: pydantic's TypeAdapter turns its data classes into plain data.
 
-An outcome is its word, a field is its key, a property is left out. NaN and infinity are refused.
+An outcome is its word, a field is its key, a property is left out. `text` refuses NaN and infinity.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poolkeeper.core import errors, file_modes
-from poolkeeper.model.endpoint_keys import DIRECT_RO, DIRECT_RW
+from poolkeeper.model.endpoint_keys import DIRECT
 from poolkeeper.model.spec import ClusterSpec
 
 # The passwords that the first start generates.
@@ -207,7 +207,7 @@ def _with_direct_endpoints(text: str) -> str:
     """Add port 0 for each direct endpoint that is missing: an older Poolkeeper had none of them."""
     document = json.loads(text)
     if isinstance(document, dict) and isinstance(endpoints := document.get("endpoints"), dict):
-        for key in (DIRECT_RW, DIRECT_RO):
+        for key in DIRECT:
             endpoints.setdefault(key, {"port": 0})
     return json.dumps(document)
 

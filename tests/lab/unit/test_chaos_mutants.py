@@ -16,6 +16,7 @@ from tests.lab.unit.test_faults import FakeHost
 
 import poolkeeper
 from poolkeeper.core import errors
+from poolkeeper.model.endpoint_keys import RO
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper.model.verdict import Outcome
 from poolkeeper.system import process
@@ -26,7 +27,7 @@ from poolkeeper_lab.chaos.mutants import all_mutants, keeper_source, mutant_faul
 from poolkeeper_lab.chaos.mutants.change import Outside
 from poolkeeper_lab.chaos.mutants.keeper_source import HALF, KEPT, PACKAGE, KeeperSource, Mutation
 from poolkeeper_lab.chaos.mutants.mutant import Catch, brisk, sighted
-from poolkeeper_lab.chaos.workloads import all_jobs, job
+from poolkeeper_lab.chaos.workloads import all_jobs
 from poolkeeper_lab.faults import moments, packets
 from poolkeeper_lab.faults.fault import Fault
 from poolkeeper_lab.faults.host import Host
@@ -284,7 +285,7 @@ def test_brisk_jobs_are_the_usual_ones_at_twice_the_pace_with_more_readers() -> 
         assert other.name == one.name
         assert other.declared == one.declared
         assert other.roles[0].pace == one.roles[0].pace / 2
-    readers = [sum(role.endpoint == job.RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
+    readers = [sum(role.endpoint == RO for made in jobs for role in made.roles) for jobs in (usual, quick)]
     assert readers[1] > readers[0]
 
 

@@ -91,6 +91,13 @@ class Session:
             raise WrongAnswer(f"{what}: gave {got}, must give {expected}")
 
 
+def pool_version(cluster: HasDsn) -> str:
+    """Return the version of the Pgpool-II that runs, such as "4.7"."""
+    with psycopg.connect(cluster.dsn("balanced"), autocommit=True) as connection:
+        ((version,),) = connection.execute("SHOW pool_version").fetchall()
+    return ".".join(str(version).split(".")[:2])
+
+
 Construct = Callable[[Session], None]
 
 

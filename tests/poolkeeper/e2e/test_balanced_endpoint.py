@@ -27,6 +27,7 @@ from tests.poolkeeper.e2e.hammer import (
     Session,
     attempt,
     hammer,
+    pool_version,
     script,
     session,
     wait_for,
@@ -135,9 +136,7 @@ def laid_out(cluster: HasDsn) -> HasDsn:
 @pytest.fixture(scope="module")
 def broken_everywhere(laid_out: HasDsn) -> dict[str, str]:
     """Return the bugs of the version that runs."""
-    with psycopg.connect(laid_out.dsn("balanced"), autocommit=True) as connection:
-        ((version,),) = connection.execute("SHOW pool_version").fetchall()
-    return BROKEN_EVERYWHERE[".".join(version.split(".")[:2])]
+    return BROKEN_EVERYWHERE[pool_version(laid_out)]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from tests.clusters import ClusterUnderTest
 from tests.poolkeeper.e2e import wire_cases
-from tests.poolkeeper.e2e.hammer import wait_for
+from tests.poolkeeper.e2e.hammer import pool_version, wait_for
 
 from poolkeeper.model import proxies
 
@@ -32,9 +32,7 @@ IN_COPY = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY left%' A
 @pytest.fixture(scope="module")
 def differences(cluster: ClusterUnderTest) -> dict[str, list[str]]:
     """Return what the Pgpool-II that runs answers otherwise than PostgreSQL."""
-    with psycopg.connect(cluster.dsn("balanced"), autocommit=True) as connection:
-        ((version,),) = connection.execute("SHOW pool_version").fetchall()
-    return wire_cases.DIFFERENCES[".".join(version.split(".")[:2])]
+    return wire_cases.DIFFERENCES[pool_version(cluster)]
 
 
 @pytest.mark.parametrize("name", wire_cases.CASES)

@@ -66,13 +66,13 @@ def own(spec: ClusterSpec, primary: str) -> tuple[BenchEndpoint, ...]:
     free = server.max_connections - server.admin_connections - server.superuser_reserved_connections - children
     sessions, direct = spec.direct_sessions(), spec.direct_endpoints()
     found = [BenchEndpoint(DIRECT, str(spec.addresses()[primary]), POSTGRES_PORT, max(0, free))]
-    for key in endpoint_keys.POOLED_BEHIND_HAPROXY:
+    for key, straight_key in zip(endpoint_keys.POOLED_BEHIND_HAPROXY, endpoint_keys.DIRECT, strict=True):
         endpoint: Endpoint = getattr(spec.endpoints, key)
         found.append(
             BenchEndpoint(str(endpoint.port), haproxy, endpoint.port, spare_of(endpoint), takes_writes=key == RW)
         )
-        if straight := direct.get(f"direct_{key}"):
-            capacity = sessions[f"direct_{key}"]
+        if straight := direct.get(straight_key):
+            capacity = sessions[straight_key]
             found.append(BenchEndpoint(str(straight.port), haproxy, straight.port, capacity, takes_writes=key == RW))
     pool = spec.endpoints.balanced
     return (*found, BenchEndpoint(str(pool.port), str(pool.address), POOLED_PORT, spare_of(pool)))

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from poolkeeper.model.endpoint_keys import RO
 from poolkeeper.model.spec import ClusterSpec
 from poolkeeper_lab.chaos.checkers.run_verdict import RunEvaluation
 from poolkeeper_lab.chaos.history.history import History
 from poolkeeper_lab.chaos.mutants.change import ClusterChange
 from poolkeeper_lab.chaos.run.run_config import RunConfig
 from poolkeeper_lab.chaos.scenarios.scenario import Scenario
-from poolkeeper_lab.chaos.workloads import all_jobs, job
+from poolkeeper_lab.chaos.workloads import all_jobs
 from poolkeeper_lab.chaos.workloads.job import ClientRole, WorkloadJob
 
 LAST_SECONDS = 20.0  # the end of a run with a bug waits less: a cluster that does not recover may be the finding
@@ -49,7 +50,7 @@ def brisk(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
 
 
 def _brisk(roles: Sequence[ClientRole]) -> tuple[ClientRole, ...]:
-    more = tuple(role for role in roles if role.endpoint == job.RO and not role.refuses_writes)
+    more = tuple(role for role in roles if role.endpoint == RO and not role.refuses_writes)
     return tuple(replace(role, pace=role.pace * PACE) for role in (*roles, *more))
 
 

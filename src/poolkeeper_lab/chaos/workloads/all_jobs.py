@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from poolkeeper.model.endpoint_keys import BALANCED, RW
 from poolkeeper.model.spec import ClusterSpec
-from poolkeeper_lab.chaos.workloads import bank, grow_set, job, list_append, one_writer, read_only, register
+from poolkeeper_lab.chaos.workloads import bank, grow_set, list_append, one_writer, read_only, register
 from poolkeeper_lab.chaos.workloads.job import WorkloadJob
 
 ONE_WRITER, SET_STRAIGHT = "one_writer", "set_straight"
@@ -18,8 +19,8 @@ def made(spec: ClusterSpec, is_bounded: bool) -> tuple[WorkloadJob, ...]:
     nodes = [node.name for node in spec.nodes]
     bound = float(spec.keeper.max_read_staleness_seconds) if is_bounded else None
     return (
-        grow_set.made("set", job.RW, nodes),
-        grow_set.made("set_balanced", job.BALANCED, nodes),
+        grow_set.made("set", RW, nodes),
+        grow_set.made("set_balanced", BALANCED, nodes),
         list_append.made("list_append_serializable", "serializable"),
         list_append.made("list_append_repeatable_read", "repeatable-read"),
         register.made("register"),

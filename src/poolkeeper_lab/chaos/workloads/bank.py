@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 
+from poolkeeper.model.endpoint_keys import BALANCED, RO, RW
 from poolkeeper_lab.chaos.checkers import bank_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
@@ -66,7 +67,7 @@ def made(name: str) -> WorkloadJob:
             f"INSERT INTO {table} VALUES {rows}",
         ),
         (
-            *(ClientRole(job.RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-            *(ClientRole(endpoint, read, READ_PACE) for endpoint in (job.RW, job.RO, job.BALANCED)),
+            *(ClientRole(RW, transfer, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+            *(ClientRole(endpoint, read, READ_PACE) for endpoint in (RW, RO, BALANCED)),
         ),
     )

@@ -9,6 +9,7 @@ import itertools
 import random
 from collections.abc import Sequence
 
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper_lab.chaos.checkers import grow_set_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
@@ -47,5 +48,5 @@ def made(name: str, endpoint: str, nodes: Sequence[str]) -> WorkloadJob:
         Workload("set"),
         (f"CREATE TABLE {table} (element bigint NOT NULL)",),
         (ClientRole(endpoint, add), ClientRole(endpoint, add), ClientRole(endpoint, read, READ_PACE)),
-        tuple(ClientRole(target, final) for target in (job.RW, *nodes)),
+        tuple(ClientRole(target, final) for target in (RW, *nodes)),
     )

@@ -18,7 +18,7 @@ from poolkeeper_lab.chaos.workloads.workload_client import WorkloadClient
 from poolkeeper_lab.drill.link import Answer
 
 SCHEMA = "poolkeeper_chaos"  # in the application's database; a run creates and drops it
-ENDPOINTS = RW, RO, BALANCED = endpoint_keys.POOLED
+ENDPOINTS = endpoint_keys.POOLED
 # Two cores are shared with the cluster: all clients together run about 150 operations a second. This leaves the cluster
 # time to fail over as it would beside an application. A statement costs well below 1 ms, a connection 5 to 10 ms.
 STATEMENT_PACE = 0.125  # seconds between the beginnings of two operations of a client of single statements

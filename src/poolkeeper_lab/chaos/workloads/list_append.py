@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper_lab.chaos.checkers import appends
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
@@ -95,6 +96,6 @@ def made(name: str, level: str) -> WorkloadJob:
         name,
         Workload("list_append", {"level": level}),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, elements bigint[] NOT NULL)",),
-        tuple(ClientRole(job.RW, operate, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
-        (ClientRole(job.RW, final),),
+        tuple(ClientRole(RW, operate, job.TRANSACTION_PACE) for _ in range(CLIENTS)),
+        (ClientRole(RW, final),),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 
+from poolkeeper.model.endpoint_keys import RO, RW
 from poolkeeper_lab.chaos.checkers import read_only_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
@@ -51,8 +52,8 @@ def made(name: str, bound: float | None) -> WorkloadJob:
         Workload("read_only", {"bound": bound, "slack": SLACK}),
         (f"CREATE TABLE {table} (number bigint NOT NULL)", f"INSERT INTO {table} VALUES (0)"),
         (
-            ClientRole(job.RW, operate, BEAT_PACE),
-            *(ClientRole(job.RO, read) for _ in range(READERS)),
-            ClientRole(job.RO, write, WRITE_PACE, refuses_writes=True),
+            ClientRole(RW, operate, BEAT_PACE),
+            *(ClientRole(RO, read) for _ in range(READERS)),
+            ClientRole(RO, write, WRITE_PACE, refuses_writes=True),
         ),
     )

@@ -10,6 +10,7 @@ import itertools
 import random
 from typing import Any
 
+from poolkeeper.model.endpoint_keys import RW
 from poolkeeper_lab.chaos.checkers import register_checker
 from poolkeeper_lab.chaos.history.history import Workload
 from poolkeeper_lab.chaos.workloads import job
@@ -71,5 +72,5 @@ def made(name: str) -> WorkloadJob:
         name,
         Workload("register"),
         (f"CREATE TABLE {table} (key bigint PRIMARY KEY, value bigint NOT NULL)",),
-        tuple(ClientRole(job.RW, operate) for _ in range(CLIENTS)),
+        tuple(ClientRole(RW, operate) for _ in range(CLIENTS)),
     )
