@@ -13,6 +13,8 @@
 -- (0 ends it now), so it need not be withdrawn. Not promised: a server. The one that was up may end before the
 -- connection to it is made. HAProxy ends the hold where inspect-delay is the shorter of the two.
 
+local servers = require("servers")
+
 local POLL_MS = 20
 
 local leaving = {} -- proxy → server → end of its announcement (milliseconds)
@@ -22,15 +24,11 @@ local function milliseconds()
     return now.sec * 1000 + now.usec // 1000
 end
 
-local function is_up(server)
-    return string.sub(server:get_stats()["status"], 1, 2) == "UP"
-end
-
 local function is_being_left(backend, proxy)
     for name, ends in pairs(leaving[proxy] or {}) do
         if ends <= milliseconds() then
             leaving[proxy][name] = nil
-        elseif is_up(backend.servers[name]) then
+        elseif servers.is_up(backend.servers[name]) then
             return true
         end
     end

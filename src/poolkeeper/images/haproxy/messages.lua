@@ -6,6 +6,8 @@
 --
 -- Not promised: that the statement still runs. Servers do not answer a request; the client waits until all closed.
 
+local servers = require("servers")
+
 local messages = { VERSION = 3, CANCEL = 80877102, TLS = 80877103, GSS = 80877104 }
 
 local CANCEL_LENGTH = 16 -- bytes: length, code, process, key (protocol 3.0)
@@ -34,10 +36,6 @@ function messages.begin(txn)
     return length, code
 end
 
-local function is_up(server)
-    return string.sub(server:get_stats()["status"], 1, 2) == "UP"
-end
-
 local function deliver(server, packet)
     local socket = core.tcp()
     socket:settimeout(SECONDS)
@@ -57,7 +55,7 @@ function messages.deliver_cancel(request, length, proxy)
         return
     end
     for _, server in pairs(core.backends[proxy].servers) do
-        if is_up(server) then
+        if servers.is_up(server) then
             deliver(server, packet)
         end
     end
