@@ -1,8 +1,8 @@
 """A real cluster for the end-to-end tests of both packages: `up` starts it once, and `down` removes it at the end.
 
 It has the default names and ports, in a temporary folder. If a cluster of that name exists already, the tests stop and
-do not touch it. The evidence of a failed test is kept in artifacts/e2e/. tests/conftest.py loads this module as a
-plugin.
+do not touch it, unless a test run that was cut off left it. The evidence of a failed test is kept in artifacts/e2e/.
+tests/conftest.py loads this module as a plugin.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from poolkeeper.model.target import Target
 from poolkeeper.render import client_files
 from poolkeeper.suite import test
 from poolkeeper.system import state
+from tests import leftovers
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "artifacts" / "e2e"
@@ -188,6 +189,7 @@ def make_folder(path: Path, edit: Callable[[str], str] = lambda text: text) -> C
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterUnderTest]:
     """Provide the running cluster that all tests share; each test leaves it healthy."""
     made = make_folder(tmp_path_factory.mktemp("cluster"))
+    leftovers.remove()
     running = made.docker("ps", "-a", "--filter", "label=poolkeeper.cluster=poolkeeper", "--format", "{{.Names}}")
     if running:
         pytest.exit(f"a cluster of the default name exists ({running.split()[0]}, …): make pgpool-down first", 1)

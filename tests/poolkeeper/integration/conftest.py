@@ -5,6 +5,7 @@ Every container and network has a label of this test run alone, and is removed a
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests import leftovers
 
 from poolkeeper.cluster.handle import Cluster
 from poolkeeper.core.progress import Silent
@@ -29,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return each role's image; missing ones are built as `up` builds them."""
+    """Return each role's image; missing ones are built as `up` builds them. A cut-off run's containers are removed."""
+    leftovers.remove()
     folder = state.State(tmp_path_factory.mktemp("images"))
     return up.ensure_images(Cluster(ClusterSpec(), folder), Silent())
 
@@ -41,7 +44,7 @@ class Bench:
     spec: ClusterSpec
     folder: state.State
     images: Mapping[str, str]
-    label: str = field(default_factory=lambda: f"test-{secrets.token_hex(4)}")
+    label: str = field(default_factory=lambda: leftovers.label_of_run(os.getpid(), secrets.token_hex(4)))
 
     def service(self, name: str) -> dict[str, Any]:
         """Return a service of the rendered Compose file."""
